@@ -17,7 +17,7 @@ import vidtrans as api
 from vidtrans.core.errors import UsageError
 from vidtrans.models.model_file import load_generator
 from vidtrans.pairing import PAIRINGS
-from vidtrans.pairing.pairing_records import UNFIT, make_pairing, pairing_record
+from vidtrans.pairing.pairing_records import PAIRINGS_WITHOUT_MATTE, make_pairing, pairing_record
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 Capsys = pytest.CaptureFixture[str]
@@ -97,7 +97,7 @@ def test_what_takes_no_matte_is_refused(capsys: Capsys) -> None:
 def test_every_pairing_takes_a_matte_as_its_last_channel_or_none(name: str) -> None:
     settings: dict[str, Any] = {"model": "flower"} if name == "model" else {}
     plain = make_pairing(name, settings)
-    if plain.offsets != (0,) or plain.guides or plain.extraction or plain.uses_mask or name in UNFIT:
+    if plain.offsets != (0,) or plain.guides or plain.extraction or plain.uses_mask or name in PAIRINGS_WITHOUT_MATTE:
         with pytest.raises(UsageError, match="is not one frame"):
             make_pairing(name, settings | {"matte": True})
         return

@@ -50,12 +50,12 @@ def test_a_gpu_does_the_same_where_it_does_anything(name: str) -> None:
 @pytest.mark.parametrize("name", STAGES)
 def test_its_options_are_offered_where_it_says(name: str) -> None:
     from vidtrans.live.live_controls import describe_controls
-    from vidtrans.stylizing.timeline_render import SETTINGS
+    from vidtrans.stylizing.timeline_render import MARKER_SETTINGS
 
     settings, offered = STAGES.load(name).Settings, schema_of("stylize")["properties"]
     for option, parameter in parameters(settings, "recipe", "rendering").items():
         assert offered[parameter.name].get("x-vary", False) == (option in used(settings, Use.VARY))
-        assert (option in SETTINGS) == (option in used(settings, Use.VARY))
+        assert (option in MARKER_SETTINGS) == (option in used(settings, Use.VARY))
         assert (option in describe_controls()) == (option in used(settings, Use.LIVE))
         for use, command in ((Use.RUN, "run"), (Use.RUN, "propagate"), (Use.DEFLICKER, "deflicker")):
             assert (parameter.name in schema_of(command)["properties"]) == (option in used(settings, use))

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from processes import HANG_S, KILL, Started, workers
 from under_test import put_first
 
-from vidtrans.rendering.parts import MIN_PART_FRAMES, cut
+from vidtrans.rendering.parts import MIN_PART_FRAMES, split_into_parts
 from vidtrans.store.chunking import Chunk
 
 LENGTHS = st.lists(st.tuples(st.integers(1, 300), st.booleans()), max_size=30)
@@ -33,7 +33,7 @@ def missing_of(chunks: list[tuple[int, bool]]) -> list[Chunk]:
 @given(LENGTHS, st.integers(1, 9))
 def test_parts_are_what_is_missing_in_order_and_worth_their_while(chunks: list[tuple[int, bool]], count: int) -> None:
     missing = missing_of(chunks)
-    parts = cut(missing, count)
+    parts = split_into_parts(missing, count)
     covered = [c.number for first, stop in parts for c in missing if first <= c.number < stop]
     assert covered == [c.number for c in missing]
     assert len(parts) <= count

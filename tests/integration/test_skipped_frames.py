@@ -100,7 +100,7 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
     lo = data.draw(st.integers(first, stop - 1))
     hi = data.draw(st.integers(lo + 1, stop))
     draft = Draft(every)
-    begin, end = draft.reach(lo, hi, first, stop)
+    begin, end = draft.extend_to_keys(lo, hi, first, stop)
     assert first <= begin <= lo
     assert hi <= end <= stop
     assert lo - begin < every

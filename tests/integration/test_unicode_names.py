@@ -21,7 +21,7 @@ from vidtrans.data.dataset import open_dataset
 from vidtrans.data.sources import find_pairs
 from vidtrans.models.model_file import find_model
 from vidtrans.painting.key_frames import named_frames
-from vidtrans.rendering.conditions import _number
+from vidtrans.rendering.conditions import _look_index
 from vidtrans.session import Context
 from vidtrans.studio.project_folder import ProjectFolder
 from vidtrans.video.frame_numbers import align, frame_numbers, repeated
@@ -92,7 +92,7 @@ def test_masks_models_looks_and_names_that_are_near(disk: Form, typed: Form) -> 
         make_grade(disk(path))
     assert find_model(typed("Nüsse")) == find_model(typed("Nüsse.cube")) == Path(disk("Nüsse.cube"))
     assert find_model(typed("Öl")) == Path(disk("models/Öl.cube"))
-    assert _number(typed("Öl.jpg"), ["tusche", disk("Öl")]) == 1
+    assert _look_index(typed("Öl.jpg"), ["tusche", disk("Öl")]) == 1
     assert nearest_name(typed("Nüse"), [disk("Nüsse"), "Nisse"]) == disk("Nüsse")
 
 

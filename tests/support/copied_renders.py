@@ -51,7 +51,7 @@ def fake_batch(
 ) -> tuple[list[Outcome], Path]:
     """Copy the frames of clips in the place of rendering them; a dry run only names them."""
     outcomes = []
-    for item, request in zip(clips.plan(requests, folder), requests, strict=True):
+    for item, request in zip(clips.batch_items(requests, folder), requests, strict=True):
         assert item.output is not None
         frames = 0 if context.dry_run else copy_range(request, item.output)
         table = {"source": str(item.source), "output": str(item.output), "frames": frames}

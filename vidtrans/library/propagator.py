@@ -22,7 +22,7 @@ from vidtrans.core.events import Report, Stop, silent
 from vidtrans.core.settings import Time
 from vidtrans.library.opened_clip import OpenedClip, with_stop_message
 from vidtrans.library.picture_arrays import copy_to_array
-from vidtrans.propagation.propagating import PaintingJob, painted
+from vidtrans.propagation.propagating import PaintingJob, render_painted
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
@@ -92,7 +92,7 @@ class Propagator:
             job = stack.enter_context(closing(PaintingJob(request, self._context, time.monotonic())))
             job.check()
             job.maps.find()
-            with closing(painted(job).pictures()) as pictures:
+            with closing(render_painted(job).pictures()) as pictures:
                 yield from (picture for _, picture in pictures)
 
     def _write_key_frames(self, folder: Path, key_frames: Mapping[int, np.ndarray]) -> Path:

@@ -1,6 +1,6 @@
 """A render's output: its format and frame times, and its assembly from encoded chunks.
 
-Chunks become a video with its sound, pictures, or a GIF; the user's ffmpeg runs last, or first, over the source.
+Chunks become a video with its sound, pictures, or a GIF. The user's ffmpeg may filter the source or the result.
 """
 
 from __future__ import annotations
@@ -43,19 +43,18 @@ from vidtrans.video.io.timestamps import rounded_rate
 if TYPE_CHECKING:
     from vidtrans.video.ffmpeg import FFmpegJob
 
-VERSION = 3  # of the assembly
-TRIAL_FRAMES = 4
-# The finest time base that an MP4 holds.
-FINEST = 2**31 - 1
-FILTERED = "filtered.nut"
+VERSION = 3  # Version of the assembly, for cache keys
+TRIAL_FRAMES = 4  # Black frames with which the user's ffmpeg is tried
+MAX_TIME_BASE = 2**31 - 1  # Ticks a second of the finest time base that an MP4 can store
+FILTERED_FILE = "filtered.nut"  # Name of a filtered source in its cache entry
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """The plan for assembling encoded segments, whose pictures are in the format ``picture``, into a result.
+    """The plan for assembling encoded segments, with pictures in the format ``picture``, into a result.
 
-    ``copied``: the sound and other streams to copy from the source. ``names``: a function from a number of pictures to
-    their file names in a folder; None for other results. ``plays``: how often a GIF is played, 0 for endlessly.
+    ``copied``: the sound and other streams to copy from the source. ``names``: a function from the number of pictures
+    to their file names in a folder; None for other results. ``plays``: how many times a GIF plays; 0: endlessly.
     """
 
     encoding: EncodingSettings
@@ -66,7 +65,7 @@ class Assembly:
     plays: int = 0
 
     def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
-        """Write ``output`` and return its report table; ``scratch`` is a folder for intermediate files.
+        """Write ``output`` and return its report table. ``scratch``: a folder for intermediate files.
 
         Raises MediaError, UsageError.
         """
@@ -81,13 +80,13 @@ class Assembly:
             seconds = round(float(_duration_s(timing)), 3)
             table = {"frames": len(timing.pts), "size": list(video.size), "duration_s": seconds}
             picture = replace(self.picture, sample_aspect_ratio=video.sample_aspect_ratio)
-            passed = replace(self, picture=picture, timing=timing, copied=copied)
-            return table | passed._finish([processed], output, context)
+            processed_assembly = replace(self, picture=picture, timing=timing, copied=copied)
+            return table | processed_assembly._finish([processed], output, context)
         finally:
             processed.unlink(missing_ok=True)
 
     def _finish(self, segments: Sequence[Path], output: Path, context: Context) -> Table:
-        """Write the result; return the number of copied sound packets, and that of the frames if a GIF has others."""
+        """Write the result; return the number of copied sound packets and, of a GIF, of frames."""
         codec, timing = self.encoding.codec, self.timing
         if codec == "gif":
             return {"sound_packets": 0, "frames": _write_gif(segments, timing, output, self.plays, context)}
@@ -102,22 +101,22 @@ class Assembly:
     def _run_program(
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, EncodedVideo]:
-        """Run the user's ffmpeg on all segments, encode its output into ``processed``; return its times and form."""
+        """Run the user's ffmpeg on all segments, and encode its output into ``processed``; return its timing."""
         from vidtrans.video.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
         whole, filtered = scratch / "whole.nut", scratch / "filtered.nut"
-        job = pass_of(settings, self.picture)
-        ours = not settings.is_ffmpeg_encoder and not CODECS[settings.codec].unpacked
+        job = make_ffmpeg_job(settings, self.picture)
+        encodes_here = not settings.is_ffmpeg_encoder and not CODECS[settings.codec].unpacked
         try:
             join(segments, self.timing, whole, stop=context.stop, kind="nut")
-            result = filtered if ours else processed
+            result = filtered if encodes_here else processed
             run_ffmpeg_job(whole, result, job, context.stop, context.report, len(self.timing.pts))
             video = read_encoded_video(result)
             timing = self._timing_of(video)
-            if not ours:
+            if not encodes_here:
                 return timing, video
-            # With the size, aspect and times from its graph.
+            # The graph may have changed the size, the aspect ratio and the times.
             form = replace(
                 self.picture,
                 width=video.size[0],
@@ -138,16 +137,16 @@ class Assembly:
             filtered.unlink(missing_ok=True)
 
     def _timing_of(self, video: EncodedVideo) -> Timing:
-        """Return the times of a program's output; the last frame lasts to the source's end, else as its predecessor."""
+        """Return the timing of a program's output; the last frame ends where the source does, if it begins before."""
         pts = tuple(video.pts)
         if not pts:
             raise UsageError("--filter", "the graph outputs no frame", "change the graph")
         steps = [b - a for a, b in pairwise(pts)]
-        given = self.timing
-        end = (given.pts[-1] + given.durations[-1]) * given.time_base / video.time_base
-        usual = steps[-1] if steps else 1 / (self.picture.rate * video.time_base)
-        last = round(end - pts[-1]) if len(pts) == len(given.pts) or end - pts[-1] > 0 else round(usual)
-        nominal = given.nominal if len(pts) == len(given.pts) else None
+        own = self.timing
+        end = (own.pts[-1] + own.durations[-1]) * own.time_base / video.time_base
+        typical = steps[-1] if steps else 1 / (self.picture.rate * video.time_base)
+        last = round(end - pts[-1]) if len(pts) == len(own.pts) or end - pts[-1] > 0 else round(typical)
+        nominal = own.nominal if len(pts) == len(own.pts) else None
         return Timing(pts, (*steps, max(1, last)), video.time_base, nominal)
 
 
@@ -160,7 +159,7 @@ def _duration_s(timing: Timing) -> Fraction:
 
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
-    total = 2 * len(timing.pts)  # the clip is read twice
+    total = 2 * len(timing.pts)  # The encoder reads the clip twice
     done = 0
 
     def frames() -> Iterator[np.ndarray]:
@@ -174,14 +173,14 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: in
 
     base = timing.time_base
     written = write_gif(frames, [p * base for p in timing.pts], [d * base for d in timing.durations], output, plays)
-    if left := max(0, len(timing.pts) - written):
-        lines = f"{left} of {len(timing.pts)} frames are left out: GIF shows none for less than 0.02 s"
+    if num_dropped := max(0, len(timing.pts) - written):
+        lines = f"{num_dropped} of {len(timing.pts)} frames are left out: GIF shows none for less than 0.02 s"
         context.note(f"{lines} (--fps 50 or less spaces them evenly)", "warning")
     return written
 
 
-def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
-    """Return the job of the user's ffmpeg: to filter, to encode, or both. Raises UsageError."""
+def make_ffmpeg_job(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
+    """Create the job of the user's ffmpeg: to filter, to encode, or both. Raises UsageError."""
     from vidtrans.video.ffmpeg import FFmpegJob, parse_options
 
     if settings.is_ffmpeg_encoder:
@@ -189,11 +188,11 @@ def pass_of(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
     return FFmpegJob(settings.filter, deep=picture.depth > 8, alpha=picture.alpha)
 
 
-def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
-    """Run the user's ffmpeg on a few black frames, so that its errors appear before the work.
+def try_ffmpeg_job(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
+    """Run the user's ffmpeg on a few black frames, so that its errors appear before the render.
 
-    Returns the (width, height) of its output; None without output, as a graph may wait for more frames.
-    Raises UsageError.
+    Returns the (width, height) of its output; None without output, because a graph may need more frames. Raises
+    UsageError.
     """
     from vidtrans.video.ffmpeg import NoFramesError, run_ffmpeg_job
 
@@ -201,24 +200,24 @@ def try_pass(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[
     kind = np.uint16 if picture.depth > 8 else np.uint8
     black = np.zeros((picture.height, picture.width, 4 if picture.alpha else 3), kind)
     step = max(1, round(1 / (picture.rate * picture.time_base)))
-    with tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
-        given, made = Path(place) / "given.nut", Path(place) / "made.nut"
-        with closing(SegmentWriter(given, lossless, EncodingSettings(codec="ffv1"))) as writer:
+    with tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
+        trial_input, trial_output = Path(folder) / "given.nut", Path(folder) / "made.nut"
+        with closing(SegmentWriter(trial_input, lossless, EncodingSettings(codec="ffv1"))) as writer:
             for number in range(TRIAL_FRAMES):
                 writer.write(black, number * step)
         with suppress(NoFramesError):
-            run_ffmpeg_job(given, made, job, context.stop)
-            return read_encoded_video(made).size
+            run_ffmpeg_job(trial_input, trial_output, job, context.stop)
+            return read_encoded_video(trial_output).size
     return None
 
 
 class Retiming:
-    """The timestamps at which each frame of a range is written: none for a dropped frame, several for a repeated one.
+    """The timestamps at which each frame of a range is written: none if it is dropped, several if it is repeated.
 
-    ``pts`` and ``durations``: of the range, in ``time_base`` units; frames are counted from its first. ``rate``:
-    constant frames per second; None keeps every frame at its own time. At a constant rate, each timestamp gets the
-    last frame that begins at most half a step after it. ``nominal``: the rate of the source. Where its times are
-    rounded, the last frame ends as this rate has it, so that the average is the rate.
+    ``pts`` and ``durations``: the times of the range's frames, in ``time_base`` units; frames are counted from its
+    first. ``rate``: constant frames per second; None preserves the times. At a constant rate, each timestamp gets the
+    last frame that begins at most half a step after it. ``nominal``: the rate of the source. If its times were rounded
+    from this rate, the last frame's end is computed from the rate, so that the average rate is exact.
     """
 
     def __init__(
@@ -238,57 +237,55 @@ class Retiming:
                 and not self.timing.is_constant
                 and (fitting := rounded_rate([*pts, pts[-1] + durations[-1]], time_base, nominal))
             ):
-                self.timing = _exact(pts, time_base, fitting)
+                self.timing = _exact_timing(pts, time_base, fitting)
             return
         begin = pts[0] * time_base
-        base = _common(begin, 1 / rate)
+        base = _common_time_base(begin, 1 / rate)
         step = int(1 / rate / base)
         count = max(1, round((pts[-1] + durations[-1] - pts[0]) * time_base * rate))
         half = 1 / (2 * rate * time_base)
         grid = [round(begin / base) + k * step for k in range(count)]
         self._stamps = [[] for _ in pts]
         for stamp in grid:
-            shown = bisect_left(pts, stamp * base / time_base + half) - 1
-            self._stamps[max(0, shown)].append(stamp)
+            shown_frame = bisect_left(pts, stamp * base / time_base + half) - 1
+            self._stamps[max(0, shown_frame)].append(stamp)
         self.timing = Timing(tuple(grid), (step,) * count, base)
 
     def stamps(self, number: int) -> tuple[int, ...]:
-        """Return the timestamps of frame ``number`` of the range."""
         return (self.timing.pts[number],) if self.rate is None else tuple(self._stamps[number])
 
     @property
     def num_written(self) -> int:
-        """Return the number of written frames."""
         return len(self.timing.pts)
 
 
-def _exact(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> Timing:
-    """Return the same times, rounded from a constant ``rate``, in a base that also holds the end of the last frame."""
-    finer = (1 / (rate * time_base)).denominator
-    if time_base.denominator * finer > FINEST:
-        finer = 1
-    stamps = [p * finer for p in pts]
-    end = stamps[0] + round(len(pts) / (rate * time_base) * finer)
+def _exact_timing(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> Timing:
+    """Convert times that were rounded from a constant ``rate`` to a time base that holds the exact end of the clip."""
+    base_factor = (1 / (rate * time_base)).denominator
+    if time_base.denominator * base_factor > MAX_TIME_BASE:
+        base_factor = 1
+    stamps = [p * base_factor for p in pts]
+    end = stamps[0] + round(len(pts) / (rate * time_base) * base_factor)
     durations = [b - a for a, b in pairwise(stamps)] + [max(1, end - stamps[-1])]
-    return Timing(stamps, durations, time_base / finer, rate)
+    return Timing(stamps, durations, time_base / base_factor, rate)
 
 
-def _common(a: Fraction, b: Fraction) -> Fraction:
+def _common_time_base(a: Fraction, b: Fraction) -> Fraction:
     """Return the coarsest time base 1/n that holds both times exactly; if too fine for MP4, 1/1000 of ``b``'s."""
     numerator = gcd(a.numerator * b.denominator, b.numerator * a.denominator)
     base = Fraction(numerator, a.denominator * b.denominator)
-    # An MP4's time base is one over a whole number.
+    # The time base of an MP4 is one over an integer.
     base = Fraction(1, base.denominator)
-    return base if base.denominator <= FINEST else Fraction(1, b.denominator * 1000)
+    return base if base.denominator <= MAX_TIME_BASE else Fraction(1, b.denominator * 1000)
 
 
 class Delivery:
-    """The output format of the frames ``numbers`` of a clip. Raises UsageError if the codec cannot hold it.
+    """The output format of the frames ``numbers`` of a clip. Raises UsageError if the codec does not support it.
 
-    ``trimmed``: the frames are a part of the clip, whose times start at 0. ``factor``: how many times larger than the
-    source it is. ``drawn``: the source is a drawing on paper. ``pattern``: file names of pictures in a folder.
-    ``layer``: with alpha, even if the source has none. The attribute ``depth`` is the bits per channel of the rendered
-    pictures, 8 or 16; ``picture.depth`` is the result's.
+    ``trimmed``: the frames are a part of the clip, and their times start at 0. ``factor``: the ratio of the result's
+    side to the source's. ``drawn``: the source is a drawing on paper. ``pattern``: the pattern of the file names of
+    pictures in a folder. ``layer``: with alpha, even if the source has none. The attribute ``depth`` is the number of
+    bits per channel of the rendered pictures, 8 or 16; ``picture.depth`` is that of the result.
     """
 
     def __init__(
@@ -310,24 +307,23 @@ class Delivery:
         if layer and not self.picture.alpha:
             why = f"{encoding.codec} keeps no alpha"
             raise UsageError("--layer", why, f"use --codec {' or '.join(codecs_with_alpha())}")
-        if not encoding.filter:  # else it is seen what the graph makes of it
+        if not encoding.filter:  # The graph may change the size, which is checked later
             encoding.check_size(self.picture)
         self.depth = 16 if self.picture.depth > 8 else 8
 
     def _times(self) -> Retiming:
-        """Return the times of the frames; a trimmed clip starts at 0."""
         index = self.clip.index
-        pts = [p - self._begin for p in self._own(index.pts)]
-        return Retiming(pts, self._own(index.durations()), index.time_base, self.encoding.rate, index.rate)
+        pts = [p - self._begin for p in self._in_range(index.pts)]
+        return Retiming(pts, self._in_range(index.durations()), index.time_base, self.encoding.rate, index.rate)
 
     @property
     def _begin(self) -> int:
-        """The timestamp that becomes 0: of a trimmed clip's first frame, or where the whole clip's clock begins."""
+        """Return the timestamp that becomes 0: of a trimmed clip's first frame, or a whole clip's start."""
         index = self.clip.index
         return index.pts[self.numbers.start] if self.trimmed else index.zero
 
     def _picture(self, factor: int) -> PictureFormat:
-        """Return the output format: the depth of source and codec, and alpha if both have it."""
+        """Return the output format: the depth of source and codec, and alpha if both support it."""
         index, encoding = self.clip.index, self.encoding
         depth = encoding.depth_for(index.findings.depth)
         codec = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
@@ -343,12 +339,12 @@ class Delivery:
 
     @property
     def stored(self) -> PictureFormat:
-        """Return the format of the stored chunks, whose depth may differ from the result's."""
+        """Return the format of the encoded chunks, whose depth may differ from the result's."""
         depths = self.encoding.chunk_codec.depths
         return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
 
     def report_changes(self, context: Context) -> None:
-        """Warn about changes that the codec makes to this source. Raises UsageError if it cannot be written."""
+        """Warn about changes that the codec makes to this source. Raises UsageError if the codec cannot write it."""
         encoding, picture, clip = self.encoding, self.picture, self.clip
         if clip.index.findings.alpha and not picture.alpha and not self.drawn:
             ground = "white" if clip.is_pictures else "black"
@@ -359,7 +355,7 @@ class Delivery:
             context.warn_once(f"{clip.name}: {text}; {' and '.join(LOSSLESS)} keep every label", clip.path)
         size: tuple[int, int] | None = (picture.width, picture.height)
         if encoding.needs_program:
-            size = try_pass(pass_of(encoding, picture), picture, context)
+            size = try_ffmpeg_job(make_ffmpeg_job(encoding, picture), picture, context)
         if size is None or encoding.is_ffmpeg_encoder:
             return
         result = replace(picture, width=size[0], height=size[1])
@@ -375,7 +371,7 @@ class Delivery:
             check_sound((self.clip.origin or self.clip).path, kind, may_omit=may_omit)
 
     def assembly(self, folder: bool) -> Assembly:
-        """Return the plan for assembling the chunks; the sound of a trimmed clip also starts at 0."""
+        """Plan the assembly of the chunks; the sound of a trimmed clip also starts at 0."""
         encoding = self.encoding
         names = self._names if encoding.makes_pictures and folder else None
         copied = None if self.clip.is_pictures or self.clip.guides else self._stream_copy()
@@ -383,7 +379,7 @@ class Delivery:
         return Assembly(encoding, self.picture, self.times.timing, copied, names, plays)
 
     def _stream_copy(self) -> StreamCopy:
-        """Return the streams and the span to copy from the file that the clip was made from, in that file's time."""
+        """Return the streams and the span to copy from the original file of the clip, in that file's times."""
         index, origin = self.clip.index, self.clip.origin or self.clip
         begin = self._begin * index.time_base - self.clip.offset_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
@@ -400,34 +396,34 @@ class Delivery:
         )
         if not self.trimmed and not self.clip.is_part:
             return copied
-        start = self._own(index.pts)[0] * index.time_base - self.clip.offset_s
-        end = start + sum(self._own(index.durations())) * index.time_base
+        start = self._in_range(index.pts)[0] * index.time_base - self.clip.offset_s
+        end = start + sum(self._in_range(index.durations())) * index.time_base
         first = origin.index.pts[0] * origin.index.time_base
         return replace(copied, start_s=start, end_s=end, before_s=start - first)
 
     def _names(self, count: int) -> list[str]:
-        """Return names for ``count`` pictures: like their sources, or numbered if a rate or graph changed the count."""
+        """Return the names of ``count`` pictures: those of their sources, or numbers if the count has changed."""
         codec, sources = self.encoding.codec, self.clip.index.names
         if self.times.rate is None and count == len(self.numbers):
             return picture_names(sources, self.numbers, codec, self.pattern)
         return picture_names((), range(count), codec, self.pattern)
 
     def stamps(self, number: int) -> Sequence[int]:
-        """Return the timestamps at which a frame of the clip is shown; () for frames that are not in the result."""
+        """Return the timestamps at which a frame of the clip is written; () for frames that are not in the result."""
         return self.times.stamps(number - self.numbers.start) if number in self.numbers else ()
 
     def num_written(self, numbers: range) -> int:
-        """Return how many output frames show these frames of the clip; 0 if a constant rate drops them all."""
+        """Return the number of output frames that show these frames of the clip; a constant rate may drop all."""
         return sum(len(self.stamps(n)) for n in numbers)
 
-    def _own(self, values: Sequence[int]) -> Sequence[int]:
+    def _in_range(self, values: Sequence[int]) -> Sequence[int]:
         return values[self.numbers.start : self.numbers.stop]
 
 
 def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
-    """Return the clip filtered by ``graph`` of the user's own ffmpeg, upright and in RGB, made once and cached.
+    """Return the clip after a filter graph of the user's ffmpeg, upright and in RGB; it is computed once and cached.
 
-    The graph's input is what a model would get: upright RGB frames, without damage. Raises UsageError, MediaError.
+    The graph's input is the same as a model's: upright RGB frames, without damage. Raises UsageError, MediaError.
     """
     from vidtrans.video.ffmpeg import FFmpegJob, find_program, program_version, run_ffmpeg_job
 
@@ -439,30 +435,29 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
     picture = PictureFormat(index.width, index.height, aspect, index.time_base, index.rate, depth, alpha)
     job, hold = FFmpegJob(graph, deep=depth > 8, alpha=alpha), None
     if entry.read() is None:
-        try_pass(job, picture, context)
+        try_ffmpeg_job(job, picture, context)
         if context.dry_run:
             context.note("the filter is not run in a dry run: the estimate is for the unfiltered source")
             return clip
     if not context.dry_run:
         with entry.locked(wait_for=f"another run that filters {clip.path.name}"):
-            if entry.read() is None:  # else another run has made it meanwhile
+            if entry.read() is None:  # Otherwise another run has made it meanwhile
                 whole = entry.folder / "whole.nut"
                 try:
                     _write_lossless(clip, picture, whole, context)
-                    with write_atomically(entry.folder / FILTERED) as temporary:
+                    with write_atomically(entry.folder / FILTERED_FILE) as temporary:
                         run_ffmpeg_job(whole, temporary, job, context.stop, context.report, index.num_frames)
                 finally:
                     whole.unlink(missing_ok=True)
-                entry.finish({"graph": graph}, files=(FILTERED,))
+                entry.finish({"graph": graph}, files=(FILTERED_FILE,))
             hold = entry.pin()
-    made = open_clip(context, entry.folder / FILTERED)
-    # Its times count from 0 already, and no GPU decodes what is lossless.
-    offset_s, whole_index = -index.zero * index.time_base, replace(made.index, zero=0)
-    return replace(made, index=whole_index, pin=hold, origin=clip, offset_s=offset_s, hardware=None)
+    filtered = open_clip(context, entry.folder / FILTERED_FILE)
+    # The times of the filtered file already start at 0, and no GPU decodes lossless video.
+    offset_s, filtered_index = -index.zero * index.time_base, replace(filtered.index, zero=0)
+    return replace(filtered, index=filtered_index, pin=hold, origin=clip, offset_s=offset_s, hardware=None)
 
 
 def _write_lossless(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
-    """Write the clip in lossless RGB, each frame at its own time."""
     index, segment = clip.index, path.with_suffix(".segment.nut")
     form = FrameFormat(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
     try:

@@ -1,6 +1,6 @@
-"""Results of commands: where they may be written, how they are made once, recorded, found again and reported.
+"""Results of commands: checks of their paths, their production, records and reports.
 
-``Result.produce`` and, for small results, ``produce`` are the way of every command that writes something.
+Every command that writes something uses ``Result.produce`` or, for small results, ``produce``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.video.io.encoding import split_pattern
 
-COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")  # of what was done this time
+# Keys of a report that count the work of this execution; they are 0 if the result is up to date
+COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")
 
 
 def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
@@ -58,19 +59,19 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
             str(output), "it is a file, but the result is a folder of pictures", "choose another place with -o"
         )
     target = link_target(output)
-    if not folder and target.suffix.lower() != output.suffix.lower():  # the ending decides what is written
+    if not folder and target.suffix.lower() != output.suffix.lower():  # The ending decides the format
         why = f"it is a link to '{target}', which does not end in {output.suffix}"
         raise UsageError(str(output), why, "choose another name with -o, or link to a file with that ending")
 
 
 def check_named(output: Path) -> None:
-    """Raise UsageError if the last part of an output path is no name, as in ``..``."""
+    """Raise UsageError if the last part of an output path is not a name, such as ``..``."""
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it does not end in a name", "add the name of the result")
 
 
 def refuse_link(output: Path) -> Path:
-    """Return a path that was not given with -o. Raises UsageError for a link, which another person may have made."""
+    """Return a path that is not from -o unchanged. Raises UsageError for a link, which another person may have made."""
     if output.is_symlink():
         why = "it is a link, and links are followed only if they are given with -o"
         raise UsageError(str(output), why, "remove it, or choose another place with -o")
@@ -78,11 +79,11 @@ def refuse_link(output: Path) -> Path:
 
 
 def check_parents(output: Path) -> None:
-    """Raise UsageError if a parent of a path is a file, or a name or a link is not valid."""
+    """Raise UsageError if a parent of a path is a file or not writable, or a name or a link is not valid."""
     _check_name(output)
     place = link_target(output)
     if output.is_symlink() and not place.parent.exists():
-        # An unmounted disk, as a rule: no folder is made in its place.
+        # The target is probably on an unmounted disk, so no folder is created in its place.
         why = f"it is a link into '{place.parent}', which does not exist"
         raise UsageError(str(output), why, "choose another place with -o")
     for parent in place.absolute().parents:
@@ -91,15 +92,15 @@ def check_parents(output: Path) -> None:
         if parent.exists() and not parent.is_dir():
             raise UsageError(str(output), f"'{parent}' is a file, not a folder", "choose another place with -o")
     folder = next(parent for parent in place.absolute().parents if parent.exists())
-    if not os.access(folder, os.W_OK | os.X_OK) or _takes_no_files(folder):
+    if not os.access(folder, os.W_OK | os.X_OK) or _is_kernel_folder(folder):
         raise UsageError(str(output), f"no file can be written into '{folder}'", "choose another place with -o")
 
 
-def _takes_no_files(folder: Path) -> bool:
-    """Return whether a folder is of a file system of the kernel, as /proc, where even root cannot write files."""
+def _is_kernel_folder(folder: Path) -> bool:
+    """Return whether a folder is in a file system of the kernel such as /proc, where even root cannot write files."""
     if shutil.disk_usage(folder).total:
         return False
-    try:  # some network drives do not tell their size
+    try:  # Some network drives do not report their size either
         with TemporaryFile(dir=folder):
             return False
     except OSError:
@@ -128,21 +129,21 @@ def _check_name(output: Path) -> None:
 
 
 def _record_path(cache: Cache, output: Path) -> Path:
-    # Relative to the cache's folder: a working folder that is moved keeps its records.
+    # Relative to the cache's folder, so that records stay valid when the working folder is moved.
     place = os.path.relpath(output.resolve(), cache.root.resolve().parent)
     name = hashlib.sha256(place.encode()).hexdigest()
     return cache.root / "outputs" / f"{name}.json"
 
 
-def _look_anew(output: Path) -> None:
-    """Refresh this host's cached information about a shared folder, since another host may have made the output."""
+def _refresh_folder(output: Path) -> None:
+    """Refresh this host's view of the output's shared folder, because another host may have written the output."""
     look_anew(link_target(output).parent)
 
 
-def _read(cache: Cache, output: Path) -> Table:
-    """Return the record of an output. Raises ValueError, KeyError or OSError if it is missing or damaged."""
+def _read_record(cache: Cache, output: Path) -> Table:
+    """Read the record of an output. Raises ValueError, KeyError or OSError if it is missing or damaged."""
     path = _record_path(cache, output)
-    look_anew(path.parent)  # another host may have written it
+    look_anew(path.parent)  # Another host may have written it
     value: Table = read_small_json(path)
     if value.pop("sha256") != digest_of(value):
         raise ValueError("the record changed")
@@ -152,7 +153,7 @@ def _read(cache: Cache, output: Path) -> Table:
 def is_result_folder(cache: Cache, folder: Path) -> bool:
     """Return whether a folder has a record and contains only files that are listed in it."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        value = _read(cache, folder)
+        value = _read_record(cache, folder)
         return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
     return False
 
@@ -161,28 +162,28 @@ def recorded(cache: Cache, output: Path) -> Table | None:
     """Return the record of an output whose content has not changed since it was written; else None."""
     if special_file_kind(output):
         return None
-    _look_anew(output)
+    _refresh_folder(output)
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        value = _read(cache, output)
-        if _digest(output, cache.digest) == value["digest"]:
+        value = _read_record(cache, output)
+        if _content_digest(output, cache.digest) == value["digest"]:
             return value
     return None
 
 
 def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
-    """Return whether an output is unchanged and of a ``lineage``, so that its continuation may replace it."""
-    made = recorded(cache, output) if lineage else None
-    return made is not None and made["lineage"] == lineage
+    """Return whether an output is unchanged and has this ``lineage``, so that its continuation may replace it."""
+    existing = recorded(cache, output) if lineage else None
+    return existing is not None and existing["lineage"] == lineage
 
 
-def _names(folder: Path) -> list[str]:
+def _file_names(folder: Path) -> list[str]:
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
-def _digest(output: Path, of_file: Callable[[Path], str]) -> str:
-    """Return the digest of a file, or of a folder's file names and files; ``of_file`` digests a file."""
+def _content_digest(output: Path, of_file: Callable[[Path], str]) -> str:
+    """Return the digest of a file, or of a folder's file names and files; ``of_file`` returns a file's digest."""
     if output.is_dir():
-        return digest_of([[name, of_file(output / name)] for name in _names(output)])
+        return digest_of([[name, of_file(output / name)] for name in _file_names(output)])
     return of_file(output)
 
 
@@ -198,24 +199,30 @@ def record(
 ) -> None:
     """Record that ``request`` made ``output``, with its report table ``result``.
 
-    Call it when the content is complete under its temporary path, ``written``: a run that is killed after the rename
-    then has its record, and a record without an output is harmless. ``lineage``: shared by requests whose results
-    continue one another. ``made_of``: the inputs for making the result again. ``line``: the words of its command line.
+    Call it when the content is complete under its temporary path, ``written``: if the run is killed after the rename,
+    the record exists, and a record without an output is harmless. ``lineage``: a digest shared by requests whose
+    results continue one another. ``made_of``: the inputs for making the result again. ``line``: the words of its
+    command line.
     """
     cache.prepare()
-    # Not with the cache's digests: they would remember the temporary name.
-    value: Table = {"digest": _digest(written, digest_file), "request": request, "result": result, "lineage": lineage}
+    # The cache's digests are not used, because they would store the temporary name.
+    value: Table = {
+        "digest": _content_digest(written, digest_file),
+        "request": request,
+        "result": result,
+        "lineage": lineage,
+    }
     value["made_of"] = made_of or {}
     value["line"] = [*line]
     if written.is_dir():
-        value["names"] = _names(written)
-    plain = json.loads(json.dumps(value))  # as it will be read
-    write_json(_record_path(cache, output), plain | {"sha256": digest_of(plain)})
+        value["names"] = _file_names(written)
+    json_value = json.loads(json.dumps(value))  # Converts tuples and keys, so that the digest matches when it is read
+    write_json(_record_path(cache, output), json_value | {"sha256": digest_of(json_value)})
     cache.save_digests()
 
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
-    """Raise UsageError if an output folder has files without a record, which --overwrite would delete with it."""
+    """Raise UsageError if an output folder has files without a record, which --overwrite would delete."""
     if output.is_dir() and not is_result_folder(cache, output):
         raise UsageError(
             str(output), "it holds files that are not results of this command", "choose another place with -o"
@@ -223,9 +230,9 @@ def _check_replaceable(cache: Cache, output: Path) -> None:
 
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
-    """Raise UsageError if the output is a file or folder without a record, which ``overwrite`` does not allow."""
+    """Raise UsageError if the output has no valid record, unless ``overwrite`` allows to replace it."""
     check_parents(output)
-    _look_anew(output)
+    _refresh_folder(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     _check_replaceable(cache, output)
@@ -234,12 +241,12 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
 
 
 def up_to_date(cache: Cache, output: Path, request: str, overwrite: bool, *, folder: bool = False) -> Table | None:
-    """Return the recorded result if ``output`` is the result of ``request``; None if it has to be made.
+    """Return the recorded report if ``output`` is the result of ``request``; None if it has to be made.
 
     ``folder``: the output is a folder of pictures. Raises UsageError if another output exists and ``overwrite`` is
     false.
     """
-    _look_anew(output)
+    _refresh_folder(output)
     if not output.exists() or (folder and not any(output.iterdir())):
         return None
     existing = recorded(cache, output)
@@ -257,20 +264,20 @@ class Job(Protocol):
     """The interface of a job that can estimate its cost."""
 
     def summary(self, output: Path) -> Table:
-        """Return the part of the report that is known before the result is made."""
+        """Return the part of the report that does not depend on the result's content."""
 
     def estimate(self) -> Table:
-        """Return the estimated cost of the job: time, disk and memory."""
+        """Estimate the cost of the job: time, disk and memory."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """How results are made, after all checks.
+    """The functions that make results, after all checks.
 
     Attributes:
         make: Makes a result, records it, and returns its report.
         forecast: Returns the report of a dry run.
-        fills_cache: Whether the cache is trimmed afterwards.
+        fills_cache: Trim the cache afterwards.
     """
 
     make: Callable[[Result], Table]
@@ -287,9 +294,9 @@ class Result:
         request: The digest of everything that affects it.
         sources: The input files.
         context: The command's context.
-        folder: Whether it is a folder.
-        lineage: A digest shared by requests whose results continue one another; '' without.
-        overwrite: Whether to replace an existing output; None: if --overwrite is given or it is of the same lineage.
+        folder: The output is a folder.
+        lineage: A digest shared by requests whose results continue one another; '' if nothing continues it.
+        overwrite: Replace an existing output; None: only with --overwrite, or if it has the same lineage.
         made_of: The inputs for making it again, for the record.
         began: The time of the request, in seconds of ``time.monotonic``.
     """
@@ -309,7 +316,7 @@ class Result:
         check_place(self.output, self.sources, folder=self.folder)
 
     def existing(self) -> Table | None:
-        """Return the recorded report of the result, or None. Raises UsageError if another output is at its path."""
+        """Return the recorded report of the result, or None. Raises UsageError if its path has another output."""
         self.check()
         if not self.context.dry_run:
             finish_replacing(link_target(self.output))
@@ -322,15 +329,14 @@ class Result:
         return up_to_date(cache, self.output, self.request, overwrite, folder=self.folder)
 
     def produce(self, prepare: Callable[[], Work]) -> Table:
-        """Return the report of the result; see ``produce_all``."""
         [table] = produce_all([self], prepare)
         return table
 
     def write(self, make: Callable[[Path], Table]) -> Table:
-        """Make the result, record it, and then give it its final name; return its report.
+        """Make the result under a temporary name, record it, and rename it; return its report.
 
-        ``make`` writes it to the path that it is given, and returns the report. Raises UsageError if another
-        output has been created at its path meanwhile.
+        ``make`` writes it to a path and returns the report. Raises UsageError if another output has been created
+        meanwhile.
         """
         self.check()
         self._recorded()
@@ -346,16 +352,16 @@ class Result:
         return job.summary(self.output) | {"dry_run": True} | estimate
 
     def report(self, table: Table, *, cached: bool) -> Table:
-        """Return a report completed by output, seconds and ``cached``: it was not made again."""
+        """Add output, seconds and ``cached`` to a report. ``cached``: the result was not made again."""
         seconds = round(time.monotonic() - self.began, 3)
         return table | {"output": str(self.output), "seconds": seconds, "cached": cached}
 
 
 def produce_all(results: Sequence[Result], prepare: Callable[[], Work]) -> list[Table]:
-    """Return the reports of a command's results: the recorded ones, or those of the work that ``prepare`` returns.
+    """Make the results of a command that do not exist yet; return all reports.
 
-    ``prepare`` makes all checks, for a dry run too, whose one report is the work's forecast. Results that exist are not
-    made again. Raises UsageError if another output is at the path of one.
+    ``prepare`` makes all checks, also in a dry run, and returns the work. A dry run has one report, the work's
+    forecast. Raises UsageError if the path of a result has another output.
     """
     tables, context = [result.existing() for result in results], results[0].context
     is_cached = None not in tables
@@ -381,10 +387,10 @@ def produce(
 ) -> Table:
     """Make a small result in one step, unless it exists; return its report.
 
-    ``request``: everything that affects it. ``sources``: the input files. ``prepare``: makes all checks that need no
-    work, also for a dry run, and returns the function that writes the result to a path and returns its report.
-    ``folder``: the result is a folder. ``lineage``: an existing result of the same lineage is replaced. Raises
-    UsageError if something else is at the output.
+    ``request``: everything that affects it. ``sources``: the input files. ``prepare``: makes all quick checks, also in
+    a dry run, and returns the function that writes the result to a path and returns its report. ``folder``: the result
+    is a folder. ``lineage``: an existing result with the same lineage is replaced. Raises UsageError if another output
+    exists.
     """
     if split_pattern(output)[1]:
         why = f"the result is one {'folder' if folder else 'picture'}"
@@ -394,11 +400,11 @@ def produce(
     def work() -> Work:
         make = prepare()
 
-        def write(wanted: Result) -> Table:
+        def write(result: Result) -> Table:
             try:
-                return wanted.write(make)
+                return result.write(make)
             except Interrupted as error:
-                error.why = "nothing was written"  # it takes seconds, and begins anew
+                error.why = "nothing was written"  # Small results do not resume
                 raise
 
         return Work(write, lambda: result.report({"frames": 0, "dry_run": True}, cached=False), fills_cache=False)

@@ -1,13 +1,13 @@
-"""Pairings: how frames become training pairs, and how a raw frame becomes the network's input in a render.
+"""Pairings: methods that make training pairs of frames, and the network's input of a raw frame in a render.
 
-To add one: a file here with a class like the others (see ``base.Pairing``), and a line below.
+To add a pairing, add a file with a class like the others (see ``base.Pairing``), and a line to ``PAIRINGS``.
 """
 
 from __future__ import annotations
 
 from vidtrans.core.registry import Entry, Registry
 
-LARGEST_ZOOM = 8.0  # of a next-frame model's view of its clip's frames, at a dream's start
+LARGEST_ZOOM = 8.0  # Largest zoom of a next-frame model's view of its clip's frames, at the start of a dream
 PAIRINGS = Registry(
     "pairing",
     {

@@ -12,7 +12,7 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 
 @dataclass(frozen=True)
 class AlignedSettings:
-    """The direction of training on pair folders: which picture is the input."""
+    """The direction of pair folders: the side that is the input."""
 
     direction: str = option(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
@@ -20,7 +20,7 @@ class AlignedSettings:
 
 
 class Aligned(Pairing):
-    """The input is the raw frame; the target comes from the second clip or folder."""
+    """A pairing of a raw frame with the corresponding picture in a second clip or folder."""
 
     name = "aligned"
     needs_target = True
@@ -40,7 +40,7 @@ class GradePairing(Aligned):
 
 @dataclass(frozen=True)
 class MatchedSettings:
-    """The least matched share of two frames' edges at which they become a pair."""
+    """The smallest matched share of two frames' edges at which they become a pair."""
 
     min_found: float = option(
         ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", bounds=(0.0, 1.0)
@@ -67,7 +67,7 @@ class UnpairedSettings:
 
 
 class Unpaired(Aligned):
-    """Like ``Aligned``, but in a dataset each frame is its own target, because no counterpart exists."""
+    """Like ``Aligned``, but in a dataset each frame is its own target, because there are no corresponding pictures."""
 
     name = "unpaired"
     needs_target = False

@@ -1,4 +1,4 @@
-"""The colours of classes: parse lists of them, find the class of each pixel, and scale label maps by class."""
+"""The colours of classes: parse lists of colours, find the class of each pixel, and resize label maps by class."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ import numpy as np
 
 from vidtrans.video.images.picture import pack_colours
 
-COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
-LEVELS = 256
-UNLIKE = 60  # levels, the distance from a colour beyond which it is another; compression changes it less
-AREA = 3  # pixels: smaller areas of other colours are borders that compression mixed
-GOLDEN_ANGLE = 137.508  # degrees between hues that follow each other: no two of the first dozens look alike
-STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # from a pixel to a neighbour; the one across is at minus that
+HEX_COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
+NUM_LEVELS = 256
+MAX_COLOUR_DISTANCE = 60  # Levels from a class's colour at which it is another colour; compression changes it less
+MIN_AREA_SIDE = 3  # Pixels; smaller areas of other colours are borders that compression mixed
+GOLDEN_ANGLE = 137.508  # Degrees between successive hues, so that no two of the first dozens look similar
+NEIGHBOUR_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # Steps to a neighbour; the opposite neighbour is at the negative
 
 
 def colours(palette: str, name: str = "palette") -> np.ndarray:
     """Parse a palette into colours, (N, 3) uint8, N may be 0. Raises ValueError for an invalid colour."""
     parts = parts_of(palette)
-    found = [COLOUR.fullmatch(part) for part in parts]
+    found = [HEX_COLOUR.fullmatch(part) for part in parts]
     wrong = next((part for part, match in zip(parts, found, strict=True) if match is None), "")
     if wrong:
         raise ValueError(f"pairing.{name}: '{wrong[:20]}' is no colour; write '#rrggbb'")
@@ -31,46 +31,49 @@ def colours(palette: str, name: str = "palette") -> np.ndarray:
 
 
 def parts_of(text: str) -> list[str]:
-    """Return the parts of a list that spaces or commas separate."""
+    """Split a list that is separated by spaces or commas."""
     return text.replace(",", " ").split()
 
 
 def nearest_colours(frame: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the index of each pixel's nearest colour, (H, W) int16, the first of equals, and its squared distance."""
+    """Find each pixel's nearest colour in ``table``; return its index, (H, W) int16, and squared distance.
+
+    If two colours are equally near, the first is chosen.
+    """
     codes, inverse = np.unique(pack_colours(frame), return_inverse=True)
     pixels = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-    best, least = np.zeros(len(codes), np.int16), np.full(len(codes), 3 * LEVELS**2, np.int32)
+    largest_share, least_distance = np.zeros(len(codes), np.int16), np.full(len(codes), 3 * NUM_LEVELS**2, np.int32)
     for number, colour in enumerate(table.astype(np.int32)):
         distance = np.square(pixels - colour).sum(axis=1)
-        best[distance < least] = number
-        np.minimum(least, distance, out=least)
+        largest_share[distance < least_distance] = number
+        np.minimum(least_distance, distance, out=least_distance)
     shape = frame.shape[:2]
-    return best[inverse].reshape(shape), least[inverse].reshape(shape)
+    return largest_share[inverse].reshape(shape), least_distance[inverse].reshape(shape)
 
 
-def without_mixtures(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Replace labels (H, W) int16 of pixels that mix two neighbours by the nearest unmixed label.
+def replace_mixed_pixels(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
+    """Replace the labels, (H, W) int16, of pixels that mix two neighbours by the nearest unmixed label.
 
     A pixel is a mixture if it lies strictly between two opposite neighbours in every channel in which these differ.
     """
     box = np.ones((3, 3), np.uint8)
-    rows, columns = np.nonzero(cv2.dilate(labels, box) != cv2.erode(labels, box))  # all else is within an area
+    rows, columns = np.nonzero(cv2.dilate(labels, box) != cv2.erode(labels, box))  # Pixels at borders of areas
     padded, found = np.pad(frame, ((1, 1), (1, 1), (0, 0)), mode="edge"), np.zeros(len(rows), bool)
-    here = frame[rows, columns]
-    for dy, dx in STEPS:
-        one, other = (padded[rows + 1 + sign * dy, columns + 1 + sign * dx] for sign in (1, -1))
-        low, high = np.minimum(one, other), np.maximum(one, other)
-        between = ((low < here) & (here < high)) | ((low == here) & (here == high))
+    pixel_colours = frame[rows, columns]
+    for dy, dx in NEIGHBOUR_STEPS:
+        first_neighbour, second_neighbour = (padded[rows + 1 + sign * dy, columns + 1 + sign * dx] for sign in (1, -1))
+        low, high = np.minimum(first_neighbour, second_neighbour), np.maximum(first_neighbour, second_neighbour)
+        between = ((low < pixel_colours) & (pixel_colours < high)) | ((low == pixel_colours) & (pixel_colours == high))
         found |= between.all(axis=1) & (low != high).any(axis=1)
     mixed = np.zeros(labels.shape, bool)
     mixed[rows[found], columns[found]] = True
     if not mixed.any() or mixed.all():
         return labels
-    return filled_from_nearest(labels, mixed)
+    return fill_from_nearest(labels, mixed)
 
 
-def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    """Fill labels (H, W), integers, inside ``holes`` (H, W) bool, some but not all, from the nearest pixel outside."""
+def fill_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
+    """Fill integer labels, (H, W), in ``holes``, (H, W) bool, from the nearest pixel outside; not all may be holes."""
     _, nearest = cv2.distanceTransformWithLabels(
         holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -80,7 +83,7 @@ def filled_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
 
 
 def distinct_colours(count: int) -> np.ndarray:
-    """Return colours that look different, (count, 3) uint8, always the same ones."""
+    """Return a fixed sequence of colours that look different, (count, 3) uint8."""
     number = np.arange(count)
     hue, value = (number * GOLDEN_ANGLE) % 360, 0.6 + 0.4 * (number % 3) / 2
     hsv = np.stack([hue, np.full(count, 0.65), value], axis=1).astype(np.float32)
@@ -89,7 +92,7 @@ def distinct_colours(count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassColours:
-    """The classes of label maps by their colours: ``text`` in order, and those of ``ignore``, which are of no class."""
+    """The colours of classes in label maps: ``text`` lists them in order, and ``ignore`` lists colours of no class."""
 
     text: str
     ignore: str = ""
@@ -99,76 +102,81 @@ class ClassColours:
 
     @cached_property
     def table(self) -> np.ndarray:
-        """The colours of the classes, (N, 3) uint8."""
+        """Return the colours of the classes, (N, 3) uint8."""
         return colours(self.text)
 
     @property
     def names(self) -> list[str]:
-        """The colours of the classes in order, as '#rrggbb'."""
         return [f"#{code:06x}" for code in pack_colours(self.table).tolist()]
 
     @cached_property
     def ignored(self) -> np.ndarray:
-        """The colours that are of no class, (N, 3) uint8."""
+        """Return the colours of no class, (N, 3) uint8."""
         return colours(self.ignore, "ignore")
 
     @cached_property
     def none(self) -> np.ndarray:
-        """The colour of pixels without a class, (3,) uint8: the first of ``ignore``, or one that no class has."""
+        """Return the colour of pixels without a class, (3,) uint8: the first of ``ignore``, or an unused colour."""
         if len(self.ignored):
             return self.ignored[0]
-        taken = set(pack_colours(self.table).tolist())
-        free = next(code for code in range(len(taken) + 1) if code not in taken)
-        return np.array([free >> 16, free >> 8 & 255, free & 255], np.uint8)
+        used_codes = set(pack_colours(self.table).tolist())
+        unused_code = next(code for code in range(len(used_codes) + 1) if code not in used_codes)
+        return np.array([unused_code >> 16, unused_code >> 8 & 255, unused_code & 255], np.uint8)
 
     def labels(self, picture: np.ndarray, *, clean: bool = False) -> np.ndarray:
         """Return the class of each pixel of (H, W, 3) uint8, (H, W) int16; −1 for none.
 
-        A pixel is of the class with the nearest colour, unless that is unlike it. ``clean``: pixels that compression or
-        scaling mixed of two classes get a neighbour's.
+        A pixel has the class with the nearest colour, unless the distance is too large. ``clean``: pixels in which
+        compression or scaling mixed two classes get a neighbour's class.
         """
         labels, distance = nearest_colours(picture, np.concatenate([self.table, self.ignored]))
-        is_none = pack_colours(picture) == int(pack_colours(self.none))  # exactly: it may be next to a class's
+        is_none = pack_colours(picture) == int(pack_colours(self.none))  # Exactly, because a class's colour may be near
         labels[is_none], distance[is_none] = -1, 0
-        far = (distance > UNLIKE**2).astype(np.uint8)
+        far = (distance > MAX_COLOUR_DISTANCE**2).astype(np.uint8)
         if clean and far.any():
-            far = cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((AREA, AREA), np.uint8))
+            far = cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((MIN_AREA_SIDE, MIN_AREA_SIDE), np.uint8))
         labels[(labels >= len(self.table)) | (far > 0)] = -1
-        return without_mixtures(labels, picture) if clean and distance.any() else labels
+        return replace_mixed_pixels(labels, picture) if clean and distance.any() else labels
 
     def count_unknown(self, picture: np.ndarray) -> int:
-        """Return how many pixels of (H, W, 3) uint8 have a colour that is neither a class's nor ignored."""
-        unlike = nearest_colours(picture, np.concatenate([self.table, self.ignored]))[1] > UNLIKE**2
-        return int(cv2.morphologyEx(unlike.astype(np.uint8), cv2.MORPH_OPEN, np.ones((AREA, AREA), np.uint8)).sum())
+        """Count the pixels of (H, W, 3) uint8 whose colour is neither a class's nor ignored."""
+        unlike = nearest_colours(picture, np.concatenate([self.table, self.ignored]))[1] > MAX_COLOUR_DISTANCE**2
+        return int(
+            cv2.morphologyEx(
+                unlike.astype(np.uint8), cv2.MORPH_OPEN, np.ones((MIN_AREA_SIDE, MIN_AREA_SIDE), np.uint8)
+            ).sum()
+        )
 
     def shares(self, pictures: Iterable[np.ndarray]) -> np.ndarray:
-        """Return the share of the pixels with a class that each has, (N,) float32; equal ones if there are none."""
+        """Return each class's share of the pixels with a class, (N,) float32; equal shares if there are no pixels."""
         counts = np.zeros(len(self))
         for labels in map(self.labels, pictures):
             counts += np.bincount(labels[labels >= 0], minlength=len(self))
         return (counts / counts.sum() if counts.any() else np.full(len(self), 1 / len(self))).astype(np.float32)
 
     def picture(self, labels: np.ndarray) -> np.ndarray:
-        """Return a label map, (H, W) integers with −1 for none, in the classes' colours: (H, W, 3) uint8."""
+        """Paint a label map, (H, W) integers with −1 for none, in the classes' colours: (H, W, 3) uint8."""
         return np.concatenate([self.table, self.none[None]])[labels]
 
     def resized(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Return a label map in colours, (H, W, 3) uint8, at another size: ``labels_at`` in the classes' colours."""
+        """Resize a coloured label map, (H, W, 3) uint8, by class; see ``labels_at``."""
         return self.picture(self.labels_at(picture, width, height))
 
     def labels_at(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
         """Return the class of each pixel of (H, W, 3) uint8 at another size, (height, width) int16; −1 for none.
 
-        A pixel gets the class that has most of its area, never a mixture; where the map is enlarged, borders are
-        rounded off.
+        A pixel gets the class with the largest share of its area; in an enlarged map, borders are rounded.
         """
         labels = self.labels(picture, clean=True)
         if labels.shape == (height, width):
             return labels
         method = cv2.INTER_AREA if width < labels.shape[1] else cv2.INTER_LINEAR
-        best, chosen = np.full((height, width), -1.0, np.float32), np.full((height, width), -1, np.int16)
+        largest_share, winning_labels = (
+            np.full((height, width), -1.0, np.float32),
+            np.full((height, width), -1, np.int16),
+        )
         for label in np.unique(labels).tolist():
             share = cv2.resize((labels == label).astype(np.float32), (width, height), interpolation=method)
-            chosen[share > best] = label
-            np.maximum(best, share, out=best)
-        return chosen
+            winning_labels[share > largest_share] = label
+            np.maximum(largest_share, share, out=largest_share)
+        return winning_labels

@@ -1,4 +1,4 @@
-"""Grey → colour: the network predicts chroma, the luma is the frame's own."""
+"""Grey → colour: the network predicts the chroma, and the luma is the frame's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 if TYPE_CHECKING:
     from torch import Tensor
 
-LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Y′ of BT.601, as in COLOR_RGB2GRAY
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Weights of Y′ of BT.601, as in COLOR_RGB2GRAY
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class ColorizeSettings:
 
 
 class Colorize(Pairing):
-    """The frame's luma is the input; only the chroma of the output is used."""
+    """A pairing of a frame's luma with the frame; only the chroma of the output is used."""
 
     name = "colorize"
     finishes = True
@@ -49,12 +49,12 @@ class Colorize(Pairing):
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         """Combine the frame's luma (within a grey level) with the output's chroma; (H, W, 3) uint8 or uint16 each.
 
-        A colour that cannot be as light or dark as the frame is desaturated, and keeps its hue.
+        A colour that is out of range at the frame's luma is desaturated; its hue is preserved.
         """
         luma = cv2.transform(frame.astype(np.float32), LUMA)
         colour = output.astype(np.float32)
         chroma = colour - cv2.transform(colour, LUMA)[..., None]
-        # The most that is asked for above and below the luma, and the room that there is.
+        # The largest deviations above and below the luma, and then the share of them that is in range.
         red, green, blue = (chroma[..., c] for c in range(3))
         above = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-3)))
         below = np.maximum(-np.minimum(np.minimum(red, green), blue), np.float32(1e-3))

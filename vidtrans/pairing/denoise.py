@@ -1,4 +1,4 @@
-"""Noisy → clean: noise is added in training; a render denoises its frames."""
+"""Noisy → clean: training adds noise to frames, and a render denoises them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DenoiseSettings:
 
 
 class Denoise(Pairing):
-    """The frame is both target and input; in training, random noise is added to the input."""
+    """A pairing of a frame with itself; in training, random noise is added to the input."""
 
     name = "denoise"
     at_source_size = True

@@ -12,18 +12,20 @@ import numpy as np
 from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
-from vidtrans.pairing.sensor_noise import disturb
+from vidtrans.pairing.sensor_noise import simulate_camera
 from vidtrans.video.images.picture_analysis import centre_lines
 
 SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
-STROKE, FAINT = 128, 72  # ink that starts a stroke, and down to which it goes on
-SPECK = 5  # fewer pixels than this are dust
-SPREAD = 0.5  # largest logarithm of what a drawn setting is multiplied by
-STRIP = 64  # rows that are computed at once
-EVEN, DEVIATION, FLAT = 128, 48, 16  # levels: tone of the mean, deviation of tones, least deviation of a picture
-DARK, LIGHT = 64, 150  # tones of a drawing's ground, and of the things on it
-GAPS, GAP, TONELESS = 2, 0.2, 0.3  # in training: most gaps, radius in short sides, share of pictures without tones
-WIDEST = 1 / 8  # of the short side: what is inked wider than this is an area, whose outline is the line
+STROKE_INK, FAINT_INK = 128, 72  # Ink levels at which a stroke starts, and down to which it continues
+MIN_STROKE_PIXELS = 5  # Strokes with fewer pixels are dust
+MAX_LOG_VARIATION = 0.5  # Largest logarithm of the random factor of a setting
+STRIP_ROWS = 64  # Rows that are computed at once
+# Levels of the tone channel for the mean and for one standard deviation, and the least assumed standard deviation
+MEAN_TONE, TONE_DEVIATION, MIN_TONE_DEVIATION = 128, 48, 16
+GROUND_TONE, OBJECT_TONE = 64, 150  # Tones of a drawing's background and of enclosed objects
+# In training: largest number of gaps, their largest radius in short sides, share of pictures without tones
+MAX_GAPS, GAP_RADIUS, TONELESS_SHARE = 2, 0.2, 0.3
+MAX_STROKE_WIDTH = 1 / 8  # In short sides; wider inked areas become outlines
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class EdgesSettings:
 
 
 class Edges(Pairing):
-    """A binary channel of lines, and optionally soft channels of gradient strength and of the tone of areas."""
+    """A pairing of a frame's lines, and optionally of its gradient strength and the tones of areas, with the frame."""
 
     name = "edges"
     version = 3
@@ -72,123 +74,127 @@ class Edges(Pairing):
         self.in_channels = 1 + settings.gradient_channel + settings.tone_channel
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return lines of 255 on 0, and the soft channels, (H, W, 1 to 3) uint8, for one (H, W, 3) uint8."""
-        return _find(frames[0], self.settings)
+        """Find lines, 255 on 0, and the soft channels, (H, W, 1 to 3) uint8, of one (H, W, 3) uint8."""
+        return _find_edges(frames[0], self.settings)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return the input of a randomly degraded frame, (H, W, 3) uint8, by random settings: (H, W, 1 to 3) uint8."""
+        """Compute the input of a randomly degraded frame, (H, W, 3) uint8, with random settings."""
         if self.settings.variation == 0:
             return self.input(frames)
         settings = _draw_settings(self.settings, rng)
-        found = _find(disturb(frames[0], self.settings.variation, rng), settings)
+        channels = _find_edges(simulate_camera(frames[0], self.settings.variation, rng), settings)
         if settings.tone_channel:
-            _drop_lines_and_tones(found, self.settings.variation, rng)
-        return found
+            _drop_lines_and_tones(channels, self.settings.variation, rng)
+        return channels
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
-        """Return the lines, on the tones of areas if the network sees them; (H, W, 3) uint8."""
+        """Return the lines, over the tones of areas if the input has them, (H, W, 3) uint8."""
         lines = net_input[..., :1]
         picture = np.maximum(lines, net_input[..., -1:] // 2) if self.settings.tone_channel else lines
         return np.repeat(picture, 3, axis=2)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return a drawing's strokes, (H, W, 3) uint8 → (H, W, 1 to 3) uint8, thinned to lines of 255 on 0.
+        """Thin a drawing's strokes, (H, W, 3) uint8, to lines of 255 on 0: (H, W, 1 to 3) uint8.
 
-        The gradient channel, if any, falls off with the distance from the lines as it does in the median of frames. The
-        tones, if any, are those of light things before a dark ground: areas are light where lines enclose them.
+        The gradient channel, if any, falls off with the distance from the lines as in the median of frames. The tones,
+        if any, are those of light objects before a dark background: areas enclosed by lines are light.
         """
-        lines = stroke_middles(ink(picture))
-        tone = [_shaded(lines, self.settings.tone_sigma)] if self.settings.tone_channel else []
+        lines = stroke_centre_lines(ink(picture))
+        tone = [_shade_drawing(lines, self.settings.tone_sigma)] if self.settings.tone_channel else []
         if not self.settings.gradient_channel:
             return np.dstack([lines, *tone])
-        away = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
+        distance = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         if not lines.any():
-            away[:] = np.inf
-        # Medians over four clips and six photographs: 190 on a line, 145, 105, 85, 75 beside it, 65 at nine pixels.
+            distance[:] = np.inf
+        # Medians over four clips and six photographs: 190 on a line; 145, 105, 85, 75 next to it; 65 at nine pixels.
         # Smoothing widens them: at σ 2 they are 199, 185, 161, 138, 115 and 80, at σ 3 209, 199, 183, 165, 144 and 90.
         reach = 2 * max(self.settings.sigma, 0.5)
-        strength = 120 * np.exp(-away / reach) + 70 * np.exp(-away / 60)
+        strength = 120 * np.exp(-distance / reach) + 70 * np.exp(-distance / 60)
         return np.dstack([lines, np.rint(strength).astype(np.uint8), *tone])
 
 
-def _find(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
-    """Return lines of 255 on 0, and the soft channels: (H, W, 3) uint8 → (H, W, 1 to 3) uint8."""
+def _find_edges(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
+    """Find lines, 255 on 0, and the soft channels: (H, W, 3) uint8 → (H, W, 1 to 3) uint8."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
-    tone = [_tone(grey, settings.tone_sigma)] if settings.tone_channel else []
+    tone = [_normalise_tone(grey, settings.tone_sigma)] if settings.tone_channel else []
     if settings.sigma > 0:
         grey = cv2.GaussianBlur(grey, (0, 0), settings.sigma, borderType=cv2.BORDER_REFLECT_101)
     dx = cv2.Sobel(grey, cv2.CV_16S, 1, 0)
     dy = cv2.Sobel(grey, cv2.CV_16S, 0, 1)
-    # Squared slopes are whole numbers, exact on every machine. (cv2.magnitude is not: its rounding was seen to
-    # depend on where in memory the arrays lie, and thresholds hang on it.)
+    # Squared slopes are integers, and exact on every machine. (cv2.magnitude is not: its rounding depended on the
+    # arrays' position in memory, and the thresholds depend on it.)
     squared = np.square(dx, dtype=np.int32)
     for rows, down in _strips(squared, dy):
         rows += np.square(down, dtype=np.int32)
     floor = (SOBEL_GAIN * settings.min_gradient) ** 2
     high = math.sqrt(max(_quantile(squared, 1 - settings.density), floor))
-    low = _between(settings.hysteresis * high)
-    lines = cv2.Canny(dx, dy, low, _between(high), L2gradient=True)
+    low = _threshold_between_slopes(settings.hysteresis * high)
+    lines = cv2.Canny(dx, dy, low, _threshold_between_slopes(high), L2gradient=True)
     if not settings.gradient_channel:
         return np.dstack([lines, *tone])
-    # A square root lifts faint structure; the 98th percentile keeps one bright edge from hiding the rest.
+    # The square root amplifies faint structure; with the 98th percentile, one bright edge does not hide the rest.
     ceiling = max(_quantile(squared, 0.98), floor)
-    found = np.empty((*lines.shape, 2), np.uint8)
-    found[..., 0] = lines
-    for rows, strength in _strips(squared, found[..., 1]):
+    channels = np.empty((*lines.shape, 2), np.uint8)
+    channels[..., 0] = lines
+    for rows, strength in _strips(squared, channels[..., 1]):
         strength[:] = np.rint(np.sqrt(np.sqrt(np.minimum(rows / ceiling, 1))) * 255)
-    return np.dstack([found, *tone]) if tone else found
+    return np.dstack([channels, *tone]) if tone else channels
 
 
 def tone_kernel(sigma: float) -> np.ndarray:
-    """Return the weights of a blur, (n,) float32 with n odd."""
+    """Return the weights of the tone channel's blur, (n,) float32 with n odd."""
     reach = math.ceil(2.5 * sigma)
     return cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[:, 0]
 
 
-def _blurred(picture: np.ndarray, sigma: float) -> np.ndarray:
+def _blur_tone(picture: np.ndarray, sigma: float) -> np.ndarray:
     kernel = tone_kernel(sigma)
     return cv2.sepFilter2D(picture.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
 
 
-def _tone(grey: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the light and dark of areas of a picture, (H, W) uint8 both: 128 is its mean, ``DEVIATION`` its deviation.
+def _normalise_tone(grey: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the blurred luma, (H, W) uint8, normalised to ``MEAN_TONE`` and ``TONE_DEVIATION``.
 
-    So dark films and light ones have the same tones.
+    So dark and light films have the same tones.
     """
-    soft = _blurred(grey, sigma)
+    soft = _blur_tone(grey, sigma)
     mean, deviation = float(soft.mean(dtype=np.float64)), float(soft.std(dtype=np.float64))
-    return np.rint(np.clip(EVEN + (soft - mean) * (DEVIATION / max(deviation, FLAT)), 0, 255)).astype(np.uint8)
+    return np.rint(
+        np.clip(MEAN_TONE + (soft - mean) * (TONE_DEVIATION / max(deviation, MIN_TONE_DEVIATION)), 0, 255)
+    ).astype(np.uint8)
 
 
-def _shaded(lines: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the tones of a drawing by its lines, (H, W) uint8 both: what they enclose is light, all else is dark."""
+def _shade_drawing(lines: np.ndarray, sigma: float) -> np.ndarray:
+    """Return tones for a drawing's lines, (H, W) uint8 both: enclosed areas are light, the rest is dark."""
     if not lines.any():
-        return np.full_like(lines, EVEN)
-    closed = cv2.dilate(lines, np.ones((3, 3), np.uint8))  # lines drawn by hand have small gaps
-    around = cv2.copyMakeBorder(255 - closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
-    _, parts = cv2.connectedComponents(around, connectivity=4)
-    return np.rint(_blurred(np.where(parts == parts[0, 0], DARK, LIGHT)[1:-1, 1:-1], sigma)).astype(np.uint8)
+        return np.full_like(lines, MEAN_TONE)
+    closed = cv2.dilate(lines, np.ones((3, 3), np.uint8))  # Hand-drawn lines have small gaps
+    padded = cv2.copyMakeBorder(255 - closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=255)
+    _, parts = cv2.connectedComponents(padded, connectivity=4)
+    return np.rint(_blur_tone(np.where(parts == parts[0, 0], GROUND_TONE, OBJECT_TONE)[1:-1, 1:-1], sigma)).astype(
+        np.uint8
+    )
 
 
-def _drop_lines_and_tones(found: np.ndarray, amount: float, rng: np.random.Generator) -> None:
+def _drop_lines_and_tones(channels: np.ndarray, amount: float, rng: np.random.Generator) -> None:
     """Remove the lines in random discs and, in some draws, all tones, so that a network also works without them."""
-    height, width = found.shape[:2]
-    for _ in range(int(rng.integers(0, GAPS + 1))):
-        x, y, radius = rng.random(3) * (width, height, amount * GAP * min(width, height))
+    height, width = channels.shape[:2]
+    for _ in range(int(rng.integers(0, MAX_GAPS + 1))):
+        x, y, radius = rng.random(3) * (width, height, amount * GAP_RADIUS * min(width, height))
         cv2.circle(gap := np.zeros((height, width), np.uint8), (int(x), int(y)), int(radius), 1, -1)
-        found[..., :-1][gap > 0] = 0
-    if rng.random() < TONELESS * amount:
-        found[..., -1] = EVEN
+        channels[..., :-1][gap > 0] = 0
+    if rng.random() < TONELESS_SHARE * amount:
+        channels[..., -1] = MEAN_TONE
 
 
 def _strips(*pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield the pictures' rows, a few at a time: numbers of many bytes for each pixel then stay small."""
-    for top in range(0, len(pictures[0]), STRIP):
-        yield [picture[top : top + STRIP] for picture in pictures]
+    """Yield the pictures' rows, a few at a time, so that intermediate arrays are small."""
+    for top in range(0, len(pictures[0]), STRIP_ROWS):
+        yield [picture[top : top + STRIP_ROWS] for picture in pictures]
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
-    density, hysteresis, sigma, gradient = np.exp(settings.variation * SPREAD * rng.uniform(-1, 1, 4))
+    density, hysteresis, sigma, gradient = np.exp(settings.variation * MAX_LOG_VARIATION * rng.uniform(-1, 1, 4))
     return replace(
         settings,
         density=min(settings.density * density, 0.9),
@@ -198,33 +204,35 @@ def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSe
     )
 
 
-def stroke_middles(inked: np.ndarray) -> np.ndarray:
-    """Return the middles of strokes and the outlines of areas, 255 on 0, of ink (255 is full); (H, W) uint8 both.
+def stroke_centre_lines(ink_levels: np.ndarray) -> np.ndarray:
+    """Return the centre lines of strokes and the outlines of areas, 255 on 0, from ink levels; (H, W) uint8 both.
 
     Strokes are found by hysteresis as in Canny, without specks; areas are too wide for strokes.
     """
-    count, parts, stats, _ = cv2.connectedComponentsWithStats((inked >= FAINT).astype(np.uint8), connectivity=8)
+    count, parts, stats, _ = cv2.connectedComponentsWithStats(
+        (ink_levels >= FAINT_INK).astype(np.uint8), connectivity=8
+    )
     strongest = np.zeros(count, np.uint8)
-    np.maximum.at(strongest, parts, inked)
-    is_stroke = (strongest >= STROKE) & (stats[:, cv2.CC_STAT_AREA] >= SPECK)
-    is_stroke[0] = False  # the paper
+    np.maximum.at(strongest, parts, ink_levels)
+    is_stroke = (strongest >= STROKE_INK) & (stats[:, cv2.CC_STAT_AREA] >= MIN_STROKE_PIXELS)
+    is_stroke[0] = False  # Component 0 is the paper
     strokes = np.where(is_stroke[parts], 255, 0).astype(np.uint8)
-    side = max(3, int(WIDEST * min(strokes.shape)))
+    side = max(3, int(MAX_STROKE_WIDTH * min(strokes.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     _, parts, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(strokes, cv2.MORPH_OPEN, disc))
-    wide = stats[:, cv2.CC_STAT_AREA] >= 2 * side * side  # less is where strokes meet
+    wide = stats[:, cv2.CC_STAT_AREA] >= 2 * side * side  # Smaller ones are crossings of strokes
     wide[0] = False
     areas = np.where(wide[parts], 255, 0).astype(np.uint8)
-    if wide.any():  # with the corners that the disc did not reach
+    if wide.any():  # Adds the corners that the opening with a disc removed
         areas = cv2.bitwise_and(cv2.dilate(areas, np.ones((side // 2 | 1, side // 2 | 1), np.uint8)), strokes)
-    # Outside the picture the area goes on: no line along the frame.
+    # Areas continue outside of the picture, so that there is no line along its edge.
     outline = areas - cv2.erode(areas, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
     middle = centre_lines(cv2.subtract(strokes, areas) > 0)
     return np.where(middle, 255, outline).astype(np.uint8)
 
 
-def _between(slope: float) -> float:
-    """Return a threshold that gives the same lines, but equals no pixel's slope: Canny floors the threshold's square.
+def _threshold_between_slopes(slope: float) -> float:
+    """Return a threshold that gives the same lines, but equals no pixel's slope; Canny floors the threshold's square.
 
     At an exact tie the result would depend on rounding, which differs in OpenCV with a single thread.
     """
@@ -232,6 +240,6 @@ def _between(slope: float) -> float:
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
-    """Return the quantile ``share`` of whole numbers: always one of the values, never a mean of two."""
+    """Return the quantile ``share`` of integers; it is always one of the values."""
     at = min(int(share * values.size), values.size - 1)
     return float(np.partition(values, at, axis=None)[at])

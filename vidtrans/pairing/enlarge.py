@@ -1,4 +1,4 @@
-"""Small → large: super-resolution. In training the frame is shrunk first."""
+"""Small → large: super-resolution. Training shrinks the frames first."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.sensor_noise import compressed
+from vidtrans.pairing.sensor_noise import compress_jpeg
 from vidtrans.video.images.picture import resize
 
 
@@ -25,7 +25,7 @@ class EnlargeSettings:
 
 
 class Enlarge(Pairing):
-    """The input is the frame, in training shrunk and interpolated back; a render interpolates its source."""
+    """A pairing of a frame, which training shrinks and interpolates back, with the frame; renders interpolate."""
 
     name = "enlarge"
     at_source_size = True
@@ -40,16 +40,16 @@ class Enlarge(Pairing):
         self.upscale_factor = settings.factor
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return a frame, (H, W, 3) uint8, shrunk by ``factor``, degraded as ``rng`` draws, and interpolated back."""
+        """Shrink a frame, (H, W, 3) uint8, by ``factor``, degrade it at random, and interpolate it back."""
         height, width = frames[0].shape[:2]
         small = [max(1, round(n / self.settings.factor)) for n in (width, height)]
         shrunk = cv2.resize(frames[0], small, interpolation=cv2.INTER_AREA)
         if self.settings.degradation > 0:
-            shrunk = _degraded(shrunk, self.settings.degradation, rng)
+            shrunk = _degrade(shrunk, self.settings.degradation, rng)
         return resize(shrunk, width, height)
 
 
-def _degraded(picture: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
+def _degrade(picture: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
     """Degrade (h, w, 3) uint8 by a soft lens, sensor noise and compression, each of random strength.
 
     The order is that of a real camera (as in Wang et al., "Real-ESRGAN", 2021).
@@ -58,5 +58,5 @@ def _degraded(picture: np.ndarray, strength: float, rng: np.random.Generator) ->
     softened = cv2.GaussianBlur(picture, (0, 0), 0.2 + blur, borderType=cv2.BORDER_REFLECT_101)
     grain = rng.standard_normal(picture.shape, np.float32) * np.float32(10 * noise)
     grainy = np.rint(np.clip(softened + grain, 0, 255)).astype(np.uint8)
-    # JPEG stands for the codec: its blocks, its ringing and its halved chroma are those of an intra frame.
-    return compressed(grainy, round(98 - 75 * loss))
+    # JPEG stands for a video codec: its blocks, ringing and subsampled chroma are those of an intra frame.
+    return compress_jpeg(grainy, round(98 - 75 * loss))

@@ -1,11 +1,11 @@
 """Another network's output for a frame (lines, depth, a pose, a matte …) → the frame.
 
-The design: this pairing names its network, the extractor, in ``Pairing.extraction`` and takes the network's picture as
-the last of a frame's pictures. ``models.loaded_model`` finds the network and rejects unsuitable ones. A loaded model
-carries its extractor (``LoadedModel.extractor``), found by the recorded digest or embedded in its file.
-``rendering.extraction`` makes the pictures, always by the one frame renderer: of clips as an ``infer`` stage of the
-extractor, whose key is a part of the key of the model's own outputs; of single frames immediately. ``data`` stores them
-beside the frames, as guides are, so that training runs no extractor.
+This pairing names its network, the extractor, in ``Pairing.extraction``, and receives the network's picture as the last
+of a frame's pictures. ``models.loaded_model`` finds the network and rejects unsuitable ones. A loaded model has its
+extractor (``LoadedModel.extractor``), found by the recorded digest or embedded in its file. ``rendering.extraction``
+makes the pictures by the usual frame renderer: of clips as an ``infer`` stage of the extractor, whose key is part of
+the key of the model's outputs; of single frames immediately. ``data`` stores the pictures next to the frames, like
+guides, so that training runs no extractor.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ExtractedSettings:
 
 
 class Extracted(Pairing):
-    """The input is another network's picture of the frame: RGB (three channels) or its luminance (one channel)."""
+    """A pairing of another network's picture of a frame, in RGB or grey, with the frame."""
 
     name = "model"
     pointwise = True
@@ -46,16 +46,16 @@ class Extracted(Pairing):
         super().__init__(settings)
         self.in_channels = 1 if settings.channels == "grey" else 3
         self.extraction = Extraction(settings.model, settings.digest, settings.size)
-        # Only of inverted grey pictures it is known that they are dark lines on white.
+        # Only inverted grey pictures are certain to be dark lines on white.
         self.drawing_kind = "lines" if settings.invert and settings.channels == "grey" else ""
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the network's input, (H, W, in_channels) uint8, from the extracted picture, the last of ``frames``."""
+        """Convert the extracted picture, the last of ``frames``, to the input, (H, W, in_channels) uint8."""
         picture = frames[-1]
         if self.settings.channels == "grey":
             picture = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None]
         return 255 - picture if self.settings.invert else picture
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return a drawing (H, W, 3) uint8 as (H, W, 1) uint8: white paper, dark strokes."""
+        """Convert a drawing, (H, W, 3) uint8, to dark strokes on white, (H, W, 1) uint8."""
         return (255 - ink(picture))[..., None]

@@ -1,4 +1,4 @@
-"""A picture with holes → the whole picture: masked parts are removed and filled in."""
+"""A picture with holes → the complete picture: masked areas are removed and filled in."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from vidtrans.pairing.base import Pairing
 if TYPE_CHECKING:
     from torch import Tensor
 
-GREY = 127  # what is seen in a hole: 0 to the network, whose range is −1 to 1
-FAINTEST_MASK = 16  # of 255
-BLOBS, STROKES, JOINTS = 3, 3, 4
-LATTICE = 64  # the short side of the grid on which holes are computed; they are smooth, and scale to any size
+HOLE_GREY = 127  # Level of holes, which is 0 for the network with its range of −1 to 1
+MASK_THRESHOLD = 16  # Mask level of 255 above which a pixel is in a hole
+NUM_BLOBS, NUM_STROKES, NUM_JOINTS = 3, 3, 4  # Shapes of the synthetic holes, and points of a stroke
+GRID_SIDE = 64  # Short side of the grid on which holes are computed; they are smooth, and scale to any size
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class InpaintSettings:
 
 
 class Inpaint(Pairing):
-    """The input is the frame with grey holes, plus the hole mask; outside the holes the frame is unchanged."""
+    """A pairing of a frame with grey holes and the hole mask with the frame; renders change only the holes."""
 
     name = "inpaint"
     uses_mask = True
@@ -56,41 +56,41 @@ class Inpaint(Pairing):
     in_channels = 4
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return a frame, (H, W, 3) uint8, with the synthetic holes of frame 0, and the hole mask: (H, W, 4) uint8."""
+        """Cut the synthetic holes of frame 0 into a frame, (H, W, 3) uint8; append the hole mask: (H, W, 4) uint8."""
         return self.render_input(frames, 0, None)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Return a frame, (H, W, 3) uint8, with random holes, and the hole mask: (H, W, 4) uint8."""
+        """Cut random holes into a frame, (H, W, 3) uint8; append the hole mask: (H, W, 4) uint8."""
         seed, number = (int(n) for n in rng.integers(0, 1 << 31, 2))
         share = self.settings.max_hole_fraction * rng.uniform(0.2, 1)
         height, width = frames[0].shape[:2]
-        return _with_hole(frames[0], holes(height, width, number, seed, share))
+        return _cut_hole(frames[0], draw_holes(height, width, number, seed, share))
 
     def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return a frame, (H, W, 3) uint8, with holes where ``mask``, (H, W) uint8, is white: (H, W, 4) uint8.
+        """Cut holes into a frame, (H, W, 3) uint8, where ``mask``, (H, W) uint8, is white: (H, W, 4) uint8.
 
-        The fourth channel is the hole mask. Without a mask, synthetic holes move, as a demonstration.
+        The fourth channel is the hole mask. Without a mask, moving synthetic holes demonstrate the model.
         """
         height, width = frames[0].shape[:2]
-        return _with_hole(frames[0], self.mask_plane((height, width), number, mask)[..., 0])
+        return _cut_hole(frames[0], self.mask_plane((height, width), number, mask)[..., 0])
 
     def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
         """Return the hole mask of frame ``number``, (H, W, 1) uint8, from a mask, or moving holes without one."""
         if mask is None:
-            return holes(*size, number, 0, self.settings.max_hole_fraction)[..., None]
-        # A wire of a few pixels is grey in a mask that was made smaller, and is to be filled all the same.
-        hole = np.where(mask > FAINTEST_MASK, 255, 0).astype(np.uint8)
+            return draw_holes(*size, number, 0, self.settings.max_hole_fraction)[..., None]
+        # A thin wire is grey in a mask that was scaled down, and has to be filled, too.
+        hole = np.where(mask > MASK_THRESHOLD, 255, 0).astype(np.uint8)
         if self.settings.mask_dilation > 0:
             side = 2 * self.settings.mask_dilation + 1
             hole = cv2.dilate(hole, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side)))
         return hole[..., None]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Return ((N, H, W, 3), (N, H, W, 1)) uint8 as (N, H, W, 4) uint8: the frame with a grey hole, and the hole."""
-        import torch  # not for those who only name pairings
+        """Cut the hole, (N, H, W, 1), into the frame, (N, H, W, 3), and append it: (N, H, W, 4); all uint8."""
+        import torch  # Imported here, because commands that only name pairings do not need it
 
         frame, hole = frames
-        return torch.cat([frame.masked_fill(hole > 0, GREY), hole], dim=3)
+        return torch.cat([frame.masked_fill(hole > 0, HOLE_GREY), hole], dim=3)
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         """Fill the frame with ``output``, both (H, W, 3) uint8, where ``net_input``, (H, W, 4) uint8, has holes."""
@@ -98,7 +98,7 @@ class Inpaint(Pairing):
         finished = frame.copy()
         if not hole.any():
             return finished
-        left, top, width, height = cv2.boundingRect(hole)  # holes are small, as a rule, and frames large
+        left, top, width, height = cv2.boundingRect(hole)  # Holes are usually much smaller than frames
         box = np.s_[max(0, top - 1) : top + height + 1, max(0, left - 1) : left + width + 1]
         weight = self._weight(hole[box])[..., None]
         finished[box] = np.rint(frame[box] + weight * (output[box].astype(np.float32) - frame[box]))
@@ -113,54 +113,58 @@ class Inpaint(Pairing):
         return np.asarray(ramp * ramp * (3 - 2 * ramp))
 
 
-def _with_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Return (H, W, 4) uint8 from a frame (H, W, 3) and a hole (H, W): grey where the hole is 255, plus the hole."""
-    return np.dstack([np.where(hole[..., None] > 0, np.uint8(GREY), frame), hole])
+def _cut_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
+    """Make a frame, (H, W, 3), grey where the hole, (H, W), is 255, and append the hole: (H, W, 4) uint8."""
+    return np.dstack([np.where(hole[..., None] > 0, np.uint8(HOLE_GREY), frame), hole])
 
 
-def holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
-    """Return holes, (height, width) uint8, 255 inside, that cover ``share`` of the picture and drift over frames.
+def draw_holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
+    """Draw holes, (height, width) uint8 with 255 inside, that cover ``share`` of the picture and drift over frames.
 
-    Blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution", 2019), the
-    same for the same arguments; ``number``: the number of the frame. Shapes are level sets of a distance from their
-    skeletons, at the level that covers ``share``; the level and the shapes change smoothly.
+    They are blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution",
+    2019), the same for the same arguments. ``number``: the frame's number. Shapes are level sets of the distance from
+    their skeletons, at the level that covers ``share``; the level and the shapes change smoothly.
     """
-    scale = LATTICE / min(height, width)
-    tall, wide = (max(2, round(n * scale)) for n in (height, width))
-    y, x = np.mgrid[0.0:tall, 0.0:wide] / LATTICE
-    extent = np.array([wide, tall]) / LATTICE
+    scale = GRID_SIDE / min(height, width)
+    grid_height, wide = (max(2, round(n * scale)) for n in (height, width))
+    y, x = np.mgrid[0.0:grid_height, 0.0:wide] / GRID_SIDE
+    extent = np.array([wide, grid_height]) / GRID_SIDE
     rng = np.random.Generator(np.random.Philox(key=seed))
-    near = np.full((tall, wide), np.inf)
-    for _ in range(BLOBS):
-        centre, angle, sides = _drift(rng, number) * extent, np.pi * number * _tempo(rng), rng.uniform(0.5, 1.5, 2)
+    distance = np.full((grid_height, wide), np.inf)
+    for _ in range(NUM_BLOBS):
+        centre, angle, sides = (
+            _drift_position(rng, number) * extent,
+            np.pi * number * _draw_speed(rng),
+            rng.uniform(0.5, 1.5, 2),
+        )
         dx, dy = x - centre[0], y - centre[1]
         along, across = np.cos(angle) * dx + np.sin(angle) * dy, np.cos(angle) * dy - np.sin(angle) * dx
-        near = np.minimum(near, np.hypot(along / sides[0], across / sides[1]))
-    for _ in range(STROKES):
-        place, thickness = _drift(rng, number) * extent, rng.uniform(0.15, 0.6)
-        joints = [place + 0.6 * (_drift(rng, number) - 0.5) for _ in range(JOINTS)]
+        distance = np.minimum(distance, np.hypot(along / sides[0], across / sides[1]))
+    for _ in range(NUM_STROKES):
+        place, thickness = _drift_position(rng, number) * extent, rng.uniform(0.15, 0.6)
+        joints = [place + 0.6 * (_drift_position(rng, number) - 0.5) for _ in range(NUM_JOINTS)]
         for a, b in pairwise(joints):
-            near = np.minimum(near, _to_segment(x, y, a, b) / thickness)
-    near = cv2.resize(near.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-    at = min(int(share * near.size), near.size - 1)
-    level = np.partition(near, at, axis=None)[at]
-    return np.where(near < level, 255, 0).astype(np.uint8)
+            distance = np.minimum(distance, _distance_to_segment(x, y, a, b) / thickness)
+    distance = cv2.resize(distance.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
+    at = min(int(share * distance.size), distance.size - 1)
+    level = np.partition(distance, at, axis=None)[at]
+    return np.where(distance < level, 255, 0).astype(np.uint8)
 
 
-def _tempo(rng: np.random.Generator) -> float:
+def _draw_speed(rng: np.random.Generator) -> float:
     """Draw a speed in turns per frame: one turn in 150 to 400 frames, in either direction."""
     return float(rng.choice((-1, 1)) / rng.uniform(150, 400))
 
 
-def _drift(rng: np.random.Generator, number: int) -> np.ndarray:
-    """Return the position, (2,) float64, x and y from 0 to 1, at frame ``number`` of a slow path of long period."""
-    wide, small = (np.array([_tempo(rng), _tempo(rng)]) for _ in range(2))
+def _drift_position(rng: np.random.Generator, number: int) -> np.ndarray:
+    """Return the position, (2,) float64, x and y from 0 to 1, at frame ``number`` of a slow random path."""
+    wide, small = (np.array([_draw_speed(rng), _draw_speed(rng)]) for _ in range(2))
     phases = rng.uniform(0, 2 * np.pi, (2, 2))
     turns = 2 * np.pi * number
     return np.asarray(0.5 + 0.35 * np.sin(turns * wide + phases[0]) + 0.15 * np.sin(turns * small + phases[1]))
 
 
-def _to_segment(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def _distance_to_segment(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return distances, (H, W) float64, of points ``x``, ``y`` from the segment from ``a`` to ``b``, each (2,)."""
     span = b - a
     along = ((x - a[0]) * span[0] + (y - a[1]) * span[1]) / max(float(span @ span), 1e-9)

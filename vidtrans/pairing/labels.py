@@ -1,8 +1,8 @@
-"""Label maps → picture: grey levels or flat colours of the frame name classes, each of which has a channel.
+"""Label maps → picture: the frame's grey levels or flat colours are classes, and each class is an input channel.
 
-As in pix2pixHD and SPADE: planes of 0 and 1, and optionally one more with the borders of touching objects
-(Wang et al., CVPR 2018; Park et al., CVPR 2019). Theirs are borders of objects; here they are borders of labels, as a
-label map does not identify the object of a pixel.
+As in pix2pixHD and SPADE, there are planes of 0 and 1, and optionally a plane of borders (Wang et al., CVPR 2018; Park
+et al., CVPR 2019). Theirs are borders of objects; here they are borders of labels, because a label map does not
+identify the object of a pixel.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import numpy as np
 from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import (
-    AREA,
-    UNLIKE,
+    MAX_COLOUR_DISTANCE,
+    MIN_AREA_SIDE,
     ClassColours,
     colours,
     distinct_colours,
     nearest_colours,
     parts_of,
-    without_mixtures,
+    replace_mixed_pixels,
 )
 from vidtrans.pairing.palettes import class_names
 
-MAX_CLASSES = 511  # with the borders, as many channels as a model file may have
-GREYS = 256
-GREY_SPREAD = 12  # levels between channels of a drawing that has no colours
+MAX_CLASSES = 511  # With the border channel, the most channels that a model file may have
+NUM_GREY_LEVELS = 256
+GREY_SPREAD = 12  # Largest difference, in levels, between the channels of a drawing without colours
 
 
 @dataclass(frozen=True)
@@ -54,25 +54,26 @@ class LabelsSettings:
     )
 
     def __post_init__(self) -> None:
-        count, _ = len(colours(self.palette)), (self.ignored_colours, self.ignored_numbers)  # raises
+        count, _ = len(colours(self.palette)), (self.ignored_colours, self.ignored_numbers)  # Raises if invalid
         if count > self.classes:
             raise ValueError(f"pairing.palette has {count} colours, for {self.classes} pairing.classes")
-        if not count and self.classes > GREYS:
-            raise ValueError(f"pairing.classes is {self.classes}: grey levels name {GREYS}; give a pairing.palette")
+        if not count and self.classes > NUM_GREY_LEVELS:
+            raise ValueError(
+                f"pairing.classes is {self.classes}: grey levels name {NUM_GREY_LEVELS}; give a pairing.palette"
+            )
 
     @property
     def ignored_numbers(self) -> tuple[int, ...]:
-        """The numbers of labels in ``ignore``."""
         return tuple(int(part) for part in parts_of(self.ignore) if part.isdecimal())
 
     @property
     def ignored_colours(self) -> np.ndarray:
-        """The colours in ``ignore``, (N, 3) uint8. Raises ValueError for an invalid one."""
+        """Return the colours in ``ignore``, (N, 3) uint8. Raises ValueError for an invalid colour."""
         return colours(" ".join(part for part in parts_of(self.ignore) if not part.isdecimal()), "ignore")
 
 
 class Labels(Pairing):
-    """A channel for each class, 255 where the class is, and optionally a channel for borders."""
+    """A pairing of a label map, one channel per class and optionally borders, with a picture."""
 
     name = "labels"
     needs_target = True
@@ -87,85 +88,86 @@ class Labels(Pairing):
 
     @property
     def swatches(self) -> list[tuple[str, str]]:
-        """Return the classes' colours and their names."""
         names = class_names(self.settings.palette, self.settings.classes)
-        return [(f"#{colour.tobytes().hex()}", name) for colour, name in zip(self._shown, names, strict=True)]
+        return [(f"#{colour.tobytes().hex()}", name) for colour, name in zip(self._class_colours, names, strict=True)]
 
     @property
-    def _shown(self) -> np.ndarray:
-        """The palette's colours, and for classes without one, generated ones: (classes, 3) uint8."""
+    def _class_colours(self) -> np.ndarray:
+        """Return the palette's colours, and generated colours for further classes: (classes, 3) uint8."""
         shown, table = distinct_colours(self.settings.classes), colours(self.settings.palette)
         shown[: len(table)] = table
         return shown
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return planes of 0 or 255, (H, W, in_channels) uint8, for ((H, W, 3) uint8,): the classes, then borders."""
+        """Convert a label map, (H, W, 3) uint8, to planes of 0 or 255, (H, W, in_channels): classes, then borders."""
         labels = self._labels(frames[0])
         rows = np.eye(self.settings.classes + 1, self.in_channels, dtype=np.uint8) * 255
-        rows[-1] = 0  # of no class, −1
+        rows[-1] = 0  # The row of pixels without a class, −1
         planes = rows[labels]
         if self.settings.boundaries:
             planes[..., -1] = _borders(labels)
         return planes
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return the input for a drawn label map, (H, W, 3) uint8: as for a frame, or painted in ``swatches``.
+        """Compute the input of a drawn label map, (H, W, 3) uint8, in its palette or in the colours of ``swatches``.
 
-        Grey levels that are numbers of classes cannot be told apart by a person, so that drawings without a palette are
-        in the colours that stand for the classes.
+        People cannot distinguish grey levels that are class numbers; so without a palette, drawings use ``swatches``.
         """
         if len(colours(self.settings.palette)) or not np.ptp(picture, axis=2).max() > GREY_SPREAD:
             return self.input([picture])
         labels = ClassColours(" ".join(colour for colour, _ in self.swatches)).labels(picture, clean=True)
         none = labels < 0
-        labels[none] = GREYS - 1 if self.settings.classes < GREYS else 0
+        labels[none] = NUM_GREY_LEVELS - 1 if self.settings.classes < NUM_GREY_LEVELS else 0
         return self.input([np.repeat(labels.astype(np.uint8)[..., None], 3, axis=2)])
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
-        """Return a picture with each class in its colour, (H, W, 3) uint8."""
         planes = net_input[..., : self.settings.classes]
-        rgb = self._shown[planes.argmax(axis=2)]
+        rgb = self._class_colours[planes.argmax(axis=2)]
         rgb[planes.max(axis=2) == 0] = 0
         return rgb
 
     def _labels(self, frame: np.ndarray) -> np.ndarray:
-        """Return the class of each pixel, (H, W) int16, −1 for none, of (H, W, 3) uint8."""
+        """Return the class of each pixel of (H, W, 3) uint8, (H, W) int16; −1 for none."""
         settings, table = self.settings, colours(self.settings.palette)
         if len(table):
             labels, unknown = self._nearest_labels(frame)
             labels[unknown] = len(table)
         else:
             labels = frame[..., 0].astype(np.int16)
-        rest = labels >= (len(table) or settings.classes)
+        unlabelled = labels >= (len(table) or settings.classes)
         if settings.ignored_numbers:
-            rest |= np.isin(labels, settings.ignored_numbers)
-        labels[rest] = settings.classes - 1 if settings.rest_is_last else -1
-        return without_mixtures(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
+            unlabelled |= np.isin(labels, settings.ignored_numbers)
+        labels[unlabelled] = settings.classes - 1 if settings.rest_is_last else -1
+        return replace_mixed_pixels(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
 
     def _nearest_labels(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the index of each pixel's nearest colour, (H, W) int16, and a mask (H, W) bool where none is near.
+        """Return the index of each pixel's nearest colour, (H, W) int16, and a mask, (H, W) bool, where none is near.
 
-        Indices count the palette's colours, then the ignored ones.
+        Indices count the palette's colours, then the ignored colours.
         """
         table = np.concatenate([colours(self.settings.palette), self.settings.ignored_colours])
         labels, distance = nearest_colours(frame, table)
-        far = (distance > UNLIKE**2).astype(np.uint8)
-        opened = cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((AREA, AREA), np.uint8)) if far.any() else far
+        far = (distance > MAX_COLOUR_DISTANCE**2).astype(np.uint8)
+        opened = (
+            cv2.morphologyEx(far, cv2.MORPH_OPEN, np.ones((MIN_AREA_SIDE, MIN_AREA_SIDE), np.uint8))
+            if far.any()
+            else far
+        )
         return labels, opened > 0
 
     def unknown_labels(self, frame: np.ndarray) -> dict[str, int]:
-        """Return the number of pixels of a label map, (H, W, 3) uint8, with a label of no class, by label."""
+        """Count the pixels of a label map, (H, W, 3) uint8, with labels of no class, by label."""
         settings = self.settings
         if settings.palette:
-            found, times = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)
-            return {f"#{bytes(colour).hex()}": n for colour, n in zip(found.tolist(), times.tolist(), strict=True)}
-        counts = np.bincount(frame[..., 0].ravel(), minlength=GREYS)
-        wanted = (*range(settings.classes), *settings.ignored_numbers)
-        return {str(n): int(count) for n, count in enumerate(counts) if count and n not in wanted}
+            found, counts = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)
+            return {f"#{bytes(colour).hex()}": n for colour, n in zip(found.tolist(), counts.tolist(), strict=True)}
+        counts = np.bincount(frame[..., 0].ravel(), minlength=NUM_GREY_LEVELS)
+        valid_labels = (*range(settings.classes), *settings.ignored_numbers)
+        return {str(n): int(count) for n, count in enumerate(counts) if count and n not in valid_labels}
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:
-    """Return (H, W) uint8 with 255 on both sides of each border between labels (H, W)."""
+    """Return the borders between labels, (H, W) uint8 with 255 on both sides of each border."""
     borders = np.zeros(labels.shape, np.uint8)
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
     borders[:, 1:][across] = borders[:, :-1][across] = 255

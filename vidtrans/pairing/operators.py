@@ -1,9 +1,9 @@
 """Pairings as tensor operators, for exported model files that include the pairing.
 
 A pairing names a class of this module in ``operators``. The class uses only operators that torch can export in a graph
-for pictures of any size: no OpenCV, no branches that depend on pixels, except TorchScript loops. The filters and the
-resampling are those of OpenCV. Edges are found by each step of Canny (1986) in whole numbers, as in OpenCV; the strokes
-of 'sketch' by the same steps as the pairing's, within rounding.
+for pictures of any size: no OpenCV, and no branches that depend on pixels, except TorchScript loops. Filters and
+resampling equal those of OpenCV. Edges are found by the steps of Canny (1986) in integers, as in OpenCV; the strokes of
+'sketch' by the same steps as in the pairing, within rounding.
 """
 
 from __future__ import annotations
@@ -20,27 +20,36 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.edges import DEVIATION, EVEN, FLAT, SOBEL_GAIN, tone_kernel
-from vidtrans.pairing.sketch import DARKEST, FAINTEST, FULL, HIDDEN, RATIO, REACH, SURROUNDINGS, TAPS
+from vidtrans.pairing.edges import MEAN_TONE, MIN_TONE_DEVIATION, SOBEL_GAIN, TONE_DEVIATION, tone_kernel
+from vidtrans.pairing.sketch import (
+    COLOUR_SHARE,
+    FAINTEST_RESPONSE,
+    FULL_RESPONSE,
+    MAX_DARKNESS,
+    SIGMA_RATIO,
+    STROKE_REACH,
+    SURROUNDINGS_SIGMA,
+    TAPS,
+)
 from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 
-# Of filters: what the weights of OpenCV's blur of 8 bits add up to, and the shares of the luma.
-FIXED_POINT = 256
-LUMA = (0.299, 0.587, 0.114)
-# Of edges.
-LARGEST_BITS = 21  # of the squared slope: 2 · (4 · 255)² at most
-TAN, ONE = 13573.0, 32768.0  # tan 22.5° in 2⁻¹⁵, as OpenCV's Canny rounds it
-STRONGEST = 0.98  # quantile of slopes that is white in the channel of gradients
-# Of sketches.
-SMALLER = 4  # the surroundings' strength is computed at this part of the size
-HALF_TAPS, SMALLER_TAPS = 3, 9  # pixels that one of half and of a quarter of the size covers at most, odd sides too
+FIXED_POINT = 256  # Sum of the weights of OpenCV's blur of 8-bit pictures
+LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue
+# Constants of edges
+SQUARED_SLOPE_BITS = 21  # Bits of the squared slope, which is at most 2 · (4 · 255)²
+TAN_22_5, FIXED_ONE = 13573.0, 32768.0  # tan 22.5° and 1 in units of 2⁻¹⁵, as OpenCV's Canny rounds them
+WHITE_QUANTILE = 0.98  # Quantile of slopes that is white in the gradient channel
+# Constants of sketches
+SURROUNDINGS_SCALE = 4  # Divisor of the size at which the strength of the surroundings is computed
+# Most source pixels that a pixel covers at half the size, and at the size of the surroundings, even for odd sides
+HALF_SIZE_TAPS, SURROUNDINGS_TAPS = 3, 9
 
 
 def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Compile a function with TorchScript: a trace would fix its loops, comparisons and device to one picture's.
+    """Compile a function with TorchScript; a trace would fix its loops, comparisons and device to those of one picture.
 
-    Decorates functions of tensors and whole numbers. torch advises against TorchScript, but older programs read only
-    that.
+    It decorates functions of tensors and integers. torch advises against TorchScript, but older programs read only
+    this format.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -48,14 +57,14 @@ def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class PairingOperators(nn.Module):
-    """A pairing's input and ``finish``, written with torch operators only.
+    """The operators of a pairing's input and ``finish``.
 
     This class suits a pairing whose input is the frame itself. Pictures are *levels*: (N, C, H, W) float32 from 0
-    to 255, whole numbers if they come from 8 bits. ``smallest``: the least side of a frame in pixels.
+    to 255, integers if they come from 8 bits. ``smallest``: the least side of a frame in pixels.
 
     Args:
         pairing: The pairing with its settings.
-        conditions: Values from 0 to 1 of the constant planes that the network sees beside the frame.
+        conditions: Values, 0 to 1, of the constant planes in the network's input.
     """
 
     smallest: ClassVar[int] = 1
@@ -66,18 +75,18 @@ class PairingOperators(nn.Module):
         self.conditions = conditions
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return the network's input, (N, in_channels, H, W) levels, for a frame, (N, 3, H, W) levels."""
+        """Compute the network's input, (N, in_channels, H, W) levels, from a frame, (N, 3, H, W) levels."""
         return frame
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Return the output with parts restored from the frame, such as its luma; (N, 3, H, W) levels each."""
+        """Restore parts of the frame in the output, such as its luma; (N, 3, H, W) levels each."""
         return output
 
 
 def integer_luma(frame: Tensor) -> Tensor:
-    """Return the luma, (N, 1, H, W) levels, of (N, 3, H, W) whole levels as ``COLOR_RGB2GRAY`` rounds it.
+    """Return the luma, (N, 1, H, W) levels, of (N, 3, H, W) integer levels, rounded as by ``COLOR_RGB2GRAY``.
 
-    The products stay below 2²⁴, so float32 holds them exactly.
+    The products are below 2²⁴, so that float32 holds them exactly.
     """
     red, green, blue = (frame[:, c : c + 1] * float(INTEGER_LUMA[c]) for c in range(3))
     return torch.floor((red + green + blue + float(1 << (INTEGER_LUMA_BITS - 1))) / float(1 << INTEGER_LUMA_BITS))
@@ -102,10 +111,10 @@ def mirror_pad(x: Tensor, width: int, side: int) -> Tensor:
     return x.index_select(side, at)
 
 
-def filtered(x: Tensor, kernel: list[float], side: int) -> Tensor:
+def filter_symmetric(x: Tensor, kernel: list[float], side: int) -> Tensor:
     """Correlate (N, C, H, W) with a symmetric ``kernel`` of odd length along ``side``, mirrored at the border.
 
-    A sum of shifted pictures instead of a convolution: whole numbers below 2²⁴ stay exact in every library.
+    It is a sum of shifted pictures instead of a convolution, so that integers below 2²⁴ are exact in every library.
     """
     reach = len(kernel) // 2
     padded, length = mirror_pad(x, reach, side), x.shape[side]
@@ -117,15 +126,15 @@ def filtered(x: Tensor, kernel: list[float], side: int) -> Tensor:
 
 
 def fixed_point_kernel(sigma: float) -> list[float]:
-    """Return the weights, in 256ths, of the installed OpenCV's Gaussian blur of 8-bit pictures.
+    """Measure the weights, in 256ths, of the installed OpenCV's Gaussian blur of 8-bit pictures.
 
-    They are measured on steps of all heights, because OpenCV's rounding is not documented.
+    They are measured on step edges of all heights, because OpenCV's rounding is not documented.
     """
     reach = round(3 * sigma)
     steps = np.zeros((256, 4 * reach + 8), np.uint8)
     middle = 2 * reach + 4
     steps[:, middle:] = np.arange(256, dtype=np.uint8)[:, None]
-    # Rows differ, so blur each by itself: a picture of equal rows, high enough to be blurred along them alone.
+    # Each row is blurred separately, in a picture of equal rows, so that only the blur along the row has an effect.
     blurred = np.stack(
         [cv2.GaussianBlur(row[None].repeat(3, 0), (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)[1] for row in steps]
     )
@@ -137,34 +146,32 @@ def fixed_point_kernel(sigma: float) -> list[float]:
 
 
 def gaussian_kernel(sigma: float) -> list[float]:
-    """Return the weights of OpenCV's Gaussian blur of float pictures."""
     size = round(sigma * 8 + 1) | 1
     return [float(weight) for weight in cv2.getGaussianKernel(size, sigma, cv2.CV_32F)[:, 0]]
 
 
 def blur(x: Tensor, kernel: list[float]) -> Tensor:
-    """Blur (N, C, H, W) by a symmetric kernel."""
-    return filtered(filtered(x, kernel, 3), kernel, 2)
+    return filter_symmetric(filter_symmetric(x, kernel, 3), kernel, 2)
 
 
 def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the Sobel slopes (eight times the slope) of (N, C, H, W) to the right and downwards, same shape."""
+    """Return the Sobel slopes (eight times the slope) of (N, C, H, W) to the right and downwards, of the same shape."""
     height, width = x.shape[2], x.shape[3]
     across, down = mirror_pad(x, 1, 3), mirror_pad(x, 1, 2)
     dx = across.narrow(3, 2, width) - across.narrow(3, 0, width)
     dy = down.narrow(2, 2, height) - down.narrow(2, 0, height)
-    return filtered(dx, [1.0, 2.0, 1.0], 2), filtered(dy, [1.0, 2.0, 1.0], 3)
+    return filter_symmetric(dx, [1.0, 2.0, 1.0], 2), filter_symmetric(dy, [1.0, 2.0, 1.0], 3)
 
 
 def shrink(x: Tensor, height: int, width: int, taps: int) -> Tensor:
-    """Shrink (N, C, H, W) by area averaging (INTER_AREA); ``taps``: the most pixels averaged per side."""
+    """Shrink (N, C, H, W) by area averaging (INTER_AREA). ``taps``: the largest number of averaged pixels per side."""
     return _shrink_side(_shrink_side(x, height, 2, taps), width, 3, taps)
 
 
 def _shrink_side(x: Tensor, size: int, side: int, taps: int) -> Tensor:
     length = x.shape[side]
     number = places(x, side)[:size]
-    # A pixel of the result begins at number · length / size: in whole numbers, so that no rounding moves it.
+    # A pixel of the result begins at number · length / size, which is computed in integers to avoid rounding.
     begin, total = number * length, None
     first = torch.div(begin, size, rounding_mode="floor")
     for tap in range(taps):
@@ -188,7 +195,7 @@ def interpolate(x: Tensor, height: int, width: int) -> Tensor:
 def enlarge(x: Tensor, factor: int) -> Tensor:
     """Enlarge (N, C, H, W) by ``factor``, bicubic as in OpenCV (Keys 1981, a = −0.75), with the border repeated.
 
-    Libraries round positions between pixels differently; here each phase is a sum with fixed weights.
+    Libraries round positions between pixels differently; therefore each phase is a sum with fixed weights.
     """
     for side in (3, 2):
         at, last = places(x, side, 2), x.shape[side] - 1
@@ -213,16 +220,16 @@ def _cubic(distance: float, a: float = -0.75) -> float:
 
 
 def sample(x: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """Return (N, 1, H, W) sampled at positions (N, H, W) in pixels, bilinear and mirrored at the border."""
+    """Sample (N, 1, H, W) at positions, (N, H, W) in pixels, bilinearly and mirrored at the border."""
     height, width = x.shape[2], x.shape[3]
     grid = torch.stack([column * 2 / (width - 1) - 1, row * 2 / (height - 1) - 1], dim=-1)
     return F.grid_sample(x, grid, "bilinear", padding_mode="reflection", align_corners=True)
 
 
 def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
-    """Blur (N, C, h, w) by a Gaussian of ``sigma``, a scalar tensor; its kernel's radius is less than a side.
+    """Blur (N, C, h, w) by a Gaussian of ``sigma``, a scalar tensor; the kernel's radius is less than a side.
 
-    For a σ that grows with the picture: a product with a matrix for each side, computed at run time.
+    It is a product with a matrix for each side, computed at run time, because σ depends on the picture's size.
     """
     reach = torch.div(torch.round(8 * sigma + 1), 2, rounding_mode="floor")
     down, right = (_blur_matrix(places(x, side).to(x.dtype), sigma, reach) for side in (2, 3))
@@ -230,7 +237,7 @@ def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blur_matrix(at: Tensor, sigma: Tensor, reach: Tensor) -> Tensor:
-    """Return the blur's weights (n, n) along one side: row per output pixel, mirrored pixels included."""
+    """Return the blur's weights along one side, (n, n), a row for each output pixel, including mirrored pixels."""
     offsets = at[None] - at[:, None], at[None] + at[:, None], 2 * at[-1] - at[None] - at[:, None]
 
     def weight(offset: Tensor) -> Tensor:
@@ -242,27 +249,27 @@ def _blur_matrix(at: Tensor, sigma: Tensor, reach: Tensor) -> Tensor:
 
 
 class ColorizeOperators(PairingOperators):
-    """The operators of ``Colorize``: luma as input, and the output's chroma."""
+    """The operators of ``Colorize``: the luma is the input, and only the output's chroma is used."""
 
     def forward(self, frame: Tensor) -> Tensor:
         """Return the luma, (N, 1, H, W) levels, of (N, 3, H, W) levels."""
         return integer_luma(torch.round(frame))
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Combine the frame's luma with the output's chroma, paler if out of range; (N, 3, H, W) levels, unrounded."""
+        """Combine the frame's luma with the output's chroma, desaturated if out of range; (N, 3, H, W), unrounded."""
         light = luma(frame)
         chroma = output - luma(output)
         above = torch.amax(chroma, 1, keepdim=True).clamp(min=1e-3)
         below = (-torch.amin(chroma, 1, keepdim=True)).clamp(min=1e-3)
-        paler = torch.minimum((255.0 - light) / above, light / below).clamp(0.0, 1.0)
-        return (chroma * paler + light).clamp(0.0, 255.0)
+        saturation = torch.minimum((255.0 - light) / above, light / below).clamp(0.0, 1.0)
+        return (chroma * saturation + light).clamp(0.0, 255.0)
 
 
 class EnlargeOperators(PairingOperators):
-    """The operators of a render with ``Enlarge``: the input is the frame interpolated to ``factor`` times its size."""
+    """The operators of ``Enlarge``: the input is the frame interpolated to ``factor`` times its size."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return the enlarged frame, (N, 3, factor · H, factor · W) levels, for (N, 3, H, W) levels."""
+        """Enlarge the frame, (N, 3, H, W) levels, to (N, 3, factor · H, factor · W) levels."""
         return torch.round(enlarge(frame, self.settings.factor)).clamp(0.0, 255.0)
 
 
@@ -270,13 +277,13 @@ class LookOperators(PairingOperators):
     """The operators of ``LookPairing``: the frame with a plane for each condition."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return the frame and its planes, (N, 3 + conditions, H, W) levels, for (N, 3, H, W) levels."""
+        """Append the condition planes to the frame, (N, 3, H, W) levels: (N, 3 + conditions, H, W) levels."""
         planes = [torch.full_like(frame[:, :1], float(round(255 * value))) for value in self.conditions]
         return torch.cat([frame, *planes], 1)
 
 
 class EdgeOperators(PairingOperators):
-    """The lines of ``Edges.input``, bit for bit, except for rounding of the soft channels."""
+    """The operators of ``Edges``: the same lines bit for bit, and the soft channels within rounding."""
 
     smallest = 2
 
@@ -286,7 +293,7 @@ class EdgeOperators(PairingOperators):
         self.tone_kernel = [float(one) for one in tone_kernel(self.settings.tone_sigma)]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return lines of 255 on 0, and the soft channels: (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
+        """Find lines, 255 on 0, and the soft channels: (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
         soft = [self._tone(grey)] if settings.tone_channel else []
@@ -295,44 +302,44 @@ class EdgeOperators(PairingOperators):
         dx, dy = sobel(grey)
         squared = dx * dx + dy * dy
         floor = (SOBEL_GAIN * settings.min_gradient) ** 2
-        # In float64, as Python computes them: on these thresholds whole lines hang.
+        # In float64, as Python computes them, because whole lines depend on these thresholds.
         high = torch.sqrt(quantile(squared, 1 - settings.density).to(torch.float64).clamp(min=floor))
         low = settings.hysteresis * high
-        starts, goes_on = (torch.floor(slope * slope).to(torch.float32) for slope in (high, low))
+        strong_threshold, weak_threshold = (torch.floor(slope * slope).to(torch.float32) for slope in (high, low))
         peaks = is_peak(dx, dy, squared)
-        weak, strong = peaks * (squared > goes_on), peaks * (squared > starts)
+        weak, strong = peaks * (squared > weak_threshold), peaks * (squared > strong_threshold)
         lines = grow(strong, weak) * 255.0
         if not settings.gradient_channel:
             return torch.cat([lines, *soft], 1)
-        ceiling = quantile(squared, STRONGEST).clamp(min=max(floor, 1e-6))
+        ceiling = quantile(squared, WHITE_QUANTILE).clamp(min=max(floor, 1e-6))
         strength = torch.sqrt(torch.sqrt((squared / ceiling).clamp(max=1.0))) * 255.0
         return torch.cat([lines, torch.round(strength), *soft], 1)
 
     def _tone(self, grey: Tensor) -> Tensor:
-        """Return the light and dark of areas, (N, 1, H, W) levels both."""
+        """Return the blurred luma, normalised as in ``edges``, (N, 1, H, W) levels."""
         blurred = blur(grey, self.tone_kernel)
         centred = blurred - blurred.mean((2, 3), keepdim=True)
-        deviation = torch.sqrt((centred * centred).mean((2, 3), keepdim=True)).clamp(min=float(FLAT))
-        return torch.round((float(EVEN) + centred * (float(DEVIATION) / deviation)).clamp(0.0, 255.0))
+        deviation = torch.sqrt((centred * centred).mean((2, 3), keepdim=True)).clamp(min=float(MIN_TONE_DEVIATION))
+        return torch.round((float(MEAN_TONE) + centred * (float(TONE_DEVIATION) / deviation)).clamp(0.0, 255.0))
 
 
 def quantile(values: Tensor, share: float) -> Tensor:
-    """Return the quantile ``share`` of each picture's whole numbers, (N, 1, 1, 1), as in ``edges``.
+    """Return the quantile ``share`` of each picture's integers, (N, 1, 1, 1), as in ``edges``.
 
-    By bisection, one bit at a time: (N, 1, H, W) values below 2²¹ are compared 21 times, and never sorted.
+    It is found by bisection, one bit at a time: (N, 1, H, W) values below 2²¹ are compared 21 times, and not sorted.
     """
     size = torch.ones_like(values[:1]).to(torch.int64).sum()
     rank = torch.minimum((size.to(torch.float64) * share).to(torch.int64), size - 1)
     found = torch.zeros_like(values[:, :, :1, :1])
-    for bit in range(LARGEST_BITS - 1, -1, -1):
-        tried = found + float(1 << bit)
-        below = (values < tried).to(torch.int64).sum(dim=(1, 2, 3), keepdim=True)
-        found = torch.where(below <= rank, tried, found)
+    for bit in range(SQUARED_SLOPE_BITS - 1, -1, -1):
+        candidate = found + float(1 << bit)
+        below = (values < candidate).to(torch.int64).sum(dim=(1, 2, 3), keepdim=True)
+        found = torch.where(below <= rank, candidate, found)
     return found
 
 
 def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
-    """Return 1.0 at maxima of the squared slope across the edge, else 0.0, (N, 1, H, W); outside it is 0."""
+    """Return 1.0 at maxima of the squared slope across the edge, else 0.0, (N, 1, H, W); outside, the slope is 0."""
     height, width = squared.shape[2], squared.shape[3]
     padded = F.pad(squared, (1, 1, 1, 1))
 
@@ -340,15 +347,15 @@ def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
         return padded.narrow(2, 1 + down, height).narrow(3, 1 + right, width)
 
     x, y = dx.abs(), dy.abs()
-    across = y * ONE < x * TAN
+    across = y * FIXED_ONE < x * TAN_22_5
     # |y| > x · tan 67.5°, which is x · (2 + tan 22.5°), arranged so that float32 holds both sides exactly.
-    upright = (y - 2 * x) * ONE > x * TAN
+    upright = (y - 2 * x) * FIXED_ONE > x * TAN_22_5
     same_sign = (dx < 0) == (dy < 0)
     is_across = (squared > neighbour(0, -1)) & (squared >= neighbour(0, 1))
     is_upright = (squared > neighbour(-1, 0)) & (squared >= neighbour(1, 0))
     falling = (squared > neighbour(-1, -1)) & (squared > neighbour(1, 1))
     rising = (squared > neighbour(-1, 1)) & (squared > neighbour(1, -1))
-    # Not ``where``: ONNX Runtime chooses between numbers, not between truths.
+    # Logical operators instead of ``where``, because ONNX Runtime's Where does not support booleans.
     slanted = (same_sign & falling) | (~same_sign & rising)
     steep = (upright & is_upright) | (~upright & slanted)
     return ((across & is_across) | (~across & steep)).to(squared.dtype)
@@ -361,7 +368,7 @@ def grow(strong: Tensor, weak: Tensor) -> Tensor:
     before = -torch.ones_like(strong.sum())
     after = strong.sum()
     while bool(after > before):
-        for _ in range(8):  # steps between two looks at whether it goes on
+        for _ in range(8):  # Steps between two checks for convergence
             lines = F.max_pool2d(lines, 3, 1, 1) * weak
         before = after
         after = lines.sum()
@@ -369,7 +376,7 @@ def grow(strong: Tensor, weak: Tensor) -> Tensor:
 
 
 class SketchOperators(PairingOperators):
-    """The strokes of ``Sketch.input``, within a grey level."""
+    """The operators of ``Sketch``: the same strokes, within a grey level."""
 
     smallest = 16
 
@@ -377,30 +384,30 @@ class SketchOperators(PairingOperators):
         super().__init__(pairing, conditions)
         width = self.settings.sigma
         self.fine, self.coarse, self.tensor, self.tone = (
-            gaussian_kernel(sigma) for sigma in (width, RATIO * width, 1.25 * width, 3 * width)
+            gaussian_kernel(sigma) for sigma in (width, SIGMA_RATIO * width, 1.25 * width, 3 * width)
         )
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return strokes, dark (0) on white (255), (N, 1, H, W) levels, for (N, 3, H, W) levels."""
+        """Draw strokes, dark (0) on white (255), (N, 1, H, W) levels, from (N, 3, H, W) levels."""
         picture = torch.sqrt(torch.round(frame) / 255.0)
         fine = blur(picture, self.fine)
         difference = blur(picture, self.coarse) - fine
         lightness = luma(difference)
-        response = lightness + HIDDEN * (torch.amax(difference, 1, keepdim=True) - lightness)
-        strokes = _along(response, *_flow(fine, self.tensor), self.settings.sigma)
-        strength = strokes / (_level(strokes) + self.settings.min_contrast)
-        pressed = ((strength - FAINTEST) / (FULL - FAINTEST)).clamp(0.0, 1.0)
-        light = 1 - DARKEST * torch.tanh(1.6 * pressed) / float(np.tanh(1.6))
+        response = lightness + COLOUR_SHARE * (torch.amax(difference, 1, keepdim=True) - lightness)
+        strokes = _smooth_along_edges(response, *_edge_directions(fine, self.tensor), self.settings.sigma)
+        strength = strokes / (_local_rms(strokes) + self.settings.min_contrast)
+        pressed = ((strength - FAINTEST_RESPONSE) / (FULL_RESPONSE - FAINTEST_RESPONSE)).clamp(0.0, 1.0)
+        light = 1 - MAX_DARKNESS * torch.tanh(1.6 * pressed) / float(np.tanh(1.6))
         if self.settings.shading > 0:
             tone = blur(luma(picture), self.tone)
             light = light * (1 - self.settings.shading * (1 - tone / 0.75).clamp(0.0, 1.0))
         return torch.round(255.0 * light)
 
 
-def _flow(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:
+def _edge_directions(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:
     """Return unit vectors along the edges of (N, 3, H, W): x and y components, (N, 1, H, W) each."""
     height, width = picture.shape[2], picture.shape[3]
-    dx, dy = sobel(shrink(picture, (height + 1) // 2, (width + 1) // 2, HALF_TAPS))
+    dx, dy = sobel(shrink(picture, (height + 1) // 2, (width + 1) // 2, HALF_SIZE_TAPS))
     parts = [part.sum(1, keepdim=True) for part in (dx * dx - dy * dy, 2 * dx * dy)]
     cosine, sine = (interpolate(blur(part, kernel), height, width) for part in parts)
     cosine = cosine / (torch.sqrt(cosine * cosine + sine * sine) + 1e-12)
@@ -408,24 +415,24 @@ def _flow(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:
     return torch.where(sine < 0, along_x, -along_x), torch.sqrt(((1 + cosine) / 2).clamp(min=0.0))
 
 
-def _along(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> Tensor:
-    """Return (N, 1, H, W) averaged along the edges' unit vectors; ``width``: the strokes' σ in pixels."""
+def _smooth_along_edges(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> Tensor:
+    """Average (N, 1, H, W) along the edges' unit vectors. ``width``: the strokes' σ in pixels."""
     x = places(response, 3).to(response.dtype)
     y = places(response, 2).to(response.dtype)[:, None]
     total, weights = response, 1.0
     for tap in range(1, TAPS + 1):
         weight = float(np.exp(-0.5 * (1.5 * tap / TAPS) ** 2))
-        for step in (-REACH * width * tap / TAPS, REACH * width * tap / TAPS):
+        for step in (-STROKE_REACH * width * tap / TAPS, STROKE_REACH * width * tap / TAPS):
             there = sample(response, x + step * along_x[:, 0], y + step * along_y[:, 0])
             total = total + weight * there
             weights += weight
     return total / weights
 
 
-def _level(response: Tensor) -> Tensor:
-    """Return the root mean square of (N, 1, H, W) within a wide Gaussian window, same shape."""
+def _local_rms(response: Tensor) -> Tensor:
+    """Return the root mean square of (N, 1, H, W) in a wide Gaussian window, of the same shape."""
     height, width = response.shape[2], response.shape[3]
-    small = shrink(response * response, height // SMALLER, width // SMALLER, SMALLER_TAPS)
+    small = shrink(response * response, height // SURROUNDINGS_SCALE, width // SURROUNDINGS_SCALE, SURROUNDINGS_TAPS)
     short = torch.minimum(torch.as_tensor(height), torch.as_tensor(width)).to(response.dtype)
-    smooth = blur_by_matrix(small, (SURROUNDINGS / SMALLER * short).clamp(min=0.5))
+    smooth = blur_by_matrix(small, (SURROUNDINGS_SIGMA / SURROUNDINGS_SCALE * short).clamp(min=0.5))
     return torch.sqrt(interpolate(smooth, height, width))

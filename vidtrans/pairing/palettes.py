@@ -1,6 +1,6 @@
-"""The colours of classes: palettes of well-known data sets, and files: lists, GIMP and Photoshop palettes, JSON.
+"""Palettes of class colours: those of well-known data sets, and files (lists, GIMP and Photoshop palettes, JSON).
 
-What label maps are in these colours is in ``class_colours``; this module is light, because recipes read it.
+``class_colours`` applies palettes to label maps. This module's imports are light, because recipes read it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import as_found
 from vidtrans.core.text_files import decode_text
 
-HEX = re.compile(r"#([0-9a-fA-F]{6})\b")
-NUMBERS = re.compile(r"(?<![\w.#-])\d{1,3}(?![\w.])", re.ASCII)
-MOST_BYTES = 1_000_000
-ACT_BYTES = 768  # 256 colours; two more numbers may follow, the first being how many colours count
+HEX_COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")
+NUMBER = re.compile(r"(?<![\w.#-])\d{1,3}(?![\w.])", re.ASCII)
+MAX_FILE_BYTES = 1_000_000  # Bytes of a palette file that are read
+ACT_BYTES = 768  # Bytes of the 256 colours in an .act file; the number of used colours and another number may follow
 
 
-class KnownPalette(NamedTuple):
+class DatasetPalette(NamedTuple):
     """The classes of a data set, name → '#rrggbb', and the colours of pixels without a class."""
 
     classes: dict[str, str]
@@ -31,12 +31,12 @@ class KnownPalette(NamedTuple):
 
     @property
     def colours(self) -> str:
-        """The colours in order, as a setting ``palette``."""
+        """Return the colours in order, as a value of the setting ``palette``."""
         return " ".join(self.classes.values())
 
 
 def _voc_colour(number: int) -> str:
-    """Return a colour of PASCAL VOC: three bits of the number at a time go to R, G and B, from the highest down."""
+    """Return the colour of a PASCAL VOC class, which spreads the bits of its number over R, G and B."""
     rgb = [sum([(number >> 3 * k + channel & 1) << 7 - k for k in range(8)]) for channel in range(3)]
     return "#" + bytes(rgb).hex()
 
@@ -47,15 +47,15 @@ _VOC = (
 )
 
 
-def _classes(text: str) -> dict[str, str]:
-    """Return the classes of a list 'name #rrggbb, …'."""
+def _parse_classes(text: str) -> dict[str, str]:
+    """Parse a list of classes, 'name #rrggbb, …'."""
     return {name: colour for name, _, colour in (part.strip().rpartition(" ") for part in text.split(","))}
 
 
 KNOWN_PALETTES = {
-    # Cordts et al., CVPR 2016: the 19 classes that are scored.
-    "cityscapes": KnownPalette(
-        _classes(
+    # Cordts et al., CVPR 2016: the 19 classes of the benchmark.
+    "cityscapes": DatasetPalette(
+        _parse_classes(
             "road #804080, sidewalk #f423e8, building #464646, wall #66669c, fence #be9999, pole #999999, "
             "traffic light #faaa1e, traffic sign #dcdc00, vegetation #6b8e23, terrain #98fb98, sky #4682b4, "
             "person #dc143c, rider #ff0000, car #00008e, truck #000046, bus #003c64, train #005064, "
@@ -64,19 +64,19 @@ KNOWN_PALETTES = {
         # Void: unlabelled, dynamic, ground, parking, rail track, guard rail, bridge, pole group, caravan, trailer.
         "#000000 #6f4a00 #510051 #faaaa0 #e6968c #b4a5b4 #966464 #96785a #00005a #00006e",
     ),
-    # Everingham et al., IJCV 2010; the ignored colour is that of index 255, on the outlines.
-    "voc": KnownPalette({name: _voc_colour(n) for n, name in enumerate(_VOC)}, _voc_colour(255)),
+    # Everingham et al., IJCV 2010; the ignored colour is that of index 255, which marks outlines.
+    "voc": DatasetPalette({name: _voc_colour(n) for n, name in enumerate(_VOC)}, _voc_colour(255)),
     # Brostow et al., ECCV 2008: the eleven classes of most papers.
-    "camvid": KnownPalette(
-        _classes(
+    "camvid": DatasetPalette(
+        _parse_classes(
             "sky #808080, building #800000, pole #c0c080, road #804080, pavement #0000c0, tree #808000, sign #c08080, "
             "fence #404080, car #400080, pedestrian #404000, bicyclist #0080c0"
         ),
         "#000000",
     ),
     # Tyleček and Šára, GCPR 2013 (CMP), in the colours of pix2pix's pairs, a jet colour map.
-    "facades": KnownPalette(
-        _classes(
+    "facades": DatasetPalette(
+        _parse_classes(
             "background #0000dd, facade #0030ff, window #0080ff, door #00cfff, cornice #20ffdf, sill #70ff8f, "
             "balcony #bfff40, blind #ffef00, deco #ff9f00, molding #ff5000, pillar #ff0000, shop #af0000"
         ),
@@ -84,7 +84,7 @@ KNOWN_PALETTES = {
     ),
 }
 
-# The 35 labels of Cityscapes by their numbers, as networks of pix2pixHD and SPADE take them.
+# The 35 labels of Cityscapes by their numbers, as in pix2pixHD and SPADE
 _CITYSCAPES_NUMBERS = (
     *("unlabelled", "ego vehicle", "rectification border", "out of region", "static", "dynamic", "ground", "road"),
     *("sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole"),
@@ -94,7 +94,7 @@ _CITYSCAPES_NUMBERS = (
 
 
 def class_names(palette: str, classes: int) -> list[str]:
-    """Return the names of classes: of the data set with this ``palette``, or with 35 numbers; beyond it, numbers."""
+    """Return the names of classes: of the data set with this ``palette`` or number of classes; then numbers."""
     known = next((list(known.classes) for known in KNOWN_PALETTES.values() if known.colours == palette), [])
     if not palette and classes == len(_CITYSCAPES_NUMBERS):
         known = list(_CITYSCAPES_NUMBERS)
@@ -102,9 +102,9 @@ def class_names(palette: str, classes: int) -> list[str]:
 
 
 def with_palette_file(table: Mapping[str, object]) -> Table:
-    """Return pairing settings in which a ``palette`` given by name is replaced by its colours.
+    """Replace the name of a ``palette`` in pairing settings by its colours.
 
-    The name is that of a file, or of a well-known data set, which also has colours to ``ignore``. Raises UsageError.
+    The name is of a file, or of a well-known data set, which also has colours to ``ignore``. Raises UsageError.
     """
     value = table.get("palette")
     if isinstance(value, str) and (known := KNOWN_PALETTES.get(value.lower())):
@@ -119,7 +119,7 @@ def with_palette_file(table: Mapping[str, object]) -> Table:
 
 
 def _is_file(text: str) -> bool:
-    """Return whether a text is the path of a file; a long list of colours is none."""
+    """Return whether a text is the path of a file, and not a long list of colours."""
     try:
         return as_found(Path(text)).is_file()
     except (OSError, ValueError):
@@ -127,10 +127,10 @@ def _is_file(text: str) -> bool:
 
 
 def colours_in(path: Path) -> list[list[int]]:
-    """Return the colours in a file as [r, g, b], one for each class.
+    """Read the colours in a file as [r, g, b], one for each class.
 
-    A line has '#rrggbb' or three numbers, optionally with the class's number before them and its name. JSON has such
-    strings or lists of three numbers, in order. An indexed picture has its palette. Raises UsageError.
+    A line has '#rrggbb' or three numbers, optionally with the class's number before them, and its name. JSON has such
+    strings, or lists of three numbers, in order. Of an indexed picture, the palette is read. Raises UsageError.
     """
     path = as_found(path)
     check_regular_file(path, UsageError)
@@ -141,15 +141,15 @@ def colours_in(path: Path) -> list[list[int]]:
         palette = read_palette(path)
         return [] if palette is None else [list(map(int, colour)) for colour in palette]
     try:
-        data = path.read_bytes()[:MOST_BYTES]
+        data = path.read_bytes()[:MAX_FILE_BYTES]
         if suffix == ".act" and len(data) >= ACT_BYTES:
             count = int.from_bytes(data[ACT_BYTES : ACT_BYTES + 2], "big") if len(data) >= ACT_BYTES + 4 else 256
             colours = [list(data[at : at + 3]) for at in range(0, 3 * (count or 256), 3)][:256]
-            while len(data) == ACT_BYTES and len(colours) > 1 and colours[-1] == colours[-2]:  # the rest is padding
+            while len(data) == ACT_BYTES and len(colours) > 1 and colours[-1] == colours[-2]:  # Padding
                 colours.pop()
             return colours
         text = decode_text(data)
-        found = list(_in_json(json.loads(text)) if suffix == ".json" else _in_lines(text))
+        found = list(_colours_in_json(json.loads(text)) if suffix == ".json" else _colours_in_lines(text))
         if any(not 0 <= number < 256 for colour in found for number in colour):
             raise ValueError("a number in it is not one of 0 to 255")
         return found
@@ -157,21 +157,21 @@ def colours_in(path: Path) -> list[list[int]]:
         raise UsageError(f"pairing.palette={path}", f"it cannot be read ({error})", "give a list of colours") from None
 
 
-def _in_lines(text: str) -> Iterator[list[int]]:
+def _colours_in_lines(text: str) -> Iterator[list[int]]:
     for line in text.splitlines():
-        if match := HEX.search(line):
+        if match := HEX_COLOUR.search(line):
             yield list(bytes.fromhex(match[1]))
             continue
-        numbers = [int(number) for number in NUMBERS.findall(line.partition("#")[0])]
-        if len(numbers) >= 3:  # the first of four is the number of the class, unless a name stands before them
+        numbers = [int(number) for number in NUMBER.findall(line.partition("#")[0])]
+        if len(numbers) >= 3:  # The first of four numbers is the class's number, unless a name precedes it
             yield numbers[1:4] if len(numbers) > 3 and line.lstrip()[:1].isdigit() else numbers[:3]
 
 
-def _in_json(value: object) -> Iterator[list[int]]:
-    if isinstance(value, str) and (match := HEX.fullmatch(value)):
+def _colours_in_json(value: object) -> Iterator[list[int]]:
+    if isinstance(value, str) and (match := HEX_COLOUR.fullmatch(value)):
         yield list(bytes.fromhex(match[1]))
     elif isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value):
         yield value
     elif isinstance(value, dict | list):
-        for below in value.values() if isinstance(value, dict) else value:
-            yield from _in_json(below)
+        for item in value.values() if isinstance(value, dict) else value:
+            yield from _colours_in_json(item)

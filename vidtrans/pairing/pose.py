@@ -1,8 +1,8 @@
-"""Poses and landmarks drawn from keypoints → the frame: dancing as another, after "Everybody Dance Now".
+"""Poses and landmarks drawn from keypoints → the frame, for motion transfer after "Everybody Dance Now".
 
 Chan, Ginosar, Zhou and Efros (ICCV 2019) draw the pose of each frame, train on one performer, and render the poses of
-another, whose place and size in the picture are brought to the first one's. A source is a file or folder of keypoints,
-which ``video.keypoints`` draws; ``guides`` carries what this pairing knows to the reader.
+another performer, whose place and size in the picture are mapped to those of the first. A source is a file or folder of
+keypoints, which ``video.keypoints`` draws; ``guides`` passes this pairing's settings to the reader.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from vidtrans.video.keypoints import POSE_GUIDE, PoseView
 
 @dataclass(frozen=True)
 class PoseSettings:
-    """How keypoints are drawn. ``size`` and ``body`` come from the dataset's clip."""
+    """The drawing of keypoints. ``size`` and ``body`` come from the dataset's clip."""
 
     score: float = option(PoseView.score, "points with a lower score are left out", bounds=(0.0, 1.0))
     gap: int = option(PoseView.gap, "how many frames a point may be missing and is interpolated", bounds=(0, 1000))
@@ -33,22 +33,22 @@ class PoseSettings:
                 continue
             try:
                 view = PoseView.parse(text if name == "size" else f"body={text}", Path())
-                is_known = getattr(view, name) is not None
+                is_valid = getattr(view, name) is not None
             except MediaError:
-                is_known = False
-            if not is_known:
+                is_valid = False
+            if not is_valid:
                 raise ValueError(f"pairing.{name} = '{text}' says none — write it as in {form}")
 
     @property
     def view(self) -> PoseView:
-        """Return how a reader draws keypoints. Raises MediaError where a text is not of its form."""
+        """Return the reader's settings for drawing keypoints. Raises MediaError if a text is malformed."""
         body = f"body={self.body}" if self.fit and self.body else ""
         numbers = PoseView.parse(",".join(filter(None, (self.size, body))), Path("keypoints"))
         return replace(numbers, score=self.score, gap=self.gap, smooth=self.smooth)
 
 
 class Pose(Pairing):
-    """People drawn in lines of colour on black; the target comes from the clip that their keypoints were found in."""
+    """A pairing of people drawn in coloured lines on black with the frames of the clip of their keypoints."""
 
     name = "pose"
     needs_target = True

@@ -1,8 +1,8 @@
-"""Flat regions → frame: a picture of few colours with clean outlines.
+"""Flat regions → frame: the input is a picture of few colours with clean outlines.
 
-Edge-preserving smoothing, then a fixed palette (as Winnemöller, Olsen and Gooch, "Real-time video abstraction",
-2006, do in lightness), then votes among neighbours and the removal of islands. Colours do not depend on the
-picture, so an area keeps its colour from frame to frame.
+It is made by edge-preserving smoothing, a fixed palette (as in Winnemöller, Olsen and Gooch, "Real-time video
+abstraction", 2006, for lightness), votes among neighbours, and the removal of islands. The colours do not depend on the
+picture, so that an area has the same colour in all frames.
 """
 
 from __future__ import annotations
@@ -16,21 +16,22 @@ import numpy as np
 
 from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.class_colours import filled_from_nearest
+from vidtrans.pairing.class_colours import fill_from_nearest
 from vidtrans.video.images.picture_analysis import connected_areas
 
-# The palette's colours at each lightness: (chroma, hue in degrees) in CIELAB, and grey. Hues of natural pictures
-# gather from red over skin and wood to foliage, and in the blue of the sky: cells are centred there, not cut.
+# The palette's colours at each lightness, besides grey: (chroma, hue in degrees) in CIELAB. The hues of natural
+# pictures cluster from red over skin and wood to foliage, and in the blue of the sky, so cells have their centres
+# there.
 TINTS = (
     *((26, hue) for hue in (0, 45, 110, 160, 212, 264, 315)),
     *((58, hue) for hue in (8, 38, 68, 98, 132, 165, 225, 275, 320)),
     *((90, hue) for hue in (38, 98, 138, 305)),
 )
-BITS = 6  # of each of R, G and B that the table from colours to labels looks at
-SURE = 6.0  # colours this far from the next cell, in CIELAB units, vote in full
-LEAST = 0.05  # what a colour at the border of two cells has to say
-CONTRAST = 0.2  # edges above this (0 to 1) are not smoothed away
-RAMP = 12  # grey levels between neighbours in a painted picture that make an anti-aliased rim of an area
+BITS_PER_CHANNEL = 6  # Upper bits of R, G and B that index the tables of a palette
+FULL_VOTE_DISTANCE = 6.0  # Distance from the next cell, in CIELAB units, at which a colour has its full vote
+MIN_CONFIDENCE = 0.05  # Weight of the vote of a colour at the border of two cells
+MAX_SMOOTHED_CONTRAST = 0.2  # Contrast, 0 to 1, above which edges are preserved
+RIM_CONTRAST = 12  # Grey levels between neighbours at the anti-aliased rim of an area in a painting
 BORDER = cv2.BORDER_REFLECT_101
 
 
@@ -48,10 +49,10 @@ class RegionsSettings:
 
 @dataclass(frozen=True)
 class Palette:
-    """A fixed palette: ``labels`` and ``confidence`` (2^18,) uint8, indexed by the upper bits of R, G and B.
+    """A fixed palette: ``labels`` and ``confidence``, (2^18,) uint8, indexed by the upper bits of R, G and B.
 
-    ``confidence``: 255 for colours at least ``SURE`` from the border to another label, less for nearer ones.
-    ``colours`` (N, 3) uint8: RGB by label.
+    ``confidence``: 255 at a distance of ``FULL_VOTE_DISTANCE`` or more from the border to another label, less for
+    nearer colours. ``colours``, (N, 3) uint8: the RGB colour of each label.
     """
 
     labels: np.ndarray
@@ -60,7 +61,7 @@ class Palette:
 
 
 class Regions(Pairing):
-    """Three channels: the picture in the flat colours of a fixed palette."""
+    """A pairing of the frame in flat colours of a fixed palette with the frame."""
 
     name = "regions"
     drawing_kind = "flats"
@@ -70,40 +71,39 @@ class Regions(Pairing):
     settings: RegionsSettings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the frame ((H, W, 3) uint8,) in flat colours, same shape."""
+        """Reduce the frame, (H, W, 3) uint8, to flat colours."""
         table, rounding = palette(self.settings.levels), self.settings.contour_sigma
         colours = _indices(_smooth(frames[0], self.settings.smoothing))
         labels = _vote(table.labels[colours], table.confidence[colours], rounding)
         smallest = self.settings.min_area * labels.size
-        for share in (1 / 16, 1 / 4, 1):  # small ones first: speckles grow together into areas before they are judged
-            labels = _without_islands(labels, share * smallest)
+        for share in (1 / 16, 1 / 4, 1):  # Small islands first, so that speckles can merge into areas
+            labels = _remove_islands(labels, share * smallest)
         return table.colours[_vote(labels, np.full_like(labels, 255), rounding)]
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Map a flat painting (H, W, 3) uint8 to the palette's colours, without soft rims."""
+        """Map a flat painting, (H, W, 3) uint8, to the palette's colours, without soft rims."""
         table = palette(self.settings.levels)
         box = np.ones((3, 3), np.uint8)
-        ramp = (cv2.dilate(picture, box) - cv2.erode(picture, box)).max(axis=2) > RAMP
+        ramp = (cv2.dilate(picture, box) - cv2.erode(picture, box)).max(axis=2) > RIM_CONTRAST
         labels = _vote(table.labels[_indices(picture)], np.where(ramp, 8, 255).astype(np.uint8), 0.8)
         return table.colours[labels]
 
     @property
     def swatches(self) -> list[tuple[str, str]]:
-        """Return the palette's colours; they mean nothing."""
         return [(f"#{colour.tobytes().hex()}", "") for colour in palette(self.settings.levels).colours]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float:
-        """Return the share of pixels, 0 to 1, whose region in ``output`` is that of the input.
+        """Return the share of pixels, 0 to 1, whose region in ``output`` is the same as in the input.
 
-        Like the FCN-score of Isola et al. (CVPR 2017), but measured by this pairing itself. A frame's own share is 1.
+        It is like the FCN-score of Isola et al. (CVPR 2017), but with this pairing instead of a network; a frame has 1.
         """
         return float((self.input([output]) == net_input).all(axis=2).mean())
 
 
 @lru_cache(maxsize=8)
 def palette(levels: int) -> Palette:
-    """Return the palette with ``levels`` steps of lightness, each with grey and the displayable ``TINTS``."""
-    axis = (np.arange(1 << BITS, dtype=np.float32) + 0.5) / (1 << BITS)
+    """Build the palette with ``levels`` steps of lightness, each with grey and the displayable ``TINTS``."""
+    axis = (np.arange(1 << BITS_PER_CHANNEL, dtype=np.float32) + 0.5) / (1 << BITS_PER_CHANNEL)
     rgb = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(1, -1, 3)
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0]
     chroma, hue = np.array([(0, 0), *TINTS], np.float32).T
@@ -111,12 +111,15 @@ def palette(levels: int) -> Palette:
     squared = np.square(lab[:, None, 1:] - tints).sum(axis=2)
     first, second = np.argpartition(squared, (0, 1), axis=1)[:, :2].T
     rows = np.arange(len(lab))
-    # From a colour to the wall between the two cells that it is nearest to; and to the next step of lightness.
-    wall = (squared[rows, second] - squared[rows, first]) / (2 * np.linalg.norm(tints[second] - tints[first], axis=1))
+    # Distances from a colour to the boundary of its two nearest cells, and to the next step of lightness
+    cell_distance = np.linalg.norm(tints[second] - tints[first], axis=1)
+    boundary_distance = (squared[rows, second] - squared[rows, first]) / (2 * cell_distance)
     step = lab[:, 0] * levels / 100
     below = np.clip(step.astype(int), 0, levels - 1)
-    edge = np.where((np.rint(step) > 0) & (np.rint(step) < levels), np.abs(step - np.rint(step)) * 100 / levels, SURE)
-    sure = np.clip(np.minimum(wall, edge) / SURE, LEAST, 1)
+    edge = np.where(
+        (np.rint(step) > 0) & (np.rint(step) < levels), np.abs(step - np.rint(step)) * 100 / levels, FULL_VOTE_DISTANCE
+    )
+    sure = np.clip(np.minimum(boundary_distance, edge) / FULL_VOTE_DISTANCE, MIN_CONFIDENCE, 1)
     codes, labels = np.unique(below * len(tints) + first, return_inverse=True)
     return Palette(
         labels.astype(np.uint8), np.rint(255 * sure).astype(np.uint8), _colours(lab, labels, tints[codes % len(tints)])
@@ -124,35 +127,38 @@ def palette(levels: int) -> Palette:
 
 
 def _colours(lab: np.ndarray, labels: np.ndarray, tints: np.ndarray) -> np.ndarray:
-    """Return the RGB of each label, (N, 3) uint8, from CIELAB (M, 3) by upper bits, labels (M,), tints (a, b) (N, 2).
+    """Return the RGB colour of each label, (N, 3) uint8.
 
-    The aim is halfway from the tint to the mean of the label's colours, since a cell at the gamut's edge has its tint
-    outside; the result is the label's colour nearest to that aim, so that the palette maps to itself.
+    ``lab``: the CIELAB colour of each table index, (M, 3). ``labels``: its label, (M,). ``tints``: (a, b) by label, (N,
+    2). The target is halfway between the tint and the mean of the label's colours, because the tint of a cell at the
+    gamut's edge is outside. The result is the label's colour nearest to the target, so that the palette maps to itself.
     """
     counts = np.bincount(labels)
-    wanted = np.stack([np.bincount(labels, lab[:, c]) / counts for c in range(3)], axis=1)
-    wanted[:, 1:] = np.where((tints == 0).all(axis=1, keepdims=True), 0, (wanted[:, 1:] + tints) / 2)
-    order = np.lexsort((np.square(lab - wanted[labels]).sum(axis=1), labels))
+    targets = np.stack([np.bincount(labels, lab[:, c]) / counts for c in range(3)], axis=1)
+    targets[:, 1:] = np.where((tints == 0).all(axis=1, keepdims=True), 0, (targets[:, 1:] + tints) / 2)
+    order = np.lexsort((np.square(lab - targets[labels]).sum(axis=1), labels))
     nearest = order[np.searchsorted(labels[order], np.arange(len(counts)))]
-    upper = np.stack([nearest >> 2 * BITS, nearest >> BITS, nearest], axis=1) % (1 << BITS)
-    return ((upper << (8 - BITS)) + (1 << (7 - BITS))).astype(np.uint8)
+    upper = np.stack([nearest >> 2 * BITS_PER_CHANNEL, nearest >> BITS_PER_CHANNEL, nearest], axis=1) % (
+        1 << BITS_PER_CHANNEL
+    )
+    return ((upper << (8 - BITS_PER_CHANNEL)) + (1 << (7 - BITS_PER_CHANNEL))).astype(np.uint8)
 
 
 def _indices(picture: np.ndarray) -> np.ndarray:
     """Return indices into the tables of a ``Palette``, (H, W) int32, for (H, W, 3) uint8."""
-    red, green, blue = (c.astype(np.int32) >> (8 - BITS) for c in cv2.split(picture))
-    return red << (2 * BITS) | green << BITS | blue
+    red, green, blue = (c.astype(np.int32) >> (8 - BITS_PER_CHANNEL) for c in cv2.split(picture))
+    return red << (2 * BITS_PER_CHANNEL) | green << BITS_PER_CHANNEL | blue
 
 
 def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Smooth (H, W, 3) uint8 while preserving edges.
+    """Smooth (H, W, 3) uint8 and preserve edges.
 
-    The domain transform (Gastal and Oliveira 2011) at half size, and a bilateral filter that restores the sharpness
-    lost by upscaling.
+    It uses the domain transform (Gastal and Oliveira 2011) at half size, and a bilateral filter that restores the
+    sharpness lost by upscaling.
     """
     height, width = picture.shape[:2]
     half = cv2.resize(cv2.medianBlur(picture, 3), ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
-    half = cv2.edgePreservingFilter(half, flags=cv2.RECURS_FILTER, sigma_s=sigma, sigma_r=CONTRAST)
+    half = cv2.edgePreservingFilter(half, flags=cv2.RECURS_FILTER, sigma_s=sigma, sigma_r=MAX_SMOOTHED_CONTRAST)
     whole = cv2.resize(half, (width, height), interpolation=cv2.INTER_LINEAR)
     for _ in range(2):
         whole = cv2.bilateralFilter(whole, 5, 20, 3, borderType=BORDER)
@@ -160,23 +166,23 @@ def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
-    """Return at each pixel the label with the most weight in a Gaussian window; all are (H, W) uint8."""
-    won, most = np.empty_like(labels), None
+    """Return each pixel's label with the largest weight in a Gaussian window; all are (H, W) uint8."""
+    winners, most_votes = np.empty_like(labels), None
     for label in np.flatnonzero(np.bincount(labels.ravel())):
-        mine = np.where(labels == label, weights, np.uint8(0))
-        votes = cv2.GaussianBlur(mine, (0, 0), sigma, borderType=BORDER)
-        if most is None:
-            won[:], most = label, votes
+        label_weights = np.where(labels == label, weights, np.uint8(0))
+        votes = cv2.GaussianBlur(label_weights, (0, 0), sigma, borderType=BORDER)
+        if most_votes is None:
+            winners[:], most_votes = label, votes
         else:
-            np.putmask(won, votes > most, label)
-            most = np.maximum(most, votes)
-    return won
+            np.putmask(winners, votes > most_votes, label)
+            most_votes = np.maximum(most_votes, votes)
+    return winners
 
 
-def _without_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
+def _remove_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
     """Relabel areas of fewer than ``smallest`` pixels with the nearest label; (H, W) uint8."""
     parts = connected_areas(labels)
     island = np.bincount(parts.ravel())[parts] < smallest
     if not island.any() or island.all():
         return labels
-    return filled_from_nearest(labels, island)
+    return fill_from_nearest(labels, island)

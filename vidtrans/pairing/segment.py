@@ -1,9 +1,9 @@
-"""Pictures → label maps: the frame, or two frames or clips, of which each pixel's class is wanted.
+"""Pictures → label maps: the input is a frame, or two frames or clips; the target is the class of each pixel.
 
-The target is a label map in the colours of its classes; a network for it has a channel for each of them
-(``networks.wrappers.ClassGenerator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). Two
-pictures of a place as the input give a map of what changed between them (Daudt et al., "Fully Convolutional Siamese
-Networks for Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
+The target is a label map in the colours of its classes; the network has a channel for each class
+(``networks.wrappers.ClassGenerator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). With two
+pictures of a place as input, the label map shows the changes (Daudt et al., "Fully Convolutional Siamese Networks for
+Change Detection", ICIP 2018, whose "early fusion" is this stack of channels).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
 
-GREY_NUMBERS = 256
-MAX_CLASSES = 256  # as many as an indexed picture has
+GREY_NUMBERS = 256  # Number of grey levels
+MAX_CLASSES = 256  # Colours of an indexed picture
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,11 @@ class SegmentSettings:
 
     @property
     def ignored_numbers(self) -> tuple[int, ...]:
-        """The numbers in ``ignore``."""
         return tuple(int(part) for part in parts_of(self.ignore) if part.isdecimal() and len(part) < 4)
 
     @property
     def ignored_colours(self) -> str:
-        """The colours in ``ignore`` as a list; a number is a grey level. Raises ValueError for a number above 255."""
+        """Return the colours in ``ignore``; numbers are grey levels. Raises ValueError for a number above 255."""
         if wrong := [number for number in self.ignored_numbers if number >= GREY_NUMBERS]:
             raise ValueError(f"pairing.ignore: {wrong[0]} is no grey level; write 0 to 255, or '#rrggbb'")
         numbers = {str(number): f"#{number * 0x010101:06x}" for number in self.ignored_numbers}
@@ -60,7 +59,7 @@ class SegmentSettings:
 
 
 class Segment(Pairing):
-    """The input is the frame; the target is the label map of the second clip or folder."""
+    """A pairing of a frame with its label map in a second clip or folder."""
 
     name = "segment"
     needs_target = True
@@ -94,7 +93,7 @@ class ChangeSettings(SegmentSettings):
 
 
 class Change(Segment):
-    """The input is two pictures: of two clips, guides in a folder, or a frame of a clip and an earlier one."""
+    """A pairing of two pictures with a label map: of two clips in a folder, or a frame and an earlier frame."""
 
     name = "change"
     in_channels = 6
@@ -113,10 +112,10 @@ class Change(Segment):
         self.min_frames = self._back + 1
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield each frame with the one that it is compared with; the first frames of a shot have none."""
+        """Yield each frame with the earlier frame; the first frames of a shot have no pair."""
         for position in range(self._back, num_frames):
             yield PairPositions((position - self._back, position) if self._back else (position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return both pictures, (H, W, 3) uint8 each, as (H, W, 6): the earlier one, or the first clip's, first."""
+        """Concatenate both pictures, (H, W, 3) uint8 each, to (H, W, 6), the earlier or first clip's picture first."""
         return np.concatenate(frames, axis=2)

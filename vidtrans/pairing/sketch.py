@@ -1,9 +1,9 @@
 """Pencil lines → frame: differences of Gaussians, smoothed along the edges of the picture.
 
 After Winnemöller, Kyprianidis and Olsen, "XDoG: an eXtended difference-of-Gaussians compendium" (2012), and the
-coherent lines of Kang, Lee and Chui (2007) that it builds on. Three departures: the response is relative to
-that of its surroundings, so that a meadow is drawn as lightly as a face; colours that differ at equal lightness are
-drawn too; and tones are soft throughout. No parameter is set per picture, so lines do not pop.
+coherent lines of Kang, Lee and Chui (2007), on which it builds. There are three differences: the response is relative
+to that of its surroundings, so that a meadow is drawn as lightly as a face; edges between colours of equal lightness
+are drawn, too; and all tones are soft. No parameter depends on the picture, so that lines do not flicker.
 """
 
 from __future__ import annotations
@@ -18,15 +18,18 @@ from vidtrans.core.options import option
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
 
-RATIO = 1.6  # of the two Gaussians: the difference then resembles the Laplacian (Marr and Hildreth 1980)
-REACH, TAPS = 3.5, 3  # strokes are drawn over this many ``width`` along the flow, in so many steps each way
-SURROUNDINGS = 0.08  # of the short side: σ of the window against which a line's strength is measured
-HIDDEN = 0.5  # share of what only one colour channel sees
-FAINTEST, FULL = 0.35, 2.4  # responses, in those of the surroundings, at which a stroke begins and is full
-DARKEST = 0.95  # graphite on white paper never takes all the light
+SIGMA_RATIO = 1.6  # Ratio of the two Gaussians at which their difference resembles the Laplacian (Marr, Hildreth 1980)
+STROKE_REACH, TAPS = 3.5, 3  # Half length of strokes along the edge in multiples of σ, and its number of samples
+SURROUNDINGS_SIGMA = 0.08  # σ, in short sides, of the window to whose strength a line's is compared
+COLOUR_SHARE = 0.5  # Weight of edges that are visible in only one colour channel
+FAINTEST_RESPONSE, FULL_RESPONSE = (
+    0.35,
+    2.4,
+)  # responses, in those of the surroundings, at which a stroke begins and is full
+MAX_DARKNESS = 0.95  # graphite on white paper never takes all the light
 BORDER = cv2.BORDER_REFLECT_101
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
-SQRT = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the dark as it does for the eye
+SQRT_TABLE = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the dark as it does for the eye
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class SketchSettings:
 
 
 class Sketch(Pairing):
-    """One channel: dark strokes on white paper."""
+    """A pairing of a frame's pencil strokes, dark on white in one channel, with the frame."""
 
     name = "sketch"
     drawing_kind = "lines"
@@ -52,22 +55,22 @@ class Sketch(Pairing):
     in_channels = 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return a frame's strokes, dark (0) on white (255), (H, W, 1) uint8, for one (H, W, 3) uint8."""
+        """Draw a frame, (H, W, 3) uint8, in strokes, dark (0) on white (255), (H, W, 1) uint8."""
         width = self.settings.sigma
-        picture = SQRT[frames[0]]
+        picture = SQRT_TABLE[frames[0]]
         fine = _blur(picture, width)
-        response = _darker_side(_blur(picture, RATIO * width) - fine)
-        strokes = _along(response, *_flow(fine, 2.5 * width), width)
-        strength = strokes / (_level(strokes, SURROUNDINGS * min(strokes.shape)) + self.settings.min_contrast)
-        pressed = np.clip((strength - FAINTEST) / (FULL - FAINTEST), 0, 1)
-        light = 1 - DARKEST * np.tanh(1.6 * pressed) / np.tanh(np.float32(1.6))
+        response = _dark_side_response(_blur(picture, SIGMA_RATIO * width) - fine)
+        strokes = _smooth_along_edges(response, *_edge_directions(fine, 2.5 * width), width)
+        strength = strokes / (_local_rms(strokes, SURROUNDINGS_SIGMA * min(strokes.shape)) + self.settings.min_contrast)
+        pressed = np.clip((strength - FAINTEST_RESPONSE) / (FULL_RESPONSE - FAINTEST_RESPONSE), 0, 1)
+        light = 1 - MAX_DARKNESS * np.tanh(1.6 * pressed) / np.tanh(np.float32(1.6))
         if self.settings.shading > 0:
             tone = _blur(cv2.transform(picture, LUMA), 3 * width)
             light = light * (1 - self.settings.shading * np.clip(1 - tone / 0.75, 0, 1))
         return np.rint(255 * light).astype(np.uint8)[..., None]
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return a drawing (H, W, 3) uint8 as (H, W, 1) uint8: white paper, dark strokes."""
+        """Convert a drawing, (H, W, 3) uint8, to dark strokes on white, (H, W, 1) uint8."""
         return (255 - ink(picture))[..., None]
 
 
@@ -75,23 +78,23 @@ def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
     return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=BORDER)
 
 
-def _darker_side(difference: np.ndarray) -> np.ndarray:
-    """Return for (H, W, 3) float32 differences (H, W), positive on an edge's dark side, in lightness or one channel."""
+def _dark_side_response(difference: np.ndarray) -> np.ndarray:
+    """Return the response, (H, W), of differences, (H, W, 3) float32, which are positive on the dark side of edges."""
     lightness = cv2.transform(difference, LUMA)
     strongest = np.maximum.reduce([difference[..., c] for c in range(3)])
-    return lightness + HIDDEN * (strongest - lightness)
+    return lightness + COLOUR_SHARE * (strongest - lightness)
 
 
-def _flow(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+def _edge_directions(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     """Return unit vectors along the edges of (H, W, 3) float32, x and y (H, W), by the smoothed structure tensor.
 
-    (Di Zenzo 1986, in colour.) The tensor is smooth, so it is computed at half size.
+    The colour tensor is that of Di Zenzo (1986). It is smooth, so it is computed at half size.
     """
     height, width = picture.shape[:2]
     half = cv2.resize(picture, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
     dx, dy = (cv2.Sobel(half, cv2.CV_32F, *order, borderType=BORDER) for order in ((1, 0), (0, 1)))
     every = np.ones((1, 3), np.float32)
-    # (cos 2θ, sin 2θ) of the gradient's direction θ: angles of lines can be averaged only when doubled.
+    # (cos 2θ, sin 2θ) of the gradient's direction θ, because only doubled angles of lines can be averaged
     cosine, sine = (
         cv2.resize(_blur(cv2.transform(part, every), sigma / 2), (width, height), interpolation=cv2.INTER_LINEAR)
         for part in (dx * dx - dy * dy, 2 * dx * dy)
@@ -101,22 +104,22 @@ def _flow(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
     return along_x, np.sqrt(np.maximum((1 + cosine) / 2, 0))
 
 
-def _along(response: np.ndarray, along_x: np.ndarray, along_y: np.ndarray, width: float) -> np.ndarray:
-    """Return (H, W) averaged along the edges' unit vectors, to fade specks and join strokes of σ ``width`` pixels."""
+def _smooth_along_edges(response: np.ndarray, along_x: np.ndarray, along_y: np.ndarray, width: float) -> np.ndarray:
+    """Average (H, W) along the edges' unit vectors, to fade specks and to join strokes of σ ``width`` pixels."""
     height, length = response.shape
     x, y = np.meshgrid(np.arange(length, dtype=np.float32), np.arange(height, dtype=np.float32))
     total, weights = response.copy(), 1.0
     for tap in range(1, TAPS + 1):
         weight = float(np.exp(-0.5 * (1.5 * tap / TAPS) ** 2))
-        for step in (-REACH * width * tap / TAPS, REACH * width * tap / TAPS):
+        for step in (-STROKE_REACH * width * tap / TAPS, STROKE_REACH * width * tap / TAPS):
             there = cv2.remap(response, x + step * along_x, y + step * along_y, cv2.INTER_LINEAR, borderMode=BORDER)
             total += weight * there
             weights += weight
     return total / weights
 
 
-def _level(response: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the root mean square of (H, W) float32 within a Gaussian window of ``sigma`` pixels, same shape."""
+def _local_rms(response: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the root mean square of (H, W) float32 in a Gaussian window of ``sigma`` pixels, of the same shape."""
     height, width = response.shape
     small = cv2.resize(response * response, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     smooth = cv2.resize(_blur(small, max(sigma / 4, 0.5)), (width, height), interpolation=cv2.INTER_LINEAR)

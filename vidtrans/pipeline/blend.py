@@ -1,4 +1,4 @@
-"""Blend the look with its source: strength, colours, shading, mask, mix."""
+"""Blend the model's picture with its source: strength, colours, shading, mask, mix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ USES = Use.RUN | Use.VARY | Use.DEFLICKER
 
 @dataclass(frozen=True)
 class BlendSettings(StageSettings):
-    """Settings of blending: the shares of the source in the result."""
+    """Settings of the blend: the shares of the source in the result."""
 
     strength: str | float = option(
         1.0,
@@ -57,15 +57,15 @@ class BlendSettings(StageSettings):
 
 
 class Blend(PictureStage):
-    """Blends source and look, in this order: strength, colours, shading, matte, mix."""
+    """The stage that blends source and output, in this order: strength, colours, shading, matte, mix."""
 
     version = 1
     Settings = BlendSettings
 
     @classmethod
     def run(cls, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None, values: Values) -> np.ndarray:
-        """Blend ``picture``, the look, with the source where the matte is white; see ``PictureStage``."""
-        if matte is None and _is_plain(values):
+        """Blend ``picture``, the model's output, with the source where the matte is white; see ``PictureStage``."""
+        if matte is None and _is_neutral(values):
             return picture
         import numpy as np
 
@@ -81,13 +81,13 @@ class Blend(PictureStage):
         share: np.ndarray | float = 1 - values["mix"]
         if matte is not None:
             share = (matte.astype(np.float32) * (share / 255))[..., None]
-        made: np.ndarray = np.rint(frame + share * (blended - frame)).astype(picture.dtype)
-        return made
+        result: np.ndarray = np.rint(frame + share * (blended - frame)).astype(picture.dtype)
+        return result
 
     @classmethod
     def run_on_device(cls, picture: Any, source: Any, matte: Any, values: Values) -> Any:  # noqa: ANN401  (tensors)
-        """Do the same without kept colours and shading; the float32 arithmetic has the same order."""
-        if matte is None and _is_plain(values):
+        """Blend without source colours and shading; the float32 operations have the order of ``run``."""
+        if matte is None and _is_neutral(values):
             return picture
         import torch
 
@@ -103,19 +103,19 @@ class Blend(PictureStage):
 
     @classmethod
     def has_device_form(cls, settings: StageSettings) -> bool:
-        """Return whether no colours and no shading are kept: these are OpenCV's."""
+        """Return whether the source's colours and shading are unused, because these need OpenCV."""
         curves = cls.curves(settings)
         return curves["keep_colour"].constant == 0 and curves["keep_shading"].constant == 0
 
 
-def _is_plain(values: Values) -> bool:
+def _is_neutral(values: Values) -> bool:
     return all(values[name] == getattr(BlendSettings, name) for name in moving(BlendSettings))
 
 
 def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
-    """Combine the lightness of one picture and the colours of another, in CIE Lab; (H, W, 3) float32, 0 to ``full``.
+    """Combine the lightness of one picture with the colours of another in CIE Lab; (H, W, 3) float32, 0 to ``full``.
 
-    (Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.)
+    After Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.
     """
     import cv2
     import numpy as np

@@ -1,4 +1,4 @@
-"""Enlarge: bring the pictures to the size of the result."""
+"""Enlarge the pictures to the size of the result."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vidtrans.upscaling import MEASURED, MODES
 
 @dataclass(frozen=True)
 class EnlargeSettings(StageSettings):
-    """Settings of enlarging a picture to the size of the result."""
+    """Settings of the upscaling of pictures to the size of the result."""
 
     upscale: str = option(
         "auto",
@@ -34,11 +34,11 @@ class EnlargeSettings(StageSettings):
     )
 
     def upscale_for(self, *, fills_holes: bool) -> str:
-        """Return ``upscale``, or for a model that fills holes one without the source, which would show in them."""
+        """Return the upscaling mode; for a model that fills holes, a mode that uses no source detail in them."""
         return "faithful" if fills_holes and self.upscale in MEASURED else self.upscale
 
 
 class Enlarge(Stage):
-    """Enlarges each picture along the edges of its source."""
+    """The stage that enlarges each picture along the edges of its source."""
 
     Settings = EnlargeSettings

@@ -1,4 +1,4 @@
-"""Infer: the network makes the picture of each frame."""
+"""Run the network on each frame."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
 
 @dataclass(frozen=True)
 class InferSettings(StageSettings):
-    """Settings of inference: the network's input and look, and the engine that runs it."""
+    """Settings of inference: the network's input size and style, and the engine that runs it."""
 
     size: str = option(
         "auto",
@@ -74,11 +74,11 @@ class InferSettings(StageSettings):
 
     @property
     def engine_plugin(self) -> Table:
-        """Return the package of an engine that a plug-in adds, for cache keys; {} for others."""
+        """Return the package of a plug-in's engine, for cache keys; {} for a built-in engine."""
         return ENGINES.origin(self.engine) if self.engine not in _ENGINE_NAMES.others else {}
 
 
 class Infer(Stage):
-    """Runs the network on each frame that is not stored yet, in batches."""
+    """The stage that runs the network, in batches, on each frame whose output is not stored."""
 
     Settings = InferSettings

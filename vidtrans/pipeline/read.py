@@ -1,4 +1,4 @@
-"""Read the frames of a clip: its shots, its times, its mask, and the sound that curves hear."""
+"""Read the frames of a clip, with its shots, timestamps and mask, and the sound for curves."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vidtrans.pipeline.stage import Stage, StageSettings
 
 @dataclass(frozen=True)
 class ReadSettings(StageSettings):
-    """Settings of reading: frames, shots, chunks, the mask's edge."""
+    """Settings of the source: filters, drawings, sound, shots, chunks, and the mask's edge."""
 
     source_filter: str = option(
         "",
@@ -63,6 +63,6 @@ class ReadSettings(StageSettings):
 
 
 class Read(Stage):
-    """Reads each frame once, in the size that the network sees and in that of the result."""
+    """The stage that reads each frame once, at the network's input size and at the size of the result."""
 
     Settings = ReadSettings

@@ -1,4 +1,4 @@
-"""Correct a result: propagate painted-over frames of it through its clip, and write the corrected result."""
+"""Correct a result: propagate frames that were painted over through its clip, and write the corrected result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
 from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
 from vidtrans.painting.maps import KeyMaps
-from vidtrans.propagation.propagating import PaintingJob, painted
+from vidtrans.propagation.propagating import PaintingJob, render_painted
 from vidtrans.propagation.requests import FixRequest, PropagateRequest
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
@@ -35,9 +35,9 @@ from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.requests import StylizeRequest, describe, restore
 from vidtrans.video.io.encoding import LOSSLESS, split_pattern
 
-Remade = StylizeRequest | PropagateRequest | FixRequest
+AnyRequest = StylizeRequest | PropagateRequest | FixRequest
 REQUESTS: dict[str, type[Any]] = {cls.COMMAND: cls for cls in (StylizeRequest, PropagateRequest, FixRequest)}
-FIXED = "fixed"  # in the default output name: clip.painted.fixed.mp4
+OUTPUT_LABEL = "fixed"  # Part of the default output name: clip.painted.fixed.mp4
 
 
 def fix(request: FixRequest, context: Context) -> Table:
@@ -52,8 +52,8 @@ def fix(request: FixRequest, context: Context) -> Table:
     lineage = digest_of(["fix", str(request.render.absolute())])
     overwrite = context.overwrite or replaces_own(context.cache, output, lineage)
     with ExitStack() as stack:
-        making = _Making(replace(context, overwrite=overwrite), stack, request.program)
-        job = making.fixed(request, output)
+        builder = _JobBuilder(replace(context, overwrite=overwrite), stack, request.program)
+        job = builder.corrected_job(request, output)
         sources = [request.render, job.plan.clip.path, *([request.mask.path] if request.mask else [])]
         sources += key_frame_files(request.painted, "--painted", needed=False)
         made_of = describe(request.COMMAND, vars(request), context)
@@ -61,14 +61,14 @@ def fix(request: FixRequest, context: Context) -> Table:
 
         def forecast() -> Table:
             plain = replace(job, plan=replace(job.plan, paint=None, corrections=None))
-            table = job.summary(output) | job.facts | {"dry_run": True} | (making.forecast or plain.estimate())
+            table = job.summary(output) | job.facts | {"dry_run": True} | (builder.forecast or plain.estimate())
             return result.report(table, cached=False)
 
         def make(result: Result) -> Table:
             if job.plan.corrections is not None:
                 job.plan.corrections.maps.find()
             table = job.render(result)
-            stack.close()  # before the cache is trimmed
+            stack.close()  # Releases the pins before the cache is trimmed
             return table
 
         return result.produce(lambda: Work(make, forecast))
@@ -78,12 +78,12 @@ def _digest(job: RenderJob) -> str:
     """Return the digest of everything that affects a corrected result; ``job.origin`` is the original's digest."""
     plan = job.plan
     paint = plan.corrections or plan.paint
-    made = {"corrections": paint.for_key() if paint else {}, "again": plan.corrections is None}
-    return digest_of({"command": "fix", "of": job.origin, **made, "model": plan.model.digest})
+    paint_key = {"corrections": paint.for_key() if paint else {}, "again": plan.corrections is None}
+    return digest_of({"command": "fix", "of": job.origin, **paint_key, "model": plan.model.digest})
 
 
 def _check_same(render: Path, digest: str, again: str) -> None:
-    """Raise UsageError if rendering a result again would not reproduce it: ``again`` differs from its ``digest``."""
+    """Raise UsageError if a new render would not reproduce a result: its digest ``again`` differs from ``digest``."""
     if again != digest:
         why = "its clip, model, key frames or settings have changed since it was made"
         raise UsageError(str(render), why, "render it again first")
@@ -96,8 +96,8 @@ def _output(request: FixRequest) -> Path:
     if render.is_dir():
         if request.output is not None:
             return _without_pattern(request.output)
-        return refuse_link(render.with_name(f"{render.name}.{FIXED}"))
-    output = request.output or refuse_link(render.with_name(f"{render.stem}.{FIXED}{render.suffix}"))
+        return refuse_link(render.with_name(f"{render.name}.{OUTPUT_LABEL}"))
+    output = request.output or refuse_link(render.with_name(f"{render.stem}.{OUTPUT_LABEL}{render.suffix}"))
     if output.suffix.lower() != render.suffix.lower():
         remedy = f"use -o {output.with_suffix(render.suffix)}"
         raise UsageError(str(output), f"a corrected '{render.name}' has the same format", remedy)
@@ -105,27 +105,30 @@ def _output(request: FixRequest) -> Path:
 
 
 def _without_pattern(path: Path) -> Path:
-    """Return the folder of a pattern (pics/%04d.png), which stands for its pictures; another path as it is."""
+    """Return the folder of a file name pattern (pics/%04d.png); other paths are returned unchanged."""
     return path if path.exists() else split_pattern(path)[0]
 
 
-class _Making:
-    """Builds the jobs that made results; ``stack`` closes what they open. ``programs``: see ``remake``."""
+class _JobBuilder:
+    """A builder of the jobs that reproduce and correct results.
+
+    ``stack`` closes the resources of the jobs. ``programs``: see ``read_request``.
+    """
 
     def __init__(self, context: Context, stack: ExitStack, programs: Collection[str] = ()) -> None:
-        self.context, self._stack, self._programs, self._met = context, stack, programs, set[str]()
+        self.context, self._stack, self._programs, self._visited = context, stack, programs, set[str]()
         self.forecast: Table = {}
         self._lacks_network = False
 
-    def fixed(self, request: FixRequest, output: Path) -> RenderJob:
-        """Return the job that renders the corrected result to ``output``."""
-        job = self.made(request.render)
+    def corrected_job(self, request: FixRequest, output: Path) -> RenderJob:
+        """Build the job that renders the corrected result to ``output``."""
+        job = self.original_job(request.render)
         files = key_frame_files(request.painted, "--painted", needed=request.relearn)
         tell_ignored(request.painted, self.context)
         found = _corrections(request, files, job.plan, self.context) if files else []
         facts = {"corrections": [one.frame for one in found]}
         if request.relearn:
-            again = self._relearned(request.render, output, job, found, request.mask)
+            again = self._retrained_job(request.render, output, job, found, request.mask)
             return replace(again, facts=again.facts | facts, origin=job.origin)
         plan = job.plan
         earlier = plan.corrections.sources if plan.corrections else []
@@ -145,15 +148,15 @@ class _Making:
         corrected = replace(plan, corrections=Paint(merged, maps, Reliance(), within=within))
         return replace(job, plan=corrected, facts=job.facts | {"corrections": keys})
 
-    def made(self, render: Path) -> RenderJob:
-        """Return the job that made a result. Raises UsageError if it cannot be reproduced."""
-        if path_key(render) in self._met:
+    def original_job(self, render: Path) -> RenderJob:
+        """Build the job that made a result. Raises UsageError if it cannot be reproduced."""
+        if path_key(render) in self._visited:
             raise UsageError(str(render), "its record refers to itself", "render it again first")
-        self._met.add(path_key(render))
-        request, options, digest = remake(render, self.context, self._programs)
+        self._visited.add(path_key(render))
+        request, options, digest = read_request(render, self.context, self._programs)
         own = replace(self.context, overwrite=False, **options)
         if isinstance(request, FixRequest):
-            job = self.fixed(request, render)
+            job = self.corrected_job(request, render)
             again = _digest(job)
         elif isinstance(request, StylizeRequest):
             asked = RequestedRender(request, own, time.monotonic())
@@ -161,18 +164,18 @@ class _Making:
         else:
             painting = self._stack.enter_context(closing(PaintingJob(request, own, time.monotonic())))
             again = painting.result.request
-            _check_same(render, digest, again)  # before a network is trained
-            job = self._painted(painting)
-        # The digest of a corrected result includes the network's, which a dry run does not train.
+            _check_same(render, digest, again)  # Checked before a network is trained
+            job = self._painted_job(painting)
+        # The digest of a corrected result includes the network's digest, but a dry run does not train the network.
         if not (self._lacks_network and isinstance(request, FixRequest)):
             _check_same(render, digest, again)
         return replace(job, origin=digest)
 
-    def _relearned(
+    def _retrained_job(
         self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction], mask: MaskFile | None
     ) -> RenderJob:
-        """Return the job that paints the whole clip again, with a network also trained on the corrected frames."""
-        request, options, _ = remake(render, self.context, self._programs)
+        """Build the job that paints the whole clip again, with a network also trained on the corrected frames."""
+        request, options, _ = read_request(render, self.context, self._programs)
         model = job.plan.model.path
         if isinstance(request, FixRequest):
             first, why = request.render.name, f"'{render.name}' is a corrected result"
@@ -190,22 +193,22 @@ class _Making:
         self._stack.enter_context(closing(painting))
         if self.context.dry_run:
             self.forecast = painting.forecast()
-        return self._painted(painting)
+        return self._painted_job(painting)
 
-    def _painted(self, painting: PaintingJob) -> RenderJob:
-        """Train the network, if any, and return the job of a painted clip; in a dry run, the job without a network."""
+    def _painted_job(self, painting: PaintingJob) -> RenderJob:
+        """Train the network, if any, and build the job of a painted clip; in a dry run, the job without a network."""
         if self.context.dry_run:
-            self._lacks_network |= painting.learns
-            return painting.rough()
+            self._lacks_network |= painting.trains_network
+            return painting.job_without_network()
         painting.maps.find()
-        return painted(painting)
+        return render_painted(painting)
 
 
 def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:
-    """Return the corrections painted over frames of a result. Raises UsageError, MediaError."""
+    """Read the corrections painted over frames of a result. Raises UsageError, MediaError."""
     render = request.render
     numbers, result = plan.source_frames, open_clip(context, render)
-    assert numbers is not None  # ``remake`` refuses results of filter graphs
+    assert numbers is not None  # ``read_request`` refuses results of filter graphs
     if not result.index.same_size:
         raise UsageError(str(render), "its pictures are not of one size", "fix a result whose pictures are")
     named = numbers_of(files, result, context, request.first_number)
@@ -227,12 +230,12 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
     return found
 
 
-def remake(output: Path, context: Context, programs: Collection[str] = ()) -> tuple[Remade, Table, str]:
-    """Return the request that made an output, its options ``seed`` and ``device``, and the request's digest.
+def read_request(output: Path, context: Context, programs: Collection[str] = ()) -> tuple[AnyRequest, Table, str]:
+    """Read the request that made an output from its record, its options ``seed`` and ``device``, and its digest.
 
-    A record may come from another person, so output paths are never taken from it, and filter graphs and encoders for
-    the user's ffmpeg only if they are among ``programs``. Raises UsageError without a record, or if the result cannot
-    be reproduced.
+    A record may come from another person. Therefore output paths are never read from it, and filter graphs and encoders
+    for the user's ffmpeg are accepted only if they are among ``programs``. Raises UsageError without a record, or if
+    the result cannot be reproduced.
     """
     if not output.exists():
         raise UsageError(str(output), "no such file or folder", "give a result of 'stylize' or 'propagate'")
@@ -244,21 +247,21 @@ def remake(output: Path, context: Context, programs: Collection[str] = ()) -> tu
     if not isinstance(made_of, dict) or made_of.get("command") not in REQUESTS:
         raise UsageError(str(output), "no result of 'stylize' or 'propagate'", "give one")
     try:
-        request: Remade = REQUESTS[made_of["command"]](**restore(made_of, context))
+        request: AnyRequest = REQUESTS[made_of["command"]](**restore(made_of, context))
         options = {"seed": int(made_of["options"]["seed"]), "device": str(made_of["options"]["device"])}
     except (TypeError, ValueError, KeyError, AttributeError) as error:
         raise UsageError(str(output), f"its record is damaged ({error})", "render it again first") from None
     if isinstance(request, PropagateRequest):
         request = replace(request, preview=False)
     if not isinstance(request, FixRequest):
-        pattern = split_pattern(request.output)[1] if request.output else ""  # the numbering of its pictures
+        pattern = split_pattern(request.output)[1] if request.output else ""  # The pattern of the pictures' names
         request = replace(request, output=output / pattern)
         check_programs(programs_in(request.recipe.tables), output, programs)
     return request, options, str(value["request"])
 
 
 def check_programs(found: Mapping[str, str], output: Path, allowed: Collection[str]) -> None:
-    """Raise UsageError if a result passed a filter graph, or one of the programs ``found`` in it is not ``allowed``."""
+    """Raise UsageError if a result was made with a filter graph, or with a program that is not ``allowed``."""
     if "encoding.filter" in found:
         why = "a filter graph was laid over it, and paint over its result is no paint under it"
         raise UsageError(str(output), why, "render without the graph, correct that, and filter the corrected result")

@@ -33,7 +33,7 @@ from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.chain import FramePath
-from vidtrans.rendering.enlarger import tell_unused_upscale
+from vidtrans.rendering.enlarger import note_unused_upscale
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
 from vidtrans.rendering.render_job import RenderJob
@@ -53,11 +53,11 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 
-NOTHING_LEARNED: Table = {"model": None, "steps": 0}
-AGAIN = 4  # training is this many times shorter when a network learns corrected frames
-PAIRED = "aligned"  # the pairing of painted frames
-PREVIEW = "preview"  # file name of the preview video in the training folder
-NAME = "painted"  # in the default output name: clip.painted.mp4
+NO_NETWORK: Table = {"model": None, "steps": 0}  # Entries of the result table without a network
+RELEARN_SPEEDUP = 4  # Factor by which training is shorter when an existing network learns corrected frames
+REQUIRED_PAIRING = "aligned"  # The pairing of painted frames
+PREVIEW_STEM = "preview"  # File name, without ending, of the preview video in the training folder
+NAME = "painted"  # Part of the default output name: clip.painted.mp4
 
 
 def propagate(request: PropagateRequest, context: Context) -> Table:
@@ -69,59 +69,63 @@ def propagate(request: PropagateRequest, context: Context) -> Table:
 
         def prepare() -> Work:
             job.check()
-            job.tell_shots()
-            tell_unused_upscale(job.rough().plan, request.recipe, context)
+            job.warn_about_shots()
+            note_unused_upscale(job.job_without_network().plan, request.recipe, context)
             return Work(make, lambda: job.result.report(job.forecast(), cached=False))
 
         def make(result: Result) -> Table:
             job.maps.find()
-            table = painted(job).render(result)
-            job.close()  # before the cache is trimmed
+            table = render_painted(job).render(result)
+            job.close()  # Releases the pins before the cache is trimmed
             return table
 
         return job.result.produce(prepare)
 
 
-def painted(job: PaintingJob) -> RenderJob:
-    """Train the network if requested; return the job that renders the painted clip."""
-    if not job.learns:
-        return job.rough()
+def render_painted(job: PaintingJob) -> RenderJob:
+    """Train the network if requested; build the job that renders the painted clip."""
+    if not job.trains_network:
+        return job.job_without_network()
     if not job.request.preview:
-        return job.finished(job.learn())
-    film = job.model.with_suffix(".train") / f"{PREVIEW}{job.target.output.suffix}"
-    _write_preview(job.rough(), film)
-    job.context.note(f"preview of the current state: {film}")
-    return job.finished(job.learn(lambda model: _write_preview(job.finished(model), film)))
+        return job.job_with_network(job.train_network())
+    preview_path = job.model.with_suffix(".train") / f"{PREVIEW_STEM}{job.target.output.suffix}"
+    _write_preview(job.job_without_network(), preview_path)
+    job.context.note(f"preview of the current state: {preview_path}")
+    return job.job_with_network(
+        job.train_network(lambda model: _write_preview(job.job_with_network(model), preview_path))
+    )
 
 
-def _write_preview(job: RenderJob, film: Path) -> None:
-    """Render a preview video with the current network, replacing an earlier one."""
-    check_parents(refuse_link(film))
+def _write_preview(job: RenderJob, preview_path: Path) -> None:
+    """Render a preview video with the current network; it replaces the earlier preview."""
+    check_parents(refuse_link(preview_path))
     with TemporaryDirectory(prefix="vidtrans-") as temporary:
-        aside, made = replace(job.context, cache_dir=Path(temporary) / "cache"), Path(temporary) / film.name
-        replace(job, context=aside).render(Result(made, "", [], aside, makes_folder(job.plan.settings.encoding, made)))
-        with write_atomically(film) as target:
-            copy(made, target)
-    job.context.report(Preview(film))
+        context = replace(job.context, cache_dir=Path(temporary) / "cache")
+        output = Path(temporary) / preview_path.name
+        folder = makes_folder(job.plan.settings.encoding, output)
+        replace(job, context=context).render(Result(output, "", [], context, folder))
+        with write_atomically(preview_path) as target:
+            copy(output, target)
+    job.context.report(Preview(preview_path))
 
 
 @dataclass(frozen=True)
 class PaintingJob:
     """A propagate request with its lazily resolved key frames, network and plan. Close it after use.
 
-    ``began``: start time, in seconds of ``time.monotonic``. ``corrected``: frames of an earlier result as additional
-    key frames. ``start``: the earlier result's network, whose training continues.
+    ``began``: start time, in seconds of ``time.monotonic``. ``corrected_frames``: frames of an earlier result as
+    additional key frames. ``start``: the earlier result's network, whose training continues.
     """
 
     request: PropagateRequest
     context: Context
     began: float
-    corrected: tuple[Correction, ...] = ()
+    corrected_frames: tuple[Correction, ...] = ()
     start: Path | None = None
 
     @cached_property
     def target(self) -> OutputTarget:
-        """Return the resolved output path and format. Raises UsageError."""
+        """Resolve the output's path and format. Raises UsageError for a single picture."""
         request = self.request
         if is_one_picture(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
@@ -131,7 +135,7 @@ class PaintingJob:
 
     @cached_property
     def result(self) -> Result:
-        """Return the result, with the digest of everything that affects it. Raises UsageError, MediaError."""
+        """Return the result, with the digest of the request. Raises UsageError, MediaError."""
         request, target, context = self.request, self.target, self.context
         sources = [request.video, *([request.mask.path] if request.mask else []), *self.files]
         sources += self.settings.strokes.files
@@ -141,11 +145,11 @@ class PaintingJob:
             "command": "propagate",
             "source": content_digest(context, request.video),
             "keyframes": [[path.name, context.cache.digest(path)] for path in self.files],
-            "corrected": [[one.frame, one.digest] for one in self.corrected],
+            "corrected": [[one.frame, one.digest] for one in self.corrected_frames],
             "start": context.cache.digest(self.start) if self.start else "",
             "follow": request.follow,
             "minutes": request.minutes,
-            "networks": request.recipe.only(*tables) | plugins_of(request.recipe) if self.learns else {},
+            "networks": request.recipe.only(*tables) | plugins_of(request.recipe) if self.trains_network else {},
             "layer": request.layer,
             "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
@@ -161,14 +165,14 @@ class PaintingJob:
 
     @cached_property
     def files(self) -> list[Path]:
-        """Return the pictures in the folder of key frames. Raises UsageError, MediaError."""
+        """Return the paths of the painted pictures. Raises UsageError, MediaError."""
         files = key_frame_files(self.request.keyframes)
         tell_ignored(self.request.keyframes, self.context)
         return files
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
-        """Return the render settings of the result."""
+        """Return the render settings. Raises UsageError for a layer with strokes."""
         request, source = self.request, load_model(IDENTITY, self.context)
         found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
         if request.layer and found.strokes.medium:
@@ -177,24 +181,22 @@ class PaintingJob:
         return found.resolved(is_picture_source(request.video), request.output, self.context.report)
 
     @property
-    def learns(self) -> bool:
-        """Return whether a network is trained."""
+    def trains_network(self) -> bool:
         return self.request.minutes != 0
 
     @property
     def model(self) -> Path:
-        """Return the path of the network: next to the result, with its name."""
+        """Return the path of the network's file: next to the result, with its name."""
         output = self.target.output
         return refuse_link(output.parent / f"{base_name(output)}{SUFFIX}")
 
     @property
     def dataset(self) -> Path:
-        """Return the path of the training dataset, made of the key frames."""
         return refuse_link(self.model.with_suffix(DATASET_SUFFIX))
 
     @cached_property
     def clip(self) -> Clip:
-        """Return the source with its cuts. Raises MediaError, UsageError."""
+        """Open the source, with its cuts. Raises MediaError, UsageError."""
         clip = open_clip(self.context, self.request.video)
         if not clip.index.same_size:
             raise MediaError(str(self.request.video), "its pictures are not of one size", "give pictures of one size")
@@ -209,9 +211,9 @@ class PaintingJob:
     def sources(self) -> list[PaintSource]:
         """Return the key frames within the span, in order. Raises UsageError, MediaError."""
         first, stop = self.span
-        painted = find_key_frames(self.files, self.clip, self.context, self.request.first_number)
-        found: dict[int, PaintSource] = {picture.frame: picture for picture in painted}
-        found |= {one.frame: one for one in self.corrected}
+        pictures = find_key_frames(self.files, self.clip, self.context, self.request.first_number)
+        found: dict[int, PaintSource] = {picture.frame: picture for picture in pictures}
+        found |= {one.frame: one for one in self.corrected_frames}
         inside = [found[frame] for frame in sorted(found) if first <= frame < stop]
         if not inside:
             what = f"--start {self.request.start or 0} --end {self.request.end or 'end'}"
@@ -220,38 +222,37 @@ class PaintingJob:
 
     @property
     def keys(self) -> list[int]:
-        """Return the numbers of the key frames."""
         return [source.frame for source in self.sources]
 
     @cached_property
     def maps(self) -> KeyMaps:
-        """Return the flow from the clip's frames to its key frames; ``find`` computes it later."""
+        """Return the flow from the clip's frames to its key frames; ``maps.find`` computes it."""
         return KeyMaps(self.clip, self.span, self.keys, self.context)
 
-    def tell_shots(self) -> None:
-        """Warn about shots without a key frame."""
-        effect = "is painted by the network alone" if self.learns else "stays as it is"
+    def warn_about_shots(self) -> None:
+        effect = "is painted by the network alone" if self.trains_network else "stays as it is"
         for shot in self.maps.shots:
             if not any(key in shot for key in self.keys):
                 where = f"frames {shot.start} to {shot.stop - 1}" if len(shot) > 1 else f"frame {shot.start}"
                 self.context.note(f"the shot of {where} has no key frame: it {effect}", "warning")
 
-    def paint(self, *, learned: bool, shares: tuple[float, ...] = MOTION) -> Paint:
-        """Return the paint of the clip. If no key frame is fully painted, the source shows between the paint.
+    def paint(self, *, has_network: bool, shares: tuple[float, ...] = MOTION) -> Paint:
+        """Return the paint of the clip. If no key frame is fully painted, the source is visible between the paint.
 
-        ``learned``: a network paints the rest. ``shares``: see ``Reliance``. Raises UsageError for an opaque layer.
+        ``has_network``: a network paints where no key frame reaches. ``shares``: see ``Reliance``. Raises UsageError
+        for a layer without transparency.
         """
         over_source = not any(source.is_whole for source in self.sources)
         if self.request.layer and not over_source:
             whole = next(source.frame for source in self.sources if source.is_whole)
             why = f"frame {whole} is fully painted, and leaves nothing transparent"
             raise UsageError("--layer", why, "leave it out, or paint on a transparent layer")
-        reliance = Reliance(shares, has_network=learned, over_source=over_source)
+        reliance = Reliance(shares, has_network=has_network, over_source=over_source)
         return Paint(self.sources, self.maps, reliance, self.request.layer)
 
     @cached_property
     def plan(self) -> RenderPlan:
-        """Return the plan of the render, without paint or a network. Raises UsageError, MediaError."""
+        """Plan the render, without paint and network. Raises UsageError, MediaError."""
         request, target = self.request, self.target
         source, span = load_model(IDENTITY, self.context), (request.start, request.end)
         plan = plan_render(
@@ -262,92 +263,92 @@ class PaintingJob:
         return plan
 
     def check(self) -> None:
-        """Raise UsageError or MediaError before training, for problems that the render would have after it."""
+        """Raise UsageError or MediaError, before training, for problems that the render would have after it."""
         pairing = self.request.recipe.choice("pairing")[0]
-        if self.learns and pairing != PAIRED:
-            raise UsageError(f"pairing.name '{pairing}'", "painted frames already are aligned pairs", f"use '{PAIRED}'")
-        replace(self.plan, paint=self.paint(learned=self.learns))  # a plan is checked as it is made
+        if self.trains_network and pairing != REQUIRED_PAIRING:
+            raise UsageError(
+                f"pairing.name '{pairing}'", "painted frames already are aligned pairs", f"use '{REQUIRED_PAIRING}'"
+            )
+        replace(self.plan, paint=self.paint(has_network=self.trains_network))  # A new plan checks itself
 
-    def rough(self) -> RenderJob:
-        """Return the render job without a network."""
-        return self._job(replace(self.plan, paint=self.paint(learned=False)), NOTHING_LEARNED)
+    def job_without_network(self) -> RenderJob:
+        return self._job(replace(self.plan, paint=self.paint(has_network=False)), NO_NETWORK)
 
-    def learn(self, preview: Callable[[Path], None] | None = None) -> Path:
+    def train_network(self, preview: Callable[[Path], None] | None = None) -> Path:
         """Train the network; return its file. ``preview`` is called at intervals with the current model file."""
         request, context = self.request, self.context
         import_for_training(self.dataset)
         with TemporaryDirectory(prefix="vidtrans-") as temporary:
-            pairs = self._write_pairs(Path(temporary), self.paint(learned=True))
+            pairs = self._write_pairs(Path(temporary), self.paint(has_network=True))
             make_dataset(DatasetSpec((pairs,), request.recipe), self.dataset, context)
-        asked = TrainingRequest(self.dataset, self.model, request.recipe, request.minutes)
+        training = TrainingRequest(self.dataset, self.model, request.recipe, request.minutes)
         if self.start is not None:
-            steps = max(1, request.recipe.settings("training", TrainingSettings).steps // AGAIN)
-            minutes = request.minutes and request.minutes / AGAIN
+            steps = max(1, request.recipe.settings("training", TrainingSettings).steps // RELEARN_SPEEDUP)
+            minutes = request.minutes and request.minutes / RELEARN_SPEEDUP
             recipe = request.recipe.under({"training": {"steps": steps}})
-            asked = replace(asked, recipe=recipe, minutes=minutes, start_from=str(self.start))
-        train(asked, context, preview)
+            training = replace(training, recipe=recipe, minutes=minutes, start_from=str(self.start))
+        train(training, context, preview)
         return self.model
 
-    def finished(self, model: Path) -> RenderJob:
-        """Return the render job with the network in the file ``model``."""
-        look = load_model(str(model), self.context)
-        assert look.record is not None
-        learned = {"model": str(model), "steps": look.record.training["step"]}
-        paint = self.paint(learned=True, shares=self._shares(look))
-        return self._job(replace(self.plan, model=look, paint=paint), learned)
+    def job_with_network(self, model: Path) -> RenderJob:
+        network = load_model(str(model), self.context)
+        assert network.record is not None
+        network_facts = {"model": str(model), "steps": network.record.training["step"]}
+        paint = self.paint(has_network=True, shares=self._shares(network))
+        return self._job(replace(self.plan, model=network, paint=paint), network_facts)
 
-    def _job(self, plan: RenderPlan, learned: Table) -> RenderJob:
+    def _job(self, plan: RenderPlan, network_facts: Table) -> RenderJob:
         assert isinstance(plan.paint, Paint)
-        facts = self.facts | {"shares": list(plan.paint.reliance.shares)} | learned
+        facts = self.facts | {"shares": list(plan.paint.reliance.shares)} | network_facts
         return RenderJob(plan, self.context, facts)
 
     def forecast(self) -> Table:
-        """Return the estimated cost, from a short trial of each step."""
+        """Estimate the cost by a short trial of each step; return the dry-run table."""
         request, output = self.request, self.target.output
         job = RenderJob(self.plan, self.context)
         seconds, stored = self.maps.cost()
-        costs, learned = [estimate(seconds, 0, stored)], NOTHING_LEARNED
-        if self.learns:
+        costs, network_facts = [estimate(seconds, 0, stored)], NO_NETWORK
+        if self.trains_network:
             with TemporaryDirectory(prefix="vidtrans-") as temporary:
-                pairs = self._write_pairs(Path(temporary), replace(self.paint(learned=True), reliance=Reliance(LOOK)))
+                pairs = self._write_pairs(
+                    Path(temporary), replace(self.paint(has_network=True), reliance=Reliance(LOOK))
+                )
                 spec = DatasetSpec((pairs,), request.recipe)
                 render = StylizeRequest(request.video, (), output, request.recipe, request.start, request.end)
                 table = forecast_chain(spec, self.dataset, self.model, request.minutes, [render], self.context)
             costs.append(table)
-            learned = {name: table[name] for name in ("model", "steps")}
+            network_facts = {name: table[name] for name in ("model", "steps")}
         else:
             costs.append(job.estimate())
-        return job.summary(output) | self.facts | learned | {"dry_run": True} | add_up(costs)
+        return job.summary(output) | self.facts | network_facts | {"dry_run": True} | add_up(costs)
 
     @property
     def facts(self) -> Table:
-        """Return the entries of the result table about key frames."""
         bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in self.keys)]
         return {"keyframes": self.keys, "shots_without": bare, "shares": None}
 
     def _write_pairs(self, folder: Path, paint: Paint) -> Path:
-        pairs = folder / "keyframes"  # the name is recorded
+        pairs = folder / "keyframes"  # The dataset records this name
         size = self.clip.index.width, self.clip.index.height
         write_pairs(pairs, self.clip, self.keys, paint.painter(size), self.context)
         return pairs
 
-    def _shares(self, look: LoadedModel) -> tuple[float, ...]:
-        """Return the paint's share at each level of trust: measured against the network, or as ``follow`` sets it."""
+    def _shares(self, model: LoadedModel) -> tuple[float, ...]:
+        """Return the paint's share at each level of trust: measured against the network, or set by ``follow``."""
         context, follow = self.context, self.request.follow
         if follow != "auto":
             return {"motion": MOTION, "look": LOOK}[follow]
-        plan = replace(self.plan, model=look)
-        with closing(FramePath(plan, load_engine(look, plan.rendering, context)).renderer()) as renderer:
+        plan = replace(self.plan, model=model)
+        with closing(FramePath(plan, load_engine(model, plan.rendering, context)).renderer()) as renderer:
 
             def network(rgb: np.ndarray, number: int) -> np.ndarray:
                 return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))
 
             keys = self.keys
             frames = [n for shot in self.maps.shots if set(keys) & set(shot) for n in shot if n not in keys]
-            painter = self.paint(learned=True).painter(plan.size)
+            painter = self.paint(has_network=True).painter(plan.size)
             return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION
 
     def close(self) -> None:
-        """Release the pinned cache entries."""
         if "maps" in self.__dict__:
             self.maps.close()

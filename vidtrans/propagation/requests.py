@@ -1,4 +1,4 @@
-"""The requests of ``propagate`` (paint a clip like a few of its frames) and ``fix`` (correct a result)."""
+"""The requests of ``propagate``, which paints a clip like a few of its frames, and ``fix``, which corrects a result."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class PropagateRequest:
     """A request to paint a clip like the pictures in ``keyframes``, each a painted-over frame of the clip.
 
     ``minutes``: training time instead of the recipe's steps; 0: no training. ``follow``: 'motion' prefers paint
-    transferred along the motion, 'look' uses the network alone, 'auto' measures which is better. ``mask``: a matte,
+    transferred along the motion, 'look' uses only the network, 'auto' measures which is better. ``mask``: a matte,
     white where paint is applied. ``preview``: also write a preview video into the training folder, next to the output.
-    ``layer``: the paint alone, transparent elsewhere. ``first_number``: of the clip's first frame, in the names of the
-    pictures.
+    ``layer``: write only the paint, on a transparent background. ``first_number``: the number of the clip's first frame
+    in the names of the pictures.
     """
 
     COMMAND: ClassVar = "propagate"
@@ -53,11 +53,11 @@ class PropagateRequest:
 
 @dataclass(frozen=True)
 class FixRequest:
-    """A request to correct a result: the pictures in ``painted`` are painted-over frames of it.
+    """A request to correct a result by the pictures in ``painted``, which are painted-over frames of it.
 
-    ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``: of
-    the first frame of the result, in the names of the pictures. ``program``: filter graphs, encoders and encoder
-    options in its record that the user's ffmpeg may run. ``mask``: white where corrections are seen.
+    ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``: the
+    number of the result's first frame in the names of the pictures. ``program``: filter graphs, encoders and encoder
+    options in its record that the user's ffmpeg may run. ``mask``: white where corrections are visible.
     """
 
     COMMAND: ClassVar = "fix"

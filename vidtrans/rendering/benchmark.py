@@ -50,20 +50,20 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
-ROUNDS = 3
-WARM_UP = 4  # frames of the first round, which is not counted
-STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # of a render, each run once per frame
-SHORT_SIDE = 720  # of the clip, unless it is rendered larger
-Step = Callable[[int], float]  # processes a number of frames and returns frames per second
+ROUNDS = 3  # Counted measurements of each step, after one round that warms up caches and engines
+WARM_UP_FRAMES = 4  # Frames of the first round, which is not counted
+STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # Steps of a render, each run once per frame
+SHORT_SIDE = 720  # Short side of the generated clip in pixels, unless it is rendered larger
+Step = Callable[[int], float]  # Processes a number of frames and returns frames per second
 # Renders the first frames of a clip: video, model, output, recipe, number of frames, context.
 Stylize = Callable[[Path, str, Path, Recipe, int, Context], object]
-# The generated clip: detail, camera motion and grain like hand-held footage.
-RATE = Fraction(25)
-OCTAVES = (4, 12, 36, 108)  # noise cells along the short side, one number per octave
-FADE = 0.5  # amplitude ratio of successive octaves; with more fine noise a network finds lines everywhere
-GRAIN = 2.0  # σ in 8-bit levels
-STEP = 1 / 240  # camera motion per frame, as a share of the short side: 3 pixels of 720
-ORBIT = 1 / 12  # radius of the camera's circle, as a share of the height; a circle allows clips of any length
+# The generated clip has detail, camera motion and grain like hand-held footage.
+FRAME_RATE = Fraction(25)
+OCTAVES = (4, 12, 36, 108)  # Noise cells along the short side, one number per octave
+OCTAVE_GAIN = 0.5  # Amplitude ratio of successive octaves; with more fine noise a network finds lines everywhere
+GRAIN_SIGMA = 2.0  # σ of the grain in 8-bit levels
+CAMERA_STEP = 1 / 240  # Camera motion per frame, as a share of the short side: 3 pixels of 720
+ORBIT_RADIUS = 1 / 12  # Radius of the camera's circle, as a share of the height; a circle allows clips of any length
 
 
 def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[str, Table]:
@@ -78,7 +78,7 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
         for name, step in steps.items():
             context.stop.check()
             context.report(Progress("measuring", done, total, "measurements", name.replace("_", " ")))
-            rate = step(frames if number else min(frames, WARM_UP))
+            rate = step(frames if number else min(frames, WARM_UP_FRAMES))
             if number:
                 rates[name].append(rate)
             done += 1
@@ -86,14 +86,14 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
 
 
 class RenderBenchmark:
-    """A render of the first ``frames`` frames of a video by the model ``look``, with the inputs of each step.
+    """A render of the first ``frames`` frames of a video by a model, with the inputs of each step.
 
     ``size``: the short side in pixels.
     """
 
     def __init__(
         self,
-        look: LoadedModel,
+        model: LoadedModel,
         context: Context,
         device: Device,
         folder: Path,
@@ -101,16 +101,16 @@ class RenderBenchmark:
         size: int,
         frames: int,
     ) -> None:
-        self.look, self.context, self.device, self.folder = look, context, device, folder
+        self.model, self.context, self.device, self.folder = model, context, device, folder
         clip = open_clip(context, video)
         self._recipe = Recipe("", {"rendering": {"size": str(size)}, "temporal": {"name": "window"}})
-        settings = ResolvedRenderSettings.of(self._recipe, look, context.device).resolved(False, None)
-        self.plan = plan_render(clip, look, settings, context)
+        settings = ResolvedRenderSettings.of(self._recipe, model, context.device).resolved(False, None)
+        self.plan = plan_render(clip, model, settings, context)
         self._frames = list(self._decoded(frames))
         self._inputs = self._make_inputs(frames)
-        wanted, precision = settings.rendering.engine, settings.rendering.precision
-        self.auto = choose_engine(look.engine_for(wanted), device, precision) if look.path else IDENTITY
-        engine = load_engine(look, settings.rendering, context)  # kept in the context, for stylize
+        engine_name, precision = settings.rendering.engine, settings.rendering.precision
+        self.auto = choose_engine(model.engine_for(engine_name), device, precision) if model.path else IDENTITY
+        engine = load_engine(model, settings.rendering, context)  # The context caches it for ``stylize``
         outputs = [output for batch in _batches(self._inputs, engine.batch) for output in engine(batch)]
         pairs = zip(self._frames, outputs, strict=False)
         self._samples = [Sample(f.index, f.pts, f.rgb, output, starts_shot=f.index == 0) for f, output in pairs]
@@ -121,9 +121,12 @@ class RenderBenchmark:
         self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Return the warm engines that run here, and why others do not, by name. ``slow``: also slow-starting ones."""
+        """Return the warmed-up engines by name, and the reason why each of the others cannot run here.
+
+        ``slow``: include engines that take long to start.
+        """
         engines, skipped = {self.auto: self.engine}, {}
-        generator = load_generator(self.look.path)[0] if self.look.path else None
+        generator = load_generator(self.model.path)[0] if self.model.path else None
         for name in ENGINES if generator else ():
             if name != self.auto:
                 try:
@@ -140,7 +143,6 @@ class RenderBenchmark:
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """Return the functions that measure one step each, in frames per second, by name, in the order of a render."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -152,22 +154,21 @@ class RenderBenchmark:
         }
 
     def renders(self, stylize: Stylize) -> dict[str, Step]:
-        """Return the steps that measure whole renders, with and without the window filter, by name."""
         render = partial(self._stylize, stylize)
         return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
 
     def _decode(self, count: int) -> float:
         """Decode the file to RGB at the working size; return the rate in frames per second, as all steps do."""
-        began = time.perf_counter()
-        return _rate(sum(1 for _ in self._decoded(count)), began)
+        start_s = time.perf_counter()
+        return _rate(sum(1 for _ in self._decoded(count)), start_s)
 
     def _decoded(self, count: int) -> Iterator[Frame]:
         with self.plan.clip.reader(self.plan.form(self.plan.size), self.context.decode_threads) as reader:
             yield from reader.frames(0, count, self.plan.clip.index)
 
     def _input(self, count: int) -> float:
-        began = time.perf_counter()
-        return _rate(len(self._make_inputs(count)), began)
+        start_s = time.perf_counter()
+        return _rate(len(self._make_inputs(count)), start_s)
 
     def _make_inputs(self, count: int) -> list[np.ndarray]:
         with closing(self.plan.inputs()) as inputs:
@@ -178,19 +179,19 @@ class RenderBenchmark:
         return inferred(engine, self._inputs[:count])
 
     def _flow(self, count: int) -> float:
-        """Estimate the flow of each pair of neighbours, both ways; a batched filter's method takes several at once."""
-        began = time.perf_counter()
+        """Estimate the flow between neighbouring frames in both directions, in batches if the filter is batched."""
+        start_s = time.perf_counter()
         prepared = map(self._estimator.prepare, (f.rgb for f in self._frames[:count]))
         if self._batch_flow is None:
             for first, second in pairwise(prepared):
                 self._estimator.estimate_both(first, second)
-            return _rate(count - 1, began)
+            return _rate(count - 1, start_s)
         pictures = torch.from_numpy(np.stack(list(prepared))).to(self.device.torch).float()
         pictures = pictures[:, None] if pictures.ndim == 3 else pictures.movedim(-1, 1)
         for before, after in zip(pictures[:-1].split(BATCH), pictures[1:].split(BATCH), strict=True):
             flow = self._batch_flow(torch.cat((before, after)), torch.cat((after, before)))
         flow.sum().item()  # waits for the device
-        return _rate(count - 1, began)
+        return _rate(count - 1, start_s)
 
     def _filter(self, count: int, *, with_flow: bool) -> float:
         """Filter samples. ``with_flow=False``: the flow is computed before the clock starts.
@@ -202,8 +203,8 @@ class RenderBenchmark:
             for before, after in pairwise(samples):
                 self._temporal.expect(before, after)
             wait([future for s in samples for future in s.derived.values() if isinstance(future, Future)])
-        began = time.perf_counter()
-        return _rate(sum(1 for _ in filter_samples(samples, self._temporal)), began)
+        start_s = time.perf_counter()
+        return _rate(sum(1 for _ in filter_samples(samples, self._temporal)), start_s)
 
     def _new_samples(self, count: int) -> list[Sample]:
         """Return copies of the samples without derived data."""
@@ -211,51 +212,51 @@ class RenderBenchmark:
 
     def _encode(self, count: int) -> float:
         """Encode from the working size to a segment in the source's size, including the flush of the last frames."""
-        plan, began = self.plan, time.perf_counter()
+        plan, start_s = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
             raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
             chain = RenderChain(plan, self.engine, raw, self.context, capacity=0)
             filtered = (replace(sample, output=picture) for sample, picture in self._filtered[:count])
             enlarge = Enlarger(plan, ShotFaults(), self.engine)
-            for sample in chain.composed(stack, filtered, range(count), enlarge):
+            for sample in chain.compose_frames(stack, filtered, range(count), enlarge):
                 segment.write(sample.output, *plan.delivery.stamps(sample.index))
-        return _rate(count, began)
+        return _rate(count, start_s)
 
     def _stylize(self, stylize: Stylize, method: str, count: int) -> float:
         """Run the whole command on a new clip, except that the network is loaded already."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            own = replace(self.context, cache_dir=Path(folder) / "cache")
-            recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.look.path or IDENTITY)
-            began = time.perf_counter()
-            stylize(self.plan.clip.path, name, Path(folder) / "out.mp4", recipe, count, own)
-            return _rate(count, began)
+            fresh_context = replace(self.context, cache_dir=Path(folder) / "cache")
+            recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.model.path or IDENTITY)
+            start_s = time.perf_counter()
+            stylize(self.plan.clip.path, name, Path(folder) / "out.mp4", recipe, count, fresh_context)
+            return _rate(count, start_s)
 
 
 def inferred(engine: Engine, inputs: list[np.ndarray]) -> float:
-    """Return the pictures per second that an engine renders from ``inputs``, (H, W, C) uint8 each.
+    """Measure an engine's speed in pictures per second on ``inputs``, (H, W, C) uint8 each.
 
     All batches are full, because a partial last batch would not represent a long clip.
     """
     batches = list(_batches(inputs, engine.batch))
-    began = time.perf_counter()
+    start_s = time.perf_counter()
     for batch in batches:
         engine(batch)
-    return _rate(sum(map(len, batches)), began)
+    return _rate(sum(map(len, batches)), start_s)
 
 
-def _rate(count: int, began: float) -> float:
-    return count / (time.perf_counter() - began)
+def _rate(count: int, start_s: float) -> float:
+    return count / (time.perf_counter() - start_s)
 
 
 def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[np.ndarray]:
-    """Yield all inputs in full batches; the last is padded with inputs from the beginning."""
+    """Yield all inputs in full batches; the last batch is filled up with inputs from the beginning."""
     for first in range(0, len(inputs), batch):
         yield np.stack([inputs[n % len(inputs)] for n in range(first, first + batch)])
 
 
 def machine(device: Device) -> Table:
-    """Return the processor, ``cores`` of this process, ``device``, its ``precision``, and the ``gpu`` (else None)."""
+    """Describe the machine for a benchmark's result table; ``gpu`` is None on a device without one."""
     precision = resolve_precision("auto", device)
     return {
         "cpu": processor(),
@@ -274,11 +275,11 @@ def widescreen(short_side: int) -> tuple[int, int]:
 def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
     """Write an H.264 MP4 of ``frames`` frames at an even (width, height); the pictures are deterministic."""
     segment = path.with_suffix(".nut")
-    form = PictureFormat(*size, Fraction(1), 1 / RATE, RATE)
+    form = PictureFormat(*size, Fraction(1), 1 / FRAME_RATE, FRAME_RATE)
     with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264"))) as writer:
         for number, picture in enumerate(pictures(*size, frames)):
             writer.write(picture, number)
-    join([segment], Timing(list(range(frames)), [1] * frames, 1 / RATE), path)
+    join([segment], Timing(list(range(frames)), [1] * frames, 1 / FRAME_RATE), path)
     segment.unlink()
     return path
 
@@ -286,20 +287,20 @@ def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
 def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
     """Yield (height, width, 3) uint8: the camera circles over a texture, and a textured disc moves the other way."""
     rng = np.random.default_rng(0)
-    radius = height * ORBIT
+    radius = height * ORBIT_RADIUS
     margin = int(radius) + 1
     ground, object_ = (_texture(rng, width + 2 * margin, height + 2 * margin) for _ in range(2))
-    grain = rng.normal(0, GRAIN, (height + 64, width + 64, 1)).astype(np.float32)
+    grain = rng.normal(0, GRAIN_SIGMA, (height + 64, width + 64, 1)).astype(np.float32)
     y, x = np.mgrid[:height, :width].astype(np.float32)
     for number in range(frames):
-        angle = number * STEP / ORBIT
+        angle = number * CAMERA_STEP / ORBIT_RADIUS
         across, down = round(radius * np.cos(angle)), round(radius * np.sin(angle))
         left, top = margin + across, margin + down
         picture = ground[top : top + height, left : left + width].copy()
         inside = np.hypot(x - width / 2 - 2 * across, y - height / 2 - 2 * down) < height / 5
         picture[inside] = object_[margin - down :, margin - across :][:height, :width][inside]
-        at_y, at_x = rng.integers(0, 64, 2)
-        picture += grain[at_y : at_y + height, at_x : at_x + width]
+        grain_y, grain_x = rng.integers(0, 64, 2)
+        picture += grain[grain_y : grain_y + height, grain_x : grain_x + width]
         yield np.clip(np.rint(picture), 0, 255).astype(np.uint8)
 
 
@@ -308,7 +309,7 @@ def _texture(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
     total = np.zeros((height, width, 3), np.float32)
     for level, patches in enumerate(OCTAVES):
         coarse = rng.random((patches, round(patches * width / height), 3), dtype=np.float32)
-        total += FADE**level * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+        total += OCTAVE_GAIN**level * cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
     low, high = total.min(), total.max()
     texture: np.ndarray = 16 + 224 * (total - low) / (high - low)
     return texture

@@ -32,16 +32,19 @@ class RenderEntries:
     def find(
         cls, plan: RenderPlan, engine: Engine, cache: Cache, extraction: str = "", regions: Table | None = None
     ) -> RenderEntries:
-        """Return the entries of a plan and its engine.
+        """Find the cache entries for a plan and its engine.
 
         ``extraction``: the cache key of the extractor's pictures. ``regions``: see ``RegionPlans.for_key``.
         """
         infer = infer_stage(plan, engine, extraction)
+        directing = _blend_key(plan) if plan.is_composed else {}
+        directing |= {"corrections": plan.corrections.for_key()} if plan.corrections else {}
+        directing |= {"layer": True} if plan.is_layer else {}
         render = RenderStage(
             outputs=infer.key,
             filter=plan.settings.filter_record() | ({"exposure": plan.exposure.for_key()} if plan.exposure else {}),
             guide=plan.guide.for_key() if plan.guide else {},
-            directing=(_blend_key(plan) if plan.is_composed else {}) | _paint_blend_key(plan) | (regions or {}),
+            directing=directing | (regions or {}),
             encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),
@@ -51,30 +54,31 @@ class RenderEntries:
 
     @cached_property
     def store(self) -> ChunkStore:
-        """Return the store of encoded chunks."""
         return ChunkStore(self.segments, "." + self.plan.settings.encoding.chunk_codec.segments)
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:
-        """Return the store of raw outputs; None if they are the source's own pictures."""
+        """Return the store of raw outputs; None if the raw outputs are the source's own pictures."""
         return ChunkStore(self.raw, ".nut") if self.plan.is_painted else None
 
     @cached_property
-    def written(self) -> list[Chunk]:
+    def chunks_with_output(self) -> list[Chunk]:
         """Return the chunks with at least one output frame: a constant frame rate may drop all frames of a chunk."""
         return [c for c in self.plan.chunks if self.plan.delivery.num_written(range(c.first, c.stop))]
 
     def missing(self) -> list[int]:
-        """Return the numbers of the chunks that are not stored yet; call it while the entry is locked."""
-        return [c.number for c in self.written if not self.store.is_done(c.number)]
+        """Return the numbers of the chunks that are not stored yet. Call it while the entry is locked."""
+        return [c.number for c in self.chunks_with_output if not self.store.is_done(c.number)]
 
     def raw_outputs(self) -> RawOutputs:
-        """Return the reader and writer of raw outputs."""
         return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
 
 
 def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> InferStage:
-    """Return the cache stage of a plan's raw outputs. ``extraction``: the cache key of its extractor's pictures."""
+    """Build the cache stage of a plan's raw outputs. ``extraction``: the cache key of its extractor's pictures."""
+    properties = engine.identity_at(*plan.size) | _skipping_key(plan) | plan.model.padding_key
+    properties |= {"conditions": plan.conditions.for_key()} if plan.conditions else {}
+    properties |= {"paint": plan.paint.for_key()} if plan.paint else {}
     return InferStage(
         source=plan.clip.digest,
         first=plan.first,
@@ -88,11 +92,7 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
         size=list(plan.size),
         depth=plan.delivery.depth,
         transparency=plan.form(plan.size).transparency,
-        engine=engine.identity_at(*plan.size)
-        | _skipping_key(plan)
-        | _conditions_key(plan)
-        | _paint_key(plan)
-        | plan.model.padding_key,
+        engine=properties,
         libraries=media_libraries(),
         memory=recurrence_key(plan.model.record, engine),
         extraction=extraction,
@@ -102,37 +102,19 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
 
 
 def _skipping_key(plan: RenderPlan) -> dict[str, str]:
-    """Return, for cache keys, the settings that decide which frames the model does not render."""
+    """Return the settings that decide which frames the model skips, for cache keys."""
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 
 
-def _conditions_key(plan: RenderPlan) -> Table:
-    """Return, for cache keys, a multi-style model's per-frame conditions: style code, or style weights and strokes."""
-    return {"conditions": plan.conditions.for_key()} if plan.conditions else {}
-
-
-def _paint_blend_key(plan: RenderPlan) -> Table:
-    """Return, for cache keys, the corrections painted over the result, and whether it is the paint layer alone."""
-    corrections = {"corrections": plan.corrections.for_key()} if plan.corrections else {}
-    return corrections | ({"layer": True} if plan.is_layer else {})
-
-
-def _paint_key(plan: RenderPlan) -> Table:
-    """Return, for cache keys, the painted key frames that are composited over the model's pictures."""
-    return {"paint": plan.paint.for_key()} if plan.paint else {}
-
-
 def _blend_key(plan: RenderPlan) -> Table:
-    return {
+    key = {
         "versions": picture_versions(),
         "curves": plan.values.for_key(),
         "mask": plan.mask.for_key() if plan.mask else {},
         "feather": plan.feather.for_key() if plan.mask else "0",
-        **(
-            {"upscale": [plan.upscale, UPSCALING_VERSION, plan.rendering.sharpness]}
-            if plan.upscale != "bicubic"
-            else {}
-        ),
     }
+    if plan.upscale != "bicubic":
+        key["upscale"] = [plan.upscale, UPSCALING_VERSION, plan.rendering.sharpness]
+    return key

@@ -1,7 +1,7 @@
-"""The stages that a frame of a render passes, in their order, from the file to the encoded chunk.
+"""The stages of a render in their order, from the source file to the encoded chunk.
 
-``RenderChain.frames`` is the list; what is measured, corrected, scored or estimated takes its frames from there, too.
-A look of a region has a chain of its own. ``ChunkRenderer`` encodes the frames of missing chunks.
+``RenderChain.frames`` is the list of stages; measurements, corrections, scores and estimates take their frames from it,
+too. Each look of a region has its own chain. ``ChunkRenderer`` encodes the frames of missing chunks.
 """
 
 from __future__ import annotations
@@ -51,26 +51,26 @@ from vidtrans.video.colour.conversion import to_uint16, with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"
+READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"  # Names of the timed steps in the chunk log
 T = TypeVar("T")
 Frames = Generator[Sample, None, None]
-Picture = Callable[[], np.ndarray]  # a call that waits for a picture
-FindColours = Callable[[], AffineColours | None]
-FILTER_STATE, PAINTER_STATE = "filter.", "painter."  # before the names of arrays in a state
-GB = 1e9
-FORECAST_FRAMES = 200  # before an estimate of the disk use: three chunks by default, at least two of them written
-States = Sequence[StateStore | None]  # of a chain and of the chains of looks
+Picture = Callable[[], np.ndarray]  # Waits for a picture and returns it
+FindColours = Callable[[], AffineColours | None]  # Computes the map of a clip's colours to those of the palette
+FILTER_STATE, PAINTER_STATE = "filter.", "painter."  # Prefixes of the names of arrays in a saved state
+GB = 1e9  # Bytes
+FORECAST_FRAMES = 200  # Frames before the disk use is estimated: three chunks by default, of which two are written
+States = Sequence[StateStore | None]  # Saved states of a chain, then those of the chain of each region's look
 
 
 class StoredPictures(Protocol):
-    """A reader of pictures by frame, in order."""
+    """A reader of pictures by frame number, in order."""
 
     def read(self, frame: int) -> np.ndarray | None:
-        """Return the picture of a frame, (H, W, 3) uint8; None where it is not stored."""
+        """Return the picture of a frame, (H, W, 3) uint8; None if it is not stored."""
 
 
 class ExtractedPictures(Protocol):
-    """The extractor's pictures of a plan's frames, stored in chunks; ``count`` counts the frames it rendered."""
+    """The extractor's pictures of a plan's frames, stored in chunks; ``count`` counts the rendered frames."""
 
     count: RenderCount
 
@@ -82,7 +82,7 @@ class ExtractedPictures(Protocol):
 
 
 class RenderChain:
-    """The stages of a plan.
+    """The stages of a planned render.
 
     Args:
         plan: the render.
@@ -91,8 +91,9 @@ class RenderChain:
         context: for notes.
         extraction: pictures that an extractor has made for the network's input.
         clock: counts the time of each step; several chains may share one.
-        find_colours: returns the map to the colours of the palette, when it is needed first.
-        capacity: pictures between two stages; 0: the stages take turns. None: what the machine has room for.
+        find_colours: computes the map to the palette's colours, when it is first needed.
+        capacity: number of pictures buffered between two stages. 0: the stages run in turn, in one thread. None: as
+            many as the machine has memory for.
 
     Raises as ``ResolvedRenderSettings.make_filter``.
     """
@@ -112,9 +113,9 @@ class RenderChain:
         self.plan, self.engine, self.raw, self.context, self.count = plan, engine, raw, context, RenderCount()
         self.extraction, self.clock, self._find_colours = extraction, clock or StepClock(), find_colours
         self.kind, size = engine.device_kind, (plan.picture.width, plan.picture.height)
-        # With TF32, a setting of the process, nothing may compute beside it.
-        taking_turns = "tf32" in engine.precision or capacity == 0
-        self.capacity = 0 if taking_turns else capacity or stage_buffer_capacity(self.kind, *plan.size)
+        # TF32 is a setting of the whole process, so no other stage may compute at the same time.
+        is_sequential = "tf32" in engine.precision or capacity == 0
+        self.capacity = 0 if is_sequential else capacity or stage_buffer_capacity(self.kind, *plan.size)
         self.result_capacity = min(self.capacity, stage_buffer_capacity(self.kind, *size))
         self.filter = plan.settings.make_filter()
         self._painter = plan.strokes.painter(size, plan.threads) if plan.strokes else None
@@ -122,56 +123,57 @@ class RenderChain:
         self._path = FramePath.find(plan, engine)
         self._chunk_of = ChunkFinder(plan.chunks)
 
-    def frames(self, stack: ExitStack, wanted: range, lo: int, hi: int, enlarge: Enlarger) -> Iterator[Sample]:
-        """Return the ``wanted`` frames, finished: made from the frames [lo, hi), of which others are neighbours.
+    def frames(self, stack: ExitStack, result_range: range, lo: int, hi: int, enlarge: Enlarger) -> Iterator[Sample]:
+        """Return the finished frames of ``result_range``, computed from the frames [lo, hi), which include neighbours.
 
-        The ``stack`` is to be closed after the last one; it ends all stages.
+        Close the ``stack`` after the last frame; this ends all stages.
         """
         stack.enter_context(limit_opencv_threads(self.kind))
         renderer = stack.enter_context(closing(self._path.renderer(self.count)))
-        frames = self._inferred(stack, renderer, lo, hi, ahead=self.capacity)
-        frames = self._stage(stack, FILTER, self._filtered(frames, wanted))
-        frames = self._stage(stack, FILTER, self._painted(frames, wanted))
-        frames = self._stage(stack, FILTER, self._sent(frames, renderer))
-        return self.composed(stack, frames, wanted, enlarge, blends=not renderer.blends)
+        frames = self._infer(stack, renderer, lo, hi, ahead=self.capacity)
+        frames = self._stage(stack, FILTER, self._filter(frames, result_range))
+        frames = self._stage(stack, FILTER, self._paint_strokes(frames, result_range))
+        frames = self._stage(stack, FILTER, self._send_to_host(frames, renderer))
+        return self.compose_frames(stack, frames, result_range, enlarge, blends=not renderer.blends)
 
-    def _inferred(
+    def _infer(
         self, stack: ExitStack, renderer: FrameRenderer, lo: int, hi: int, *, ahead: int = 0
     ) -> Iterator[Sample]:
-        """Return the frames [lo, hi) with the model's raw outputs: stored, or inferred, ``ahead``, and then stored."""
-        first, stop = self._extent(lo, hi)
+        """Return the frames [lo, hi) with the model's raw outputs, read from the store, or inferred and stored.
+
+        ``ahead``: number of frames to buffer in a background thread.
+        """
+        first, stop = self._extended_range(lo, hi)
         begin = input_frames(self.plan.pairing, first, self._shot_of(first)[0])[0]
         stack.enter_context(closing(self.raw))
-        read = self._prepared(renderer, begin, first, stop)
+        read = self._read_and_prepare(renderer, begin, first, stop)
         prepared = self._stage(stack, READ, read, "frames", self.capacity)
         frames = self._stage(stack, NETWORK, renderer.stream(prepared))
-        return self._stage(stack, NETWORK, self._stored(frames, renderer, lo, hi), "network", ahead)
+        return self._stage(stack, NETWORK, self._store_outputs(frames, renderer, lo, hi), "network", ahead)
 
-    def composed(
-        self, stack: ExitStack, frames: Iterator[Sample], wanted: range, enlarge: Enlarger, *, blends: bool = True
+    def compose_frames(
+        self, stack: ExitStack, frames: Iterator[Sample], result_range: range, enlarge: Enlarger, *, blends: bool = True
     ) -> Iterator[Sample]:
-        """Return frames whose outputs are filtered, or are calls that wait for that, with their finished pictures.
+        """Return the frames with finished pictures. Their outputs are filtered, or calls that wait for the filter.
 
-        ``blends``: not done yet.
+        ``blends``: source and output are not blended yet.
         """
         blends &= self.plan.is_composed
         if blends:
-            frames = self._enlarged(stack, self._with_sources(stack, frames, wanted), enlarge)
+            frames = self._enlarge(stack, self._add_sources(stack, frames, result_range), enlarge)
         frames = self._stage(stack, ENCODE, frames, "filter", self.result_capacity)
-        frames = self._arrived(frames)
-        return self._corrected(stack, self._blended(stack, frames) if blends else frames)
+        frames = self._wait_for_pictures(frames)
+        return self._apply_corrections(stack, self._blend(stack, frames) if blends else frames)
 
     def outputs(self, stack: ExitStack, lo: int, hi: int) -> Iterator[Sample]:
-        """Return the frames [lo, hi) as arrays, with the model's raw outputs."""
+        """Return the frames [lo, hi) with the model's raw outputs, as arrays."""
         renderer = stack.enter_context(closing(FramePath(self.plan, self.engine).renderer(self.count)))
-        return self._inferred(stack, renderer, lo, hi)
+        return self._infer(stack, renderer, lo, hi)
 
-    # The stages.
-
-    def _prepared(
+    def _read_and_prepare(
         self, renderer: FrameRenderer, begin: int, first: int, stop: int
     ) -> Generator[PreparedFrame, None, None]:
-        """Read the frames [begin, stop) and prepare them; those before ``first`` only serve later frames' inputs."""
+        """Read and prepare the frames [begin, stop); frames before ``first`` are only context of later inputs."""
         plan, chunk_of = self.plan, ChunkFinder(self.plan.chunks)
         threads = plan.threads or (decoder_threads(self.kind, *plan.size) if plan.is_painted else 0)
         extracted = self.extraction.pictures() if self.extraction else None
@@ -184,16 +186,16 @@ class RenderChain:
                 if frame.index < first:
                     renderer.remember(frame)
                     continue
-                chunk, known = chunk_of(frame.index), self.raw.read(frame.index)
-                if extracted is not None and known is None:
+                chunk, stored_output = chunk_of(frame.index), self.raw.read(frame.index)
+                if extracted is not None and stored_output is None:
                     picture = extracted.read(frame.index)
-                    assert picture is not None  # extracted earlier
+                    assert picture is not None  # ``ChunkRenderer.extract`` stored it
                     frame = replace(frame, guides=(resize(picture, *plan.input_size),))
                 shot, restarts = (chunk.shot_first, chunk.shot_stop), frame.index == chunk.first
-                yield renderer.prepare(frame, shot, known, restarts=restarts)
+                yield renderer.prepare(frame, shot, stored_output, restarts=restarts)
 
-    def _stored(self, frames: Iterator[Sample], renderer: FrameRenderer, lo: int, hi: int) -> Frames:
-        """Store the outputs that are missing; yield the frames [lo, hi), with the pictures that guide the filter."""
+    def _store_outputs(self, frames: Iterator[Sample], renderer: FrameRenderer, lo: int, hi: int) -> Frames:
+        """Store missing outputs; yield the frames [lo, hi), each with the picture that guides the filter."""
         guides = None if self.plan.guide is None else self.plan.guide.pictures(self.plan.size, lo, hi, self.context)
         with (
             closing(BackgroundQueue(self.capacity if self.raw.store else 0)) as queue,
@@ -216,20 +218,20 @@ class RenderChain:
         with self.clock.step(ENCODE):
             self.raw.write(frame, arrive())
 
-    def _filtered(self, frames: Iterator[Sample], wanted: range) -> Frames:
-        """Filter the frames; yield the wanted ones, and those that strokes before them were painted on."""
-        needed = wanted if self._painter is None else range(self._paint_from, wanted.stop)
+    def _filter(self, frames: Iterator[Sample], result_range: range) -> Frames:
+        """Apply the temporal filter; yield the frames of ``result_range`` and, for strokes, earlier frames."""
+        needed = result_range if self._painter is None else range(self._paint_from, result_range.stop)
         if self.plan.settings.filter_name == "off":
             yield from frames
             return
         for sample, picture in filter_samples(frames, self.filter, needed, self.plan.held_frames):
             yield replace(sample, output=picture, derived={}, download=None)
 
-    def _painted(self, frames: Iterator[Sample], wanted: range) -> Frames:
-        """Paint each frame in strokes, if the plan has any; yield the wanted ones, with the states of chunks' ends."""
+    def _paint_strokes(self, frames: Iterator[Sample], result_range: range) -> Frames:
+        """Paint strokes if the plan has any; yield the frames of ``result_range``, with the state at a chunk's end."""
         if self._painter is None:
             for sample in frames:
-                if sample.index in wanted:
+                if sample.index in result_range:
                     yield replace(sample, state=self._state_after(sample.index)) if self.has_state else sample
             return
         plan, strokes, values = self.plan, self.plan.strokes, self.plan.stroke_values
@@ -251,88 +253,88 @@ class RenderChain:
                     starts_shot=sample.starts_shot,
                     fine=fine(number) if fine else None,
                 )
-                if number in wanted:
+                if number in result_range:
                     yield replace(sample, output=painted, state=self._state_after(number))
 
     @property
     def _has_sources(self) -> bool:
-        """Whether the guides are the sources of the results, as arrays."""
+        """Return whether the guides are the sources at the size of the result, as arrays."""
         return self.plan.guide_is_source and not self._path.on_gpu
 
     @cached_property
     def _colours(self) -> AffineColours | None:
         return self._find_colours()
 
-    def _sent(self, frames: Iterator[Sample], renderer: FrameRenderer) -> Frames:
-        """Begin to send each picture from the device to the host, blended if the device does that."""
+    def _send_to_host(self, frames: Iterator[Sample], renderer: FrameRenderer) -> Frames:
+        """Start the download of each picture from the device, blended if the device blends."""
         keeps_guides = self.plan.finishes or self._has_sources
         for sample in frames:
             sent, guide = renderer.finish(sample, sample.output), sample.guide if keeps_guides else None
             yield replace(sample, output=sent, guide=guide, source=None, download=None)
 
-    def _with_sources(self, stack: ExitStack, frames: Iterator[Sample], wanted: range) -> Iterator[Sample]:
-        """Give each frame its source at the size of the result, and the matte in which the look is seen."""
+    def _add_sources(self, stack: ExitStack, frames: Iterator[Sample], result_range: range) -> Iterator[Sample]:
+        """Add to each frame its source at the size of the result, and the matte where the output is visible."""
         plan, size = self.plan, (self.plan.picture.width, self.plan.picture.height)
-        # A pairing that uses the mask fills it, even a little beyond its edge; nothing is left to cut out.
+        # A pairing that uses the mask fills the masked area and a little beyond, so its output must not be cut out.
         mask = plan.mask if not plan.pairing.uses_mask else None
         mattes = stack.enter_context(closing(mask.mattes(size, plan.threads, plan.feather))) if mask else None
         sources: Iterator[Frame] | None = None
         if not self._has_sources:
-            sources = self._stage(stack, ENCODE, self._sources(wanted), "sources", min(2, 2 * self.result_capacity))
+            sources = self._stage(
+                stack, ENCODE, self._read_sources(result_range), "sources", min(2, 2 * self.result_capacity)
+            )
 
-        def given(sample: Sample) -> Sample:
+        def add_source(sample: Sample) -> Sample:
             whole = Frame(sample.index, sample.pts, sample.guide) if sources is None else next(sources)
             return replace(sample, whole=whole, matte=mattes(sample.index) if mattes else None)
 
-        return (given(sample) for sample in frames)
+        return (add_source(sample) for sample in frames)
 
-    def _sources(self, wanted: range) -> Generator[Frame, None, None]:
-        """Read the wanted frames at the size of the result."""
+    def _read_sources(self, result_range: range) -> Generator[Frame, None, None]:
         plan, size = self.plan, (self.plan.picture.width, self.plan.picture.height)
         with (
             plan.clip.reader(plan.form(size), plan.threads) as reader,
-            closing(reader.frames(wanted.start, wanted.stop, plan.clip.index)) as frames,
+            closing(reader.frames(result_range.start, result_range.stop, plan.clip.index)) as frames,
         ):
             yield from frames
 
-    def _enlarged(self, stack: ExitStack, frames: Iterator[Sample], enlarge: Enlarger) -> Iterator[Sample]:
-        """Begin to bring each picture to the size of its source, several at once in threads."""
+    def _enlarge(self, stack: ExitStack, frames: Iterator[Sample], enlarge: Enlarger) -> Iterator[Sample]:
+        """Start to enlarge each picture to the size of its source, several at once in threads."""
         pool = None
         if self.capacity:
             pool = ThreadPoolExecutor(enlarge.threads, "vidtrans-enlarge")
             stack.callback(pool.shutdown, cancel_futures=True)
 
-        def enlarged(index: int, output: Any, source: np.ndarray) -> np.ndarray:  # noqa: ANN401  (may be a call)
+        def enlarge_one(index: int, output: Any, source: np.ndarray) -> np.ndarray:  # noqa: ANN401  (may be a call)
             with self.clock.step(ENCODE):
                 return enlarge(index, output() if callable(output) else output, source)
 
-        def begun(sample: Sample) -> Sample:
-            job = partial(enlarged, sample.index, sample.output, sample.whole.rgb)
+        def start_job(sample: Sample) -> Sample:
+            job = partial(enlarge_one, sample.index, sample.output, sample.whole.rgb)
             return replace(sample, output=job if pool is None else pool.submit(job).result)
 
-        return (begun(sample) for sample in frames)
+        return (start_job(sample) for sample in frames)
 
-    def _arrived(self, frames: Iterator[Sample]) -> Frames:
-        """Wait for each picture."""
+    def _wait_for_pictures(self, frames: Iterator[Sample]) -> Frames:
         for sample in frames:
             if callable(sample.output):
                 with self.clock.step(WAITING if self.capacity else ENCODE):
                     sample = replace(sample, output=sample.output())
             yield sample
 
-    def _blended(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
-        """Finish each picture by what its source has: restored content, the picture stages, paint as a layer, alpha."""
+    def _blend(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
+        """Blend each picture with its source: restored content, picture stages, the paint layer and alpha."""
         plan = self.plan
         inputs = stack.enter_context(closing(plan.inputs())) if plan.finishes else None
         size = (plan.picture.width, plan.picture.height)
         painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
-        def blended(sample: Sample) -> Sample:
+        def blend(sample: Sample) -> Sample:
             source, picture = sample.whole.rgb, sample.output
             if inputs is not None:
                 guide = sample.guide if sample.host_guide is None else sample.host_guide
-                made = inputs([Frame(sample.index, sample.pts, guide)])
-                picture = restore(plan.pairing, source, picture, made)
+                model_input = inputs([Frame(sample.index, sample.pts, guide)])
+                picture = restore(plan.pairing, source, picture, model_input)
             picture = compose(picture, source, plan.values(sample.index), sample.matte)
             if painter is not None:
                 picture = painter.lift(sample.index, picture, source, sample.matte, plan.size)
@@ -340,39 +342,35 @@ class RenderChain:
                 picture = with_alpha(picture, sample.whole.alpha)
             return replace(sample, output=picture)
 
-        return (blended(sample) for sample in frames)
+        return (blend(sample) for sample in frames)
 
-    def _corrected(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
-        """Lay the corrections of the plan, if it has any, over each picture."""
+    def _apply_corrections(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
         plan = self.plan
         if plan.corrections is None:
             return frames
         correct = plan.corrections.corrector((plan.picture.width, plan.picture.height), stack, plan.threads)
         return (replace(sample, output=correct(sample.index, sample.output)) for sample in frames)
 
-    # What joins them.
-
     def _stage(
         self, stack: ExitStack, step: str, frames: Iterator[T], thread: str = "", capacity: int = 0
     ) -> Iterator[T]:
-        """Return a stage whose time counts for a ``step``, without that of the stages before it.
+        """Return a stage whose time counts for a ``step``; the time of earlier stages does not.
 
-        ``thread``: it and the stages before it run in a thread of this name, up to ``capacity`` frames ahead.
+        ``thread``: the name of a thread in which this and earlier stages run, up to ``capacity`` frames ahead. With a
+        ``capacity`` of 0 there is no thread.
         """
-        stage = stack.enter_context(closing(timed(self.clock, step, frames)))
+        stage = stack.enter_context(closing(time_steps(self.clock, step, frames)))
         if not capacity:
             return stage
         return stack.enter_context(closing(Prefetcher(stage, capacity, thread, self.clock)))
 
-    # States at the ends of chunks, and the frames that are needed to begin at one.
-
     @property
     def has_state(self) -> bool:
-        """Return whether a frame depends on all frames of its shot before it."""
+        """Return whether a frame depends on all earlier frames of its shot."""
         return self._painter is not None or isinstance(self.filter, RecursiveFilter)
 
     def resume(self, chunk: Chunk, states: StateStore | None) -> int:
-        """Prepare to continue with a chunk; return the first frame to read, the shot's first without a saved state."""
+        """Restore the saved state before a chunk; return the first frame to read, the shot's first without a state."""
         near = max(chunk.shot_first, chunk.first - self.filter.radius)
         if not self.has_state:
             return near
@@ -381,13 +379,13 @@ class RenderChain:
         if state is None:
             return chunk.shot_first
         if isinstance(self.filter, RecursiveFilter):
-            self.filter.resume(_without(FILTER_STATE, state))
+            self.filter.resume(_strip_prefix(FILTER_STATE, state))
         if self._painter is not None:
-            self._painter.resume(_without(PAINTER_STATE, state))
+            self._painter.resume(_strip_prefix(PAINTER_STATE, state))
         return near
 
     def _state_after(self, frame: int) -> Mapping[str, np.ndarray] | None:
-        """Return the state if a frame, the last that was filtered, ends a chunk within a shot; else None."""
+        """Return the state after a frame, the last one filtered, if it ends a chunk within a shot; else None."""
         chunk = self._chunk_of(frame)
         if frame != chunk.stop - 1 or chunk.stop == chunk.shot_stop:
             return None
@@ -398,33 +396,32 @@ class RenderChain:
             state |= {PAINTER_STATE + name: values.copy() for name, values in self._painter.state().items()}
         return state
 
-    def reach(self, run: Sequence[Chunk], lo: int, hi: int) -> tuple[int, int]:
-        """Return the frames [first, stop) whose outputs a run of chunks needs if nothing of it is stored."""
-        # Without a saved state, steps that have one start at the beginning of the shot.
-        return self._extent(run[0].shot_first if self.has_state else lo, hi)
+    def needed_range(self, group: Sequence[Chunk], lo: int, hi: int) -> tuple[int, int]:
+        """Return the frames [first, stop) whose raw outputs consecutive chunks need if none of them are stored."""
+        # Without a saved state, a recursive filter or a painter starts at the beginning of the shot.
+        return self._extended_range(group[0].shot_first if self.has_state else lo, hi)
 
-    def _extent(self, lo: int, hi: int) -> tuple[int, int]:
-        """Return the range [first, stop) of frames whose outputs are needed to render the frames [lo, hi)."""
+    def _extended_range(self, lo: int, hi: int) -> tuple[int, int]:
+        """Return the frames [first, stop) whose raw outputs are needed to render the frames [lo, hi)."""
         plan, draft = self.plan, self.plan.draft
-        first, stop = self._recurrent_from(lo) if plan.model.is_recurrent else lo, hi
+        first, stop = self._recurrent_start(lo) if plan.model.is_recurrent else lo, hi
         if draft:
-            first, _ = draft.reach(first, hi, *self._shot_of(first))
-            _, stop = draft.reach(lo, hi, *self._shot_of(hi - 1))
+            first, _ = draft.extend_to_keys(first, hi, *self._shot_of(first))
+            _, stop = draft.extend_to_keys(lo, hi, *self._shot_of(hi - 1))
         if plan.rendering.duplicate_threshold and not plan.model.is_recurrent:
-            # Which outputs are reused depends on all that the chunk has rendered before.
+            # Whether an output is reused depends on all earlier inputs of its chunk.
             first = chunk_of(plan.chunks, first).first
-            first = draft.reach(first, hi, *self._shot_of(first))[0] if draft else first
+            first = draft.extend_to_keys(first, hi, *self._shot_of(first))[0] if draft else first
         return first, stop
 
     def _shot_of(self, frame: int) -> tuple[int, int]:
-        """Return the frames [first, stop) of the shot that a frame is in."""
         chunk = chunk_of(self.plan.chunks, frame)
         return chunk.shot_first, chunk.shot_stop
 
-    def _recurrent_from(self, frame: int) -> int:
-        """Return the frame from which a recurrent model has to run, to continue at ``frame``.
+    def _recurrent_start(self, frame: int) -> int:
+        """Return the frame at which a recurrent model has to start, so that it can continue at ``frame``.
 
-        It is the last frame with a stored output before the missing ones, or the first of the shot.
+        This is the last frame with a stored output before the missing ones, or the first of the shot.
         """
         chunk = chunk_of(self.plan.chunks, frame)
         while not self.raw.has(frame) and chunk.first > chunk.shot_first:
@@ -434,27 +431,28 @@ class RenderChain:
 
 
 @dataclass(frozen=True)
-class Look:
-    """The look of regions: its chain, and the maker of its enlarger for some of its own chunks, given by number."""
+class RegionLook:
+    """The look of a region: its chain, and the function that builds its enlarger for a list of its chunk numbers."""
 
     chain: RenderChain
     enlarger: Callable[[Sequence[int]], Enlarger]
 
     def numbers(self, frames: range) -> list[int]:
-        """Return the numbers of the look's own chunks that have some of these frames."""
         return [c.number for c in self.chain.plan.chunks if c.first < frames.stop and frames.start < c.stop]
 
 
 class ChunkRenderer:
     """A renderer of the missing chunks of a ``chain``'s plan.
 
-    ``looks`` are shown, by their numbers, where the ``layers`` are: they advance frame by frame with the picture of the
-    chain, and each reads, renders, filters and stores its raw outputs as in a render of its own.
+    ``layers`` name the region of each of ``looks`` by its number. All looks advance frame by frame with the chain. Each
+    look reads, renders, filters and stores its raw outputs as a separate render does.
     """
 
-    def __init__(self, chain: RenderChain, looks: Sequence[Look] = (), layers: Sequence[RegionLayer] = ()) -> None:
+    def __init__(
+        self, chain: RenderChain, looks: Sequence[RegionLook] = (), layers: Sequence[RegionLayer] = ()
+    ) -> None:
         self.chain, self.plan, self.looks, self.layers = chain, chain.plan, looks, layers
-        # The most careful of all sets the pace.
+        # If one chain has to run its stages in turn, all do.
         chains = [chain, *(look.chain for look in looks)]
         if any(one.capacity == 0 for one in chains):
             for one in chains:
@@ -463,106 +461,110 @@ class ChunkRenderer:
         self._kind = next((one.kind for one in chains if one.kind != "cpu"), "cpu")
 
     def counts(self, rendered: Sequence[int]) -> Table:
-        """Return the frame counts for the result table, after the chunks ``rendered`` were made."""
+        """Return the frame counts for the result table. ``rendered``: the numbers of the chunks of this execution."""
         chains, totals = [self.chain, *(look.chain for look in self.looks)], Table()
         painting = [one for one in chains if not one.plan.model.is_identity] if self.looks else chains
         totals["frames_inferred"] = sum(one.count.inferred for one in painting)
         totals["frames_encoded"] = num_frames(self.plan.chunks[n] for n in rendered)
         extractions = [one.extraction for one in chains if one.extraction is not None]
         totals |= {"frames_extracted": sum(one.count.inferred for one in extractions)} if extractions else {}
-        spared = sum(one.count.skipped for one in chains)
-        return totals | ({"frames_spared": spared} if spared else {})
+        num_skipped = sum(one.count.skipped for one in chains)
+        return totals | ({"frames_spared": num_skipped} if num_skipped else {})
 
     @property
     def _raw_folders(self) -> list[Path]:
-        """The folders of stored raw outputs."""
         stores = [one.raw.store for one in (self.chain, *(look.chain for look in self.looks))]
         return [store.entry.folder for store in stores if store]
 
     def extract(self, missing: Sequence[int]) -> None:
-        """Make the extractors' pictures that chunks without stored raw outputs need."""
+        """Make the extractors' pictures for the chunks of the chain and of all looks without stored raw outputs."""
         _extract(self.chain, missing)
-        parts = [range(c.first, c.stop) for c in self.plan.chunks if c.number in set(missing)]
+        ranges = [range(c.first, c.stop) for c in self.plan.chunks if c.number in set(missing)]
         for look in self.looks:
-            _extract(look.chain, sorted({number for part in parts for number in look.numbers(part)}))
+            _extract(look.chain, sorted({number for frames in ranges for number in look.numbers(frames)}))
 
     def render(self, store: ChunkStore, states: StateStore, missing: Sequence[int], enlarge: Enlarger) -> None:
-        """Render the missing chunks, given by number; each run of consecutive chunks takes one pass over its frames."""
+        """Render the missing chunks, given by number; each group of consecutive chunks takes one pass."""
         chain, plan, context, total = self.chain, self.plan, self.chain.context, len(self.plan.frames)
-        done = begun_at = total - num_frames(plan.chunks[n] for n in missing)
+        done = num_done_before = total - num_frames(plan.chunks[n] for n in missing)
         forecast = DiskForecast([*self._raw_folders, store.entry.folder], total - done)
         task, radius = f"rendering {plan.clip.name}", chain.filter.radius
         all_states = [states, *(states.of(f"look{number}") for number in range(len(self.looks)))]
-        for run, _, hi in read_ranges(plan.chunks, missing, radius):
-            with closing(self._render_run(store, all_states, run, hi, enlarge)) as frames:
+        for group, _, hi in read_ranges(plan.chunks, missing, radius):
+            with closing(self._render_group(store, all_states, group, hi, enlarge)) as frames:
                 for _ in frames:
                     done += 1
                     context.report(Progress(task, done, total, counted=True))
-                    if done - begun_at == FORECAST_FRAMES and (shortfall := forecast.shortfall(FORECAST_FRAMES)):
+                    if done - num_done_before == FORECAST_FRAMES and (shortfall := forecast.shortfall(FORECAST_FRAMES)):
                         text = f"the disk will be full before {plan.clip.name} is done: {shortfall}"
                         context.note(f"{text} — free some space, or stop and give another --cache-dir", "warning")
                     context.stop.check()
 
-    def _render_run(
-        self, store: ChunkStore, states: States, run: Sequence[Chunk], hi: int, enlarge: Enlarger
+    def _render_group(
+        self, store: ChunkStore, states: States, group: Sequence[Chunk], hi: int, enlarge: Enlarger
     ) -> Generator[None, None, None]:
-        """Render a run of chunks, which ends before frame ``hi`` is needed; yield after each frame that is encoded."""
-        plan, chain, wanted = self.plan, self.chain, range(run[0].first, run[-1].stop)
+        """Render consecutive chunks from frames before ``hi``; yield after each encoded frame."""
+        plan, chain, result_range = self.plan, self.chain, range(group[0].first, group[-1].stop)
         log = ChunkLog(plan, chain.context, self._kind, chain.clock, store)
         chunk_of, interval = ChunkFinder(plan.chunks), release_interval(*plan.size)
-        stamps = {number: plan.delivery.stamps(number) for number in wanted}
+        stamps = {number: plan.delivery.stamps(number) for number in result_range}
         return_large_blocks(self._kind, *plan.size)
         with ExitStack() as stack:
-            writer = stack.enter_context(closing(ChunkWriter(store, run, plan.segment, log.add)))
-            frames = timed(chain.clock, ENCODE, self.frames(stack, wanted, hi, enlarge, states))
+            writer = stack.enter_context(closing(ChunkWriter(store, group, plan.segment, log.add)))
+            frames = time_steps(chain.clock, ENCODE, self.frames(stack, result_range, hi, enlarge, states))
             stack.enter_context(closing(frames))
             for sample, ends in frames:
                 with chain.clock.step(ENCODE):
                     writer.write(sample.index, sample.output, *stamps[sample.index])
-                    for saved, state in zip(states, ends, strict=True):
-                        if saved is not None and state is not None:
-                            saved.save(chunk_of(sample.index).number, state)
+                    for state_store, state in zip(states, ends, strict=True):
+                        if state_store is not None and state is not None:
+                            state_store.save(chunk_of(sample.index).number, state)
                     if self._kind == "cpu" and sample.index % interval == 0:
                         release_freed_memory()
                 yield
 
     def frames(
-        self, stack: ExitStack, wanted: range, hi: int, enlarge: Enlarger, states: States = ()
+        self, stack: ExitStack, result_range: range, hi: int, enlarge: Enlarger, states: States = ()
     ) -> Generator[tuple[Sample, list[Mapping[str, np.ndarray] | None]], None, None]:
-        """Return the ``wanted`` frames, finished, with the states of the chain and of each look after it.
+        """Return the finished frames of ``result_range``, each with the states of the chain and of each look after it.
 
-        ``states``: where those of earlier chunks are. The ``stack`` is to be closed after the last frame.
+        ``states``: the stores of earlier chunks' states. Close the ``stack`` after the last frame.
         """
         states = states or [None] * (1 + len(self.looks))
         chunk_of = ChunkFinder(self.plan.chunks)
-        enlargers = [look.enlarger(look.numbers(wanted)) for look in self.looks]  # before threads use the engines
-        first, last = chunk_of(wanted.start), chunk_of(wanted.stop - 1)
-        rest = self.chain.frames(stack, wanted, self.chain.resume(first, states[0]), hi, enlarge)
-        shown = []
-        for look, enlarger, saved in zip(self.looks, enlargers, states[1:], strict=True):
-            lo, end = look.chain.resume(first, saved), min(last.shot_stop, wanted.stop + look.chain.filter.radius)
-            shown.append(look.chain.frames(stack, wanted, lo, end, enlarger))
-        if not shown:
-            return ((sample, [sample.state]) for sample in rest)
-        put = stack.enter_context(RegionComposer.opened(self.layers, self.plan))
+        # Enlargers are built first, because they run the engines, which threads use from here on.
+        enlargers = [look.enlarger(look.numbers(result_range)) for look in self.looks]
+        first, last = chunk_of(result_range.start), chunk_of(result_range.stop - 1)
+        base_frames = self.chain.frames(stack, result_range, self.chain.resume(first, states[0]), hi, enlarge)
+        region_frames = []
+        for look, enlarger, state_store in zip(self.looks, enlargers, states[1:], strict=True):
+            lo, end = (
+                look.chain.resume(first, state_store),
+                min(last.shot_stop, result_range.stop + look.chain.filter.radius),
+            )
+            region_frames.append(look.chain.frames(stack, result_range, lo, end, enlarger))
+        if not region_frames:
+            return ((sample, [sample.state]) for sample in base_frames)
+        composer = stack.enter_context(RegionComposer.open_masks(self.layers, self.plan))
 
-        def with_looks(under: Sample, *over: Sample) -> Sample:
-            return replace(under, output=put(under.output, [one.output for one in over], put.read(under.index)))
+        def composite(under: Sample, *over: Sample) -> Sample:
+            mattes = composer.read(under.index)
+            return replace(under, output=composer(under.output, [one.output for one in over], mattes))
 
-        each = zip(rest, *shown, strict=True)
-        return ((with_looks(*samples), [one.state for one in samples]) for samples in each)
+        samples_by_frame = zip(base_frames, *region_frames, strict=True)
+        return ((composite(*samples), [one.state for one in samples]) for samples in samples_by_frame)
 
 
 def _extract(chain: RenderChain, missing: Sequence[int]) -> None:
-    """Make the extractor's pictures, if there is one, that chunks without stored raw outputs need."""
+    """Make the extractor's pictures, if there is one, for all chunks without stored raw outputs."""
     if chain.extraction is None:
         return
-    plan, needed = chain.plan, set[int]()
-    for run, lo, hi in read_ranges(plan.chunks, missing, chain.filter.radius):
-        first, stop = chain.reach(run, lo, hi)
-        reached = [chunk for chunk in plan.chunks if chunk.first < stop and chunk.stop > first]
-        needed |= {chunk.number for chunk in reached if not chain.raw.has(chunk.first)}
-    chain.extraction.make([plan.chunks[number] for number in sorted(needed)])
+    plan, numbers = chain.plan, set[int]()
+    for group, lo, hi in read_ranges(plan.chunks, missing, chain.filter.radius):
+        first, stop = chain.needed_range(group, lo, hi)
+        overlapping = [chunk for chunk in plan.chunks if chunk.first < stop and chunk.stop > first]
+        numbers |= {chunk.number for chunk in overlapping if not chain.raw.has(chunk.first)}
+    chain.extraction.make([plan.chunks[number] for number in sorted(numbers)])
 
 
 @dataclass(frozen=True)
@@ -570,22 +572,22 @@ class FramePath:
     """The path of a plan's frames from the reader to the encoder.
 
     Attributes:
-        on_gpu: Frames stay on the engine's GPU; samples have tensors.
+        on_gpu: Frames stay on the engine's GPU; samples hold tensors.
         blends_on_gpu: The GPU also blends source and output, so that the source is not read a second time.
     """
 
     plan: RenderPlan
-    engine: Any  # an ``Engine``; those on a GPU have a ``device``
+    engine: Any  # An ``Engine``; engines on a GPU also have a ``device``
     on_gpu: bool = False
     blends_on_gpu: bool = False
 
     @classmethod
     def find(cls, plan: RenderPlan, engine: Engine) -> FramePath:
-        """Return the path of a plan's frames through an engine: on a GPU unless a step needs numpy.
+        """Choose the path of a plan's frames through an engine: on a GPU unless a step needs numpy.
 
-        Apple's GPUs are excluded: several threads on one are untested. So are chains, whose models exchange numpy
-        pictures. The GPU blends only if source and output have one size, without OpenCV's colours and shading,
-        alpha and the pairing's ``finish``.
+        Apple's GPUs are excluded, because several threads on one are untested; model chains are excluded, because their
+        models exchange numpy pictures. The GPU blends only if source and output have one size, and without OpenCV's
+        colours and shading, alpha and the pairing's ``finish``.
         """
         rendering, settings, picture = plan.rendering, plan.settings, plan.picture
         reuses = rendering.duplicate_threshold and not plan.model.is_recurrent
@@ -598,7 +600,7 @@ class FramePath:
         return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
 
     def renderer(self, count: RenderCount | None = None) -> FrameRenderer:
-        """Return the renderer of the model's pictures, for frames in order. Close it after use.
+        """Build the renderer of the model's pictures, for frames in order. Close it after use.
 
         Raises UsageError if the flow method of a recurrent model is not installed.
         """
@@ -619,8 +621,8 @@ class FramePath:
         )
 
 
-def timed(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, None, None]:
-    """Yield the items; the time to make each one counts for a ``step``, that of its consumer does not."""
+def time_steps(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, None, None]:
+    """Yield the items, and add the time to produce each one, without its consumer's time, to a ``step``."""
     with closing(items) if isinstance(items, Generator) else nullcontext():
         while True:
             with clock.step(step):
@@ -631,61 +633,62 @@ def timed(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, None,
             yield item
 
 
-def _without(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _strip_prefix(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
 
 
 class ChunkLog:
-    """A writer of one log line per chunk, for consecutive chunks rendered on one device of a ``kind``.
+    """A writer of one log line per chunk, for consecutive chunks that are rendered on one device of a ``kind``.
 
-    A chunk's time begins where the previous one's ends, because reading, network, filter and encoder run in parallel.
+    A chunk's time begins where the previous chunk's ends, because reader, network, filter and encoder run in parallel.
     """
 
     def __init__(self, plan: RenderPlan, context: Context, kind: str, clock: StepClock, store: ChunkStore) -> None:
         self._plan, self._log, self._clock, self._store = plan, context.cache.log, clock, store
-        name = processor() if kind == "cpu" else _card(context)
-        self._maker = _here() | {"device": kind, "processor": name}
-        self._began = time.time()
+        name = processor() if kind == "cpu" else _gpu_name(context)
+        self._device_fields = _host_fields() | {"device": kind, "processor": name}
+        self._chunk_start_s = time.time()
         clock.take()
 
     def add(self, chunk: Chunk) -> None:
-        """Write the line of a chunk that has just been stored."""
-        began, self._began = self._began, time.time()
+        start_s, self._chunk_start_s = self._chunk_start_s, time.time()
         seconds = {step: round(value, 4) for step, value in self._clock.take().items()}
         self._log.add(
             {
                 "clip": self._plan.clip.name,
                 "chunk": chunk.number,
                 "frames": [chunk.first, chunk.stop],
-                "began": round(began, 3),
-                "ended": round(self._began, 3),
+                "began": round(start_s, 3),
+                "ended": round(self._chunk_start_s, 3),
                 "seconds": seconds,
                 "bytes": self._store.path(chunk.number).stat().st_size,
                 "render": self._store.entry.key[:12],
-                **self._maker,
+                **self._device_fields,
             }
         )
 
 
 def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
-    """Write a line for a failed ``part`` of a clip."""
-    if context.cache.root.is_dir():  # otherwise no work had started
+    if context.cache.root.is_dir():  # Without a cache folder no work had started
         line: Table = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
-        context.cache.log.add(line | _here())
+        context.cache.log.add(line | _host_fields())
 
 
-def _here() -> Table:
+def _host_fields() -> Table:
     return {"host": socket.gethostname(), "process": os.getpid()}
 
 
-def _card(context: Context) -> str:
+def _gpu_name(context: Context) -> str:
     from vidtrans.inference.device import resolve_device  # imports torch, which is not needed to log a failure
 
     return resolve_device(context.device).card
 
 
 class DiskForecast:
-    """Measures how ``folders`` grow while ``frames`` frames are rendered; the result gets as large as the last one."""
+    """A forecast of the disk use, from the growth of ``folders`` while ``frames`` frames are rendered.
+
+    The result file is expected to become as large as the last folder.
+    """
 
     def __init__(self, folders: Sequence[Path], frames: int) -> None:
         self.folders, self.frames = folders, frames
@@ -694,12 +697,13 @@ class DiskForecast:
     def _sizes(self) -> list[int]:
         return [folder_bytes(folder) for folder in self.folders]
 
-    def shortfall(self, made: int) -> str | None:
-        """Return a text with the GB needed for the rest, and free, after ``made`` frames; None if the disk has room."""
+    def shortfall(self, num_rendered: int) -> str | None:
+        """Return a text with the needed and the free GB, after some frames; None if the disk has room for the rest."""
         with suppress(OSError):
-            grown = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
-            needed = sum(grown) / made * (self.frames - made) + grown[-1] / made * self.frames
-            free = shutil.disk_usage(self.folders[-1]).free
-            if needed > free:
-                return f"about {needed / GB:.1f} GB are needed for the rest, {max(0, free) / GB:.1f} GB are free"
+            grown_bytes = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
+            bytes_per_frame = sum(grown_bytes) / num_rendered
+            needed = bytes_per_frame * (self.frames - num_rendered) + grown_bytes[-1] / num_rendered * self.frames
+            free_bytes = shutil.disk_usage(self.folders[-1]).free
+            if needed > free_bytes:
+                return f"about {needed / GB:.1f} GB are needed for the rest, {max(0, free_bytes) / GB:.1f} GB are free"
         return None

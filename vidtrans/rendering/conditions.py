@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -36,24 +36,24 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.pipeline.stage import FrameCurve, FrameValues
 from vidtrans.video.images.picture import resize
 
-EACH_SHOT = "shots:"  # followed by a seed: one style for each shot
-NUMBER = re.compile(r"[0-9]{1,15}")
-SHARE = "--look"
-MOST_SHARE = 1e6  # of a look, relative to the others
-MOST = 2.5  # limit of drawn codes in standard deviations: rare styles are learned worst
+SEED_PER_SHOT = "shots:"  # Prefix of a seed from which each shot gets its own style
+SEED_PATTERN = re.compile(r"[0-9]{1,15}")
+LOOK_OPTION = "--look"
+MAX_SHARE = 1e6  # Upper bound of a look's share relative to the other looks
+MAX_CODE_DEVIATIONS = 2.5  # Limit of random codes in standard deviations, because rare styles are learned worst
 
 
 class CodeConditions:
-    """The style codes of a clip's frames, for a ``model`` with a style encoder.
+    """The style code of each frame of a clip, for a ``model`` with a style encoder.
 
     Args:
         model: A model with style codes (``has_codes``).
         look: A seed, a picture, key frames of both, or ``shots:SEED``; '' is the mean style.
         clock: The clip's clock.
-        shots: The first frame of each shot of the clip; a list of shots that are not all found yet may grow.
+        shots: The first frame of each shot of the clip. The list may grow while cuts are still being detected.
 
     Raises:
-        UsageError: ``look`` has another form.
+        UsageError: ``look`` is malformed.
         MediaError: A picture is damaged.
     """
 
@@ -65,42 +65,40 @@ class CodeConditions:
         shots: Sequence[int] = (0,),
     ) -> None:
         assert model.record is not None
-        self._model, self._codes, self._place = model, model.record.codes, clock.place
+        self._model, self._codes, self._time_of = model, model.record.codes, clock.place
         self._shots: Sequence[int] = ()
-        self._looks: list[np.ndarray] = []
-        wanted, moments = _parse(look)
-        self._keys = [clock.moment(moment) for moment in moments]
-        check_order(self._keys, f"--look '{look}'")
+        self._key_codes: list[np.ndarray] = []
+        names, times = _parse_names_and_times(look)
+        self._key_times = [clock.moment(moment) for moment in times]
+        check_order(self._key_times, f"--look '{look}'")
         if seed := _seed_of_shots(look):
             self._shots, self._seed = shots or (0,), int(seed)
         else:
-            self._looks = [self._code(name) for name in wanted]
+            self._key_codes = [self._code(name) for name in names]
 
     def values(self, frame: int) -> np.ndarray:
-        """Return the constant values of the condition channels for frame ``frame``, (size,) uint8."""
+        """Return the constant values of a frame's condition channels, (size,) uint8."""
         if self._shots:
-            return plane_values(self._drawn(self._seed, max(0, bisect_right(self._shots, frame) - 1)))
-        before, after, share = neighbours(self._keys, self._place(frame))
-        return plane_values(between(self._looks[before], self._looks[after], share))
+            return plane_values(self._draw_code(self._seed, max(0, bisect_right(self._shots, frame) - 1)))
+        before, after, share = neighbours(self._key_times, self._time_of(frame))
+        return plane_values(interpolate_codes(self._key_codes[before], self._key_codes[after], share))
 
     def for_key(self) -> Table:
-        """Return the style codes and their key-frame times, for cache keys."""
-        moments = [str(moment) for moment in self._keys or self._shots]
-        looks = self._looks or [self._drawn(self._seed, number) for number in range(len(self._shots))]
-        return {"codes": [plane_values(code).tolist() for code in looks], "from": moments}
+        times = [str(time) for time in self._key_times or self._shots]
+        looks = self._key_codes or [self._draw_code(self._seed, number) for number in range(len(self._shots))]
+        return {"codes": [plane_values(code).tolist() for code in looks], "from": times}
 
     def _code(self, name: str) -> np.ndarray:
-        """Return the style code of a seed or a picture. Raises UsageError, MediaError."""
         if not name:
             return np.array(self._codes["mean"])
         if is_file(name, Path()):
-            return self._found(as_found(Path(name)))
-        if NUMBER.fullmatch(name):
-            return self._drawn(int(name))
+            return self._encode_picture(as_found(Path(name)))
+        if SEED_PATTERN.fullmatch(name):
+            return self._draw_code(int(name))
         why = f"'{self._model.name}' takes a number or a picture, and there is no such file"
         raise UsageError(f"--look {name}", why, "give a number from 0 up, or the path of a picture")
 
-    def _found(self, path: Path) -> np.ndarray:
+    def _encode_picture(self, path: Path) -> np.ndarray:
         """Return the style code of a picture, without its bars and at the training size. Raises MediaError."""
         from vidtrans.inference.codes import code_of  # torch
 
@@ -117,19 +115,19 @@ class CodeConditions:
     def _encoder(self) -> Any:  # noqa: ANN401  (no torch here)
         return getattr(self._model.load_generator()[0], "encoder", None)
 
-    def _drawn(self, *seed: int) -> np.ndarray:
+    def _draw_code(self, *seed: int) -> np.ndarray:
         """Draw a style code from the distribution of the training pictures' codes, (size,) float."""
         mean, spread = (np.array(self._codes[name]) for name in ("mean", "spread"))
         noise = np.random.default_rng(seed).standard_normal(len(mean))
-        code: np.ndarray = mean + spread * np.clip(noise, -MOST, MOST)
+        code: np.ndarray = mean + spread * np.clip(noise, -MAX_CODE_DEVIATIONS, MAX_CODE_DEVIATIONS)
         return code
 
 
-def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
+def interpolate_codes(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
     """Interpolate linearly between two style codes, both (size,); ``share`` 0 gives ``one``, 1 gives ``other``.
 
-    Over 15 pairs of styles the half-way picture differed by 5 levels of 255 from the mean of both; spherical
-    interpolation, which keeps the norm of normal codes, differed by 10. Contrast was kept by both.
+    For 15 pairs of styles the picture half-way differed by 5 levels of 255 from the mean of both pictures. Spherical
+    interpolation, which keeps the norm of normally distributed codes, differed by 10. Both kept the contrast.
     """
     code: np.ndarray = (1 - share) * one + share * other
     return code
@@ -137,47 +135,46 @@ def between(one: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:
 
 def look_files(look: str) -> list[Path]:
     """Return the picture files that a ``--look`` value names. Raises UsageError if the value is malformed."""
-    return [as_found(Path(name)) for name in _parse(look)[0] if is_file(name, Path())]
+    return [as_found(Path(name)) for name in _parse_names_and_times(look)[0] if is_file(name, Path())]
 
 
-def _parse(look: str) -> tuple[list[str], list[Time]]:
-    """Return names and the time of each; a single name has no time."""
+def _parse_names_and_times(look: str) -> tuple[list[str], list[Time]]:
+    """Return the names in a ``--look`` and the time of each; a single name has no time."""
     if not look or _seed_of_shots(look):
         return [look], []
-    return _names(look, lambda name: is_file(name, Path()) or bool(NUMBER.fullmatch(name)))
+
+    def is_name(text: str) -> bool:
+        return is_file(text, Path()) or bool(SEED_PATTERN.fullmatch(text))
+
+    return _names_and_times(parse_look_parts(look, is_name, has_shares=False), look)
 
 
-def _names(look: str, is_name: Callable[[str], bool]) -> tuple[list[str], list[Time]]:
-    """Return the names in a ``--look`` and their times; names that ``is_name`` knows may contain colons and commas."""
-    return _names_of(parse_look_parts(look, is_name, has_shares=False), look)
-
-
-def _names_of(parts: Sequence[LookPart], look: str) -> tuple[list[str], list[Time]]:
-    """Return the names of the parts of a ``--look`` and their times; without parts, those of its text."""
+def _names_and_times(parts: Sequence[LookPart], look: str) -> tuple[list[str], list[Time]]:
+    """Return the names and times of the parsed parts of a ``--look``; without parts, parse its text."""
     if not parts:
         return parse_names(look, "--look")
     return [part.name for part in parts], [parse_time(part.moment) for part in parts if part.moment]
 
 
 def _seed_of_shots(look: str) -> str:
-    """Return the seed of ``shots:SEED``; '' for another form. Raises UsageError if the seed is no number."""
-    if not look.startswith(EACH_SHOT):
+    """Return the seed of ``shots:SEED``; '' if ``look`` has another form. Raises UsageError if it is not a number."""
+    if not look.startswith(SEED_PER_SHOT):
         return ""
-    seed = look.removeprefix(EACH_SHOT).strip()
-    if not NUMBER.fullmatch(seed):
-        raise UsageError(f"--look {look}", "after 'shots:' comes a number", f"as in --look {EACH_SHOT}7")
+    seed = look.removeprefix(SEED_PER_SHOT).strip()
+    if not SEED_PATTERN.fullmatch(seed):
+        raise UsageError(f"--look {look}", "after 'shots:' comes a number", f"as in --look {SEED_PER_SHOT}7")
     return seed
 
 
 class LookConditions:
-    """The style weights and stroke size of a clip's frames.
+    """The style weights and the stroke size of each frame of a clip.
 
     Styles cross-fade between their key frames, or have shares that are curves. Raises UsageError for an unknown name.
 
     Attributes:
-        pairing: The model's.
+        pairing: The model's pairing.
         stroke: The stroke size of each frame.
-        moving_shares: Names of styles, and the share of each in each frame, where shares were given.
+        moving_shares: Names of styles with the curve of each one's share; empty if no shares were set.
     """
 
     def __init__(
@@ -187,38 +184,40 @@ class LookConditions:
         clock: CurveClock,
     ) -> None:
         looks, look = pairing.settings.looks, settings.look
-        parts = parse_look_parts(look or looks[0], lambda name: _index(name, looks) is not None)
+        parts = parse_look_parts(look or looks[0], lambda name: _find_index(name, looks) is not None)
         self.moving_shares = [
-            (part.name, FrameCurve(parse_curve(part.share, SHARE), clock, f"{SHARE} {part.name}", MOST_SHARE))
+            (
+                part.name,
+                FrameCurve(parse_curve(part.share, LOOK_OPTION), clock, f"{LOOK_OPTION} {part.name}", MAX_SHARE),
+            )
             for part in parts
             if part.share
         ]
-        wanted, moments = _names_of(parts, look)
+        names, times = _names_and_times(parts, look)
         self.pairing, self.stroke = pairing, FrameValues(settings, clock, ["stroke_size"]).curves["stroke_size"]
-        self._shares = np.eye(len(looks))[[_number(name, looks) for name in wanted]]
-        self._keys, self._place = [clock.moment(moment) for moment in moments], clock.place
-        check_order(self._keys, f"--look '{settings.look}'")
-        marks = [share.for_key() for _, share in self.moving_shares] or [str(moment) for moment in moments]
-        self._for_key = {"look": [marks, wanted], "stroke": self.stroke.for_key()}
+        self._shares = np.eye(len(looks))[[_look_index(name, looks) for name in names]]
+        self._key_times, self._time_of = [clock.moment(moment) for moment in times], clock.place
+        check_order(self._key_times, f"--look '{settings.look}'")
+        marks = [share.for_key() for _, share in self.moving_shares] or [str(moment) for moment in times]
+        self._for_key = {"look": [marks, names], "stroke": self.stroke.for_key()}
 
     def values(self, frame: int) -> np.ndarray:
-        """Return the constant values of the condition channels for frame ``frame``, (P,) uint8."""
+        """Return the constant values of a frame's condition channels, (P,) uint8."""
         return self.pairing.plane_values(self._weights(frame), self.stroke(frame))
 
     def _weights(self, frame: int) -> np.ndarray:
-        """Return the weights of the styles in frame ``frame``, (looks,), which add up to 1."""
+        """Return the weights of the styles in a frame, (looks,), which sum to 1."""
         if self.moving_shares:
             weights = np.array([share(frame) for _, share in self.moving_shares])
             if not weights.sum() > 0:
                 raise UsageError("--look", f"at frame {frame} all shares are 0", "let one be more, as 0.01 + low")
             mixed: np.ndarray = weights / weights.sum() @ self._shares
             return mixed
-        before, after, share = neighbours(self._keys, self._place(frame))
+        before, after, share = neighbours(self._key_times, self._time_of(frame))
         shares: np.ndarray = (1 - share) * self._shares[before] + share * self._shares[after]
         return shares
 
     def for_key(self) -> Table:
-        """Return the style and stroke-size key frames, for cache keys."""
         return dict(self._for_key)
 
 
@@ -236,15 +235,15 @@ def conditions_of(
     clock: CurveClock,
     shots: Sequence[int] = (0,),
 ) -> Conditions | None:
-    """Return the conditions of a model's render; for a chain, those of its one multi-style model.
+    """Return the per-frame conditions of a model; of a chain, the conditions of its only multi-style model.
 
     ``shots``: the first frame of each shot. None if no model, or more than one, has several styles. Raises UsageError
-    if conditions are set in that case.
+    if ``--look`` or ``--stroke-size`` is set in that case.
     """
-    conditioned = [part for part in model.parts if has_conditions(part)]
+    multi_style = [part for part in model.parts if has_conditions(part)]
     has_stroke = settings.curve("stroke_size").constant != RenderingSettings.stroke_size
-    if len(conditioned) == 1:
-        [one] = conditioned
+    if len(multi_style) == 1:
+        [one] = multi_style
         pairing = one.pairing
         if has_stroke and not takes_strokes(pairing):
             why = f"'{one.name}' was not made by 'vidtrans look'"
@@ -254,9 +253,9 @@ def conditions_of(
         assert isinstance(pairing, LookPairing)
         return LookConditions(pairing, settings, clock)
     for name, given in (("--look", settings.look), ("--stroke-size", has_stroke)):
-        if given and conditioned:
-            names = " and ".join(f"'{one.name}'" for one in conditioned)
-            made = all(takes_strokes(one.pairing) for one in conditioned)
+        if given and multi_style:
+            names = " and ".join(f"'{one.name}'" for one in multi_style)
+            made = all(takes_strokes(one.pairing) for one in multi_style)
             kind = "were made by 'vidtrans look'" if made else "have looks"
             why = f"{names} {kind}, and the option applies to one model only"
             raise UsageError(name, why, f"leave out {name}, or render with one of them alone")
@@ -271,15 +270,15 @@ def conditions_of(
     return None
 
 
-def _number(name: str, looks: Sequence[str]) -> int:
-    """Return the index of a style, given its name or its picture's file name. Raises UsageError."""
-    if (index := _index(name, looks)) is None:
+def _look_index(name: str, looks: Sequence[str]) -> int:
+    """Return the index of a style by its name or its picture's file name. Raises UsageError."""
+    if (index := _find_index(name, looks)) is None:
         raise unknown_look(name, looks)
     return index
 
 
-def _index(name: str, looks: Sequence[str]) -> int | None:
+def _find_index(name: str, looks: Sequence[str]) -> int | None:
     file = Path(name)
     candidates = (name,) if set(file.suffix) & set(",:") else (name, file.stem, plain_name(file.stem))
-    known = [name_key(look) for look in looks]
-    return next((known.index(name_key(one)) for one in candidates if name_key(one) in known), None)
+    known_names = [name_key(look) for look in looks]
+    return next((known_names.index(name_key(one)) for one in candidates if name_key(one) in known_names), None)

@@ -1,4 +1,4 @@
-"""The previous output, motion-compensated, as input of a recurrent model: ``flow.history`` in torch on a GPU.
+"""The motion-compensated previous output as input of a recurrent model: ``flow.history`` in torch on a GPU.
 
 All render paths on an Nvidia GPU use it, so that a path can resume from another path's stored outputs.
 """
@@ -22,11 +22,11 @@ from vidtrans.temporal.batch_motion import load_batch_flow
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import grey_levels, planes
 
-DEVICE_VERSION = 1  # of this module's arithmetic and of dis-torch, for cache keys
+DEVICE_VERSION = 1  # Version of this module's arithmetic and of dis-torch, for cache keys
 
 
 def device_key(flow: str, device: Device) -> Table:
-    """Return the properties of a history computed on a device, for cache keys. Raises UsageError."""
+    """Return the properties of a device that affect the history, for cache keys. Raises UsageError."""
     return {"on_device": DEVICE_VERSION, "found_by": FLOWS[_on_device(flow)].identity_on(device.kind)}
 
 
@@ -38,7 +38,7 @@ def _on_device(flow: str) -> str:
 class DeviceHistory:
     """The last sample of a shot, with ``guide`` (the source frame) and ``output`` as tensors on the device.
 
-    ``flow``: the method that the model was trained with; its GPU counterpart estimates the motion. Raises UsageError if
+    ``flow``: the method that the model was trained with; its GPU version estimates the motion. Raises UsageError if
     that is not installed.
     """
 
@@ -75,36 +75,38 @@ class DeviceHistory:
         full, output = (255, last.output) if last.output.dtype == torch.uint8 else (65535, levels(last.output))
         if full > 255 and model_input.dtype == torch.uint8:
             model_input = model_input.to(torch.int32) * 257
-        flow, confidence = self._backward(last.guide, sample.guide)
+        flow, confidence = self._backward_flow(last.guide, sample.guide)
         picture = output[None].permute(0, 3, 1, 2).float().div_(full / 2).sub_(1)
-        moved = warp(picture, flow, bicubic=True).mul_(confidence).clamp_(-1, 1)
-        past = torch.cat((moved, confidence * 2 - 1), dim=1).permute(0, 2, 3, 1)
+        has_motion = warp(picture, flow, bicubic=True).mul_(confidence).clamp_(-1, 1)
+        past = torch.cat((has_motion, confidence * 2 - 1), dim=1).permute(0, 2, 3, 1)
         top = 255 if model_input.dtype == torch.uint8 else 65535
         return torch.cat((model_input, past.add(1).mul_(top / 2).round_().to(model_input.dtype)), dim=3)
 
     def keep(self, sample: Sample) -> None:
-        """Store the output that the next frame's history is computed from."""
+        """Store a sample, from whose output the next frame's history is computed."""
         self._last = sample
 
-    def _backward(self, before: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
+    def _backward_flow(self, before: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
         """Return the flow from a frame to the one before it, (1, 2, H, W), and its confidence, (1, 1, H, W).
 
         Both frames are (H, W, 3) uint8. ``BackwardFlowEstimator`` defines flow and confidence.
         """
         guides = planes(torch.stack((before, here))).float()
         pictures = grey_levels(guides)[:, None] if self._takes == "grey" else guides
-        moved = torch.any(pictures[0] != pictures[1])  # between equal pictures the flow is zero
-        there, back = self._estimate(pictures, pictures.flip(0)).mul(moved).split(1)
-        returned = warp(there, back)
-        lengths = back.square().sum(1, keepdim=True) + returned.square().sum(1, keepdim=True)
+        has_motion = torch.any(pictures[0] != pictures[1])  # Between equal pictures the flow has to be exactly zero
+        forward, backward = self._estimate(pictures, pictures.flip(0)).mul(has_motion).split(1)
+        forward_at_target = warp(forward, backward)
+        lengths = backward.square().sum(1, keepdim=True) + forward_at_target.square().sum(1, keepdim=True)
         scale = 0.01 * lengths + SLACK
-        agreed = scale / (scale + (back + returned).square().sum(1, keepdim=True)) * _inside(back)
-        there_now = warp(guides[:1], back).round_()
-        distance = (guides[1:] - there_now).square_().sum(1, keepdim=True)
-        return back, agreed * distance.mul_(-0.5 / (TOLERANCE * 255) ** 2).exp_()
+        consistency = (
+            scale / (scale + (backward + forward_at_target).square().sum(1, keepdim=True)) * _inside_mask(backward)
+        )
+        warped_before = warp(guides[:1], backward).round_()
+        distance = (guides[1:] - warped_before).square_().sum(1, keepdim=True)
+        return backward, consistency * distance.mul_(-0.5 / (TOLERANCE * 255) ** 2).exp_()
 
 
-def _inside(flow: Tensor) -> Tensor:
+def _inside_mask(flow: Tensor) -> Tensor:
     """Return a mask, (N, 1, H, W) bool: true at p if p + flow(p) is at most half a pixel outside the picture."""
     height, width = flow.shape[-2:]
     x = flow[:, :1] + torch.arange(width, device=flow.device)
@@ -112,26 +114,24 @@ def _inside(flow: Tensor) -> Tensor:
     return (x >= -0.5) & (x <= width - 0.5) & (y >= -0.5) & (y <= height - 0.5)
 
 
-class DeviceHistoryOfArrays:
+class ArrayDeviceHistory:
     """A ``DeviceHistory`` for samples whose pictures are numpy arrays."""
 
     def __init__(self, flow: str, device: Device) -> None:
-        self._there, self._device = DeviceHistory(flow, device), device
+        self._history, self._device = DeviceHistory(flow, device), device
 
     @torch.inference_mode()
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        """Append the history, as ``RecurrentHistory.with_history`` does."""
-        seen = levels(self._uploaded(model_input))[None]
-        made = self._there.with_history(seen, self._on_device(sample, sample.guide))[0]
-        return made.cpu().numpy().astype(np.uint8 if made.dtype == torch.uint8 else np.uint16)
+        input_levels = levels(self._upload(model_input))[None]
+        result = self._history.with_history(input_levels, self._on_device(sample, sample.guide))[0]
+        return result.cpu().numpy().astype(np.uint8 if result.dtype == torch.uint8 else np.uint16)
 
     def keep(self, sample: Sample) -> None:
-        """Store the output that the next frame's history is computed from."""
-        self._there.keep(self._on_device(sample, sample.output))
+        self._history.keep(self._on_device(sample, sample.output))
 
     def _on_device(self, sample: Sample, output: np.ndarray) -> Sample:
-        guide = self._uploaded(sample.guide)
-        return Sample(sample.index, sample.pts, guide, self._uploaded(output), sample.starts_shot)
+        guide = self._upload(sample.guide)
+        return Sample(sample.index, sample.pts, guide, self._upload(output), sample.starts_shot)
 
-    def _uploaded(self, picture: np.ndarray) -> Tensor:
+    def _upload(self, picture: np.ndarray) -> Tensor:
         return as_bits(picture).to(self._device.torch)

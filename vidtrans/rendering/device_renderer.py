@@ -1,8 +1,8 @@
 """Render frames that stay on a GPU from the reader to the encoder.
 
-Each frame is uploaded once, as 8 or 16 bits, while the network renders an earlier one. If the pairing has a tensor
-form, the GPU computes the network's input; otherwise the CPU computes and uploads it, line drawings as one channel.
-Outputs stay on the GPU for the filter, and are downloaded as bits while later frames are computed.
+Each frame is uploaded once, with 8 or 16 bits a channel, while the network renders an earlier one. If the pairing has a
+tensor form, the GPU computes the network's input; otherwise the CPU computes and uploads it, line drawings as one
+channel. Outputs stay on the GPU for the filter, and are downloaded as integers while later frames are computed.
 
 Work that needs numpy uses the CPU path: drafts, inputs compared with a tolerance, filters without a batched form. Both
 paths give the same pictures, bit for bit.
@@ -28,7 +28,7 @@ from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
-Uploads = tuple[Upload, ...]  # of the pictures that an input is computed from
+Uploads = tuple[Upload, ...]  # Uploads of the pictures that one network input is computed from
 
 
 class DeviceRenderer(FrameRenderer):
@@ -49,43 +49,43 @@ class DeviceRenderer(FrameRenderer):
         self._makes_input = pairing.has_tensor_form and not inputs.drawn and inputs.conditions is None
         self._device_engine, self._tensor_pairing = engine, pairing if self._makes_input else None
         self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, self._deep, self.count)
-        self._uploads: dict[int, Upload] = {}  # of frames that inputs are made of
+        self._uploads: dict[int, Upload] = {}  # By frame number, of the frames in ``_past``
         feather = plan.feather
         self._mattes = plan.mask.mattes(plan.size, plan.threads, feather) if blends and plan.mask else None
 
     def prepare(
-        self, frame: Frame, shot: tuple[int, int], known: np.ndarray | None = None, *, restarts: bool = False
+        self, frame: Frame, shot: tuple[int, int], stored_output: np.ndarray | None = None, *, restarts: bool = False
     ) -> PreparedFrame:
-        """Begin to upload a frame, its input if the CPU computes it, and its output if that is known."""
-        prepared = super().prepare(frame, shot, known, restarts=restarts)
+        """Start to upload a frame, its input if the CPU computes it, and its output if that is stored."""
+        prepared = super().prepare(frame, shot, stored_output, restarts=restarts)
         sample = prepared.sample
         if self.inputs.pairing.finishes:
             sample.host_guide = sample.guide
-        sample.guide = self._uploaded(frame) if self._is_guided else None
+        sample.guide = self._upload(frame) if self._is_guided else None
         if self.blends:
-            sample.source = self._uploaded(frame)
-        sample.output = None if known is None else self._transfers.upload(known)
+            sample.source = self._upload(frame)
+        sample.output = None if stored_output is None else self._transfers.upload(stored_output)
         return prepared
 
     def _input(self, frames: Sequence[Frame]) -> Uploads:
-        """Begin to upload the pictures that the network's input is computed from."""
+        """Start to upload the pictures that the network's input is computed from."""
         if not self._makes_input:
             return (self._transfers.upload(self.inputs(frames)),)
-        uploads = [self._uploaded(frame) for frame in frames]
+        uploads = [self._upload(frame) for frame in frames]
         if (pairing := self.inputs.pairing).uses_mask:
             frame = frames[-1]
             plane = pairing.mask_plane(frame.rgb.shape[:2], frame.index, self.inputs.matte(frame))
             uploads.append(self._transfers.upload(plane))
         return tuple(uploads)
 
-    def _uploaded(self, frame: Frame) -> Upload:
-        """Return the upload of a frame; each frame is uploaded once."""
+    def _upload(self, frame: Frame) -> Upload:
+        """Return a frame's upload, and start it if the frame is new."""
         self._uploads = {n: upload for n, upload in self._uploads.items() if n in self._past}
         if frame.index not in self._uploads:
             self._uploads[frame.index] = self._transfers.upload(frame.rgb)
         return self._uploads[frame.index]
 
-    def _rendered(self, prepared: PreparedFrame) -> Iterator[Sample]:
+    def _render(self, prepared: PreparedFrame) -> Iterator[Sample]:
         sample = prepared.sample
         if sample.guide is not None:
             sample.guide = eight_bits(levels(sample.guide.wait()))
@@ -93,10 +93,10 @@ class DeviceRenderer(FrameRenderer):
             sample.output = sample.output.wait()
         if self.blends:
             sample.source = sample.source.wait()
-        return super()._rendered(prepared)
+        return super()._render(prepared)
 
     def fetch(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
-        """Begin to download a sample's output, or its filtered picture; if both are one tensor, download it once."""
+        """Start to download a sample's output, or its filtered picture; if both are one tensor, download it once."""
         if self._is_filtered or picture is not sample.output:
             return self._transfers.download(picture).wait
         if sample.download is None:
@@ -106,40 +106,39 @@ class DeviceRenderer(FrameRenderer):
 
     @torch.inference_mode()
     def finish(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
-        """Begin to download a result: the filtered picture, (H, W, 3) uint8, or int16 of uint16's bits, blended."""
+        """Start to download the filtered picture, blended if ``blends``: (H, W, 3) uint8, or uint16 as int16."""
         if self.blends:
             matte = self._mattes(sample.index) if self._mattes else None
-            there = None if matte is None else self._transfers.upload(matte).wait()
-            source, sample.source = sample.source, None  # it is large
-            picture = compose_on_device(picture, source, self._plan.values(sample.index), there)
+            device_matte = None if matte is None else self._transfers.upload(matte).wait()
+            source, sample.source = sample.source, None  # Frees the memory early
+            picture = compose_on_device(picture, source, self._plan.values(sample.index), device_matte)
         return self.fetch(sample, picture)
 
     def close(self) -> None:
-        """Close the files of the inputs, and the mask's file."""
         super().close()
         if self._mattes is not None:
             self._mattes.close()
 
     @torch.inference_mode()
-    def _remembering(self, recurrence: Recurrence, model_input: Uploads, sample: Sample) -> Tensor:
-        made = make_inputs([model_input], self._tensor_pairing)
-        return self._device_engine.run(recurrence.with_history(made, sample), deep=self._deep)[0]
+    def _infer_with_history(self, recurrence: Recurrence, model_input: Uploads, sample: Sample) -> Tensor:
+        model_inputs = make_inputs([model_input], self._tensor_pairing)
+        return self._device_engine.run(recurrence.with_history(model_inputs, sample), deep=self._deep)[0]
 
 
 def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
-    """Return the network's inputs, (N, H, W, C) uint8, or uint16 as int32.
+    """Compute the network's inputs, (N, H, W, C) uint8, or uint16 as int32, by the ``pairing``'s tensor form.
 
-    The ``pairing``'s tensor form computes them from the uploads; None means that the uploads are the inputs.
+    Without a pairing the uploads are the inputs.
     """
     pictures = [levels(torch.stack([upload.wait() for upload in part])) for part in zip(*inputs, strict=True)]
     if pairing is None:
-        (made,) = pictures
-        return made
+        (model_inputs,) = pictures
+        return model_inputs
     return pairing.tensor_input(pictures if pairing.deep else list(map(eight_bits, pictures)))
 
 
 class DeviceBatchQueue(BatchQueue):
-    """A ``BatchQueue`` of inputs that are on a device, or are computed there by a ``pairing``."""
+    """A ``BatchQueue`` of inputs that are on a device, or are computed on it by a ``pairing``."""
 
     def __init__(self, engine: TorchEngine, pairing: Pairing | None, deep: bool, count: RenderCount) -> None:
         super().__init__(engine, deep=deep, reuse=0.0, count=count)
@@ -149,7 +148,7 @@ class DeviceBatchQueue(BatchQueue):
         return all(np.array_equal(one.source, other.source) for one, other in zip(model_input, self._last, strict=True))
 
     def _batch(self) -> int:
-        """Return the engine's batch size for inputs of this size: more inputs at once would only take memory."""
+        """Return the engine's batch size for the queued inputs; a larger batch would only take memory."""
         if not self._inputs:
             return self._device_engine.batch
         return self._device_engine.batch_for(*self._inputs[0][0].source.shape[:2])

@@ -1,4 +1,4 @@
-"""Bring a render's pictures to the size of the result: by OpenCV, or on the engine's GPU."""
+"""Enlarge a render's pictures to the size of the result, by OpenCV or on the engine's GPU."""
 
 from __future__ import annotations
 
@@ -23,19 +23,18 @@ from vidtrans.video.images.picture import resize
 
 @dataclass(frozen=True)
 class ShotFaults:
-    """The faults of a model's pictures by the first frames of the shots, in order."""
+    """The faults of a model's pictures by the first frame of each shot, in order."""
 
     faults: Mapping[int, Faults] = field(default_factory=dict)
 
     def __call__(self, frame: int) -> Faults:
-        """Return the faults of the model's picture of a frame."""
         firsts = list(self.faults)
         number = bisect_right(firsts, frame)
         return self.faults[firsts[number - 1]] if number else FAULTLESS
 
 
-def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> None:
-    """Report which of ``upscale`` and ``sharpness`` of a recipe has no effect on a plan, unless a preset gave it."""
+def note_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> None:
+    """Report a recipe's ``upscale`` or ``sharpness`` that has no effect on a plan, unless a preset set it."""
     if plan.upscale not in ("bicubic", BY_CLASS):
         return
     given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
@@ -50,31 +49,31 @@ def tell_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> N
     elif mode == "bicubic":
         why = "nothing is added to a bicubic resize"
     for name, words in (("upscale", f"--upscale {mode}"), ("sharpness", "--sharpness")):
-        is_asked = name in given and given[name] != from_preset.get(name)
-        if is_asked and (name, mode) != ("upscale", "bicubic"):
+        is_set_by_user = name in given and given[name] != from_preset.get(name)
+        if is_set_by_user and (name, mode) != ("upscale", "bicubic"):
             context.note(f"{plan.clip.name}: {words} has no effect: {why}")
 
 
 def cuda_device_of(engine: Any) -> Any:  # noqa: ANN401  (see ``FramePath``; a torch device)
-    """Return the torch device of an engine on an Nvidia GPU; None for other engines, and for chains of them."""
+    """Return the torch device of an engine on an Nvidia GPU; None for other engines and for chains of engines."""
     device = getattr(engine, "device", None) if engine.device_kind == "cuda" else None
     return device and device.torch
 
 
-THREADS = 4  # that enlarge pictures on the CPU: of 4K as many as a fast encoder needs
+MAX_CPU_THREADS = 4  # Threads that enlarge pictures on the CPU; at 4K, four keep a fast encoder busy
 
 
 class Enlarger:
-    """The enlarger of a plan's filtered pictures: on the GPU of the ``engine``, if it has one that is Nvidia's."""
+    """An enlarger of a plan's filtered pictures, on the Nvidia GPU of the ``engine`` if there is one."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
         self._mode, self._share, self._classes = plan.upscale, plan.rendering.sharpness, plan.classes
         self._faults, self._device = faults, cuda_device_of(engine)
-        # A GPU is shared, and its memory: one picture after another.
-        self.threads = 1 if self._device is not None else min(THREADS, cores())
+        # The network uses the GPU and its memory too, so only one picture at a time is enlarged there.
+        self.threads = 1 if self._device is not None else min(MAX_CPU_THREADS, cores())
 
     def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Return the picture of frame ``index`` at its source's size, (H, W, 3), of the output's dtype."""
+        """Enlarge the picture of frame ``index`` to its source's size: (H, W, 3) of the output's dtype."""
         if self._classes is not None:
             return resize_by_class(output, self._classes, size_of(source))
         if self._mode == "bicubic":
@@ -85,11 +84,11 @@ class Enlarger:
 
 
 def resize_by_class(output: np.ndarray, classes: ClassColours, size: tuple[int, int]) -> np.ndarray:
-    """Return a label map in colours, (H, W, 3) uint8 or uint16, at a (width, height), without a mixture of colours."""
+    """Resize a coloured label map, (H, W, 3) uint8 or uint16, to (width, height) without mixing colours."""
     if size_of(output) == size:
         return output
-    made = classes.resized(to_uint8(output), *size)
-    return made if output.dtype == np.uint8 else to_uint16(made)
+    resized = classes.resized(to_uint8(output), *size)
+    return resized if output.dtype == np.uint8 else to_uint16(resized)
 
 
 def enlarge_frames(
@@ -101,9 +100,9 @@ def enlarge_frames(
     has_faults: bool = True,
     classes: ClassColours | None = None,
 ) -> list[np.ndarray]:
-    """Return a model's outputs of single frames at the sizes of their sources; their faults are found in themselves.
+    """Enlarge a model's outputs of single frames to the sizes of their sources.
 
-    ``classes``: those of outputs that are label maps.
+    ``has_faults``: measure the model's faults in these outputs, and correct them. ``classes``: of label maps.
     """
     if classes is not None:
         return [resize_by_class(o, classes, size_of(s)) for o, s in zip(outputs, sources, strict=True)]

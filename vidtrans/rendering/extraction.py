@@ -1,7 +1,7 @@
 """Pictures that a pairing needs from another network, the extractor: of a clip, as a cached stage, or of single frames.
 
-The stage is the ``infer`` stage of the extractor's own render of the same frames: lossless chunks, kept if a run is
-killed, and shared by all models with this extractor. A ``Labeller`` reads pictures that another network painted.
+The stage is the ``infer`` stage of the extractor's own render of the same frames. Its lossless chunks survive a killed
+run, and all models with this extractor share them. A ``Labeller`` finds the classes of pictures by another network.
 """
 
 from __future__ import annotations
@@ -43,14 +43,14 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-CALIBRATION_FRAMES = 16  # frames of a clip, run through the network in one batch
+CALIBRATION_FRAMES = 16  # Frames of a clip that the network processes in one batch
 
 
 @dataclass
 class ClipExtraction:
-    """The extractor's pictures of a render's frames: ``plan`` is the extractor's own render of these frames.
+    """The extractor's pictures of a render's frames; ``plan`` is the extractor's own render of these frames.
 
-    ``count``: the frames that this run has extracted.
+    ``count``: the number of frames that this run has extracted.
     """
 
     plan: RenderPlan
@@ -60,22 +60,20 @@ class ClipExtraction:
 
     @classmethod
     def of(cls, plan: RenderPlan, context: Context) -> ClipExtraction | None:
-        """Return a plan's extraction; None without an extractor. Raises ModelError, DeviceError, UsageError."""
+        """Load a plan's extractor; None without one. Raises ModelError, DeviceError, UsageError."""
         own = plan.extraction
         return None if own is None else cls(own, load_engine(own.model, own.rendering, context), context)
 
     @property
     def stage(self) -> InferStage:
-        """Return the cache stage of the extractor's pictures."""
         return infer_stage(self.plan, self.engine)
 
     @property
     def entry(self) -> CacheEntry:
-        """Return the cache entry of the extractor's pictures."""
         return self.context.cache.entry(self.stage.name, self.stage.key)
 
     def make(self, chunks: Sequence[Chunk]) -> None:
-        """Render the extractor's pictures of missing chunks, in order; call it while the entry is locked."""
+        """Render the extractor's pictures of missing chunks, in order. Call it while the entry is locked."""
         store = ChunkStore(self.entry, ".nut")
         missing = [chunk.number for chunk in chunks if not store.is_done(chunk.number)]
         done, total = 0, num_frames(self.plan.chunks[number] for number in missing)
@@ -98,7 +96,7 @@ class ClipExtraction:
 
 
 class FrameExtractor:
-    """An extractor, a network that makes a picture of a frame, for single frames, as of a dataset or a live camera."""
+    """An extractor network for single frames, for example of a dataset or a live camera."""
 
     def __init__(
         self, model: LoadedModel, extraction: Extraction, rendering: RenderingSettings, context: Context
@@ -107,12 +105,12 @@ class FrameExtractor:
 
     @cached_property
     def engine(self) -> Engine:
-        """Return the loaded network. Raises ModelError, DeviceError, UsageError."""
+        """Load the network. Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.model, self._rendering, self._context)
 
     @classmethod
     def of(cls, model: LoadedModel, rendering: RenderingSettings, context: Context) -> FrameExtractor | None:
-        """Return a model's extractor; None if it needs none. Raises ModelError, DeviceError, UsageError."""
+        """Return a model's extractor; None if the model needs none. Raises ModelError, DeviceError, UsageError."""
         extraction = model.pairing.extraction
         if model.extractor is None or extraction is None:
             return None
@@ -120,13 +118,13 @@ class FrameExtractor:
 
     @classmethod
     def of_pairing(cls, pairing: Pairing, context: Context) -> FrameExtractor | None:
-        """Return the extractor that a pairing names; None if it names none. Raises ModelError, UsageError."""
+        """Load the extractor that a pairing names; None if it names none. Raises ModelError, UsageError."""
         wanted = pairing.extraction
         return None if wanted is None else cls(load_extractor(wanted, context), wanted, RenderingSettings(), context)
 
     def for_record(self) -> Table:
         """Return the extractor's name and digest, for the pairing's settings in a model file."""
-        assert self.model.path is not None  # the identity model is refused
+        assert self.model.path is not None  # ``load_extractor`` refuses the identity model
         return {"model": self.model.name, "digest": file_digest(self.model.path, self._context.cache.digest)}
 
     def for_key(self) -> Table:
@@ -145,21 +143,21 @@ class FrameExtractor:
         return (sample.output for sample in renderer.stream(prepared))
 
     def resized(self, frame: Frame, width: int, height: int) -> Frame:
-        """Return a frame and its extractor's picture, as its guide, both resized to (width, height)."""
+        """Return a frame, resized to (width, height), with the extractor's picture of that size as its guide."""
         own = self.size(frame.rgb.shape[1], frame.rgb.shape[0])
         (picture,) = self.pictures([frame.resized(*own)])
         return replace(frame.resized(width, height), guides=(resize(picture, width, height),))
 
 
 def resized(frame: Frame, size: tuple[int, int], extractor: FrameExtractor | None) -> Frame:
-    """Return a frame at a (width, height), as a pairing takes it: with the extractor's picture if there is one."""
+    """Return a frame resized to (width, height), with the extractor's picture if there is an extractor."""
     return frame.resized(*size) if extractor is None else extractor.resized(frame, *size)
 
 
 def calibration_inputs(
     path: Path, record: ModelRecord, extractor: FrameExtractor | None, context: Context
 ) -> np.ndarray:
-    """Return a network's inputs for some frames of a clip, (N, H, W, C) uint8, at the model's size.
+    """Compute a network's inputs for some frames of a clip, (N, H, W, C) uint8, at the model's size.
 
     Raises UsageError, MediaError.
     """
@@ -182,7 +180,7 @@ class Labeller:
 
     @classmethod
     def found(cls, name: str, context: Context) -> Self:
-        """Find the model. Raises UsageError if it finds no classes, ModelError if there is none."""
+        """Load the model. Raises UsageError if it finds no classes, ModelError if there is none."""
         return cls(load_model(name, context), context)
 
     def __post_init__(self) -> None:
@@ -195,13 +193,12 @@ class Labeller:
 
     @property
     def classes(self) -> ClassColours:
-        """The classes that it finds."""
         found = classes_of(self.model)
         assert found is not None
         return found
 
     def reader(self) -> Callable[[np.ndarray], np.ndarray]:
-        """Return the function that maps a picture to its label map in colours, both (H, W, 3) uint8."""
+        """Load the network; return a function from a picture to its coloured label map, both (H, W, 3) uint8."""
         model, rendering, inputs = self.model, RenderingSettings(), ModelInputs(self.model.pairing)
         renderer = FrameRenderer(inputs, load_engine(model, rendering, self.context))
 

@@ -1,4 +1,4 @@
-"""A model for frames that come one by one: those of a stream, of a live source, or a single one."""
+"""Render single frames one by one, for example of a stream or a live source."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-Enlarge = Callable[[np.ndarray, np.ndarray], np.ndarray]  # of an output to the size of its source
+Enlarge = Callable[[np.ndarray, np.ndarray], np.ndarray]  # Enlarges an output to the size of its source
 
 
 def with_factor(source: np.ndarray, pairing: Pairing) -> np.ndarray:
-    """Return a source, (H, W, 3), at the size of the result: multiplied by the factor of a pairing that enlarges."""
+    """Resize a source, (H, W, 3), to the size of the result, by the upscale factor of its pairing."""
     factor = pairing.upscale_factor
     return source if factor == 1 else resize(source, source.shape[1] * factor, source.shape[0] * factor)
 
@@ -43,17 +43,17 @@ def finish_frame(
     enlarge: Enlarge,
     moved: Mapping[str, float] | None = None,
 ) -> np.ndarray:
-    """Return the finished picture of a frame.
+    """Enlarge, paint and blend the output of a frame; return its finished picture.
 
     Args:
-        pairing: the model's.
+        pairing: the model's pairing.
         sample: the frame, with the filtered output.
-        source: it at the size of the result, (H, W, 3) of the output's dtype.
-        model_input: the network's input; needed only if the pairing keeps something of the source.
-        values: of the picture stages, in this frame.
-        strokes: paint in strokes if they have a medium.
-        enlarge: brings an output that is not painted to the size of its source.
-        moved: values of strokes that take the place of those of their settings.
+        source: the source frame at the size of the result, (H, W, 3) of the output's dtype.
+        model_input: the network's input; needed only if the pairing restores parts of the source.
+        values: the values of the picture stages in this frame.
+        strokes: paints the picture in strokes if it has a medium.
+        enlarge: enlarges an output that is not painted to the size of its source.
+        moved: stroke values that override the settings, by name.
     """
     output = sample.output
     if strokes.medium is None:
@@ -65,15 +65,15 @@ def finish_frame(
 
 
 class FrameByFrame:
-    """A model with its settings, which prepares frames in order, infers (``renderer.stream``), and finishes pictures.
+    """A renderer of single frames in order: ``prepare``, then ``renderer.stream``, then ``finish``.
 
     Between two frames ``renderer.inputs`` and ``strokes`` may be replaced.
 
     Args:
-        model: whose ``engine`` runs.
-        rendering: of which the extractor, ``upscale`` and ``sharpness`` are read.
-        strokes: in which pictures are painted, if they have a medium.
-        inputs: of the network; by default those that the model's pairing makes.
+        model: the model that ``engine`` runs.
+        rendering: its settings of the extractor, ``upscale`` and ``sharpness`` are used.
+        strokes: paints the pictures in strokes if it has a medium.
+        inputs: makes the network's inputs; by default, by the model's pairing.
         deep: pictures are uint16, not uint8.
     """
 
@@ -95,11 +95,10 @@ class FrameByFrame:
 
     @property
     def pairing(self) -> Pairing:
-        """The pairing that makes the network's inputs."""
         return self.renderer.inputs.pairing
 
     def prepare(self, frame: Frame, size: tuple[int, int], shot: tuple[int, int]) -> PreparedFrame:
-        """Make the input of a frame, which has its source's size, at a working ``size``; ``shot``: [first, stop)."""
+        """Make a source frame's input at the working ``size``. ``shot``: the frames [first, stop) of its shot."""
         seen, inputs = frame.resized(*size), self.renderer.inputs
         if self._extractor is not None and not inputs.drawn:
             seen = replace(seen, guides=self._extractor.resized(frame, *(inputs.size or size)).guides)
@@ -115,9 +114,9 @@ class FrameByFrame:
         enlarge: Enlarge | None = None,
         moved: Mapping[str, float] | None = None,
     ) -> np.ndarray:
-        """Return the finished picture of a frame, see ``finish_frame``.
+        """Return the finished picture of a frame; see ``finish_frame``.
 
-        ``model_input``: the network's, if it is at hand. ``enlarge``: None: as the settings say.
+        ``model_input``: computed if it is None and needed. ``enlarge``: by default, ``upscale`` of the settings.
         """
         if model_input is None and self.pairing.finishes:
             model_input = self.renderer.inputs([Frame(sample.index, sample.pts, sample.guide)])

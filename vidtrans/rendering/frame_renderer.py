@@ -1,6 +1,7 @@
-"""Render frames: the pairing makes the input, the engine the output; a recurrent model sees its last output.
+"""Render frames in order: the pairing makes the input, and the engine, in batches, the output.
 
-The same renderer serves a clip's chunks, a settings grid, a measurement and a live camera.
+A recurrent model also receives its last output. Chunks of a clip, settings grids, measurements and live cameras use
+the same renderer.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Recurrence(Protocol):
         """Append the history to the input of ``sample``."""
 
     def keep(self, sample: Sample) -> None:
-        """Store the output that the next frame's history is computed from."""
+        """Store a sample, from whose output the next frame's history is computed."""
 
 
 class RecurrentHistory:
@@ -55,7 +56,7 @@ class RecurrentHistory:
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
         """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels.
 
-        The result is uint16 if the last output is.
+        The result is uint16 if the input or the last output is.
         """
         last = self._last
         if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
@@ -67,32 +68,31 @@ class RecurrentHistory:
         return np.dstack([model_input, from_signed_range(past, model_input.dtype)])
 
     def keep(self, sample: Sample) -> None:
-        """Store the output that the next frame's history is computed from."""
+        """Store a sample, from whose output the next frame's history is computed."""
         self._last = sample
 
 
 def is_nvidia(engine: Engine) -> bool:
-    """Return whether an engine runs on an Nvidia GPU."""
     return engine.device_kind == "cuda"
 
 
 def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  # noqa: ANN401  (an ``Engine``)
-    """Return the history of a model's renders, for frames that are arrays; None for a model without recurrence.
+    """Create the history of a recurrent model, for frames that are arrays; None for other models.
 
-    On an Nvidia GPU it is computed on the GPU even for host frames: all paths have the same history. Raises UsageError
-    if the model's flow method is not installed.
+    On an Nvidia GPU it is computed on the GPU even for frames in host memory, so that all paths have the same history.
+    Raises UsageError if the model's flow method is not installed.
     """
     if record is None or not record.memory:
         return None
     if not is_nvidia(engine):
         return RecurrentHistory(record.memory["flow"])
-    from vidtrans.rendering.device_history import DeviceHistoryOfArrays
+    from vidtrans.rendering.device_history import ArrayDeviceHistory
 
-    return DeviceHistoryOfArrays(record.memory["flow"], engine.device)
+    return ArrayDeviceHistory(record.memory["flow"], engine.device)
 
 
 def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: ANN401  (an ``Engine``)
-    """Return the properties of a recurrent model's history on an engine, for cache keys; {} without recurrence."""
+    """Return the properties that affect a recurrent model's history, for cache keys; {} for other models."""
     if record is None or not record.memory:
         return {}
     key = {**record.memory, "version": VERSION}
@@ -103,12 +103,12 @@ def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: A
     return key | device_key(record.memory["flow"], engine.device)
 
 
-MAX_WAITING = 4  # limit of waiting samples, in batches: drafts and repeated frames wait for an input of the batch
+MAX_WAITING_BATCHES = 4  # Limit of queued samples, in batches: skipped frames wait for the batch that they depend on
 
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """The network's inputs: made by the pairing, or, for drawings, the drawing itself.
+    """A maker of the network's inputs: by the pairing, or from a drawing directly.
 
     Attributes:
         pairing: The model's pairing.
@@ -127,15 +127,21 @@ class ModelInputs:
     conditions_later: bool = False
 
     def __call__(self, frames: Sequence[Frame]) -> np.ndarray:
-        """Return the input for the last of ``frames``, which begin with the oldest frame that the pairing uses.
+        """Make the input for the last of ``frames``, which begin with the oldest frame that the pairing uses.
 
         Returns:
             (H, W, in_channels) uint8; uint16 if the frames are and the pairing accepts it.
         """
-        made = self._made(frames if self.size is None else [frame.resized(*self.size) for frame in frames])
-        return made if self.conditions is None else with_planes(made, self.conditions.values(frames[-1].index))
+        model_input = self._picture_input(
+            frames if self.size is None else [frame.resized(*self.size) for frame in frames]
+        )
+        return (
+            model_input
+            if self.conditions is None
+            else with_planes(model_input, self.conditions.values(frames[-1].index))
+        )
 
-    def _made(self, frames: Sequence[Frame]) -> np.ndarray:
+    def _picture_input(self, frames: Sequence[Frame]) -> np.ndarray:
         """Return the input without the condition channels."""
         if self.drawn:
             return self.pairing.drawing_input(to_uint8(frames[-1].rgb))
@@ -143,17 +149,15 @@ class ModelInputs:
         if not self.pairing.deep:
             pictures = [to_uint8(picture) for picture in pictures]
         if isinstance(self.conditions, LookConditions) and not self.conditions_later:
-            return pictures[-1]  # the pairing's own input has the planes of the first look
+            return pictures[-1]  # ``pairing.input`` would append the planes of the first look
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
         return self.pairing.render_input(pictures, frames[-1].index, self.matte(frames[-1]))
 
     def matte(self, frame: Frame) -> np.ndarray | None:
-        """Return the mask of a frame, (H, W) uint8; None without a mask."""
         return self.mattes(frame.index) if self.mattes else None
 
     def close(self) -> None:
-        """Close the mask's file."""
         if self.mattes is not None:
             self.mattes.close()
 
@@ -161,7 +165,7 @@ class ModelInputs:
 class PreparedFrame(NamedTuple):
     """A sample with the network's ``input``, (H, W, in_channels), or the uploads that a device computes it from.
 
-    ``input`` is None if the output is known or propagated. ``restarts``: the frame reuses no earlier output.
+    ``input`` is None if the output is stored or propagated. ``restarts``: the frame reuses no earlier output.
     """
 
     sample: Sample
@@ -170,7 +174,7 @@ class PreparedFrame(NamedTuple):
 
 
 class FrameRenderer:
-    """A renderer that takes frames in order and yields samples with the model's output, some frames later.
+    """A renderer that takes frames in order, and yields samples with the model's output some frames later.
 
     ``prepare`` runs the pairing and ``stream`` the engine, so that two threads can share the work. ``blends``:
     ``finish`` blends with the source.
@@ -180,9 +184,9 @@ class FrameRenderer:
         engine: runs the network, in batches.
         deep: outputs are uint16, not uint8.
         recurrence: the history of a recurrent model, which renders one frame at a time.
-        reuse: the largest difference to the last rendered input that reuses its output; see ``is_similar``.
+        reuse: the largest difference to the last rendered input at which its output is reused; see ``is_similar``.
         draft: selects the frames to render; other outputs are propagated along the motion.
-        count: counts rendered frames; a new count by default.
+        count: counts rendered frames; by default a new count.
         painter: composites painted key frames over the model's pictures.
     """
 
@@ -207,77 +211,76 @@ class FrameRenderer:
         self._propagator = FlowPropagator(self.count.losses) if draft else None
 
     def remember(self, frame: Frame) -> None:
-        """Keep a frame that is not rendered but is part of a later frame's input."""
+        """Store a frame that is not rendered but is part of a later frame's input."""
         self._past[frame.index] = frame
 
     def prepare(
-        self, frame: Frame, shot: tuple[int, int], known: np.ndarray | None = None, *, restarts: bool = False
+        self, frame: Frame, shot: tuple[int, int], stored_output: np.ndarray | None = None, *, restarts: bool = False
     ) -> PreparedFrame:
-        """Make the input of a frame, unless its output is ``known``.
+        """Make the input of a frame, unless there is a ``stored_output``.
 
         Args:
             frame: the next frame. Earlier frames of its shot that its input needs were prepared or remembered.
             shot: the frames [first, stop) of its shot.
-            known: its output, if stored earlier.
+            stored_output: its output, if it was stored earlier.
             restarts: outputs from here on depend on no earlier frame's input.
         """
         start, stop = shot
         self._past[frame.index] = frame
         numbers = [max(start, frame.index + offset) for offset in self.inputs.pairing.offsets]
         self._past = {n: past for n, past in self._past.items() if n >= numbers[0]}
-        guide, is_rendered = to_uint8(frame.rgb), known is None
-        output = guide if known is None else known
+        guide, is_rendered = to_uint8(frame.rgb), stored_output is None
+        output = guide if stored_output is None else stored_output
         sample = Sample(frame.index, frame.pts, guide, output, starts_shot=frame.index == start)
         if is_rendered and self._painter is not None:
             sample.source = frame.rgb
         if self._draft is not None:
-            is_rendered = self._draft.mark(sample, start, stop, is_known=not is_rendered)
+            is_rendered = self._draft.mark(sample, start, stop, is_stored=not is_rendered)
         return PreparedFrame(sample, self._input([self._past[n] for n in numbers]) if is_rendered else None, restarts)
 
     def _input(self, frames: Sequence[Frame]) -> Any:  # noqa: ANN401  (see ``PreparedFrame``)
         return self.inputs(frames)
 
     def stream(self, prepared: Iterable[PreparedFrame]) -> Generator[Sample, None, None]:
-        """Yield the samples of all prepared frames, in order, each once it has its output."""
-        for one in prepared:
-            yield from self._completed(self._rendered(one))
-        yield from self._completed(self._queue.flush())
+        """Yield the samples of all prepared frames in order, each when its output is complete."""
+        for prepared_frame in prepared:
+            yield from self._complete(self._render(prepared_frame))
+        yield from self._complete(self._queue.flush())
         if self._propagator is not None:
             yield from self._propagator.flush()
 
     def picture(self, model_input: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
-        """Render one input that was made separately, for example of a training pair, bypassing the queue.
+        """Render one separate input, for example of a training pair, without the queue.
 
         Args:
             model_input: (H, W, in_channels) uint8 or uint16.
             source: (H, W, 3) of the output's dtype, for pairings that restore source content (``finishes``).
 
         Returns:
-            (H, W, 3) uint8, or uint16 of a deep renderer.
+            (H, W, 3) uint8, or uint16 from a deep renderer.
         """
         output = self.engine(model_input[None], deep=self._deep)[0]
         pairing = self.inputs.pairing
         return output if source is None or not pairing.finishes else pairing.finish(source, output, model_input)
 
     def fetch(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401  (an array or a tensor)
-        """Begin to copy a sample's output to the host; return a call that waits for it and returns it."""
+        """Start to copy a sample's output to the host; return a function that waits for it and returns it."""
         return picture if callable(picture) else lambda: picture
 
     def finish(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401
-        """Begin to copy a sample's filtered picture to the host, in order, blended with the source if ``blends``."""
+        """Start to copy a sample's filtered picture to the host, in order, blended with the source if ``blends``."""
         return self.fetch(sample, picture)
 
     def close(self) -> None:
-        """Close the files of the inputs."""
         self.inputs.close()
 
-    def _rendered(self, prepared: PreparedFrame) -> Iterator[Sample]:
+    def _render(self, prepared: PreparedFrame) -> Iterator[Sample]:
         sample, model_input, restarts = prepared
         self.count.skipped += model_input is None and sample.is_propagated
         if self._recurrence is not None:
             if model_input is not None:
                 self.count.inferred += 1
-                sample.output = self._remembering(self._recurrence, model_input, sample)
+                sample.output = self._infer_with_history(self._recurrence, model_input, sample)
             self._recurrence.keep(sample)
             yield sample
             return
@@ -288,36 +291,36 @@ class FrameRenderer:
             yield from self._queue.flush()
         yield from self._queue.ready()
 
-    def _remembering(self, recurrence: Recurrence, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
-        """Return a recurrent model's output, computed from the sample's input and the history."""
+    def _infer_with_history(self, recurrence: Recurrence, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
         with_history = recurrence.with_history(model_input, sample)
         return self.engine(with_history[None], deep=self._deep)[0]
 
-    def _completed(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Composite painted key frames over the samples' outputs, and fill in the outputs that a draft skips."""
+    def _complete(self, samples: Iterable[Sample]) -> Iterator[Sample]:
+        """Composite painted key frames over the outputs, and propagate the outputs that a draft skips."""
         for sample in samples:
             if self._painter is not None and sample.source is not None:
                 sample.output = self._painter(sample.index, sample.output, sample.source)
-                sample.source = None  # it is large
+                sample.source = None  # Frees the memory early
             yield from (sample,) if self._propagator is None else self._propagator.push(sample)
 
 
 class BatchQueue:
     """A queue of inputs that wait for a full batch, and of the samples that need their outputs, in order.
 
-    An input that equals the last one, or differs by at most ``reuse`` levels (``is_similar``), reuses its output.
+    An input that equals the last one, or differs from it by at most ``reuse`` levels (``is_similar``), reuses its
+    output.
     """
 
     def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: RenderCount) -> None:
         self._engine, self._deep, self._count = engine, deep, count
         self._is_same = partial(is_similar, levels=reuse) if reuse else np.array_equal
         self._inputs: list[Any] = []
-        self._waiting: deque[tuple[Sample, int | None]] = deque()  # with the index of its input
-        self._last: Any = None  # the last input that was not a repetition
-        self._last_output: Any = None  # None while it waits
+        self._waiting: deque[tuple[Sample, int | None]] = deque()  # Samples with the index of their input
+        self._last: Any = None  # The last input that was not a repetition
+        self._last_output: Any = None  # None while that input waits for its batch
 
     def add(self, sample: Sample, model_input: Any) -> None:  # noqa: ANN401  (an array, or uploads)
-        """Append a sample with its input; None if the sample has its output."""
+        """Append a sample with its input; None if the sample already has its output."""
         place: int | None = None
         if model_input is not None and self._last is not None and self._is_repeated(model_input):
             self._count.skipped += 1
@@ -339,15 +342,14 @@ class BatchQueue:
     def is_full(self) -> bool:
         """Return whether a batch is full, or too many samples wait for an incomplete batch."""
         count, batch = len(self._inputs), self._batch()
-        return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING * batch)
+        return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING_BATCHES * batch)
 
     def ready(self) -> Iterator[Sample]:
-        """Yield the waiting samples, unless inputs are pending."""
         while self._waiting and not self._inputs:
             yield self._waiting.popleft()[0]
 
     def flush(self) -> Iterator[Sample]:
-        """Run the engine on all pending inputs and yield all samples."""
+        """Run the engine on all queued inputs and yield all samples."""
         outputs = self._outputs() if self._inputs else []
         if outputs:
             self._last_output = outputs[-1]
@@ -359,18 +361,17 @@ class BatchQueue:
             yield sample
 
     def _batch(self) -> int:
-        """Return the engine's batch size for inputs of this size: more inputs at once would only take memory."""
+        """Return the engine's batch size for the queued inputs; a larger batch would only take memory."""
         return self._engine.batch_for(*self._inputs[0].shape[:2]) if self._inputs else self._engine.batch
 
     def _is_repeated(self, model_input: Any) -> bool:  # noqa: ANN401
         return self._is_same(model_input, self._last)
 
     def _outputs(self) -> list[Any]:
-        """Return the outputs of all pending inputs."""
         inputs = np.stack(self._inputs) if len(self._inputs) > 1 else self._inputs[0][None]
         return list(self._engine(inputs, deep=self._deep))
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
-    """Set a sample's output; if the sample is propagated, store it separately, only for comparison."""
+    """Set a sample's output; of a propagated sample, set ``rendered``, which is only compared."""
     setattr(sample, "rendered" if sample.is_propagated else "output", output)

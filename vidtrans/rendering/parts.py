@@ -1,8 +1,8 @@
 """Split a render into parts, each rendered by one process, on any host with the same cache; find missing chunks.
 
-Parts need no lock: each chunk is written under a temporary name first, and is the same whichever process renders it. A
-part pins its cache entries against deletion. For a batch the scheduler pins them, and delays other renders of the same
-clip meanwhile.
+Parts need no lock: each chunk is written under a temporary name first, and all processes render the same bytes. A part
+pins its cache entries against deletion. In a batch the scheduler pins them, and delays other renders of the same clip
+meanwhile.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     from vidtrans.inference.device import Device
 
 
-MIN_PART_FRAMES = 240  # each part loads the model, and repeats the filter's context frames at its ends
-PROCESSOR_FILE = "processor.json"
-REMEDIES = {
+MIN_PART_FRAMES = 240  # Each part loads the model, and repeats the filter's context frames at its ends
+PROCESSOR_FILE = "processor.json"  # In the entry of encoded chunks: the processor that renders them, and its host
+REMEDIES = {  # By the property that differs between two workers
     "threads": "set OMP_NUM_THREADS={there} on all workers",
     "source": "give all workers the same file",
     "model": "give all workers the same file",
@@ -47,7 +47,7 @@ REMEDIES = {
 
 @dataclass(frozen=True)
 class ChunkManifest:
-    """The properties that all parts of one result must share; the first worker records them under the output's name.
+    """The properties that all parts of a result must share; the first worker records them under the output's name.
 
     ``request``: the digest of the request. ``output``: the path of the result.
     """
@@ -69,10 +69,10 @@ class ChunkManifest:
         }
 
     def join(self) -> None:
-        """Record the terms if none are recorded, else check that they are equal; warn if locks work on one host only.
+        """Record the terms if none are recorded, else compare them; warn if locks work on one host only.
 
         Raises:
-            UsageError: the terms differ, and --overwrite, which replaces the recorded ones, is not set.
+            UsageError: the terms differ, and --overwrite, which replaces the recorded terms, is not set.
         """
         context, entry = self.job.context, _entry(self.job.context, self.output)
         if warning := warning_about_locks(context.cache.root):
@@ -105,23 +105,22 @@ class ChunkManifest:
         raise UsageError(self.output, why, f"{remedy}, or start over with --overwrite")
 
 
-def forget_terms(context: Context, output: str) -> None:
-    """Delete the recorded terms of a result, once it is complete."""
+def delete_terms(context: Context, output: str) -> None:
     entry = _entry(context, output)
     if entry.folder.exists():
         entry.delete()
 
 
 def _entry(context: Context, output: str) -> CacheEntry:
-    # Relative to the cache's folder: hosts may have it in different places.
+    # The path is relative to the cache's folder, because hosts may mount it in different places.
     stage = PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
     return context.cache.entry(stage.name, stage.key)
 
 
 def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
-    """Record the kind of processor that renders the chunks of a clip, and check later workers against it.
+    """Record the kind of processor that renders the chunks of a clip, and compare it with that of later workers.
 
-    The processor is part of no cache key, so a finished clip stays valid; but one clip must not mix two kinds.
+    No cache key includes the processor, so a finished clip stays valid; but one clip must not mix two kinds.
 
     Raises:
         UsageError: chunks were rendered on another kind of processor.
@@ -136,7 +135,7 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
     try:
         known = read_small_json(path)
         there, host = str(known["processor"]), str(known["host"])
-    except (OSError, ValueError, KeyError, TypeError):  # incomplete: another worker is writing it, or was killed
+    except (OSError, ValueError, KeyError, TypeError):  # Incomplete, because another worker is writing it or was killed
         return
     if there != here:
         why = f"{host} began to render it on {there}, and this is {here}: the parts would differ"
@@ -157,8 +156,8 @@ def processor(device: Device) -> str:
 class Division:
     """The chunks [first, stop) of each part, and the cache entries, (stage, key), that all parts share. Picklable.
 
-    Parts write to ``entries``, their chunks to the first, and only read ``sources``. ``make_part(context, part=…)``
-    renders one part. ``files``: absolute paths of the inputs, for machines without a shared disk.
+    Parts write to ``entries``, with their chunks in the first one, and only read ``sources``. ``make_part(context,
+    part=…)`` renders one part. ``files``: absolute paths of the inputs, for machines without a shared disk.
     """
 
     parts: Sequence[tuple[int, int]]
@@ -170,7 +169,7 @@ class Division:
 
 @dataclass(frozen=True)
 class DividedRender:
-    """A render in parts. Raises UsageError for a draft, which cannot be split."""
+    """A render that is split into parts. Raises UsageError for a draft, which cannot be split."""
 
     job: RenderJob
 
@@ -180,8 +179,8 @@ class DividedRender:
             raise UsageError(f"--draft {draft.every}", why, "leave out --draft")
 
     @property
-    def _keeps_shots_whole(self) -> bool:
-        """Return whether each frame depends on the one before: a recurrent model, a recursive filter, or strokes."""
+    def _needs_whole_shots(self) -> bool:
+        """Return whether each frame depends on the frame before: a recurrent model, a recursive filter, or strokes."""
         plans: list[RenderPlan] = [self.job.plan, *self.job.regions.looks]
         return any(
             p.model.is_recurrent or p.strokes or isinstance(p.settings.make_filter(), RecursiveFilter) for p in plans
@@ -189,59 +188,67 @@ class DividedRender:
 
     def chunks_of(self, part: ClipPart) -> list[Chunk]:
         """Return the chunks of a part, whether rendered or missing."""
-        return part.of(self.job.plan.chunks, whole_shots=self._keeps_shots_whole)
+        return part.of(self.job.plan.chunks, whole_shots=self._needs_whole_shots)
 
     def divide(self, make_part: Callable[..., Table], count: int, *, no_shared_disk: bool = False) -> Division | None:
-        """Split the missing chunks into up to ``count`` parts; None if splitting gains nothing.
+        """Split the missing chunks into up to ``count`` parts; return None if there would be only one.
 
-        ``no_shared_disk``: workers cannot see the finished chunks. Each part is then a sequence of consecutive missing
-        chunks, and a division into one part is returned as well.
+        ``no_shared_disk``: workers cannot read the finished chunks. Each part is then a sequence of consecutive missing
+        chunks, and a division into one part is returned, too.
         """
         entries, job = self._entries, self.job
         missing = entries.missing()
         chunks = [job.plan.chunks[number] for number in missing]
-        parts = cut(chunks, count, whole_shots=self._keeps_shots_whole)
+        parts = split_into_parts(chunks, count, whole_shots=self._needs_whole_shots)
         if no_shared_disk:
-            parts = [run for first, stop in parts for run in _joined((n, n + 1) for n in missing if first <= n < stop)]
-        # Without a shared disk only the chunks come back from the worker.
+            parts = [
+                run
+                for first, stop in parts
+                for run in _merge_adjacent((n, n + 1) for n in missing if first <= n < stop)
+            ]
+        # Without a shared disk a worker sends back only the chunks.
         written = [entries.segments] if no_shared_disk else self._shared
-        holds = (job.plan.clip.pin, *(plan.model.hold for plan in (job.plan, *job.regions.looks)))
-        pins = [pin for pin in holds if isinstance(pin, CachePin)]
+        all_pins = (job.plan.clip.pin, *(plan.model.hold for plan in (job.plan, *job.regions.looks)))
+        pins = [pin for pin in all_pins if isinstance(pin, CachePin)]
         sources = [(pin.entry.stage, pin.entry.key) for pin in pins]
         if len(parts) <= (0 if no_shared_disk else 1):
             return None
         return Division(parts, make_part, [(entry.stage, entry.key) for entry in written], sources)
 
-    def render(self, chunks: Sequence[Chunk], *, is_held: bool = False) -> Table:
-        """Render those of ``chunks`` that are missing; return the table of frame counts.
+    def render(self, chunks: Sequence[Chunk], *, is_locked: bool = False) -> Table:
+        """Render the missing chunks among ``chunks``; return the table of frame counts.
 
-        ``is_held``: another process has locked the cache entries, which keeps them from deletion.
+        ``is_locked``: another process has locked the cache entries, which protects them from deletion.
         """
         job, entries = self.job, self._entries
-        with nullcontext() if is_held else self._pinned():
-            wanted = {chunk.number for chunk in chunks}
-            if not is_held:  # otherwise one command chooses the device of all parts
+        with nullcontext() if is_locked else self._pinned():
+            numbers = {chunk.number for chunk in chunks}
+            if not is_locked:  # If they are locked, one command chooses the device of all parts
                 from vidtrans.inference.device import resolve_device  # torch
 
                 check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
-            missing = [c.number for c in entries.written if c.number in wanted and not entries.store.is_done(c.number)]
+            missing = [
+                c.number
+                for c in entries.chunks_with_output
+                if c.number in numbers and not entries.store.is_done(c.number)
+            ]
             engine = job.engine()
             renderer = job.chunks(engine)
             renderer.extract(missing)
-            # Filter states of other parts must not be removed as outdated.
-            states = StateStore(entries.segments, is_permanent=lambda number: number not in wanted)
+            # The filter states of other parts must not be deleted as outdated.
+            states = StateStore(entries.segments, is_permanent=lambda number: number not in numbers)
             renderer.render(entries.store, states, missing, job.enlarger(engine, missing))
         return {"frames": num_frames(chunks)} | renderer.counts(missing)
 
     def missing(self, *, verify: bool) -> list[Chunk]:
-        """Return the missing chunks. ``verify``: read each chunk, and count damaged ones as missing."""
+        """Return the missing chunks. ``verify``: read each chunk, and count damaged chunks as missing."""
         store = self._entries.store
-        look_anew(store.entry.folder)  # other hosts may have rendered them
+        look_anew(store.entry.folder)  # Other hosts may have rendered more chunks
         is_there = store.is_done if verify else store.is_written
-        return [chunk for chunk in self._entries.written if not is_there(chunk.number)]
+        return [chunk for chunk in self._entries.chunks_with_output if not is_there(chunk.number)]
 
     def forecast(self, part: ClipPart) -> Table:
-        """Return a part's dry-run table: its cost, in proportion to its frames."""
+        """Return a part's dry-run table; its cost is proportional to its number of frames."""
         plan, own = self.job.plan, num_frames(self.chunks_of(part))
         cost = self.job.estimate()["estimate"]
         share = own / plan.num_frames
@@ -254,14 +261,14 @@ class DividedRender:
 
     @property
     def _shared(self) -> list[CacheEntry]:
-        """Return the cache entries that parts write to, the chunks' entry first."""
+        """Return the cache entries that parts write to, first the entry of the encoded chunks."""
         raw = self.job.raw_entries(self.job.engine())
         extractions = [job.extraction for job in (self.job, *self.job.looks) if job.extraction is not None]
         return [self._entries.segments, *raw, *(extraction.entry for extraction in extractions)]
 
     @contextmanager
     def _pinned(self) -> Iterator[None]:
-        """Pin the cache entries against deletion; if a whole render has locked them, wait for it."""
+        """Pin the cache entries against deletion; wait while a render of the whole clip has locked them."""
         with ExitStack() as stack:
             for entry in self._shared:
                 with entry.locked(wait_for=f"another run that renders {self.job.plan.clip.name}"):
@@ -269,29 +276,29 @@ class DividedRender:
             yield
 
 
-def cut(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> list[tuple[int, int]]:
-    """Split chunks into at most ``count`` runs [first, stop) of similar length, each of ``MIN_PART_FRAMES`` or more.
+def split_into_parts(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> list[tuple[int, int]]:
+    """Split chunks into at most ``count`` parts [first, stop) of similar length and at least ``MIN_PART_FRAMES``.
 
-    ``whole_shots``: all missing chunks of a shot are in one run, whatever its length.
+    ``whole_shots``: all missing chunks of a shot are in one part, even if it becomes long.
     """
-    most = max(1, min(count, num_frames(missing) // MIN_PART_FRAMES))
-    parts = [part for part in split(missing, most, whole_shots=whole_shots) if part]
+    max_parts = max(1, min(count, num_frames(missing) // MIN_PART_FRAMES))
+    parts = [part for part in split(missing, max_parts, whole_shots=whole_shots) if part]
     return [(part[0].number, part[-1].number + 1) for part in parts]
 
 
-def _joined(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return spans [first, stop) in order with those joined that touch."""
-    found: list[tuple[int, int]] = []
-    for first, stop in spans:
-        if found and found[-1][1] == first:
-            found[-1] = found[-1][0], stop
+def _merge_adjacent(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Merge sorted ranges [first, stop) where one ends at the first of the next."""
+    merged: list[tuple[int, int]] = []
+    for first, stop in ranges:
+        if merged and merged[-1][1] == first:
+            merged[-1] = merged[-1][0], stop
         else:
-            found.append((first, stop))
-    return found
+            merged.append((first, stop))
+    return merged
 
 
-def spans(chunks: Sequence[Chunk]) -> str:
-    """Return the frame ranges of chunks as text: ``frames 60–179 and 240–299``."""
-    words = [f"{first}–{stop - 1}" for first, stop in _joined((chunk.first, chunk.stop) for chunk in chunks)]
+def describe_ranges(chunks: Sequence[Chunk]) -> str:
+    """Return the frame ranges of chunks as text: ``frames 60–179, 240–299``."""
+    words = [f"{first}–{stop - 1}" for first, stop in _merge_adjacent((chunk.first, chunk.stop) for chunk in chunks)]
     more = f" and {len(words) - 6} more" if len(words) > 7 else ""
     return f"frames {', '.join(words[:6] if more else words)}{more}"

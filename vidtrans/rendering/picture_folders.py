@@ -1,4 +1,4 @@
-"""Render folders of pictures of several sizes, one picture at a time."""
+"""Render a folder with pictures of several sizes, one picture at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, pic
 
 # Renders a picture to a path, with a recipe and a mask, and returns its result table.
 RenderPicture = Callable[[Path, Path, Recipe, MaskFile | None], Table]
-SUMMED = (*COUNTS, "sound_packets")
+SUMMED_KEYS = (*COUNTS, "sound_packets")  # Result keys whose values are added up over the pictures
 
 
 def render_pictures(
@@ -39,12 +39,12 @@ def render_pictures(
     span: tuple[int, int],
     mask: MaskFile | None,
 ) -> Table:
-    """Render each picture of a folder with several sizes separately, into ``output``, and return the result table.
+    """Render each picture of a folder with several sizes separately into ``output``; return the result table.
 
-    ``span``: the numbers [first, stop) of the pictures; in key frames a frame number is a picture's. Raises UsageError
-    if a video was requested, BatchError if some pictures failed.
+    ``span``: the numbers [first, stop) of the pictures; key frames count pictures, too. Raises UsageError if a video
+    was requested, BatchError if some pictures failed.
     """
-    _check(clip, output.encoding, recipe)
+    _check_sizes_allowed(clip, output.encoding, recipe)
     began = time.monotonic()
     pictures = picture_files(clip.path)[slice(*span)]
     names = picture_names(clip.index.names, range(*span), output.encoding.codec, output.pattern)
@@ -52,10 +52,12 @@ def render_pictures(
     masks = _masks_of(mask, clip, span, context)
     done: list[Table] = []
     failed: list[str] = []
-    for picture, result, own, own_mask in zip(pictures, results, _recipes_of(recipe, clip, span), masks, strict=True):
+    for picture, result, own_recipe, own_mask in zip(
+        pictures, results, _recipes_of(recipe, clip, span), masks, strict=True
+    ):
         context.stop.check()
         try:
-            done.append(render(picture, result, own, own_mask))
+            done.append(render(picture, result, own_recipe, own_mask))
         except (UsageError, MediaError) as error:
             failed.append(str(error))
     if failed:
@@ -65,7 +67,7 @@ def render_pictures(
         "frames": len(done),
         "model": done[0]["model"],
         "items": done,
-        **{k: sum(t.get(k, 0) for t in done) for k in SUMMED if any(k in t for t in done)},
+        **{k: sum(t.get(k, 0) for t in done) for k in SUMMED_KEYS if any(k in t for t in done)},
         "seconds": round(time.monotonic() - began, 3),
         "cached": all(t.get("cached") for t in done),
     }
@@ -75,7 +77,7 @@ def render_pictures(
     return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
 
 
-def _check(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:
+def _check_sizes_allowed(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:
     """Raise UsageError if the options or guides need all pictures to have one size."""
     if clip.guides:
         why = "its pictures have several sizes, and a clip must have one"
@@ -93,7 +95,7 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """Return the recipe of each picture: blends and strokes with key frames have their value at that picture."""
+    """Return the recipe of each picture, with the values of its blend and stroke curves at that picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     clock = clip_clock(clip, rendering.sound)
     strokes = recipe.settings("strokes", StrokesSettings)
@@ -103,7 +105,7 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
 
 
 def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context: Context) -> Sequence[MaskFile | None]:
-    """Return each picture's mask: one picture for all, or one each from a folder. Raises UsageError for a video."""
+    """Return each picture's mask: the same for all, or one from a folder for each. Raises UsageError for a video."""
     if mask is None or (is_picture(mask.path) and not is_picture_sequence(mask.path)):
         return [mask] * (span[1] - span[0])
     if not is_picture_sequence(mask.path):

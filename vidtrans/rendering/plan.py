@@ -1,6 +1,6 @@
 """The plan of a render: one clip, one model and one set of settings.
 
-``plan_render`` looks at the clip, its mask and the model, and reports what the user should know.
+``plan_render`` checks the clip, its mask and the model, and reports notes and warnings to the user.
 """
 
 from __future__ import annotations
@@ -42,20 +42,26 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
-AFTER = "works on what was inferred"
-BEFORE = "the network sees it: every change infers again"
+# Notes of a dry run about the cost of changing a control
+COST_AFTER_MODEL = "works on what was inferred"
+COST_BEFORE_MODEL = "the network sees it: every change infers again"
 
 
 @dataclass(frozen=True)
 class RenderPlan:
     """The plan to render the frames [first, stop) of a clip, whose pictures have one size, with a model.
 
-    ``drawn``: the source is a drawing, used directly as the network's input. ``guide``: a clip whose motion guides the
-    filter. ``trimmed``: only a part of the clip was requested. ``pattern``: of the file names of the result's pictures.
-    ``threads``: per decoder; 0 uses all of the machine. ``paint``: painted key frames over the model's pictures,
-    or a matte. ``corrections``: paint over the result. ``exposure``: corrects each frame when it is read. ``strokes``:
-    paint the pictures in strokes. ``lead``: how many of the first frames are not in the result, but serve those after
-    them in their shot.
+    Attributes:
+        drawn: The source is a drawing, which is the network's input directly.
+        guide: A clip whose motion guides the temporal filter.
+        trimmed: Only a part of the clip was requested.
+        pattern: The pattern of the file names of the result's pictures.
+        threads: Number of threads per decoder; 0 uses all cores.
+        paint: Painted key frames over the model's pictures, or a matte.
+        corrections: Paint over the result.
+        exposure: Corrects the exposure of each frame when it is read.
+        strokes: Paint the pictures in strokes.
+        lead: Number of first frames that are not in the result, but are context of later frames of their shot.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result.
     """
@@ -90,12 +96,10 @@ class RenderPlan:
 
     @property
     def rendering(self) -> RenderingSettings:
-        """Return the settings of [rendering]."""
         return self.settings.rendering
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Return the model's pairing."""
         return self.model.pairing
 
     @cached_property
@@ -106,7 +110,6 @@ class RenderPlan:
 
     @property
     def source_size(self) -> tuple[int, int]:
-        """Return the (width, height) of the source."""
         return self.clip.index.width, self.clip.index.height
 
     @property
@@ -116,47 +119,45 @@ class RenderPlan:
 
     @cached_property
     def chunks(self) -> list[Chunk]:
-        """Return the clip's chunks."""
         shots, length = self.clip.shots, self.rendering.chunk_frames
         return cut_into_chunks(self.first, self.stop, shots, length, frozenset(self.held), self.frames.start)
 
     @property
     def held(self) -> list[int]:
-        """Return the frames whose source picture may equal the one before, for example held drawings."""
+        """Return the numbers of frames whose source picture may equal the one before, such as drawings on twos."""
         return [n for n in self.clip.survey.held if self.first < n < self.stop]
 
     @property
     def held_frames(self) -> HeldFrames:
-        """Return the frames that reuse the last result if they repeat the frame before; never the first of a chunk."""
+        """Return the frames that reuse the last result if they repeat the frame before; no first frame of a chunk."""
         numbers = frozenset(self.held).difference(chunk.first for chunk in self.chunks)
         return HeldFrames(numbers, guide_decides=self.guide is not None)
 
     @cached_property
     def values(self) -> FrameValues:
-        """Return the values of the picture stages in each frame."""
+        """Return the values of the picture stages in each frame. Raises UsageError if a curve is invalid."""
         values = FrameValues(self.rendering, self.clock, PICTURE_VALUES)
         values.check(self.frames.start, self.stop)
         return values
 
     @cached_property
     def feather(self) -> FrameCurve:
-        """Return the σ, in pixels of the result, by which the edge of masks is softened in each frame."""
+        """Return the σ, in pixels of the result, of the blur of mask edges in each frame."""
         [curve] = FrameValues(self.rendering, self.clock, ["mask_feather"]).curves.values()
         curve.check(self.frames.start, self.stop)
         return curve
 
     @cached_property
     def stroke_values(self) -> FrameValues | None:
-        """Return the values of strokes over time; None without strokes."""
+        """Return the values of the stroke settings in each frame; None without strokes."""
         if self.strokes is None:
             return None
-        found = FrameValues(self.strokes.settings, self.clock)
-        found.check(self.first, self.stop)
-        return found
+        values = FrameValues(self.strokes.settings, self.clock)
+        values.check(self.first, self.stop)
+        return values
 
     @cached_property
     def clock(self) -> CurveClock:
-        """Return the clock of the curves."""
         mask = self.mask
         shares = None if mask is None else lambda: mask_shares(mask, self.clip.index.num_frames, self.threads)
         return clip_clock(self.clip, self.rendering.sound, shares)
@@ -168,7 +169,6 @@ class RenderPlan:
 
     @cached_property
     def delivery(self) -> Delivery:
-        """Return the output frames and their timestamps."""
         return Delivery(
             self.clip,
             self.frames,
@@ -182,7 +182,6 @@ class RenderPlan:
 
     @property
     def picture(self) -> PictureFormat:
-        """Return the format of the output pictures."""
         return self.delivery.picture
 
     @cached_property
@@ -201,7 +200,7 @@ class RenderPlan:
 
     @property
     def is_layer(self) -> bool:
-        """Return whether the result is the paint layer alone."""
+        """Return whether the result is only the paint layer."""
         return self.paint is not None and self.paint.layer
 
     @property
@@ -211,46 +210,46 @@ class RenderPlan:
 
     @property
     def frames(self) -> range:
-        """Return the numbers of the frames of the result."""
+        """Return the numbers of the frames in the result."""
         return range(self.first + self.lead, self.stop)
 
     @property
     def num_frames(self) -> int:
-        """Return the number of frames to render, of which some may not be in the result."""
+        """Return the number of frames to render, including ``lead``."""
         return self.stop - self.first
 
     @property
     def draft(self) -> Draft | None:
-        """Return the choice of a draft's rendered frames; None if every frame is rendered."""
+        """Return the draft that chooses the rendered frames; None if every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property
     def input_mask(self) -> Mask | None:
-        """Return the mask if it is part of the network's input, else None."""
+        """Return the mask if it is part of the network's input; else None."""
         return self.mask if self.pairing.uses_mask else None
 
     @property
     def is_composed(self) -> bool:
-        """Return whether the result also needs the source at full size, which is then read a second time."""
+        """Return whether the result needs the source at full size, which is then read a second time."""
         composed = self.mask is not None or not are_idle(self.rendering) or self.finishes
         return composed or self.picture.alpha or self.upscale != "bicubic"
 
     @property
     def guide_is_source(self) -> bool:
-        """Return whether the filter's guide is the source as the result needs it, which is then not read again."""
+        """Return whether the filter's guide is the source at full size, so that it is not read a second time."""
         plain = self.guide is None and self.exposure is None and not (self.is_deep or self.picture.alpha)
         return plain and (self.picture.width, self.picture.height) == self.size
 
     @property
     def finishes(self) -> bool:
-        """Return whether the pairing restores parts of the source in the result; under strokes it did so before."""
+        """Return whether the pairing restores parts of the source in the result; with strokes, it does so earlier."""
         return self.pairing.finishes and self.strokes is None
 
     @property
     def upscale(self) -> str:
-        """Return how pictures come to the size of the result; bicubic unless they are smaller on both sides.
+        """Return the mode of upscaling to the size of the result: "bicubic" unless pictures are smaller on both sides.
 
-        ``BY_CLASS`` of label maps, whose colours must not mix.
+        Label maps use ``BY_CLASS``, because their colours must not mix.
         """
         if self.classes is not None:
             return BY_CLASS if self.size != (self.picture.width, self.picture.height) else "bicubic"
@@ -260,28 +259,28 @@ class RenderPlan:
 
     @property
     def classes(self) -> ClassColours | None:
-        """Return the classes whose colours the model's pictures have; None for other pictures."""
+        """Return the classes of a model that makes label maps; None for other models."""
         return classes_of(self.model) if self.strokes is None else None
 
     @property
     def is_measured(self) -> bool:
-        """Return whether faults of the model's pictures are looked for; painted key frames have none."""
+        """Return whether the faults of the model's pictures are measured; painted key frames have none."""
         return self.upscale in MEASURED and not (self.model.is_identity or self.model.optimises or self.paint)
 
     @property
     def source_frames(self) -> list[int] | None:
-        """Return the clip's frame number of each output frame; None if the user's filter graph decides."""
+        """Return the clip's frame number of each output frame; None if the user's filter graph chooses the frames."""
         if self.settings.encoding.filter:
             return None
         return [n for n in self.frames for _ in self.delivery.stamps(n)]
 
     def form(self, size: tuple[int, int]) -> FrameFormat:
-        """Return the pixel format in which the source is read, at a (width, height)."""
+        """Return the pixel format in which the source is read at (width, height)."""
         kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
         return FrameFormat(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
 
     def inputs(self) -> ModelInputs:
-        """Return the maker of the network's inputs, for frames in order. Close it after use."""
+        """Create the maker of the network's inputs, for frames in order. Close it after use."""
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         is_chain = len(self.model.parts) > 1
         return ModelInputs(
@@ -294,7 +293,7 @@ class RenderPlan:
         )
 
     def segment(self, path: Path) -> SegmentWriter:
-        """Return the encoder of a chunk into a file. Close it after use."""
+        """Create the encoder of a chunk into a file. Close it after use."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
 
 
@@ -323,8 +322,8 @@ def plan_render(
         guide: a clip whose motion guides the filter; its shots are used, too.
         paint: painted key frames of the clip.
         exposure: corrections of the clip's exposure.
-        of_region: the result is a part of another, which reports what is common to both.
-        from_shot: render from the beginning of the first frame's shot on, for pictures that depend on earlier ones.
+        of_region: the result is a region of another render, which reports the notes about the clip.
+        from_shot: begin at the first frame of the shot, for pictures that depend on earlier frames.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result; MediaError if the mask cannot be read,
     or the clip shows another scene than the model's background plate.
@@ -336,7 +335,7 @@ def plan_render(
     first = max(shot for shot in clip.shots if shot <= begin) if from_shot else begin
     if not of_region:
         tell_frame_number(clip, stop, *span, context)
-        _tell_size(clip, settings.rendering.size, context)
+        _note_size_limit(clip, settings.rendering.size, context)
     model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
     drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     if mask is None and model.parts[0].pairing.needs_matte:
@@ -363,13 +362,13 @@ def plan_render(
         scene.check_clip(clip, first, stop, context)
     if not of_region:
         plan.delivery.report_changes(context)
-        for line in describe_moving(plan) if context.dry_run else ():
+        for line in describe_animated(plan) if context.dry_run else ():
             context.note(line)
     return plan
 
 
-def _tell_size(clip: Clip, wanted: str, context: Context) -> None:
-    """Report that a ``rendering.size`` is not reached, because a short side never enlarges a clip."""
+def _note_size_limit(clip: Clip, wanted: str, context: Context) -> None:
+    """Report a ``rendering.size`` that is larger than the clip, because a short side never enlarges a clip."""
     width, height = clip.index.width, clip.index.height
     short = None if wanted in OWN_SIZES else parse_size(wanted).short
     if short is not None and short > min(width, height):
@@ -378,8 +377,8 @@ def _tell_size(clip: Clip, wanted: str, context: Context) -> None:
         context.note(f"--size {wanted}: {why} (--size {larger} enlarges it)")
 
 
-def describe_moving(plan: RenderPlan) -> Iterator[str]:
-    """Yield a line for each control that changes over the rendered frames: its course, its bounds, what it costs."""
+def describe_animated(plan: RenderPlan) -> Iterator[str]:
+    """Yield a line for each control that changes over the frames: a small plot, its bounds, and its cost."""
     settings, frames = plan.rendering, plan.frames
     after = dict(plan.values.curves)
     after |= {"mask_feather": plan.feather} if plan.mask else {}
@@ -387,14 +386,14 @@ def describe_moving(plan: RenderPlan) -> Iterator[str]:
         after |= {f"strokes.{name}": value for name, value in plan.stroke_values.curves.items()}
     for name, value in after.items():
         if value.curve.constant is None:
-            yield _line(name, value, frames, AFTER)
+            yield _control_line(name, value, frames, COST_AFTER_MODEL)
     if isinstance(plan.conditions, LookConditions):
         if settings.curve("stroke_size").constant is None:
-            yield _line("stroke_size", plan.conditions.stroke, frames, BEFORE)
+            yield _control_line("stroke_size", plan.conditions.stroke, frames, COST_BEFORE_MODEL)
         for look, share in plan.conditions.moving_shares:
-            yield _line(look, share, frames, BEFORE)
+            yield _control_line(look, share, frames, COST_BEFORE_MODEL)
 
 
-def _line(name: str, value: Callable[[int], float], frames: range, cost: str) -> str:
+def _control_line(name: str, value: Callable[[int], float], frames: range, cost: str) -> str:
     values = [value(frame) for frame in frames]
     return f"{name} {small_plot(values)} {min(values):.3g} to {max(values):.3g}; {cost}"

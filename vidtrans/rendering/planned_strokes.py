@@ -1,4 +1,4 @@
-"""The strokes of a planned render: the medium, its settings over time, and the pictures that direct it."""
+"""The strokes of a planned render: the medium, its settings over time, and its palette and direction pictures."""
 
 from __future__ import annotations
 
@@ -30,14 +30,18 @@ from vidtrans.video.images.picture import picture_size, read_picture, resize
 if TYPE_CHECKING:
     from vidtrans.strokes.painter import StrokePainter
 
-COLOURS = 1  # version of the way in which pictures come to the colours of a palette
-SEEN_STEP, SEEN_LAST = 8, 32  # a stream's pictures whose colours are known: each n-th one, and how many of them
-SEEN_SIDE = 48  # pixels
+PALETTE_VERSION = 1  # Version of the mapping of pictures to the colours of a palette
+# A stream's colours are learned from every SAMPLE_STEP-th picture, and from the last MAX_SAMPLES of these.
+SAMPLE_STEP, MAX_SAMPLES = 8, 32
+SAMPLE_SIDE = 48  # Short side of these samples in pixels
 
 
 @dataclass(frozen=True)
 class PlannedStrokes:
-    """A medium with its settings; ``fine``: the mask of fine strokes; ``digests``: of pictures, by their settings."""
+    """A medium with its settings.
+
+    ``fine``: the mask where strokes are fine. ``digests``: the digests of the settings' pictures, by setting.
+    """
 
     medium: Medium
     settings: StrokesSettings
@@ -48,7 +52,10 @@ class PlannedStrokes:
     def open(
         cls, settings: StrokesSettings, clip: Clip, first: int, stop: int, context: Context
     ) -> PlannedStrokes | None:
-        """Return the strokes on the frames [first, stop) of a clip; None without. Raises UsageError, MediaError."""
+        """Load the strokes for the frames [first, stop) of a clip; None without a medium.
+
+        Raises UsageError, MediaError.
+        """
         if not settings.medium:
             return None
         if palette := settings.pictures.get("palette"):
@@ -58,7 +65,7 @@ class PlannedStrokes:
         return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
 
     def for_key(self, values: FrameValues) -> Table:
-        """Return what affects the painted pictures, for cache keys. ``values``: of the settings, in each frame."""
+        """Return the properties that affect the pictures, for cache keys. ``values``: the settings in each frame."""
         return _key(self.medium, self.settings) | {
             "curves": values.for_key(),
             **self.digests,
@@ -66,25 +73,25 @@ class PlannedStrokes:
         }
 
     def painter(self, size: tuple[int, int], threads: int) -> StrokePainter:
-        """Return a painter of pictures of a (width, height). Raises MediaError, or VidtransError without Numba."""
-        from vidtrans.strokes.painter import StrokePainter  # it takes Numba most of a second to be imported
+        """Create a painter of pictures of (width, height). Raises MediaError, or VidtransError without Numba."""
+        from vidtrans.strokes.painter import StrokePainter  # Numba takes most of a second to import
 
         file = self.settings.pictures.get("directions")
         directions = None if file is None else read_picture(file)
         return StrokePainter(self.medium, self.settings, size, threads, directions)
 
     def warm_up(self, *, deep: bool) -> None:
-        """Compile what paints, which may take seconds, by painting a small picture; ``deep``: of 16 bits a channel."""
+        """Compile the painter, which may take seconds, by painting a small picture. ``deep``: 16 bits a channel."""
         picture = np.zeros((32, 32, 3), np.uint16 if deep else np.uint8)
         painter = self.painter((32, 32), 1)
         painter.paint(0, picture.astype(np.uint8), picture, dict.fromkeys(CURVES, 1.0), starts_shot=True)
 
 
 class StreamStrokes:
-    """Strokes on the pictures of a source that has no clip: a stream, or single frames; without a ``medium``, none.
+    """A painter of strokes for streams and single frames, which have no clip. Without a ``medium`` it is not called.
 
-    The colours that those of a palette replace are those of the pictures that were painted last, or those of ``learn``.
-    ``why``: settings that need a clip are refused. Raises UsageError, MediaError.
+    A palette replaces the colours of the last painted pictures, or of the pictures given to ``learn``. ``why``: the
+    reason in the error about settings that need a clip. Raises UsageError, MediaError.
     """
 
     def __init__(self, settings: StrokesSettings, clock: CurveClock, why: str) -> None:
@@ -94,18 +101,17 @@ class StreamStrokes:
             raise UsageError("strokes.fine", why, "leave it out")
         palette = settings.pictures.get("palette") if self.medium is not None else None
         self._palette = None if palette is None else _small(_read_palette(palette))
-        self._last: deque[np.ndarray] = deque(maxlen=SEEN_LAST)  # small pictures
-        self._count = 0  # of painted pictures
+        self._samples: deque[np.ndarray] = deque(maxlen=MAX_SAMPLES)
+        self._count = 0  # Number of painted pictures
         self._colours: AffineColours | None = None
         self._painter: StrokePainter | None = None
 
     def learn(self, pictures: Iterable[np.ndarray]) -> None:
-        """Paint all pictures from now on as if the colours of these were the clip's, (H, W, 3) each."""
+        """Map the colours of ``pictures``, (H, W, 3) each, to the palette in all pictures from now on."""
         if self._palette is not None:
-            self._colours, self._last = affine_colours(map(_small, pictures), [self._palette]), deque(maxlen=0)
+            self._colours, self._samples = affine_colours(map(_small, pictures), [self._palette]), deque(maxlen=0)
 
     def size_seen(self, model: LoadedModel, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
-        """Return the working (width, height) of a model for a source and a ``rendering.size``."""
         return working_size(model, wanted, source, is_painted=self.medium is not None)
 
     def __call__(
@@ -118,14 +124,14 @@ class StreamStrokes:
         *,
         starts_shot: bool,
     ) -> np.ndarray:
-        """Return the next picture, painted at a (width, height); see ``Painter.paint``.
+        """Paint the next picture at ``size``, (width, height); see ``StrokePainter.paint``.
 
-        ``moved``: values that take the place of those of the settings, by name.
+        ``moved``: values that override the settings, by name.
         """
         assert self.medium is not None
-        if self._palette is not None and self._last.maxlen and self._count % SEEN_STEP == 0:
-            self._last.append(_small(picture))
-            self._colours = affine_colours(self._last, [self._palette])
+        if self._palette is not None and self._samples.maxlen and self._count % SAMPLE_STEP == 0:
+            self._samples.append(_small(picture))
+            self._colours = affine_colours(self._samples, [self._palette])
         self._count += 1
         picture = picture if self._colours is None else self._colours.on_picture(picture)
         if self._painter is None or self._painter.size != size:
@@ -136,7 +142,7 @@ class StreamStrokes:
 
 
 def _read_palette(palette: Path) -> np.ndarray:
-    """Return the picture of a palette. Raises UsageError if it has one colour, MediaError if it is no picture."""
+    """Read the picture of a palette. Raises UsageError if it has one colour, MediaError if it is not a picture."""
     picture = read_picture(palette)
     if not np.ptp(picture, axis=(0, 1)).any():
         raise UsageError(f"--palette {palette}", "it is of one colour", "give a picture with several")
@@ -144,19 +150,25 @@ def _read_palette(palette: Path) -> np.ndarray:
 
 
 def _small(picture: np.ndarray) -> np.ndarray:
-    """Return a picture, (H, W, 3), with its short side of at most ``SEEN_SIDE`` pixels."""
-    return resize(picture, *Size(short=SEEN_SIDE).of(*size_of(picture)))
+    """Shrink a picture, (H, W, 3), so that its short side has at most ``SAMPLE_SIDE`` pixels."""
+    return resize(picture, *Size(short=SAMPLE_SIDE).of(*size_of(picture)))
 
 
 def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is_painted: bool) -> tuple[int, int]:
-    """Return the working (width, height) of a model for a source and a ``rendering.size``, where it is painted over."""
+    """Return the working (width, height) of a model for a source and a ``rendering.size``.
+
+    ``is_painted``: strokes are painted from the model's pictures.
+    """
     if is_painted and model.is_identity and wanted in OWN_SIZES:
         return Size(short=SEEN).of(*source)
     return model.working_size(wanted, source)
 
 
 def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
-    """Return what affects the strokes of a result, for its record; {} without. Raises UsageError, MediaError."""
+    """Return the properties that affect the strokes, for a result's record; {} without a medium.
+
+    Raises UsageError, MediaError.
+    """
     if not settings.medium:
         return {}
     key = _key(load_medium(settings.medium), settings) | _digests(settings, context)
@@ -166,10 +178,10 @@ def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
 
 
 def _key(medium: Medium, settings: StrokesSettings) -> Table:
-    return {"medium": medium.digest, "version": [VERSION, COLOURS], "settings": settings.for_key()}
+    return {"medium": medium.digest, "version": [VERSION, PALETTE_VERSION], "settings": settings.for_key()}
 
 
 def _digests(settings: StrokesSettings, context: Context) -> Table:
     for file in settings.pictures.values():
-        picture_size(file)  # raises if it is no picture
+        picture_size(file)  # Raises MediaError if it is not a picture
     return {name: context.cache.digest(file) for name, file in settings.pictures.items()}

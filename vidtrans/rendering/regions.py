@@ -1,4 +1,4 @@
-"""Regions of a picture that have looks of their own: their plans, their masks, and how the looks are put together."""
+"""Regions of a picture with separate looks: their plans and masks, and the compositing of the looks."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.video.images.picture import resize
 
-VERSION = 1
+VERSION = 1  # Version of the compositing, for cache keys
 
 
 @dataclass(frozen=True)
 class RegionLayer:
-    """A region: where ``mask`` is white, the look of this number is shown; None: the look of the rest."""
+    """A region: where ``mask`` is white, the look with the number ``look`` is visible; None is the base render."""
 
     mask: Mask
     look: int | None
@@ -29,24 +29,24 @@ class RegionLayer:
 
 @dataclass(frozen=True)
 class RegionPlans:
-    """The regions of a render, of which later layers lie over earlier ones.
+    """The regions of a render; later layers cover earlier ones.
 
-    ``looks``: the plan of each look, of whole frames and without a mask: its outputs are those of a render of its own.
+    ``looks``: the plan of each look, for whole frames and without a mask, as in a separate render.
     """
 
     looks: tuple[RenderPlan, ...] = ()
     layers: tuple[RegionLayer, ...] = ()
 
     def check(self, rest: RenderPlan) -> None:
-        """Raise UsageError if a look cannot have a part in a picture of the plan ``rest``."""
+        """Raise UsageError if a look's pictures differ in size from those of the base render ``rest``."""
         for plan in self.looks:
-            size, whole = ((one.picture.width, one.picture.height) for one in (plan, rest))
-            if size != whole:
-                why = f"it makes pictures of {size[0]}x{size[1]}, and the rest is {whole[0]}x{whole[1]}"
+            size, rest_size = ((one.picture.width, one.picture.height) for one in (plan, rest))
+            if size != rest_size:
+                why = f"it makes pictures of {size[0]}x{size[1]}, and the rest is {rest_size[0]}x{rest_size[1]}"
                 raise UsageError(f"model '{plan.model.name}' in a region", why, "enlarge the whole result instead")
 
     def for_key(self, looks: Sequence[str], feather: str) -> Table:
-        """Return the values that identify the regions. ``looks``: the cache key of the render of each look."""
+        """Return the cache key of the regions. ``looks``: the cache key of each look's render."""
         if not self.layers:
             return {}
         layers = [[layer.mask.for_key(), layer.look] for layer in self.layers]
@@ -56,8 +56,8 @@ class RegionPlans:
 NO_REGIONS = RegionPlans()
 
 
-def check_paints_region(model: LoadedModel) -> None:
-    """Raise UsageError if a model cannot paint a region."""
+def check_can_paint_region(model: LoadedModel) -> None:
+    """Raise UsageError if a model cannot paint a region, because it needs a mask or guides."""
     first = model.parts[0].pairing
     if first.uses_mask or first.guides:
         why = "its input has a mask of its own" if first.uses_mask else "its input is a folder of guides"
@@ -66,15 +66,14 @@ def check_paints_region(model: LoadedModel) -> None:
 
 
 class RegionComposer:
-    """Puts the looks of regions together, for frames in order."""
+    """A compositor of the looks of regions, for frames in order."""
 
     def __init__(self, layers: Sequence[RegionLayer], mattes: Sequence[MatteReader]) -> None:
         self._layers, self._mattes = layers, mattes
 
     @classmethod
     @contextmanager
-    def opened(cls, layers: Sequence[RegionLayer], plan: RenderPlan) -> Generator[Self, None, None]:
-        """Open the masks of layers at the size of a plan's result."""
+    def open_masks(cls, layers: Sequence[RegionLayer], plan: RenderPlan) -> Generator[Self, None, None]:
         size, feather = (plan.picture.width, plan.picture.height), plan.feather
         with ExitStack() as stack:
             mattes = [stack.enter_context(closing(x.mask.mattes(size, plan.threads, feather))) for x in layers]
@@ -85,33 +84,33 @@ class RegionComposer:
         return [matte(frame) for matte in self._mattes]
 
     def __call__(self, rest: np.ndarray, looks: Sequence[np.ndarray], mattes: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the picture of a frame.
+        """Composite the looks of a frame.
 
-        What a layer leaves free is shared by those below it, so that the soft edges of mattes that share a border sum
-        to one and nothing of the rest shines through between them (Porter and Duff, "Compositing Digital Images",
-        SIGGRAPH 1984: their operator "over", with coverages that are disjoint instead of uncorrelated).
+        Each layer covers only the share that layers above it leave uncovered. So the soft edges of mattes that share a
+        border sum to one, and the base picture does not shine through between them (Porter and Duff, "Compositing
+        Digital Images", SIGGRAPH 1984: their operator "over", with disjoint instead of uncorrelated coverages).
 
         Args:
-            rest: what is in no region, (H, W, 3) or with alpha (H, W, 4), uint8 or uint16.
+            rest: the base picture outside all regions, (H, W, 3) or with alpha (H, W, 4), uint8 or uint16.
             looks: the picture of each look, of the same dtype; resized to the mattes' size where it differs.
-            mattes: of each layer, (H, W) uint8.
+            mattes: the matte of each layer, (H, W) uint8.
 
         Returns:
-            A picture like ``rest``, at the mattes' size; the alpha of ``rest``.
+            A picture like ``rest``, at the mattes' size, with the alpha of ``rest``.
         """
         height, width = mattes[0].shape
-        rest, left = resize(rest, width, height), np.ones((height, width), np.float32)
+        rest, uncovered = resize(rest, width, height), np.ones((height, width), np.float32)
         shares: dict[int, np.ndarray] = {}
         for layer, matte in zip(reversed(self._layers), reversed(mattes), strict=True):
-            share = np.minimum(matte.astype(np.float32) / 255, left)
-            left -= share
+            share = np.minimum(matte.astype(np.float32) / 255, uncovered)
+            uncovered -= share
             if layer.look is not None:
                 shares[layer.look] = shares[layer.look] + share if layer.look in shares else share
         shares = {look: share for look, share in shares.items() if share.any()}
         if not shares:
             return rest
-        under = np.ones_like(left) - sum(shares.values())
-        colours = np.maximum(under, 0)[..., None] * rest[..., :3].astype(np.float32)
+        rest_share = np.ones_like(uncovered) - sum(shares.values())
+        colours = np.maximum(rest_share, 0)[..., None] * rest[..., :3].astype(np.float32)
         for look, share in shares.items():
             colours += share[..., None] * resize(looks[look], width, height)[..., :3]
         full = np.iinfo(rest.dtype).max

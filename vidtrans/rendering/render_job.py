@@ -1,7 +1,7 @@
-"""Carry out a planned render: make its missing chunks and join all chunks; or estimate its cost.
+"""Execute a planned render: make its missing chunks and join all chunks; or estimate its cost.
 
-A few of a model's pictures show the faults of each shot, which are cached, and the colours of a clip. Their frames are
-counted from the beginning of the shot, so they are the same for any part of a clip, on any host.
+The faults of a shot, which are cached, and the colours of a clip are measured on a few of the model's pictures. Their
+frames are counted from the beginning of the shot, so that they are the same for any part of a clip, on any host.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from vidtrans.models.model_chain import ModelChain, load_chain_engine
 from vidtrans.output.result import Result
 from vidtrans.pairing.base import input_frames
 from vidtrans.rendering.cache_entries import RenderEntries, infer_stage
-from vidtrans.rendering.chain import ChunkRenderer, FindColours, FramePath, Look, RenderChain
+from vidtrans.rendering.chain import ChunkRenderer, FindColours, FramePath, RegionLook, RenderChain
 from vidtrans.rendering.enlarger import Enlarger, ShotFaults
 from vidtrans.rendering.extraction import ClipExtraction, FrameExtractor, resized
 from vidtrans.rendering.plan import RenderPlan
@@ -50,22 +50,24 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
-# Frames after the first of a shot, which may be a fade; a clip of which a part is rendered is read this far.
-SAMPLED = (4, 14, 24)
-COLOUR_FRAMES = 5  # of a clip, whose colours become those of a palette
-OF_A_PART = ("first", "stop", "shots", "chunk_frames", "held", "extraction", "lead")  # parameters of the infer stage
+# Frames in which faults are measured, counted from the first of a shot, which may be in a fade. The offsets are small,
+# because these frames are read even if only a later part of the shot is rendered.
+SAMPLE_OFFSETS = (4, 14, 24)
+PALETTE_FRAMES = 5  # Frames of a clip from which the map of its colours to a palette's is learned
+# Parameters of the infer stage that differ between parts of one clip, but do not affect the faults
+PART_PARAMETERS = ("first", "stop", "shots", "chunk_frames", "held", "extraction", "lead")
 
 
-def sampled(first: int, stop: int) -> list[int]:
-    """Return the numbers of the frames of the shot [first, stop) in which faults are looked for."""
-    return [first + n for n in SAMPLED if first + n < stop] or [(first + stop - 1) // 2]
+def sample_frame_numbers(first: int, stop: int) -> list[int]:
+    """Return the numbers of the frames of the shot [first, stop) in which faults are measured."""
+    return [first + n for n in SAMPLE_OFFSETS if first + n < stop] or [(first + stop - 1) // 2]
 
 
 def find_shot_faults(plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], context: Context) -> ShotFaults:
-    """Return the faults of a model's pictures of the shots of ``chunks``, from the cache or a few of their frames."""
+    """Return the model's faults in each shot of ``chunks``, from the cache or measured on a few frames."""
     if not plan.is_measured:
         return ShotFaults()
-    outputs: Table = {k: v for k, v in asdict(infer_stage(plan, engine)).items() if k not in OF_A_PART}
+    outputs: Table = {k: v for k, v in asdict(infer_stage(plan, engine)).items() if k not in PART_PARAMETERS}
     outputs |= {"exposure": plan.exposure.for_key()} if plan.exposure else {}
     outputs["extracts"] = plan.extraction is not None
     starts = plan.clip.shots
@@ -73,47 +75,47 @@ def find_shot_faults(plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], 
     shots = dict.fromkeys(bisect_right(starts, chunk.first) - 1 for chunk in chunks)
     found = {}
     for count, shot in enumerate(shots, 1):
-        found[starts[shot]] = _cached(plan, engine, (starts[shot], ends[shot]), outputs, context)
+        found[starts[shot]] = _shot_faults(plan, engine, (starts[shot], ends[shot]), outputs, context)
         context.stop.check()
         context.report(Progress(f"measuring {plan.clip.name}", count, len(shots), "shots"))
     return ShotFaults(found)
 
 
-def _cached(plan: RenderPlan, engine: Engine, shot: tuple[int, int], outputs: Table, context: Context) -> Faults:
-    """Return the faults in a shot [first, stop). ``outputs``: the key of the model's outputs."""
-    numbers = sampled(*shot)
+def _shot_faults(plan: RenderPlan, engine: Engine, shot: tuple[int, int], outputs: Table, context: Context) -> Faults:
+    """Return the model's faults in a shot [first, stop). ``outputs``: the cache key of the model's outputs."""
+    numbers = sample_frame_numbers(*shot)
     stage = FaultsStage(outputs, numbers, VERSION)
     entry = context.cache.entry(stage.name, stage.key)
     cached = entry.read()
     if cached is None:
-        cached = asdict(find_faults(_pairs(plan, engine, shot, numbers, context)))
+        cached = asdict(find_faults(_outputs_and_sources(plan, engine, shot, numbers, context)))
         with entry.locked(wait_for=f"another run that renders {plan.clip.name}"):
             entry.finish(cached)
     return Faults(**cached)
 
 
 def find_palette(plan: RenderPlan, engine: Engine, context: Context) -> AffineColours | None:
-    """Return the map of a clip's colours, as the model paints them, to those of the palette; None without a palette.
+    """Learn the map of the colours of the model's pictures to the palette's colours; None without a palette.
 
-    It is the same for any part of the clip, unless the model sees a mask or paint. Raises MediaError.
+    The map is the same for any part of the clip, unless the input includes a mask or paint. Raises MediaError.
     """
     if plan.strokes is None or (palette := plan.strokes.settings.pictures.get("palette")) is None:
         return None
     begin, end = 0, plan.clip.index.num_frames
-    if plan.input_mask or plan.paint:  # which are known for the frames of the plan
+    if plan.input_mask or plan.paint:  # These exist only for the frames of the plan
         begin, end = plan.first, plan.stop
     outputs = []
-    for number in (begin + n for n in spread_numbers(end - begin, COLOUR_FRAMES)):
+    for number in (begin + n for n in spread_numbers(end - begin, PALETTE_FRAMES)):
         first = max(shot for shot in plan.clip.shots if shot <= number)
-        [(output, _)] = _pairs(plan, engine, (first, number + 1), [number], context)
+        [(output, _)] = _outputs_and_sources(plan, engine, (first, number + 1), [number], context)
         outputs.append(np.rint(output * 255).astype(np.uint8))
     return affine_colours(outputs, [read_picture(palette)])
 
 
-def _pairs(
+def _outputs_and_sources(
     plan: RenderPlan, engine: Engine, shot: tuple[int, int], numbers: Sequence[int], context: Context
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return the model's outputs of frames of a shot, each beside its source at the same size, (h, w, 3) float32."""
+    """Render frames of a shot; return (output, source) pairs of one size, (h, w, 3) float32 in [0, 1]."""
     rendering = replace(plan.rendering, draft_step=1, duplicate_threshold=0)
     whole = replace(plan, settings=replace(plan.settings, rendering=rendering))
     extractor = None if plan.drawn else FrameExtractor.of(plan.model, rendering, context)
@@ -137,7 +139,7 @@ def _pairs(
 class RenderJob:
     """A render ``plan`` and the context to carry it out.
 
-    ``regions``: parts of the picture with looks of their own. ``facts`` are added to the result table. ``origin``: the
+    ``regions``: regions of the picture with separate looks. ``facts`` are added to the result table. ``origin``: the
     digest of the request whose result is corrected. Raises UsageError for a look that cannot paint a region.
     """
 
@@ -152,16 +154,15 @@ class RenderJob:
 
     @property
     def draft(self) -> Draft | None:
-        """Return the choice of a draft's rendered frames; None if every frame is rendered."""
+        """Return the draft of the plan or of a region's look; None if every frame is rendered."""
         return next((draft for plan in (self.plan, *self.regions.looks) if (draft := plan.draft)), None)
 
     @cached_property
     def looks(self) -> list[RenderJob]:
-        """Return the job of each look of the regions."""
         return [RenderJob(plan, self.context) for plan in self.regions.looks]
 
     def engine(self) -> Engine:
-        """Return the loaded model's engine. Raises ModelError, DeviceError, UsageError."""
+        """Load the model's engine, or get it from the context. Raises ModelError, DeviceError, UsageError."""
         plan = self.plan
         if isinstance(plan.model, ModelChain):
             return load_chain_engine(plan.model, plan.rendering, plan.source_size, self.context)
@@ -169,25 +170,24 @@ class RenderJob:
 
     @cached_property
     def extraction(self) -> ClipExtraction | None:
-        """Return the pictures of the model's extractor; None without one. Raises the errors of ``engine``."""
+        """Return the pictures of the model's extractor; None without an extractor. Raises the errors of ``engine``."""
         return ClipExtraction.of(self.plan, self.context)
 
     def entries(self, engine: Engine) -> RenderEntries:
-        """Return the cache entries that this job fills."""
         extraction = self.extraction.stage.key if self.extraction else ""
         looks = [look.entries(look.engine()).segments.key for look in self.looks]
         regions = self.regions.for_key(looks, self.plan.feather.for_key())
         return RenderEntries.find(self.plan, engine, self.context.cache, extraction, regions)
 
     def raw_entries(self, engine: Engine) -> list[CacheEntry]:
-        """Return the entries of raw outputs, of the looks too, in the one order in which all runs lock them."""
+        """Return the entries of all raw outputs, including the looks', in the order in which every run locks them."""
         entries = self.entries(engine)
         own = [entries.raw] if entries.raw_store is not None else []
         own += [raw for look in self.looks for raw in look.raw_entries(look.engine())]
         return sorted(own, key=lambda entry: entry.key)
 
     def chain(self, engine: Engine, *, stored: bool = True, clock: StepClock | None = None) -> RenderChain:
-        """Return the stages of the plan. ``stored``: raw outputs are read from the cache, and kept in it."""
+        """Create the stages of the plan. ``stored``: read raw outputs from the cache, and store new ones in it."""
         plan, colours = self.plan, partial(find_palette, self.plan, engine, self.context)
         raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
         raw = self.entries(engine).raw_outputs() if stored else raw
@@ -196,60 +196,61 @@ class RenderJob:
         )
 
     def chunks(self, engine: Engine, *, stored: bool = True) -> ChunkRenderer:
-        """Return the renderer of the chunks, with the looks of regions. ``stored``: as in ``chain``."""
-        own, looks = self.chain(engine, stored=stored), list[Look]()
+        own, looks = self.chain(engine, stored=stored), list[RegionLook]()
         for look in self.looks:
             engine = look.engine()
             chain = look.chain(engine, stored=stored, clock=own.clock)
-            looks.append(Look(chain, partial(look.enlarger, engine)))
+            looks.append(RegionLook(chain, partial(look.enlarger, engine)))
         return ChunkRenderer(own, looks, self.regions.layers)
 
     def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
-        """Make the extractors' pictures for the missing chunks; keep them until the ``stack`` is closed."""
+        """Make the extractors' pictures for the missing chunks; pin them until the ``stack`` is closed."""
         extractions = [job.extraction for job in (self, *self.looks) if job.extraction is not None and missing]
         entries = {one.entry.key: one.entry for one in extractions}
-        with ExitStack() as held:  # released afterwards: other models with an extractor read its entry, too
+        with ExitStack() as locks:  # Released early, because renders by other models read the extractor's entry, too
             for key in sorted(entries):
-                held.enter_context(self._locked(entries[key]))
+                locks.enter_context(self._lock(entries[key]))
             chunks.extract(missing)
             for entry in entries.values():
                 stack.callback(entry.pin().release)
 
-    def render(self, wanted: Result) -> Table:
-        """Make the missing chunks, write the result ``wanted`` (segments and sound, joined), and return its table."""
+    def render(self, result: Result) -> Table:
+        """Make the missing chunks, join them with the sound into the ``result``, and return its table."""
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:
-            stack.enter_context(self._locked(entries.segments))
+            stack.enter_context(self._lock(entries.segments))
             store, missing = entries.store, entries.missing()
             for raw in self.raw_entries(engine) if missing else []:
-                stack.enter_context(self._locked(raw))
+                stack.enter_context(self._lock(raw))
             states, chunks = StateStore(entries.segments), self.chunks(engine)
             self._extract(chunks, missing, stack)
             if missing:
                 chunks.render(store, states, missing, self.enlarger(engine, missing))
                 self.finish_raw(engine)
             counts = chunks.counts(missing) | self._engine_table(engine, chunks.chain, chunks.looks) | self.facts
-            table = wanted.write(lambda path: self.summary(wanted.output) | counts | self._join(entries, wanted, path))
+            table = result.write(lambda path: self.summary(result.output) | counts | self._join(entries, result, path))
             store.entry.finish({"frames": plan.num_frames})
             states.clear()
         return table
 
     def finish_raw(self, engine: Engine) -> None:
-        """Mark the entries of raw outputs as complete that are."""
+        """Mark the entries of raw outputs that have all chunks as complete."""
         entries = self.entries(engine)
-        if entries.raw_store is not None and all(entries.raw_store.is_done(c.number) for c in entries.written):
+        if entries.raw_store is not None and all(
+            entries.raw_store.is_done(c.number) for c in entries.chunks_with_output
+        ):
             entries.raw.finish({"frames": self.plan.num_frames})
         for look in self.looks:
             look.finish_raw(look.engine())
 
     def enlarger(self, engine: Engine, chunks: Sequence[int]) -> Enlarger:
-        """Return the enlarger of the pictures of these chunks, given by number."""
-        wanted = [self.plan.chunks[number] for number in chunks]
-        return Enlarger(self.plan, find_shot_faults(self.plan, engine, wanted, self.context), engine)
+        """Create the enlarger for these chunks, given by number; this measures the model's faults."""
+        own_chunks = [self.plan.chunks[number] for number in chunks]
+        return Enlarger(self.plan, find_shot_faults(self.plan, engine, own_chunks, self.context), engine)
 
-    def _engine_table(self, engine: Engine, chain: RenderChain, looks: Sequence[Look] = ()) -> Table:
-        """Return the result table's facts about the engine and its outputs; with regions, of the first that paints."""
+    def _engine_table(self, engine: Engine, chain: RenderChain, looks: Sequence[RegionLook] = ()) -> Table:
+        """Return the result keys of the engine and its outputs; with regions, of the first model that paints."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chain.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
@@ -264,22 +265,22 @@ class RenderJob:
             table = table | own if self.plan.model.is_identity and look is self.looks[0] else own | table
         return table
 
-    def _join(self, entries: RenderEntries, wanted: Result, path: Path) -> Table:
+    def _join(self, entries: RenderEntries, result: Result, path: Path) -> Table:
         self.context.begin("joining")
-        segments = [entries.store.path(chunk.number) for chunk in entries.written]
-        assembly = self.plan.delivery.assembly(wanted.folder)
+        segments = [entries.store.path(chunk.number) for chunk in entries.chunks_with_output]
+        assembly = self.plan.delivery.assembly(result.folder)
         return assembly.write(segments, path, entries.store.entry.folder, self.context)
 
     def pictures(self, *, stored: bool = False) -> Generator[tuple[int, np.ndarray], None, None]:
-        """Yield the number and the picture of each frame, as ``render`` would encode it.
+        """Yield each frame's number and the picture that ``render`` would encode.
 
-        (H, W, 3), or (H, W, 4) with alpha; uint8 or uint16. All stages work in parallel, some frames ahead. ``stored``:
-        the models' outputs are read from the cache, kept in it, and locked until the generator is closed.
+        Pictures are (H, W, 3), or (H, W, 4) with alpha, uint8 or uint16. All stages run in parallel, some frames ahead.
+        ``stored``: the models' outputs are read from the cache or stored in it, and locked until the generator closes.
         """
         plan, engine = self.plan, self.engine()
         with ExitStack() as stack:
             for raw in self.raw_entries(engine) if stored else []:
-                stack.enter_context(self._locked(raw))
+                stack.enter_context(self._lock(raw))
             chunks = self.chunks(engine, stored=stored)
             self._extract(chunks, range(len(plan.chunks)), stack)
             enlarge = self.enlarger(engine, range(len(plan.chunks)))
@@ -288,22 +289,22 @@ class RenderJob:
                 self.context.stop.check()
                 yield sample.index, sample.output
 
-    def unfiltered(self, ground: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
-        """Yield the result's pictures without the temporal filter: (H, W, 3) uint8.
+    def unfiltered(self, background: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
+        """Yield the result's pictures without the temporal filter, (H, W, 3) uint8.
 
-        Transparent areas show the colour ``ground``. The models' outputs stay locked until the generator is closed.
+        Transparent areas have the colour ``background``. The models' outputs are locked until the generator closes.
         """
-        regions = replace(self.regions, looks=tuple(_unfiltered(look) for look in self.regions.looks))
-        plain = replace(self, plan=_unfiltered(self.plan), regions=regions)
-        with closing(plain.pictures(stored=True)) as pictures:
+        regions = replace(self.regions, looks=tuple(_without_filter(look) for look in self.regions.looks))
+        unfiltered_job = replace(self, plan=_without_filter(self.plan), regions=regions)
+        with closing(unfiltered_job.pictures(stored=True)) as pictures:
             for number, made in pictures:
                 picture = to_uint8(made)
                 if picture.shape[2] == 4:
-                    picture = composite_over(picture[..., :3], picture[..., 3], ground)
+                    picture = composite_over(picture[..., :3], picture[..., 3], background)
                 yield from repeat(picture, len(self.plan.delivery.stamps(number)))
 
-    def _locked(self, entry: CacheEntry) -> AbstractContextManager[None]:
-        """Lock a cache entry; if another run is filling it, wait until that run is done.
+    def _lock(self, entry: CacheEntry) -> AbstractContextManager[None]:
+        """Lock a cache entry; if another run is filling it, wait until that run ends.
 
         Runs that differ only in strength or temporal filter share the entry of raw model outputs.
         """
@@ -311,7 +312,6 @@ class RenderJob:
 
     @property
     def _regions(self) -> list[Table]:
-        """Return the mask and the model of each region, for the result table."""
         plans = [(x, self.plan if x.look is None else self.regions.looks[x.look]) for x in self.regions.layers]
         return [
             {
@@ -324,7 +324,7 @@ class RenderJob:
         ]
 
     def estimate(self, engine: Engine | None = None) -> Table:
-        """Return the dry-run table of the render, from a trial on its first frames: time, disk and memory."""
+        """Estimate time, disk and memory by a trial on the first frames; return the dry-run table."""
         engine = engine or self.engine()
         costs = [
             estimate_render(self.plan, engine, self.context, partial(find_palette, self.plan, engine, self.context))
@@ -335,7 +335,7 @@ class RenderJob:
         return add_up(costs)
 
     def summary(self, output: Path) -> Table:
-        """Return the result table's facts that are known before the render."""
+        """Return the result keys that do not depend on the rendered pictures."""
         plan, index = self.plan, self.plan.clip.index
         frames, durations = plan.frames, index.durations()[plan.frames.start : plan.stop]
         strokes = next((one.strokes for one in (plan, *self.regions.looks) if one.strokes), None)
@@ -359,32 +359,29 @@ class RenderJob:
         }
 
 
-def _unfiltered(plan: RenderPlan) -> RenderPlan:
+def _without_filter(plan: RenderPlan) -> RenderPlan:
     return replace(plan, settings=plan.settings.without_filter())
 
 
 class _TrialOutputs(RawOutputs):
-    """Raw outputs that are written to a file, and never read."""
+    """Raw outputs that are written to a file and never read."""
 
     def __init__(self, plan: RenderPlan, path: Path) -> None:
         super().__init__(None, plan.chunks, plan.size, deep=plan.is_deep)
         self._file = LosslessWriter(path, *plan.size, deep=plan.is_deep)
 
     def needs(self, frame: int) -> bool:
-        """Return True."""
         return True
 
     def write(self, frame: int, output: np.ndarray) -> None:
-        """Write the output of a frame."""
         self._file.write(output)
 
     def close(self) -> None:
-        """Finish the file."""
         self._file.close()
 
 
-class _AnyPictures:
-    """The frames in place of an extractor's pictures: they cost as much as the right ones."""
+class _PlaceholderPictures:
+    """Source frames in place of an extractor's pictures, for an estimate: their cost is the same."""
 
     def __init__(self, plan: RenderPlan) -> None:
         self.count, self._frames = RenderCount(), plan.clip.cursor(plan.form(plan.input_size), plan.threads)
@@ -392,32 +389,29 @@ class _AnyPictures:
     def make(self, chunks: Sequence[Chunk]) -> None:
         """Do nothing."""
 
-    def pictures(self) -> _AnyPictures:
-        """Return a reader of the pictures."""
+    def pictures(self) -> _PlaceholderPictures:
         return self
 
     def read(self, frame: int) -> np.ndarray:
-        """Return the picture of a frame."""
         return to_uint8(self._frames(frame).rgb)
 
     def close(self) -> None:
-        """Close the clip."""
         self._frames.close()
 
 
 def estimate_render(
     plan: RenderPlan, engine: Engine, context: Context, find_colours: FindColours = lambda: None
 ) -> Table:
-    """Return the dry-run table of a render, by running its first frames through all stages in a temporary folder.
+    """Estimate a render by running its first frames through all stages in a temporary folder.
 
-    ``find_colours``: see ``RenderChain``.
+    ``find_colours``: see ``RenderChain``. Returns the dry-run table.
     """
     encoding, form, (width, height) = plan.settings.encoding, plan.picture, plan.input_size
     encode = picture_encoder(encoding.codec, encoding.palette) if encoding.makes_pictures else None
     optimises = plan.model.optimises
     count = 1 if optimises else min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count
-    if not optimises:  # warm up: the first call's extra cost occurs once
+    if not optimises:  # Warm-up, because the first call has an extra cost
         engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
     if plan.strokes is not None:
         plan.strokes.warm_up(deep=plan.is_deep)
@@ -426,10 +420,10 @@ def estimate_render(
         folder = Path(temporary)
         segment = stack.enter_context(closing(plan.segment(folder / "segment.nut")))
         raw = _TrialOutputs(plan, folder / "raw.nut")
-        pictures = stack.enter_context(closing(_AnyPictures(plan))) if plan.extraction is not None else None
+        pictures = stack.enter_context(closing(_PlaceholderPictures(plan))) if plan.extraction is not None else None
         chain = RenderChain(plan, engine, raw, context, extraction=pictures, find_colours=find_colours, capacity=0)
-        wanted, enlarge = range(plan.first, stop), Enlarger(plan, ShotFaults(), engine)
-        for sample in chain.frames(stack, wanted, plan.first, stop, enlarge):
+        frame_range, enlarge = range(plan.first, stop), Enlarger(plan, ShotFaults(), engine)
+        for sample in chain.frames(stack, frame_range, plan.first, stop, enlarge):
             segment.write(sample.output, sample.pts)
             if encode:
                 unpacked += len(encode(resize(sample.output, form.width, form.height)))
@@ -438,14 +432,14 @@ def estimate_render(
         encoded, raw_bytes = ((folder / n).stat().st_size for n in ("segment.nut", "raw.nut"))
     share = plan.num_frames / count
     return estimate(
-        seconds * (_frames_like_the_first(plan) if optimises else share),
+        seconds * (_first_frame_equivalents(plan) if optimises else share),
         (unpacked or encoded) * share,
         (encoded + raw_bytes) * share,
     )
 
 
-def _frames_like_the_first(plan: RenderPlan) -> float:
-    """Return the cost of an optimisation render in units of a shot's first frame: later ones take fewer steps."""
+def _first_frame_equivalents(plan: RenderPlan) -> float:
+    """Return the cost of an optimisation render in units of a shot's first frame; later frames take fewer steps."""
     assert plan.model.record is not None
     settings = plan.model.record.generator["settings"]
     shots = len({chunk.shot_first for chunk in plan.chunks})

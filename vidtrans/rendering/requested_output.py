@@ -24,7 +24,7 @@ from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_sour
 
 @dataclass(frozen=True)
 class OutputTarget:
-    """The path of a result: a file, or a ``folder`` of pictures, numbered by ``pattern`` if given."""
+    """The path of a result: a file, or a ``folder`` of pictures whose names follow ``pattern``."""
 
     output: Path
     pattern: str
@@ -51,7 +51,6 @@ class OutputTarget:
 
 
 def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
-    """Return whether a result is a folder of pictures."""
     return encoding.makes_pictures and output.suffix.lower().lstrip(".") not in PICTURES
 
 
@@ -61,14 +60,14 @@ def default_output(video: Path, models: Sequence[str], settings: EncodingSetting
 
 
 def default_ending(video: Path, models: Sequence[str], settings: EncodingSettings) -> str:
-    """Return the suffix that a result's name adds to the source's: ``.x.mp4``, or ``.x+y.mp4`` for a chain."""
+    """Return the ending of a result's default name: ``.x.mp4``, or ``.x+y.mp4`` for a chain."""
     own = settings.resolved(pictures=is_picture_source(video), output=None)
     name = SEPARATOR.join(Path(model).name.removesuffix(SUFFIX) for model in without_identity(models))
     return f".{name}{own.default_suffix(single=is_one_picture(video))}"
 
 
 def is_one_picture(video: Path) -> bool:
-    """Return whether a source is a single picture, so that its result is a single picture, too."""
+    """Return whether a source, and therefore its result, is a single picture."""
     return is_picture_source(video) and not is_picture_sequence(video)
 
 
@@ -77,8 +76,8 @@ def request_digest(
 ) -> str:
     """Return the digest of everything that affects a result. ``own``: the command and its specific values.
 
-    ``stills``: the source is pictures. ``masked``: a mask is used. Raises UsageError if a program or a file of cuts is
-    missing.
+    ``stills``: the source consists of pictures. ``masked``: a mask is used. Raises UsageError if a program or a file of
+    cuts is missing.
     """
     shared = {
         "settings": settings.for_key(stills=stills, masked=masked),

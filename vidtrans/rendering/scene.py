@@ -22,12 +22,12 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
-FRAMES_PER_SHOT = 5  # number of compared frames
-FORM = FrameFormat(Size(short=256))  # the comparison itself is at half this size
+FRAMES_PER_SHOT = 5  # Number of frames of a shot that are compared with the plate
+COMPARISON_FORMAT = FrameFormat(Size(short=256))  # Frames are read at this size, and compared at half of it
 
 
 def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> BackgroundPlate:
-    """Return the plate of a dataset. Raises MediaError unless all pictures show one scene from a static camera."""
+    """Find the plate of a dataset. Raises MediaError unless all pictures show one scene from a static camera."""
     plate = find_background_plate(pairs)
     what, remedy = f"{dataset.folder}: no background plate", "leave out background_plate=true, or use one static shot"
     if plate is None:
@@ -39,9 +39,10 @@ def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> Backgro
 
 
 def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
-    """Return a note if a background plate would help, else ''.
+    """Return a note that suggests a background plate, else ''.
 
-    No note for pairings or generators that keep source pixels, frame prediction, data without targets, a moving camera.
+    There is no note for pairings or generators that keep source pixels, for frame prediction, for data without targets,
+    and for a moving camera.
     """
     pairing = dataset.pairing
     if pairing.finishes or not pairing.has_target or generator.get("residual") or isinstance(pairing, NextFrame):
@@ -56,7 +57,7 @@ def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str
 
 
 def placeholder_plate(size: tuple[int, int]) -> BackgroundPlate:
-    """Return a grey plate of a (width, height), to estimate costs before there are pictures."""
+    """Return a grey plate of (width, height), to estimate costs before there are pictures."""
     grey = np.full((size[1], size[0], 3), 128, np.uint8)
     return BackgroundPlate(grey, grey, 1.0)
 
@@ -69,15 +70,15 @@ class Scene:
     picture: np.ndarray
 
     @classmethod
-    def of(cls, look: LoadedModel) -> Scene | None:
+    def of(cls, model: LoadedModel) -> Scene | None:
         """Return the scene of a model, or of the first model of a chain; None without a plate."""
-        look = look.parts[0]
-        if look.record is None or not look.record.plate or look.path is None:
+        model = model.parts[0]
+        if model.record is None or not model.record.plate or model.path is None:
             return None
         from safetensors import safe_open
 
-        with safe_open(str(look.path), framework="numpy") as file:
-            return cls(look.name, file.get_tensor("scene"))
+        with safe_open(str(model.path), framework="numpy") as file:
+            return cls(model.name, file.get_tensor("scene"))
 
     def check_clip(self, clip: Clip, first: int, stop: int, context: Context) -> None:
         """Raise MediaError if a shot within the frames [first, stop) shows another scene."""
@@ -85,10 +86,10 @@ class Scene:
         for begin, end in zip(starts, [*starts[1:], stop], strict=True):
             numbers = [begin + n for n in segment_centres(end - begin, min(FRAMES_PER_SHOT, end - begin))]
             where = f"frame {begin}" if end - begin == 1 else f"frames {begin} to {end - 1}"
-            self.check(list(read_clip_frames(clip, numbers, FORM, context)), f"{clip.name}: {where}")
+            self.check(list(read_clip_frames(clip, numbers, COMPARISON_FORMAT, context)), f"{clip.name}: {where}")
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
-        """Raise MediaError about ``where`` if the median of the frames' agreement with the scene is too low."""
+        """Raise MediaError about ``where`` if the frames' median agreement with the scene is too low."""
         share = float(np.median([agreement(f.rgb, self.picture) for f in frames]))
         if share < SAME_SCENE:
             raise MediaError(

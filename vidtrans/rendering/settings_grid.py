@@ -1,4 +1,4 @@
-"""A grid of settings on a few frames: each column changes one setting."""
+"""A grid of rendered frames for ``try``: each row is a frame, and each column changes one setting."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
 from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size, middle
 
-MAX_WIDTH = 2400  # pixels, of the whole grid
-MAX_CELL = 480
-VARIED = used(RenderingSettings, Use.VARY)
-MOST_LOOKS = 3  # number of suggested styles
-ENDLESS = range(1 << 40)  # timestamps, for conditions that never change
-Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # each with its rendering settings
+MAX_WIDTH = 2400  # Width limit of the whole grid in pixels
+MAX_CELL = 480  # Width limit of one cell in pixels
+TRIAL_SETTINGS = used(RenderingSettings, Use.VARY)
+MAX_SUGGESTED_LOOKS = 3
+ENDLESS_TIMES = range(1 << 40)  # Timestamps of a clock for conditions that never change
+Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # Models, each with its rendering settings
 
 
 @dataclass(frozen=True)
@@ -60,18 +60,18 @@ class Variation:
     key: str
     value: object
 
-    def apply(self, look: LoadedModel, rendering: RenderingSettings) -> tuple[LoadedModel, RenderingSettings]:
+    def apply(self, model: LoadedModel, rendering: RenderingSettings) -> tuple[LoadedModel, RenderingSettings]:
         """Return the model and the settings with this change. Raises UsageError if the value is invalid."""
         if self.table == "pairing":
-            look = replace(look, changes={**look.changes, self.key: self.value})
-            look.pairing  # noqa: B018  (raises if the value is invalid)
-            return look, rendering
+            model = replace(model, changes={**model.changes, self.key: self.value})
+            model.pairing  # noqa: B018  (it raises if the value is invalid)
+            return model, rendering
         if self.table == "strokes":
-            return look, rendering
+            return model, rendering
         rendering = from_table(RenderingSettings, to_table(rendering) | {self.key: self.value}, "rendering")
-        look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
-        _conditions(look, rendering)  # raises if the model has no such look
-        return look, rendering
+        model.working_size(rendering.size, (640, 360))  # Raises if the size is invalid
+        _conditions(model, rendering)  # Raises if the model has no such look
+        return model, rendering
 
     def strokes(self, strokes: StrokesSettings) -> StrokesSettings:
         """Return the settings of strokes with this change. Raises UsageError if the value is invalid."""
@@ -82,7 +82,7 @@ class Variation:
 
 @dataclass(frozen=True)
 class _GridFrame:
-    """A chosen frame, preceded by the earlier frames that the pairing needs. ``label``: its number, time or name."""
+    """A frame of the grid, after the earlier frames that its input needs. ``label``: its number, time or name."""
 
     frames: tuple[Frame, ...]
     label: str
@@ -92,27 +92,27 @@ class _GridFrame:
         return self.frames[-1].rgb
 
 
-_Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]  # label, function that renders the pictures
+_Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]  # Label, and function that renders the frames
 
 
 @dataclass(frozen=True)
 class GridRows:
-    """The frames of a grid, and for each model whether it treats them as drawings."""
+    """The frames of a grid, and whether each model treats them as drawings."""
 
     chosen: list[_GridFrame]
     drawn: list[bool]
 
     @classmethod
     def of(cls, video: Path, models: Models, frames: int, at: Sequence[Time], context: Context) -> GridRows:
-        """Read the frames ``at`` given times, or else ``frames`` frames spread over the video.
+        """Read the frames ``at`` these times, or, without times, ``frames`` frames spread over the video.
 
         Raises UsageError; MediaError if a frame cannot be read, or shows another scene than a model's.
         """
-        history = max(look.pairing.offsets[-1] - look.pairing.offsets[0] + 1 for look, _ in models)
-        chosen = _choose(video, frames, at, history, models[0][0].pairing.guides, context)
-        drawn = [_is_drawn(look, rendering, video, context) for look, rendering in models]
-        for (look, _), is_drawn in zip(models, drawn, strict=True):
-            if (scene := Scene.of(look)) and not is_drawn:
+        history = max(model.pairing.offsets[-1] - model.pairing.offsets[0] + 1 for model, _ in models)
+        chosen = _read_grid_frames(video, frames, at, history, models[0][0].pairing.guides, context)
+        drawn = [_is_drawing_source(model, rendering, video, context) for model, rendering in models]
+        for (model, _), is_drawn in zip(models, drawn, strict=True):
+            if (scene := Scene.of(model)) and not is_drawn:
                 for frame in chosen:
                     scene.check(frame.frames[-1:], f"{video.name}: {frame.label}")
         return cls(chosen, drawn)
@@ -122,26 +122,33 @@ def draw_grid(
     path: Path,
     video: Path,
     models: Models,
-    shown: GridRows,
-    asked: Sequence[Variation],
+    grid_rows: GridRows,
+    variations: Sequence[Variation],
     context: Context,
     colours: Sequence[LoadedModel] = (),
-    first: str = "",
+    first_label: str = "",
     strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
 ) -> Table:
     """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
 
-    ``shown``: the rows. ``asked``: the columns; if empty, suggested ones. ``colours``: the colour maps that belong to
-    models; each gets one column. ``first``: the label of the column without changes; "": the model's name. ``strokes``:
-    in which the models' pictures are painted.
+    ``variations``: the columns of each model; by default, suggested ones. ``colours``: colour maps that belong to the
+    models; each gets one column. ``first_label``: the label of the column without changes; by default, the model's
+    name. ``strokes``: paint the models' pictures in strokes.
     """
-    chosen = shown.chosen
+    chosen = grid_rows.chosen
     columns: list[_Column] = [("source", lambda chosen: [frame.source for frame in chosen])]
-    for (look, rendering), drawn in zip(models, shown.drawn, strict=True):
+    for (model, rendering), drawn in zip(models, grid_rows.drawn, strict=True):
         columns += _columns_of(
-            look, rendering, asked, context, alone=len(models) == 1, drawn=drawn, first=first, strokes=strokes
+            model,
+            rendering,
+            variations,
+            context,
+            is_only_model=len(models) == 1,
+            drawn=drawn,
+            first_label=first_label,
+            strokes=strokes,
         )
-    columns += [_colours_column(found, context, alone=len(colours) == 1) for found in colours]
+    columns += [_colours_column(colour_map, context, is_only_model=len(colours) == 1) for colour_map in colours]
     pictures = []
     for number, (_, render) in enumerate(columns, 1):
         pictures.append(render(chosen))
@@ -150,7 +157,7 @@ def draw_grid(
     rows = list(zip(*pictures, strict=True))
     cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)), TALLEST_CELL)
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
-    if any(variation.key == "upscale" for variation in asked):  # scaled down, all modes look the same
+    if any(variation.key == "upscale" for variation in variations):  # scaled down, all modes look the same
         rows = [tuple(middle(picture, *cell) for picture in row) for row in rows]
         title += "; the middle of each, not scaled"
     labels = [label for label, _ in columns]
@@ -159,45 +166,44 @@ def draw_grid(
 
 
 def _columns_of(
-    look: LoadedModel,
+    model: LoadedModel,
     rendering: RenderingSettings,
-    asked: Sequence[Variation],
+    variations: Sequence[Variation],
     context: Context,
     *,
-    alone: bool,
+    is_only_model: bool,
     drawn: bool,
-    first: str,
+    first_label: str,
     strokes: StrokesSettings,
 ) -> list[_Column]:
-    """Return the columns of a model: unchanged, and each variation. ``alone``: it is the only model."""
     render = partial(_render, context=context, drawn=drawn)
-    columns: list[_Column] = [(first or look.name, partial(render, look, rendering, strokes=strokes))]
-    for variation in asked or _suggested(look, rendering, strokes, alone=alone):
-        label = variation.flag if alone else f"{look.name} {variation.flag}"
-        changed = variation.apply(look, rendering)
+    columns: list[_Column] = [(first_label or model.name, partial(render, model, rendering, strokes=strokes))]
+    for variation in variations or _suggest_variations(model, rendering, strokes, is_only_model=is_only_model):
+        label = variation.flag if is_only_model else f"{model.name} {variation.flag}"
+        changed = variation.apply(model, rendering)
         columns.append((label, partial(render, *changed, strokes=variation.strokes(strokes))))
     return columns
 
 
-def _colours_column(found: LoadedModel, context: Context, *, alone: bool) -> _Column:
-    """Return the column of a colour map. ``alone``: it is the only colour map."""
-    render = partial(_render, found, RenderingSettings(), context=context, drawn=False)
-    return ("colours alone" if alone else f"{found.name} alone", render)
+def _colours_column(colour_map: LoadedModel, context: Context, *, is_only_model: bool) -> _Column:
+    """Return the column of a colour map. ``is_only_model``: there is only one colour map."""
+    render = partial(_render, colour_map, RenderingSettings(), context=context, drawn=False)
+    return ("colours alone" if is_only_model else f"{colour_map.name} alone", render)
 
 
 def check_variations(
-    look: LoadedModel, rendering: RenderingSettings, strokes: StrokesSettings, asked: Sequence[Variation]
+    model: LoadedModel, rendering: RenderingSettings, strokes: StrokesSettings, variations: Sequence[Variation]
 ) -> None:
     """Raise UsageError for invalid variations, before any work is done."""
-    look.working_size(rendering.size, (640, 360))  # raises if the size is invalid
+    model.working_size(rendering.size, (640, 360))  # Raises if the size is invalid
     curves = rendering.curves() | {f"strokes.{name}": curve for name, curve in strokes.curves().items()}
     for name, curve in curves.items():
         if curve.constant is None:
             why = "single frames are shown, with one value each"
             raise UsageError(f"a curve for {name}", why, f"use --vary {name}=VALUE,VALUE")
-    _conditions(look, rendering)
-    for variation in asked:
-        variation.apply(look, rendering)
+    _conditions(model, rendering)
+    for variation in variations:
+        variation.apply(model, rendering)
         variation.strokes(strokes)
 
 
@@ -206,20 +212,20 @@ def _refuse_moment(moment: Time) -> Fraction:
     raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
 
 
-STILL = CurveClock(ENDLESS.__getitem__, _refuse_moment, float)  # of frames that are alone
+STILL_CLOCK = CurveClock(ENDLESS_TIMES.__getitem__, _refuse_moment, float)  # For single frames, without key frames
 
 
-def _conditions(look: LoadedModel, rendering: RenderingSettings) -> Conditions | None:
-    """Return the conditions of a multi-style model, equal for all frames. Raises UsageError."""
-    return conditions_of(look, rendering, STILL)
+def _conditions(model: LoadedModel, rendering: RenderingSettings) -> Conditions | None:
+    """Return the conditions of a multi-style model, which are equal for all frames. Raises UsageError."""
+    return conditions_of(model, rendering, STILL_CLOCK)
 
 
-def _choose(
+def _read_grid_frames(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[_GridFrame]:
-    """Return the frames of the grid, each with the ``history − 1`` frames before it.
+    """Read the frames of the grid, each with the ``history − 1`` frames before it.
 
-    Without ``at`` and guides a video is not indexed, which would take long: its duration is read from the header.
+    Without ``at`` and guides a video is not indexed, which would take long; its duration is read from the header.
     """
     if not at and not guides and not is_picture_source(video):
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
@@ -240,17 +246,19 @@ def _choose(
 def parse_variations(text: str) -> list[Variation]:
     """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
-    key, given = key.replace("-", "_"), split_names(values, is_style)
+    key, value_texts = key.replace("-", "_"), split_names(values, is_style)
     of_strokes = parameters(StrokesSettings, "recipe", "strokes")
     of_rendering = parameters(RenderingSettings, "recipe", "rendering")
     key = next((f"strokes.{p.key}" for p in of_strokes.values() if p.name == key), key)
-    if not equals or not all(given):
+    if not equals or not all(value_texts):
         raise UsageError(f"--vary {text}", "not of the form KEY=VALUE,VALUE", "use e.g. --vary strength=0.5,1.5")
     table, _, name = key.rpartition(".")
-    if table not in ("", "rendering", "pairing", "strokes") or (table in ("", "rendering") and name not in VARIED):
-        raise unknown_name("setting to vary", key, [*VARIED, "pairing.…", "strokes.…"])
+    if table not in ("", "rendering", "pairing", "strokes") or (
+        table in ("", "rendering") and name not in TRIAL_SETTINGS
+    ):
+        raise unknown_name("setting to vary", key, [*TRIAL_SETTINGS, "pairing.…", "strokes.…"])
     variations = []
-    for value in given:
+    for value in value_texts:
         if table == "strokes" and name in of_strokes:
             flag = f"{of_strokes[name].flags[0]} {value}"
         elif table in ("pairing", "strokes"):
@@ -264,43 +272,43 @@ def parse_variations(text: str) -> list[Variation]:
     return variations
 
 
-def _suggested(
-    look: LoadedModel, rendering: RenderingSettings, strokes: StrokesSettings, *, alone: bool
+def _suggest_variations(
+    model: LoadedModel, rendering: RenderingSettings, strokes: StrokesSettings, *, is_only_model: bool
 ) -> list[Variation]:
-    """Return default variations: strength, styles, strokes, main pairing setting, size; fewer for several models."""
-    texts = ["strength=0.5,1.5"] if alone else ["strength=0.5"]
+    """Return default variations of strength, styles, strokes, a pairing setting and size; fewer for several models."""
+    texts = ["strength=0.5,1.5"] if is_only_model else ["strength=0.5"]
     if strokes.medium:
-        texts = ["strokes.size=0.5,2", "strokes.looseness=0,2"] if alone else ["strokes.size=2"]
-    if isinstance(look.pairing, LookPairing):
-        if names := look.pairing.settings.looks[1 : MOST_LOOKS + 1]:
+        texts = ["strokes.size=0.5,2", "strokes.looseness=0,2"] if is_only_model else ["strokes.size=2"]
+    if isinstance(model.pairing, LookPairing):
+        if names := model.pairing.settings.looks[1 : MAX_SUGGESTED_LOOKS + 1]:
             texts.append(f"look={','.join(names)}")
         texts.append("stroke_size=0,1")
-    if look.has_codes:
+    if model.has_codes:
         texts.append("look=1,2,3")
-    for name in look.pairing.tunable[:1]:
-        value = getattr(look.pairing.settings, name)
-        low, high = options_of(type(look.pairing.settings))[name].ends
+    for name in model.pairing.tunable[:1]:
+        value = getattr(model.pairing.settings, name)
+        low, high = options_of(type(model.pairing.settings))[name].ends
         values = dict.fromkeys(max(low, min(high, type(value)(v))) for v in (value / 2, value * 2))
         if others := ",".join(f"{v:g}" for v in values if v != value):
             texts.append(f"pairing.{name}={others}")
-    if look.record is not None and alone:
-        texts.append(f"size={round(look.record.auto_size * 0.75)},{round(look.record.auto_size * 1.5)}")
+    if model.record is not None and is_only_model:
+        texts.append(f"size={round(model.record.auto_size * 0.75)},{round(model.record.auto_size * 1.5)}")
     variations = []
     for variation in (v for text in texts for v in parse_variations(text)):
-        with suppress(UsageError):  # it conflicts with the other settings
-            variation.apply(look, rendering)
+        with suppress(UsageError):  # Leave out a suggestion that conflicts with the other settings
+            variation.apply(model, rendering)
             variations.append(variation)
     return variations
 
 
-def _is_drawn(look: LoadedModel, rendering: RenderingSettings, video: Path, context: Context) -> bool:
+def _is_drawing_source(model: LoadedModel, rendering: RenderingSettings, video: Path, context: Context) -> bool:
     if not is_picture_source(video):
         return False
-    return treat_as_drawing(open_clip(context, video, look.pairing.guides), look.pairing, rendering.drawing, context)
+    return treat_as_drawing(open_clip(context, video, model.pairing.guides), model.pairing, rendering.drawing, context)
 
 
 def _render(
-    look: LoadedModel,
+    model: LoadedModel,
     rendering: RenderingSettings,
     chosen: Sequence[_GridFrame],
     *,
@@ -308,39 +316,39 @@ def _render(
     drawn: bool,
     strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
 ) -> list[np.ndarray]:
-    """Return the results of the chosen frames, (H, W, 3) uint8, as a render without temporal filter gives them."""
-    painter = StreamStrokes(strokes, STILL, "single frames are shown")
-    extractor = None if drawn else FrameExtractor.of(look, rendering, context)
-    inputs = ModelInputs(look.pairing, drawn=drawn, conditions=_conditions(look, rendering))
-    # Loaded here, so that not all models of a grid are in memory at once.
-    pairing, renderer = look.pairing, FrameRenderer(inputs, load_engine(look, rendering, context))
+    """Render the chosen frames without temporal filter, (H, W, 3) uint8 each."""
+    painter = StreamStrokes(strokes, STILL_CLOCK, "single frames are shown")
+    extractor = None if drawn else FrameExtractor.of(model, rendering, context)
+    inputs = ModelInputs(model.pairing, drawn=drawn, conditions=_conditions(model, rendering))
+    # Each model is loaded for its column, so that not all models of a grid are in memory at once.
+    pairing, renderer = model.pairing, FrameRenderer(inputs, load_engine(model, rendering, context))
     prepared = []
     for frame in chosen:
-        size = painter.size_seen(look, rendering.size, size_of(frame.source))
+        size = painter.size_seen(model, rendering.size, size_of(frame.source))
         *past, current = (resized(one, size, extractor) for one in frame.frames)
         for earlier in past:
             renderer.remember(earlier)
         prepared.append(renderer.prepare(current, (frame.frames[0].index, current.index + 1)))
     if len({p.sample.guide.shape for p in prepared}) == 1:
-        samples = list(renderer.stream(prepared))  # an engine runs whole batches
+        samples = list(renderer.stream(prepared))  # Frames of one size share batches
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
-    values, sources = FrameValues(rendering, STILL)(0), [with_factor(frame.source, pairing) for frame in chosen]
-    mode = "bicubic" if look.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)
-    share, has_faults = rendering.sharpness, not look.optimises
+    values, sources = FrameValues(rendering, STILL_CLOCK)(0), [with_factor(frame.source, pairing) for frame in chosen]
+    mode = "bicubic" if model.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)
+    share, has_faults = rendering.sharpness, not model.optimises
     inputs_seen = [one.input for one in prepared]
     enlarged: list[np.ndarray] = []
     if painter.medium is None:
-        outputs, classes = [sample.output for sample in samples], classes_of(look)
+        outputs, classes = [sample.output for sample in samples], classes_of(model)
         enlarged = enlarge_frames(outputs, sources, mode, share, has_faults=has_faults, classes=classes)
     else:
-        together = zip(samples, inputs_seen, strict=True)
-        painter.learn([restore(pairing, sample.guide, sample.output, seen) for sample, seen in together])
-    made = iter(enlarged)
+        samples_and_inputs = zip(samples, inputs_seen, strict=True)
+        painter.learn([restore(pairing, sample.guide, sample.output, seen) for sample, seen in samples_and_inputs])
+    enlarged_outputs = iter(enlarged)
     return [
         finish_frame(
             *(pairing, replace(sample, starts_shot=True), source, seen, values, painter),
-            enlarge=lambda output, source: next(made),
+            enlarge=lambda output, source: next(enlarged_outputs),
         )
         for sample, source, seen in zip(samples, sources, inputs_seen, strict=True)
     ]

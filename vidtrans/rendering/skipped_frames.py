@@ -15,16 +15,16 @@ from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import agreement, resize_flow, warp
 from vidtrans.temporal.stream import Sample
 
-PROPAGATION_VERSION = "1"
-FLOW, SHORT_SIDE = "dis-fast", 540
-CHECK_INTERVAL = 16  # in one of 16 groups the middle frame is also rendered, to measure the propagation's error
-CELL = 16  # approximate side, in pixels, of the cells over which inputs are compared
-MIN_TRUST = 0.02  # where flow is unreliable the frames are weighted by their distance in time
+PROPAGATION_VERSION = "1"  # Version of the propagation, for cache keys
+FLOW_METHOD, FLOW_SHORT_SIDE = "dis-fast", 540  # Flow method, and the short side in pixels at which it runs
+CHECK_INTERVAL = 16  # In one of 16 groups the middle frame is also rendered, to measure the propagation's error
+CELL_SIDE = 16  # Approximate side, in pixels, of the cells in which inputs are compared
+MIN_CONFIDENCE = 0.02  # Where the flow is unreliable, both key frames are weighted by their distance in time
 
 
 @dataclass
 class RenderCount:
-    """The numbers of frames that the model rendered and ``skipped``, whose output is reused or propagated.
+    """Counts of frames: ``inferred`` by the model, and ``skipped``, whose output is reused or propagated.
 
     ``losses``: mean squared errors, in [0, 1]², of propagated frames that were also rendered.
     """
@@ -42,92 +42,99 @@ class RenderCount:
 def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
     """Return whether two inputs, (H, W, C), are equal or nearly equal.
 
-    ``levels``, in 255ths of full scale, is the largest difference of the mean over any cell of about 16×16 pixels.
+    ``levels``: limit, in 255ths of full scale, of the mean difference in any cell of about 16×16 pixels.
     """
     if one.shape != other.shape or one.dtype != other.dtype:
         return False
     height, width = one.shape[:2]
     difference = np.abs(one.astype(np.float32) - other).max(axis=2)
-    cells = cv2.resize(difference, (-(-width // CELL), -(-height // CELL)), interpolation=cv2.INTER_AREA)
+    cells = cv2.resize(difference, (-(-width // CELL_SIDE), -(-height // CELL_SIDE)), interpolation=cv2.INTER_AREA)
     return float(cells.max()) <= levels * np.iinfo(one.dtype).max / 255
 
 
 @dataclass(frozen=True)
 class Draft:
-    """The choice of rendered frames in shots that are divided into groups of ``every``."""
+    """A draft render: shots are divided into groups of ``every`` frames, and the first of each group is rendered."""
 
     every: int
 
     def is_key(self, frame: int, shot_first: int, shot_stop: int) -> bool:
-        """Return whether a frame is the first of its group or the last of its shot, and so is rendered."""
+        """Return whether a frame is rendered, because it is the first of its group or the last of its shot."""
         return (frame - shot_first) % self.every == 0 or frame == shot_stop - 1
 
     def is_checked(self, frame: int, shot_first: int, shot_stop: int) -> bool:
-        """Return whether a frame is rendered only for comparison; its result is propagated like its neighbours'."""
+        """Return whether a frame is rendered only to measure the error; its result is propagated nevertheless."""
         if self.is_key(frame, shot_first, shot_stop):
             return False
         group, place = divmod(frame - shot_first, self.every)
         return group % CHECK_INTERVAL == 0 and place == self.every // 2
 
-    def mark(self, sample: Sample, shot_first: int, shot_stop: int, *, is_known: bool) -> bool:
-        """Mark a sample as a key frame, or, unless its output ``is_known``, as propagated; return whether to render."""
-        sample.is_key = self.is_key(sample.index, shot_first, shot_stop)
-        sample.is_propagated = not sample.is_key and not is_known
-        return not is_known and (sample.is_key or self.is_checked(sample.index, shot_first, shot_stop))
+    def mark(self, sample: Sample, shot_first: int, shot_stop: int, *, is_stored: bool) -> bool:
+        """Mark a sample as a key frame or as propagated; return whether to render it.
 
-    def reach(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
-        """Return the frames [lo, hi) of a shot, extended to the key frames that they are propagated from."""
+        ``is_stored``: the output is stored, so that it is neither propagated nor rendered.
+        """
+        sample.is_key = self.is_key(sample.index, shot_first, shot_stop)
+        sample.is_propagated = not sample.is_key and not is_stored
+        return not is_stored and (sample.is_key or self.is_checked(sample.index, shot_first, shot_stop))
+
+    def extend_to_keys(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
+        """Extend the frames [lo, hi) of a shot to the key frames from which they are propagated."""
         last = shot_first + -(-(hi - 1 - shot_first) // self.every) * self.every
         return lo - (lo - shot_first) % self.every, max(hi, min(shot_stop, last + 1))
 
 
 @dataclass(frozen=True)
-class _Key:
-    """A sample with its guide in the flow method's input format."""
+class _KeyFrame:
+    """A sample, with its guide in the flow method's input format."""
 
     sample: Sample
     prepared: np.ndarray
 
 
 class FlowPropagator:
-    """Fills in missing outputs: it propagates the outputs of the rendered frames on both sides along the flow.
+    """A propagator of missing outputs from the rendered frames on both sides along the flow.
 
-    Samples are marked as key frames or as propagated. The mean squared error, in [0, 1]², of propagated frames that
-    were also rendered is added to ``losses``.
+    Samples are marked as key frames or as propagated. Of propagated frames that were also rendered, the mean squared
+    error, in [0, 1]², is appended to ``losses``.
     """
 
     def __init__(self, losses: list[float]) -> None:
         self._losses = losses
-        self._flow = FlowEstimator(FLOW, SHORT_SIDE)
-        self._before: _Key | None = None
+        self._flow = FlowEstimator(FLOW_METHOD, FLOW_SHORT_SIDE)
+        self._before: _KeyFrame | None = None
         self._waiting: list[Sample] = []
 
     def push(self, sample: Sample) -> Iterator[Sample]:
-        """Take the next sample; yield the samples that now have their output, in order."""
+        """Add the next sample; yield the samples that now have their output, in order."""
         self._waiting.append(sample)
         if not sample.is_key:
             return
-        after = _Key(sample, self._flow.prepare(sample.guide))
+        after = _KeyFrame(sample, self._flow.prepare(sample.guide))
         for waiting in self._waiting:
             if waiting.is_propagated:
                 assert self._before is not None
-                self._fill(waiting, self._before, after)
+                self._interpolate(waiting, self._before, after)
             yield waiting
         self._before, self._waiting = after, []
 
     def flush(self) -> Iterator[Sample]:
-        """Yield the waiting samples, which have their output already."""
+        """Yield the waiting samples, which already have their output."""
         yield from self._waiting
         self._waiting = []
 
-    def _fill(self, sample: Sample, before: _Key, after: _Key) -> None:
-        first, last, to = before.sample.index, after.sample.index, _Key(sample, self._flow.prepare(sample.guide))
+    def _interpolate(self, sample: Sample, before: _KeyFrame, after: _KeyFrame) -> None:
+        first, last, target = (
+            before.sample.index,
+            after.sample.index,
+            _KeyFrame(sample, self._flow.prepare(sample.guide)),
+        )
         total, dtype = last - first, before.sample.output.dtype
         pictures, weights = [], []
         for key, share in ((before, last - sample.index), (after, sample.index - first)):
-            picture, trust = self._warped(key, to)
+            picture, confidence = self._warp(key, target)
             pictures.append(picture)
-            weights.append(cv2.merge([share / total * (trust + MIN_TRUST)] * 3))
+            weights.append(cv2.merge([share / total * (confidence + MIN_CONFIDENCE)] * 3))
         mixed = (pictures[0] * weights[0] + pictures[1] * weights[1]) / (weights[0] + weights[1])
         full = np.iinfo(dtype).max
         sample.output = np.clip(np.rint(mixed), 0, full).astype(dtype)
@@ -136,10 +143,10 @@ class FlowPropagator:
             self._losses.append(float(np.mean(np.square(difference))))
             sample.rendered = None
 
-    def _warped(self, key: _Key, to: _Key) -> tuple[np.ndarray, np.ndarray]:
-        """Return the output of ``key`` warped to another frame, (H, W, 3) float32, and its confidence, (H, W)."""
-        there, back = self._flow.estimate_both(to.prepared, key.prepared)
-        height, width = to.sample.guide.shape[:2]
-        trust = cv2.resize(agreement(there, back), (width, height), interpolation=cv2.INTER_LINEAR)
-        picture = warp(key.sample.output.astype(np.float32), resize_flow(there, width, height), bicubic=True)
-        return picture, trust
+    def _warp(self, key: _KeyFrame, target: _KeyFrame) -> tuple[np.ndarray, np.ndarray]:
+        """Warp the output of ``key`` to another frame; return it, (H, W, 3) float32, and its confidence, (H, W)."""
+        forward, backward = self._flow.estimate_both(target.prepared, key.prepared)
+        height, width = target.sample.guide.shape[:2]
+        confidence = cv2.resize(agreement(forward, backward), (width, height), interpolation=cv2.INTER_LINEAR)
+        picture = warp(key.sample.output.astype(np.float32), resize_flow(forward, width, height), bicubic=True)
+        return picture, confidence

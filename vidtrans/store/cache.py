@@ -1,17 +1,17 @@
 """The cache folder: ``.vidtrans/STAGE/KEY/``, marked with CACHEDIR.TAG, each entry locked while in use.
 
 An entry is complete when its ``meta.json`` exists. It is locked while it is written, and pinned while it is read. A
-chunk inside an entry is written under a temporary name, fsynced and renamed; a small file beside it then records its
+chunk inside an entry is written under a temporary name, fsynced and renamed; a small file next to it then records its
 SHA-256. A damaged chunk causes a warning and is made again; it never reaches a result.
 
 The log of rendered chunks has a JSON line for each: host, process, time, and the seconds of each step. Each process has
-its own file, because hosts cannot safely append to a shared one. Lines that cannot be written or read are skipped,
-since nothing depends on the log. Links are not followed. A table of SHA-256 digests of files (``Digests``) saves
+a separate file, because hosts cannot safely append to a shared file. Lines that cannot be written or read are skipped,
+because nothing depends on the log. Links are not followed. A table of SHA-256 digests of files (``Digests``) avoids
 reading an unchanged large file twice.
 
-The table of mounts tells whether locks in a folder work between hosts: flock(2) locks on NFS are kept by the server
-(Linux 2.6.12 and newer), as on SMB and Lustre, unless a mount option disables this; file systems in user space usually
-keep locks on one host only. See nfs(5), mount.cifs(8), mount.lustre(8).
+The mount table shows whether locks in a folder work between hosts: an NFS server manages flock(2) locks (Linux 2.6.12
+and newer), as SMB and Lustre servers do, unless a mount option disables this; file systems in user space usually have
+locks on one host only. See nfs(5), mount.cifs(8), mount.lustre(8).
 """
 
 from __future__ import annotations
@@ -56,32 +56,38 @@ DIGESTS_FILE = "digests.jsonl"
 # A file that changed this recently may change again within its own timestamp's resolution.
 SETTLED_NS = 2_000_000_000
 # Refuse links, which may lead to a user's file, and do not block on a pipe.
-ITS_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-MAX_STALE_LINES = 1000  # with more of them the file is rewritten
-_NFS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
-LOCAL_LOCKS = {"nfs": _NFS, "nfs4": _NFS, "cifs": frozenset({"nobrl"}), "smb3": frozenset({"nobrl"})}
-# Errors of a file system without locks: POSIX numbers; on Windows INVALID_FUNCTION and NOT_SUPPORTED.
+OWN_FILE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+MAX_STALE_LINES = 1000  # Outdated lines in the file of digests before it is rewritten
+# Mount options with which locks work on one host only, by kind of file system
+_NFS_LOCAL_OPTIONS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
+LOCAL_LOCK_OPTIONS = {
+    "nfs": _NFS_LOCAL_OPTIONS,
+    "nfs4": _NFS_LOCAL_OPTIONS,
+    "cifs": frozenset({"nobrl"}),
+    "smb3": frozenset({"nobrl"}),
+}
+# Error numbers of a file system without locks: POSIX; on Windows, INVALID_FUNCTION and NOT_SUPPORTED
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
 _NO_LOCKS_ON_WINDOWS = frozenset({1, 50})
-META = "meta.json"
-PIN_PREFIX = ".lock-held-"  # begins the names of the locks of those who read an entry
-SHORT_WAIT_S = 2.0  # at least this long an entry is waited for: to clean and to trim, others lock it for a moment
-RUN_WAIT_S = 24 * 3600.0  # the longest wait for another run that makes the same
-STOP_CHECK_S = 0.5  # between two checks of a request to stop, while another run holds an entry
-LOG = "log"  # the folder of the log of rendered chunks, in the cache
-LOG_KEPT_S = 30 * 86_400.0  # a log file is deleted when nothing was added to it for this long
-MOST_LOG_BYTES = 1 << 28  # of a log file that is read: half a million chunks
-FOLDER = ".vidtrans"
-REPORT_STEP_BYTES = 10**9  # of the cache: its size is reported when it passes a multiple
+META = "meta.json"  # File that marks an entry as complete
+PIN_PREFIX = ".lock-held-"  # Prefix of the names of pins, the locks of processes that read an entry
+SHORT_WAIT_S = 2.0  # Least wait for a lock, because cleaning and trimming lock entries for a moment
+RUN_WAIT_S = 24 * 3600.0  # Longest wait for another run that fills the same entry
+STOP_CHECK_S = 0.5  # Time between two checks of a request to stop, while waiting for a lock
+LOG_FOLDER = "log"  # Folder of the log of rendered chunks, in the cache
+LOG_RETENTION_S = 30 * 86_400.0  # Time after its last line when a log file is deleted
+MAX_LOG_FILE_BYTES = 1 << 28  # Largest log file that is read: half a million chunks
+FOLDER = ".vidtrans"  # Default name of the cache folder
+REPORT_STEP_BYTES = 10**9  # The cache's size is reported when it passes a multiple of this
 TAG_FILE = "CACHEDIR.TAG"
-LONGEST_INSIDE = 130  # characters behind the cache's path: a stage, a key, and a file under its temporary name
+MAX_INNER_PATH = 130  # Characters of a path inside the cache: a stage, a key, and a file under its temporary name
 KEY = re.compile("[0-9a-f]{64}")
-# In a cache beside the folders of its stages and the log: files, and folders of JSON files.
-FILES = (TAG_FILE, DIGESTS_FILE)
-RECORDS = ("outputs", "resolved")
-PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # of FILES, left by a killed run
+# Names in a cache folder besides the stages and the log: files, and folders of JSON files
+ROOT_FILES = (TAG_FILE, DIGESTS_FILE)
+RECORD_FOLDERS = ("outputs", "resolved")
+PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # ROOT_FILES of a killed run
 LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")
-KEYED = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # an entry, one being deleted, a record, a part of one
+KEYED_NAME = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # An entry, an entry being deleted, a record, or a partial record
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
@@ -89,19 +95,19 @@ TAG = (
 
 
 class Digests:
-    """SHA-256 digests of files, looked up by path, size, times of modification and change (ctime), and inode.
+    """SHA-256 digests of files by path, size, modification time, change time (ctime) and inode.
 
-    The ctime reveals a file that was rewritten in place and given its old modification time. On Windows it is the time
-    of creation, so such a file is not noticed. File systems whose inodes or times change at each mount only cost a
-    second reading.
+    The ctime reveals a file that was rewritten in place and whose old modification time was restored. On Windows it is
+    the creation time, so that such a file is not noticed. On file systems whose inodes or times change at each mount,
+    files are read a second time.
 
-    Lines are appended to a file in ``root``, so several runs may write at once. Each line holds its own digest; damaged
-    lines are ignored, which costs time, never correctness. ``stop``: checked while a file is read.
+    Lines are appended to a file in ``root``, so that several runs may write at once. Each line contains a digest of
+    itself; damaged lines are ignored, which costs only time. ``stop``: checked while a file is read.
     """
 
     def __init__(self, root: Path, stop: Stop = NEVER) -> None:
         self.path, self._stop = root / DIGESTS_FILE, stop
-        self._known: dict[str, list[Any]] | None = None
+        self._entries: dict[str, list[Any]] | None = None
         self._new: list[str] = []
 
     def of(self, path: Path) -> str:
@@ -109,17 +115,16 @@ class Digests:
         check_regular_file(path)
         stat = path.stat()
         stamp = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
-        name, known = str(path.resolve()), self._load()
-        if (entry := known.get(name)) and entry[:-1] == stamp:
+        name, entries = str(path.resolve()), self._load()
+        if (entry := entries.get(name)) and entry[:-1] == stamp:
             return str(entry[-1])
         digest = digest_file(path, self._stop.check)
         if time.time_ns() - max(stamp[1:3]) > SETTLED_NS:
-            known[name] = [*stamp, digest]
-            self._new.append(_digest_line(name, known[name]))
+            entries[name] = [*stamp, digest]
+            self._new.append(_digest_line(name, entries[name]))
         return digest
 
     def save(self) -> None:
-        """Append new digests to the file, if its folder exists."""
         if not self._new or not self.path.parent.is_dir():
             return
         with suppress(OSError), open(self.path, "ab", buffering=0, opener=_open_own_file) as file:
@@ -127,54 +132,54 @@ class Digests:
         self._new.clear()
 
     def _load(self) -> dict[str, list[Any]]:
-        if self._known is None:
-            self._known, count = {}, 0
+        if self._entries is None:
+            self._entries, count = {}, 0
             with suppress(OSError, ValueError):
                 for line in read_small_file(self.path).decode("utf-8", errors="replace").splitlines():
                     count += 1
                     with suppress(ValueError, TypeError):
                         name, entry, check = parse_json(line)
                         if isinstance(entry, list) and check == digest_of([name, entry])[:16]:
-                            self._known[name] = entry
-                if count > 2 * len(self._known) + MAX_STALE_LINES:
-                    write_bytes(self.path, "".join(_digest_line(n, e) for n, e in self._known.items()).encode())
-        return self._known
+                            self._entries[name] = entry
+                if count > 2 * len(self._entries) + MAX_STALE_LINES:
+                    write_bytes(self.path, "".join(_digest_line(n, e) for n, e in self._entries.items()).encode())
+        return self._entries
 
 
 def _open_own_file(path: str, flags: int) -> int:
-    return os.open(path, flags | ITS_OWN_FILE, 0o666)
+    return os.open(path, flags | OWN_FILE_FLAGS, 0o666)
 
 
 def _digest_line(name: str, entry: list[Any]) -> str:
-    # ASCII, so that no file name can spoil it.
+    # ASCII, so that no file name can break the line.
     return json.dumps([name, entry, digest_of([name, entry])[:16]]) + "\n"
 
 
 @contextmanager
-def refusing_no_locks(root: Path) -> Iterator[None]:
-    """Raise VidtransError where the file system of the cache ``root`` has no locks, as on some network drives."""
+def require_locks(root: Path) -> Iterator[None]:
+    """Raise VidtransError if the file system of the cache ``root`` has no locks, as on some network drives."""
     try:
         yield
-    except (NotImplementedError, OSError) as error:  # the first is filelock's for ENOSYS
-        is_known = isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS
-        if not is_known and getattr(error, "winerror", None) not in _NO_LOCKS_ON_WINDOWS:
+    except (NotImplementedError, OSError) as error:  # filelock raises NotImplementedError for ENOSYS
+        is_lock_error = isinstance(error, NotImplementedError) or error.errno in _NO_LOCKS
+        if not is_lock_error and getattr(error, "winerror", None) not in _NO_LOCKS_ON_WINDOWS:
             raise
         remedy = "give a --cache-dir on a local disk"
         raise VidtransError(f"cache {root}", "its file system has no locks", remedy) from error
 
 
 def warning_about_locks(folder: Path) -> str:
-    """Return a warning where locks in a folder work on this host only; '' where they are shared, or it is unknown."""
-    if sys.platform != "linux":  # of others the kinds and options are not known, and a lost drive may answer late
+    """Return a warning if locks in a folder work on this host only; '' if they are shared or this is unknown."""
+    if sys.platform != "linux":  # Other systems have other kinds and options, and a lost drive may answer late
         return ""
-    import psutil  # takes milliseconds
+    import psutil  # Slow to import
 
     place, mounts = os.path.realpath(folder), []
     with suppress(OSError):
         mounts = psutil.disk_partitions(all=True)
-    around = [m for m in mounts if place == m.mountpoint or place.startswith(m.mountpoint.rstrip("/") + "/")]
-    # The innermost one, and the last of several at the same place.
-    mount = max(reversed(around), key=lambda one: len(one.mountpoint), default=None)
+    enclosing = [m for m in mounts if place == m.mountpoint or place.startswith(m.mountpoint.rstrip("/") + "/")]
+    # The innermost mount, and the last of several at the same place.
+    mount = max(reversed(enclosing), key=lambda one: len(one.mountpoint), default=None)
     flaw = _lock_flaw(mount.fstype, set(mount.opts.split(","))) if mount else None
     if mount is None or flaw is None:
         return ""
@@ -186,8 +191,8 @@ def warning_about_locks(folder: Path) -> str:
 
 
 def _lock_flaw(kind: str, options: set[str]) -> tuple[str, str] | None:
-    """Return (reason, remedy) where locks work on this host only; None where they are shared, or it is unknown."""
-    if named := sorted(options & LOCAL_LOCKS.get(kind, frozenset())):
+    """Return (reason, remedy) if locks work on this host only; None if they are shared or this is unknown."""
+    if named := sorted(options & LOCAL_LOCK_OPTIONS.get(kind, frozenset())):
         return f"mounted with {named[0]}", "mount it without that option"
     if kind == "lustre" and "flock" not in options:
         return "mounted without flock", "mount it with flock"
@@ -205,28 +210,25 @@ class CacheEntry:
 
     @property
     def stage(self) -> str:
-        """Return the name of the entry's stage."""
         return self.folder.parent.name
 
     @property
     def key(self) -> str:
-        """Return the entry's key."""
         return self.folder.name
 
     def is_linked(self) -> bool:
-        """Return whether the entry's folder, or its stage's, is a link, so that writes would change files elsewhere."""
+        """Return whether the entry's or its stage's folder is a link, so that writes would change other files."""
         inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
         return os.path.realpath(self.folder) != inside
 
     @property
     def size(self) -> int:
-        """Return the size of the entry's files in bytes."""
         return folder_bytes(self.folder)
 
     @property
     def last_used(self) -> float:
-        """Return the time of the last lock, in seconds since the epoch; 0 where it is unknown."""
-        # A lock's file keeps the time; where it is deleted on release, that changes the folder.
+        """Return the time of the last lock, in seconds since the epoch; 0 if it is unknown."""
+        # The lock's file has this time; on systems that delete the file on release, the folder has it.
         for path in (self.folder / ".lock", self.folder):
             with suppress(OSError):
                 return path.stat().st_mtime
@@ -234,10 +236,10 @@ class CacheEntry:
 
     @contextmanager
     def locked(self, wait_s: float = SHORT_WAIT_S, *, wait_for: str = "") -> Iterator[None]:
-        """Lock the entry, waiting up to ``wait_s`` seconds. The lock of a killed run counts as free.
+        """Lock the entry; wait up to ``wait_s`` seconds. The lock of a killed run counts as free.
 
-        ``wait_for``: a description of another run, "a run that …": after ``wait_s``, it is reported, and the lock is
-        awaited for up to a day. Raises VidtransError if another run keeps the lock or the entry is a link; Interrupted.
+        ``wait_for``: a description of another run, "a run that …". It is reported after ``wait_s``, and then the wait
+        is up to a day. Raises VidtransError if another run still has the lock or the entry is a link; Interrupted.
         """
         self._check_links()
         self.cache.prepare()
@@ -248,14 +250,14 @@ class CacheEntry:
                 self._acquire(lock, wait_s, wait_for)
                 if (self.folder / ".lock").exists():
                     break
-                lock.release()  # the entry was deleted between opening its lock and getting it
+                lock.release()  # The entry was deleted between opening the lock and acquiring it
         except Timeout:
             remedy = "wait for it, or give this one its own --cache-dir"
             raise VidtransError(self._label, "in use by another run", remedy) from None
         try:
             with suppress(OSError):
                 (self.folder / ".lock").touch()
-            look_anew(self.folder)  # to see what another host wrote before it let go
+            look_anew(self.folder)  # Shows files that another host wrote before it released the lock
             yield
         finally:
             lock.release()
@@ -265,9 +267,9 @@ class CacheEntry:
         return f"cache entry {self.stage}/{self.key[:12]}"
 
     def _check_links(self) -> None:
-        """Raise VidtransError where the entry, its stage's folder or a file in it is a link.
+        """Raise VidtransError if the entry, its stage's folder or a file in it is a link.
 
-        vidtrans creates no links; to write or delete through one would change files outside the cache.
+        vidtrans creates no links; writing or deleting through a link would change files outside the cache.
         """
         link: Path | None = self.folder if self.is_linked() else None
         if link is None and self.folder.is_dir():
@@ -283,9 +285,9 @@ class CacheEntry:
         Call it while the entry is locked. The pin of a killed run counts as released.
         """
         for path in self._pins():
-            _is_free(path)  # else they would pile up
+            _remove_if_free(path)  # Otherwise pins of killed runs would accumulate
         lock = FileLock(self.folder / f"{PIN_PREFIX}{process_mark()}-{time.monotonic_ns()}")
-        with refusing_no_locks(self.cache.root):
+        with require_locks(self.cache.root):
             lock.acquire()
         return CachePin(self, lock)
 
@@ -293,15 +295,15 @@ class CacheEntry:
         return sorted(self.folder.glob(f"{PIN_PREFIX}*"))
 
     def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
-        """Acquire the lock. Raises Timeout, VidtransError where the file system has no locks, and Interrupted."""
+        """Acquire the lock. Raises Timeout, VidtransError if the file system has no locks, and Interrupted."""
         end = time.monotonic() + wait_s
         while True:
-            left = end - time.monotonic()
+            remaining_s = end - time.monotonic()
             with suppress(Timeout):
-                with refusing_no_locks(self.cache.root):
-                    lock.acquire(timeout=max(0.0, min(left, STOP_CHECK_S)))
+                with require_locks(self.cache.root):
+                    lock.acquire(timeout=max(0.0, min(remaining_s, STOP_CHECK_S)))
                 return
-            if left <= STOP_CHECK_S:
+            if remaining_s <= STOP_CHECK_S:
                 if not wait_for:
                     raise Timeout(lock.lock_file)
                 self.cache.report(Note(f"waiting for {wait_for}"))
@@ -309,7 +311,7 @@ class CacheEntry:
             self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:
-        """Return the metadata of a complete entry; None where it is incomplete or (with a warning) damaged."""
+        """Return the metadata of a complete entry; None if it is incomplete or, with a warning, damaged."""
         try:
             value = read_small_json(self.folder / META)
             if value["key"] != self.key:
@@ -329,11 +331,10 @@ class CacheEntry:
         return None
 
     def warn_damaged(self, error: object) -> None:
-        """Report once that the entry is damaged."""
         self.cache.warn_once(f"{self._label} is damaged ({error}); it is made again")
 
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
-        """Mark the entry complete. ``files`` are the names of the files whose content ``read`` verifies."""
+        """Mark the entry as complete. ``files``: the names of the files whose content ``read`` verifies."""
         content = {name: digest_file(self.folder / name) for name in files}
         sha256 = digest_of(dict(meta))
         write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "sha256": sha256, "content": content})
@@ -346,26 +347,26 @@ class CacheEntry:
 
     def delete(self) -> bool:
         """Delete the entry unless a run uses it; return whether it was deleted."""
-        doomed = self.folder.with_name(f".{self.key}.{process_mark()}.deleted")
+        renamed = self.folder.with_name(f".{self.key}.{process_mark()}.deleted")
         is_renamed = False
         try:
             with self.locked(wait_s=0):
-                if not all(map(_is_free, self._pins())):
+                if not all(map(_remove_if_free, self._pins())):
                     return False
                 try:
-                    os.replace(self.folder, doomed)
+                    os.replace(self.folder, renamed)
                     is_renamed = True
                 except OSError:
-                    # On a full disk even a new name may be too much, and this is what makes room; and Windows moves no
-                    # folder with an open file in it, which the lock is.
+                    # On a full disk even a rename may fail, and deletion must free space; and Windows does not rename a
+                    # folder that contains an open file, such as the lock.
                     remove(self.folder / META)
                     self.clear()
         except VidtransError:
             return False
         if is_renamed:
-            remove(doomed)
+            remove(renamed)
         elif WINDOWS:
-            with suppress(OSError):  # another run may want it again
+            with suppress(OSError):  # Another run may use the folder again
                 self.folder.rmdir()
         return True
 
@@ -378,12 +379,11 @@ class CachePin:
     lock: FileLock
 
     def release(self) -> None:
-        """Release the pin, so that the entry may be deleted."""
         self.lock.release()
 
 
-def _is_free(pin: Path) -> bool:
-    """Return whether no process holds this pin; a free pin's file is deleted."""
+def _remove_if_free(pin: Path) -> bool:
+    """Delete a pin's file unless a process holds the pin; return whether it was free."""
     lock = FileLock(pin)
     try:
         lock.acquire(timeout=0)
@@ -396,22 +396,19 @@ def _is_free(pin: Path) -> bool:
 
 
 class RenderLog:
-    """The render log of a cache."""
+    """The log of rendered chunks in a cache: a JSON file of lines for each process."""
 
     def __init__(self, root: Path) -> None:
-        self.folder = root / LOG
+        self.folder = root / LOG_FOLDER
 
     @property
     def own_file(self) -> Path:
-        """Return the log file of this process."""
         return self.folder / f"{process_mark()}.jsonl"
 
     def add(self, line: Table) -> None:
-        """Append a line to the log file of this process."""
         self.append(self.own_file.name, json.dumps(line) + "\n")
 
     def append(self, name: str, lines: str) -> None:
-        """Append lines to the log file with this name."""
         if self.folder.is_symlink():
             return
         with suppress(OSError):
@@ -423,20 +420,18 @@ class RenderLog:
         """Yield the log lines of all processes whose chunk ended at ``since`` (seconds since the epoch) or later."""
         for path in self._files():
             with suppress(OSError):
-                if path.stat().st_mtime < since or path.stat().st_size > MOST_LOG_BYTES:
+                if path.stat().st_mtime < since or path.stat().st_size > MAX_LOG_FILE_BYTES:
                     continue
                 for text in path.read_text("utf-8", "replace").splitlines():
-                    with suppress(ValueError, KeyError, TypeError, OverflowError):  # cut short by a kill
+                    with suppress(ValueError, KeyError, TypeError, OverflowError):  # A kill may leave half a line
                         line = json.loads(text)
                         if float(line["ended"]) >= since:
                             yield line
 
     def trim(self) -> None:
-        """Delete log files that have not changed for 30 days."""
-        self._delete(time.time() - LOG_KEPT_S)
+        self._delete(time.time() - LOG_RETENTION_S)
 
     def clear(self) -> None:
-        """Delete all log files."""
         self._delete(float("inf"))
 
     def _delete(self, before: float) -> None:
@@ -456,14 +451,14 @@ def _open_no_link(path: str, flags: int) -> int:
 
 
 def check_cache_folder(root: Path) -> None:
-    """Raise UsageError unless a folder is a vidtrans cache, empty, or missing, so that no user's files get deleted.
+    """Check that a folder is a vidtrans cache, empty, or missing, so that no files of the user are deleted.
 
     A cache without the tag file (after a killed run, or a copy) is recognised by its name or by its content.
 
     Raises:
-        UsageError: The folder holds other files, is a file, or has too long a path.
+        UsageError: The folder contains other files, is a file, or its path is too long.
     """
-    if is_too_long(str(root), LONGEST_INSIDE):
+    if is_too_long(str(root), MAX_INNER_PATH):
         why = f"paths in it would have more than the {path_limit()} characters that Windows takes"
         raise UsageError(f"--cache-dir {root}", why, "give a shorter one, or switch on long paths")
     if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == FOLDER:
@@ -476,17 +471,19 @@ def check_cache_folder(root: Path) -> None:
 
 
 def _is_of_cache(path: Path) -> bool:
-    """Return whether a path directly inside a cache folder has a name and content that vidtrans writes."""
+    """Return whether a path directly inside a cache folder has a name and content of a vidtrans cache."""
     if path.is_symlink() or not path.is_dir():
-        return path.name in FILES or bool(PARTIAL_FILE.fullmatch(path.name))
-    form = LOG_FILE if path.name == LOG else KEYED
-    return path.name in (*STAGES, *RECORDS, LOG) and all(form.fullmatch(child.name) for child in path.iterdir())
+        return path.name in ROOT_FILES or bool(PARTIAL_FILE.fullmatch(path.name))
+    form = LOG_FILE if path.name == LOG_FOLDER else KEYED_NAME
+    return path.name in (*STAGES, *RECORD_FOLDERS, LOG_FOLDER) and all(
+        form.fullmatch(child.name) for child in path.iterdir()
+    )
 
 
 class Cache:
-    """The cache folder. ``report`` gets warnings about damage; ``stop`` is checked during long operations.
+    """The cache folder. ``report`` receives warnings about damage; ``stop`` is checked during long operations.
 
-    Raises UsageError where the folder is not a vidtrans cache.
+    Raises UsageError if the folder is not a vidtrans cache.
     """
 
     def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
@@ -495,26 +492,25 @@ class Cache:
         self.log = RenderLog(root)
         self._digests = Digests(root, stop)
         self._warned: set[str] = set()
-        self._opened = time.time()
+        self._open_time_s = time.time()
 
     def prepare(self) -> None:
-        """Create the folder with its tag file. Must be called before anything is written to the cache."""
+        """Create the folder with its tag file. Call it before anything is written to the cache."""
         if not (self.root / TAG_FILE).is_file():
             write_bytes(self.root / TAG_FILE, TAG.encode())
 
     def warn_once(self, text: str) -> None:
-        """Report a warning, unless the same text was reported before."""
         if text not in self._warned:
             self._warned.add(text)
             self.report(Note(text, "warning"))
 
     def entry(self, stage: str, key: str) -> CacheEntry:
-        """Return the entry for a stage and a key, whether or not it exists on disk."""
+        """Return the entry for a stage and a key; it need not exist on disk."""
         return CacheEntry(self.root / stage / key, self)
 
     def entries(self) -> list[CacheEntry]:
         """Return all entries of all stages, least recently used first. Other files in the folder are ignored."""
-        # Not by their locks: on Windows filelock deletes the file of a lock that is released.
+        # Entries are not found by their lock files, because on Windows filelock deletes a released lock's file.
         folders = [folder for stage in STAGES for folder in self.root.glob(f"{stage}/*") if folder.is_dir()]
         found = [CacheEntry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
         return sorted((e for e in found if not e.is_linked()), key=lambda e: e.last_used)
@@ -524,14 +520,14 @@ class Cache:
         return self._digests.of(path)
 
     def save_digests(self) -> None:
-        """Write the stored digests to disk. If they are lost, files are only read again."""
+        """Write new digests to disk. If they are lost, files are read again."""
         self._digests.save()
 
     def trim(self, limit_bytes: int) -> None:
-        """Delete entries until the rest fits in ``limit_bytes``, the cheapest to make again first; skip entries in use.
+        """Delete entries until the rest fits in ``limit_bytes``, first those that are cheap to make again.
 
-        Among entries of equal cost, the least recently used is deleted first. A note names the cache if it has passed
-        a multiple of ``REPORT_STEP_BYTES`` since this object was made.
+        Of entries with equal cost, the least recently used is deleted first; entries in use are skipped. A note is
+        reported if the cache's size has passed a multiple of ``REPORT_STEP_BYTES`` since this object was created.
         """
         self.log.trim()
         entries = sorted(self.entries(), key=_deletion_rank)
@@ -543,23 +539,22 @@ class Cache:
             if entry.delete():
                 excess -= sizes.pop(entry.folder)
         total = sum(sizes.values())
-        made = sum(size for folder, size in sizes.items() if self._is_new(folder / META))
-        if total // REPORT_STEP_BYTES > (total - made) // REPORT_STEP_BYTES:
+        new_bytes = sum(size for folder, size in sizes.items() if self._is_new(folder / META))
+        if total // REPORT_STEP_BYTES > (total - new_bytes) // REPORT_STEP_BYTES:
             what = f"the cache {self.root} has grown to {format_size(total)}"
             self.report(Note(f"{what}: 'vidtrans cache clean' empties it, and --cache-limit bounds it"))
 
     def _is_new(self, path: Path) -> bool:
-        """Return whether a file was written since this object was made."""
         with suppress(OSError):
-            return path.stat().st_mtime >= self._opened
+            return path.stat().st_mtime >= self._open_time_s
         return False
 
 
 def _deletion_rank(entry: CacheEntry) -> int:
-    """Return the deletion rank of an entry, 0 first: 0, 1: results; 2: an index or manifest; 3, 4: a training run."""
+    """Return an entry's rank for deletion, lowest first: 0, 1: results; 2: an index or manifest; 3, 4: a training."""
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
-        return 4 if unfinished else 3  # a stopped run resumes from it; a finished run continues from it with more steps
+        return 4 if unfinished else 3  # An interrupted run resumes from it; a finished run continues with more steps
     if entry.stage in ("index", "parts"):
-        return 2  # small; to make it again a clip is read, or other hosts depend on it
+        return 2  # Small, and a clip must be read to make it again, or other hosts depend on it
     return 1 if unfinished else 0

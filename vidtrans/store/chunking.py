@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from vidtrans.core.errors import UsageError
 
-LONGEST_HOLD = 20  # chunk lengths after which a held picture is split after all
+MAX_HOLD_CHUNKS = 20  # Longest chunk for a held picture, in multiples of the chunk length
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,28 @@ class Chunk:
 def cut_into_chunks(
     first: int, stop: int, shots: Sequence[int], length: int, held: Collection[int] = (), begin: int | None = None
 ) -> list[Chunk]:
-    """Return the chunks of frames [first, stop), of about ``length`` frames; ``shots``: first frames of the shots.
+    """Cut the frames [first, stop) into chunks of about ``length`` frames. ``shots``: the first frames of the shots.
 
-    ``held``: frames that repeat the frame before. They are in its chunk, so that both get the same picture. ``begin``:
-    a frame, in the middle of a shot, with which a chunk begins, too.
+    ``held``: frames that repeat the frame before; they are in the same chunk, so that both get the same picture.
+    ``begin``: a frame within a shot at which a chunk also begins.
     """
     starts = sorted({first, *(s for s in shots if first < s < stop)})
     chunks: list[Chunk] = []
-    for a, b in zip(starts, [*starts[1:], stop], strict=True):
-        middle = [begin] if begin is not None and a < begin < b else []
-        for lo, hi in pairwise([a, *middle, b]):
-            for at, end in _pieces(lo, hi, length, held):
-                chunks.append(Chunk(len(chunks), at, end, a, b))
+    for shot_first, shot_stop in zip(starts, [*starts[1:], stop], strict=True):
+        middle = [begin] if begin is not None and shot_first < begin < shot_stop else []
+        for lo, hi in pairwise([shot_first, *middle, shot_stop]):
+            for at, end in _split_shot(lo, hi, length, held):
+                chunks.append(Chunk(len(chunks), at, end, shot_first, shot_stop))
     return chunks
 
 
-def _pieces(first: int, stop: int, length: int, held: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Yield pieces [at, end) of a shot: up to ``length`` frames, longer only where a picture is held for longer."""
+def _split_shot(first: int, stop: int, length: int, held: Collection[int]) -> Iterator[tuple[int, int]]:
+    """Yield ranges [at, end) of a shot of up to ``length`` frames; longer only if a picture is held for longer."""
     at = first
     while at < stop:
         limit = min(at + length, stop)
         ends = (end for end in range(limit, at, -1) if end == stop or end not in held)
-        longer = (end for end in range(limit, stop) if end not in held or end - at >= LONGEST_HOLD * length)
+        longer = (end for end in range(limit, stop) if end not in held or end - at >= MAX_HOLD_CHUNKS * length)
         end = next(ends, None) or next(longer, stop)
         yield at, end
         at = end
@@ -56,7 +56,7 @@ def _pieces(first: int, stop: int, length: int, held: Collection[int]) -> Iterat
 
 @dataclass(frozen=True)
 class ClipPart:
-    """Parts ``first`` … ``last``, numbered from 1, of a clip that is rendered in ``count`` parts. Raises UsageError."""
+    """The parts ``first`` … ``last``, from 1, of a clip that is rendered in ``count`` parts. Raises UsageError."""
 
     first: int
     last: int
@@ -81,7 +81,7 @@ class ClipPart:
             raise
 
     def of(self, chunks: Sequence[Chunk], *, whole_shots: bool) -> list[Chunk]:
-        """Return the chunks of this part, out of all ``chunks`` of the clip; parts have about equal numbers of frames.
+        """Select the chunks of this part from all ``chunks`` of the clip; parts have about equal numbers of frames.
 
         Each chunk belongs to exactly one part, rendered or not. ``whole_shots``: never split a shot between parts.
         """
@@ -96,39 +96,37 @@ def split(chunks: Sequence[Chunk], count: int, *, whole_shots: bool) -> list[lis
     """
     total = sum(chunk.stop - chunk.first for chunk in chunks)
     parts: list[list[Chunk]] = [[] for _ in range(count)]
-    done = begin = 0
+    num_done = begin = 0
     shot = None
     for chunk in chunks:
         if not whole_shots or chunk.shot_first != shot:
-            begin, shot = done, chunk.shot_first
+            begin, shot = num_done, chunk.shot_first
         parts[begin * count // total].append(chunk)
-        done += chunk.stop - chunk.first
+        num_done += chunk.stop - chunk.first
     return parts
 
 
 def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:
-    """Return the chunk that contains ``frame``."""
     return chunks[bisect_right(chunks, frame, key=lambda c: c.first) - 1]
 
 
 def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) -> list[tuple[list[Chunk], int, int]]:
-    """Return runs of consecutive chunks, each with the range of frames [lo, hi) that its temporal filter reads.
+    """Group consecutive chunks; return each group with the frames [lo, hi) that its temporal filter reads.
 
-    ``missing``: the chunks' numbers, ascending. A range extends ``radius`` frames beyond its run on either side, but
+    ``missing``: the chunks' numbers, ascending. A range extends ``radius`` frames beyond its group on either side, but
     never into another shot.
     """
-    runs: list[list[Chunk]] = []
+    groups: list[list[Chunk]] = []
     for number in missing:
-        if runs and runs[-1][-1].number == number - 1:
-            runs[-1].append(chunks[number])
+        if groups and groups[-1][-1].number == number - 1:
+            groups[-1].append(chunks[number])
         else:
-            runs.append([chunks[number]])
+            groups.append([chunks[number]])
     return [
-        (run, max(run[0].shot_first, run[0].first - radius), min(run[-1].shot_stop, run[-1].stop + radius))
-        for run in runs
+        (group, max(group[0].shot_first, group[0].first - radius), min(group[-1].shot_stop, group[-1].stop + radius))
+        for group in groups
     ]
 
 
 def num_frames(chunks: Iterable[Chunk]) -> int:
-    """Return the total number of frames in chunks."""
     return sum(chunk.stop - chunk.first for chunk in chunks)

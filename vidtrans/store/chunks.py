@@ -15,14 +15,13 @@ from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossle
 
 
 class ChunkStore:
-    """The numbered chunk files of one cache entry, each with its SHA-256 in a JSON file beside it."""
+    """The numbered chunk files of a cache entry, each with its SHA-256 in a JSON file next to it."""
 
     def __init__(self, entry: CacheEntry, suffix: str) -> None:
         self.entry, self.suffix = entry, suffix
-        self._checked: dict[int, bool] = {}
+        self._is_valid: dict[int, bool] = {}
 
     def path(self, number: int) -> Path:
-        """Return the path of a chunk's file."""
         return self.entry.folder / f"chunk-{number:06d}{self.suffix}"
 
     def _digest_path(self, number: int) -> Path:
@@ -30,12 +29,12 @@ class ChunkStore:
 
     def is_done(self, number: int) -> bool:
         """Return whether the chunk exists and matches its SHA-256; later calls do not read its file again."""
-        if number not in self._checked:
-            self._checked[number] = self._verify(number)
-        return self._checked[number]
+        if number not in self._is_valid:
+            self._is_valid[number] = self._verify(number)
+        return self._is_valid[number]
 
     def is_written(self, number: int) -> bool:
-        """Return whether the chunk exists, without verifying its content as ``is_done`` does."""
+        """Return whether the chunk exists; unlike ``is_done``, do not verify its content."""
         return self._digest_path(number).is_file()
 
     def _verify(self, number: int) -> bool:
@@ -60,15 +59,15 @@ class ChunkStore:
         with write_atomically(self.path(number)) as temporary:
             yield temporary
         write_json(self._digest_path(number), {"sha256": digest_file(self.path(number))})
-        self._checked[number] = True
+        self._is_valid[number] = True
 
 
 class StateStore:
-    """Saved states of a recursive filter, or of a dream, at the ends of chunks, for resuming.
+    """Saved states of a recursive filter, or of a dream, at the ends of chunks, from which it resumes.
 
-    Resuming needs the last state before the first missing chunk. A lost or damaged state only costs time: the chunks
-    before it are filtered again. ``is_permanent(number)``: keep this chunk's state when a later one is saved. ``kind``:
-    of states, of which an entry may have several.
+    To resume, the last state before the first missing chunk is needed. If it is lost or damaged, earlier chunks are
+    filtered again. ``is_permanent(number)``: do not delete this chunk's state when a later one is saved. ``kind``: a
+    prefix of file names; an entry may have several kinds of states.
     """
 
     def __init__(
@@ -81,7 +80,6 @@ class StateStore:
         return StateStore(self.entry, self.is_permanent, f"{self.kind}-{kind}")
 
     def _paths(self, number: int) -> tuple[Path, Path]:
-        """Return the paths of a state and of its SHA-256 file."""
         name = f"{self.kind}-{number:06d}"
         return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 
@@ -90,14 +88,14 @@ class StateStore:
         path, digest_path = self._paths(number)
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
-        with suppress(FileNotFoundError):  # another worker has joined the parts meanwhile
+        with suppress(FileNotFoundError):  # Another worker may have joined the parts and cleared the states meanwhile
             write_json(digest_path, {"sha256": digest_file(path)})
-        for old in self.entry.folder.glob(f"{self.kind}-[0-9]*"):
-            if old.stem < path.stem and not self.is_permanent(_number(old)):
-                remove(old)  # another worker may have the same part
+        for old_path in self.entry.folder.glob(f"{self.kind}-[0-9]*"):
+            if old_path.stem < path.stem and not self.is_permanent(_number(old_path)):
+                remove(old_path)  # Without an error if another worker has deleted it
 
     def load(self, number: int) -> Mapping[str, np.ndarray] | None:
-        """Return the state after chunk ``number``; None where it is missing or damaged."""
+        """Return the state after chunk ``number``; None if it is missing or damaged."""
         path, digest_path = self._paths(number)
         with suppress(OSError, ValueError, KeyError, TypeError):
             if digest_file(path) == read_small_json(digest_path)["sha256"]:
@@ -106,14 +104,14 @@ class StateStore:
         return None
 
     def load_latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
-        """Return (chunk number, state) of the latest undamaged state after a chunk up to ``number``, else None."""
-        for saved in sorted(map(_number, self.entry.folder.glob(f"{self.kind}-[0-9]*.npz")), reverse=True):
-            if saved <= number and (state := self.load(saved)) is not None:
-                return saved, state
+        """Return (chunk number, state) of the latest valid state after a chunk up to ``number``; None without one."""
+        for saved_number in sorted(map(_number, self.entry.folder.glob(f"{self.kind}-[0-9]*.npz")), reverse=True):
+            if saved_number <= number and (state := self.load(saved_number)) is not None:
+                return saved_number, state
         return None
 
     def clear(self) -> None:
-        """Delete all saved states, of this kind and of those ``of`` it."""
+        """Delete all saved states of this kind and of the kinds derived from it by ``of``."""
         for path in self.entry.folder.glob(f"{self.kind}-*"):
             remove(path)
 
@@ -123,20 +121,19 @@ def _number(state: Path) -> int:
 
 
 class ChunkFinder:
-    """Finds the chunk of a frame; fast when consecutive frames are in the same chunk."""
+    """A function from a frame to its chunk; fast if consecutive frames are in the same chunk."""
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
         self._chunks, self._last = chunks, chunks[0]
 
     def __call__(self, frame: int) -> Chunk:
-        """Return the chunk that contains a frame."""
         if not self._last.first <= frame < self._last.stop:
             self._last = chunk_of(self._chunks, frame)
         return self._last
 
 
 class ChunkWriter:
-    """Writes consecutive frames into the files of their chunks.
+    """A writer of consecutive frames into the files of their chunks.
 
     A chunk is stored when all of its frames are written; a chunk whose first frame is missing is not stored.
     ``start(path)`` opens the writer of a chunk's file. ``on_stored`` is called with each stored chunk.
@@ -153,7 +150,7 @@ class ChunkWriter:
         self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
-        """Write the picture of a frame number; a video segment repeats it at each PTS in ``stamps``."""
+        """Write the picture of a frame; a video segment repeats it at each PTS in ``stamps``."""
         chunk = self._chunk_of(frame)
         if frame == chunk.first:
             with ExitStack() as stack:
@@ -167,7 +164,7 @@ class ChunkWriter:
             if frame == chunk.stop - 1:
                 writer.close()
         except BaseException as error:
-            self._drop(error)  # raises an error of the disk again, with the chunk's name
+            self._discard(error)  # Raises an error of the disk again, with the chunk's name
             raise
         if frame == chunk.stop - 1:
             stack.close()
@@ -176,21 +173,21 @@ class ChunkWriter:
 
     def close(self) -> None:
         """Discard an unfinished chunk. May be called more than once."""
-        self._drop(RuntimeError("the chunk was not finished"))
+        self._discard(RuntimeError("the chunk was not finished"))
 
-    def _drop(self, error: BaseException) -> None:
+    def _discard(self, error: BaseException) -> None:
         if self._open is None:
             return
         (writer, stack), self._open = self._open, None
-        with suppress(OSError):  # a dropped chunk need not be whole, and the first error is raised
+        with suppress(OSError):  # The first error is raised, and a discarded chunk need not be complete
             writer.abandon()
         stack.__exit__(type(error), error, error.__traceback__)
 
 
 class RawOutputs:
-    """A cache of a model's raw outputs, (H, W, 3) uint8: reads stored chunks and stores new ones.
+    """A reader and writer of a model's raw outputs, (H, W, 3) uint8, in chunks.
 
-    ``deep``: the outputs are uint16. Frames are read and written in order. With ``store`` None, nothing is cached. One
+    ``deep``: the outputs are uint16. Frames are read and written in order. If ``store`` is None, nothing is cached. One
     thread may read while another writes.
     """
 
@@ -198,32 +195,31 @@ class RawOutputs:
         self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int], *, deep: bool = False
     ) -> None:
         self.store = store
-        # For one thread each.
+        # Reading and writing threads use separate finders, because a finder has a state.
         self._read_chunk, self._written_chunk, self._needed_chunk = (ChunkFinder(chunks) for _ in range(3))
         self._writer: ChunkWriter | None = None
         if store is not None:
             self._writer = ChunkWriter(store, chunks, lambda path: LosslessWriter(path, *size, deep=deep))
-        self._reading: Iterator[np.ndarray] | None = None
+        self._stored_pictures: Iterator[np.ndarray] | None = None
         self._next = -1
 
     def has(self, frame: int) -> bool:
-        """Return whether the chunk of a frame is stored."""
         return self.store is not None and self.store.is_done(self._read_chunk(frame).number)
 
     def read(self, frame: int) -> np.ndarray | None:
-        """Return the stored output of a frame; None where its chunk is not stored."""
+        """Return the stored output of a frame; None if its chunk is not stored."""
         chunk = self._read_chunk(frame)
         if self.store is None or not self.store.is_done(chunk.number):
             return None
-        if self._reading is None or self._next != frame or frame == chunk.first:
-            self._reading = read_lossless(self.store.path(chunk.number))
+        if self._stored_pictures is None or self._next != frame or frame == chunk.first:
+            self._stored_pictures = read_lossless(self.store.path(chunk.number))
             for _ in range(frame - chunk.first):
-                next(self._reading)
+                next(self._stored_pictures)
         self._next = frame + 1
-        return next(self._reading)
+        return next(self._stored_pictures)
 
     def needs(self, frame: int) -> bool:
-        """Return whether the output of a frame is still to be stored."""
+        """Return whether the output of a frame has to be stored."""
         return self.store is not None and not self.store.is_done(self._needed_chunk(frame).number)
 
     def write(self, frame: int, output: np.ndarray) -> None:
@@ -233,6 +229,6 @@ class RawOutputs:
 
     def close(self) -> None:
         """Discard an unfinished chunk. May be called more than once."""
-        self._reading = None
+        self._stored_pictures = None
         if self._writer:
             self._writer.close()

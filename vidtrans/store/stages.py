@@ -1,9 +1,9 @@
-"""The stages of the processing chain, and the content of each stage's cache key.
+"""The cached stages, and the content of each stage's cache key.
 
 A key is the SHA-256 of canonical JSON: the stage, its version, its parameters, the keys or content digests of its
 inputs, and the versions of the libraries that affect its result. Batch size, number of workers, output path and device
-number are not part of it, because they do not change the result. Raise a stage's version by hand when its results
-change; a test holds golden keys.
+number are not part of it, because they do not change the result. Increase a stage's version by hand when its results
+change; a test contains golden keys.
 """
 
 from __future__ import annotations
@@ -44,21 +44,20 @@ def libraries(*names: str) -> Table:
     return {name: _version(name) for name in names}
 
 
-@cache  # to parse a package's record each time would be a tenth of the time of a tiny clip
+@cache  # Parsing a package's record each time would take a tenth of the time of a tiny clip
 def _version(name: str) -> str:
-    from importlib.metadata import version  # slow to import, and commands list stages
+    from importlib.metadata import version  # Slow to import, and commands list stages
 
     return version(name)
 
 
 def media_libraries() -> Table:
-    """Return the versions of the libraries that read, process and write frames."""
     return libraries("av", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage. Its fields are the content of its cache key; those of ``optional`` are left out where they are empty."""
+    """A cached stage. Its fields are the content of its cache key; empty ``optional`` fields are left out."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
@@ -66,16 +65,15 @@ class Stage:
 
     @property
     def key(self) -> str:
-        """Return the key of the stage's cache entry."""
         return digest_of({"stage": self.name, "version": self.version, **self.parameters()})
 
     @classmethod
     def id(cls) -> str:
-        """Return the stage's name and version, for the record beside an output."""
+        """Return the stage's name and version, for digests of requests."""
         return f"{cls.name} {cls.version}"
 
     def parameters(self) -> Table:
-        """Return the values in the stage's cache key, besides the stage's name and version."""
+        """Return the fields in the stage's cache key, without the stage's name and version."""
         return {name: value for name, value in asdict(self).items() if value or name not in self.optional}
 
 
@@ -86,21 +84,21 @@ class IndexStage(Stage):
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 4
     optional: ClassVar[tuple[str, ...]] = ("pictures", "until")
-    source: str  # content digest
+    source: str  # Content digest
     guides: list[str]
     survey_version: int
     libraries: Table
-    pictures: int = 0  # version of the reader of pictures
-    until: str = ""  # the time that the index goes to, and a little further; '': to the end
+    pictures: int = 0  # Version of the reader of pictures
+    until: str = ""  # The time up to which, or a little further, the clip is read; '': to the end
 
 
 @dataclass(frozen=True)
 class MaskLevelsStage(Stage):
-    """The levels of a mask's frames, which say what is inside."""
+    """The grey levels of a mask's frames, which decide which pixels are inside."""
 
     name: ClassVar[str] = "mask-levels"
-    mask: str  # digest of its clip
-    used: list[int]  # first, stop
+    mask: str  # Content digest of the mask's clip
+    used: list[int]  # [first, stop) frames
     libraries: Table
 
 
@@ -109,9 +107,9 @@ class ExposureStage(Stage):
     """Corrections of the exposure of a clip's frames."""
 
     name: ClassVar[str] = "exposure"
-    source: str  # content digest
+    source: str  # Content digest
     shots: list[int]
-    method: int  # version
+    method: int  # Version of the method
     libraries: Table
 
 
@@ -122,7 +120,7 @@ class FilterStage(Stage):
     name: ClassVar[str] = "filter"
     source: str
     graph: str
-    program: str  # its version
+    program: str  # Version of ffmpeg
     libraries: Table
 
 
@@ -133,12 +131,12 @@ class DatasetStage(Stage):
     name: ClassVar[str] = "dataset"
     version: ClassVar[int] = 2
     optional: ClassVar[tuple[str, ...]] = ("extractor",)
-    sources: list[Table]  # name, content digest, first, stop, target digest
+    sources: list[Table]  # Name, content digest, first, stop, target digest
     pairing: Table
     settings: Table
     survey_version: int
     libraries: Table
-    extractor: Table = field(default_factory=dict)  # the engine that runs it, where pictures are extracted
+    extractor: Table = field(default_factory=dict)  # Engine of the extractor, if the pairing has one
 
 
 @dataclass(frozen=True)
@@ -147,52 +145,52 @@ class CarryStage(Stage):
 
     name: ClassVar[str] = "carry"
     source: str
-    size: list[int]  # width, height
-    shot: list[int]  # first, stop
+    size: list[int]  # Width, height
+    shot: list[int]  # [first, stop) frames
     key_frame: int
-    onward: bool
-    method: int  # version
+    onward: bool  # Frames after the key frame, instead of before it
+    method: int  # Version of the method
     libraries: Table
 
 
 @dataclass(frozen=True)
 class MatteNetworkStage(Stage):
-    """A network that learned one thing from its painted frames."""
+    """A network that learned to segment one object from its painted frames."""
 
     name: ClassVar[str] = "matte-network"
-    source: str  # content digest
-    size: list[int]  # width, height of the frames that it sees
-    painted: list[list[object]]  # number of a frame, digest of what is painted on it
+    source: str  # Content digest
+    size: list[int]  # Width, height of the network's input
+    painted: list[list[object]]  # Frame number and digest of the paint
     settings: Table
     seed: int
-    engine: Table  # precision, threads
-    method: int  # version
-    weights: str  # identity of the features
+    engine: Table  # Precision, threads
+    method: int  # Version of the method
+    weights: str  # Identity of the pretrained features
     libraries: Table
 
 
 @dataclass(frozen=True)
 class MatteStage(Stage):
-    """The mattes of one thing in the frames on one side of a painted frame."""
+    """The mattes of one object in the frames on one side of a painted frame."""
 
     name: ClassVar[str] = "matte"
-    network: str  # key of its stage
+    network: str  # Key of the MatteNetworkStage
     key_frame: int
-    frames: list[int]  # first, stop, step
-    method: int  # version
+    frames: list[int]  # First, stop, step
+    method: int  # Version of the method
 
 
 @dataclass(frozen=True)
 class MatchStage(Stage):
-    """For each frame of a target clip: the frame of another clip with the same content, and the overlap."""
+    """The frame of another clip with the same content, and the overlap, for each frame of a target clip."""
 
     name: ClassVar[str] = "match"
-    given: str  # content digest
-    target: str
-    given_span: list[int]  # first, stop
-    target_span: list[int]  # first, stop, step
-    size: list[int]  # width, height
-    method: int  # version
+    given: str  # Content digest of the other clip
+    target: str  # Content digest of the target clip
+    given_span: list[int]  # [first, stop) frames
+    target_span: list[int]  # First, stop, step
+    size: list[int]  # Width, height
+    method: int  # Version of the method
     libraries: Table
 
 
@@ -202,26 +200,26 @@ class TrainStage(Stage):
 
     name: ClassVar[str] = "train"
     version: ClassVar[int] = 10
-    dataset: str  # content digest of the dataset
+    dataset: str  # Content digest
     pairing: Table
     generator: Table
     discriminator: Table
     settings: Table
     seed: int
-    start: str  # content digest of --from, or ''
-    engine: Table  # device class, precision, threads, world size
+    start: str  # Content digest of --from, or ''
+    engine: Table  # Device class, precision, threads, world size
     libraries: Table
     steps: int
     fresh: bool
     card: Table
 
     def description(self) -> Table:
-        """Return the parameters and the version, by which other runs decide whether they can use the checkpoints."""
+        """Return the parameters and the version; other runs compare them to decide whether they can resume."""
         return {"version": self.version, **self.parameters()}
 
     @property
     def run_key(self) -> str:
-        """Return a digest shared by runs that can continue one another: without ``steps``, ``fresh``, ``card``."""
+        """Return a digest shared by runs that can continue each other: without ``steps``, ``fresh`` and ``card``."""
         return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
 
 
@@ -237,19 +235,19 @@ class InferStage(Stage):
     stop: int
     shots: list[int]
     chunk_frames: int
-    model: str  # content digest, or 'identity'
+    model: str  # Content digest, or 'identity'
     pairing: Table
     drawn: bool
-    mask: Table  # content digest and steps, where the pairing looks at the mask
-    size: list[int]  # width, height
-    depth: int  # bits a channel, 8 or 16
+    mask: Table  # Content digest and frame steps, if the pairing uses the mask
+    size: list[int]  # Width, height
+    depth: int  # Bits per channel, 8 or 16
     transparency: str
     engine: Table
     libraries: Table
-    memory: Table = field(default_factory=dict)  # by what the past comes to a frame, where the model remembers
-    extraction: str = ""  # key of the stage in which another network made the input
-    held: str = ""  # digest of the frames that repeat the frame before
-    lead: int = 0  # frames before those of the result, which only serve them
+    memory: Table = field(default_factory=dict)  # Properties of a recurrent model's history
+    extraction: str = ""  # Key of the stage of the extractor's pictures
+    held: str = ""  # Digest of the frames that repeat the frame before
+    lead: int = 0  # Number of frames before the result, which are only context
 
 
 @dataclass(frozen=True)
@@ -257,20 +255,20 @@ class AtOnceStage(Stage):
     """A model with the predicted looks of pictures."""
 
     name: ClassVar[str] = "at-once"
-    looks: list[str]  # names
-    mixtures: list[list[tuple[str, float]]]  # of each look: digests of pictures, and shares
-    weights: str  # digest of the file that ships
-    method: int  # version
+    looks: list[str]  # Names
+    mixtures: list[list[tuple[str, float]]]  # Digests and shares of the pictures of each look
+    weights: str  # Digest of the file of weights in the package
+    method: int  # Version of the method
 
 
 @dataclass(frozen=True)
 class FaultsStage(Stage):
-    """Faults of a model's pictures of one shot, found in a few of its frames."""
+    """Faults of a model's pictures of one shot, measured in a few of its frames."""
 
     name: ClassVar[str] = "faults"
-    outputs: Table  # parameters of the infer stage that are the same for any part of the clip
+    outputs: Table  # Parameters of the infer stage that are the same for any part of the clip
     frames: list[int]
-    method: int  # version
+    method: int  # Version of the method
 
 
 @dataclass(frozen=True)
@@ -280,43 +278,43 @@ class RenderStage(Stage):
     name: ClassVar[str] = "render"
     version: ClassVar[int] = 4
     optional: ClassVar[tuple[str, ...]] = ("strokes",)
-    outputs: str  # key of the infer stage
+    outputs: str  # Key of the infer stage
     filter: Table
-    guide: Table  # source and steps of what guides the filter, where that is another clip
-    directing: Table  # curves, mask and feather
+    guide: Table  # Source and frame steps of another clip that guides the filter
+    directing: Table  # Curves, mask and feather
     encoding: Table
-    picture: Table  # size, pixel aspect, time base, rate, depth, alpha
+    picture: Table  # Size, pixel aspect, time base, rate, depth, alpha
     libraries: Table
-    strokes: Table = field(default_factory=dict)  # medium, settings, curves and pictures of a painted film
+    strokes: Table = field(default_factory=dict)  # Medium, settings, curves and pictures of strokes
 
 
 @dataclass(frozen=True)
 class PartsStage(Stage):
-    """The stage of a result that several hosts render in parts: the settings that have to be equal on every host."""
+    """The properties that must be equal on all hosts that render parts of a result."""
 
     name: ClassVar[str] = "parts"
-    output: str  # relative to the folder that the cache lies in
+    output: str  # Path relative to the cache's parent folder
 
 
 @dataclass(frozen=True)
 class DreamStage(Stage):
-    """Encoded segments of a dream. Only a loop's key has the number of frames: other dreams can be extended."""
+    """Encoded segments of a dream. Only a loop's key has the number of frames, because other dreams can be extended."""
 
     name: ClassVar[str] = "dream"
     version: ClassVar[int] = 2
     optional: ClassVar[tuple[str, ...]] = ("upscale",)
-    seed: Table  # content digest and frames, or the noise
-    models: list[Table]  # content digest and pairing of each
-    sequence: Table  # how several models follow one another
-    size: list[int]  # width, height
+    seed: Table  # Content digest and frames, or the noise
+    models: list[Table]  # Content digest and pairing of each
+    sequence: Table  # Order and times of several models
+    size: list[int]  # Width, height
     rate: str
     controls: Table
     loop: Table
-    blend: Table  # content digest of the driving video
-    sound: Table  # content digest, where an expression hears it
+    blend: Table  # Content digest of the driving video
+    sound: Table  # Content digest, if an expression uses the sound
     chunk_frames: int
     encoding: Table
     picture: Table
     engine: Table
     libraries: Table
-    upscale: Table = field(default_factory=dict)  # mode and version, where pictures are enlarged before the encoder
+    upscale: Table = field(default_factory=dict)  # Mode and version, if pictures are enlarged before the encoder

@@ -45,54 +45,54 @@ from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, is_picture_source
 
-# Limits of a clip that is rendered beside another one on a CPU: its file's bytes, and the pixels of a frame (1080p).
-SHORT_BYTES, SMALL_PIXELS = 32 << 20, 1920 * 1088
-PROBED = 16  # clips, those of the largest files, whose frames' size is looked up
-CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
-LIST_KEYS = ("model", "preset")
-TEXTS = ("output", "preset")
-NAMED = ("mask", "region")  # text, or a table of texts by name
-CHAINS = ("model", "rest")
+# Limits of clips of which two are rendered at the same time on a CPU: bytes of the file, and pixels of a frame (1080p)
+MAX_SHORT_BYTES, MAX_SMALL_PIXELS = 32 << 20, 1920 * 1088
+NUM_PROBED_CLIPS = 16  # Number of clips, the largest files, whose frame size is read
+CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")  # Keys of [[clips]]
+LIST_KEYS = ("model", "preset")  # Keys of the list itself
+TEXT_KEYS = ("output", "preset")  # Keys whose value is a text
+NAMED_TEXT_KEYS = ("mask", "region")  # Keys whose value is a text, or a table of texts by name
+CHAIN_KEYS = ("model", "rest")  # Keys whose value is a text or a list of texts
 
 
 def requests_for(
     paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path | None
 ) -> list[StylizeRequest]:
-    """Return a request like ``template`` for each clip that files, folders and globs resolve to.
+    """Create a request like ``template`` for each clip that files, folders and globs resolve to.
 
-    Results of an earlier run in ``folder`` (None: beside their sources) are left out. Raises UsageError, ModelError for
-    problems common to all clips.
+    Results of an earlier run in ``folder`` (None: next to their sources) are left out. Raises UsageError, ModelError
+    for problems common to all clips.
     """
 
     def place_of(request: StylizeRequest) -> Path:
         return (folder_of(request.video) if folder is None else folder) / default_output_of(request)
 
-    template, has_guides = checked(template, context)
+    template, has_guides = check_template(template, context)
     sources = expand_sources(paths, whole_folders=has_guides)
-    if sources != list(paths):  # otherwise each source was named
+    if sources != list(paths):  # Otherwise the user named each source
         sources = exclude_results(sources, lambda video: place_of(replace(template, video=video)))
-    requests = with_mattes([replace(template, video=source) for source in sources])
+    requests = assign_mattes([replace(template, video=source) for source in sources])
     return requests if folder is not None else [replace(each, output=refuse_link(place_of(each))) for each in requests]
 
 
-def checked(template: StylizeRequest, context: Context) -> tuple[StylizeRequest, bool]:
-    """Return a request with looks in the place of models that name them, and whether its sources are folders of guides.
+def check_template(template: StylizeRequest, context: Context) -> tuple[StylizeRequest, bool]:
+    """Replace models that name looks by these looks; return the request, and whether its sources are guide folders.
 
     Raises UsageError, ModelError for models that cannot render.
     """
     template, has_guides = template.with_looks(), False
     if template.pictures is None:
-        look = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
-        look.check_renders()
-        has_guides = bool(look.pairing.guides)
+        model = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
+        model.check_renders()
+        has_guides = bool(model.pairing.guides)
     for region in template.regions:
         if region.models:
             load_models_in_turn(region.models, context, {}).check_renders()
     return template, has_guides
 
 
-def with_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
-    """Return requests with the matte of each clip, where a mask is a folder of videos. Raises UsageError."""
+def assign_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
+    """Replace masks that are folders of videos by the matte of each clip. Raises UsageError."""
     videos = [request.video for request in requests]
     masks = {mask: mask for request in requests[:1] for mask in request.masks}
     paths = {mask: mattes_for(videos, mask.path, "--mask", mask.name) for mask in masks}
@@ -111,21 +111,19 @@ def with_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
 
 
 def encoding_of(request: StylizeRequest) -> EncodingSettings:
-    """Return the settings of a request's encoder, for its kind of source."""
-    wanted = request.recipe.settings("encoding", EncodingSettings)
-    return wanted.resolved(pictures=is_picture_source(request.video), output=request.output)
+    encoding = request.recipe.settings("encoding", EncodingSettings)
+    return encoding.resolved(pictures=is_picture_source(request.video), output=request.output)
 
 
 def default_output_of(request: StylizeRequest) -> Path:
-    """Return the default output path of a request."""
     return default_output(request.video, request.names, encoding_of(request))
 
 
 def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> StylizeRequest:
-    """Return the request of the only clip with the output that ``-o`` names. Raises UsageError for a link.
+    """Set the output of the only clip's request from ``-o``. Raises UsageError for a link.
 
-    A video's result is written into ``output`` if that ends in a slash, or is an existing folder that is not itself a
-    result of pictures. The result of a folder of pictures is a folder, so there ``output`` names the result itself.
+    A video's result is written into ``output`` if this ends in a slash, or is an existing folder that is not a result
+    of pictures. The result of a folder of pictures is a folder, so that ``output`` names the result itself.
     """
     if output is None:
         return replace(request, output=None)
@@ -133,26 +131,26 @@ def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> Styl
     makes_pictures = request.recipe.settings("encoding", EncodingSettings).makes_pictures
     gives_folder = is_picture_sequence(request.video) or makes_pictures
     is_folder = output.endswith(("/", os.sep)) or (place.is_dir() and not is_result_folder(cache, place))
-    into = is_folder and not gives_folder
-    return replace(request, output=refuse_link(place / default_output_of(request)) if into else place)
+    is_inside = is_folder and not gives_folder
+    return replace(request, output=refuse_link(place / default_output_of(request)) if is_inside else place)
 
 
 def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
-    """Return the requests with a unique output for each in ``folder``. Raises UsageError."""
+    """Set a unique output in ``folder`` for each request. Raises UsageError."""
     check_folder(folder)
     endings = [default_ending(r.video, r.names, encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
     own = iter(result_names([requests[n].video for n in unnamed], [endings[n] for n in unnamed]))
     places = [refuse_link(folder / (request.output or next(own))) for request in requests]
     sources = [request.video for request in requests]
-    taken = {path_key(place) for s in sources for place in (s, *s.resolve().parents)}
-    seen: set[str] = set()
+    source_keys = {path_key(place) for s in sources for place in (s, *s.resolve().parents)}
+    result_keys: set[str] = set()
     for request, place in zip(requests, places, strict=True):
-        if path_key(place) in taken:  # no clip's result may be another's source
+        if path_key(place) in source_keys:  # A result must not overwrite the source of any clip
             check_place(place, sources, folder=makes_folder(encoding_of(request), place))
-        if path_key(place) in seen:
+        if path_key(place) in result_keys:
             raise UsageError(str(place), "two clips have this output", "give each a different name")
-        seen.add(path_key(place))
+        result_keys.add(path_key(place))
     return [replace(request, output=place) for request, place in zip(requests, places, strict=True)]
 
 
@@ -164,10 +162,10 @@ def read_clip_list(
     context: Context,
     folder: Path,
 ) -> list[StylizeRequest]:
-    """Return the requests of a list. Command-line flags override a clip's values, which override the list's.
+    """Read the requests in a list file. Command-line flags override a clip's values, which override the list's.
 
-    ``template``, ``preset``, ``flags``: the values of the command line; the template has no models if none are given.
-    ``folder``: of the results. Sources, masks and pictures of looks are relative to the list's folder. Raises
+    ``template``, ``preset``, ``flags``: the values of the command line; the template may have no models. ``folder``:
+    the folder of the results. Sources, masks and pictures of looks are relative to the list's folder. Raises
     UsageError, ModelError.
     """
     table = read_toml(path)
@@ -181,9 +179,13 @@ def read_clip_list(
         _check_keys(clip, CLIP_KEYS, where)
         sources = _sources(clip, where, path.parent)
         regions = _regions(clip, path.parent)
-        models = template.models or _beside(_models(clip), path.parent) or ((IDENTITY,) if regions else _models(table))
+        models = (
+            template.models
+            or _with_picture_paths(_models(clip), path.parent)
+            or ((IDENTITY,) if regions else _models(table))
+        )
         in_list = overlaid(*({n: t for n, t in layer.items() if n in TABLES} for layer in (table, clip)))
-        in_list = _with_look(in_list, path.parent, has_model=bool(models))
+        in_list = _with_look_paths(in_list, path.parent, has_model=bool(models))
         recipe = render_recipe(preset or clip.get("preset") or table.get("preset"), overlaid(in_list, flags))
         _check_regions(clip, template, look_named(recipe.tables), where)
         programs = programs_from(f"list {path}", in_list, flags)
@@ -197,16 +199,16 @@ def read_clip_list(
             recipe=replace(recipe, programs=(*recipe.programs, *programs)),
             start=template.start or _time(clip, "start"),
             end=template.end or _time(clip, "end"),
-            mask=template.mask or (None if regions else only_mask(_listed(clip, "mask"), path.parent)),
+            mask=template.mask or (None if regions else only_mask(_as_option_values(clip, "mask"), path.parent)),
             regions=regions,
         )
-        of_clip = requests_for(sources, own, context, folder)
+        clip_requests = requests_for(sources, own, context, folder)
         if "output" in clip:
-            if len(of_clip) > 1:
-                why = f"one output for {len(of_clip)} sources"
+            if len(clip_requests) > 1:
+                why = f"one output for {len(clip_requests)} sources"
                 raise UsageError(where, why, "leave out the output, or list each source separately")
-            of_clip = [replace(of_clip[0], output=Path(clip["output"]))]
-        requests += of_clip
+            clip_requests = [replace(clip_requests[0], output=Path(clip["output"]))]
+        requests += clip_requests
     return requests
 
 
@@ -219,47 +221,43 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
 
 
 def _models(table: Table) -> tuple[str, ...]:
-    """Return the models in the key ``model`` of a clip or list: one, or several to render in sequence; () for none.
-
-    Of a clip with regions, those of the key ``rest``.
-    """
+    """Return the models of a clip or list, to render in sequence: its key ``model``, or ``rest`` with regions."""
     if "region" in table:
         return parse_rest(_texts(table.get("rest") or ()))
     return _texts(table.get("model") or ())
 
 
-def _texts(given: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
+def _texts(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
-    """Return the regions of a clip; () without any. Raises UsageError."""
     if "region" not in clip:
         return ()
-    found = parse_regions(_listed(clip, "mask"), _listed(clip, "region"), folder)
-    return tuple(replace(region, models=_beside(region.models, folder)) for region in found)
+    found = parse_regions(_as_option_values(clip, "mask"), _as_option_values(clip, "region"), folder)
+    return tuple(replace(region, models=_with_picture_paths(region.models, folder)) for region in found)
 
 
-def _beside(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
-    """Return models with the pictures among them in the list's folder."""
+def _with_picture_paths(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
+    """Return models, where names of pictures in the list's folder are replaced by their paths."""
     found = ((m, as_found(folder / m)) for m in models)
     return tuple(str(path) if is_picture(Path(m)) and path.exists() else m for m, path in found)
 
 
-def _listed(clip: Table, key: str) -> list[str]:
-    """Return what a text, or a table of texts by name, says, as the command line writes it."""
-    given = clip.get(key, [])
-    if isinstance(given, dict):
-        return [f"{name}={text}" for name, texts in given.items() for text in _texts(texts)]
-    return [given] if isinstance(given, str) else []
+def _as_option_values(clip: Table, key: str) -> list[str]:
+    """Return a text, or a table of texts by name, in the form of the option's values on the command line."""
+    value = clip.get(key, [])
+    if isinstance(value, dict):
+        return [f"{name}={text}" for name, texts in value.items() for text in _texts(texts)]
+    return [value] if isinstance(value, str) else []
 
 
 def _time(clip: Table, key: str) -> Time | None:
     return parse_time(str(clip[key])) if key in clip else None
 
 
-def _with_look(tables: dict[str, Table], folder: Path, *, has_model: bool) -> dict[str, Table]:
-    """Return a list's tables with the paths of looks and strokes from the current folder, not from the list's."""
+def _with_look_paths(tables: dict[str, Table], folder: Path, *, has_model: bool) -> dict[str, Table]:
+    """Make the paths of looks and strokes in a list's tables relative to the current folder."""
     if "strokes" in tables:
         in_folder = with_files_of_strokes(tables["strokes"], lambda path: str(as_found(folder / path)))
         tables = {**tables, "strokes": in_folder}
@@ -267,18 +265,18 @@ def _with_look(tables: dict[str, Table], folder: Path, *, has_model: bool) -> di
     if not look or not isinstance(look, str):
         return tables
     if not has_model:
-        parse_pictures(look, folder)  # raises for pictures that are not in the list's folder
+        parse_pictures(look, folder)  # Raises for pictures that are not in the list's folder
     return overlaid(tables, {"rendering": {"look": with_other_paths(look, folder, str)}})
 
 
 def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str) -> None:
-    """Raise UsageError for what a clip with regions cannot have, and for a rest without regions."""
+    """Raise UsageError if a clip has regions together with a model, look or mask, or ``rest`` without regions."""
     if "region" not in clip:
         if "rest" in clip:
             raise UsageError(f"'rest' in {where}", "it has no region", "write region, or the model as model")
         return
-    given = (("model", "model" in clip or template.models), ("look", look), ("--mask", template.mask))
-    if twice := next((name for name, value in given if value), ""):
+    values = (("model", "model" in clip or template.models), ("look", look), ("--mask", template.mask))
+    if twice := next((name for name, value in values if value), ""):
         why = "each of its regions names its own look and mask"
         raise UsageError(f"{twice}, for {where}", why, "leave it out, or write the look of all else as rest")
 
@@ -286,7 +284,7 @@ def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str)
 def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
     """Raise UsageError if a key is neither in ``own`` nor the name of a recipe table, or a value has a wrong type.
 
-    ``where``: the table's name in the message. ``more``: other valid keys to list in the message.
+    ``where``: the table's name in the message. ``more``: further valid keys in the message.
     """
     for key, value in table.items():
         if key not in (*own, *TABLES):
@@ -294,9 +292,14 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
         is_named = isinstance(value, dict) and all(map(_is_chain, value.values()))
         kinds = (
             (TABLES, isinstance(value, dict), "a table", f"{key}.KEY = VALUE"),
-            (TEXTS, isinstance(value, str), "text", f'{key} = "…"'),
-            (CHAINS, _is_chain(value), "text, or a list of texts", f'{key} = "…", or {key} = ["…", "…"]'),
-            (NAMED, is_named or isinstance(value, str), "text, or a table of texts", f'{key} = {{ man = "…" }}'),
+            (TEXT_KEYS, isinstance(value, str), "text", f'{key} = "…"'),
+            (CHAIN_KEYS, _is_chain(value), "text, or a list of texts", f'{key} = "…", or {key} = ["…", "…"]'),
+            (
+                NAMED_TEXT_KEYS,
+                is_named or isinstance(value, str),
+                "text, or a table of texts",
+                f'{key} = {{ man = "…" }}',
+            ),
         )
         for keys, is_valid, kind, example in kinds:
             if key in keys and not is_valid:
@@ -321,13 +324,13 @@ def stylize_batch(
 
     Raises UsageError, Interrupted.
     """
-    items = plan(requests, folder)
+    items = batch_items(requests, folder)
     jobs = options.jobs or _jobs_for(items, options, context)
     return run_batch(items, "stylize", folder, replace(options, jobs=jobs), context)
 
 
-def plan(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
-    """Return a job for each request, with a unique output in ``folder``. Raises UsageError."""
+def batch_items(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
+    """Create a batch item for each request, with a unique output in ``folder``. Raises UsageError."""
     items = []
     for request in place_results(requests, folder):
         assert request.output is not None
@@ -340,28 +343,29 @@ def _item(request: StylizeRequest, place: Path) -> Item:
 
 
 def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) -> int | None:
-    """Return the number of clips at a time where none is requested; None: one on each device.
+    """Return the default number of clips rendered at the same time; None: one on each device.
 
-    While a short clip is indexed, its render starts up or its end is encoded, most of a CPU is idle: on two cores, two
-    at a time took 28 to 34 % less time than one (128x128, one second). More would gain little, as a network alone uses
-    all cores, and would take memory; so would two large clips. On a GPU, two networks would share its memory.
+    Most of a CPU is idle while a short clip is indexed, while its render starts, and while its end is encoded: on two
+    cores, two clips at a time took 28 to 34 % less time than one (128x128, one second). More clips would gain little,
+    because one network uses all cores, and would take memory, as two large clips would. On a GPU, two networks would
+    share its memory.
     """
     is_here = options.executor in (AUTO, LOCAL) and context.device_kind == "cpu" and cores() > 1
-    are_short = len(items) > 1 and all(0 < item.size <= SHORT_BYTES for item in items)
+    are_short = len(items) > 1 and all(0 < item.size <= MAX_SHORT_BYTES for item in items)
     if not (is_here and are_short):
         return None
-    largest = sorted(items, key=lambda item: item.size)[-PROBED:]
+    largest = sorted(items, key=lambda item: item.size)[-NUM_PROBED_CLIPS:]
     return None if any(_is_large(item.source) for item in largest) else 2
 
 
 def _is_large(source: Path) -> bool:
-    """Return whether a video's frames, or the first picture of others, exceed ``SMALL_PIXELS``; False if unreadable."""
+    """Return whether a source's (first) frame exceeds ``MAX_SMALL_PIXELS``; False if it cannot be read."""
     from vidtrans.video.io.pictures import open_reader
     from vidtrans.video.io.reader import ClipReader
 
     with suppress(MediaError, UsageError, OSError), open_reader(source) as reader:
         if isinstance(reader, ClipReader):
-            return reader.info.width * reader.info.height > SMALL_PIXELS
+            return reader.info.width * reader.info.height > MAX_SMALL_PIXELS
         with closing(reader.frames(0, 1)) as frames:
-            return any(frame.rgb.shape[0] * frame.rgb.shape[1] > SMALL_PIXELS for frame in frames)
+            return any(frame.rgb.shape[0] * frame.rgb.shape[1] > MAX_SMALL_PIXELS for frame in frames)
     return False

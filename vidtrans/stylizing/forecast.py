@@ -17,7 +17,7 @@ from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import estimate_pictures
 from vidtrans.models.loaded_model import load_extractor
 from vidtrans.models.render_settings import ResolvedRenderSettings
-from vidtrans.output.delivery import pass_of, try_pass
+from vidtrans.output.delivery import make_ffmpeg_job, try_ffmpeg_job
 from vidtrans.output.result import check_foreign, check_place
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.picture_folders import refuse_video
@@ -26,7 +26,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import is_one_picture, makes_folder
 from vidtrans.rendering.scene import Scene, require_background_plate
 from vidtrans.session import Context
-from vidtrans.stylizing.clips import plan
+from vidtrans.stylizing.clips import batch_items
 from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat, split_pattern
@@ -35,43 +35,43 @@ from vidtrans.video.io.pictures import open_reader
 
 
 def forecast_chain(
-    wanted: DatasetSpec,
+    spec: DatasetSpec,
     dataset: Path,
     model: Path,
     minutes: float | None,
     renders: Sequence[StylizeRequest],
     context: Context,
 ) -> Table:
-    """Return the dry-run table of a dataset, a training and renders, from short trials with random weights.
+    """Estimate a dataset, a training and renders by short trials with random weights; return the dry-run table.
 
-    ``wanted``: the dataset's sources and settings. ``dataset``, ``model``: output paths. ``minutes``: of training;
+    ``spec``: the dataset's sources and settings. ``dataset``, ``model``: output paths. ``minutes``: the training time;
     None: the settings' number of steps.
     """
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import estimate_training, find_budget, untrained
 
-    recipe, planned = wanted.recipe, wanted.plan(dataset, context)
-    pictures = estimate_pictures(planned)
-    first = next(iter(planned.first_pictures()))[0]
+    recipe, dataset_plan = spec.recipe, spec.plan(dataset, context)
+    pictures = estimate_pictures(dataset_plan)
+    first = next(iter(dataset_plan.first_pictures()))[0]
     settings = recipe.settings("training", TrainingSettings)
     size = (first.shape[1], first.shape[0])
-    job = TrainingSetup(planned.dataset, recipe, settings, None, context, picture_size=size)
+    job = TrainingSetup(dataset_plan.dataset, recipe, settings, None, context, picture_size=size)
     total = find_budget(job, minutes, "").steps if minutes else settings.steps
-    look, engine = untrained(job, model, min(size))
+    untrained_model, engine = untrained(job, model, min(size))
     if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
-        look = replace(look, extractor=load_extractor(extraction, context))
+        untrained_model = replace(untrained_model, extractor=load_extractor(extraction, context))
     estimates = []
-    for one in renders:
-        opened = open_clip(context, one.video, look.pairing.guides)
-        render = ResolvedRenderSettings.of(recipe, look, context.device).resolved(
-            is_picture_source(one.video), one.output
+    for request in renders:
+        opened = open_clip(context, request.video, untrained_model.pairing.guides)
+        render = ResolvedRenderSettings.of(recipe, untrained_model, context.device).resolved(
+            is_picture_source(request.video), request.output
         )
-        estimates.append(RenderJob(plan_render(opened, look, render, context), context).estimate(engine))
+        estimates.append(RenderJob(plan_render(opened, untrained_model, render, context), context).estimate(engine))
     return {
         "dry_run": True,
-        "frames": planned.plan.num_stored,
-        "pairs": len(planned.dataset.pairs),
-        "held_out": len(planned.dataset.role("val")),
+        "frames": dataset_plan.plan.num_stored,
+        "pairs": len(dataset_plan.dataset.pairs),
+        "held_out": len(dataset_plan.dataset.role("val")),
         "steps": total,
         "dataset": str(dataset),
         "model": str(model),
@@ -81,18 +81,18 @@ def forecast_chain(
 
 
 def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None:
-    """Raise MediaError, before training, if the clip shows another scene than the background plate of a dataset."""
+    """Raise MediaError, before training, if the clip shows another scene than the dataset's background plate."""
     dataset = open_dataset(folder)
     scene = Scene(model.stem, require_background_plate(dataset, dataset.role("train")).scene)
     opened = open_clip(context, clip, dataset.pairing.guides)
-    if opened.index.same_size and not is_picture_source(clip):  # pictures may be drawings, or unrelated to each other
+    if opened.index.same_size and not is_picture_source(clip):  # Pictures may be drawings or unrelated to each other
         scene.check_clip(opened, 0, opened.index.num_frames, context)
 
 
 def check_renders(
     renders: Sequence[StylizeRequest], output: Path, sources: Sequence[Path], recipe: Recipe, context: Context
 ) -> None:
-    """Raise UsageError or MediaError before training, for problems that the renders would have after it.
+    """Raise UsageError or MediaError, before training, for problems that the renders would have after it.
 
     ``output``: the result of one render, or the folder of several. ``sources``: the files that are read.
     """
@@ -103,7 +103,7 @@ def check_renders(
         raise UsageError(what, why, "use make-dataset, train and dream")
     encoding = recipe.settings("encoding", EncodingSettings)
     if renders[0].output is None:
-        outputs = [item.output for item in plan(renders, output) if item.output]
+        outputs = [item.output for item in batch_items(renders, output) if item.output]
     else:
         encoding = encoding.resolved(pictures=is_picture_source(apply[0]), output=output)
         place, pattern = split_pattern(output)
@@ -111,9 +111,9 @@ def check_renders(
         encoding.check_container(place / pattern, single=single)
         outputs = [place]
     for clip, place in zip(apply, outputs, strict=True):
-        own = encoding.resolved(pictures=is_picture_source(clip), output=place)
-        folder = makes_folder(own, place)
-        if own.makes_pictures and not folder and not is_one_picture(clip):
+        resolved_encoding = encoding.resolved(pictures=is_picture_source(clip), output=place)
+        folder = makes_folder(resolved_encoding, place)
+        if resolved_encoding.makes_pictures and not folder and not is_one_picture(clip):
             raise UsageError(str(place), f"one picture cannot hold all frames of {clip.name}", "give a folder name")
         check_place(place, sources, folder=folder)
         check_foreign(context.cache, place, context.overwrite)
@@ -123,14 +123,14 @@ def check_renders(
 
 def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSettings, context: Context) -> None:
     """Raise UsageError, MediaError if a clip cannot be read, or its result cannot be written."""
-    if is_picture_sequence(clip):  # further requirements on a folder depend on the pairing
+    if is_picture_sequence(clip):  # Further requirements on a folder depend on the pairing
         if picture_files(clip) and not open_clip(context, clip).index.same_size:
             refuse_video(clip, encoding.resolved(pictures=True, output=place))
         return
-    with open_reader(clip):  # raises if it is not a video
-        own = encoding.resolved(pictures=is_picture_source(clip), output=place)
-        own.depth_for(8)
-        if own.needs_program:
+    with open_reader(clip):  # Raises if it is not a video
+        resolved_encoding = encoding.resolved(pictures=is_picture_source(clip), output=place)
+        resolved_encoding.depth_for(8)
+        if resolved_encoding.needs_program:
             warn_about_programs(recipe.programs, context, ("encoding",))
             picture = PictureFormat(64, 48, Fraction(1), Fraction(1, 25), Fraction(25))
-            try_pass(pass_of(own, picture), picture, context)
+            try_ffmpeg_job(make_ffmpeg_job(resolved_encoding, picture), picture, context)

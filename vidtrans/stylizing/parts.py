@@ -1,8 +1,8 @@
 """Render a clip in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
 
-A machine without a shared disk gets the input files in a mirror folder, in which /a/b is MIRROR/a/b, and renders in the
-mirror of the command's current folder. So all paths of a request for it are made relative. Cache keys depend on
-contents and not on paths, and are the same there.
+A machine without a shared disk receives the input files in a mirror folder, in which /a/b is MIRROR/a/b, and renders in
+the mirror of the command's current folder. Therefore all paths of its request are made relative. Cache keys depend on
+contents, not on paths, so that they are the same on that machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from vidtrans.models.formats import format_of, load_format
 from vidtrans.output.result import Result
 from vidtrans.pipeline.render import look_named
 from vidtrans.rendering.chain import log_failure
-from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, spans
+from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, describe_ranges
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
 from vidtrans.store.cache import META
@@ -32,15 +32,15 @@ from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.media import load_medium
 from vidtrans.strokes.settings import is_medium_file
 from vidtrans.stylizing.requested_render import RequestedRender, stylize
-from vidtrans.stylizing.requests import StylizeRequest, relocated
+from vidtrans.stylizing.requests import StylizeRequest, move_paths
 from vidtrans.video.io.pictures import media_files
 
 
 def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
     """Render a part of a clip into the cache; ``join``: also write the result if no chunk is missing.
 
-    ``part`` None: only join; missing chunks are then an error. Failures are written to the cache's log. Raises as
-    ``stylize`` does, UsageError if this worker differs from others that render the clip, VidtransError.
+    ``part`` None: only join; missing chunks are then an error. Failures are written to the cache's log. Raises the
+    errors of ``stylize``, UsageError if this worker differs from others that render the clip, and VidtransError.
     """
     try:
         return _stylize_part(request, part, context, join=join)
@@ -52,8 +52,8 @@ def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Contex
 
 def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
     render = RequestedRender(request, context, time.monotonic())
-    wanted = render.result
-    wanted.check()
+    target = render.result
+    target.check()
     if request.score and not join:
         raise UsageError("--score", "flicker is measured over the whole clip", "give --score with --join")
     given = " and ".join(["--chunk"] * (part is not None) + ["--join"] * join)
@@ -63,47 +63,46 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
     if not clip.index.same_size:
         why = "pictures of several sizes are rendered one by one"
         raise UsageError(f"{given}: {request.video}", why, f"leave out {given}")
-    existing = wanted.existing()
-    named: Table = {} if part is None else {"part": str(part)}
+    existing = target.existing()
+    part_entry: Table = {} if part is None else {"part": str(part)}
     if existing is not None:
         if request.score and join:
             return stylize(request, context)
-        return wanted.report(existing | named, cached=True)
+        return target.report(existing | part_entry, cached=True)
     divided = DividedRender(render.job(clip))
-    manifest = ChunkManifest(divided.job, wanted.request, str(wanted.output))
+    manifest = ChunkManifest(divided.job, target.request, str(target.output))
     if context.dry_run:
         manifest.check()
         if part is None:
-            _check_whole(divided, wanted)
-            return wanted.forecast(divided.job) | {"cached": False}
-        return divided.job.summary(wanted.output) | named | divided.forecast(part)
+            _check_whole(divided, target)
+            return target.forecast(divided.job) | {"cached": False}
+        return divided.job.summary(target.output) | part_entry | divided.forecast(part)
     manifest.join()
     table: Table = {}
     if part is not None:
-        table = named | divided.render(divided.chunks_of(part))
-        left = divided.missing(verify=False)
-        table["chunks_missing"] = len(left)
-        if left or not join:
-            return wanted.report(table, cached=table["frames_encoded"] == 0)
+        table = part_entry | divided.render(divided.chunks_of(part))
+        missing = divided.missing(verify=False)
+        table["chunks_missing"] = len(missing)
+        if missing or not join:
+            return target.report(table, cached=table["frames_encoded"] == 0)
     else:
-        _check_whole(divided, wanted)
+        _check_whole(divided, target)
     result = stylize(request, context)
     counts = {key: result.get(key, 0) + table[key] for key in table if key.startswith("frames_")}
-    return wanted.report(result | named | counts, cached=result["cached"])
+    return target.report(result | part_entry | counts, cached=result["cached"])
 
 
-def _check_whole(divided: DividedRender, wanted: Result) -> None:
-    """Raise VidtransError if chunks are missing."""
+def _check_whole(divided: DividedRender, target: Result) -> None:
     if missing := divided.missing(verify=True):
-        why = f"{spans(missing)} of {divided.job.plan.num_frames} are not rendered"
-        raise VidtransError(str(wanted.output), why, "render these parts with --chunk, then --join again")
+        why = f"{describe_ranges(missing)} of {divided.job.plan.num_frames} are not rendered"
+        raise VidtransError(str(target.output), why, "render these parts with --chunk, then --join again")
 
 
 def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
-    """Split a render among ``count`` processes; None if that gains nothing, or the result exists.
+    """Split a render among ``count`` processes; return None if it needs only one, or if the result exists.
 
-    ``no_shared_disk``: the workers have no access to our files. A render that cannot be split then runs here, with a
-    note. Raises as ``stylize`` does.
+    ``no_shared_disk``: the workers have no access to this machine's files. A render that cannot be split then runs on
+    this machine, with a note. Raises the errors of ``stylize``.
     """
     render = RequestedRender(request, context, time.monotonic())
     render.result.check()
@@ -121,43 +120,43 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
             context.note(f"{request.video.name}: a draft cannot be split, and is rendered on this machine")
         return None
     if not no_shared_disk:
-        return DividedRender(job).divide(partial(make_part, request, is_held=True), count)
-    division = DividedRender(job).divide(partial(make_part, for_mirror(render)), count, no_shared_disk=True)
-    return division and replace(division, files=files_of(render, job.plan.clip))
+        return DividedRender(job).divide(partial(make_part, request, is_locked=True), count)
+    division = DividedRender(job).divide(partial(make_part, relocate_for_mirror(render)), count, no_shared_disk=True)
+    return division and replace(division, files=input_files(render, job.plan.clip))
 
 
 def _open(render: RequestedRender) -> Clip | None:
-    """Return the source; None for one picture, and for pictures of several sizes, which are rendered one by one."""
+    """Open the source; return None for one picture or pictures of several sizes, which are rendered one by one."""
     clip = None if is_one_picture(render.request.video) else render.open()
     return clip if clip is not None and clip.index.same_size else None
 
 
-def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_held: bool = False) -> Table:
-    """Render the chunks [first, stop) of a divided render; ``is_held`` as in ``DividedRender.render``."""
+def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_locked: bool = False) -> Table:
+    """Render the chunks [first, stop) of a divided render; ``is_locked`` as in ``DividedRender.render``."""
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
-    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_held=is_held)
+    return DividedRender(job).render(job.plan.chunks[slice(*part)], is_locked=is_locked)
 
 
-def files_of(render: RequestedRender, clip: Clip) -> list[Path]:
-    """Return the absolute paths of the files that a part's render reads: sources, model files, and cached data.
+def input_files(render: RequestedRender, clip: Clip) -> list[Path]:
+    """Return the absolute paths of the files that a part reads: sources, model files, and cached data.
 
-    ``clip``: the source of its plan. Raises MediaError.
+    ``clip``: the source in the render's plan. Raises MediaError.
     """
     request, rendering, context = render.request, render.settings.rendering, render.context
-    found = [path for _, path in media_files(request.video, render.look.pairing.guides)]
+    found = [path for _, path in media_files(request.video, render.model.pairing.guides)]
     found += [path for mask in request.masks for _, path in media_files(mask.path)]
     found += [*([] if rendering.cuts in (AUTO, OFF) else [Path(rendering.cuts)]), *rendering.curve_files()]
     for strokes in render.strokes:
         brushes = load_medium(strokes.medium).brushes.values() if is_medium_file(strokes.medium) else ()
         found += [*strokes.curve_files(), *strokes.files, *brushes]
     for one in render.renders:
-        if one.request.pictures is None:  # otherwise the model was made of these
+        if one.request.pictures is None:  # Otherwise the model file was made from these pictures
             found += one.look_files
-        for model in (*one.look.parts, *([one.look.extractor] if one.look.extractor else [])):
+        for model in (*one.model.parts, *([one.model.extractor] if one.model.extractor else [])):
             if model.path is not None:
                 found += load_format(format_of(model.path)).files(model.path)
-    # The source's index, which takes long to make, and the source as filtered by the user's program.
+    # The source's index, which takes long to compute, and the source after the user's filter graph.
     cached = []
     for source in filter(None, (clip, clip.origin)):
         digest = content_digest(context, source.path, source.guides)
@@ -168,29 +167,29 @@ def files_of(render: RequestedRender, clip: Clip) -> list[Path]:
     return [*dict.fromkeys(map(_absolute, found)), *cached]
 
 
-def for_mirror(render: RequestedRender) -> StylizeRequest:
-    """Return the request with paths relative to the current folder, and with its models' paths instead of names."""
-    request = _with_made_model(render)
-    recipe, extractor = request.recipe, render.look.extractor
-    if extractor and extractor.path and extractor.path not in [part.path for part in render.look.parts]:
+def relocate_for_mirror(render: RequestedRender) -> StylizeRequest:
+    """Return the request with paths relative to the current folder, and with its models' paths as names."""
+    request = _with_built_model(render)
+    recipe, extractor = request.recipe, render.model.extractor
+    if extractor and extractor.path and extractor.path not in [part.path for part in render.model.parts]:
         recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": _relative(extractor.path)})
     regions = []
     for region, (_, own) in zip(request.regions, render.regions, strict=True):
-        made = _with_made_model(own)
-        regions.append(replace(region, models=made.models, look=look_named(made.recipe.tables)))
+        built = _with_built_model(own)
+        regions.append(replace(region, models=built.models, look=look_named(built.recipe.tables)))
     output = render.target.output / render.target.pattern
     moved = replace(request, output=output, recipe=recipe, regions=tuple(regions))
-    return relocated(moved, _relative)
+    return move_paths(moved, _relative)
 
 
-def _with_made_model(render: RequestedRender) -> StylizeRequest:
-    """Return the request; if its model was made of pictures, with that model. A medium has no file, and stays named."""
-    return render.with_model if render.look.path else render.request
+def _with_built_model(render: RequestedRender) -> StylizeRequest:
+    """Return the request; a look from pictures is replaced by its model file. A medium, which has no file, remains."""
+    return render.with_model if render.model.path else render.request
 
 
 def _absolute(path: Path) -> Path:
-    """Return the path unresolved if possible, so that the target of a link is sent under the link's name."""
-    if ".." in path.parts:  # after a link, '..' is not the preceding folder
+    """Make a path absolute; do not resolve links, so that a link's target is sent under the link's name."""
+    if ".." in path.parts:  # Links must be resolved, because '..' after a link is not the preceding folder
         return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
     return path.absolute()
 
@@ -202,11 +201,11 @@ def _relative(path: Path) -> str:
 def print_jobs(
     requests: Sequence[StylizeRequest], name: str, command: Sequence[str], options: BatchOptions, context: Context
 ) -> Table:
-    """Return the table of a farm job that renders clips; ``job`` is its text in format ``name``. Requests have outputs.
+    """Write a farm job that renders clips; return its table, with the job's text in format ``name`` as ``job``.
 
-    ``command``: the common start of all commands, up to the source. ``options``: a shard, and the maximum number of
-    parts of a clip; without that, as many as are long enough. Every clip is read to its end once. Raises UsageError if
-    the shard is empty; else as ``stylize`` does.
+    ``requests``: all have outputs. ``command``: the common start of all commands, up to the source. ``options``: a
+    shard, and the maximum number of parts of a clip; by default, as many as are long enough. Each clip is read to its
+    end once. Raises UsageError if the shard is empty, and the errors of ``stylize``.
     """
     if options.shard and not (requests := options.share_of(requests)):
         raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
@@ -220,9 +219,9 @@ def print_jobs(
 
 
 def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table:
-    """Return the table of a farm job of these clips; ``job`` is its text in format ``name``. Raises UsageError."""
+    """Return the table of a farm job, with the job's text in format ``name`` as ``job``. Raises UsageError."""
     variables = {}
-    if context.device_kind == "cpu":  # the number of threads affects the result, so all workers must use the same
+    if context.device_kind == "cpu":  # The number of threads affects the result, so all workers must use the same
         import torch
 
         variables["OMP_NUM_THREADS"] = str(torch.get_num_threads())
@@ -231,15 +230,14 @@ def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table
     return {"format": name, "clips": len(clips), "parts": parts, "job": JOB_FORMATS.load(name)(job)}
 
 
-def _num_parts(request: StylizeRequest, most: int | None, context: Context) -> int:
-    """Return the number of parts that a clip is split into. Raises as ``stylize`` does."""
+def _num_parts(request: StylizeRequest, max_parts: int | None, context: Context) -> int:
     render = RequestedRender(request, context, time.monotonic())
-    render.result.existing()  # raises if another file is in the output's place
+    render.result.existing()  # Raises if the output is another file
     if (clip := _open(render)) is None or (job := render.job(clip)).draft:
         return 1
-    return max(1, min(most or job.plan.num_frames // MIN_PART_FRAMES, len(job.plan.chunks)))
+    return max(1, min(max_parts or job.plan.num_frames // MIN_PART_FRAMES, len(job.plan.chunks)))
 
 
 def plain_path(path: Path) -> str:
-    """Return a path that no command mistakes for an option."""
+    """Return a path as text that no command mistakes for an option."""
     return f"./{path}" if str(path).startswith("-") else str(path)

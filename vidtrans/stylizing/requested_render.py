@@ -1,4 +1,4 @@
-"""Render one or more models onto a video: the ``stylize`` request, from source to stylised video with sound."""
+"""Execute a ``stylize`` request: render one or more models onto a video, from source to result with sound."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from vidtrans.output.result import Result, check_foreign, refuse_link
 from vidtrans.pipeline.infer import InferSettings
 from vidtrans.pipeline.render import PICTURE_STAGES
 from vidtrans.rendering.conditions import look_files as named_looks
-from vidtrans.rendering.enlarger import tell_unused_upscale
-from vidtrans.rendering.parts import forget_terms
+from vidtrans.rendering.enlarger import note_unused_upscale
+from vidtrans.rendering.parts import delete_terms
 from vidtrans.rendering.picture_folders import render_pictures
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.planned_strokes import strokes_digest
-from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_paints_region
+from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_can_paint_region
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
 from vidtrans.session import Context
@@ -54,7 +54,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
         return result.report(existing, cached=True)
     job = render.job(clip or render.open())
     for plan in job.regions.looks or (job.plan,):
-        tell_unused_upscale(plan, request.recipe, context)
+        note_unused_upscale(plan, request.recipe, context)
     output = result.output
     if request.score:
         from vidtrans.evaluation.score_report import check_scorable, score_path, score_render
@@ -64,7 +64,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
     if context.dry_run:
         return result.forecast(job) | render.at_trained_size(job)
     table = existing or job.render(result)
-    forget_terms(context, str(output))
+    delete_terms(context, str(output))
     if request.score:
         table |= {"score": score_render(job, output, result.request, context)}
     if not request.in_batch:
@@ -76,7 +76,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
 class RequestedRender:
     """A request with its lazily resolved model, settings and output. Raises UsageError, ModelError.
 
-    ``began``: the start of the command, of ``time.monotonic``.
+    ``began``: the start of the command, in seconds of ``time.monotonic``.
     """
 
     request: StylizeRequest
@@ -84,23 +84,23 @@ class RequestedRender:
     began: float
 
     @cached_property
-    def look(self) -> LoadedModel:
+    def model(self) -> LoadedModel:
         """Return the model, or the chain of models, with the changes to its pairing."""
         request, changes = self.request, self.recipe.pairing_changes
         if (pictures := request.pictures) is not None:
             return model_at_once(pictures, self.context, request.video, changes)
-        look = load_models_in_turn(request.models, self.context, changes)
-        look.check_renders()
-        return look
+        model = load_models_in_turn(request.models, self.context, changes)
+        model.check_renders()
+        return model
 
     @property
     def recipe(self) -> Recipe:
-        """Return the recipe of what is in no region."""
-        return kept(self.request.recipe) if self.request.keeps_rest else self.request.recipe
+        """Return the recipe of the picture outside all regions."""
+        return identity_recipe(self.request.recipe) if self.request.keeps_source_elsewhere else self.request.recipe
 
     @cached_property
     def regions(self) -> list[tuple[MaskFile, RequestedRender]]:
-        """Return the mask of each region, and the render of its look; regions with one look have the same."""
+        """Return the mask of each region with the render of its look; regions with the same look share a render."""
         renders: dict[tuple[object, ...], RequestedRender] = {}
         found = []
         for region in self.request.regions:
@@ -108,54 +108,51 @@ class RequestedRender:
             own = replace(self.request, models=region.models, recipe=recipe, mask=None, regions=())
             is_plain = region.models == (IDENTITY,) and not medium_named(recipe.tables)
             if (is_plain or not region.models) and not region.look:
-                own = replace(own, models=(IDENTITY,), recipe=kept(recipe))
+                own = replace(own, models=(IDENTITY,), recipe=identity_recipe(recipe))
             render = replace(self, request=own)
-            check_paints_region(render.look)
+            check_can_paint_region(render.model)
             found.append((region.mask, renders.setdefault(render._look_key, render)))
         return found
 
     @property
     def _look_key(self) -> tuple[object, ...]:
-        """Return the values that tell the looks of regions apart."""
-        return str(self.look.for_key()), self.settings.rendering.look, self.settings.strokes
+        """Return a key that is equal for equal looks of regions."""
+        return str(self.model.for_key()), self.settings.rendering.look, self.settings.strokes
 
     @property
     def renders(self) -> list[RequestedRender]:
-        """Return this render, and those of the regions."""
         return [self, *(render for _, render in self.regions)]
 
     @cached_property
     def with_model(self) -> StylizeRequest:
-        """Return the request with the model that was made of pictures or a medium, if one was, and its settings."""
+        """Return the request with the model that was made from a look (pictures or a medium), and its settings."""
         if (pictures := self.request.pictures) is None:
             return self.request
-        model = str(self.look.path or IDENTITY)
+        model = str(self.model.path or IDENTITY)
         return replace(self.request, models=(model,), recipe=pictures.with_model(self.request.recipe))
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
-        """Return the settings, with the codec resolved from the source and the output."""
-        recipe = self.recipe if self.request.keeps_rest else self.with_model.recipe
-        settings = ResolvedRenderSettings.of(recipe, self.look, self.context.device)
+        """Return the settings, with the codec resolved for the source and the output."""
+        recipe = self.recipe if self.request.keeps_source_elsewhere else self.with_model.recipe
+        settings = ResolvedRenderSettings.of(recipe, self.model, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @property
     def strokes(self) -> list[StrokesSettings]:
-        """Return the settings of the strokes of this render and of regions, where they are painted."""
+        """Return the stroke settings of this render and its regions that paint strokes."""
         return [one.settings.strokes for one in self.renders if one.settings.strokes.medium]
 
     @cached_property
     def target(self) -> OutputTarget:
-        """Return the resolved output path and format."""
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, request.names, encoding))
         return OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
 
     @cached_property
     def result(self) -> Result:
-        """Return the result, with the digest of everything that affects it."""
         request, target = self.request, self.target
-        files = [part.path for render in self.renders for part in render.look.parts]
+        files = [part.path for render in self.renders for part in render.model.parts]
         files += [path for render in self.renders for path in render.look_files]
         files += [path for strokes in self.strokes for path in strokes.files]
         sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
@@ -169,28 +166,28 @@ class RequestedRender:
         """Return the pictures that ``--look`` names as styles."""
         if (pictures := self.request.pictures) is not None:
             return pictures.files
-        return named_looks(self.settings.rendering.look) if any(x.has_codes for x in self.look.parts) else []
+        return named_looks(self.settings.rendering.look) if any(x.has_codes for x in self.model.parts) else []
 
     def _digest(self) -> str:
-        """Return the digest of the request. Raises UsageError, MediaError if a file cannot be read."""
-        request, look, context = self.request, self.look, self.context
+        """Return the digest of everything that affects the result. Raises UsageError, MediaError."""
+        request, model, context = self.request, self.model, self.context
         own = {
             "command": "stylize",
-            "source": content_digest(context, request.video, look.pairing.guides),
-            "model": look.for_key(),
+            "source": content_digest(context, request.video, model.pairing.guides),
+            "model": model.for_key(),
             "mask": mask_digest(context, request.mask) if request.mask else "",
             "span": [str(request.start), str(request.end)],
-            "device": "" if all(one.look.is_identity for one in self.renders) else context.device_kind,
+            "device": "" if all(one.model.is_identity for one in self.renders) else context.device_kind,
             **strokes_digest(self.settings.strokes, context),
         }
-        if not request.pictures and (pictures := self.look_files):  # the settings contain only their paths
+        if not request.pictures and (pictures := self.look_files):  # The settings contain only their paths
             own["looks"] = [context.cache.digest(path) for path in pictures]
         stills, masked = is_picture_source(request.video), bool(request.masks)
         if self.regions:
             own["regions"] = [
                 [
                     mask_digest(context, mask),
-                    render.look.for_key(),
+                    render.model.for_key(),
                     [context.cache.digest(path) for path in render.look_files],
                     render.settings.for_key(stills=stills, masked=masked)
                     | strokes_digest(render.settings.strokes, context),
@@ -200,23 +197,23 @@ class RequestedRender:
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
 
     def open(self) -> Clip:
-        """Return the source, read up to ``--end`` if nothing behind it has a part in the result. Raises MediaError."""
-        video, guides = self.request.video, self.look.pairing.guides
-        if self._looks_beyond_end:
+        """Open the source, and read it only up to ``--end`` if no later frame affects the result. Raises MediaError."""
+        video, guides = self.request.video, self.model.pairing.guides
+        if self._reads_beyond_end:
             return open_clip(self.context, video, guides)
         clip = open_clip(self.context, video, guides, self.request.end)
         try:
             clip.trim(self.request.start, self.request.end)
-        except UsageError:  # which says how long the clip is
+        except UsageError:  # Its message contains the clip's length, so the clip must be read to its end
             return open_clip(self.context, video, guides)
         return clip
 
     @property
-    def _looks_beyond_end(self) -> bool:
-        """Whether what is behind ``--end`` may have a part in the result.
+    def _reads_beyond_end(self) -> bool:
+        """Return whether frames after ``--end`` may affect the result.
 
-        The answer follows from the request alone, so that all parts of a divided render, and corrections of a finished
-        one, read alike.
+        This depends only on the request, so that all parts of a divided render, and corrections of a result, read the
+        same frames.
         """
         request, rendering = self.request, self.settings.rendering
         if request.end is None or request.masks or rendering.source_filter or rendering.look:
@@ -227,7 +224,7 @@ class RequestedRender:
         return rendering.cuts not in (AUTO, OFF) or any(curve.constant is None for curve in curves)
 
     def job(self, clip: Clip) -> RenderJob:
-        """Return the job that renders the source. Raises UsageError, MediaError."""
+        """Create the job that renders the source. Raises UsageError, MediaError."""
         request, target = self.request, self.target
         warn_about_programs(request.recipe.programs, self.context)
         if graph := self.settings.rendering.source_filter:
@@ -240,10 +237,10 @@ class RequestedRender:
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
 
     def at_trained_size(self, job: RenderJob) -> Table:
-        """Return the time that a dry run names for the size trained at, if the default is larger; {} otherwise."""
+        """Estimate the time at the trained size for a dry run, if the default size differs; else {}."""
         source = job.plan.source_size
-        width, height = self.look.working_size("trained", source)
-        if self.settings.rendering.size != "auto" or (width, height) == self.look.working_size("auto", source):
+        width, height = self.model.working_size("trained", source)
+        if self.settings.rendering.size != "auto" or (width, height) == self.model.working_size("auto", source):
             return {}
         settings = replace(self.settings, rendering=replace(self.settings.rendering, size="trained"))
         smaller = replace(job, plan=replace(job.plan, settings=settings))
@@ -251,11 +248,11 @@ class RequestedRender:
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
     def _plan(self, clip: Clip, of: RequestedRender | None = None) -> RenderPlan:
-        """Return the plan of this render; ``of``: of the render whose region this one is the look of."""
+        """Plan this render. ``of``: the render of which this one is a region's look."""
         request, whole = self.request, of or self
         return plan_render(
             clip,
-            self.look,
+            self.model,
             self.settings,
             self.context,
             (request.start, request.end),
@@ -266,28 +263,27 @@ class RequestedRender:
         )
 
     def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
-        """Return the plans of the regions; a look that is also that of the rest has none of its own."""
-        shown = list({id(one): one for _, one in self.regions if one._look_key != self._look_key}.values())
-        numbers = {id(render): number for number, render in enumerate(shown)}
+        """Plan the regions; a look that is the same as outside of all regions needs no plan."""
+        region_renders = list({id(one): one for _, one in self.regions if one._look_key != self._look_key}.values())
+        numbers = {id(render): number for number, render in enumerate(region_renders)}
         layers = [
             RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
             for file, render in self.regions
         ]
-        return RegionPlans(tuple(render._plan(clip, self) for render in shown), tuple(layers))
+        return RegionPlans(tuple(render._plan(clip, self) for render in region_renders), tuple(layers))
 
 
-def kept(recipe: Recipe) -> Recipe:
-    """Return a recipe that leaves frames as they are, but for their encoding."""
+def identity_recipe(recipe: Recipe) -> Recipe:
+    """Return a recipe that does not change frames, but encodes them as ``recipe`` does."""
     tables = {**recipe.tables, "temporal": {"name": "off"}, "strokes": {}}
     plain = replace(recipe, tables=tables, pairing_changes={})
-    usual = to_table(InferSettings())
+    defaults = to_table(InferSettings())
     for stage in PICTURE_STAGES:
-        usual |= to_table(stage.Settings())
-    return plain.under({"rendering": usual | {"size": "source", "drawing": "no"}})
+        defaults |= to_table(stage.Settings())
+    return plain.under({"rendering": defaults | {"size": "source", "drawing": "no"}})
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
-    """Render each picture of a folder whose pictures have several sizes."""
     request, context = render.with_model, render.context
     if request.regions:
         why = "pictures of several sizes are rendered one by one, each with one mask"

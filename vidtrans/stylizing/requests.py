@@ -1,4 +1,4 @@
-"""A request to render models onto one video, and how the request of a result is recorded and restored.
+"""Requests to render models onto a video, and their records, from which ``fix`` restores the request of a result.
 
 Recorded paths are relative to the parent of the cache folder, so that records stay valid if the working folder moves.
 """
@@ -29,10 +29,10 @@ from vidtrans.video.io.picture_paths import is_picture
 class StylizeRequest:
     """A request to render models onto one video, picture or folder, each model onto the previous one's output.
 
-    ``models``: none if the look of the recipe names pictures or a medium: the model is made where the clip is rendered.
-    ``mask``: white where the models' output is visible. ``regions``: parts of the picture with looks of their own, over
-    that of ``models``; frames stay as they are where ``models`` is the identity alone. ``score``: measure flicker and
-    save a plot next to the output. ``in_batch``: the batch trims the cache after all of its clips.
+    ``models``: empty if the recipe's look names pictures or a medium; the model is then made when the clip is rendered.
+    ``mask``: white where the models' output is visible. ``regions``: regions with separate looks, over the output of
+    ``models``; if ``models`` is only the identity, the source remains outside of the regions. ``score``: measure
+    flicker and save a plot next to the output. ``in_batch``: the batch trims the cache after all of its clips.
     """
 
     COMMAND: ClassVar = "stylize"
@@ -50,30 +50,29 @@ class StylizeRequest:
 
     @property
     def pictures(self) -> NamedPictures | None:
-        """Return the pictures or the medium that the model is made of; None with a model. Raises UsageError."""
+        """Return the pictures or the medium to make the model from; None if there are models. Raises UsageError."""
         look = look_named(self.recipe.tables)
         return parse_pictures(look) if look and not self.models else None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of the models, those of regions first, and of the medium. Raises UsageError."""
+        """Return the names of regions' looks, models and medium, for the default output name. Raises UsageError."""
         own = self.models if (pictures := self.pictures) is None else (pictures.name,)
         found = (*dict.fromkeys(filter(None, map(_name_of, self.regions))), *own)
         medium = medium_label(medium_named(self.recipe.tables)) if medium_named(self.recipe.tables) else ""
         return (*found, medium) if medium and medium not in found else found
 
     @property
-    def keeps_rest(self) -> bool:
-        """Return whether what is in no region stays as it is."""
+    def keeps_source_elsewhere(self) -> bool:
+        """Return whether the source remains outside of all regions."""
         return bool(self.regions) and self.models == (IDENTITY,)
 
     @property
     def masks(self) -> list[MaskFile]:
-        """Return all masks."""
         return [mask for mask in (self.mask, *(region.mask for region in self.regions)) if mask]
 
     def with_looks(self) -> StylizeRequest:
-        """Return the request with looks in the place of models that are names of media, or pictures."""
+        """Replace models that are names of media or pictures by looks."""
         look = "" if look_named(self.recipe.tables) else medium_among(self.models)
         look = _look_in(self.models) if self.regions else look
         own = replace(self, regions=tuple(map(_with_look, self.regions)))
@@ -81,13 +80,13 @@ class StylizeRequest:
 
 
 def _with_look(region: RegionLook) -> RegionLook:
-    """Return a region with a look in the place of its model, if that names one."""
+    """Replace a region's model by a look if it names one."""
     look = "" if region.look else _look_in(region.models)
     return replace(region, models=(), look=look) if look else region
 
 
 def _look_in(models: tuple[str, ...]) -> str:
-    """Return the look that the only model names: a medium, a picture or a mixture; '' if it is a model."""
+    """Return the look that a single model names (a medium, a picture or a mixture); '' if it names a model."""
     if len(models) != 1:
         return ""
     [name] = models
@@ -96,41 +95,41 @@ def _look_in(models: tuple[str, ...]) -> str:
 
 
 def _name_of(region: RegionLook) -> str:
-    """Return the name of a region's look; '' if it has none."""
+    """Return the name of a region's look or models; '' if it has none."""
     return parse_pictures(region.look).name if region.look and not region.models else SEPARATOR.join(region.models)
 
 
 def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
-    """Return a ``command``'s request and the options that affect its result as a table, for ``restore``."""
+    """Return a table of a ``command``'s request and the options that affect its result, for ``restore``."""
     root = context.cache.root.resolve().parent
-    values = _relocated(_plain_fields(request), lambda path: _relative(path, root), find_model, Path())
+    values = _move_paths(_fields_to_json(request), lambda path: _relative(path, root), find_model, Path())
     return {"command": command, "request": values, "options": {"seed": context.seed, "device": context.device}}
 
 
 def restore(made_of: Table, context: Context) -> dict[str, Any]:
-    """Return the fields of a request from its table.
+    """Restore the fields of a request from its table.
 
     Raises TypeError, ValueError, KeyError, AttributeError if the table is damaged.
     """
     root, here = context.cache.root.resolve().parent, Path.cwd()
-    values = _relocated(made_of["request"], lambda path: _relative(root / path, here), _recorded_model, root)
-    found = {name: _restored(value) for name, value in values.items()}
+    values = _move_paths(made_of["request"], lambda path: _relative(root / path, here), _recorded_model, root)
+    found = {name: _from_json(value) for name, value in values.items()}
     if isinstance(found.get("mask"), Path):
         raise ValueError("its mask is of an earlier version")
     return found
 
 
-def relocated(request: StylizeRequest, move: Callable[[Path], str]) -> StylizeRequest:
-    """Return a request with ``move(path)`` in the place of each path, and with its models' paths instead of names."""
-    values = _relocated(_plain_fields(vars(request)), move, find_model, Path())
-    found = StylizeRequest(**{name: _restored(value) for name, value in values.items()})
+def move_paths(request: StylizeRequest, move: Callable[[Path], str]) -> StylizeRequest:
+    """Replace each path in a request by ``move(path)``, and the names of its models by their moved paths."""
+    values = _move_paths(_fields_to_json(vars(request)), move, find_model, Path())
+    found = StylizeRequest(**{name: _from_json(value) for name, value in values.items()})
     return replace(found, recipe=replace(found.recipe, programs=request.recipe.programs))
 
 
 def _relative(path: Path, root: Path) -> str:
     try:
         return os.path.relpath(path.absolute(), root)
-    except ValueError:  # Windows: another drive
+    except ValueError:  # On Windows, the path is on another drive
         return str(path.absolute())
 
 
@@ -138,12 +137,12 @@ def _recorded_model(name: str) -> Path | None:
     return None if name == IDENTITY else Path(name)
 
 
-def _plain_fields(request: Mapping[str, Any]) -> Table:
-    """Return the fields of a request as JSON values; what JSON does not know is a table of its kind and its content."""
-    return {name: _plain(value) for name, value in request.items()}
+def _fields_to_json(request: Mapping[str, Any]) -> Table:
+    """Convert the fields of a request to JSON values; other types become a table {kind: content}."""
+    return {name: _to_json(value) for name, value in request.items()}
 
 
-def _plain(value: object) -> Any:  # noqa: ANN401  (a JSON value)
+def _to_json(value: object) -> Any:  # noqa: ANN401  (a JSON value)
     if isinstance(value, Path):
         return {"path": str(value)}
     if isinstance(value, Time):
@@ -151,68 +150,68 @@ def _plain(value: object) -> Any:  # noqa: ANN401  (a JSON value)
     if isinstance(value, MaskFile):
         return {"mask": [str(value.path), value.inverted, value.name, value.sequence and str(value.sequence)]}
     if isinstance(value, RegionLook):
-        return {"region": [_plain(value.mask), list(value.models), value.look]}
+        return {"region": [_to_json(value.mask), list(value.models), value.look]}
     if isinstance(value, Recipe):
         tables, from_preset = ({n: dict(table) for n, table in t.items()} for t in (value.tables, value.from_preset))
         recipe = {"preset": value.preset, "tables": tables, "from_preset": from_preset}
         return {"recipe": recipe | {"pairing_changes": dict(value.pairing_changes)}}
-    return [_plain(one) for one in value] if isinstance(value, tuple) else value
+    return [_to_json(one) for one in value] if isinstance(value, tuple) else value
 
 
-def _restored(value: Any) -> Any:  # noqa: ANN401
+def _from_json(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, list):
-        return tuple(map(_restored, value))
+        return tuple(map(_from_json, value))
     if not isinstance(value, dict):
         return value
-    ((kind, given),) = value.items()
+    ((kind, content),) = value.items()
     if kind == "path":
-        return Path(given)
+        return Path(content)
     if kind == "time":
-        return parse_time(given)
+        return parse_time(content)
     if kind == "mask":
-        file, inverted, name, sequence = given
+        file, inverted, name, sequence = content
         return MaskFile(Path(file), inverted, name, Path(sequence) if sequence else None)
     if kind == "region":
-        mask, models, look = given
-        return RegionLook(_restored(mask), tuple(models), look)
-    return Recipe(**given)
+        mask, models, look = content
+        return RegionLook(_from_json(mask), tuple(models), look)
+    return Recipe(**content)
 
 
-def _relocated(
+def _move_paths(
     fields: Table, move: Callable[[Path], str], find: Callable[[str], Path | None], folder: Path
 ) -> dict[str, Any]:
-    """Return the plain fields of a request with ``move(path)`` in the place of each path, and of each model its file's.
+    """Replace each path in a request's JSON fields by ``move(path)``, and each model by its moved file.
 
-    ``find``: returns the file of a model by its name, None for the identity. ``folder``: of the pictures of looks.
+    ``find``: returns a model's file by name, None for the identity. ``folder``: contains the pictures of looks.
     """
 
     def models(names: Sequence[str]) -> list[str]:
         return [IDENTITY if (file := find(name)) is None else move(file) for name in map(str, names)]
 
-    def moved(value: Any) -> Any:  # noqa: ANN401
+    def move_value(value: Any) -> Any:  # noqa: ANN401
         if isinstance(value, list):
-            return list(map(moved, value))
+            return list(map(move_value, value))
         if not isinstance(value, dict):
             return value
-        ((kind, given),) = value.items()
+        ((kind, content),) = value.items()
         if kind == "path":
-            given = move(Path(given))
+            content = move(Path(content))
         elif kind == "mask":
-            file, inverted, name, sequence = given
-            given = [move(Path(file)), inverted, name, sequence and move(Path(sequence))]
+            file, inverted, name, sequence = content
+            content = [move(Path(file)), inverted, name, sequence and move(Path(sequence))]
         elif kind == "region":
-            mask, names, look = given
-            given = [moved(mask), models(names), with_other_paths(look, folder, move) if look else ""]
+            mask, names, look = content
+            content = [move_value(mask), models(names), with_other_paths(look, folder, move) if look else ""]
         elif kind == "recipe":
-            tables = {name: _moved_tables(given[name], move, folder) for name in ("tables", "from_preset")}
-            given = given | tables
-        return {kind: given}
+            tables = {name: _move_files(content[name], move, folder) for name in ("tables", "from_preset")}
+            content = content | tables
+        return {kind: content}
 
-    return {name: models(value) if name == "models" else moved(value) for name, value in fields.items()}
+    return {name: models(value) if name == "models" else move_value(value) for name, value in fields.items()}
 
 
-def _moved_tables(tables: Mapping[str, Table], move: Callable[[Path], str], folder: Path) -> dict[str, Table]:
-    """Return the tables of a recipe with other files: cuts, looks, those of curves and of strokes."""
+def _move_files(tables: Mapping[str, Table], move: Callable[[Path], str], folder: Path) -> dict[str, Table]:
+    """Replace the paths in a recipe's tables, of cuts, looks, curves and strokes, by ``move(path)``."""
     found = dict(tables)
     if (strokes := found.get("strokes")) is not None:
         found["strokes"] = with_files_of_strokes(strokes, move)

@@ -1,6 +1,6 @@
-"""Render the clips of a timeline, and write the timeline that shows the results in their places.
+"""Render the clips of a timeline, and write a new timeline that shows the results in their places.
 
-Each range of a media that the timeline shows is rendered once. A timeline is divided as a list of clips is: by renders.
+Each range of a media file that the timeline shows is rendered once. Shards of a timeline consist of whole renders.
 """
 
 from __future__ import annotations
@@ -35,8 +35,14 @@ from vidtrans.rendering.requested_output import default_ending, is_one_picture
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
 from vidtrans.strokes.settings import with_files_of_strokes
-from vidtrans.stylizing.clips import checked, encoding_of, place_results, stylize_batch, with_mattes
-from vidtrans.stylizing.clips import plan as items_of
+from vidtrans.stylizing.clips import (
+    assign_mattes,
+    batch_items,
+    check_template,
+    encoding_of,
+    place_results,
+    stylize_batch,
+)
 from vidtrans.stylizing.parts import farm_table, plain_path
 from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.requests import StylizeRequest
@@ -59,15 +65,15 @@ from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import picture_files
 
-KEEP = "keep"  # the model of a clip that stays as it is
-SETTINGS = tuple(name for name in used(RenderingSettings, Use.VARY) if name != "look")
-STROKES = {"strokes": "medium", "palette": "palette"}  # settings of [strokes]
-KEYS = ("model", "look", *STROKES, *SETTINGS)
-TABLES = ("rendering", "strokes", "temporal", "pairing")
-CLOSE = 0.8  # of difflib, from 0 to 1: a key that is this near to another is a slip of the pen
-MAX_TEXT = 1000
-_PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[:=]\s*(\S.*?)\s*")
-UNWRITTEN = ".aaf"  # the ending of timelines that are only read
+KEEP_SOURCE = "keep"  # The model name in a marker of a clip that is not rendered
+MARKER_SETTINGS = tuple(name for name in used(RenderingSettings, Use.VARY) if name != "look")
+STROKE_KEYS = {"strokes": "medium", "palette": "palette"}  # Settings of [strokes] by their keys in markers
+MARKER_KEYS = ("model", "look", *STROKE_KEYS, *MARKER_SETTINGS)
+MARKER_TABLES = ("rendering", "strokes", "temporal", "pairing")
+TYPO_SIMILARITY = 0.8  # Similarity of difflib, 0 to 1, from which on an unknown key counts as a typing error
+MAX_MARKER_LENGTH = 1000  # Characters of a marker that are parsed
+_MARKER_PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[:=]\s*(\S.*?)\s*")
+READ_ONLY_ENDING = ".aaf"  # The ending of timelines that are only read
 
 
 @dataclass(frozen=True)
@@ -76,11 +82,11 @@ class TimelineJob:
 
     Attributes:
         path: The file of the timeline.
-        output: What -o names: a folder for the results, or the new timeline; '' for the current folder.
-        handles: Frames to render on both sides of what the timeline shows.
+        output: The value of -o: a folder for the results, or the new timeline; '' for the current folder.
+        handles: Number of frames to render on both sides of each range that the timeline shows.
         folders: Folders in which media are searched by name.
-        rate: The frame rate of an EDL; None for that of its media.
-        preset: The name of the preset, if one was given.
+        rate: The frame rate of an EDL; None for the rate of its media.
+        preset: The name of the preset of the command line; None without one.
         flags: Settings of the command line by table and key.
     """
 
@@ -94,17 +100,15 @@ class TimelineJob:
 
     @property
     def folder(self) -> Path:
-        """Return the folder of the results."""
         output = Path(self.output)
         return output.parent if is_timeline(output) else output
 
     @property
     def new_timeline(self) -> Path:
-        """Return the path of the new timeline."""
         output = Path(self.output)
         if is_timeline(output):
             return output
-        ending = ".otio" if self.path.suffix.lower() == UNWRITTEN else self.path.suffix
+        ending = ".otio" if self.path.suffix.lower() == READ_ONLY_ENDING else self.path.suffix
         return refuse_link(self.folder / f"{self.path.stem}.styled{ending}")
 
 
@@ -119,43 +123,50 @@ def stylize_timeline(
 ) -> tuple[list[Outcome], Path, Table]:
     """Render the media of a timeline; return the outcomes, the path of the summary, and facts of the new timeline.
 
-    The new timeline is written when all results exist. ``part`` I of N: render only every N-th media, as a shard of
-    clips; with ``join``, also write the new timeline if no render is missing. ``join`` alone: render nothing; missing
+    The new timeline is written when all results exist. ``part`` I of N: render only every N-th range, as a shard; with
+    ``join``, also write the new timeline if no render is missing. ``join`` without ``part``: render nothing; missing
     renders are an error. Raises UsageError, MediaError, ModelError, VidtransError, Interrupted.
     """
     plan = plan_timeline(job, template, context)
     requests, is_divided = [one.request for one in plan.ranges], bool(part or join)
-    runs = [] if is_divided else [options]
+    batches = [] if is_divided else [options]
     if part:
         shards = [f"{number}/{part.count}" for number in range(part.first, part.last + 1)]
-        runs = [BatchOptions(executor="inline", shard=shard) for shard in shards]
+        batches = [BatchOptions(executor="inline", shard=shard) for shard in shards]
     outcomes, summary = list[Outcome](), plan.folder / "none"
-    for own in runs:
+    for own in batches:
         some, summary = stylize_batch(requests, plan.folder, own, context)
         outcomes += some
-    if (runs and context.dry_run) or (part and not join):
+    if (batches and context.dry_run) or (part and not join):
         return outcomes, summary, plan.facts
     ended = {path_key(o.item.output): o.table for o in outcomes if o.state == "done" and o.item.output is not None}
-    done = _finished(plan, context) if is_divided else ended
-    left = sum(plan.key(one) not in done for one in plan.ranges)
-    missing = f"renders are missing ({left} of {len(plan.ranges)})"
-    if left and not runs:
+    done = _existing_reports(plan, context) if is_divided else ended
+    num_missing = sum(plan.key(one) not in done for one in plan.ranges)
+    missing = f"renders are missing ({num_missing} of {len(plan.ranges)})"
+    if num_missing and not batches:
         raise VidtransError(str(plan.output), missing, "render these parts with --chunk, then --join again")
-    if left and part:
+    if num_missing and part:
         context.note(f"{plan.output}: not written yet, as {missing}")
-    elif left and options.is_partial and len(ended) == len(outcomes):
+    elif num_missing and options.is_partial and len(ended) == len(outcomes):
         text = "it is written by the same command without --shard and --retry-failed, when all parts are done"
         context.note(f"{plan.output}: {text}")
-    elif left:
-        context.note(f"{plan.output}: not written, as {left} of {len(plan.ranges)} renders are missing", "warning")
-    if not runs:
-        items = items_of(requests, plan.folder)
+    elif num_missing:
+        context.note(
+            f"{plan.output}: not written, as {num_missing} of {len(plan.ranges)} renders are missing",
+            "warning",
+        )
+    if not batches:
+        items = batch_items(requests, plan.folder)
         outcomes = [Outcome(item, "done", done[path_key(item.output)]) for item in items if item.output is not None]
-    return outcomes, summary, plan.facts if left or context.dry_run else write_timeline(plan, done, context)
+    return (
+        outcomes,
+        summary,
+        plan.facts if num_missing or context.dry_run else write_timeline(plan, done, context),
+    )
 
 
-def _finished(plan: TimelinePlan, context: Context) -> dict[str, Table]:
-    """Return the reports of the renders that exist, by their keys. Raises UsageError if others are in their places."""
+def _existing_reports(plan: TimelinePlan, context: Context) -> dict[str, Table]:
+    """Return the reports of existing renders by key. Raises UsageError if an output is another file."""
     found = {}
     for request in place_results([one.request for one in plan.ranges], plan.folder):
         result = RequestedRender(replace(request, in_batch=True), context, time.monotonic()).result
@@ -166,15 +177,21 @@ def _finished(plan: TimelinePlan, context: Context) -> dict[str, Table]:
 
 
 def print_timeline(
-    job: TimelineJob, template: StylizeRequest, name: str, command: Sequence[str], most: int | None, context: Context
+    job: TimelineJob,
+    template: StylizeRequest,
+    name: str,
+    command: Sequence[str],
+    max_tasks: int | None,
+    context: Context,
 ) -> Table:
-    """Return the table of a farm job: a task for each render of a timeline, and one that writes the new timeline.
+    """Write a farm job with a task for each render of a timeline, and one that writes the new timeline.
 
-    ``job`` is its text in format ``name``. ``command``: the common start of all commands, up to the timeline. ``most``:
-    the maximum number of tasks that render. Raises as ``stylize_timeline`` does.
+    Returns the job's table, with its text in format ``name`` as ``job``. ``command``: the common start of all commands,
+    up to the timeline. ``max_tasks``: the maximum number of tasks that render. Raises the errors of
+    ``stylize_timeline``.
     """
     plan = plan_timeline(job, template, context)
-    parts = min(len(plan.ranges), most or len(plan.ranges))
+    parts = min(len(plan.ranges), max_tasks or len(plan.ranges))
     source = plain_path(job.path)
     own = (*command, *("--score",) * template.score, source, "-o", job.output or ".")
     return farm_table([ClipTasks(source, str(plan.output), parts, own)], name, context)
@@ -182,9 +199,9 @@ def print_timeline(
 
 @dataclass(frozen=True)
 class TimelinePlan:
-    """A timeline that was read, the ranges of its media to render, and the path of the new timeline.
+    """A timeline, the ranges of its media to render, and the path of the new timeline.
 
-    ``lost``: what the format of the new timeline cannot hold.
+    ``lost``: warnings about content that the format of the new timeline cannot hold.
     """
 
     timeline: Timeline
@@ -195,16 +212,15 @@ class TimelinePlan:
 
     @property
     def facts(self) -> Table:
-        """The entries of a report before the new timeline is written."""
+        """Return the entries of a report before the new timeline is written."""
         return {"timeline": None, "clips": sum(len(one.clips) for one in self.ranges)}
 
     def key(self, one: TimelineRange) -> str:
-        """Return a key of the result of a range."""
         return path_key(self.folder / (one.request.output or ""))
 
 
 def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) -> TimelinePlan:
-    """Return what is rendered of a timeline. Raises UsageError, MediaError, ModelError."""
+    """Read a timeline and plan its renders. Raises UsageError, MediaError, ModelError."""
     if template.recipe.settings("encoding", EncodingSettings).rate is not None:
         why = "clips of a timeline keep their frame rates"
         raise UsageError("--fps", why, "leave it out")
@@ -228,12 +244,12 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
 
 
 def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Context) -> Table:
-    """Write the new timeline, with the ``results`` of all ranges by their keys; return its facts. Raises MediaError."""
+    """Write the new timeline with the ``results`` of all ranges, by key; return its facts. Raises MediaError."""
     timeline, output = plan.timeline, plan.output
     links, lost = dict[int, Relink](), list(plan.lost)
     for one in plan.ranges:
         result = results[plan.key(one)]
-        styled = _styled(Path(result["output"]), result["frames"], one)
+        styled = _read_styled_media(Path(result["output"]), result["frames"], one)
         for clip, span in one.clips:
             own = styled
             if one.facts.numbers and clip.first_number is not None:
@@ -258,8 +274,8 @@ def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Co
     return plan.facts | {"timeline": str(output)}
 
 
-def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
-    """Return the facts of a result that a timeline needs. Raises MediaError if it cannot be read."""
+def _read_styled_media(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
+    """Read the properties of a result that a timeline needs. Raises MediaError if it cannot be read."""
     if one.facts.rate is None:
         return StyledMedia(path, 0, 1, None)
     if path.is_dir():
@@ -270,13 +286,13 @@ def _styled(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
 
 
 class RangePlanner:
-    """Divides the media of a timeline into the ranges that are rendered.
+    """A planner of the ranges of media that a timeline needs.
 
     Args:
-        job: The options of the command line, of which the markers of a clip override the settings.
-        template: The request of clips without markers of their own; without models if none were given.
+        job: The options of the command line; markers of a clip override its settings.
+        template: The request of clips without markers; it has no models if the command line names none.
         context: The command's context.
-        is_whole: Whether the new timeline counts whole frames.
+        is_whole: The new timeline counts whole frames.
     """
 
     def __init__(self, job: TimelineJob, template: StylizeRequest, context: Context, *, is_whole: bool) -> None:
@@ -285,7 +301,7 @@ class RangePlanner:
         self._facts: dict[tuple[str, object], MediaFacts] = {}
 
     def plan(self, timeline: Timeline, search: MediaSearch) -> list[TimelineRange]:
-        """Return the ranges of a timeline, with names for their results. Raises UsageError, MediaError, ModelError."""
+        """Return the ranges of a timeline, with their results' names. Raises UsageError, MediaError, ModelError."""
         media: dict[tuple[str, str], _Media] = {}
         for clip in timeline.clips:
             where = clip.where(timeline.path)
@@ -296,26 +312,26 @@ class RangePlanner:
             key = path_key(path), clip.pictures_rate
             facts = self._facts[key] = self._facts.get(key) or read_facts(path, clip)
             span = clip_span(clip, facts, where)
-            for text in _doubts(clip, facts, span):
+            for text in _time_warnings(clip, facts, span):
                 self._context.warn_once(f"{timeline.path.name}: {text}", facts.path)
             look, template = self._template_for(mark, where)
             own = media.setdefault((path_key(path), look), _Media(facts, template))
             own.clips.append((clip, span))
-        return _named([one for own in media.values() for one in self._ranges(own)])
+        return _name_results([one for own in media.values() for one in self._ranges(own)])
 
     def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
-        """Return the request of clips with these marks, and a key of it. Raises UsageError, ModelError."""
+        """Return a key and the request of clips with these markers. Raises UsageError, ModelError."""
         key = digest_of([mark.model, mark.tables])
         if key not in self._templates:
             try:
-                self._templates[key] = checked(self._marked(mark, where), self._context)[0]
+                self._templates[key] = check_template(self._apply_mark(mark, where), self._context)[0]
             except (UsageError, ModelError) as error:
                 if mark == ClipMark() or error.what.startswith(where):
                     raise
                 raise type(error)(f"{where}: {error.what}", error.why, error.remedy) from None
         return key, self._templates[key]
 
-    def _marked(self, mark: ClipMark, where: str) -> StylizeRequest:
+    def _apply_mark(self, mark: ClipMark, where: str) -> StylizeRequest:
         template = self._template
         if (mark.model or mark.has_look) and template.regions:
             raise UsageError(where, "--region names the looks", "leave the model out of its markers")
@@ -357,10 +373,7 @@ class RangePlanner:
 
 @dataclass(frozen=True)
 class TimelineRange:
-    """A range of a media that is rendered, and the clips that show it.
-
-    ``first``: the frame of the media that is the first of the result.
-    """
+    """A range of a media file to render, and the clips that show it. ``first``: its first frame in the file."""
 
     request: StylizeRequest
     facts: MediaFacts
@@ -370,15 +383,15 @@ class TimelineRange:
 
 @dataclass
 class _Media:
-    """A media with one look, and the clips that show it."""
+    """A media file with one look, and the clips that show it."""
 
     facts: MediaFacts
     template: StylizeRequest
     clips: list[tuple[TimelineClip, ClipSpan]] = field(default_factory=list)
 
 
-def _doubts(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Iterator[str]:
-    """Yield what the user should know of how a clip's times are read."""
+def _time_warnings(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Iterator[str]:
+    """Yield warnings about assumptions on a clip's times."""
     if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
         counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate))
         yield f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
@@ -388,9 +401,9 @@ def _doubts(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Iterator[s
         yield f"{text}: its times are counted from the first frame of the file; check that they are meant so"
 
 
-def _named(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
-    """Return the ranges with the names of their results: SOURCE.FIRST-LAST.MODEL.mp4; a still without numbers."""
-    requests = with_mattes([one.request for one in ranges])
+def _name_results(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
+    """Set the names of the ranges' results: SOURCE.FIRST-LAST.MODEL.mp4; names of stills have no numbers."""
+    requests = assign_mattes([one.request for one in ranges])
     videos = list({path_key(request.video): request.video for request in requests}.values())
     stems = dict(zip(map(path_key, videos), result_names(videos, [""] * len(videos)), strict=True))
     seen: dict[str, int] = {}
@@ -408,38 +421,38 @@ def _named(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
 
 @dataclass(frozen=True)
 class ClipMark:
-    """The look in the markers of a clip: its model ('' for that of the others), and settings by table and key."""
+    """The settings in a clip's markers: its model ('' for the command line's), and settings by table and key."""
 
     model: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
 
     @property
     def keeps(self) -> bool:
-        """Return whether the clip stays as it is."""
-        return self.model.lower() == KEEP
+        """Return whether the clip is not rendered."""
+        return self.model.lower() == KEEP_SOURCE
 
     @property
     def has_look(self) -> bool:
-        """Return whether it names a look instead of a model."""
+        """Return whether the markers name a look instead of a model."""
         return bool(self.tables.get("rendering", {}).get("look"))
 
 
 def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
-    """Return what the texts of a clip's markers say; other texts are notes.
+    """Parse the texts of a clip's markers; texts without settings are notes.
 
-    ``where``: the clip, for messages. ``folder``: of the timeline, from which files of models and looks are found.
-    Raises UsageError for an unknown key beside a known one, or one that is nearly a known one.
+    ``where``: the clip, for messages. ``folder``: the timeline's folder, to which paths of models and looks are
+    relative. Raises UsageError for an unknown key next to a known one, and for a key similar to a known one.
     """
     model, tables = "", dict[str, Table]()
     for text in texts:
-        for key, value in _pairs(text, where):
+        for key, value in _parse_marker(text, where):
             table, _, name = key.rpartition(".")
             if key == "model":
-                model = _model(value, folder)
+                model = _find_model_file(value, folder)
             elif key == "look":
-                tables.setdefault("rendering", {})["look"] = with_other_paths(_small(value), folder, str)
-            elif key in STROKES:
-                tables.setdefault("strokes", {})[STROKES[key]] = _small(value)
+                tables.setdefault("rendering", {})["look"] = with_other_paths(_lower_if_capitals(value), folder, str)
+            elif key in STROKE_KEYS:
+                tables.setdefault("strokes", {})[STROKE_KEYS[key]] = _lower_if_capitals(value)
             else:
                 tables.setdefault(table or "rendering", {})[name] = parse_value(
                     f"0{value}" if value.startswith(".") else value
@@ -452,14 +465,16 @@ def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
     return ClipMark(model, tables)
 
 
-def _pairs(text: str, where: str) -> list[tuple[str, str]]:
-    """Return the keys and values of a marker's text; [] for a note."""
-    matches = [_PAIR.fullmatch(part) for part in text[:MAX_TEXT].split(";") if part.strip()]
+def _parse_marker(text: str, where: str) -> list[tuple[str, str]]:
+    """Return the keys and values in a marker's text; [] for a note."""
+    matches = [_MARKER_PAIR.fullmatch(part) for part in text[:MAX_MARKER_LENGTH].split(";") if part.strip()]
     found = [(re.sub(r"[ -]", "_", match[1].strip().lower()), match[2]) for match in matches if match]
-    known = [key for key, _ in found if key in KEYS or key.partition(".")[0] in TABLES]
+    known = [key for key, _ in found if key in MARKER_KEYS or key.partition(".")[0] in MARKER_TABLES]
     for key, _ in found:
-        if key not in known and (known or get_close_matches(key, KEYS, 1, CLOSE)):
-            raise unknown_name(f"marker '{text[:80]}' of {where}: key", key, [*KEYS, *(f"{t}.KEY" for t in TABLES)])
+        if key not in known and (known or get_close_matches(key, MARKER_KEYS, 1, TYPO_SIMILARITY)):
+            raise unknown_name(
+                f"marker '{text[:80]}' of {where}: key", key, [*MARKER_KEYS, *(f"{t}.KEY" for t in MARKER_TABLES)]
+            )
     if known and len(found) < len(matches):
         raise UsageError(
             f"marker '{text[:80]}' of {where}", "a part of it is not KEY: VALUE", "as in model: ink; mix: .2"
@@ -467,14 +482,14 @@ def _pairs(text: str, where: str) -> list[tuple[str, str]]:
     return found if known else []
 
 
-def _small(value: str) -> str:
-    """Return a name in small letters, if a program has put it in capitals."""
+def _lower_if_capitals(value: str) -> str:
+    """Return a name in lower case if it is all capitals, as some editing programs write markers."""
     return value.lower() if value.isupper() and not os.path.exists(value) else value
 
 
-def _model(value: str, folder: Path) -> str:
-    """Return a model by name, or its file in the folder of the timeline."""
+def _find_model_file(value: str, folder: Path) -> str:
+    """Return the model's file in the timeline's folder, or else its name."""
     for name in (value, f"{value}{SUFFIX}"):
         if is_file(name, folder):
             return str(folder / name)
-    return _small(value)
+    return _lower_if_capitals(value)

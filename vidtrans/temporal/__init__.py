@@ -2,12 +2,12 @@
 
 A filter is a class with a frozen settings dataclass ``Settings``, a ``version`` and an attribute ``radius``. It is
 constructed with its settings (``flow`` names the flow method, if it has one) and the name of the device that computes
-the flow (default ``"cpu"``). Called with the ``Window`` around one frame, it returns that frame's picture. It keeps no
-state between frames, so a chunk needs only ``radius`` frames on either side; or it is a ``RecursiveFilter``, whose
-state can be saved at the end of a chunk and restored.
+the flow (default ``"cpu"``). Called with the ``Window`` around one frame, it returns that frame's picture. Either it
+has no state between frames, so that a chunk needs only ``radius`` frames on either side; or it is a
+``RecursiveFilter``, whose state can be saved at the end of a chunk and restored.
 
-A filter may have a second class for GPUs, ``on_gpu``, a ``BatchFilter`` with the same settings and the same arithmetic
-within rounding: it is constructed with the device's name and computes many frames at once.
+A filter may have a second class for GPUs, ``on_gpu``: a ``BatchFilter`` with the same settings, whose arithmetic is the
+same within rounding. It is constructed with the device's name and computes many frames at once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class FilterEntry(Entry):
     """A registered filter.
 
     ``on_gpu``: "module:Class" of a ``BatchFilter`` with the same arithmetic, for devices of the kinds ``gpus``; '' for
-    none. ``gpu_version``: of that class, told here because its module imports torch, and cache keys need it before.
+    none. ``gpu_version``: the version of that class, for cache keys, which must not import its module and torch.
     ``settings``: "module:Class" of its settings; '' for the attribute ``Settings`` of the filter, whose import is
     slower.
     """
@@ -34,11 +34,10 @@ class FilterEntry(Entry):
     settings: str = ""
 
     def load_for(self, device_kind: str) -> Any:  # noqa: ANN401  (whatever the path names)
-        """Return the filter class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
+        """Load the filter class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
         return Entry(self.on_gpu, self.summary).load() if self.is_batched(device_kind) else self.load()
 
     def load_settings(self) -> Any:  # noqa: ANN401  (a frozen dataclass)
-        """Return the class of the filter's settings."""
         return Entry(self.settings, self.summary).load() if self.settings else self.load().Settings
 
     def is_batched(self, device_kind: str) -> bool:
@@ -62,7 +61,7 @@ FILTERS = Registry(
             on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
             gpu_version=3,
             settings="vidtrans.temporal.settings:CausalSettings",
-            gpus=("cuda",),  # bicubic sampling on Apple's GPUs has not been tried
+            gpus=("cuda",),  # Bicubic sampling on Apple's GPUs is untested
         ),
         "vote": FilterEntry(
             "vidtrans.temporal.label_vote:VoteFilter",

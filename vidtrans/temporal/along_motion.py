@@ -1,9 +1,10 @@
-"""What the filters follow along the motion: paths of pixels through several frames, the trust in them, fine detail.
+"""Motion paths through several frames, the trust in them, and fine detail along them, for the temporal filters.
 
 Luma is split into two bands: structure finer than about a pixel, and structure between that and the low frequencies.
-Statistics tell flicker, changes that the source explains, and lost contrast: they compare a frame with its neighbours
-along the motion, at the points of a coarser grid, and are averaged around each point, at half the grid's size:
-(2, h, w), one for each band. Values derived from a frame are stored in its sample, so that they are computed once.
+Statistics separate flicker, changes that the source explains, and lost contrast. They compare a frame with its
+neighbours along the motion, at the points of a coarser grid, and are averaged around each point, at half the grid's
+size: (2, h, w), one for each band. Values derived from a frame are stored in its sample, so that they are computed
+once.
 """
 
 from __future__ import annotations
@@ -47,26 +48,28 @@ from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import to_uint16, unit
 
-# Squared error of a path there and back at which its reliability is ½: in pixels of the frame for two estimates, which
-# disagree by some pixels where both serve; in grid pixels for an estimate and its inverse, which do not.
-SLACK, SLACK_OF_INVERSE = 8.0, 0.1
-UNEVEN = 0.5  # |∇f|² at which a path has half of its trust; a zoom by a tenth has 0.02
-BEYOND = 0.55  # grid pixels beyond the outer centres, not half a pixel: motion by whole pixels is often exactly that
-REACH = 2  # frames on each side in the statistics
-LOW = 1.25  # σ in grid pixels at which low frequencies begin
-FINEST = 0.8  # σ in pixels between the bands
-MARGIN = 4  # rows that this blur reads on each side, and one more
-POOL = 3.0  # σ in grid pixels over which statistics are taken
-WIDE = 8.0  # … and for slowly varying statistics
-NOISE = 2e-5  # variance of the source's changes, [0, 1]², below which no slope is fitted to them
-STEEPEST = 3.0
-# Shares of a band's energy that change from frame to frame and not with the source. Measured: at most 0.01 where a
-# tone curve is laid over footage, 0.02 in an automatic white balance's flicker, 0.1 to 0.4 where style networks boil.
-FLICKERS = 0.02  # from here on detail is averaged, whatever the source does
-BOILS = 0.1  # from here on over the longer window
-MOST = 2.0  # the largest factor by which contrast is raised or lowered
-RESTORE = 2.5  # resampling costs most at the upper end of a band, its energy is measured over all of it
-TINY = 1e-7
+# Squared forward–backward error at which a path's reliability is ½. For two estimates, in pixels of the frame: they
+# differ by some pixels even where both are usable. For an estimate and its inverse, which do not, in grid pixels.
+ESTIMATE_SLACK, INVERSE_SLACK = 8.0, 0.1
+HALF_TRUST_GRADIENT = 0.5  # |∇f|² at which a path has half of its trust; a zoom by a tenth has 0.02
+# Grid pixels beyond the outer pixel centres at which a path leaves the picture. Not exactly half a pixel, because
+# motion by whole pixels often leads exactly there.
+BORDER_TOLERANCE = 0.55
+STATISTICS_RADIUS = 2  # Frames on each side in the statistics
+LOW_SIGMA = 1.25  # σ in grid pixels of the blur that leaves the low frequencies
+FINE_SIGMA = 0.8  # σ in pixels of the blur that separates the two bands
+BLUR_MARGIN = 4  # Rows that this blur reads on each side, plus one
+POOL_SIGMA = 3.0  # σ in grid pixels of the window of statistics
+WIDE_SIGMA = 8.0  # σ in grid pixels of the window of slowly varying statistics
+NOISE_VARIANCE = 2e-5  # Variance of the source's changes, in [0, 1]², below which no slope is fitted to them
+MAX_SLOPE = 3.0  # Limit of the output's change per change of the source
+# Shares of a band's energy that change from frame to frame but not with the source. Measured: at most 0.01 under a tone
+# curve on real footage, 0.02 in the flicker of an automatic white balance, 0.1 to 0.4 where style networks boil.
+FLICKER_SHARE = 0.02  # From this share on, detail is averaged even if the source changes
+BOIL_SHARE = 0.1  # From this share on, detail is averaged over the longer window
+MAX_GAIN = 2.0  # Largest factor by which contrast is raised or lowered
+RESTORE_GAIN = 2.5  # Resampling costs most at the upper end of a band, but the energy is measured over the whole band
+EPSILON = 1e-7  # Avoids division by zero
 
 
 @dataclass(frozen=True)
@@ -81,31 +84,33 @@ class FlowPath:
     reliable: np.ndarray
 
     def sample(self, picture: np.ndarray) -> np.ndarray:
-        """Sample a picture of the grid, (h, w) or (h, w, 4), float32 or uint16, at the path's target positions."""
+        """Sample a picture on the grid, (h, w) or (h, w, 4), float32 or uint16, at the path's target positions."""
         x, y = grid_axes(*self.u.shape)
         return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
 
     def join(self, second: FlowPath) -> FlowPath:
         """Return this path continued by ``second``, which starts at the frame where this one ends."""
-        packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])  # sampled as quickly as one channel
+        packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])  # Sampled as quickly as one channel
         u, v, reliable, _ = cv2.split(self.sample(packed))
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
 
     def evenness(self) -> np.ndarray:
-        """Return a weight that falls at motion boundaries: (h, w) float32, 1 / (1 + (|∇f|² / ``UNEVEN``)²).
+        """Return a weight that falls at motion boundaries, (h, w) float32: 1 / (1 + (|∇f|² / HALF_TRUST_GRADIENT)²).
 
         A dense flow changes gradually across such a boundary (Ruder et al., "Artistic style transfer for videos", GCPR
-        2016), and leads from one side of it to the other. The forward–backward test and the colours often miss that.
+        2016), so that paths lead from one side to the other. The forward–backward test and the colours often miss this.
         """
         total = np.zeros_like(self.u)
         for along in ((1, 0), (0, 1)):
             for part in (self.u, self.v):
-                slope = cv2.Sobel(part, cv2.CV_32F, *along, ksize=1, scale=0.5 / UNEVEN**0.5, borderType=BORDER)
+                slope = cv2.Sobel(
+                    part, cv2.CV_32F, *along, ksize=1, scale=0.5 / HALF_TRUST_GRADIENT**0.5, borderType=BORDER
+                )
                 total += slope * slope
         return 1 / (1 + total * total)
 
     def in_pixels(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the flow on the grid, in pixels of a picture of a full size: (h, w) each."""
+        """Return the flow on the grid, in pixels of the full size: (h, w) each."""
         rows, columns = self.u.shape
         return self.u * np.float32(width / columns), self.v * np.float32(height / rows)
 
@@ -122,40 +127,39 @@ class FlowPath:
         return x * factor + self.u * np.float32(width / columns), y * factor + self.v * np.float32(height / rows)
 
 
-def _path_of(flow: np.ndarray, back: np.ndarray, slack: float) -> FlowPath:
+def _path_from_flow(flow: np.ndarray, backward: np.ndarray, slack: float) -> FlowPath:
     u, v = cv2.split(flow)
-    return FlowPath(u, v, agreement(flow, back, slack, BEYOND))
+    return FlowPath(u, v, agreement(flow, backward, slack, BORDER_TOLERANCE))
 
 
 def slack_between(size: tuple[int, int], *, inverts: bool) -> float:
-    """Return the squared error, in grid pixels, at which a path is half reliable, for pictures of (height, width)."""
-    return SLACK_OF_INVERSE if inverts else SLACK / grid_factor(*size) ** 2
+    """Return the squared error, in grid pixels, at which a path's reliability is ½. ``size``: (height, width)."""
+    return INVERSE_SLACK if inverts else ESTIMATE_SLACK / grid_factor(*size) ** 2
 
 
 class FlowTracker:
-    """Flow between the frames of a window, on the grid, and the trust in it.
+    """The flow between the frames of a window, on the grid, and the trust in it.
 
-    ``inverts``: estimate the flow between two neighbours in one direction only, and invert it for the other. That takes
-    half the time, and leaves less flicker than two estimates, which disagree where both would serve. A filter of only
-    two frames has to rely on their disagreement: colours alone let it mix in what does not match.
+    ``inverts``: estimate the flow between two neighbours in one direction only, and invert it for the other. This takes
+    half the time, and leaves less flicker than two estimates, which differ even where both are usable. A filter of only
+    two frames needs the difference of two estimates: colours alone would let it mix in content that does not match.
     """
 
     def __init__(self, settings: DeflickerSettings, device: str, *, inverts: bool) -> None:
         self._inverts = inverts
         self._estimator = FlowEstimator(settings.flow, settings.flow_size or None, device)
         self._tolerance = settings.colour_sigma
-        self._worker = ThreadPoolExecutor(1, "flow")  # parallel to the filter: OpenCV releases the GIL
+        self._worker = ThreadPoolExecutor(1, "flow")  # Runs in parallel to the filter, because OpenCV releases the GIL
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to estimate the flow between two neighbours in the background."""
         if "pair" not in before.derived:
             before.derived["pair"] = self._worker.submit(self._estimate, before, after)
 
     def neighbours(self, window: Window, at: int, steps: Iterable[int]) -> list[tuple[int, FlowPath, np.ndarray]]:
-        """Return (position, path there, trust) for each step from frame ``at`` that stays in the window.
+        """Return (position, path, trust) for each step from frame ``at`` that stays in the window.
 
         Steps are powers of 2, positive or negative. The trust, (h, w) float32 from 0 to 1 on the grid, is the
-        confidence that the frame there shows the same content at each place.
+        confidence that the path leads to the same content.
         """
         found, here = [], window.samples[at]
         for step in steps:
@@ -188,55 +192,56 @@ class FlowTracker:
         return path.reliable * cv2.exp(distance * np.float32(-0.5 / (self._tolerance * 65535) ** 2))
 
     def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
-        first = before.derived.pop("prepared", None)  # each frame is the second of a pair, and then the first of one
+        first = before.derived.pop("prepared", None)  # Prepared as the second frame of the preceding pair
         first = self._estimator.prepare(before.guide) if first is None else first
         second = after.derived["prepared"] = self._estimator.prepare(after.guide)
         height, width = before.guide.shape[:2]
         size = grid_size(height, width)
         if self._inverts:
             there = resize_flow(self._estimator.estimate(first, second), *size)
-            back = invert(there)
+            backward = invert(there)
         else:
-            there, back = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
+            there, backward = (resize_flow(f, *size) for f in self._estimator.estimate_both(first, second))
         slack = slack_between((height, width), inverts=self._inverts)
-        return _path_of(there, back, slack), _path_of(back, there, slack)
+        return _path_from_flow(there, backward, slack), _path_from_flow(backward, there, slack)
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:
         """Return the guide picture shrunk to the grid: RGBA, (h, w, 4) uint16, opaque."""
-        known: np.ndarray | None = sample.derived.get("guide")
-        if known is None:
-            # OpenCV shrinks 16 bits four times as quickly as 8.
+        cached: np.ndarray | None = sample.derived.get("guide")
+        if cached is None:
+            # OpenCV shrinks 16-bit pictures four times as fast as 8-bit ones.
             small = shrink(to_uint16(sample.guide), grid_size(*sample.guide.shape[:2]))
-            known = sample.derived["guide"] = cv2.cvtColor(small, cv2.COLOR_RGB2RGBA)
-        return known
+            cached = sample.derived["guide"] = cv2.cvtColor(small, cv2.COLOR_RGB2RGBA)
+        return cached
 
 
 def pack_channels(output: np.ndarray, guide: np.ndarray) -> np.ndarray:
-    """Return (H, W, 4) uint8 or uint16: the output's RGB and the guide's luma, so that one resampling serves both."""
-    look, luma = cv2.cvtColor(output, cv2.COLOR_RGB2RGBA), grey(guide)
-    if look.dtype != luma.dtype:
-        look, luma = to_uint16(look), to_uint16(luma)
-    return cv2.insertChannel(luma, look, 3)
+    """Pack the output's RGB and the guide's luma in (H, W, 4) uint8 or uint16, so that both are resampled at once."""
+    output_band, luma = cv2.cvtColor(output, cv2.COLOR_RGB2RGBA), grey(guide)
+    if output_band.dtype != luma.dtype:
+        output_band, luma = to_uint16(output_band), to_uint16(luma)
+    return cv2.insertChannel(luma, output_band, 3)
 
 
 def frame_on_grid(sample: Sample) -> np.ndarray:
-    """Return a frame on the grid, ``pack_channels`` in 16 bits of ``PICTURE``: (h, w, 4) uint16."""
-    known: np.ndarray | None = sample.derived.get(("low", 0))
-    if known is None:
+    """Return a frame's packed channels on the grid, (h, w, 4) uint16 in the ``PICTURE`` range; cached in its sample."""
+    cached: np.ndarray | None = sample.derived.get(("low", 0))
+    if cached is None:
         size = grid_size(*sample.output.shape[:2])
-        known = shrink(to_16bit(pack_channels(sample.output, sample.guide), PICTURE), size)
-        sample.derived["low", 0] = known
-    return known
+        cached = shrink(to_16bit(pack_channels(sample.output, sample.guide), PICTURE), size)
+        sample.derived["low", 0] = cached
+    return cached
 
 
 @dataclass(frozen=True)
-class _Changes:
+class _ChangeStatistics:
     """Statistics around each grid point, (2, h, w) float32, one for each band, at half the grid's size.
 
     ``slope``: the output's change for a change of 1 in the source. ``flicker``: the variance of the output's changes
-    that the slope does not explain. ``energy``: of the output, resampled along the motion. ``lost``: the frames' own
-    energy over ``energy``, in a wide window; above 1 where resampling loses contrast.
+    that the slope does not explain. ``energy``: the energy of the output, resampled along the motion. ``lost``: the
+    ratio of the frames' energy without resampling to ``energy``, in a wide window; above 1 where resampling loses
+    contrast.
     """
 
     slope: np.ndarray
@@ -244,24 +249,24 @@ class _Changes:
     energy: np.ndarray
     lost: np.ndarray
 
-    def beyond(self, share: float) -> np.ndarray:
-        """Return flicker / (``share`` · energy), clipped to [0, 1]: 1 where that share of the energy flickers."""
-        return np.clip(self.flicker / (share * self.energy + TINY), 0, 1)
+    def relative_flicker(self, share: float) -> np.ndarray:
+        """Return flicker / (``share`` · energy), clipped to [0, 1]: 1 where this share of the energy flickers."""
+        return np.clip(self.flicker / (share * self.energy + EPSILON), 0, 1)
 
     def gains(self, averaged: np.ndarray) -> np.ndarray:
         """Return factors, at half the grid's size, that restore contrast in averaged bands, (2, h, w) on the grid."""
-        left = _pool(averaged**2)
-        gain = np.clip(np.sqrt((self.energy + 1e-6) / (left + 1e-6)), 1 / MOST, MOST)
-        restored = 1 + RESTORE * (np.clip(np.sqrt(self.lost), 1, 1.5) - 1) * self.beyond(FLICKERS)
+        averaged_energy = _pool(averaged**2)
+        gain = np.clip(np.sqrt((self.energy + 1e-6) / (averaged_energy + 1e-6)), 1 / MAX_GAIN, MAX_GAIN)
+        restored = 1 + RESTORE_GAIN * (np.clip(np.sqrt(self.lost), 1, 1.5) - 1) * self.relative_flicker(FLICKER_SHARE)
         return gain * restored
 
 
 @dataclass(frozen=True)
 class FrameBands:
-    """The bands of a frame.
+    """The luma bands of a frame.
 
-    ``picture``: (H, W, 4) in 16 bits of ``BAND``: the output's luma in the finer and the coarser band, then the
-    guide's. ``on_grid``: the same at the grid points, (4, h, w). ``energy``: of the output in each band, averaged
+    ``picture``: (H, W, 4) uint16 in the ``BAND`` range: the output's luma in the finer and the coarser band, then the
+    guide's. ``on_grid``: the same at the grid points, (4, h, w). ``energy``: the output's energy in each band, averaged
     around each point, at half the grid's size, (2, h, w). Both are float32.
     """
 
@@ -271,15 +276,14 @@ class FrameBands:
 
     @classmethod
     def of(cls, sample: Sample) -> FrameBands:
-        """Compute the bands of a frame."""
         height, width = sample.output.shape[:2]
         columns, rows_on_grid = grid_size(height, width)
         packed = np.empty((height, width, 4), np.uint16)
         on_grid = np.empty((4, rows_on_grid, columns), np.float32)
         lows = _low_lumas(from_16bit(frame_on_grid(sample), PICTURE), height, width)
         for rows in strips(height, width):
-            wide, inner = widened(rows, MARGIN, height)
-            picture = unit(pack_channels(sample.output[wide], sample.guide[wide]))  # of the look not rounded to 8 bits
+            wide, inner = widened(rows, BLUR_MARGIN, height)
+            picture = unit(pack_channels(sample.output[wide], sample.guide[wide]))  # Without rounding to 8 bits
             pairs = [_split(luma, inner, low[rows]) for luma, low in zip(_lumas(picture), lows, strict=True)]
             found = [band for pair in pairs for band in pair]
             packed[rows] = to_16bit(cv2.merge(found), BAND)
@@ -292,37 +296,36 @@ class FrameBands:
 class DetailCorrection:
     """The fine-detail correction of a frame: the result of ``fine`` minus the low frequencies of ``low_change``.
 
-    ``rest``: (H, W, 3) in 16 bits of ``CHANGE``: average over frames − frame − the average's luma in the bands.
-    ``bands``: (H, W, 2) in those of ``BAND``: the averaged bands; ``gains``: the factor of each, (H, W) float32.
-    ``low_change``: (h, w, 3) float32 on the grid: average − frame. ``slope`` (h, w): the output's change over the
-    guide's in the coarser band.
+    ``residual``: average over frames − frame − the average's luma in the bands, (H, W, 3) uint16 in the ``CHANGE``
+    range. ``bands``: the averaged bands, (H, W, 2) uint16 in the ``BAND`` range. ``gains``: the factor of each band,
+    (H, W) float32. ``low_change``: average − frame on the grid, (h, w, 3) float32. ``slope``: the output's change per
+    change of the guide in the coarser band, (h, w).
     """
 
-    rest: np.ndarray
+    residual: np.ndarray
     bands: np.ndarray
     gains: list[Enlarged]
     low_change: np.ndarray
     slope: np.ndarray
 
     def fine(self, rows: slice) -> np.ndarray:
-        """Return rows of the correction of fine detail, (…, W, 3) float32."""
-        rest, bands = from_16bit(self.rest[rows], CHANGE), from_16bit(self.bands[rows], BAND)
-        kept = [cv2.multiply(band, gain[rows]) for band, gain in zip(cv2.split(bands), self.gains, strict=True)]
-        luma = cv2.add(*kept)
-        return cv2.add(rest, cv2.merge([luma] * 3))
+        """Return rows of the fine-detail correction, (…, W, 3) float32."""
+        residual, bands = from_16bit(self.residual[rows], CHANGE), from_16bit(self.bands[rows], BAND)
+        scaled_bands = [cv2.multiply(band, gain[rows]) for band, gain in zip(cv2.split(bands), self.gains, strict=True)]
+        luma = cv2.add(*scaled_bands)
+        return cv2.add(residual, cv2.merge([luma] * 3))
 
 
 class FineDetail:
-    """Computes the correction of fine detail."""
+    """The computation of the fine-detail correction of frames."""
 
     def __init__(self, tracker: FlowTracker, settings: DeflickerSettings) -> None:
         self._tracker, self._settings = tracker, settings
-        self._worker = ThreadPoolExecutor(1, "bands")  # beside the filter
+        self._worker = ThreadPoolExecutor(1, "bands")  # Runs in parallel to the filter
 
     def expect(self, sample: Sample) -> None:
-        """Start to compute the bands of a frame in the background."""
         if "bands" not in sample.derived:
-            frame_on_grid(sample)  # the filter uses it, too: in both threads at once it would be made twice
+            frame_on_grid(sample)  # Cached here, because two threads would otherwise compute it at the same time
             sample.derived["bands"] = self._worker.submit(FrameBands.of, sample)
 
     def _bands(self, sample: Sample) -> FrameBands:
@@ -331,45 +334,50 @@ class FineDetail:
         return bands
 
     def __call__(self, window: Window, at: int, mean: np.ndarray, longer: Average | None = None) -> DetailCorrection:
-        """Return the correction of frame ``at``, from ``mean``, its average over a few frames, and ``longer``, or None.
+        """Compute the correction of frame ``at``.
 
-        ``longer`` is the average over more frames. Both are (H, W, 4), the output's RGB and the guide's luma, ``mean``
-        in 16 bits of ``PICTURE``.
+        ``mean``: the average over a few frames, in the ``PICTURE`` range. ``longer``: the average over more frames,
+        used where detail boils, or None. Both are (H, W, 4), the output's RGB and the guide's luma.
         """
         sample, (height, width) = window.samples[at], mean.shape[:2]
         size, factor = grid_size(height, width), grid_factor(height, width)
         changes = self._changes(window, at)
         if longer is not None:
-            mean = _lengthen(mean, longer, changes.beyond(BOILS).max(axis=0))
+            mean = _lengthen(mean, longer, changes.relative_flicker(BOIL_SHARE).max(axis=0))
         small = from_16bit(shrink(mean, size), PICTURE)
         lows = _low_lumas(small, height, width)
-        slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
-        rest, averaged = (np.empty((height, width, channels), np.uint16) for channels in (3, 2))
+        slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.relative_flicker(FLICKER_SHARE))
+        residual, averaged = (np.empty((height, width, channels), np.uint16) for channels in (3, 2))
         on_grid = np.empty((2, *size[::-1]), np.float32)
         full_slopes, own = [enlarged(slope, height, width) for slope in slopes], self._bands(sample).picture
         for rows in strips(height, width):
-            wide, inner = widened(rows, MARGIN, height)
+            wide, inner = widened(rows, BLUR_MARGIN, height)
             part = from_16bit(mean[wide], PICTURE)
-            looks, guides = [_split(luma, inner, low[rows]) for luma, low in zip(_lumas(part), lows, strict=True)]
-            of_guide = cv2.split(from_16bit(own[rows], BAND))[2:]
-            for look, guide, before, slope, samples in zip(looks, guides, of_guide, full_slopes, on_grid, strict=True):
+            output_bands, guide_bands = [
+                _split(luma, inner, low[rows]) for luma, low in zip(_lumas(part), lows, strict=True)
+            ]
+            frame_guide_bands = cv2.split(from_16bit(own[rows], BAND))[2:]
+            for output_band, guide, before, slope, samples in zip(
+                output_bands, guide_bands, frame_guide_bands, full_slopes, on_grid, strict=True
+            ):
                 cv2.subtract(guide, before, dst=guide)
                 cv2.multiply(guide, slope[rows], dst=guide)
-                cv2.subtract(look, guide, dst=guide)
+                cv2.subtract(output_band, guide, dst=guide)
                 write_grid_samples(guide, rows, samples, factor)
-            averaged[rows] = to_16bit(cv2.merge(guides), BAND)
-            rest[rows] = to_16bit(_difference(part[inner], sample.output[rows], cv2.add(*looks)), CHANGE)
+            averaged[rows] = to_16bit(cv2.merge(guide_bands), BAND)
+            residual[rows] = to_16bit(_difference(part[inner], sample.output[rows], cv2.add(*output_bands)), CHANGE)
         gains = self._settings.texture_gain * (changes.gains(on_grid) - 1) + 1
         low_change = small - from_16bit(frame_on_grid(sample), PICTURE)
         restored = [enlarged(gain, height, width) for gain in gains]
-        return DetailCorrection(rest, averaged, restored, low_change[..., :3], grow(slopes[1], size))
+        return DetailCorrection(residual, averaged, restored, low_change[..., :3], grow(slopes[1], size))
 
-    def _changes(self, window: Window, at: int) -> _Changes:
-        """Return statistics of the changes from frame ``at`` to frames up to two away, along the motion."""
+    def _changes(self, window: Window, at: int) -> _ChangeStatistics:
+        """Compute statistics of the changes from frame ``at`` to frames up to two away, along the motion."""
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
-        total, near = np.zeros_like(own), np.zeros_like(own)  # of the look's changes times the guide's, and of those²
+        # Sums of the output's changes times the guide's, and of the guide's changes squared; ``near``: adjacent frames
+        total, near = np.zeros_like(own), np.zeros_like(own)
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
         for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
@@ -387,15 +395,15 @@ class FineDetail:
                 near += products
                 near_look += trust * change[:2] ** 2
                 near_weight += trust
-        both, guide = np.split(_pool(total), 2)
-        slope = np.clip(both / (guide + NOISE * count), -STEEPEST, STEEPEST)
+        output_times_guide, guide = np.split(_pool(total), 2)
+        slope = np.clip(output_times_guide / (guide + NOISE_VARIANCE * count), -MAX_SLOPE, MAX_SLOPE)
         near_both, near_guide = np.split(_pool(near), 2)
         unexplained = _pool(near_look) - 2 * slope * near_both + slope**2 * near_guide
         flicker = 0.5 * np.maximum(unexplained, 0) / (_pool(near_weight[None]) + 1e-3)
-        mean, honest = _pool(energy / weight), frame_energy / halve(weight)
-        wide = _planes(blur(cv2.merge([*honest, *mean]), WIDE / 2)) + TINY
+        mean, own_energy = _pool(energy / weight), frame_energy / halve(weight)
+        wide = _planes(blur(cv2.merge([*own_energy, *mean]), WIDE_SIGMA / 2)) + EPSILON
         lost = wide[:2] / wide[2:]
-        return _Changes(slope, flicker, mean, lost)
+        return _ChangeStatistics(slope, flicker, mean, lost)
 
 
 def _planes(picture: np.ndarray) -> np.ndarray:
@@ -409,13 +417,13 @@ def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
     x, y = grid_axes(rows, columns)
     x = x + halve(path.u) * np.float32(columns / path.u.shape[1])
     y = y + halve(path.v) * np.float32(rows / path.v.shape[0])
-    # OpenCV 5 rounds the places of two channels, and of no other number, to 1/32 pixel.
+    # OpenCV 5 rounds sampling positions to 1/32 pixel for two channels, and only for two, so four are passed.
     return _planes(cv2.remap(cv2.merge([*planes, *planes]), x, y, cv2.INTER_LINEAR, borderMode=BORDER))[:2]
 
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
     """Average (C, h, w) statistics on the grid in a Gaussian window around each point, at half the grid's size."""
-    return _planes(blur(halve(cv2.merge(list(statistics))), POOL / 2))
+    return _planes(blur(halve(cv2.merge(list(statistics))), POOL_SIGMA / 2))
 
 
 def _lumas(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -424,26 +432,26 @@ def _lumas(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _low_lumas(on_grid: np.ndarray, height: int, width: int) -> list[Enlarged]:
-    """Return the low frequencies of both lumas of (h, w, 4) float32, at full size."""
-    return [enlarged(luma, height, width) for luma in _lumas(blur(on_grid, LOW))]
+    """Return the low frequencies of both lumas of (h, w, 4) float32, enlarged to full size."""
+    return [enlarged(luma, height, width) for luma in _lumas(blur(on_grid, LOW_SIGMA))]
 
 
 def _split(luma: np.ndarray, inner: slice, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the finer and the coarser band of the rows ``inner`` of a picture (H, W) float32.
+    """Return the finer and the coarser band of the rows ``inner`` of a luma, (H, W) float32.
 
-    ``low``, which has these rows only, is removed from both.
+    ``low``: the low frequencies of these rows, which the coarser band excludes.
     """
-    fine = blur(luma, FINEST)[inner]
+    fine = blur(luma, FINE_SIGMA)[inner]
     return luma[inner] - fine, fine - low
 
 
 def _lengthen(mean: np.ndarray, longer: Average, share: np.ndarray) -> np.ndarray:
-    """Return the weighted mean of two averages in 16 bits; ``share`` of the longer one, on a coarse grid."""
+    """Mix two averages in 16 bits. ``share``: the weight of ``longer``, on a coarse grid."""
     height, width = mean.shape[:2]
-    made, shares = np.empty_like(mean), enlarged(share, height, width)
+    mixed, shares = np.empty_like(mean), enlarged(share, height, width)
     for rows in strips(height, width):
-        made[rows] = mix(mean[rows], longer[rows], shares[rows])
-    return made
+        mixed[rows] = mix(mean[rows], longer[rows], shares[rows])
+    return mixed
 
 
 def _difference(mean: np.ndarray, output: np.ndarray, luma: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The filter of ``causal`` in torch, for frames that are on a GPU: the same formulas, in batches of one frame."""
+"""The causal filter in torch, for frames on a GPU: the arithmetic of ``causal``, in batches of one frame."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from vidtrans.core.transfers import from_bits
 from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.batch_motion import (
-    BACK,
+    BACKWARD,
     FLOW,
-    PLACES,
+    POSITIONS,
     TRUST,
     BatchDetail,
     BatchFlow,
@@ -38,12 +38,12 @@ from vidtrans.temporal.tensor_operations import (
     sample_along,
     shrink,
     to_batch,
-    write_places,
+    write_positions,
 )
 
 
 class BatchCausalFilter:
-    """The filter of ``--temporal causal`` on a GPU. Each frame starts a shot, or follows the previous frame.
+    """The filter of ``--temporal causal`` on a GPU. Each frame starts a shot or follows the previous frame.
 
     It is a ``BatchFilter`` with batches of one frame, and a ``RecursiveFilter``.
     """
@@ -52,22 +52,20 @@ class BatchCausalFilter:
     Settings = CausalSettings
 
     def __init__(self, settings: CausalSettings, device: str = "cpu", *, flow: BatchFlow | None = None) -> None:
-        """``flow``: replaces the method ``settings.flow``; it must take the same pictures, grey or RGB, as that one."""
+        """``flow``: replaces the method ``settings.flow``, and takes the same kind of pictures, grey or RGB."""
         self.settings = settings
         self._device = torch.device(device)
         self._flow = flow or load_batch_flow(settings.flow, self._device)
         self._stages: _Stages | None = None
 
     def begin(self) -> None:
-        """Do nothing: the first frame of a shot replaces the state, and a resumed state is kept."""
+        """Do nothing, because the first frame of a shot replaces the state, and a resumed state must remain."""
 
     def flush(self) -> list[tuple[Sample, Picture]]:
-        """Return an empty list: no frames are pending."""
         return []
 
     @torch.inference_mode()
     def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
-        """Filter a frame; return it with its picture."""
         guide, output = (to_batch([part], self._device) for part in (sample.guide, sample.output))
         stages = self._stages
         if stages is None or sample.starts_shot or stages.guide.shape != guide.shape:
@@ -77,7 +75,7 @@ class BatchCausalFilter:
         return [(sample, picture)]
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, the mean of the frames up to it, and the number of frames in the mean, (h, w)."""
+        """Return the last frame, the mean of all frames so far, and the number of frames in the mean, (h, w)."""
         if self._stages is None:
             return {}
         stages = self._stages
@@ -88,7 +86,6 @@ class BatchCausalFilter:
 
     @torch.inference_mode()
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from ``state``; an empty one resets the filter."""
         self._stages = None
         if state:
             guide, output = (to_batch([state[part]], self._device) for part in ("guide", "output"))
@@ -98,7 +95,7 @@ class BatchCausalFilter:
 
 
 class _Stages:
-    """The buffers of the last frame of a shot, and the computation of the next one."""
+    """The buffers of the last frame of a shot, and the computation of the next frame."""
 
     def __init__(self, settings: CausalSettings, flow: BatchFlow, guide: torch.Tensor, output: torch.Tensor) -> None:
         self._settings, self.full = settings, 255 if output.dtype == torch.uint8 else 65535
@@ -108,7 +105,7 @@ class _Stages:
         self._detail = BatchDetail(settings, self._size, self._grid, [1])
         device = output.device
         padded = (4, self._size[0] + 2, self._size[1] + 2)
-        self._kept = {
+        self._buffers = {
             **self._tracker.buffers(device),
             "bands": RollingBuffer(*padded, device=device),
             "energy": RollingBuffer(2, *self._detail.half, device=device),
@@ -121,40 +118,42 @@ class _Stages:
         self.guide, self.output = guide, output
         picture = torch.empty((1, 4, *self._size), device=output.device)
         prepared, on_grid = write_picture(self._tracker, guide, output, picture)
-        bands = self._kept["bands"].reserve(1)
+        bands = self._buffers["bands"].reserve(1)
         self._detail.split(picture, interior(bands))
         repeat_border(bands)
         parts = {"prepared": prepared, "guide": on_grid, "energy": self._detail.energy(interior(bands))}
         for name, part in parts.items():
-            self._kept[name].append(part)
-        self._kept["bands"].commit(1)
+            self._buffers[name].append(part)
+        self._buffers["bands"].commit(1)
         return picture
 
     def advance(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
         """Filter the next frame; return its picture, (1, H, W, 3) of the output's dtype."""
-        kept, settings = self._kept, self._settings
+        buffers, settings = self._buffers, self._settings
         here = self._add(guide, output)
-        at = slice(kept["bands"].stop - 1, kept["bands"].stop)
-        both = slice(at.start - 1, at.stop)
-        ways = kept["way 1"].reserve(1)
-        self._tracker.write_first(kept["prepared"][both], kept["guide"][both], ways)
-        kept["way 1"].commit(1)
-        back = ways[:, BACK]
-        count = sample_along(self.count, back[:, PLACES]).mul_((back[:, TRUST] * evenness(back))[:, None])
-        places = grow(back[:, FLOW] * ratio(self._grid, self._size, back.device), self._size)
-        write_places(places, places)
+        at = slice(buffers["bands"].stop - 1, buffers["bands"].stop)
+        last_two = slice(at.start - 1, at.stop)
+        motions = buffers["motion 1"].reserve(1)
+        self._tracker.write_first(buffers["prepared"][last_two], buffers["guide"][last_two], motions)
+        buffers["motion 1"].commit(1)
+        backward = motions[:, BACKWARD]
+        count = sample_along(self.count, backward[:, POSITIONS]).mul_(
+            (backward[:, TRUST] * evenness(backward))[:, None]
+        )
+        positions = grow(backward[:, FLOW] * ratio(self._grid, self._size, backward.device), self._size)
+        write_positions(positions, positions)
         before = F.grid_sample(
-            self.mean, places.permute(0, 2, 3, 1), "bicubic", padding_mode="border", align_corners=True
+            self.mean, positions.permute(0, 2, 3, 1), "bicubic", padding_mode="border", align_corners=True
         )
         self.mean = torch.lerp(here, before, grow(count / (count + 1), self._size))
         self.count = (count + 1).clamp_(max=settings.history)
-        changes = self._detail.changes(kept["bands"], kept["energy"], {1: kept["way 1"]}, at)
+        changes = self._detail.changes(buffers["bands"], buffers["energy"], {1: buffers["motion 1"]}, at)
         fine = here.new_empty((1, 3, *self._size))
-        lacking = self._detail.correct(here, self.mean, None, interior(kept["bands"][at]), changes, fine)
+        low_change = self._detail.correct(here, self.mean, None, interior(buffers["bands"][at]), changes, fine)
         small = shrink(here, self._grid)
-        lacking[:, :3].sub_(small[:, :3])
+        low_change[:, :3].sub_(small[:, :3])
         change = shrink(self.mean, self._grid).sub_(small)
-        low = low_correction(change, (count / max(1, settings.history - 1)).clamp_(0, 1), lacking[:, 3:])
-        for buffer in kept.values():
+        low = low_correction(change, (count / max(1, settings.history - 1)).clamp_(0, 1), low_change[:, 3:])
+        for buffer in buffers.values():
             buffer.drop(at.start)
-        return apply_corrections(output, low, lacking[:, :3], fine, settings)
+        return apply_corrections(output, low, low_change[:, :3], fine, settings)

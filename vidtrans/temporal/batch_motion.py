@@ -1,9 +1,9 @@
-"""What filters follow along the motion, for a batch of frames: the arithmetic of ``along_motion``, in torch.
+"""Motion and fine detail of a batch of frames: the arithmetic of ``along_motion``, in torch.
 
-A *way* is the motion from each frame ``i`` to the frame ``i + step``, and back: (n, 2, 6, h, w) float32; for each
-direction the target place (in ``grid_sample`` coordinates), the flow (u, v) in the grid's pixels, its reliability, and
-the trust in it. It is stored under the number ``i``. Bands have four channels: the output's luma in the finer band and
-the coarser one, then the guide's.
+``motions`` hold the motion from each frame ``i`` to the frame ``i + step``, and back, under the number ``i``:
+(n, 2, 6, h, w) float32. The six channels of each direction are the target position (in ``grid_sample`` coordinates),
+the flow (u, v) in grid pixels, its reliability, and the trust in it. Bands have four channels: the output's luma in the
+finer and the coarser band, then the guide's.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowMethod
 from vidtrans.flow.warping import INVERSION_STEPS, grid_factor
 from vidtrans.temporal.along_motion import (
-    BEYOND,
-    BOILS,
-    FINEST,
-    FLICKERS,
-    LOW,
-    MOST,
-    NOISE,
-    POOL,
-    RESTORE,
-    STEEPEST,
-    TINY,
-    UNEVEN,
-    WIDE,
+    BOIL_SHARE,
+    BORDER_TOLERANCE,
+    EPSILON,
+    FINE_SIGMA,
+    FLICKER_SHARE,
+    HALF_TRUST_GRADIENT,
+    LOW_SIGMA,
+    MAX_GAIN,
+    MAX_SLOPE,
+    NOISE_VARIANCE,
+    POOL_SIGMA,
+    RESTORE_GAIN,
+    WIDE_SIGMA,
     slack_between,
 )
 from vidtrans.temporal.settings import DeflickerSettings
@@ -44,61 +44,62 @@ from vidtrans.temporal.tensor_operations import (
     grey_levels,
     grow,
     interior,
-    luma_into,
     planes,
     ratio,
     sample_along,
     sample_sharply,
     sharp_pictures,
-    sharp_places,
+    sharp_positions,
     shrink,
-    write_places,
+    write_luma,
+    write_positions,
 )
-from vidtrans.temporal.window import AROUND, CALM, SURE
+from vidtrans.temporal.window import BOIL_EPSILON, SURE_SHARE, SURROUNDINGS_SIZE
 
-# From (N, C, H, W) float32 in [0, 255], grey or RGB, and as many second pictures, to (N, 2, H, W) float32 in pixels.
+# Estimates flow, (N, 2, H, W) float32 in pixels, from first to second pictures, (N, C, H, W) float32 in [0, 255], grey
+# or RGB.
 BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-THERE, BACK = 0, 1
-CHANNELS = 6
-TERMS = 9  # channels of sums over neighbours: see ``BatchDetail._terms``
-PLACES, FLOW, RELIABLE, TRUST = slice(0, 2), slice(2, 4), 4, 5
+FORWARD, BACKWARD = 0, 1  # Indices of the directions in ``motions``
+CHANNELS = 6  # Channels of ``motions``, as the next line names them
+POSITIONS, FLOW, RELIABILITY, TRUST = slice(0, 2), slice(2, 4), 4, 5
+NUM_TERMS = 9  # Channels of sums over neighbours: see ``BatchDetail._terms``
 
 
 def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
-    """Load a flow method for batches; a method for single pictures is called for each pair."""
+    """Load a flow method for batches; a method without batches is called for each pair of pictures."""
     method = FLOWS.load(name)(str(device))
     estimate: BatchFlow | None = getattr(method, "estimate", None)
-    return estimate if estimate is not None else _PairByPair(method)
+    return estimate if estimate is not None else _PairwiseFlow(method)
 
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The ``part`` of a batch that has neighbours, the neighbours ``there``, and the ways to them, (n, 6, h, w)."""
+    """The frames of a batch that have a neighbour in one direction, and the motion to it, (n, 6, h, w)."""
 
-    part: slice  # of the batch
-    there: slice  # of the shot
-    way: torch.Tensor
+    part: slice  # The frames, in the batch
+    there: slice  # Their neighbours, in the shot
+    motion: torch.Tensor
 
 
-def neighbours(ways: RollingBuffer, step: int, way: int, frames: slice, stop: int) -> Neighbours | None:
-    """Return the ``frames`` that have a neighbour ``step`` frames after (``way`` 0) or before (1); None if none has.
+def neighbours(motions: RollingBuffer, step: int, direction: int, frames: slice, stop: int) -> Neighbours | None:
+    """Return the ``frames`` that have a neighbour ``step`` frames after (FORWARD) or before them; None if none has.
 
-    ``stop``: the end of the shot, or of its known frames; ``frames`` must not exceed it.
+    ``stop``: the end of the frames of the shot that were added; ``frames`` must not exceed it.
     """
-    shift = step if way == 0 else -step
+    shift = step if direction == 0 else -step
     first = max(frames.start, -shift)
     last = min(frames.stop, stop - shift)
     if first >= last:
         return None
     part, there = (slice(first - by, last - by) for by in (frames.start, -shift))
-    return Neighbours(part, there, ways[slice(first, last) if way == 0 else there][:, way])
+    return Neighbours(part, there, motions[slice(first, last) if direction == 0 else there][:, direction])
 
 
-def evenness(way: torch.Tensor) -> torch.Tensor:
-    """Return the weight of ``FlowPath.evenness`` for ways (n, 6, h, w): (n, h, w)."""
-    wide = F.pad(way[:, FLOW], (1, 1, 1, 1), mode="replicate")
-    # One convolution: ``flow.inverse_search.gradients`` would launch four kernels more.
-    slopes = F.conv2d(wide, _differences(way.device), groups=2)
+def evenness(motion: torch.Tensor) -> torch.Tensor:
+    """Return the weight of ``FlowPath.evenness``, (n, h, w), for a motion, (n, 6, h, w)."""
+    wide = F.pad(motion[:, FLOW], (1, 1, 1, 1), mode="replicate")
+    # One convolution, because ``flow.inverse_search.gradients`` would launch four more kernels.
+    slopes = F.conv2d(wide, _differences(motion.device), groups=2)
     return torch.linalg.vector_norm(slopes, dim=1).pow_(4).add_(1).reciprocal_()
 
 
@@ -107,11 +108,11 @@ def _differences(device: torch.device) -> torch.Tensor:
     """Return the differences across and down of two channels, as weights of a depthwise convolution: (4, 1, 3, 3)."""
     kernel = torch.zeros(2, 1, 3, 3)
     kernel[0, 0, 1], kernel[1, 0, :, 1] = torch.tensor([-1.0, 0, 1]), torch.tensor([-1.0, 0, 1])
-    return (kernel * (0.5 / UNEVEN**0.5)).repeat(2, 1, 1, 1).to(device)
+    return (kernel * (0.5 / HALF_TRUST_GRADIENT**0.5)).repeat(2, 1, 1, 1).to(device)
 
 
-class _PairByPair:
-    """A ``BatchFlow`` that copies pictures from the device and calls a flow method for numpy pictures on each pair."""
+class _PairwiseFlow:
+    """A ``BatchFlow`` that downloads the pictures and calls a flow method for numpy pictures on each pair."""
 
     def __init__(self, method: FlowMethod) -> None:
         self._method = method
@@ -125,7 +126,7 @@ class _PairByPair:
 
 
 class BatchTracker:
-    """Computes the ways between the frames of a shot."""
+    """An estimator of the motion between the frames of a shot."""
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class BatchTracker:
         *,
         inverts: bool,
     ) -> None:
-        """``flow``: takes the same pictures as ``settings.flow``. ``steps``: the number of steps 1, 2, 4, … frames.
+        """``flow`` takes the same kind of pictures as ``settings.flow``. ``steps``: number of steps 1, 2, 4, … frames.
 
         ``inverts``: as in ``FlowTracker``.
         """
@@ -150,64 +151,66 @@ class BatchTracker:
         self.steps = [2**n for n in range(steps)]
 
     def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
-        """Return empty buffers by name: for prepared pictures, guides on the grid, and the ways of each step."""
+        """Return empty buffers by name: for prepared pictures, guides on the grid, and the motion over each step."""
         channels = 1 if self._takes == "grey" else 3
-        ways = {f"way {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
+        motions = {f"motion {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
         prepared = RollingBuffer(channels, *self._working, dtype=torch.uint8, device=device)
-        return {"prepared": prepared, "guide": RollingBuffer(3, *self._grid, device=device), **ways}
+        return {"prepared": prepared, "guide": RollingBuffer(3, *self._grid, device=device), **motions}
 
     def prepare(self, guide: torch.Tensor, grey: torch.Tensor, full: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Return the flow method's input for frames, and the guide on the grid, (n, 3, h, w) in [0, 1].
 
-        ``guide`` (n, 3, H, W) and its luma ``grey`` (n, H, W) are in whole levels up to ``full``.
+        ``guide`` (n, 3, H, W) and its luma ``grey`` (n, H, W) have integer values up to ``full``.
         """
         picture = grey[:, None] if self._takes == "grey" else guide
         if self._working != self._size:
-            picture = _rounded(shrink(picture, self._working))
+            picture = _round_in_place(shrink(picture, self._working))
         if full > 255:
-            picture = _rounded(picture * (255 / full))
+            picture = _round_in_place(picture * (255 / full))
         return picture.byte(), shrink(guide, self._grid).mul_(1 / full)
 
-    def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, ways: torch.Tensor) -> None:
-        """Write to ``ways``, (n, 2, 6, h, w), the ways between n + 1 consecutive frames."""
+    def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, motions: torch.Tensor) -> None:
+        """Estimate the motion between n + 1 consecutive frames into ``motions``, (n, 2, 6, h, w)."""
         pictures = prepared.float()
         before, after = pictures[:-1], pictures[1:]
-        moved = (before != after).flatten(1).any(1)[:, None, None, None]
+        has_motion = (before != after).flatten(1).any(1)[:, None, None, None]
         if self._inverts:
-            ways[:, THERE, FLOW] = self._on_grid(self._flow(before, after).mul_(moved))
-            torch.neg(_along_inverse(ways[:, THERE, FLOW]), out=ways[:, BACK, FLOW])
+            motions[:, FORWARD, FLOW] = self._on_grid(self._flow(before, after).mul_(has_motion))
+            torch.neg(_sample_along_inverse(motions[:, FORWARD, FLOW]), out=motions[:, BACKWARD, FLOW])
         else:
-            flow = self._flow(torch.cat((before, after)), torch.cat((after, before))).mul_(moved.repeat(2, 1, 1, 1))
-            ways[:, :, FLOW] = self._on_grid(flow).unflatten(0, (2, -1)).transpose(0, 1)
-        write_places(ways[:, :, FLOW], ways[:, :, PLACES])
-        for way in (THERE, BACK):
-            back = sample_along(ways[:, 1 - way, FLOW], ways[:, way, PLACES])
-            ways[:, way, RELIABLE] = _agreement(ways[:, way], back, self._slack)
-        self._trust(ways, guide[:-1], guide[1:])
+            flow = self._flow(torch.cat((before, after)), torch.cat((after, before))).mul_(
+                has_motion.repeat(2, 1, 1, 1)
+            )
+            motions[:, :, FLOW] = self._on_grid(flow).unflatten(0, (2, -1)).transpose(0, 1)
+        write_positions(motions[:, :, FLOW], motions[:, :, POSITIONS])
+        for direction in (FORWARD, BACKWARD):
+            back = sample_along(motions[:, 1 - direction, FLOW], motions[:, direction, POSITIONS])
+            motions[:, direction, RELIABILITY] = _agreement(motions[:, direction], back, self._slack)
+        self._trust(motions, guide[:-1], guide[1:])
 
-    def write_joined(self, ways: torch.Tensor, guide: torch.Tensor, step: int, joined: torch.Tensor) -> None:
-        """Write to ``joined``, (n, 2, 6, h, w), ways over 2 · ``step`` frames from n + ``step`` ways over ``step``.
+    def write_joined(self, motions: torch.Tensor, guide: torch.Tensor, step: int, long_motions: torch.Tensor) -> None:
+        """Join n + ``step`` motions over ``step`` frames to ``long_motions`` over 2 · ``step``, (n, 2, 6, h, w).
 
-        ``guide``: the grid pictures of the n + 2 · ``step`` frames between which the ways lie.
+        ``guide``: the grid pictures of all n + 2 · ``step`` frames.
         """
-        near, far = ways[:-step], ways[step:]
-        for way, first, second in ((THERE, near, far), (BACK, far, near)):
-            found = sample_along(second[:, way, FLOW.start : TRUST], first[:, way, PLACES])
-            torch.add(first[:, way, FLOW], found[:, :2], out=joined[:, way, FLOW])
-            torch.mul(first[:, way, RELIABLE], found[:, 2], out=joined[:, way, RELIABLE])
-        write_places(joined[:, :, FLOW], joined[:, :, PLACES])
-        self._trust(joined, guide[: -2 * step], guide[2 * step :])
+        near, far = motions[:-step], motions[step:]
+        for direction, first, second in ((FORWARD, near, far), (BACKWARD, far, near)):
+            found = sample_along(second[:, direction, FLOW.start : TRUST], first[:, direction, POSITIONS])
+            torch.add(first[:, direction, FLOW], found[:, :2], out=long_motions[:, direction, FLOW])
+            torch.mul(first[:, direction, RELIABILITY], found[:, 2], out=long_motions[:, direction, RELIABILITY])
+        write_positions(long_motions[:, :, FLOW], long_motions[:, :, POSITIONS])
+        self._trust(long_motions, guide[: -2 * step], guide[2 * step :])
 
-    def _trust(self, ways: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
-        """Write to ``ways`` the trust, 0 to 1, that both frames, ``here`` and ``there``, show the same content."""
-        difference = ways.new_empty((len(ways), 2, 3, *self._grid))
-        for way, (own, other) in enumerate(((here, there), (there, here))):
-            torch.sub(sample_along(other, ways[:, way, PLACES]), own, out=difference[:, way])
+    def _trust(self, motions: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
+        """Write to ``motions`` the trust, 0 to 1, that the frames ``here`` and ``there`` show the same content."""
+        difference = motions.new_empty((len(motions), 2, 3, *self._grid))
+        for direction, (own, other) in enumerate(((here, there), (there, here))):
+            torch.sub(sample_along(other, motions[:, direction, POSITIONS]), own, out=difference[:, direction])
         distance = difference.square_().sum(2)
-        torch.mul(distance.mul_(-0.5 / self._tolerance**2).exp_(), ways[:, :, RELIABLE], out=ways[:, :, TRUST])
+        torch.mul(distance.mul_(-0.5 / self._tolerance**2).exp_(), motions[:, :, RELIABILITY], out=motions[:, :, TRUST])
 
     def _on_grid(self, flow: torch.Tensor) -> torch.Tensor:
-        """Return a flow on the grid, in the grid's pixels, as ``warping.resize_flow`` does."""
+        """Resize a flow to the grid, in grid pixels, as ``warping.resize_flow`` does."""
         working: Size = tuple(flow.shape[-2:])  # type: ignore[assignment]
         if working == self._grid:
             return flow
@@ -215,114 +218,113 @@ class BatchTracker:
         return (shrink if smaller else grow)(flow, self._grid).mul_(ratio(working, self._grid, flow.device))
 
 
-def _along_inverse(flow: torch.Tensor) -> torch.Tensor:
-    """Return a flow (n, 2, h, w), in pixels, sampled along its inverse, as ``warping.invert`` finds it."""
-    found, places = flow, torch.empty_like(flow)
+def _sample_along_inverse(flow: torch.Tensor) -> torch.Tensor:
+    """Sample a flow, (n, 2, h, w) in pixels, along its inverse, which is found as in ``warping.invert``."""
+    found, positions = flow, torch.empty_like(flow)
     for _ in range(INVERSION_STEPS):
-        write_places(found, places, sign=-1)
-        found = sample_along(flow, places)
+        write_positions(found, positions, sign=-1)
+        found = sample_along(flow, positions)
     return found
 
 
-def _rounded(pictures: torch.Tensor) -> torch.Tensor:
-    """Round pictures to whole levels, in place."""
+def _round_in_place(pictures: torch.Tensor) -> torch.Tensor:
     return pictures.add_(0.5).floor_()
 
 
-def _agreement(way: torch.Tensor, returned: torch.Tensor, slack: float) -> torch.Tensor:
-    """Return the agreement of the forward and backward flow of a way, (n, h, w), as ``warping.agreement`` does."""
-    flow, places = way[:, FLOW], way[:, PLACES]
+def _agreement(motion: torch.Tensor, returned: torch.Tensor, slack: float) -> torch.Tensor:
+    """Return the agreement of a motion's flow with the flow back, (n, h, w), as ``warping.agreement`` does."""
+    flow, positions = motion[:, FLOW], motion[:, POSITIONS]
     scale = torch.addcmul(flow.square(), returned, returned).sum(1).mul_(0.01).add_(slack)
     gap = returned.add_(flow).square_().sum(1)
-    low, high = _edges(*way.shape[-2:], way.device)
-    inside = ((places >= low) & (places <= high)).all(1)
+    low, high = _edges(*motion.shape[-2:], motion.device)
+    inside = ((positions >= low) & (positions <= high)).all(1)
     return scale.mul(inside).div_(gap.add_(scale))
 
 
 @lru_cache(maxsize=8)
 def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the smallest and largest places inside the picture, (2, 1, 1) each: ``BEYOND`` beyond outer centres."""
+    """Return the smallest and the largest position inside the picture, (2, 1, 1) each, with ``BORDER_TOLERANCE``."""
     sides = np.array([width, height])
-    low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-BEYOND, sides - 1 + BEYOND))
+    low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-BORDER_TOLERANCE, sides - 1 + BORDER_TOLERANCE))
     return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]
 
 
 @dataclass(frozen=True)
 class BatchChanges:
-    """Statistics around each grid point, (n, 2, h/2, w/2) float32, one for each band: see ``along_motion._Changes``."""
+    """Statistics around each grid point, (n, 2, h/2, w/2) float32: see ``along_motion._ChangeStatistics``."""
 
     slope: torch.Tensor
     flicker: torch.Tensor
     energy: torch.Tensor
     lost: torch.Tensor
 
-    def beyond(self, share: float) -> torch.Tensor:
-        """Return flicker / (``share`` · energy), clipped to [0, 1]: 1 where that share of the energy flickers."""
-        return (self.flicker / (self.energy * share).add_(TINY)).clamp_(0, 1)
+    def relative_flicker(self, share: float) -> torch.Tensor:
+        """Return flicker / (``share`` · energy), clipped to [0, 1]: 1 where this share of the energy flickers."""
+        return (self.flicker / (self.energy * share).add_(EPSILON)).clamp_(0, 1)
 
 
 class BatchDetail:
     """Bands, their statistics, and the correction of fine detail, for pictures of one size."""
 
     def __init__(self, settings: DeflickerSettings, size: Size, grid: Size, steps: list[int]) -> None:
-        """``size``, ``grid``: (height, width). ``steps``: distances of neighbours in statistics, in frames each way."""
+        """``size``, ``grid``: (height, width). ``steps``: distances in frames of the neighbours in the statistics."""
         self._settings, self._size, self._grid, self._steps = settings, size, grid, steps
         self._factor = grid_factor(*size)
         self.half = (-(-grid[0] // 2), -(-grid[1] // 2))
 
     def split(self, picture: torch.Tensor, bands: torch.Tensor) -> None:
-        """Write the bands of pictures (n, 4, H, W), output's RGB and guide's luma, to ``bands`` (n, 4, H, W)."""
+        """Split pictures (n, 4, H, W), the output's RGB and the guide's luma, into ``bands``, (n, 4, H, W)."""
         lumas = picture.new_empty((len(picture), 2, *self._size))
-        luma_into(lumas, picture)
-        low = blur(shrink(lumas, self._grid), LOW)
-        fine = blur(lumas, FINEST)
+        write_luma(lumas, picture)
+        low = blur(shrink(lumas, self._grid), LOW_SIGMA)
+        fine = blur(lumas, FINE_SIGMA)
         torch.sub(lumas, fine, out=bands[:, 0::2])
         torch.sub(fine, grow(low, self._size), out=bands[:, 1::2])
 
     def energy(self, bands: torch.Tensor) -> torch.Tensor:
-        """Return the output's energy in each band (n, 4, H, W), averaged around each grid point: (n, 2, h/2, w/2)."""
-        return self._pool(self._at_places(bands[:, :2]).square())
+        """Return the output's energy in each of its bands, averaged around each grid point: (n, 2, h/2, w/2)."""
+        return self._pool(self._at_grid_points(bands[:, :2]).square())
 
-    def _at_places(self, bands: torch.Tensor) -> torch.Tensor:
+    def _at_grid_points(self, bands: torch.Tensor) -> torch.Tensor:
         return bands[..., :: self._factor, :: self._factor]
 
     def _pool(self, statistics: torch.Tensor) -> torch.Tensor:
-        return blur(shrink(statistics, self.half), POOL / 2)
+        return blur(shrink(statistics, self.half), POOL_SIGMA / 2)
 
     def changes(
-        self, bands: RollingBuffer, energy: RollingBuffer, ways: dict[int, RollingBuffer], frames: slice
+        self, bands: RollingBuffer, energy: RollingBuffer, motions: dict[int, RollingBuffer], frames: slice
     ) -> BatchChanges:
-        """Return statistics of the changes from ``frames`` to neighbours along the motion; ``ways``: by distance."""
+        """Compute statistics of the changes from ``frames`` to their neighbours. ``motions``: by distance in frames."""
         reach = self._steps[-1]
         first, last = max(0, frames.start - reach), min(frames.stop + reach, bands.stop)
         sharp = sharp_pictures(bands[first:last])
-        own = self._at_places(interior(bands[frames])).contiguous()
-        sums = own.new_zeros((len(own), 2 * TERMS, *self._grid))
-        near, total = sums.chunk(2, 1)  # of the frames next to it, and of all
+        own = self._at_grid_points(interior(bands[frames])).contiguous()
+        sums = own.new_zeros((len(own), 2 * NUM_TERMS, *self._grid))
+        near, total = sums.chunk(2, 1)  # Sums over the adjacent frames, and over all neighbours
         frame_energy = energy[frames].clone()
         count = own.new_zeros((len(own), 1, 1, 1))
         for step in self._steps:
             target = near if step == self._steps[0] else total
-            for way in (THERE, BACK):
-                found = neighbours(ways[step], step, way, frames, bands.stop)
+            for direction in (FORWARD, BACKWARD):
+                found = neighbours(motions[step], step, direction, frames, bands.stop)
                 if found:
                     there = slice(found.there.start - first, found.there.stop - first)
-                    terms = self._terms(sharp[there], own[found.part], found.way)
-                    target[found.part].addcmul_(terms, found.way[:, TRUST, None])
-                    self._add_energy(frame_energy[found.part], energy[found.there], found.way)
+                    terms = self._terms(sharp[there], own[found.part], found.motion)
+                    target[found.part].addcmul_(terms, found.motion[:, TRUST, None])
+                    self._add_energy(frame_energy[found.part], energy[found.there], found.motion)
                     count[found.part] += 1
         total += near
         return self._statistics(sums, own, frame_energy, count)
 
-    def _terms(self, sharp: torch.Tensor, own: torch.Tensor, way: torch.Tensor) -> torch.Tensor:
+    def _terms(self, sharp: torch.Tensor, own: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
         """Return the terms that are summed over neighbours, (n, TERMS, h, w).
 
         For each of the two bands: the output's change times the guide's, the guide's change squared, the output's
         change squared, and the neighbour's energy. The last channel is 1, to count neighbours.
         """
-        moves = way[:, FLOW] * ratio(self._grid, self._size, way.device)
-        there = sample_sharply(sharp, sharp_places(moves, self._size, self._factor))
-        terms = own.new_empty((len(own), TERMS, *self._grid))
+        flow_px = motion[:, FLOW] * ratio(self._grid, self._size, motion.device)
+        there = sample_sharply(sharp, sharp_positions(flow_px, self._size, self._factor))
+        terms = own.new_empty((len(own), NUM_TERMS, *self._grid))
         torch.square(there[:, :2], out=terms[:, 6:8])
         change = there.sub_(own)
         torch.mul(change.unflatten(1, (2, 2)), change[:, None, 2:], out=terms[:, :4].unflatten(1, (2, 2)))
@@ -330,29 +332,29 @@ class BatchDetail:
         terms[:, 8] = 1
         return terms
 
-    def _add_energy(self, total: torch.Tensor, energy: torch.Tensor, way: torch.Tensor) -> None:
-        """Add to ``total``, (n, 2, h/2, w/2), the neighbours' energy along the motion, weighted by the trust."""
-        half = shrink(way[:, FLOW.start :], self.half)
-        places = half[:, :2].mul_(ratio(self._grid, self.half, way.device))
-        write_places(places, places)
-        total.addcmul_(sample_along(energy, places), half[:, 3:])
+    def _add_energy(self, total: torch.Tensor, energy: torch.Tensor, motion: torch.Tensor) -> None:
+        """Add the neighbours' energy along the motion, weighted by the trust, to ``total``, (n, 2, h/2, w/2)."""
+        half = shrink(motion[:, FLOW.start :], self.half)
+        positions = half[:, :2].mul_(ratio(self._grid, self.half, motion.device))
+        write_positions(positions, positions)
+        total.addcmul_(sample_along(energy, positions), half[:, 3:])
 
     def _statistics(
         self, sums: torch.Tensor, own: torch.Tensor, frame_energy: torch.Tensor, count: torch.Tensor
     ) -> BatchChanges:
-        mean, weight = sums[:, TERMS + 6 : TERMS + 8], sums[:, TERMS + 8 :]
+        mean, weight = sums[:, NUM_TERMS + 6 : NUM_TERMS + 8], sums[:, NUM_TERMS + 8 :]
         weight += 1
         mean.addcmul_(own[:, :2], own[:, :2]).div_(weight)
         small = shrink(sums, self.half)
-        pooled = blur(small, POOL / 2)
+        pooled = blur(small, POOL_SIGMA / 2)
         near, total = pooled.chunk(2, 1)
         near_both, near_guide, near_look, near_weight = (near[:, a:b] for a, b in ((0, 2), (2, 4), (4, 6), (8, 9)))
-        both, guide, mean = total[:, :2], total[:, 2:4], total[:, 6:8]
-        slope = both.div(guide.add_(count, alpha=NOISE)).clamp_(-STEEPEST, STEEPEST)
+        output_times_guide, guide, mean = total[:, :2], total[:, 2:4], total[:, 6:8]
+        slope = output_times_guide.div(guide.add_(count, alpha=NOISE_VARIANCE)).clamp_(-MAX_SLOPE, MAX_SLOPE)
         unexplained = torch.addcmul(near_look, slope, (slope * near_guide).sub_(near_both, alpha=2))
         flicker = unexplained.clamp_(min=0).mul_(0.5).div_(near_weight + 1e-3)
-        honest = frame_energy.div_(small[:, -1:])
-        wide = blur(torch.cat((honest, mean), 1), WIDE / 2).add_(TINY)
+        own_energy = frame_energy.div_(small[:, -1:])
+        wide = blur(torch.cat((own_energy, mean), 1), WIDE_SIGMA / 2).add_(EPSILON)
         return BatchChanges(slope, flicker, mean, wide[:, :2] / wide[:, 2:])
 
     def correct(
@@ -364,60 +366,59 @@ class BatchDetail:
         changes: BatchChanges,
         fine: torch.Tensor,
     ) -> torch.Tensor:
-        """Write the correction of frames to ``fine`` (n, 3, H, W); ``apply_corrections`` removes its low frequencies.
+        """Write the fine correction to ``fine``, (n, 3, H, W); ``apply_corrections`` removes its low frequencies.
 
-        ``here``: the frames, (n, 4, H, W); ``mean``: their averages over a few frames; ``longer``: over more, used
-        where detail boils, or None; ``own``: the frames' bands. Returns (n, 4, h, w) on the grid: the average's RGB,
-        from which the caller subtracts the frame's, and the slope.
+        ``here``: the frames, (n, 4, H, W). ``mean``: their averages over a few frames. ``longer``: averages over more
+        frames, used where detail boils, or None. ``own``: the frames' bands. Returns (n, 4, h, w) on the grid: the
+        average's RGB, from which the caller subtracts the frame's RGB, and the slope.
         """
         if longer is not None:
-            boils = grow(changes.beyond(BOILS).amax(1, keepdim=True), self._size)
-            mean = torch.lerp(mean, longer, boils)
+            boil_weight = grow(changes.relative_flicker(BOIL_SHARE).amax(1, keepdim=True), self._size)
+            mean = torch.lerp(mean, longer, boil_weight)
         small = shrink(mean, self._grid)
         bands = torch.empty_like(own)
         self.split(mean, bands)
-        slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.beyond(FLICKERS))
+        slopes = self._settings.keep_source_changes * changes.slope * (1 - changes.relative_flicker(FLICKER_SHARE))
         source = bands[:, 2:].sub_(own[:, 2:])
         averaged = torch.addcmul(bands[:, :2], grow(slopes, self._size), source, value=-1)
-        gains = self._gains(changes, self._at_places(averaged))
-        raised = grow((gains - 1) * self._settings.texture_gain + 1, self._size)
-        lacking = torch.addcmul(bands[:, :2], raised, averaged, value=-1).sum(1, keepdim=True)
-        torch.sub(mean[:, :3], here[:, :3], out=fine).sub_(lacking)
+        gains = self._gains(changes, self._at_grid_points(averaged))
+        full_gains = grow((gains - 1) * self._settings.texture_gain + 1, self._size)
+        luma_change = torch.addcmul(bands[:, :2], full_gains, averaged, value=-1).sum(1, keepdim=True)
+        torch.sub(mean[:, :3], here[:, :3], out=fine).sub_(luma_change)
         small[:, 3:] = grow(slopes[:, 1:], self._grid)
         return small
 
     def _gains(self, changes: BatchChanges, averaged: torch.Tensor) -> torch.Tensor:
-        """Return the factors (n, 2, h/2, w/2) that restore a frame's contrast in ``averaged`` bands, (n, 2, h, w)."""
-        left = self._pool(averaged.square())
-        gain = (changes.energy + 1e-6).div_(left.add_(1e-6)).sqrt_().clamp_(1 / MOST, MOST)
+        """Return the factors, (n, 2, h/2, w/2), that restore contrast in ``averaged`` bands, (n, 2, h, w)."""
+        averaged_energy = self._pool(averaged.square())
+        gain = (changes.energy + 1e-6).div_(averaged_energy.add_(1e-6)).sqrt_().clamp_(1 / MAX_GAIN, MAX_GAIN)
         lost = changes.lost.sqrt().clamp_(1, 1.5).sub_(1)
-        return gain * lost.mul_(changes.beyond(FLICKERS)).mul_(RESTORE).add_(1)
+        return gain * lost.mul_(changes.relative_flicker(FLICKER_SHARE)).mul_(RESTORE_GAIN).add_(1)
 
 
-def low_correction(change: torch.Tensor, others: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """Return the low-frequency correction on the grid, (n, 3, h, w), as ``window.low_correction`` computes it."""
-    wanted = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
-    height, width = others.shape[-2:]
-    size = (max(1, height // AROUND), max(1, width // AROUND))
-    weighted = wanted.new_empty((len(wanted), 5, height, width))
-    torch.mul(wanted, others, out=weighted[:, :3])
-    torch.mul(_length(wanted).square_(), others, out=weighted[:, 3:4])
-    weighted[:, 4:] = others
+def low_correction(change: torch.Tensor, other_share: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+    """Compute the low-frequency correction on the grid, (n, 3, h, w), as ``window.low_correction`` does."""
+    correction = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
+    height, width = other_share.shape[-2:]
+    size = (max(1, height // SURROUNDINGS_SIZE), max(1, width // SURROUNDINGS_SIZE))
+    weighted = correction.new_empty((len(correction), 5, height, width))
+    torch.mul(correction, other_share, out=weighted[:, :3])
+    torch.mul(_length(correction).square_(), other_share, out=weighted[:, 3:4])
+    weighted[:, 4:] = other_share
     near = blur(shrink(weighted, size), 1)
     near = near[:, :4] / near[:, 4:].add_(0.002)
-    around, energy = near[:, :3], near[:, 3:]
-    spread = (energy - _length(around).square_()).relu_()
-    differ = spread / energy.add_(CALM)
-    differ = torch.addcmul(differ, differ, differ, value=-0.5)
-    grown = grow(torch.cat((around, spread, differ), 1), (height, width))
-    apart = wanted - grown[:, :3]
-    boils = grown[:, 3:4].div(_length(apart).square_().add_(CALM)).clamp_(max=0.5).mul_(grown[:, 4:])
-    lacking = torch.rsub(others.clamp(max=SURE), 1, alpha=1 / SURE)
-    return wanted.addcmul_(lacking.addcmul_(lacking, boils, value=-4), apart, value=-1)
+    surroundings, energy = near[:, :3], near[:, 3:]
+    spread = (energy - _length(surroundings).square_()).relu_()
+    disagreement = spread / energy.add_(BOIL_EPSILON)
+    disagreement = torch.addcmul(disagreement, disagreement, disagreement, value=-0.5)
+    grown = grow(torch.cat((surroundings, spread, disagreement), 1), (height, width))
+    deviation = correction - grown[:, :3]
+    boil_weight = grown[:, 3:4].div(_length(deviation).square_().add_(BOIL_EPSILON)).clamp_(max=0.5).mul_(grown[:, 4:])
+    uncertainty = torch.rsub(other_share.clamp(max=SURE_SHARE), 1, alpha=1 / SURE_SHARE)
+    return correction.addcmul_(uncertainty.addcmul_(uncertainty, boil_weight, value=-4), deviation, value=-1)
 
 
 def _length(vectors: torch.Tensor) -> torch.Tensor:
-    """Return the Euclidean length over channels: (n, 1, h, w)."""
     return torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
 
 
@@ -428,25 +429,25 @@ def write_picture(
 
     Returns the result of ``BatchTracker.prepare``.
     """
-    full, deepest = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
+    full, output_full = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
     grey = grey_levels(planes(guides))
-    torch.mul(planes(outputs), 1 / deepest, out=picture[:, :3])
+    torch.mul(planes(outputs), 1 / output_full, out=picture[:, :3])
     torch.mul(grey, 1 / full, out=picture[:, 3])
     return tracker.prepare(planes(guides).float(), grey, full)
 
 
 def apply_corrections(
-    outputs: torch.Tensor, low: torch.Tensor, lacking: torch.Tensor, fine: torch.Tensor, settings: DeflickerSettings
+    outputs: torch.Tensor, low: torch.Tensor, low_change: torch.Tensor, fine: torch.Tensor, settings: DeflickerSettings
 ) -> torch.Tensor:
-    """Return frames (n, H, W, 3) with their corrections: ``low`` on the grid, ``fine`` (n, 3, H, W) at full size.
+    """Apply corrections to frames, (n, H, W, 3): ``low`` on the grid, and ``fine``, (n, 3, H, W), at full size.
 
-    ``lacking`` (n, 3, h, w): the low frequencies in ``fine``, which are subtracted here.
+    ``low_change`` (n, 3, h, w): the low frequencies in ``fine``, which are subtracted here.
     """
     full = 255 if outputs.dtype == torch.uint8 else 65535
     scale = full * settings.strength
-    low = low.sub(lacking, alpha=settings.texture_strength)
-    # Rounding: half a level is added, and the fraction is cut off at the end.
-    result = grow(blur(low, LOW).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
+    low = low.sub(low_change, alpha=settings.texture_strength)
+    # Half a level is added here for rounding, because the conversion to integers cuts off the fraction.
+    result = grow(blur(low, LOW_SIGMA).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
     result.add_(fine, alpha=scale * settings.texture_strength)
-    whole = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)
-    return whole.to(torch.uint8) if full == 255 else whole.to(torch.int32).to(torch.int16)
+    corrected = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)
+    return corrected.to(torch.uint8) if full == 255 else corrected.to(torch.int32).to(torch.int16)

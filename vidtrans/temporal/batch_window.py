@@ -1,8 +1,7 @@
-"""The window filter for batches of frames in torch, for renders with frames on a GPU.
+"""The window filter in torch, for batches of frames on a GPU.
 
-The arithmetic is that of ``window``, which explains it; only the order differs: each stage is computed once per frame,
-for a batch at once, when its look-ahead frames are known. The batch size follows the free memory and does not change
-the result.
+``window`` explains the arithmetic; only the order differs: each stage is computed once per frame, for a whole batch,
+as soon as its look-ahead frames were added. The batch size depends on the free memory and does not affect the result.
 """
 
 from __future__ import annotations
@@ -17,12 +16,12 @@ import torch
 from vidtrans.core.errors import out_of_memory
 from vidtrans.core.machine import release_cached_memory
 from vidtrans.flow.warping import grid_size
-from vidtrans.temporal.along_motion import REACH
+from vidtrans.temporal.along_motion import STATISTICS_RADIUS
 from vidtrans.temporal.batch_motion import (
-    BACK,
+    BACKWARD,
     FLOW,
-    PLACES,
-    THERE,
+    FORWARD,
+    POSITIONS,
     TRUST,
     BatchDetail,
     BatchFlow,
@@ -47,21 +46,21 @@ from vidtrans.temporal.tensor_operations import (
     ratio,
     repeat_border,
     sample_along,
-    sample_moved,
+    sample_along_flow,
     shrink,
     to_batch,
 )
 from vidtrans.temporal.window import FULL_LEVELS
 
-BATCH = 16  # frames, where memory allows
+BATCH = 16  # Largest batch size in frames, if memory allows
 
 
 class ShotStages:
     """The buffers of a shot's frames, numbered from 0, and the stages that fill them.
 
-    Buffers: "raw" (the model's output), "prepared" and "guide" (the input, for the flow and on the grid), "way 1", …
-    (the motion), "level 0", … (averages at full size), "low 0", … (on the grid), "share 0", … (fractions of a full
-    window), "bands", "energy", and "fine" with "lacking" (the fine correction).
+    Buffers: "raw" (the model's output), "prepared" and "guide" (the input, for the flow and on the grid), "motion 1", …
+    (the motion by step), "level 0", … (averages at full size), "low 0", … (averages on the grid), "share 0", …
+    (fractions of a full window), "bands", "energy", and "fine" with "lacking" (the fine correction and its slope).
     """
 
     def __init__(self, settings: WindowSettings, tracker: BatchTracker, size: Size, full: int, device: torch.device):
@@ -72,7 +71,7 @@ class ShotStages:
         self._top = min(FULL_LEVELS, self._levels)
         self._detail = BatchDetail(settings, size, self._grid, tracker.steps[:2])
         self.buffers = self._make_buffers(device)
-        self.done = 0  # frames whose pictures were returned
+        self.num_done = 0  # Number of frames whose pictures were returned
 
     def _make_buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
         padded, grid = (4, self._size[0] + 2, self._size[1] + 2), self._grid
@@ -87,43 +86,40 @@ class ShotStages:
         return made | {"lacking": RollingBuffer(4, *grid, device=device)}
 
     def trim(self) -> None:
-        """Free the unused memory of the buffers."""
         for buffer in self.buffers.values():
             buffer.trim()
 
-    # The stages
-
     def take(self, guides: torch.Tensor, outputs: torch.Tensor) -> None:
         """Add the next frames, (n, H, W, 3) each, uint8, or 16 bits in int16."""
-        at, count = self.buffers, len(outputs)
-        padded = at["level 0"].reserve(count)
+        buffers, count = self.buffers, len(outputs)
+        padded = buffers["level 0"].reserve(count)
         picture = interior(padded)
         prepared, on_grid = write_picture(self._tracker, guides, outputs, picture)
         repeat_border(padded)
-        at["low 0"].reserve(count).copy_(shrink(picture, self._grid))
-        bands = at["bands"].reserve(count)
+        buffers["low 0"].reserve(count).copy_(shrink(picture, self._grid))
+        bands = buffers["bands"].reserve(count)
         self._detail.split(picture, interior(bands))
         repeat_border(bands)
         energy = self._detail.energy(interior(bands))
         parts = {"raw": outputs, "prepared": prepared, "guide": on_grid, "energy": energy}
         for name, part in parts.items():
-            at[name].reserve(count).copy_(part)
-        at["share 0"].reserve(count).fill_(1)
+            buffers[name].reserve(count).copy_(part)
+        buffers["share 0"].reserve(count).fill_(1)
         for name in (*parts, "level 0", "low 0", "bands", "share 0"):
-            at[name].commit(count)
+            buffers[name].commit(count)
 
     def advance(self, batch_size: int, *, ended: bool) -> Iterator[torch.Tensor]:
-        """Compute all that the known frames allow, in batches of ``batch_size``; yield finished pictures (n, H, W, 3).
+        """Run the stages as far as the added frames allow; yield finished pictures, (n, H, W, 3).
 
-        ``ended``: whether all frames of the shot were added.
+        ``ended``: all frames of the shot were added.
         """
-        at, known = self.buffers, self.buffers["raw"].stop
+        buffers, num_added = self.buffers, self.buffers["raw"].stop
         for step in self._tracker.steps:
-            compute = self._first_ways if step == 1 else self._join
-            self._run(f"way {step}", known - step, batch_size, compute, step)
+            compute = self._estimate_motions if step == 1 else self._join_motions
+            self._run(f"motion {step}", num_added - step, batch_size, compute, step)
             self._drop()
         for level in range(1, self._levels + 1):
-            limit = known if ended else at[f"low {level - 1}"].stop - 2 ** (level - 1)
+            limit = num_added if ended else buffers[f"low {level - 1}"].stop - 2 ** (level - 1)
             self._run(f"low {level}", limit, batch_size, self._low, level)
             self._run(f"share {level}", limit, batch_size, self._share, level)
             if level <= self._top:
@@ -131,11 +127,11 @@ class ShotStages:
             if level == self._top:
                 self._run("fine", limit, batch_size, self._fine, level)
             self._drop()
-        last = min(at["fine"].stop, at[f"low {self._levels}"].stop)
-        while self.done < last:
-            frames = slice(self.done, min(last, self.done + batch_size))
+        last = min(buffers["fine"].stop, buffers[f"low {self._levels}"].stop)
+        while self.num_done < last:
+            frames = slice(self.num_done, min(last, self.num_done + batch_size))
             yield self._finish(frames)
-            self.done = frames.stop
+            self.num_done = frames.stop
         self._drop()
 
     def _run(
@@ -146,7 +142,7 @@ class ShotStages:
         compute: Callable[[slice, int, torch.Tensor], None],
         number: int,
     ) -> None:
-        """Fill the buffer ``name`` up to frame ``limit``; ``compute`` gets frames, ``number`` and the memory."""
+        """Fill the buffer ``name`` up to frame ``limit``. ``compute`` receives frames, ``number`` and the memory."""
         buffer = self.buffers[name]
         while buffer.stop < limit:
             frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
@@ -154,14 +150,14 @@ class ShotStages:
             compute(frames, number, buffer.reserve(count))
             buffer.commit(count)
 
-    def _first_ways(self, frames: slice, step: int, ways: torch.Tensor) -> None:
+    def _estimate_motions(self, frames: slice, step: int, motions: torch.Tensor) -> None:
         both = slice(frames.start, frames.stop + step)
-        self._tracker.write_first(self.buffers["prepared"][both], self.buffers["guide"][both], ways)
+        self._tracker.write_first(self.buffers["prepared"][both], self.buffers["guide"][both], motions)
 
-    def _join(self, frames: slice, step: int, joined: torch.Tensor) -> None:
+    def _join_motions(self, frames: slice, step: int, joined: torch.Tensor) -> None:
         half = step // 2
-        ways = self.buffers[f"way {half}"][frames.start : frames.stop + half]
-        self._tracker.write_joined(ways, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
+        motions = self.buffers[f"motion {half}"][frames.start : frames.stop + half]
+        self._tracker.write_joined(motions, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
 
     def _low(self, frames: slice, level: int, lows: torch.Tensor) -> None:
         self._average("low", frames, level, lows)
@@ -171,67 +167,68 @@ class ShotStages:
         repeat_border(padded)
 
     def _average(self, kind: str, frames: slice, level: int, result: torch.Tensor) -> None:
-        at, step = self.buffers, 2 ** (level - 1)
-        write_averages(at[f"{kind} {level - 1}"], at[f"way {step}"], step, frames, result)
+        buffers, step = self.buffers, 2 ** (level - 1)
+        write_averages(buffers[f"{kind} {level - 1}"], buffers[f"motion {step}"], step, frames, result)
 
     def _share(self, frames: slice, level: int, shares: torch.Tensor) -> None:
         step = 2 ** (level - 1)
-        write_shares(self.buffers[f"share {level - 1}"], self.buffers[f"way {step}"], step, frames, shares)
+        write_shares(self.buffers[f"share {level - 1}"], self.buffers[f"motion {step}"], step, frames, shares)
 
     def _fine(self, frames: slice, top: int, fine: torch.Tensor) -> None:
-        at = self.buffers
-        ways = {step: at[f"way {step}"] for step in self._tracker.steps[:2]}
-        changes = self._detail.changes(at["bands"], at["energy"], ways, frames)
-        here, mean, longer = (interior(at[f"level {n}"][frames]) for n in (0, min(2, top), top))
-        own = interior(at["bands"][frames])
-        lacking = self._detail.correct(here, mean, longer if top > 2 else None, own, changes, fine)
-        lacking[:, :3].sub_(at["low 0"][frames][:, :3])
-        at["lacking"].append(lacking)
+        buffers = self.buffers
+        motions = {step: buffers[f"motion {step}"] for step in self._tracker.steps[:2]}
+        changes = self._detail.changes(buffers["bands"], buffers["energy"], motions, frames)
+        here, mean, longer = (interior(buffers[f"level {n}"][frames]) for n in (0, min(2, top), top))
+        own = interior(buffers["bands"][frames])
+        low_change = self._detail.correct(here, mean, longer if top > 2 else None, own, changes, fine)
+        low_change[:, :3].sub_(buffers["low 0"][frames][:, :3])
+        buffers["lacking"].append(low_change)
 
     def _finish(self, frames: slice) -> torch.Tensor:
         """Return finished pictures, (n, H, W, 3), of the output's dtype."""
-        at, settings = self.buffers, self._settings
-        change = at[f"low {self._levels}"][frames] - at["low 0"][frames]
+        buffers, settings = self.buffers, self._settings
+        change = buffers[f"low {self._levels}"][frames] - buffers["low 0"][frames]
         alone = 2.0**-self._levels
-        others = at[f"share {self._levels}"][frames].sub(alone).mul_(1 / (1 - alone)).clamp_(0, 1)
-        lacking = at["lacking"][frames]
-        low = low_correction(change, others, lacking[:, 3:])
-        return apply_corrections(at["raw"][frames], low, lacking[:, :3], at["fine"][frames], settings)
+        other_share = buffers[f"share {self._levels}"][frames].sub(alone).mul_(1 / (1 - alone)).clamp_(0, 1)
+        low_change = buffers["lacking"][frames]
+        low = low_correction(change, other_share, low_change[:, 3:])
+        return apply_corrections(buffers["raw"][frames], low, low_change[:, :3], buffers["fine"][frames], settings)
 
     def _drop(self) -> None:
-        """Drop the frames that no stage needs any more."""
-        at, steps = self.buffers, self._tracker.steps
-        fine, top, levels = at["fine"].stop, self._top, self._levels
+        buffers, steps = self.buffers, self._tracker.steps
+        fine, top, levels = buffers["fine"].stop, self._top, self._levels
 
         def stop(kind: str, n: int) -> int:
-            return at[f"{kind} {n}"].stop
+            return buffers[f"{kind} {n}"].stop
 
-        need: dict[str, int] = {"raw": self.done, "fine": self.done, "lacking": self.done}
-        need |= {"prepared": at["way 1"].stop, "guide": min(at[f"way {s}"].stop for s in steps)}
-        need |= {"bands": fine - REACH, "energy": fine - REACH}
+        first_needed: dict[str, int] = {"raw": self.num_done, "fine": self.num_done, "lacking": self.num_done}
+        first_needed |= {"prepared": buffers["motion 1"].stop, "guide": min(buffers[f"motion {s}"].stop for s in steps)}
+        first_needed |= {"bands": fine - STATISTICS_RADIUS, "energy": fine - STATISTICS_RADIUS}
         for n in range(top + 1):
             used = [stop("level", n + 1) - 2**n] if n < top else [fine]
-            need[f"level {n}"] = min([*used, fine] if n in (0, min(2, top)) else used)
+            first_needed[f"level {n}"] = min([*used, fine] if n in (0, min(2, top)) else used)
         for n in range(levels + 1):
             for kind in ("low", "share"):
-                need[f"{kind} {n}"] = stop(kind, n + 1) - 2**n if n < levels else self.done
-        need["low 0"] = min(need["low 0"], self.done)
+                first_needed[f"{kind} {n}"] = stop(kind, n + 1) - 2**n if n < levels else self.num_done
+        first_needed["low 0"] = min(first_needed["low 0"], self.num_done)
         for n, step in enumerate(steps):
             kinds = ("low", "share", "level") if n < top else ("low", "share")
             used = [stop(kind, n + 1) - step for kind in kinds]
-            used += [fine - step] if step <= REACH else []
-            used += [at[f"way {2 * step}"].stop] if n + 1 < len(steps) else []
-            need[f"way {step}"] = min(used)
-        for name, frame in need.items():
-            at[name].drop(frame)
+            used += [fine - step] if step <= STATISTICS_RADIUS else []
+            used += [buffers[f"motion {2 * step}"].stop] if n + 1 < len(steps) else []
+            first_needed[f"motion {step}"] = min(used)
+        for name, frame in first_needed.items():
+            buffers[name].drop(frame)
 
 
-def write_averages(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, result: torch.Tensor) -> None:
-    """Write to ``result``, (n, 4, H, W), the means of frames and the frames ``step`` before and after.
+def write_averages(
+    lower: RollingBuffer, motions: RollingBuffer, step: int, frames: slice, result: torch.Tensor
+) -> None:
+    """Average frames with the frames ``step`` before and after them into ``result``, (n, 4, H, W).
 
-    ``lower`` has pictures of the frames and their neighbours, with a border if they have the full size, where samples
-    are sharpened; ``ways`` are on the grid. The mean is (2 P + t S + t' S') / (2 + t + t') for a picture P and its
-    neighbours S and S', sampled along the motion, with trusts t and t'; it is computed in two steps, S and P first.
+    ``lower`` holds pictures of the frames and their neighbours. Pictures at full size have a border and are sampled
+    sharply; ``motions`` are on the grid. The mean is (2 P + t S + t' S') / (2 + t + t') for a picture P and its
+    neighbours S and S', sampled along the motion, with trusts t and t'. It is computed in two steps, S and P first.
     """
     size: Size = tuple(result.shape[-2:])  # type: ignore[assignment]
     is_full = lower.shape[-2:] != size
@@ -240,38 +237,47 @@ def write_averages(lower: RollingBuffer, ways: RollingBuffer, step: int, frames:
         return interior(lower[of]) if is_full else lower[of]
 
     own = pictures(frames)
-    after, before = (neighbours(ways, step, way, frames, lower.stop) for way in (0, 1))
-    maps = _maps(after, before, len(own), ways, size, is_full=is_full)
+    after, before = (neighbours(motions, step, direction, frames, lower.stop) for direction in (0, 1))
+    maps = _maps(after, before, len(own), motions, size, is_full=is_full)
 
-    def moved(other: Neighbours, way: int) -> torch.Tensor:
-        moves = maps[other.part, 2 * way : 2 * way + 2]
-        return sample_moved(pictures(other.there), moves, is_sharp=is_full)
+    def sample_neighbours(other: Neighbours, direction: int) -> torch.Tensor:
+        flow = maps[other.part, 2 * direction : 2 * direction + 2]
+        return sample_along_flow(pictures(other.there), flow, is_sharp=is_full)
 
-    alone = after.part.stop if after else 0  # frames from here on have no frame after them
-    if alone < len(own):
-        result[alone:].copy_(own[alone:])
+    first_without_after = after.part.stop if after else 0
+    if first_without_after < len(own):
+        result[first_without_after:].copy_(own[first_without_after:])
     if after:
-        torch.lerp(moved(after, 0), own[after.part], maps[after.part, 4:5].reciprocal(), out=result[after.part])
+        torch.lerp(
+            sample_neighbours(after, 0), own[after.part], maps[after.part, 4:5].reciprocal(), out=result[after.part]
+        )
     if before:
         weight = maps[before.part, 4:5] / maps[before.part, 5:]
-        torch.lerp(moved(before, 1), result[before.part], weight, out=result[before.part])
+        torch.lerp(sample_neighbours(before, 1), result[before.part], weight, out=result[before.part])
 
 
 def _maps(
-    after: Neighbours | None, before: Neighbours | None, count: int, ways: RollingBuffer, size: Size, *, is_full: bool
+    after: Neighbours | None,
+    before: Neighbours | None,
+    count: int,
+    motions: RollingBuffer,
+    size: Size,
+    *,
+    is_full: bool,
 ) -> torch.Tensor:
-    """Return (n, 6, H, W): the flow to the frame after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
+    """Return (n, 6, H, W): the flow to the frames after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
 
-    t and t' are the trusts in the frame after and before, at full size times ``evenness``; 0 for a missing frame.
+    t and t' are the trusts in the frames after and before, 0 for a missing frame. At full size they are multiplied by
+    ``evenness``.
     """
-    grid: Size = ways.shape[-2:]  # type: ignore[assignment]
-    maps = _no_neighbours(ways.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
-    for way, found in enumerate((after, before)):
-        if found:
-            moves = maps[found.part, 2 * way : 2 * way + 2]
-            torch.mul(found.way[:, FLOW], ratio(grid, size, ways.device), out=moves)
-            trust = found.way[:, TRUST] * evenness(found.way) if is_full else found.way[:, TRUST]
-            maps[found.part, 4 + way :].add_(trust[:, None], alpha=0.5)
+    grid: Size = motions.shape[-2:]  # type: ignore[assignment]
+    maps = _no_neighbours(motions.device).expand(count, -1, *grid).clone(memory_format=torch.contiguous_format)
+    for direction, neighbour in enumerate((after, before)):
+        if neighbour:
+            flow = maps[neighbour.part, 2 * direction : 2 * direction + 2]
+            torch.mul(neighbour.motion[:, FLOW], ratio(grid, size, motions.device), out=flow)
+            trust = neighbour.motion[:, TRUST] * evenness(neighbour.motion) if is_full else neighbour.motion[:, TRUST]
+            maps[neighbour.part, 4 + direction :].add_(trust[:, None], alpha=0.5)
     return maps if grid == size else grow(maps, size)
 
 
@@ -280,21 +286,21 @@ def _no_neighbours(device: torch.device) -> torch.Tensor:
     return torch.tensor([0.0, 0, 0, 0, 1, 1], device=device).view(1, 6, 1, 1)
 
 
-def write_shares(lower: RollingBuffer, ways: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
-    """Write to ``total``, (n, 1, h, w), the fractions of a full window in averages, from those of the level below."""
+def write_shares(lower: RollingBuffer, motions: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
+    """Compute the fractions of a full window in averages, (n, 1, h, w), into ``total``, from the level below."""
     torch.mul(lower[frames], 0.5, out=total)
-    for way in (THERE, BACK):
-        found = neighbours(ways, step, way, frames, lower.stop)
-        if found:
-            there = sample_along(lower[found.there], found.way[:, PLACES])
-            total[found.part].addcmul_(there, found.way[:, TRUST, None], value=0.25)
+    for direction in (FORWARD, BACKWARD):
+        neighbour = neighbours(motions, step, direction, frames, lower.stop)
+        if neighbour:
+            there = sample_along(lower[neighbour.there], neighbour.motion[:, POSITIONS])
+            total[neighbour.part].addcmul_(there, neighbour.motion[:, TRUST, None], value=0.25)
 
 
 class BatchWindowFilter:
     """The filter of ``--temporal window`` for frames on a GPU. Not thread-safe.
 
-    Pictures of samples are numpy arrays, or tensors on any device, where uint16 may be stored as int16; results are of
-    the same type as the output.
+    Pictures of samples are numpy arrays, or tensors on any device, in which uint16 may be stored as int16. Results have
+    the type of the output.
     """
 
     Settings = WindowSettings
@@ -302,33 +308,30 @@ class BatchWindowFilter:
     def __init__(
         self, settings: WindowSettings, device: str = "cpu", *, flow: BatchFlow | None = None, batch_size: int = BATCH
     ) -> None:
-        """``flow``: replaces the method ``settings.flow``; it must take the same pictures, grey or RGB, as that one."""
+        """``flow``: replaces the method ``settings.flow``, and takes the same kind of pictures, grey or RGB."""
         self.settings, self.batch_size = settings, batch_size
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
         self._device = torch.device(device)
         self._flow = flow or load_batch_flow(settings.flow, self._device)
         self._stages: ShotStages | None = None
-        self._samples: deque[Sample] = deque()  # not returned yet
-        self._num_taken = 0  # of these, how many were taken to the device
+        self._samples: deque[Sample] = deque()  # Samples that were not returned yet
+        self._num_uploaded = 0  # Number of these that were copied to the device
 
     def begin(self) -> None:
-        """Drop all frames."""
-        self._stages, self._num_taken = None, 0
+        self._stages, self._num_uploaded = None, 0
         self._samples.clear()
 
     @torch.inference_mode()
     def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
-        """Add the next frame of a shot; return the finished frames, in order, with their pictures."""
         if not self.radius or not self.settings.strength:
             return [(sample, sample.output)]
         self._samples.append(sample)
-        ready = len(self._samples) - self._num_taken >= self.batch_size
+        ready = len(self._samples) - self._num_uploaded >= self.batch_size
         return self._advance(ended=False) if ready else []
 
     @torch.inference_mode()
     def flush(self) -> list[tuple[Sample, Picture]]:
-        """End the shot: return the remaining frames with their pictures."""
         if len(self._samples) == 1 and self._stages is None:
             done: list[tuple[Sample, Picture]] = [(self._samples[0], self._samples[0].output)]
         else:
@@ -337,16 +340,16 @@ class BatchWindowFilter:
         return done
 
     def _advance(self, *, ended: bool) -> list[tuple[Sample, Picture]]:
-        """Return the frames that can be finished now, with pictures; halve the batch size if memory runs out."""
+        """Return the frames that can be finished, with their pictures; halve the batch size if memory runs out."""
         made: list[tuple[Sample, Picture]] = []
         while self._samples:
             try:
                 self._take_and_compute(made, ended=ended)
                 break
-            except Exception as error:  # of many kinds
+            except Exception as error:  # Devices raise different classes when memory runs out
                 if self.batch_size == 1 or not out_of_memory(error):
                     raise
-            # Outside of the handler, whose traceback holds on to what was computed. No stage is left half done.
+            # Outside of the handler, whose traceback would keep the tensors alive. Every stage is in a valid state.
             self.batch_size //= 2
             if self._stages is not None:
                 self._stages.trim()
@@ -356,17 +359,17 @@ class BatchWindowFilter:
     def _take_and_compute(self, made: list[tuple[Sample, Picture]], *, ended: bool) -> None:
         stages = self._stages = self._stages or self._make_stages(self._samples[0])
         while True:
-            batch = list(self._samples)[self._num_taken : self._num_taken + self.batch_size]
+            batch = list(self._samples)[self._num_uploaded : self._num_uploaded + self.batch_size]
             if batch:
                 guides, outputs = ([getattr(s, part) for s in batch] for part in ("guide", "output"))
                 stages.take(to_batch(guides, self._device), to_batch(outputs, self._device))
-                self._num_taken += len(batch)
-            is_last = self._num_taken == len(self._samples)
+                self._num_uploaded += len(batch)
+            is_last = self._num_uploaded == len(self._samples)
             for pictures in stages.advance(self.batch_size, ended=ended and is_last):
                 first = self._samples[0].output
                 for picture in from_batch(pictures, first):
                     made.append((self._samples.popleft(), picture))
-                    self._num_taken -= 1
+                    self._num_uploaded -= 1
             if is_last:
                 break
 
@@ -383,7 +386,7 @@ class BatchWindowFilter:
 def needed_bytes(height: int, width: int, radius: int, batch_size: int) -> int:
     """Return the filter's peak memory in bytes, without the flow method.
 
-    Measured at the finest grid, half of the picture's size; with coarser grids it is less.
+    It was measured at the finest grid, half of the picture's size; coarser grids need less.
     """
     return height * width * (280 * batch_size + 400 + 75 * radius)
 

@@ -1,8 +1,8 @@
 """The causal filter, for live use: a frame is averaged with earlier frames along the motion.
 
-The mean of the model's own outputs is warped along the motion, with the number H of frames in it at each place; its
-weight is H / (H + 1), the new frame's 1 / (H + 1). Results are never fed back, so nothing drifts. The source's luma is
-resampled in the same way, to separate detail lost by resampling from detail that flickers.
+The mean of the model's own outputs is warped along the motion, together with the number H of frames in it at each
+pixel. Its weight is H / (H + 1), the new frame's is 1 / (H + 1). Results are never fed back, so that nothing drifts.
+The source's luma is resampled in the same way, to separate detail lost by resampling from detail that flickers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vidtrans.video.colour.conversion import unit
 
 
 class CausalFilter:
-    """The filter of ``--temporal causal``. Frames come in order; each starts a shot, or follows the previous frame."""
+    """The filter of ``--temporal causal``. Frames come in order; each starts a shot or follows the previous frame."""
 
     version = 7
     radius = 0
@@ -32,14 +32,13 @@ class CausalFilter:
         self._tracker = FlowTracker(settings, device, inverts=False)
         self._detail = FineDetail(self._tracker, settings)
         self._last: Sample | None = None
-        self._mean = np.empty(0)  # (H, W, 4) float32: the look's RGB and the guide's luma
-        self._count = np.empty(0)  # (h, w) float32: of how many frames
+        self._mean = np.empty(0)  # (H, W, 4) float32: the output's RGB and the guide's luma
+        self._count = np.empty(0)  # (h, w) float32: the number of frames in the mean
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Do nothing: the filter uses no later frames."""
+        """Do nothing, because the filter uses no later frames."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the picture of the window's only frame without flicker."""
         (sample,) = window.samples
         here = unit(pack_channels(sample.output, sample.guide))
         height, width = here.shape[:2]
@@ -61,12 +60,10 @@ class CausalFilter:
         return apply_correction(sample.output, low, correction, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, the mean of the frames up to it, and the number of frames in the mean, (h, w)."""
         if self._last is None:
             return {}
         return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue from ``state``; an empty one resets the filter."""
         self._last = Sample(-1, 0, state["guide"], state["output"], False) if state else None
         self._mean, self._count = (state["mean"], state["count"]) if state else (np.empty(0), np.empty(0))

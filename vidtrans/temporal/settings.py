@@ -1,4 +1,4 @@
-"""The settings of the filters that follow motion. All imports are light, because the help of commands lists them."""
+"""The settings of the temporal filters. All imports are light, because the help of commands lists the settings."""
 
 from __future__ import annotations
 

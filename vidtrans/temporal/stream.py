@@ -11,31 +11,31 @@ import numpy as np
 
 from vidtrans.temporal.settings import OffSettings
 
-LOOKAHEAD = 1  # samples that are taken before windows need them, so that ``Filter.expect`` gains time
+LOOKAHEAD = 1  # Samples that are read before windows need them, so that work started by ``Filter.expect`` has time
 
 
 @dataclass
 class Sample:
     """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of the same size, uint8 or uint16.
 
-    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, where 16 bits are stored in int16.
+    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, which store 16 bits in int16.
 
     Attributes:
         index: The number of the frame in its clip.
-        pts: Its timestamp, in ticks of the clip's time base.
+        pts: The timestamp, in ticks of the clip's time base.
         guide: The input, at the size of the output.
         output: The model's picture; filters replace it.
-        starts_shot: Whether it is the first frame of its shot.
+        starts_shot: The frame is the first of its shot.
         source: The frame at full size, if paint is composited, or the result is blended with the source on a device;
             else None.
         host_guide: The guide as an array, if ``guide`` is on a device and the model's pairing needs it.
-        is_key: In a draft: it was rendered, and its output is propagated to the frames around it.
-        is_propagated: In a draft: it gets the propagated output of another frame.
-        rendered: In a draft: the rendered picture of a propagated frame, to compare both.
-        download: The running download of its output from a device, if any.
-        whole: The source frame at the size of the result; None before its picture is enlarged.
-        matte: Where the look is seen in it, (H, W) uint8; None: everywhere.
-        state: What the next frame depends on, of the filter and the painter, at the end of a chunk within a shot.
+        is_key: In a draft, the frame was rendered, and its output is propagated to frames around it.
+        is_propagated: In a draft, the output is propagated from key frames.
+        rendered: In a draft, the rendered picture of a propagated frame, to measure the error.
+        download: The running download of the output from a device, if any.
+        whole: The source frame at the size of the result; None before the picture is enlarged.
+        matte: The opacity of the output over the source, (H, W) uint8; None: opaque.
+        state: The state of the filter and the painter after the last frame of a chunk within a shot.
         derived: Values that a filter derives from this frame and its neighbours, so that they are computed only once
             for all windows that contain the frame.
     """
@@ -59,7 +59,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive ``samples`` of one shot around ``samples[centre]``: up to ``radius`` before and after it."""
+    """Consecutive samples of one shot around ``samples[centre]``, up to ``radius`` before and after it."""
 
     samples: tuple[Sample, ...]
     centre: int
@@ -67,7 +67,7 @@ class Window:
 
 @runtime_checkable
 class BatchFilter(Protocol):
-    """A filter that gets frames one by one and computes many at once."""
+    """A filter that receives frames one by one and computes many at once."""
 
     radius: int
 
@@ -91,18 +91,18 @@ class Filter(Protocol):
     radius: int
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to compute in the background what windows will need of two consecutive frames of a shot."""
+        """Start to compute values in the background that windows will need of two consecutive frames of a shot."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the filtered picture of the window's centre, of its output's shape and dtype."""
+        """Return the filtered picture of the window's centre, in its output's shape and dtype."""
 
 
 @runtime_checkable
 class RecursiveFilter(Protocol):
-    """A filter with a state between frames: it gets frames in order, each once, with a radius of 0."""
+    """A filter with a state between frames; it receives each frame once, in order, and has a radius of 0."""
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return everything that the next frame depends on."""
+        """Return all arrays on which the next frame depends."""
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
         """Continue exactly from a saved ``state``."""
@@ -122,25 +122,23 @@ class NoFilter:
         """Do nothing."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the output of the window's centre."""
         return window.samples[window.centre].output
 
 
 @dataclass(frozen=True)
 class HeldFrames:
-    """Frames that may repeat the frame before: held drawings, a source of fewer pictures than frames.
+    """Frames that may repeat the frame before, such as drawings on twos.
 
     Attributes:
         numbers: Numbers of the frames to compare with the frame before; if empty, no pictures are compared.
-        guide_decides: Whether equal guides suffice, since differences between the outputs are then flicker. Else the
-            outputs must be equal, too, because a model's other inputs may change over the clip.
+        guide_decides: Equal guides suffice, because differences between the outputs are flicker. Otherwise the outputs
+            must be equal, too, because a model's other inputs may change over the clip.
     """
 
     numbers: Collection[int] = ()
     guide_decides: bool = False
 
     def repeats(self, before: Sample, sample: Sample) -> bool:
-        """Return whether a sample repeats the one before."""
         if sample.index not in self.numbers or sample.starts_shot:
             return False
         is_same = _is_equal(before.guide, sample.guide)
@@ -154,60 +152,60 @@ def _is_equal(first: Any, second: Any) -> bool:  # noqa: ANN401  (arrays or tens
 def filter_samples(
     samples: Iterable[Sample],
     method: Filter | BatchFilter,
-    wanted: range | None = None,
+    output_range: range | None = None,
     held: HeldFrames | None = None,
 ) -> Generator[tuple[Sample, Any], None, None]:
-    """Yield each sample with its filtered picture; a ``held`` repeat of the frame before gets that frame's.
+    """Yield each sample with its filtered picture; a ``held`` repeat of the frame before gets the same picture.
 
-    Windows of two equal frames differ, as the later one is nearer to the next drawing: a held drawing would move. The
-    delay and ``wanted`` are those of ``_filter_each``.
+    Windows around two equal frames differ, because the later frame is nearer to the next drawing, so that a held
+    drawing would move. For the delay and ``output_range`` see ``_filter_each``.
     """
     if held is None or not held.numbers or isinstance(method, RecursiveFilter):
-        yield from _filter_each(samples, method, wanted)
+        yield from _filter_each(samples, method, output_range)
         return
-    repeated: set[int] = set()
+    repeat_numbers: set[int] = set()
 
     def compare() -> Iterator[Sample]:
         before: Sample | None = None
         for sample in samples:
             if before is not None and held.repeats(before, sample):
-                repeated.add(sample.index)
+                repeat_numbers.add(sample.index)
             before = replace(sample, derived={})
             yield sample
 
     picture = None
-    for sample, filtered in _filter_each(compare(), method, wanted):
-        if picture is None or sample.index not in repeated:
+    for sample, filtered in _filter_each(compare(), method, output_range):
+        if picture is None or sample.index not in repeat_numbers:
             picture = filtered
-        repeated.discard(sample.index)
+        repeat_numbers.discard(sample.index)
         yield sample, picture
 
 
 def _filter_each(
-    samples: Iterable[Sample], method: Filter | BatchFilter, wanted: range | None
+    samples: Iterable[Sample], method: Filter | BatchFilter, output_range: range | None
 ) -> Generator[tuple[Sample, Any], None, None]:
     """Yield each sample with its filtered picture, ``method.radius`` + 1 frames later, or at once if the radius is 0.
 
-    All history is dropped at a cut. ``wanted``: the numbers of the frames to yield; others are only neighbours, but a
-    recursive filter filters all of them. A ``BatchFilter`` may delay frames by one more batch.
+    All history is dropped at a cut. ``output_range``: the numbers of the frames to yield; other frames are only
+    neighbours, but a recursive filter filters them, too. A ``BatchFilter`` may delay frames by one more batch.
     """
     if isinstance(method, BatchFilter):
-        yield from _filter_in_batches(samples, method, wanted)
+        yield from _filter_in_batches(samples, method, output_range)
         return
-    delay = method.radius + LOOKAHEAD if method.radius else 0  # without a window it may be live, and must not wait
+    delay = method.radius + LOOKAHEAD if method.radius else 0  # Live filters have no window and must not wait
     recent: deque[Sample] = deque(maxlen=method.radius + 1 + delay)
     drops_pictures = getattr(method, "needs_no_past_pictures", False)
-    waiting = 0  # how many of the last samples have not been filtered yet
+    waiting = 0  # Number of the last samples that have not been filtered yet
 
     def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
         nonlocal waiting
         while waiting > keep:
             at = len(recent) - waiting
             first = max(0, at - method.radius)
-            is_wanted = wanted is None or recent[at].index in wanted
-            if is_wanted or isinstance(method, RecursiveFilter):
+            is_output = output_range is None or recent[at].index in output_range
+            if is_output or isinstance(method, RecursiveFilter):
                 picture = method(Window(tuple(recent)[first : at + method.radius + 1], at - first))
-                if is_wanted:
+                if is_output:
                     yield recent[at], picture
                 past = at
                 while drops_pictures and past >= 0 and any(recent[past].output.strides):
@@ -228,17 +226,17 @@ def _filter_each(
 
 
 def _without_pictures(sample: Sample) -> Sample:
-    """Return a sample with its derived values, and black pictures that take no memory."""
+    """Return a sample with its derived values and with black pictures that take no memory."""
     guide, output = [np.broadcast_to(np.zeros((), p.dtype), p.shape) for p in (sample.guide, sample.output)]
     return replace(sample, guide=guide, output=output)
 
 
 def _filter_in_batches(
-    samples: Iterable[Sample], method: BatchFilter, wanted: range | None
+    samples: Iterable[Sample], method: BatchFilter, output_range: range | None
 ) -> Iterator[tuple[Sample, np.ndarray]]:
     method.begin()
     for sample in samples:
-        done = method.flush() if sample.starts_shot else []
-        done += method.push(sample)
-        yield from ((s, picture) for s, picture in done if wanted is None or s.index in wanted)
-    yield from ((s, picture) for s, picture in method.flush() if wanted is None or s.index in wanted)
+        finished = method.flush() if sample.starts_shot else []
+        finished += method.push(sample)
+        yield from ((s, picture) for s, picture in finished if output_range is None or s.index in output_range)
+    yield from ((s, picture) for s, picture in method.flush() if output_range is None or s.index in output_range)

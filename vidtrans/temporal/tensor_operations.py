@@ -1,8 +1,8 @@
 """OpenCV's resizing, blurring and sampling on batches of torch tensors, (N, C, H, W) float32 on any device.
 
 Each function equals its namesake in ``flow.warping`` within rounding. The result for a picture does not depend on the
-others of its batch: matrix products and dense convolutions are avoided, because their order of summation changes with
-the number of pictures. ``RollingBuffer`` keeps tensors of the last frames of a shot.
+other pictures of its batch: matrix products and dense convolutions are avoided, because their order of summation
+changes with the number of pictures. ``RollingBuffer`` stores tensors of the last frames of a shot.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ from vidtrans.core.transfers import as_bits, from_bits
 from vidtrans.flow.warping import CURVATURE
 from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 
-LUMA = (0.299, 0.587, 0.114)  # of ITU-R BT.601
-Size = tuple[int, int]  # height, width
+LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue of ITU-R BT.601
+Size = tuple[int, int]  # (height, width)
 
 
 def planes(pictures: torch.Tensor) -> torch.Tensor:
     """Convert pictures (N, H, W, 3) to (N, 3, H, W): uint8 unchanged, 16 bits (in int16) as float32."""
-    found = pictures.permute(0, 3, 1, 2)
-    return found if pictures.dtype == torch.uint8 else (found.int() & 0xFFFF).float()
+    channels_first = pictures.permute(0, 3, 1, 2)
+    return channels_first if pictures.dtype == torch.uint8 else (channels_first.int() & 0xFFFF).float()
 
 
 def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
-    """Return the luma of (N, 3, H, W) in whole levels of 8 or 16 bits, rounded like OpenCV: (N, H, W) float32."""
-    # All sums of 8 bits are exact in float32.
+    """Return the luma of (N, 3, H, W) as integers of 8 or 16 bits, rounded like OpenCV: (N, H, W) float32."""
+    # All sums of 8-bit values are exact in float32.
     red, green, blue = (share / (1 << INTEGER_LUMA_BITS) for share in INTEGER_LUMA)
     total = torch.mul(pictures[:, 1], green).add_(pictures[:, 0], alpha=red).add_(pictures[:, 2], alpha=blue)
     return total.add_(0.5).floor_()
 
 
-def luma_into(result: torch.Tensor, pictures: torch.Tensor) -> None:
+def write_luma(result: torch.Tensor, pictures: torch.Tensor) -> None:
     """Write the luma of the first three channels of (N, 4, H, W) and the fourth channel to ``result`` (N, 2, H, W)."""
     luma = torch.mul(pictures[:, 0], LUMA[0], out=result[:, 0])
     luma.add_(pictures[:, 1], alpha=LUMA[1]).add_(pictures[:, 2], alpha=LUMA[2])
@@ -48,42 +48,39 @@ def interior(padded: torch.Tensor) -> torch.Tensor:
     return padded[..., 1:-1, 1:-1]
 
 
-# Other sizes
-
-
 def grow(pictures: torch.Tensor, size: Size) -> torch.Tensor:
     """Enlarge pictures of a coarse grid to ``size``, with linear interpolation."""
     return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
 
 
 def shrink(pictures: torch.Tensor, size: Size) -> torch.Tensor:
-    """Return the mean of pictures in each cell of a coarser grid."""
+    """Average pictures over each cell of a coarser grid of ``size``."""
     height, width = pictures.shape[-2:]
     rows, columns = size
     if height % rows == 0 and width % columns == 0:
         return F.avg_pool2d(pictures, (height // rows, width // columns))
-    places, weights, taps = _cells(height, width, rows, columns, pictures.device)
-    found = sample(pictures, places.expand(len(pictures), -1, -1, -1))
-    return F.avg_pool2d(found.mul_(weights), taps, divisor_override=1)
+    positions, weights, taps = _cells(height, width, rows, columns, pictures.device)
+    sampled = sample(pictures, positions.expand(len(pictures), -1, -1, -1))
+    return F.avg_pool2d(sampled.mul_(weights), taps, divisor_override=1)
 
 
 @lru_cache(maxsize=16)
 def _cells(
     height: int, width: int, rows: int, columns: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, Size]:
-    """Return places for linear samples, (1, h, w, 2), their weights (h, w), and the number of samples per cell.
+    """Return positions of linear samples, (1, h, w, 2), their weights, (h, w), and the number of samples per cell.
 
     Edges of cells lie within pixels; a linear sample between two pixels weights both.
     """
     y, down, below = _cell_axis(height, rows)
     x, across, beside = _cell_axis(width, columns)
-    places = np.stack(np.broadcast_arrays(_normalised(x, width)[None], _normalised(y, height)[:, None]), -1)
+    positions = np.stack(np.broadcast_arrays(_normalised(x, width)[None], _normalised(y, height)[:, None]), -1)
     weights = torch.from_numpy((down[:, None] * across[None]).astype(np.float32))
-    return torch.from_numpy(places.astype(np.float32))[None].to(device), weights.to(device), (below, beside)
+    return torch.from_numpy(positions.astype(np.float32))[None].to(device), weights.to(device), (below, beside)
 
 
 def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return sample places along one axis, their weights, and the number of samples per cell."""
+    """Return sample positions along one axis, their weights, and the number of samples per cell."""
     edges = np.arange(cells + 1) * (length / cells)
     pairs = int(np.ceil((np.ceil(length / cells) + 1) / 2))
     first = np.floor(edges[:-1] + 1e-9)
@@ -95,16 +92,16 @@ def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
     return (pixels[:, ::2] + shift).ravel(), weight.ravel(), pairs
 
 
-def _normalised(places: np.ndarray, length: int) -> np.ndarray:
-    return 2 * places / max(length - 1, 1) - 1
+def _normalised(positions: np.ndarray, length: int) -> np.ndarray:
+    return 2 * positions / max(length - 1, 1) - 1
 
 
 def blur(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
-    """Return pictures of two channels or more convolved with a Gaussian of σ pixels; the border is mirrored."""
+    """Blur pictures of two or more channels with a Gaussian of ``sigma`` pixels; the border is mirrored."""
     kernel = _gaussian(sigma, pictures.shape[1], pictures.device)
     margin = kernel.shape[-1] // 2
     padded = _mirror(pictures, margin)
-    # A channel by itself is a convolution of another kind, which other libraries compute.
+    # A single channel would be a dense convolution, which other library functions compute.
     rows = F.conv2d(padded, kernel, groups=pictures.shape[1])
     return F.conv2d(rows, kernel.transpose(2, 3), groups=pictures.shape[1])
 
@@ -113,17 +110,17 @@ def _mirror(pictures: torch.Tensor, margin: int) -> torch.Tensor:
     height, width = pictures.shape[-2:]
     if min(height, width) > margin:
         return F.pad(pictures, (margin,) * 4, mode="reflect")
-    rows, columns = (_mirrored(length, margin, pictures.device) for length in (height, width))
-    return pictures[..., rows[:, None], columns]  # mirrored several times
+    rows, columns = (_mirrored_indices(length, margin, pictures.device) for length in (height, width))
+    return pictures[..., rows[:, None], columns]  # A small picture is mirrored several times
 
 
 @lru_cache(maxsize=16)
-def _mirrored(length: int, margin: int, device: torch.device) -> torch.Tensor:
-    places = [
+def _mirrored_indices(length: int, margin: int, device: torch.device) -> torch.Tensor:
+    positions = [
         cv2.borderInterpolate(at, length, cv2.BORDER_REFLECT_101) if length > 1 else 0
         for at in range(-margin, length + margin)
     ]
-    return torch.tensor(places, device=device)
+    return torch.tensor(positions, device=device)
 
 
 @lru_cache(maxsize=32)
@@ -134,45 +131,42 @@ def _gaussian(sigma: float, channels: int, device: torch.device) -> torch.Tensor
     return kernel.repeat(channels, 1, 1, 1).to(device)
 
 
-# Sampling
+def sample(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Sample pictures linearly at ``positions``, (N, h, w, 2) in grid_sample coordinates; the border is repeated."""
+    return F.grid_sample(pictures, positions, "bilinear", padding_mode="border", align_corners=True)
 
 
-def sample(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Sample pictures linearly at ``places`` (N, h, w, 2), in grid_sample coordinates; the border is repeated."""
-    return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True)
+def write_positions(flow: torch.Tensor, positions: torch.Tensor, *, sign: int = 1) -> None:
+    """Convert a flow in pixels to target positions in grid_sample coordinates; both are (…, 2, h, w).
 
-
-def write_places(moves: torch.Tensor, places: torch.Tensor, *, sign: int = 1) -> None:
-    """Write the targets of ``moves``, in pixels, to ``places``, in grid_sample coordinates; (…, 2, h, w) both.
-
-    ``sign``: −1 for the targets of moves in the opposite direction.
+    ``sign``: −1 for the targets of the opposite flow.
     """
-    size: Size = tuple(moves.shape[-2:])  # type: ignore[assignment]
-    base, scale = _base_places(size, (1, 1), size, moves.device)
-    torch.addcmul(base, moves, scale, value=sign, out=places)
+    size: Size = tuple(flow.shape[-2:])  # type: ignore[assignment]
+    base, scale = _base_positions(size, (1, 1), size, flow.device)
+    torch.addcmul(base, flow, scale, value=sign, out=positions)
 
 
-def sample_along(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Sample pictures linearly at ``places`` (N, 2, h, w); the border is repeated."""
-    return sample(pictures, places.permute(0, 2, 3, 1))
+def sample_along(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Sample pictures linearly at ``positions`` (N, 2, h, w); the border is repeated."""
+    return sample(pictures, positions.permute(0, 2, 3, 1))
 
 
-def sharp_places(moves: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
-    """Return the places for ``sample_sharply`` along ``moves`` (…, 2, h, w), in pixels, for pictures of a size.
+def sharp_positions(flow: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
+    """Return the positions for ``sample_sharply`` along a flow, (…, 2, h, w) in pixels: (…, 1, h, w, 3).
 
-    They start at each ``step``-th pixel. Returns (…, 1, h, w, 3); ``moves`` are overwritten.
+    ``size``: the size of the pictures. The flow starts at each ``step``-th pixel, and is overwritten.
     """
-    base, scale = _base_places(size, (step, step), tuple(moves.shape[-2:]), moves.device)
-    places = moves.new_empty((*moves.shape[:-3], 3, *moves.shape[-2:]))
-    torch.addcmul(base, moves, scale, out=places[..., :2, :, :])
-    between = _between(moves)
-    torch.add(between[..., 0, :, :], between[..., 1, :, :], out=places[..., 2, :, :])
-    return places.movedim(-3, -1).unsqueeze(-4)
+    base, scale = _base_positions(size, (step, step), tuple(flow.shape[-2:]), flow.device)
+    positions = flow.new_empty((*flow.shape[:-3], 3, *flow.shape[-2:]))
+    torch.addcmul(base, flow, scale, out=positions[..., :2, :, :])
+    weights = _interpolation_weights(flow)
+    torch.add(weights[..., 0, :, :], weights[..., 1, :, :], out=positions[..., 2, :, :])
+    return positions.movedim(-3, -1).unsqueeze(-4)
 
 
 @lru_cache(maxsize=16)
-def _base_places(size: Size, step: Size, shape: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the places of each ``step``-th pixel, (2, h, w), and the size of a pixel, (2, 1, 1), for grid_sample."""
+def _base_positions(size: Size, step: Size, shape: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the position of each ``step``-th pixel, (2, h, w), and the size of a pixel, (2, 1, 1), for grid_sample."""
     (height, width), (rows, columns) = size, shape
     x = _normalised(np.arange(columns) * step[1], width).astype(np.float32)
     y = _normalised(np.arange(rows) * step[0], height).astype(np.float32)
@@ -182,56 +176,56 @@ def _base_places(size: Size, step: Size, shape: Size, device: torch.device) -> t
 
 
 def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
-    """Return the input of ``sample_sharply``: (N, C, 2, H, W) from (N, C, H + 2, W + 2) with repeated borders.
+    """Return the input of ``sample_sharply``, (N, C, 2, H, W), from (N, C, H + 2, W + 2) with repeated borders.
 
-    A picture minus, and plus, its second differences; a third sampling coordinate between the two sets the amount, so
-    that both are sampled at once.
+    It is each picture minus, and plus, its second differences. A third sampling coordinate between the two sets the
+    amount, so that both are sampled at once.
     """
     channels = padded.shape[1]
-    made = F.conv2d(padded, _curvatures(channels, padded.device), groups=channels)
-    return made.unflatten(1, (channels, 2))
+    convolved = F.conv2d(padded, _curvatures(channels, padded.device), groups=channels)
+    return convolved.unflatten(1, (channels, 2))
 
 
 @lru_cache(maxsize=8)
 def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
-    lacking = _second_differences(1, device)[0, 0]
+    lost_detail = _second_differences(1, device)[0, 0]
     same = torch.zeros(3, 3, device=device)
     same[1, 1] = 1
-    return torch.stack((same - lacking, same + lacking))[:, None].repeat(channels, 1, 1, 1)
+    return torch.stack((same - lost_detail, same + lost_detail))[:, None].repeat(channels, 1, 1, 1)
 
 
-def sample_sharply(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Sample pictures like ``warping.sample_sharply``, at ``sharp_places``: (N, C, h, w)."""
+def sample_sharply(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Sample pictures like ``warping.sample_sharply``, at ``sharp_positions``: (N, C, h, w)."""
     if pictures.device.type == "mps":
-        return sample_each(pictures, places)
-    return F.grid_sample(pictures, places, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
+        return sample_each(pictures, positions)
+    return F.grid_sample(pictures, positions, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
 
 
-def sample_each(pictures: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
-    """Do the same as ``sample_sharply`` with two-dimensional sampling: torch before 2.9 has no other on Apple GPUs."""
-    found = sample(pictures.flatten(1, 2), places[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
-    return torch.lerp(found[:, :, 0], found[:, :, 1], (places[:, ..., 2] + 1) / 2)
+def sample_each(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+    """Sample like ``sample_sharply``, but in two dimensions: torch before 2.9 supports no other on Apple GPUs."""
+    sampled = sample(pictures.flatten(1, 2), positions[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
+    return torch.lerp(sampled[:, :, 0], sampled[:, :, 1], (positions[:, ..., 2] + 1) / 2)
 
 
-def sample_moved(pictures: torch.Tensor, moves: torch.Tensor, *, is_sharp: bool) -> torch.Tensor:
-    """Sample pictures (N, C, H, W) along ``moves`` (N, 2, H, W), in pixels, as ``warping.Average`` does.
+def sample_along_flow(pictures: torch.Tensor, flow: torch.Tensor, *, is_sharp: bool) -> torch.Tensor:
+    """Sample pictures, (N, C, H, W), along a flow, (N, 2, H, W) in pixels, as ``warping.Average`` does.
 
-    ``is_sharp``: whether samples are sharpened. Then ``moves`` are overwritten.
+    ``is_sharp``: sharpen the samples; the flow is then overwritten.
     """
-    places = torch.empty_like(moves)
-    write_places(moves, places)
-    plain = sample_along(pictures, places)
+    positions = torch.empty_like(flow)
+    write_positions(flow, positions)
+    plain = sample_along(pictures, positions)
     if not is_sharp:
         return plain
     kernel = _second_differences(plain.shape[1], plain.device)
-    lacking = F.conv2d(F.pad(plain, (1,) * 4, mode="replicate"), kernel, groups=plain.shape[1])
-    return plain.addcmul_(lacking, _between(moves).sum(1, keepdim=True))
+    lost_detail = F.conv2d(F.pad(plain, (1,) * 4, mode="replicate"), kernel, groups=plain.shape[1])
+    return plain.addcmul_(lost_detail, _interpolation_weights(flow).sum(1, keepdim=True))
 
 
-def _between(moves: torch.Tensor) -> torch.Tensor:
-    """Return the weights t(1 − t) of second differences along each axis, t from the pixel before, in place."""
-    between = moves.remainder_(1)
-    return between.addcmul_(between, between, value=-1)
+def _interpolation_weights(flow: torch.Tensor) -> torch.Tensor:
+    """Return the weights t(1 − t) of second differences along each axis, in place; t: offset from the pixel before."""
+    weights = flow.remainder_(1)
+    return weights.addcmul_(weights, weights, value=-1)
 
 
 @lru_cache(maxsize=8)
@@ -249,15 +243,15 @@ def repeat_border(padded: torch.Tensor) -> None:
 
 @lru_cache(maxsize=32)
 def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
-    """Return the factor from pixels of one size to pixels of another, for x and y: (2, 1, 1)."""
+    """Return the factors for x and y from pixels of one size to pixels of another, (2, 1, 1)."""
     return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
 
 
-Picture = np.ndarray | torch.Tensor  # (H, W, 3) uint8 or uint16; tensors may have 16 bits in int16
+Picture = np.ndarray | torch.Tensor  # (H, W, 3) uint8 or uint16; tensors may store 16 bits in int16
 
 
 def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
-    """Stack pictures (H, W, 3) in one tensor on the device, (n, H, W, 3) uint8, or 16 bits in int16: one upload."""
+    """Upload pictures (H, W, 3) as one tensor, (n, H, W, 3) uint8, or int16 for 16 bits."""
     if isinstance(pictures[0], np.ndarray):
         batch = as_bits(np.stack(pictures))
         return batch.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else batch.to(device)
@@ -266,7 +260,7 @@ def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
 
 
 def from_batch(pictures: torch.Tensor, like: Picture) -> list[Picture]:
-    """Return the pictures of a batch as arrays, or as tensors on its device, like ``like``: one download."""
+    """Split a batch into pictures: arrays, in one download, or tensors on the device of ``like``, as ``like`` is."""
     if isinstance(like, np.ndarray):
         return list(from_bits(pictures.contiguous()))
     return list(pictures.contiguous().view(like.dtype).to(like.device))
@@ -278,7 +272,7 @@ class RollingBuffer:
     def __init__(self, *shape: int, dtype: torch.dtype = torch.float32, device: torch.device) -> None:
         self.first = self.stop = 0
         self.shape, self.device = shape, device
-        self._offset = 0  # of the first frame in the memory
+        self._offset = 0  # Index of the first frame in the memory
         self._memory = torch.empty((0, *shape), dtype=dtype, device=device)
 
     def reserve(self, count: int) -> torch.Tensor:
@@ -290,7 +284,7 @@ class RollingBuffer:
         return self._memory[start : start + count]
 
     def commit(self, count: int) -> None:
-        """Add the frames written to the memory from ``reserve``."""
+        """Add the frames that were written to the memory from ``reserve``."""
         self.stop += count
 
     def append(self, frames: torch.Tensor) -> None:
@@ -299,24 +293,21 @@ class RollingBuffer:
         self.commit(len(frames))
 
     def __getitem__(self, frames: slice) -> torch.Tensor:
-        """Return a view of the frames of a range with a start and a stop."""
+        """Return a view of a range of frames. Raises IndexError if some were dropped or not added yet."""
         if not self.first <= frames.start <= frames.stop <= self.stop:
             raise IndexError(f"frames {frames.start} to {frames.stop} of {self.first} to {self.stop}")
         shift = self._offset - self.first
         return self._memory[frames.start + shift : frames.stop + shift]
 
     def drop(self, before: int) -> None:
-        """Drop the frames before frame ``before``."""
         count = min(max(0, before - self.first), self.stop - self.first)
         self.first += count
         self._offset += count
 
     def trim(self) -> None:
-        """Free the unused memory."""
         self._move(self.stop - self.first)
 
     def _move(self, capacity: int) -> None:
-        """Move the frames to the start of a block of memory for ``capacity`` frames."""
         frames = self._memory[self._offset : self._offset + self.stop - self.first]
         if capacity != len(self._memory):
             moved = frames.new_empty((capacity, *frames.shape[1:]))
@@ -324,5 +315,5 @@ class RollingBuffer:
         elif self._offset >= len(frames):
             self._memory[: len(frames)] = frames
         else:
-            self._memory[: len(frames)] = frames.clone()  # source and target overlap
+            self._memory[: len(frames)] = frames.clone()  # Source and target overlap
         self._offset = 0

@@ -16,7 +16,7 @@ from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.inputs import Item
 from vidtrans.config.recipe import make_recipe
 from vidtrans.session import Context
-from vidtrans.stylizing.clips import SHORT_BYTES, stylize_batch
+from vidtrans.stylizing.clips import MAX_SHORT_BYTES, stylize_batch
 from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.images.picture import encode_png
 
@@ -36,13 +36,13 @@ def test_clips_of_few_bytes_but_large_frames_are_rendered_one_by_one(
 @pytest.mark.parametrize(
     "case",
     [
-        ((1, SHORT_BYTES), {}, "cpu", 2, 2),
+        ((1, MAX_SHORT_BYTES), {}, "cpu", 2, 2),
         ((1, 1, 1), {"executor": "local"}, "cpu", 16, 2),
-        ((1, SHORT_BYTES + 1), {}, "cpu", 2, None),  # memory for two large ones may not be there
+        ((1, MAX_SHORT_BYTES + 1), {}, "cpu", 2, None),  # memory for two large ones may not be there
         ((1, 1), {}, "cpu", 1, None),
         ((1, 1), {}, "cuda", 2, None),
         ((1, 1), {"executor": "ray"}, "cpu", 2, None),
-        ((1, 9 * SHORT_BYTES), {"jobs": 3}, "cpu", 1, 3),
+        ((1, 9 * MAX_SHORT_BYTES), {"jobs": 3}, "cpu", 1, 3),
     ],
 )
 def test_two_short_clips_are_rendered_beside_each_other_on_a_cpu(

@@ -13,7 +13,7 @@ from vidtrans.core import files, system
 from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
 from vidtrans.output.result import check_parents
-from vidtrans.store.cache import check_cache_folder, refusing_no_locks
+from vidtrans.store.cache import check_cache_folder, require_locks
 
 A = Path("a")
 
@@ -110,11 +110,11 @@ def test_paths_that_differ_in_case_are_the_same_where_the_system_has_them_so(mon
 
 @pytest.mark.parametrize("error", [NotImplementedError("flock"), OSError(errno.EOPNOTSUPP, "no")])
 def test_a_disk_without_locks_is_one_line(error: Exception) -> None:
-    with pytest.raises(Exception, match="its file system has no locks") as raised, refusing_no_locks(Path("cache")):
+    with pytest.raises(Exception, match="its file system has no locks") as raised, require_locks(Path("cache")):
         raise error
     line = "cache cache: its file system has no locks — give a --cache-dir on a local disk"
     assert describe_error(raised.value) == (line, 1)
-    with pytest.raises(OSError, match="denied"), refusing_no_locks(Path("cache")):
+    with pytest.raises(OSError, match="denied"), require_locks(Path("cache")):
         raise PermissionError(errno.EACCES, "denied")
 
 

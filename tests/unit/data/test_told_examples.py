@@ -12,7 +12,7 @@ from datasets import make_dataset
 from vidtrans.data.augment import apply_colour_variant
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.pairing.next_frame import CHANNELS, HANDS, VIEW, NextFrame, NextFrameSettings, Told
+from vidtrans.pairing.next_frame import CHANNELS, POSITION_CHANNELS, VIEW_CHANNELS, NextFrame, NextFrameSettings, Told
 
 POSITIONS = (0.125, 0.25, 0.375)
 
@@ -32,20 +32,20 @@ def told_values(batch_inputs: np.ndarray) -> np.ndarray:
 
 def test_examples_are_told_the_nearest_position_half_of_the_time_and_else_another(tmp_path: Path) -> None:
     told = told_values(loader(tmp_path / "d", 0.0).make(0).inputs)
-    wanted = np.stack([Told(position).values()[:HANDS] for position in POSITIONS])
-    chosen = np.abs(told[:, None, :HANDS] - wanted[None]).max(2).argmin(1)
+    wanted = np.stack([Told(position).values()[:POSITION_CHANNELS] for position in POSITIONS])
+    chosen = np.abs(told[:, None, :POSITION_CHANNELS] - wanted[None]).max(2).argmin(1)
     shares = np.bincount(chosen, minlength=3) / len(chosen)
     assert shares[0] == pytest.approx(0.5, abs=0.08)
     assert shares[1] == pytest.approx(0.25, abs=0.08)
-    assert (told[chosen == 0, HANDS + VIEW] == 1).all()  # full recall of the pair's own frame
-    assert (told[chosen > 0, HANDS + VIEW] <= 0).all()  # at most half recall of other frames
-    assert (told[:, HANDS + VIEW + 1] == -1).all()  # noise comes later
+    assert (told[chosen == 0, POSITION_CHANNELS + VIEW_CHANNELS] == 1).all()  # full recall of the pair's own frame
+    assert (told[chosen > 0, POSITION_CHANNELS + VIEW_CHANNELS] <= 0).all()  # at most half recall of other frames
+    assert (told[:, POSITION_CHANNELS + VIEW_CHANNELS + 1] == -1).all()  # noise comes later
 
 
 def test_a_share_is_told_to_recall_nothing_and_half_of_it_has_other_colours(tmp_path: Path) -> None:
     made = loader(tmp_path / "d", 0.5)
     batch = made.make(0)
-    recalls = (told_values(batch.inputs)[:, HANDS + VIEW] + 1) / 2
+    recalls = (told_values(batch.inputs)[:, POSITION_CHANNELS + VIEW_CHANNELS] + 1) / 2
     exchanged = np.array([example.geometry.colours > 0 for example in batch.examples])
     assert exchanged.mean() == pytest.approx(0.25, abs=0.07)
     assert (recalls[exchanged] == 0).all()

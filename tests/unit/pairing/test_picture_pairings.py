@@ -16,7 +16,7 @@ from vidtrans.pairing.denoise import Denoise, DenoiseSettings
 from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.edges import Edges, EdgesSettings
 from vidtrans.pairing.enlarge import Enlarge, EnlargeSettings
-from vidtrans.pairing.inpaint import GREY, Inpaint, InpaintSettings
+from vidtrans.pairing.inpaint import HOLE_GREY, Inpaint, InpaintSettings
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pairing.regions import Regions, RegionsSettings, palette
 from vidtrans.pairing.sketch import Sketch, SketchSettings
@@ -160,7 +160,7 @@ def test_what_is_in_a_hole_is_not_seen() -> None:
     for shown in (pairing.training_input([frame], generator(1)), pairing.render_input([frame], 9, None)):
         hole = shown[..., 3] > 0
         assert 0 < hole.mean() < 0.5
-        assert (shown[hole][:, :3] == GREY).all()
+        assert (shown[hole][:, :3] == HOLE_GREY).all()
         assert np.array_equal(shown[~hole][:, :3], frame[~hole])
     mask = np.zeros((48, 64), np.uint8)
     mask[10:20, 10:20], mask[30:40, 30:40] = 17, 16

@@ -52,10 +52,10 @@ def test_the_source_is_where_the_matte_is_black_and_the_look_where_it_is_white()
     assert np.array_equal(made[:, :18], SOURCE[:, :18])
     assert np.array_equal(made[:, 22:], LOOK[:, 22:])
     low, high = np.minimum(SOURCE, LOOK)[:, 18:22], np.maximum(SOURCE, LOOK)[:, 18:22]
-    between = made[:, 18:22]
-    assert ((low <= between) & (between <= high)).all()
+    interpolate_codes = made[:, 18:22]
+    assert ((low <= interpolate_codes) & (interpolate_codes <= high)).all()
     apart = high.astype(int) - low > 4
-    assert ((low < between) & (between < high))[apart].all()
+    assert ((low < interpolate_codes) & (interpolate_codes < high))[apart].all()
 
 
 def test_strength_comes_before_colour_then_the_matte_and_mix_last() -> None:

@@ -11,7 +11,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import UsageError
-from vidtrans.store.chunking import LONGEST_HOLD, ClipPart, chunk_of, cut_into_chunks, read_ranges
+from vidtrans.store.chunking import MAX_HOLD_CHUNKS, ClipPart, chunk_of, cut_into_chunks, read_ranges
 
 repeatable = hypothesis_settings(max_examples=25)
 
@@ -49,7 +49,7 @@ def test_chunks_do_not_split_what_is_held(clip: tuple[int, int, list[int], int],
     assert [f for c in chunks for f in range(c.first, c.stop)] == list(range(first, stop))
     for before, chunk in pairwise(chunks):
         size = before.stop - before.first
-        assert chunk.first not in held or chunk.first == chunk.shot_first or size == LONGEST_HOLD * length
+        assert chunk.first not in held or chunk.first == chunk.shot_first or size == MAX_HOLD_CHUNKS * length
         assert size <= length or set(range(before.first + 1, before.stop)) <= held | {before.first}
 
 

@@ -201,7 +201,7 @@ def test_less_of_an_outline_is_left_where_it_passed(make: Make, monkeypatch: pyt
         return sum(int((by[where] > 25).sum()) for by, where in zip(darker, clear, strict=True))
 
     found = ink_outside_the_outline()
-    monkeypatch.setattr(along_motion, "UNEVEN", 1e9)
+    monkeypatch.setattr(along_motion, "HALF_TRUST_GRADIENT", 1e9)
     assert 0 < found < 0.7 * ink_outside_the_outline()
 
 
