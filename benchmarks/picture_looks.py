@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vidtrans.models.at_once import model_at_once
+from vidtrans.models.at_once import predict_model_from_pictures
 from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.session import Context
 from vidtrans.training.look_lesson import FRAMES
@@ -18,4 +18,4 @@ def model_named(name: str, cache: Path) -> str:
     picture = str(FRAMES / f"{name}.jpg") if name in STYLES else name
     if not is_picture(Path(picture)):
         return name
-    return str(model_at_once(parse_pictures(picture), Context(cache_dir=cache)).path)
+    return str(predict_model_from_pictures(parse_pictures(picture), Context(cache_dir=cache)).path)

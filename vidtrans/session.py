@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Note, Progress, Report, Stop, silent
+from vidtrans.core.events import Note, Progress, Report, Stop, ignore_event
 from vidtrans.core.machine import check_device_name, device_kind
 from vidtrans.core.options import Group, option
 from vidtrans.core.registry import unknown_name
@@ -58,7 +58,7 @@ class Context:
         variable="VIDTRANS_CACHE_LIMIT",
         rare=True,
     )
-    report: Report = silent
+    report: Report = ignore_event
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(
         default_factory=dict, repr=False

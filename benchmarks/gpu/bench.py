@@ -36,7 +36,7 @@ from vidtrans.doctor.self_test import make_frames, make_generator
 from vidtrans.inference.device import Device, resolve_device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.loaded_model import load_model
-from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, inferred, measure, write_clip
+from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, measure, measure_engine, write_clip
 from vidtrans.session import Context
 
 NO_DEVICE = 4  # exit status, as vidtrans has it
@@ -118,7 +118,7 @@ class GpuBench:
         engine = TorchEngine(make_generator(name, {}), self.device)
         shown = list(make_frames(side, engine.batch))
         many = [shown[n % len(shown)] for n in range(self.plan.network_frames)]
-        step = lambda count: inferred(engine, many[:count])  # noqa: E731
+        step = lambda count: measure_engine(engine, many[:count])  # noqa: E731
         rate = measure({name: step}, len(many), Context(device=self.device.name))[name]
         about = rate | {"precision": engine.precision, "batch": engine.batch}
         return self._row(f"{name} at {side}x{side}, frames/s", rate["fps"], NETWORK_RATE, "{:.0f}", about)

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from vidtrans.metrics.picture_quality import Brushwork
-from vidtrans.perception.measure import middle_of, with_short_side
+from vidtrans.perception.measure import crop_to_middle, with_short_side
 
 WIDTH, HEIGHT = 480, 270  # at which all are compared
 DIRECTIONS, QUANTILES = 64, 200  # of the sliced Wasserstein distance of colours
@@ -100,7 +100,7 @@ def judge(frames: Sequence[np.ndarray], painted: Sequence[np.ndarray], painting:
     ``chance``: along any lines.
     """
     style, sources, made = fit(painting), [fit(f) for f in frames], [fit(p) for p in painted]
-    brushwork = Brushwork.of(with_short_side(middle_of(painting), HEIGHT))
+    brushwork = Brushwork.of(with_short_side(crop_to_middle(painting), HEIGHT))
     pairs = list(zip(sources, made, strict=True))
     beside = [value for pair in pairs for value in fringes(*pair)]
     anywhere = [value for number, picture in enumerate(made) for value in chance(picture, 30, number)]

@@ -19,7 +19,7 @@ from clips import moving_frames, sound_packets, times
 from oddities import FAST, boxed, edited, remux, spherical, stereo, with_captions, with_cover, with_sound, write_frames
 
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
-from vidtrans.video.io.timestamps import OneClock
+from vidtrans.video.io.timestamps import ClockFilter
 
 Capsys = pytest.CaptureFixture[str]
 IDENTITY = ("--model", "identity")
@@ -287,7 +287,7 @@ def test_joined_recordings_follow_each_other_with_their_sound(
 
 def test_what_cannot_be_written_is_named_in_plain_words(capsys: Capsys, monkeypatch: pytest.MonkeyPatch) -> None:
     source = joined("a.ts", "mpeg2video", "mp2")[0]
-    monkeypatch.setattr(OneClock, "__call__", lambda self, packet: packet)  # times go back
+    monkeypatch.setattr(ClockFilter, "__call__", lambda self, packet: packet)  # times go back
     told = said(capsys, 3, "stylize", source, *IDENTITY, "-o", "out.mp4")
     assert "a.ts: its sound cannot be written as mp4 from 0." in told
     assert "--set encoding.sound=none" in told

@@ -15,7 +15,7 @@ from clips import moving_frames, scene, write_folder
 from directed_clip import lossless
 
 import vidtrans as api
-from vidtrans.core.costs import add_up, duration, format_cost, size
+from vidtrans.core.costs import add_estimates, duration, format_cost, size
 
 Capsys = pytest.CaptureFixture[str]
 PARTS = ("seconds", "disk_bytes", "cache_bytes", "memory_bytes")
@@ -102,8 +102,8 @@ def test_times_and_sizes_are_spoken_in_the_unit_that_suits_them() -> None:
 def test_steps_add_up_and_what_is_nothing_or_not_known_is_not_spoken_of() -> None:
     steps: list[tuple[float | None, ...]] = [(1, 10**6, 100, 5000), (2, 10**6, 4900, None), (0, 0, 0, 10**9)]
     parts = [{"estimate": dict(zip(PARTS, step, strict=True))} for step in steps]
-    assert format_cost(add_up(parts)) == "about 3 s, 2.0 MB on disk, 5 kB of cache, 1.0 GB of memory"
-    assert format_cost(add_up(parts[:1])) == "about 1 s, 1.0 MB on disk, 1 kB of cache, 5 kB of memory"
+    assert format_cost(add_estimates(parts)) == "about 3 s, 2.0 MB on disk, 5 kB of cache, 1.0 GB of memory"
+    assert format_cost(add_estimates(parts[:1])) == "about 1 s, 1.0 MB on disk, 1 kB of cache, 5 kB of memory"
     assert "memory" not in format_cost(parts[1])
 
 

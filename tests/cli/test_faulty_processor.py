@@ -12,7 +12,7 @@ from clips import decode, moving_frames, write_clip
 from faulty_processor import FaultyProcessor
 
 from vidtrans.inference import operator_checks
-from vidtrans.inference.user_cache import caches_in
+from vidtrans.inference.user_cache import use_cache_folder
 
 Capsys = pytest.CaptureFixture[str]
 
@@ -24,7 +24,7 @@ WARNED = "computed in fp32 instead"
 @pytest.fixture(autouse=True)
 def _faulty(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(operator_checks, "_correct_operators", {})
-    with caches_in(tmp_path / "user"):
+    with use_cache_folder(tmp_path / "user"):
         yield
 
 
@@ -40,7 +40,7 @@ def test_a_strip_is_rendered_right_under_a_key_of_its_own(strip: Path, tiny_mode
     healthy = said(capsys, 0, *command, *BF16, "-o", "healthy.mkv")
     assert WARNED not in healthy
     keys = {path.name for path in Path(".vidtrans/infer").iterdir()}
-    with FaultyProcessor(), caches_in(Path("faulty").resolve()):
+    with FaultyProcessor(), use_cache_folder(Path("faulty").resolve()):
         operator_checks._correct_operators.clear()
         found = said_json(capsys, *command, *BF16, "-o", "faulty.mkv", "--overwrite")
         again = said(capsys, 0, *command, *BF16, "-o", "again.mkv")

@@ -14,7 +14,7 @@ from PIL import Image
 from style_pictures import style_pictures, write_style_pictures
 
 from vidtrans.core.events import Event, Note
-from vidtrans.models.at_once import model_at_once
+from vidtrans.models.at_once import predict_model_from_pictures
 from vidtrans.models.loaded_model import load_model
 from vidtrans.models.look_pictures import parse_pictures
 from vidtrans.session import Context
@@ -126,7 +126,7 @@ def norms(name: str) -> tuple[np.ndarray, list[str]]:
         if isinstance(event, Note):
             notes.append(event.text)
 
-    model = model_at_once(parse_pictures(name), Context(device="cpu", report=report))
+    model = predict_model_from_pictures(parse_pictures(name), Context(device="cpu", report=report))
     state = model.load_generator()[0].state_dict()
     return np.concatenate([v[0].numpy().ravel() for k, v in sorted(state.items()) if ".norm." in k]), notes
 
@@ -202,7 +202,7 @@ def test_a_look_is_painted_at_its_sources_size_up_to_720_lines(capsys: Capsys) -
     sizes = {"small": (96, 64), "hd": (1280, 720), "uhd": (2560, 1440)}
     for name, (width, height) in sizes.items():
         write_picture(Path(f"{name}.png"), scene(width, height, 1))
-    looks = load_model(str(model_at_once(parse_pictures("stripes.png"), Context()).path), Context())
+    looks = load_model(str(predict_model_from_pictures(parse_pictures("stripes.png"), Context()).path), Context())
     found = {name: list(looks.working_size("auto", size)) for name, size in sizes.items()}
     assert found == {"small": [96, 64], "hd": [1280, 720], "uhd": [1280, 720]}
     assert looks.working_size("trained", sizes["uhd"]) == (512, 288)

@@ -18,7 +18,7 @@ from processes import at_most
 
 import vidtrans as api
 from vidtrans.core.errors import Interrupted, UsageError
-from vidtrans.core.events import Stop, silent
+from vidtrans.core.events import Stop, ignore_event
 from vidtrans.store.cache import Cache
 
 Capsys = pytest.CaptureFixture[str]
@@ -97,7 +97,7 @@ def test_a_stop_is_heard_while_a_file_is_read(tmp_path: Path) -> None:
     with (tmp_path / "huge.mp4").open("wb") as file:
         file.truncate(1 << 42)
     stop = Stop()
-    cache = Cache(tmp_path / "cache", silent, stop)
+    cache = Cache(tmp_path / "cache", ignore_event, stop)
     stop.request(143)
     with pytest.raises(Interrupted):
         cache.digest(tmp_path / "huge.mp4")

@@ -20,7 +20,7 @@ from rich.console import Console as Rich
 
 from vidtrans.cli.console import Console, _log, batch_parts, batch_table, fit_columns, progress_parts
 from vidtrans.commands import COMMANDS
-from vidtrans.core.costs import TimeLeft, add_up, estimate
+from vidtrans.core.costs import TimeLeft, add_estimates, estimate
 from vidtrans.core.events import BatchStatus, Note, Progress
 from vidtrans.core.files import PACKAGE
 from vidtrans.session import Context
@@ -98,7 +98,7 @@ def test_numbers_in_json_are_as_short_as_they_can_be(capsys: Capsys) -> None:
     Console(as_json=True).result({"psnr": 58.599999999999994, "all": [0.1 + 0.2, (1.0, None)], "of": {"x": 1e-20}}, "")
     table = json.loads(capsys.readouterr().out)
     assert (table["psnr"], table["all"], table["of"]) == (58.6, [0.3, [1.0, None]], {"x": 1e-20})
-    assert add_up([estimate(0.1, 0), estimate(0.2, 0)])["estimate"]["seconds"] == 0.3
+    assert add_estimates([estimate(0.1, 0), estimate(0.2, 0)])["estimate"]["seconds"] == 0.3
 
 
 def test_a_terminal_breaks_lines_between_words_and_commands_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from vidtrans.interop.exporting import EXPORTS, graphs
 from vidtrans.interop.exporting.base import ExportSubject
 from vidtrans.interop.exporting.graphs import pairing_operators, render_input, run_model
 from vidtrans.interop.torchscript import TorchScriptFormat
-from vidtrans.models.formats import ForeignFormat, Hints, format_of, load_format
+from vidtrans.models.formats import ForeignFormat, Hints, detect_format, load_format
 from vidtrans.models.model_record import NORMALISATION, ModelRecord, parse_record
 from vidtrans.networks import GENERATORS
 from vidtrans.networks.init import build_generator, initialise, inner_generator
@@ -137,7 +137,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def read_back(model: ExportSubject) -> ExportSubject:
     """The model in the file that was written, without a word about it, but that a program in it may run."""
-    form = load_format(format_of(Path("file")))
+    form = load_format(detect_format(Path("file")))
     assert isinstance(form, ForeignFormat)
     described = form.describe(Path("file"), Hints(trust=isinstance(form, TorchScriptFormat)))
     generator, record = form.load_described(Path("file"), described)

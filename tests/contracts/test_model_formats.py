@@ -13,8 +13,8 @@ from clips import decode, moving_frames, write_clip
 from hostile_models import bad_models
 
 from vidtrans.core.errors import ModelError
-from vidtrans.models.formats import FORMATS, NATIVE, ModelFormat, format_of, load_format
-from vidtrans.models.model_file import find_model, known_models, load_generator, read_record
+from vidtrans.models.formats import FORMATS, NATIVE, ModelFormat, detect_format, load_format
+from vidtrans.models.model_file import find_model, list_models, load_generator, read_record
 
 WRITABLE = [name for name in FORMATS if FORMATS.load(name).save is not ModelFormat.save]
 each_writable = pytest.mark.parametrize("writable", WRITABLE)
@@ -53,7 +53,7 @@ def test_a_saved_model_comes_back_ready_to_render_by_any_name_and_is_refused_whe
     assert before.keys() == after.keys()
     assert all(torch.equal(before[name], after[name]) for name in before)
     other = paths[0].rename("look.jpg")
-    assert [name for name in FORMATS if load_format(name).detect(other)] == [writable] == [format_of(other)]
+    assert [name for name in FORMATS if load_format(name).detect(other)] == [writable] == [detect_format(other)]
     generator, record = load_generator(other)
     assert not generator.training
     assert not any(parameter.requires_grad for parameter in generator.parameters())
@@ -92,7 +92,7 @@ def test_a_model_of_any_format_is_found_shown_and_rendered(
     )
     path.parent.mkdir()
     load_format(writable).save(path, *load_generator(tiny_model))
-    assert find_model("other") == known_models()["other"] == path
+    assert find_model("other") == list_models()["other"] == path
     listed = said_json(capsys, "model", "list")
     assert listed["models"]["other"] == str(path)
     assert set(listed["formats"]) == set(FORMATS)

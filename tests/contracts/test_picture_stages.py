@@ -7,7 +7,7 @@ import pytest
 from clips import scene
 
 from vidtrans.commands.schema import schema_of
-from vidtrans.core.options import Use, moving, parameters, used
+from vidtrans.core.options import Use, parameters, settings_over_time, settings_with_use
 from vidtrans.pipeline.render import NEUTRAL, STAGES, RenderingSettings
 from vidtrans.pipeline.stage import PictureStage
 
@@ -22,7 +22,7 @@ def test_it_leaves_a_picture_as_it_is_by_itself_and_keeps_its_kind_at_all_bounds
     before = source.copy(), look.copy()
     assert stage.run(look, source, None, NEUTRAL) is look
     assert stage.is_idle(RenderingSettings())
-    for option, bounds in moving(stage.Settings).items():
+    for option, bounds in settings_over_time(stage.Settings).items():
         for value in bounds.ends:
             made = stage.run(look, source, None, {**NEUTRAL, option: value})
             assert (made.shape, made.dtype) == (look.shape, look.dtype)
@@ -39,7 +39,7 @@ def test_a_gpu_does_the_same_where_it_does_anything(name: str) -> None:
 
     stage: type[PictureStage] = STAGES.load(name)
     there = [torch.from_numpy(picture.copy()) for picture in (LOOK, SOURCE)]
-    for option, bounds in moving(stage.Settings).items():
+    for option, bounds in settings_over_time(stage.Settings).items():
         for value in bounds.ends:
             if stage.has_device_form(RenderingSettings(**{option: value})):
                 values = {**NEUTRAL, option: value}
@@ -54,8 +54,8 @@ def test_its_options_are_offered_where_it_says(name: str) -> None:
 
     settings, offered = STAGES.load(name).Settings, schema_of("stylize")["properties"]
     for option, parameter in parameters(settings, "recipe", "rendering").items():
-        assert offered[parameter.name].get("x-vary", False) == (option in used(settings, Use.VARY))
-        assert (option in MARKER_SETTINGS) == (option in used(settings, Use.VARY))
-        assert (option in describe_controls()) == (option in used(settings, Use.LIVE))
+        assert offered[parameter.name].get("x-vary", False) == (option in settings_with_use(settings, Use.VARY))
+        assert (option in MARKER_SETTINGS) == (option in settings_with_use(settings, Use.VARY))
+        assert (option in describe_controls()) == (option in settings_with_use(settings, Use.LIVE))
         for use, command in ((Use.RUN, "run"), (Use.RUN, "propagate"), (Use.DEFLICKER, "deflicker")):
-            assert (parameter.name in schema_of(command)["properties"]) == (option in used(settings, use))
+            assert (parameter.name in schema_of(command)["properties"]) == (option in settings_with_use(settings, use))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from vidtrans.inference.device_pixels import eight_bits, levels
+from vidtrans.inference.device_pixels import bits_to_levels, to_8_bit_levels
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing
@@ -36,7 +36,7 @@ def mattes(height: int, width: int) -> list[np.ndarray | None]:
 
 def on_device(pictures: np.ndarray) -> torch.Tensor:
     """Return pictures as an upload gives them, in levels."""
-    return levels(torch.from_numpy(pictures.view(np.int16) if pictures.dtype == np.uint16 else pictures))
+    return bits_to_levels(torch.from_numpy(pictures.view(np.int16) if pictures.dtype == np.uint16 else pictures))
 
 
 @pytest.mark.parametrize("size", SIZES)
@@ -58,5 +58,5 @@ def test_the_tensor_form_is_the_input_bit_for_bit(name: str, size: tuple[int, in
 
 def test_sixteen_bits_become_eight_as_in_numpy() -> None:
     every = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256, 1).repeat(3, axis=2)
-    assert np.array_equal(levels(torch.from_numpy(every.view(np.int16))).numpy(), every)
-    assert np.array_equal(eight_bits(on_device(every)).numpy(), to_uint8(every))
+    assert np.array_equal(bits_to_levels(torch.from_numpy(every.view(np.int16))).numpy(), every)
+    assert np.array_equal(to_8_bit_levels(on_device(every)).numpy(), to_uint8(every))

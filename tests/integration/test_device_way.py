@@ -21,7 +21,7 @@ from oddities import write_frames
 import vidtrans as api
 from vidtrans.core.transfers import Download, Transfers, Upload, as_bits
 from vidtrans.inference.device import CPU
-from vidtrans.inference.device_pixels import levels
+from vidtrans.inference.device_pixels import bits_to_levels
 from vidtrans.rendering import device_renderer
 from vidtrans.rendering.chain import FramePath
 from vidtrans.rendering.device_history import DeviceHistory
@@ -215,7 +215,7 @@ def test_a_history_is_that_of_arrays(flow: str, depth: int, seen: int) -> None:
         on_host = Sample(number, number, guide, output, starts)
         on_device = Sample(number, number, torch.from_numpy(guide), as_bits(output), starts)
         wanted = host.with_history(shown, on_host)
-        made = device.with_history(levels(as_bits(shown))[None], on_device)[0].numpy()
+        made = device.with_history(bits_to_levels(as_bits(shown))[None], on_device)[0].numpy()
         assert np.array_equal(made[..., :3], wanted[..., :3])
         apart = np.abs(made.astype(int) - wanted) / (1 if wanted.dtype == np.uint8 else 257)
         # What a frame shows elsewhere is rounded to whole levels before it is compared: single places differ.

@@ -16,7 +16,7 @@ from studio_server import RunningStudio, studio
 import vidtrans as api
 from vidtrans.core.files import write_json
 from vidtrans.models.model_file import read_record
-from vidtrans.training.training_words import STATUS_FILE, TrainingWords
+from vidtrans.training.training_words import STATUS_FILE, TrainingSummary
 from vidtrans.video.images.picture import write_picture
 
 PANEL = "document.querySelector('studio-training')"
@@ -40,7 +40,7 @@ def pretended(root: Path) -> None:
     for file in ("input.png", "target.png", "preview.png", "training.png"):
         write_picture(folder / file, scene(64, 48, 3))
     scores = [(40 * n, {"psnr": value, "sharpness": 0.5}) for n, value in enumerate((20, 24, 23, 23, 23.5), 1)]
-    words = TrainingWords(scores, 200, 200, True, 40, [(100, "the discriminator has won: wait")])
+    words = TrainingSummary(scores, 200, 200, True, 40, [(100, "the discriminator has won: wait")])
     write_json(folder / STATUS_FILE, words.table())
 
 

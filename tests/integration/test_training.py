@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import vidtrans as api
-from vidtrans.core.events import Note, Stop, silent
+from vidtrans.core.events import Note, Stop, ignore_event
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
 from vidtrans.inference.device import Device
@@ -129,10 +129,10 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_last_good_state(tmp_pat
     run = run_of(tmp_path, checkpoint_seconds=0.0)
     run.loader = Poisoned()  # type: ignore[assignment]
     with pytest.raises(Diverged, match="step 6") as caught:
-        TrainingLoop(run, silent, Stop()).train()
+        TrainingLoop(run, ignore_event, Stop()).train()
     assert caught.value.exit_status == 1
     kept = run_of(tmp_path)
-    assert kept.load(silent)
+    assert kept.load(ignore_event)
     assert kept.step == 5
     assert kept.model.is_finite()
 
@@ -157,7 +157,7 @@ def test_a_damaged_checkpoint_is_a_warning_and_a_miss(tmp_path: Path) -> None:
     for number, damage in enumerate(DAMAGES):
         folder = tmp_path / str(number)
         save_checkpoint(folder, 3, {"step": 3, "x": torch.ones(4)})
-        assert load_checkpoint(folder, silent) is not None
+        assert load_checkpoint(folder, ignore_event) is not None
         damage(folder)
         heard: list[Any] = []
         assert load_checkpoint(folder, heard.append) is None, number

@@ -16,7 +16,7 @@ from vidtrans.batch.inputs import expand_sources, match_clips, mattes_for, resul
 from vidtrans.clips.indexing import open_clip
 from vidtrans.core.mask_files import MaskFile, parse_mask, parse_regions
 from vidtrans.core.registry import nearest_name
-from vidtrans.core.system import as_found, name_key
+from vidtrans.core.system import name_key, path_as_stored
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.sources import find_pairs
 from vidtrans.models.model_file import find_model
@@ -24,7 +24,7 @@ from vidtrans.painting.key_frames import named_frames
 from vidtrans.rendering.conditions import _look_index
 from vidtrans.session import Context
 from vidtrans.studio.project_folder import ProjectFolder
-from vidtrans.video.frame_numbers import align, frame_numbers, repeated
+from vidtrans.video.frame_numbers import align, first_duplicate, frame_numbers
 from vidtrans.video.images.picture import write_picture
 
 COMPOSED, DECOMPOSED = (partial(unicodedata.normalize, form) for form in ("NFC", "NFD"))
@@ -42,13 +42,13 @@ def touch(path: str) -> Path:
 @BOTH
 def test_paths_are_named_as_the_file_system_has_them(disk: Form, typed: Form) -> None:
     file = touch(disk("Köln/Café.mp4"))
-    assert as_found(Path(typed("Köln/Café.mp4"))) == file
-    assert as_found(Path(typed("Köln/Café.mp4")).absolute()) == file.absolute()
-    assert as_found(Path(typed("Köln/neu é.mp4"))) == file.parent / typed("neu é.mp4")
-    assert as_found(Path(typed("Öl/Café.mp4"))) == Path(typed("Öl/Café.mp4"))
+    assert path_as_stored(Path(typed("Köln/Café.mp4"))) == file
+    assert path_as_stored(Path(typed("Köln/Café.mp4")).absolute()) == file.absolute()
+    assert path_as_stored(Path(typed("Köln/neu é.mp4"))) == file.parent / typed("neu é.mp4")
+    assert path_as_stored(Path(typed("Öl/Café.mp4"))) == Path(typed("Öl/Café.mp4"))
     other = touch(typed("Köln/Café.mp4").replace(typed("Köln"), disk("Köln")))  # where the system keeps both
-    assert as_found(other) == other
-    assert as_found(file) == file
+    assert path_as_stored(other) == other
+    assert path_as_stored(file) == file
 
 
 @BOTH
@@ -71,7 +71,7 @@ def test_pairs_key_frames_and_numbered_pictures(disk: Form, typed: Form) -> None
     pairs = [(one.name, other.name) for one, other in find_pairs(Path("p"), "AtoB").pairs if other]
     assert sorted(pairs) == sorted((f"{disk(name)}.png", f"{typed(name)}.png") for name in names)
     assert align([disk(n) for n in names], [typed(n) for n in names[1:]], 0, 4).steps == (None, 0, 1, 2)
-    assert repeated([disk("é.png"), typed("é.jpg")]) == "é"
+    assert first_duplicate([disk("é.png"), typed("é.jpg")]) == "é"
     assert frame_numbers([disk("Bär take2 f7.png"), typed("Bär take2 f9.png")]) == [7, 9]
     clip = open_clip(Context(), Path("p/A"))
     painted = [touch(typed(f"k/{name}.jpg")) for name in names]

@@ -23,7 +23,7 @@ from clips import moving_frames, write_clip
 
 import vidtrans as api
 from vidtrans.cli.main import run
-from vidtrans.core.errors import DISK, describe_error
+from vidtrans.core.errors import DISK_REMEDIES, describe_error
 from vidtrans.core.files import copy, write_atomically
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
@@ -159,7 +159,7 @@ def test_a_folder_copied_from_another_disk_is_all_there_or_not_at_all(tmp_path: 
         (made / "clip" / f"{number}.png").write_bytes(bytes(size))
     with files_up_to(30_000), pytest.raises(OSError, match="large") as raised, write_atomically(target) as temporary:
         copy(made, temporary)
-    assert describe_error(raised.value) == (f"{target}: file too large — {DISK[errno.EFBIG]}", 1)
+    assert describe_error(raised.value) == (f"{target}: file too large — {DISK_REMEDIES[errno.EFBIG]}", 1)
     assert not partials(tmp_path)
     assert not target.exists()
     with write_atomically(target) as temporary:

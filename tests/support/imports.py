@@ -10,7 +10,7 @@ from peer_variants import RANGES, Variant, expected_output, input_of, sampled, s
 from torch import Tensor, nn
 
 from vidtrans.core.settings import Table
-from vidtrans.models.formats import ForeignFormat, ForeignModel, format_of, load_format
+from vidtrans.models.formats import ForeignFormat, ForeignModel, detect_format, load_format
 from vidtrans.models.model_file import file_in_folder
 from vidtrans.networks.init import build_generator
 
@@ -18,7 +18,7 @@ from vidtrans.networks.init import build_generator
 def described(path: Path) -> tuple[ForeignFormat, ForeignModel, Path]:
     """Return a file's format, what it holds, and the file itself where a folder was given."""
     path = file_in_folder(path) if path.is_dir() else path
-    form = load_format(format_of(path))
+    form = load_format(detect_format(path))
     assert isinstance(form, ForeignFormat)
     return form, form.describe(path), path
 

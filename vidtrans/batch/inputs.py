@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
-from vidtrans.core.system import as_found, name_key, path_key
+from vidtrans.core.system import name_key, path_as_stored, path_key
 from vidtrans.output.result import check_parents, refuse_link
 from vidtrans.rendering.requested_output import default_ending
 from vidtrans.video.io.encoding import ENDINGS, EncodingSettings
@@ -88,7 +88,7 @@ def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> lis
 
 
 def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
-    path = as_found(path)
+    path = path_as_stored(path)
     if path.is_dir() and not whole_folders:
         return _videos_in(path) or [path]
     if not _is_glob(path):
@@ -116,21 +116,21 @@ def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, re
     clips = expand_sources(paths)
     endings = {clip: _ending(clip, name, recipe) for clip in clips}
     if clips != list(paths):
-        folders = {clip: folder_of(clip) if folder is None else folder for clip in clips}
+        folders = {clip: source_folder(clip) if folder is None else folder for clip in clips}
         clips = exclude_results(clips, lambda clip: folders[clip] / f"{base_name(clip)}{endings[clip]}")
     return {clip: endings[clip] for clip in clips}
 
 
 def place_beside(clip: Path, name: str, recipe: Recipe) -> Path:
     """Return the path of a clip's result beside it: ``clip.NAME.mp4``. Raises UsageError for a link."""
-    return refuse_link(folder_of(clip) / f"{base_name(clip)}{_ending(clip, name, recipe)}")
+    return refuse_link(source_folder(clip) / f"{base_name(clip)}{_ending(clip, name, recipe)}")
 
 
 def _ending(clip: Path, name: str, recipe: Recipe) -> str:
     return default_ending(clip, [name], recipe.settings("encoding", EncodingSettings))
 
 
-def folder_of(source: Path) -> Path:
+def source_folder(source: Path) -> Path:
     """Return the folder that contains a source, or, for numbered pictures (frames/%05d.png), its pictures' folder."""
     return source.parent if source.exists() else source.parent.parent
 
@@ -211,7 +211,7 @@ def make_items(
     """
     check_folder(folder or Path())
     ending_of = dict(zip(sources, endings, strict=True))
-    folders = {source: folder_of(source) if folder is None else folder for source in sources}
+    folders = {source: source_folder(source) if folder is None else folder for source in sources}
     by_folder = {place: [source for source in sources if folders[source] == place] for place in folders.values()}
     outputs = {
         source: refuse_link(place / name)

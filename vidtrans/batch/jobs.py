@@ -166,7 +166,7 @@ def run_jobs(
     return outcomes
 
 
-def run_spread(item: Item, options: BatchOptions, context: Context) -> Table:
+def run_divided_item(item: Item, options: BatchOptions, context: Context) -> Table:
     """Run one item, divided among workers, and return its table. Raises JobFailedError with the item's error."""
     outcomes = [Outcome(item)]
     Scheduler(outcomes, options, context, should_report_ends=False).run()  # The caller reports the end.

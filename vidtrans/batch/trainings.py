@@ -12,9 +12,9 @@ from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
 from vidtrans.batch.inputs import Item
 from vidtrans.batch.jobs import run_jobs
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.costs import add_up, count
+from vidtrans.core.costs import add_estimates, count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.core.files import digest_of
 from vidtrans.core.machine import is_distributed
 from vidtrans.core.settings import Table
@@ -109,7 +109,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
     if rows and not estimates:
         picture = _draw_table(output, table, dataset, _lineage_digest(request), context)
     if estimates or "dry_run" in picture:
-        return {"output": str(output), **table, "cached": False, "dry_run": True} | add_up(estimates)
+        return {"output": str(output), **table, "cached": False, "dry_run": True} | add_estimates(estimates)
     return {
         "output": str(output),
         **table,
@@ -247,7 +247,7 @@ def _steps_in_minutes(dataset: Dataset, recipes: Sequence[Recipe], minutes: floa
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import find_budget
 
-    quiet, fitting = replace(context, report=silent), []
+    quiet, fitting = replace(context, report=ignore_event), []
     for recipe in recipes:
         settings = recipe.settings("training", TrainingSettings)
         networks = recipe.only("generator", "discriminator")

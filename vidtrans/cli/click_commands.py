@@ -122,10 +122,10 @@ class FileOrName(click.ParamType):
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Return the names that start with ``incomplete``; if there are none, let the shell complete a file name."""
         from vidtrans.config.recipe import preset_names
-        from vidtrans.models.model_file import IDENTITY, known_models
+        from vidtrans.models.model_file import IDENTITY, list_models
         from vidtrans.strokes.media import medium_names
 
-        known = {"model": lambda: [*known_models(), IDENTITY], "preset": preset_names}.get(self.name, medium_names)()
+        known = {"model": lambda: [*list_models(), IDENTITY], "preset": preset_names}.get(self.name, medium_names)()
         names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
 

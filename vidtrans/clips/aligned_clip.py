@@ -96,12 +96,12 @@ class AlignedClip:
             context.warn_once(
                 f"{path.name}: it ends before {guided.path.name}, which guides itself from frame {first} on", path
             )
-        if not same_shape(index, guide):
+        if not has_same_aspect(index, guide):
             sizes = f"it is {guide.width}x{guide.height} and {guided.path.name} {index.width}x{index.height}"
             context.warn_once(f"{path.name}: {sizes}: stretched", path)
 
 
-def with_shots_of(guided: Clip, guide: AlignedClip) -> Clip:
+def with_guide_shots(guided: Clip, guide: AlignedClip) -> Clip:
     """Return a clip with the shots and held frames of its guide, since its own flicker disturbs their detection."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held_frames()))
 
@@ -111,7 +111,7 @@ def match_frames(
 ) -> tuple[list[int], str]:
     """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
 
-    A single picture is used for all frames. Pictures are matched as in ``sequence``; a frame without a picture
+    A single picture is used for all frames. Pictures are matched as in ``match_sequence``; a frame without a picture
     uses that of the previous frame. Videos with equal numbers of frames, of the whole clip or of the rendered range,
     are matched one to one, other videos by time; after the mask's end its last frame is used. The text calls the clip
     ``name``; it is empty if there are no differences.
@@ -119,7 +119,7 @@ def match_frames(
     total, count = mask.num_frames, stop - first
     if total == 1:
         return [0] * count, ""
-    match = sequence(clip, mask, first, stop)
+    match = match_sequence(clip, mask, first, stop)
     if match is not None:
         return list(match.held), describe_sequence(match, clip, mask, first, name)
     times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
@@ -133,7 +133,7 @@ def match_frames(
     return steps, text + (f", its last frame is held from frame {end} on" if end is not None else "")
 
 
-def sequence(
+def match_sequence(
     clip: ClipIndex, other: ClipIndex, first: int, stop: int, counting: Counting = "found"
 ) -> SequenceMatch | None:
     """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
@@ -180,13 +180,13 @@ def describe_sequence(
     return f"{text}; none in it for {'frames' if len(unmatched) > 1 else 'frame'} {listed}: {rule}"
 
 
-def same_shape(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
+def has_same_aspect(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -> bool:
     """Return whether clip and mask have the same aspect ratio, within ``tolerance``: scaling then distorts nothing."""
     proportion = (mask.width * clip.height) / (mask.height * clip.width)
     return abs(proportion - 1) <= tolerance
 
 
-def treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
+def should_treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
     """Return whether the clip's pictures are drawings that the network takes as its input.
 
     ``wanted``: the value of ``--drawn``; with 'auto' three pictures are examined. Raises UsageError if it is 'yes' and

@@ -15,7 +15,7 @@ from vidtrans.core.settings import Size
 from vidtrans.curves.curve import CurveClock
 from vidtrans.curves.expressions import Signal
 from vidtrans.curves.hearing import SoundSignals
-from vidtrans.curves.tracks import SignalTracks, Track, fading, sampled
+from vidtrans.curves.tracks import SignalTracks, Track, decay_track, interpolated_track
 
 FULL_MOTION_PERCENTILE = 95  # Percentile of a clip's motion that becomes 1
 MASK_SIDE_PX = 96  # Short side at which a mask's coverage is measured
@@ -67,9 +67,9 @@ class ClipSignals(SignalTracks):
     def root(self, signal: Signal) -> Track:
         """Return a signal of the sound, the pictures, the cuts or the mask as a function of time. Raises UsageError."""
         if signal.name == "on_cut":
-            return fading([self._seconds[shot] for shot in self._clip.shots if shot], signal.numbers[0])
+            return decay_track([self._seconds[shot] for shot in self._clip.shots if shot], signal.numbers[0])
         if signal.is_seen:
-            return sampled(self._seconds, self._picture_signal(signal.name))
+            return interpolated_track(self._seconds, self._picture_signal(signal.name))
         track = self._sound.track(signal)
         return lambda times: track(times + self._shift)
 

@@ -13,7 +13,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.core.text_files import TableRow, parse_number, read_rows, read_text
 from vidtrans.timelines.edl_timeline import read_edl, read_events
 from vidtrans.timelines.opening import read_timeline_bytes, timeline_cuts
@@ -93,7 +93,7 @@ def cuts_for_key(cuts: str) -> str:
 
 
 def _checked_file(path: Path) -> Path:
-    path = as_found(path)
+    path = path_as_stored(path)
     check_regular_file(path, UsageError)
     if not os.path.isfile(path):  # False, without an error, even for names that are invalid on this system
         is_folder = os.path.isdir(path)

@@ -17,8 +17,8 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
-from vidtrans.core.mask_files import NOT, MaskFile
-from vidtrans.core.registry import name_check
+from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile
+from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Size, Table, Time, to_table
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
 from vidtrans.flow.exposure import VERSION as EXPOSURE_VERSION
@@ -233,7 +233,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
     source, view = split_view(path)
     check_supported_format(source)
     if not source.exists() and not is_pattern(path):
-        raise MediaError(str(path), "no such file", name_check(path))
+        raise MediaError(str(path), "no such file", missing_file_remedy(path))
     try:
         if not is_picture_sequence(path):
             digest = context.cache.digest(source)
@@ -366,10 +366,10 @@ def mask_digest(context: Context, mask: MaskFile) -> str:
     digest = content_digest(context, mask.path)
     if mask.sequence is not None:  # The whole sequence decides which levels are inside
         digest += " " + content_digest(context, mask.sequence)
-    return f"{NOT}{digest}" if mask.inverted else digest
+    return f"{INVERTED_PREFIX}{digest}" if mask.inverted else digest
 
 
-def tell_frame_number(clip: Clip, stop: int, start: Time | None, end: Time | None, context: Context) -> None:
+def note_end_in_frames(clip: Clip, stop: int, start: Time | None, end: Time | None, context: Context) -> None:
     """Report that ``--end`` is a frame number, as the user may have meant seconds."""
     if start is None and end is not None and end.frame is not None and stop < clip.index.rate:
         rendered = f"{count(stop, 'frame')} of {clip.name} {'is' if stop == 1 else 'are'} rendered"
@@ -377,7 +377,7 @@ def tell_frame_number(clip: Clip, stop: int, start: Time | None, end: Time | Non
 
 
 @dataclass(frozen=True)
-class SteadyExposure:
+class ExposureCorrection:
     """The exposure corrections of a clip, (N, 3, 2): a and b of a·x + b per frame and channel x, in [0, 1]."""
 
     corrections: np.ndarray
@@ -389,7 +389,7 @@ class SteadyExposure:
         return digest_of(self.corrections.tolist())
 
 
-def measure_exposure(clip: Clip, context: Context) -> SteadyExposure:
+def measure_exposure(clip: Clip, context: Context) -> ExposureCorrection:
     """Return the exposure corrections of a clip, from the cache or by reading it once. Raises MediaError."""
     stage = ExposureStage(clip.digest, list(clip.shots), EXPOSURE_VERSION, media_libraries())
     entry = context.cache.entry(stage.name, stage.key)
@@ -399,7 +399,7 @@ def measure_exposure(clip: Clip, context: Context) -> SteadyExposure:
         if not context.dry_run:
             with entry.locked(wait_for=f"another run that measures {clip.path.name}"):
                 entry.finish(cached)
-    return SteadyExposure(np.array(cached["corrections"]))
+    return ExposureCorrection(np.array(cached["corrections"]))
 
 
 def _read_exposure(clip: Clip, context: Context) -> np.ndarray:

@@ -20,14 +20,14 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.images.picture import is_deep_grey, pack_colours, read_indices, read_palette, read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
-SAMPLE = 24  # Frames in which labels are counted
-LEAST = 0.0005  # Share of the pixels from which on a note is original
+NUM_SAMPLE_FRAMES = 24  # Frames in which labels are counted
+MIN_REPORTED_SHARE = 0.0005  # Share of the pixels from which on a note is original
 MIN_COLOUR_STEP = 12  # Difference between the channels of a coloured pixel, in 8-bit levels
-LOSSLESS = (".png", ".bmp", ".tif", ".tiff", ".webp")
+LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")
 REMEDY = "give the colours of the classes in order: --set pairing.palette='#rrggbb …', or a FILE that lists them"
 
 
-def with_found_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
+def with_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
     """Return a pairing of label maps with the palette found in its pictures; other pairings unchanged.
 
     In indexed pictures the indices are the classes. In other pictures the colours are the classes, in the order of
@@ -35,11 +35,11 @@ def with_found_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
     """
     if not isinstance(pairing, Labels) or pairing.settings.palette or not files:
         return pairing
-    changes = found_palette(pairing.settings, files)
+    changes = find_palette(pairing.settings, files)
     return make_pairing(pairing.name, vars(pairing.settings) | changes) if changes else pairing
 
 
-def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
+def find_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
     """Return the settings ``palette`` and ``ignore`` for label maps; {} if grey levels are the classes.
 
     Raises MediaError.
@@ -53,9 +53,9 @@ def found_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
     if any(palette is not None for palette in palettes):
         path = next(path for path, palette in zip(files, palettes, strict=True) if palette is None)
         raise MediaError(str(path), "it has no palette, and other label maps beside it have one", REMEDY)
-    pictures = [read_picture(files[n]) for n in spread_numbers(len(files), SAMPLE)]
+    pictures = [read_picture(files[n]) for n in spread_numbers(len(files), NUM_SAMPLE_FRAMES)]
     is_coloured = any(_colour_mask(picture).any() for picture in pictures)
-    if not is_coloured or any(p.suffix.lower() not in LOSSLESS for p in files):
+    if not is_coloured or any(p.suffix.lower() not in LOSSLESS_SUFFIXES for p in files):
         return {}
     colours: set[int] = set()
     for path in files:
@@ -94,7 +94,7 @@ def _palette_of_indices(settings: LabelsSettings, files: Sequence[Path], palette
     return {"palette": " ".join(f"#{code:06x}" for code in classes if code is not None), "ignore": ignore}
 
 
-def tell_labels(
+def report_labels(
     pairing: Pairing,
     original: Pairing,
     name: str,
@@ -121,7 +121,7 @@ def tell_labels(
         listed = " ".join(colours[:8]) + (" …" if len(colours) > 8 else "")
         context.note(f"{name}: the classes have these colours, in this order: {listed}")
     if has_found_palette and read_palette(files[0]) is not None:
-        label_maps = (read_indices(files[n]) for n in spread_numbers(len(files), SAMPLE))
+        label_maps = (read_indices(files[n]) for n in spread_numbers(len(files), NUM_SAMPLE_FRAMES))
         pairing, frames = original, (np.repeat(indices[..., None], 3, axis=2) for indices in label_maps)
     unknown: Counter[str] = Counter()
     num_pixels = num_coloured = 0
@@ -129,10 +129,10 @@ def tell_labels(
         num_pixels += frame.shape[0] * frame.shape[1]
         num_coloured += 0 if settings.palette else int(_colour_mask(frame).sum())
         unknown.update(pairing.unknown_labels(frame))
-    if num_coloured > LEAST * num_pixels:
+    if num_coloured > MIN_REPORTED_SHARE * num_pixels:
         text = f"{name}: it has colours and no palette, so its red channel is read as classes: {REMEDY}"
         context.note(text, "warning")
-    elif sum(unknown.values()) > LEAST * num_pixels:
+    elif sum(unknown.values()) > MIN_REPORTED_SHARE * num_pixels:
         listed = ", ".join(f"{label}: {count / num_pixels:.1%}" for label, count in unknown.most_common(6))
         share = f"{sum(unknown.values()) / num_pixels:.1%} of the pixels"
         target = "the last class" if settings.rest_is_last else "no class"
@@ -143,17 +143,17 @@ def tell_labels(
 
 def sample_frames(clip: Clip, context: Context) -> Iterable[np.ndarray]:
     """Yield evenly spread frames of a clip at full size, (H, W, 3) uint8."""
-    numbers = spread_numbers(clip.index.num_frames, SAMPLE)
+    numbers = spread_numbers(clip.index.num_frames, NUM_SAMPLE_FRAMES)
     return (frame.rgb for frame in read_clip_frames(clip, numbers, DEFAULT_FORMAT, context))
 
 
-def render_changes(pairing: Pairing, clip: Clip, context: Context) -> Table:
+def label_setting_changes(pairing: Pairing, clip: Clip, context: Context) -> Table:
     """Return the settings of a model's pairing that a clip's palette changes; warn of unknown labels."""
     if not isinstance(pairing, Labels):
         return {}
     files = picture_files(clip.path) if clip.is_pictures and not clip.guides else []
-    found = with_found_palette(pairing, files)
-    tell_labels(found, pairing, clip.name, sample_frames(clip, context), files, context)
+    found = with_palette(pairing, files)
+    report_labels(found, pairing, clip.name, sample_frames(clip, context), files, context)
     assert isinstance(found, Labels)
     return {n: v for n, v in vars(found.settings).items() if v != getattr(pairing.settings, n)}
 

@@ -10,12 +10,12 @@ from functools import partial
 import cv2
 import numpy as np
 
-from vidtrans.clips.aligned_clip import match_frames, same_shape
+from vidtrans.clips.aligned_clip import has_same_aspect, match_frames
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
-from vidtrans.core.mask_files import NOT, MaskFile
-from vidtrans.core.settings import AS_STORED, Size, Table
+from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile
+from vidtrans.core.settings import SOURCE_SIZE, Size, Table
 from vidtrans.session import Context
 from vidtrans.store.stages import MaskLevelsStage, media_libraries
 from vidtrans.video.colour.conversion import to_uint8
@@ -34,7 +34,7 @@ MIN_COLOURED_SHARE = 0.3  # Share of the non-black pixels that is coloured, at l
 MIN_FLAT_EDGE_SHARE = 1 / 3  # Share of the edges that lies between two flat areas, at least, in a mask of objects
 MAX_EDGE_FRAMES = 32  # Frames whose edges are counted
 CODEC_TOLERANCE = 2 * LEVEL_8_BIT  # Deviation of black and white after a lossy codec
-MASK_FORMAT = FrameFormat(AS_STORED, deep=True, alpha="matte")
+MASK_FORMAT = FrameFormat(SOURCE_SIZE, deep=True, alpha="matte")
 
 
 def no_feather(frame: int) -> float:
@@ -82,7 +82,7 @@ class MaskLevels:
             self.darkest, self.lightest = min(self.darkest, lowest), max(self.lightest, highest)
         is_coloured, is_other = level - cv2.min(cv2.min(red, green), blue) > MIN_COLOUR_STEP, level > 0
         if self.number_zero is not None:
-            is_other &= inside(picture, self.number_zero) > 0
+            is_other &= object_matte(picture, self.number_zero) > 0
         coloured = int((is_coloured & is_other).sum())
         self.num_coloured, self.num_other = self.num_coloured + coloured, self.num_other + int(is_other.sum())
         self.has_black = self.has_black or lowest == 0
@@ -137,7 +137,7 @@ class MaskLevels:
             yield f"{side} is inside it, in all frames that are used", "warning"
 
 
-def inside(picture: np.ndarray, ground: Colour) -> np.ndarray:
+def object_matte(picture: np.ndarray, ground: Colour) -> np.ndarray:
     """Return the matte, (H, W) uint8, of all pixels of a picture (H, W, 3) that do not have the colour ``ground``."""
     if ground == BLACK:  # Compared at 16 bits: an object number may be less than a level of 8 bits
         return np.where(picture.any(axis=2), np.uint8(255), np.uint8(0))
@@ -218,7 +218,7 @@ class Mask:
         steps, differences = match_frames(clip.index, mask_clip.index, first, stop)
         if differences:
             context.note(f"mask {path.name}: {differences}", "warning")
-        if not same_shape(clip.index, mask_clip.index):
+        if not has_same_aspect(clip.index, mask_clip.index):
             context.note(
                 f"mask {path.name}: it is {mask_clip.index.width}x{mask_clip.index.height}, "
                 f"the clip {clip.index.width}x{clip.index.height}: stretched to fit",
@@ -258,7 +258,7 @@ def find_ground(mask: Clip, steps: Sequence[int], context: Context, *, inverted:
     if cached is None and levels.num_frames > MAX_EDGE_FRAMES and not context.dry_run:
         with entry.locked(wait_for=f"another run that reads {mask.name}"):
             entry.finish(asdict(levels))
-    name = f"{NOT if inverted else ''}{mask.name}"
+    name = f"{INVERTED_PREFIX if inverted else ''}{mask.name}"
     for text, level in levels.notes(inverted=inverted):
         context.note_once(f"mask {name}: {text}", mask.path, level)
     return levels.ground
@@ -292,5 +292,5 @@ def _object_mattes(
     """Yield the frames of a mask of objects from ``start`` on, as mattes (H, W, 3) uint8 of a (width, height)."""
     with closing(mask.frames(MASK_FORMAT, threads, start)) as frames:
         for frame in frames:  # Compared before resizing, since the mean of two object numbers is another one
-            matte = resize(inside(frame.rgb, ground), *size)
+            matte = resize(object_matte(frame.rgb, ground), *size)
             yield Frame(frame.index, frame.pts, cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.flow.bars import bars_of, opaque_part
+from vidtrans.flow.bars import bars_of, opaque_rectangle
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import composite_over
 from vidtrans.video.frame_format import Area, FrameFormat
@@ -33,7 +33,7 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
     return segment_centres(total, num_segments)
 
 
-def passes(numbers: Sequence[int]) -> list[Sequence[int]]:
+def reading_passes(numbers: Sequence[int]) -> list[Sequence[int]]:
     """Group increasing frame numbers by reading pass: all in one group if they are close together, else one each."""
     in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     return [numbers] if in_one_pass else [[n] for n in numbers]
@@ -44,7 +44,7 @@ def read_clip_frames(
 ) -> Iterator[Frame]:
     """Yield the frames of a clip with these increasing numbers: in one pass if they are close, else by seeking."""
     with clip.reader(frame_format, context.decode_threads) as reader:
-        for group in passes(numbers):
+        for group in reading_passes(numbers):
             yield from read_frames(reader, clip.index, group)
             context.stop.check()
 
@@ -71,7 +71,7 @@ def _crop_to_content(clip: Clip, context: Context, area: Area | None) -> np.ndar
         slices = area.within(clip.name, rgb.shape[1], rgb.shape[0])
         rgb, alpha = np.ascontiguousarray(rgb[slices]), None if alpha is None else alpha[slices]
     if alpha is not None:
-        rows, columns = opaque_part(alpha)
+        rows, columns = opaque_rectangle(alpha)
         height, width = rgb[rows, columns].shape[:2]
         if min(height, width) >= MIN_OPAQUE_SIDE_PX:
             context.note(f"{clip.name}: the style is that of its opaque part, {width}x{height}")

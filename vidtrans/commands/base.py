@@ -23,7 +23,7 @@ from vidtrans.config.recipe import CHOICE_OPTIONS, SETTINGS, Recipe, render_reci
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Parameter, parameters
 from vidtrans.core.settings import Table, value_text
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.session import Context
 
 # Fields of the Context for commands that read clips, for commands that also write results, or that also fill the cache.
@@ -168,15 +168,15 @@ def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
 
 
 def _as_stored(parameter: Parameter | None, value: Any) -> Any:  # noqa: ANN401  (of any parameter)
-    """Return a parameter's value, with paths in the file system's Unicode normalisation (``system.as_found``)."""
+    """Return a parameter's value, with paths in the file system's Unicode normalisation (``system.path_as_stored``)."""
     if parameter is None or parameter.access != "path":
         return value
     if isinstance(value, tuple):
         return tuple(_as_stored(parameter, one) for one in value)
     if isinstance(value, str):  # The text may contain more than a path, and end in a slash.
-        found = as_found(Path(value))
+        found = path_as_stored(Path(value))
         return value if found == Path(value) else f"{found}{'/' * value.endswith('/')}"
-    return as_found(value) if isinstance(value, Path) else value
+    return path_as_stored(value) if isinstance(value, Path) else value
 
 
 def command_line_words(cls: type[Command], arguments: UserArguments, excluded: Collection[str] = ()) -> list[str]:

@@ -15,7 +15,7 @@ from vidtrans.commands.text_reports import Terminal
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, UsageError
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
@@ -58,7 +58,9 @@ class Bench(Command):
 
         with tempfile.TemporaryDirectory(prefix="vidtrans-") as temporary:
             folder = Path(temporary)
-            bench_context = replace(context, cache_dir=folder / "cache", report=silent, dry_run=False, overwrite=False)
+            bench_context = replace(
+                context, cache_dir=folder / "cache", report=ignore_event, dry_run=False, overwrite=False
+            )
             model, device = load_model(self.model, bench_context), resolve_device(context.device)
             model.check_renders()
             refuse_matte(model.name, model.pairing)

@@ -16,7 +16,7 @@ from vidtrans.commands.text_reports import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import optional_mask
-from vidtrans.core.options import Group, Use, argument, option, used
+from vidtrans.core.options import Group, Use, argument, option, settings_with_use
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vidtrans.models.render_settings import ResolvedRenderSettings
     from vidtrans.rendering.plan import RenderPlan
 
-READS = used(RenderingSettings, Use.DEFLICKER)  # Keys of [rendering] that the command reads
+READS = settings_with_use(RenderingSettings, Use.DEFLICKER)  # Keys of [rendering] that the command reads
 OUTPUT_NAME = "deflickered"  # Part of the default output's name: clip.deflickered.mp4
 
 
@@ -179,7 +179,7 @@ class Deflicker(Command):
         """Plan the render of the clip's span, along the motion of a source, or with an exposure correction."""
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import measure_exposure, open_clip, with_picture_fps
-        from vidtrans.evaluation.scoring import find_guide, with_sound_of
+        from vidtrans.evaluation.scoring import find_guide, with_source_sound
         from vidtrans.rendering.plan import plan_render
 
         [processed], cuts = self.processed, settings.rendering.cuts
@@ -190,7 +190,7 @@ class Deflicker(Command):
         if self.source is not None:
             clip, guide = find_guide(clip, self.source, cuts, self.start, context)
             span = (None, self.end and Time(frame=guide.end(self.end)))
-            clip = with_sound_of(clip, guide)
+            clip = with_source_sound(clip, guide)
         elif self.exposure:
             exposure = measure_exposure(with_cuts(clip, cuts), context)
         mask = optional_mask(self.mask)

@@ -16,7 +16,7 @@ from vidtrans.commands.text_reports import render_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import optional_mask
-from vidtrans.core.options import Group, Use, argument, option, used
+from vidtrans.core.options import Group, Use, argument, option, settings_with_use
 from vidtrans.core.settings import Table, Time
 from vidtrans.dreaming.settings import DreamingSettings, flag_of
 from vidtrans.pipeline.render import RenderingSettings
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
     from vidtrans.rendering.requested_output import OutputTarget
 
-READS = used(RenderingSettings, Use.DREAM)  # Keys of [rendering] that the command reads
+READS = settings_with_use(RenderingSettings, Use.DREAM)  # Keys of [rendering] that the command reads
 VALUE_HELP = (
     "A VALUE is a number, or a curve (see 'vidtrans curves --help'): an expression such as '1.01 + 0.004*sin(t)', with "
     "--sound also of what is heard, '1 + 0.03*low'; keyframes, frames or times: '0: 1, 4s: 1.02'; or a file of values."

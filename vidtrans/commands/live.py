@@ -14,13 +14,13 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.options import Group, Use, option, used
+from vidtrans.core.options import Group, Use, option, settings_with_use
 from vidtrans.core.settings import Table, parse_size
-from vidtrans.live import LARGEST_OUTPUT
+from vidtrans.live import MAX_OUTPUT_SIDE_PX
 from vidtrans.live.stage_settings import StageSettings, stage_settings
 from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
-from vidtrans.strokes.settings import StrokesSettings, medium_named
+from vidtrans.strokes.settings import StrokesSettings, medium_of_tables
 from vidtrans.upscaling import STREAM_MODES
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vidtrans.models.look_pictures import Mixture, NamedPictures
     from vidtrans.web.server import WebServer
 
-READS = used(RenderingSettings, Use.STREAM)  # Keys of [rendering] that the command reads
+READS = settings_with_use(RenderingSettings, Use.STREAM)  # Keys of [rendering] that the command reads
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Live(PageServerCommand):
     CONTEXT: ClassVar = ("device", "seed", "cache_dir")
     TABLES: ClassVar = {
         "pairing": (),
-        "strokes": used(StrokesSettings, Use.STREAM),
+        "strokes": settings_with_use(StrokesSettings, Use.STREAM),
         "rendering": tuple(key for key in READS if key != "look"),
     }
     READS: ClassVar = READS
@@ -75,7 +75,7 @@ class Live(PageServerCommand):
         0,
         "Short side of the pictures in pixels, at most the source's.",
         Group.LOOK,
-        bounds=(0, LARGEST_OUTPUT),
+        bounds=(0, MAX_OUTPUT_SIDE_PX),
         default_text="480, on an Nvidia GPU 1080",
     )
     osc: str = option("", "Listen for Open Sound Control at a UDP port.", Group.SERVER, metavar="[HOST:]PORT")
@@ -89,14 +89,14 @@ class Live(PageServerCommand):
     recipe: Recipe
 
     def __post_init__(self) -> None:
-        if not (self.model or self._looks or medium_named(self.recipe.tables)):
+        if not (self.model or self._looks or medium_of_tables(self.recipe.tables)):
             raise missing_model_error("live")
         self.check_address("see the page and use the models")
         self._stage_settings()
 
     def make(self, context: Context) -> Table:
         """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
-        loading = f"loading {', '.join((*self.model, *self._looks)) or medium_named(self.recipe.tables)}"
+        loading = f"loading {', '.join((*self.model, *self._looks)) or medium_of_tables(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve
         from vidtrans.live.senders import check_libraries
@@ -124,9 +124,9 @@ class Live(PageServerCommand):
 
         Raises UsageError, ModelError, MediaError, DeviceError.
         """
-        from vidtrans.live.live_controls import SavedControls, default_path
+        from vidtrans.live.live_controls import SavedControls, presets_path
         from vidtrans.live.live_session import first_controls, open_session
-        from vidtrans.models.at_once import model_at_once
+        from vidtrans.models.at_once import predict_model_from_pictures
         from vidtrans.models.look_pictures import medium_picture
 
         models = self._load_models(context)
@@ -135,7 +135,7 @@ class Live(PageServerCommand):
         mixtures: dict[str, Mixture] = {}
         strokes = dict.fromkeys(models, self.recipe.settings("strokes", StrokesSettings))
         for one in pictures:
-            model = _unique(model_at_once(one, context), models)
+            model = _unique(predict_model_from_pictures(one, context), models)
             recipe = one.with_model(self.recipe)
             models[model.name], strokes[model.name] = model, recipe.settings("strokes", StrokesSettings)
             if one.looks:
@@ -144,7 +144,7 @@ class Live(PageServerCommand):
                 mixtures[model.name] = ((shown, 1.0),)
         name = next(iter(models))
         first = first_controls(name, rendering, strokes[name], upscale=self.upscale, output_size=self.output_size)
-        saved = SavedControls(default_path())
+        saved = SavedControls(presets_path())
         return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures, strokes)
 
     def describe(self, table: Table) -> str:
@@ -162,8 +162,8 @@ class Live(PageServerCommand):
         Raises UsageError.
         """
         from vidtrans.live.live_controls import looks_of
-        from vidtrans.live.picture_looks import MOST_PICTURES
-        from vidtrans.models.look_pictures import is_style, names_pictures, parse_pictures, unknown_look
+        from vidtrans.live.picture_looks import MAX_PICTURES
+        from vidtrans.models.look_pictures import is_style, names_pictures, parse_pictures, unknown_look_error
 
         known_looks = [look for model in models.values() for look in looks_of(model)]
         model_looks = [look for look in self._looks if look in known_looks or not is_style(look)]
@@ -172,7 +172,7 @@ class Live(PageServerCommand):
             remedy = "give one look of a model, and pictures"
             raise UsageError(f"--look {model_looks[1]}", "it is not a picture", remedy)
         if unknown := [look for look in model_looks if look not in known_looks]:
-            raise unknown_look(unknown[0], known_looks)
+            raise unknown_look_error(unknown[0], known_looks)
         pictures = [parse_pictures(look) for look in self._looks if look not in model_looks]
         for one in pictures:
             if not one.medium and one.value not in one.looks:
@@ -180,8 +180,8 @@ class Live(PageServerCommand):
             if one.has_clip:
                 why = "there is no clip, whose own style it would be"
                 raise UsageError(f"--look {one.value}", why, "name pictures alone")
-        if (many := sum(not one.medium for one in pictures)) > MOST_PICTURES:
-            raise UsageError("--look", f"it names {many} pictures", f"give up to {MOST_PICTURES}")
+        if (many := sum(not one.medium for one in pictures)) > MAX_PICTURES:
+            raise UsageError("--look", f"it names {many} pictures", f"give up to {MAX_PICTURES}")
         return pictures, next(iter(model_looks), "")
 
     def _load_models(self, context: Context) -> dict[str, LoadedModel]:

@@ -34,7 +34,7 @@ from vidtrans.video.frame_format import Area
 
 if TYPE_CHECKING:
     from vidtrans.stylizing.requests import StylizeRequest
-    from vidtrans.training.look_lesson import LookLesson
+    from vidtrans.training.look_lesson import LookRequest
 
 
 def check_pictures(pictures: Sequence[Path]) -> None:
@@ -129,10 +129,10 @@ class Look(Command):
         self._check_videos()
         if self.optimise:
             from vidtrans.models.look_pictures import look_names
-            from vidtrans.training.look_lesson import optimised_look
+            from vidtrans.training.look_lesson import make_optimised_look
 
             names = look_names(self.pictures)
-            return optimised_look(self.pictures, names, self.recipe, self._output(names), context)
+            return make_optimised_look(self.pictures, names, self.recipe, self._output(names), context)
         lesson = replace(self._lesson(context), fresh=self.fresh, as_is=self.as_is)
         if context.dry_run:
             known = lesson.forecast(self.minutes, context)
@@ -146,7 +146,7 @@ class Look(Command):
         """Estimate the cost of learning the look, and of ``renders`` with it, from a trial of each step."""
         return self._forecast(self._lesson(context), renders, context)
 
-    def _forecast(self, lesson: LookLesson, renders: Sequence[StylizeRequest], context: Context) -> Table:
+    def _forecast(self, lesson: LookRequest, renders: Sequence[StylizeRequest], context: Context) -> Table:
         from vidtrans.stylizing.forecast import forecast_chain
 
         with TemporaryDirectory() as folder:
@@ -165,16 +165,16 @@ class Look(Command):
             remedy = f"to learn on its frames, use --on {videos[0]}; for its style, give one frame as a picture"
             raise UsageError(str(videos[0]), why, remedy)
 
-    def _lesson(self, context: Context) -> LookLesson:
+    def _lesson(self, context: Context) -> LookRequest:
         from vidtrans.batch.inputs import match_clips
         from vidtrans.models.look_pictures import look_names
-        from vidtrans.training.look_lesson import LookLesson
+        from vidtrans.training.look_lesson import LookRequest
 
         clips = expand_clips(self.on, self.recipe) if self.on else []
         area = Area.parse(self.crop) if self.crop is not None else None
         masks = match_clips(clips, self.keep, "its mask") if self.keep else []
         output = self._output(look_names(self.pictures))
-        return LookLesson.of(self.pictures, clips, output, self.recipe, context, area, masks)
+        return LookRequest.of(self.pictures, clips, output, self.recipe, context, area, masks)
 
     def _output(self, names: Sequence[str]) -> Path:
         from vidtrans.output.result import refuse_link

@@ -28,10 +28,10 @@ class ModelList(Command):
     def make(self, context: Context) -> Table:
         """Return, by name, the path of each model, the summary and file of each medium, the summary of each format."""
         from vidtrans.models.formats import FORMATS
-        from vidtrans.models.model_file import IDENTITY, known_models
+        from vidtrans.models.model_file import IDENTITY, list_models
         from vidtrans.strokes.media import FOLDER, load_medium, medium_names
 
-        found = {name: str(path) for name, path in known_models().items()}
+        found = {name: str(path) for name, path in list_models().items()}
         found[IDENTITY] = "built in: returns its input"
         return {
             "models": found,
@@ -78,13 +78,13 @@ class ModelShow(Command):
 
     def make(self, context: Context) -> Table:
         """Return the file's format and record. Raises ModelError."""
-        from vidtrans.models.formats import format_of, load_format
+        from vidtrans.models.formats import detect_format, load_format
         from vidtrans.models.model_file import find_model
 
         path = find_model(self.model)
         if path is None:
             return {"model": "identity"}
-        kind = format_of(path)
+        kind = detect_format(path)
         return {"output": str(path), "format": kind, **load_format(kind).read_record(path).__dict__}
 
     def describe(self, table: Table) -> str:

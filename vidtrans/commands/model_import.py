@@ -113,7 +113,7 @@ class ModelImport(Command):
         """Convert a model. Raises UsageError, ModelError, MediaError."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.core.settings import record_table
-        from vidtrans.models.formats import ForeignFormat, format_of, load_format
+        from vidtrans.models.formats import ForeignFormat, detect_format, load_format
         from vidtrans.models.model_file import file_in_folder
         from vidtrans.models.model_record import Card
         from vidtrans.output.result import produce, refuse_link
@@ -121,7 +121,7 @@ class ModelImport(Command):
         from vidtrans.rendering.extraction import FrameExtractor
 
         path = file_in_folder(self.model)
-        form = load_format(format_of(path))
+        form = load_format(detect_format(path))
         if not isinstance(form, ForeignFormat):
             raise UsageError(
                 str(path), "vidtrans uses it as it is", f"give it to 'vidtrans stylize' and others with --model {path}"

@@ -69,7 +69,7 @@ class ModelPack(Command):
 
     def make(self, context: Context) -> Table:
         """Write the pack. Raises UsageError, ModelError, MediaError."""
-        from vidtrans.models.formats import NATIVE, PACK_SUFFIX, format_of
+        from vidtrans.models.formats import NATIVE, PACK_SUFFIX, detect_format
         from vidtrans.models.model_file import find_model, read_record
         from vidtrans.models.packs import is_model_name
         from vidtrans.output.result import produce, refuse_link
@@ -77,7 +77,7 @@ class ModelPack(Command):
         path = find_model(self.model)
         if path is None:
             raise ModelError(f"model '{self.model}'", "it is built in", "name a model file")
-        if (kind := format_of(path)) != NATIVE:
+        if (kind := detect_format(path)) != NATIVE:
             remedy = f"import it first: vidtrans model import {path}"
             raise ModelError(str(path), f"its format is '{kind}', and a pack holds a model of vidtrans", remedy)
         output = self.output or refuse_link(Path(f"{path.stem}{PACK_SUFFIX}"))
@@ -116,10 +116,10 @@ class ModelPack(Command):
 
     def _facts(self, name: str, path: Path, record: ModelRecord, context: Context) -> PackFacts:
         from vidtrans.core.system import command_line
-        from vidtrans.models.packs import PackFacts, card_of, without_folders
+        from vidtrans.models.packs import PackFacts, make_card, strip_folders
         from vidtrans.output.result import recorded
 
-        card = card_of(record.card, {"author": self.author, "licence": self.licence, "notes": self.notes})
+        card = make_card(record.card, {"author": self.author, "licence": self.licence, "notes": self.notes})
         line = (recorded(context.cache, path) or {}).get("line", ())
         return PackFacts(
             name,
@@ -128,7 +128,7 @@ class ModelPack(Command):
             card.author,
             card.licence,
             card.notes,
-            command_line(["vidtrans", *without_folders(line)]) if line else "",
+            command_line(["vidtrans", *strip_folders(line)]) if line else "",
             str(record.generator["name"]),
             str(record.pairing["name"]),
             record.size,
@@ -137,14 +137,14 @@ class ModelPack(Command):
     def _write(
         self, target: Path, model: Path, facts: PackFacts, texts: dict[str, str], picture: Path | None, context: Context
     ) -> Table:
-        from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, about_text, thumbnail_of, write_pack
+        from vidtrans.models.packs import LICENCE, README, THUMBNAIL, about_text, encode_thumbnail, write_pack
         from vidtrans.video.images.picture import read_picture
 
         painted = read_picture(picture) if picture else _paint_thumbnail(model, context)
         if painted is None:
             context.note("it has no thumbnail, as its model paints no picture alone: give --thumbnail PICTURE")
-        thumbnail = thumbnail_of(painted) if painted is not None else b""
-        contents = {ABOUT: about_text(facts, texts["about"]).encode()}
+        thumbnail = encode_thumbnail(painted) if painted is not None else b""
+        contents = {README: about_text(facts, texts["about"]).encode()}
         contents |= {LICENCE: texts["licence"].encode()} if texts["licence"] else {}
         contents |= {THUMBNAIL: thumbnail} if thumbnail else {}
         write_pack(target, model, facts, contents)
@@ -197,13 +197,13 @@ class ModelAdd(Command):
         """Write the model, and its card, licence and thumbnail. Raises UsageError, ModelError."""
         from vidtrans.core.errors import UsageError
         from vidtrans.core.files import link_target, write_atomically
-        from vidtrans.models.model_file import read_record, user_models
+        from vidtrans.models.model_file import read_record, user_model_folder
         from vidtrans.models.packs import extract_model, has_model, open_pack
         from vidtrans.output.result import check_named, check_place, refuse_link
 
         began = time.monotonic()
         pack = open_pack(self.pack)
-        output = self.output or refuse_link(user_models() / f"{pack.facts.name}{MODEL_SUFFIX}")
+        output = self.output or refuse_link(user_model_folder() / f"{pack.facts.name}{MODEL_SUFFIX}")
         beside = refuse_link(output.with_suffix(ABOUT_SUFFIX))
         check_named(output)
         check_place(output, [self.pack])
@@ -251,20 +251,20 @@ def card_table(pack: OpenedPack) -> Table:
 def _check_about(folder: Path) -> None:
     """Raise UsageError if a folder that will be replaced has files that this command did not write."""
     from vidtrans.core.errors import UsageError
-    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL
+    from vidtrans.models.packs import LICENCE, README, THUMBNAIL
 
     names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    if foreign := [name for name in names if name not in (ABOUT, LICENCE, THUMBNAIL)]:
+    if foreign := [name for name in names if name not in (README, LICENCE, THUMBNAIL)]:
         why = f"it is the place for the model's card, and holds '{foreign[0]}'"
         raise UsageError(str(folder), why, "move that, or choose another name with -o")
 
 
 def _write_about(folder: Path, pack: OpenedPack) -> None:
-    from vidtrans.models.packs import ABOUT, LICENCE, THUMBNAIL, checked_thumbnail
+    from vidtrans.models.packs import LICENCE, README, THUMBNAIL, reencode_thumbnail
 
     folder.mkdir()
-    thumbnail = checked_thumbnail(pack.thumbnail)
-    files = {ABOUT: pack.about.encode(), LICENCE: pack.licence_text.encode(), THUMBNAIL: thumbnail}
+    thumbnail = reencode_thumbnail(pack.thumbnail)
+    files = {README: pack.about.encode(), LICENCE: pack.licence_text.encode(), THUMBNAIL: thumbnail}
     for name, content in files.items():
         if content:
             (folder / name).write_bytes(content)

@@ -28,7 +28,7 @@ from vidtrans.config.recipe import CHAIN, Recipe, make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import optional_mask
-from vidtrans.core.options import Group, Use, argument, option, used
+from vidtrans.core.options import Group, Use, argument, option, settings_with_use
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.propagation.requests import FOLLOW, PropagateRequest
@@ -48,7 +48,7 @@ class Propagate(Command):
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "training": ("steps",),
-        "rendering": used(RenderingSettings, Use.RUN),
+        "rendering": settings_with_use(RenderingSettings, Use.RUN),
         "strokes": None,
         "temporal": None,
         "encoding": ("codec",),

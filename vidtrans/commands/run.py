@@ -37,7 +37,7 @@ from vidtrans.config.recipe import (
 )
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.options import Group, Use, argument, option, used
+from vidtrans.core.options import Group, Use, argument, option, settings_with_use
 from vidtrans.core.settings import Table
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
@@ -67,7 +67,7 @@ class Run(Command):
     TABLES: ClassVar = dict.fromkeys(CHAIN, ()) | {
         "pairing": None,
         "training": ("steps",),
-        "rendering": used(RenderingSettings, Use.RUN),
+        "rendering": settings_with_use(RenderingSettings, Use.RUN),
         "strokes": None,
         "temporal": None,
         "encoding": ("codec",),

@@ -60,8 +60,8 @@ class Sheet(Command):
         from vidtrans.data.dataset import INDEX, open_dataset
         from vidtrans.data.making import dataset_digest
         from vidtrans.evaluation.contact_sheet import (
-            ShownPairing,
-            check_shown,
+            SheetPairing,
+            check_has_pictures,
             clip_sheet,
             dataset_sheet,
             pairing_sheet,
@@ -74,7 +74,7 @@ class Sheet(Command):
         source, start, end = self.source, self.start, self.end
         output = self.output or refuse_link(Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png"))
         is_dataset = (source / INDEX).is_file()
-        columns = [ShownPairing.of(name, context) for name in self.pairings]
+        columns = [SheetPairing.of(name, context) for name in self.pairings]
         pairings = [one.pairing for one in columns]
         for pairing in pairings:
             if pairing.needs_target:
@@ -96,7 +96,7 @@ class Sheet(Command):
         def prepare() -> Callable[[Path], Table]:
             if is_dataset:
                 dataset = open_dataset(source)
-                check_shown(dataset)
+                check_has_pictures(dataset)
                 return lambda path: write(path, dataset_sheet(dataset, self.count))
             clip = open_clip(context, source)
             span = range(*clip.trim(start, end))

@@ -35,7 +35,7 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import look_named
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
-from vidtrans.strokes.settings import medium_named
+from vidtrans.strokes.settings import medium_of_tables
 from vidtrans.timelines.timeline import is_timeline
 
 if TYPE_CHECKING:
@@ -120,7 +120,7 @@ class Stylize(Command):
                 str(self.video[1]), f"{self._input_noun} cannot be combined with other inputs", "give it alone"
             )
         self._check_regions()
-        has_look = look_named(self.recipe.tables) or medium_named(self.recipe.tables)
+        has_look = look_named(self.recipe.tables) or medium_of_tables(self.recipe.tables)
         if not (self.model or self.region) and not self._has_clip_list and not has_look:
             raise missing_model_error("stylize", self.video)
         self._check_strokes()
@@ -132,11 +132,11 @@ class Stylize(Command):
 
     def _check_strokes(self) -> None:
         from vidtrans.models.look_pictures import is_medium
-        from vidtrans.models.model_file import medium_among
+        from vidtrans.models.model_file import sole_medium
 
         unread, tables = self.user_arguments.tables.get("strokes"), self.recipe.tables
-        paints = self.region or self._has_clip_list or medium_named(tables) or is_medium(look_named(tables))
-        if unread and not paints and not medium_among(self.model):
+        paints = self.region or self._has_clip_list or medium_of_tables(tables) or is_medium(look_named(tables))
+        if unread and not paints and not sole_medium(self.model):
             setting, why = f"strokes.{next(iter(unread))}", "it is for strokes, and there are none"
             raise UsageError(setting, why, "add --strokes MEDIUM")
 

@@ -13,11 +13,11 @@ from vidtrans.commands.results import MadePicture
 from vidtrans.commands.text_reports import sheet_text
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.options import Group, Use, argument, option, used
+from vidtrans.core.options import Group, Use, argument, option, settings_with_use
 from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.session import Context
-from vidtrans.strokes.settings import StrokesSettings, medium_named
+from vidtrans.strokes.settings import StrokesSettings, medium_of_tables
 
 if TYPE_CHECKING:
     from vidtrans.models.loaded_model import LoadedModel
@@ -35,8 +35,8 @@ class Try(Command):
     RESULT: ClassVar = MadePicture
     TABLES: ClassVar = {
         "pairing": (),
-        "strokes": used(StrokesSettings, Use.VARY),
-        "rendering": used(RenderingSettings, Use.VARY),
+        "strokes": settings_with_use(StrokesSettings, Use.VARY),
+        "rendering": settings_with_use(RenderingSettings, Use.VARY),
     }
 
     video: Path = argument()
@@ -48,7 +48,7 @@ class Try(Command):
     _: KW_ONLY
     vary: tuple[str, ...] = option(
         (),
-        f"Columns: {', '.join(used(RenderingSettings, Use.VARY)).replace('_', '-')}, strokes, palette, "
+        f"Columns: {', '.join(settings_with_use(RenderingSettings, Use.VARY)).replace('_', '-')}, strokes, palette, "
         "strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, look=oil,pencil, or "
         "pictures, look=a.jpg,b.jpg.",
         Group.LOOK,
@@ -65,7 +65,7 @@ class Try(Command):
         check_counts(frames=self.frames)
         varied = {text.partition("=")[0].strip().removeprefix("rendering.") for text in self.vary}
         tables = self.recipe.tables
-        if not (self.models or look_named(tables) or medium_named(tables) or varied & {"look", *MEDIUM_KEYS}):
+        if not (self.models or look_named(tables) or medium_of_tables(tables) or varied & {"look", *MEDIUM_KEYS}):
             raise missing_model_error("try")
 
     def make(self, context: Context) -> Table:
@@ -74,7 +74,7 @@ class Try(Command):
         Raises UsageError, MediaError, ModelError, DeviceError.
         """
         from vidtrans.clips.indexing import content_digest, open_clip
-        from vidtrans.clips.label_maps import render_changes
+        from vidtrans.clips.label_maps import label_setting_changes
         from vidtrans.core.files import base_name
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.look_pictures import models_named
@@ -126,7 +126,7 @@ class Try(Command):
         def prepare() -> Callable[[Path], Table]:
             clip = open_clip(context, video, chosen_models[0].pairing.guides)
             models = [
-                (model.with_changes(render_changes(model.parts[0].pairing, clip, context)), rendering)
+                (model.with_changes(label_setting_changes(model.parts[0].pairing, clip, context)), rendering)
                 for model in chosen_models
             ]
             shown = GridRows.of(video, models, self.frames, self.at, context)
@@ -146,7 +146,7 @@ class Try(Command):
         tables, columns = self.recipe.tables, [one for text in self.vary for one in parse_variations(text)]
         if self.models or look_named(tables) or "look" in {column.key for column in columns}:
             return self.recipe, columns, ""
-        if medium := medium_named(tables):
+        if medium := medium_of_tables(tables):
             return self.recipe, columns, f"--strokes {medium}"
         first = next(column for column in columns if column.key == "medium")
         columns.remove(first)
@@ -161,7 +161,7 @@ class Try(Command):
 
         The first column is the look of ``--model``, or else the first one of ``--vary look``. Raises UsageError.
         """
-        from vidtrans.models.at_once import model_at_once
+        from vidtrans.models.at_once import predict_model_from_pictures
         from vidtrans.models.look_pictures import name_looks, parse_pictures
 
         first, columns = rendering.look, list(variations)
@@ -180,7 +180,7 @@ class Try(Command):
                 for v in columns
             ]
             recipe = named[first].with_model(self.recipe)
-            model = model_at_once(named[first], context, self.video, recipe.pairing_changes)
+            model = predict_model_from_pictures(named[first], context, self.video, recipe.pairing_changes)
             files = [file for each in named.values() for file in each.files]
             strokes = recipe.settings("strokes", StrokesSettings)
             return model, replace(rendering, look=""), strokes, columns, files, f"--look {first}"
@@ -191,7 +191,9 @@ class Try(Command):
         mixtures = {text: pictures.looks[pictures.value] for text, pictures in named.items()}
         whole = name_looks(list(mixtures.values()))
         names = {text: next(n for n, each in whole.looks.items() if each == mixtures[text]) for text in mixtures}
-        model = replace(model_at_once(whole, context, self.video, self.recipe.pairing_changes), name=names[first])
+        model = replace(
+            predict_model_from_pictures(whole, context, self.video, self.recipe.pairing_changes), name=names[first]
+        )
         columns = [replace(v, value=names[str(v.value)]) if v.key == "look" else v for v in columns]
         strokes = self.recipe.settings("strokes", StrokesSettings)
         return model, replace(rendering, look=names[first]), strokes, columns, whole.files, f"--look {first}"

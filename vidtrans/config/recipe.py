@@ -21,14 +21,14 @@ from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.options import Group, Names, Option
 from vidtrans.core.registry import Entry, unknown_name
 from vidtrans.core.settings import Table, from_table, read_toml, setting_fields
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.pairing.palettes import with_palette_file
 
 if TYPE_CHECKING:
     from vidtrans.session import Context
 
 Tables = Mapping[str, Mapping[str, Any]]
-RUNS = "a file in the folder may not run a program, as ffmpeg can write any file"
+PROGRAM_REFUSAL = "a file in the folder may not run a program, as ffmpeg can write any file"
 # The settings that control a program, by table and key, and their flags.
 PROGRAM_FLAGS = {
     ("encoding", "filter"): "--filter",
@@ -99,7 +99,7 @@ def refuse_programs(tables: Tables, file: str) -> None:
         table, _, key = name.partition(".")
         raise UsageError(
             f"{name} in {file}",
-            RUNS,
+            PROGRAM_REFUSAL,
             f"take it out: 'vidtrans stylize' takes it as {PROGRAM_FLAGS[table, key]}, or in a --preset FILE",
         )
 
@@ -152,7 +152,7 @@ def preset_names() -> list[str]:
 def preset_path(name: str) -> Path:
     """Return the file of a preset, from its name or the path of a TOML file. Raises UsageError."""
     if name.endswith(".toml"):
-        path = as_found(Path(name))
+        path = path_as_stored(Path(name))
         check_regular_file(path, UsageError)
         if path.is_file():
             return path

@@ -29,13 +29,13 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_me
     }
 
 
-def after(seconds: float, table: Table) -> Table:
+def add_seconds(seconds: float, table: Table) -> Table:
     """Return an estimate plus the ``seconds`` that reading the clip took before the trial: the job reads it, too."""
     cost = table["estimate"]
     return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 
 
-def add_up(tables: Sequence[Table]) -> Table:
+def add_estimates(tables: Sequence[Table]) -> Table:
     """Return the sum of the estimates of consecutive steps; the memory is the largest of all steps."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
@@ -43,7 +43,7 @@ def add_up(tables: Sequence[Table]) -> Table:
     return {"estimate": sums | {"memory_bytes": max(memory, default=None)}}
 
 
-def without_result(table: Table) -> Table:
+def without_output_bytes(table: Table) -> Table:
     """Return an estimate with 0 bytes for the result, for a step that writes only to the cache."""
     return {"estimate": table["estimate"] | {"disk_bytes": 0}}
 

@@ -20,7 +20,7 @@ import re
 from vidtrans.core.system import is_too_long
 
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Control characters
-MAX_QUOTED = 200  # Maximum length of a library's message in an error; it may contain text from an untrusted file
+MAX_QUOTED_CHARS = 200  # Maximum length of a library's message in an error; it may contain text from an untrusted file
 _MAX_PART_CHARS = 1000  # Maximum length of one part of an error message
 
 
@@ -30,10 +30,10 @@ def shorten(text: str, max_chars: int = _MAX_PART_CHARS) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first non-empty line of an error's text, cut after ``MAX_QUOTED``; '' texts give the type."""
+    """Return the first non-empty line of an error's text, cut after ``MAX_QUOTED_CHARS``; '' texts give the type."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = (lines or [type(error).__name__])[0]
-    return line if len(line) <= MAX_QUOTED else f"{line[:MAX_QUOTED]}…"
+    return line if len(line) <= MAX_QUOTED_CHARS else f"{line[:MAX_QUOTED_CHARS]}…"
 
 
 def strip_controls(text: str) -> str:
@@ -105,7 +105,7 @@ class Interrupted(VidtransError):
 _WRITABLE = "choose a folder that can be written"
 _IN_THE_WAY = "a file stands where a folder should be, or the reverse: choose another place"
 # Remedies for errors of a disk, by errno.
-DISK = {
+DISK_REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
     errno.EFBIG: "choose a disk that takes files of this size",
@@ -148,7 +148,7 @@ _OUT_OF_MEMORY = re.compile(
 )
 
 
-def out_of_memory(error: BaseException) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of torch or another library means that device or host memory ran out.
 
     Errors of vidtrans do not count, whatever their text: their retries have already failed.
@@ -164,15 +164,15 @@ def describe_error(error: BaseException) -> tuple[str, int] | None:
     """Return the message and the exit status of an error that a user can fix; None for a bug."""
     if isinstance(error, VidtransError):
         return str(error), error.exit_status
-    if out_of_memory(error):
+    if is_out_of_memory(error):
         return "out of memory — use smaller pictures, or close other programs", 4
     if isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error):  # raised by tempfile
         return f"temporary files: no folder takes them — {TEMPORARY_REMEDY}", 1
     if isinstance(error, FileNotFoundError) and is_too_long(str(error.filename or "")):
         return f"{error.filename}: the path is too long for Windows — use a shorter one, or switch on long paths", 2
-    if isinstance(error, OSError) and error.errno in DISK:
+    if isinstance(error, OSError) and error.errno in DISK_REMEDIES:
         name = str(error.filename or "").removeprefix("file:")  # FFmpeg adds this prefix.
         where = f"{name}: " if name else ""
         status = 2 if error.errno == errno.ENAMETOOLONG else 1
-        return f"{where}{str(error.strerror).lower()} — {DISK[error.errno]}", status
+        return f"{where}{str(error.strerror).lower()} — {DISK_REMEDIES[error.errno]}", status
     return None

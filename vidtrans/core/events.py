@@ -71,7 +71,7 @@ Event = Progress | Note | BatchStatus | Preview
 Report = Callable[[Event], None]  # A callback that receives events
 
 
-def silent(event: Event) -> None:
+def ignore_event(event: Event) -> None:
     """Ignore an event: the Report of callers that need no events."""
 
 
@@ -103,4 +103,4 @@ class Stop:
             raise Interrupted(self.exit_status)
 
 
-NEVER = Stop()  # The default of functions that take a Stop: nothing requests it
+NEVER_STOP = Stop()  # The default of functions that take a Stop: nothing requests it

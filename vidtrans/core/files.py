@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.core.errors import MediaError, VidtransError
-from vidtrans.core.system import WINDOWS, is_alive, name_length, name_limit, when_free
+from vidtrans.core.system import WINDOWS, is_alive, max_name_length, name_length, retry_while_in_use
 
 PARTIAL = ".partial"  # Suffix of the names of unfinished files
 HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # This host's ID, as hosts may share a folder
@@ -161,7 +161,7 @@ def remove_stale_partials(target: Path) -> None:
         remove(partial)
 
 
-def look_anew(folder: Path) -> None:
+def refresh_folder_listing(folder: Path) -> None:
     """Refresh the names in a folder that an NFS client has cached. The folder need not exist.
 
     For 30 to 60 seconds after a client has not found a name, it treats the name as absent, even if another host creates
@@ -172,7 +172,7 @@ def look_anew(folder: Path) -> None:
             os.scandir(folder).close()
         except FileNotFoundError:
             if folder.parent != folder:
-                look_anew(folder.parent)
+                refresh_folder_listing(folder.parent)
                 os.scandir(folder).close()
 
 
@@ -196,7 +196,7 @@ def move_into_place(finished: Path, target: Path) -> None:
 def _rename(old: Path, new: Path, target: Path) -> None:
     """Rename a file or folder. Raises OSError, with EBUSY if another program has ``target`` open."""
     try:
-        when_free(lambda: os.replace(old, new))
+        retry_while_in_use(lambda: os.replace(old, new))
     except PermissionError as error:
         is_read_only = target.is_file() and not target.stat().st_mode & stat.S_IWRITE
         if not WINDOWS or not target.exists() or is_read_only:
@@ -210,12 +210,12 @@ def finish_replacing(target: Path) -> None:
     if not old.exists():
         return
     if not target.exists():
-        when_free(lambda: os.replace(old, target))
+        retry_while_in_use(lambda: os.replace(old, target))
     remove(old)
 
 
 @contextmanager
-def keeping_what_is_in_use(note: Callable[[str], None]) -> Iterator[None]:
+def ignore_files_in_use(note: Callable[[str], None]) -> Iterator[None]:
     """Ignore the error of replacing a file that another program has open; call ``note`` with a message instead.
 
     Used for files that people open during a job, such as previews: a file in use must not end the job.
@@ -253,7 +253,7 @@ def write_atomically(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def naming_disk_errors(path: Path) -> Iterator[None]:
+def convert_disk_errors(path: Path) -> Iterator[None]:
     """Convert a disk error in this block, even one that a library wrapped, to an OSError that names ``path``."""
     try:
         yield
@@ -296,7 +296,7 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
         return
     try:
-        when_free(lambda: path.unlink(missing_ok=True))
+        retry_while_in_use(lambda: path.unlink(missing_ok=True))
     except PermissionError:
         if not WINDOWS:
             raise
@@ -359,7 +359,7 @@ def _partial_name(target: Path) -> tuple[str, str]:
 
 def _hidden_name(target: Path, stem: str, ending: str) -> str:
     """Return '.STEM', short enough for ``ending`` to follow; a cut stem gets a digest of the whole name."""
-    room = name_limit(target.parent) - name_length(f".{ending}")
+    room = max_name_length(target.parent) - name_length(f".{ending}")
     if name_length(stem) <= room:
         return f".{stem}"
     mark = f"~{hashlib.sha256(os.fsencode(target.name)).hexdigest()[:12]}"

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
-from vidtrans.core.system import as_found, name_key
+from vidtrans.core.system import name_key, path_as_stored
 
-NOT = "not:"  # Prefix of a file or mask name: the inverted mask
+INVERTED_PREFIX = "not:"  # Prefix of a file or mask name: the inverted mask
 KEEP = "keep"  # Value in the place of a model: the source's frames, unchanged
 NAME_PATTERN = re.compile(r"[^\W\d][\w-]*")  # Valid names of masks
 
@@ -50,17 +50,17 @@ def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> Mask
 
     ``folder``: the base of a relative path. ``named``: the text is ``NAME=[not:]FILE``. Raises UsageError.
     """
-    whole = as_found(folder / text)
+    whole = path_as_stored(folder / text)
     if whole.exists():
         return MaskFile(whole)
     before, equals, rest = text.partition("=")
     name = name_key(before) if named and equals and NAME_PATTERN.fullmatch(name_key(before)) else ""
     file = rest if name else text
-    inverted = file.startswith(NOT) and not as_found(folder / file).exists()
-    file = file.removeprefix(NOT) if inverted else file
+    inverted = file.startswith(INVERTED_PREFIX) and not path_as_stored(folder / file).exists()
+    file = file.removeprefix(INVERTED_PREFIX) if inverted else file
     if not file:
         raise UsageError(f"--mask {text}", "it names no file", "write --mask FILE, --mask not:FILE or --mask NAME=FILE")
-    return MaskFile(as_found(folder / file), inverted, name)
+    return MaskFile(path_as_stored(folder / file), inverted, name)
 
 
 def optional_mask(text: str | None) -> MaskFile | None:
@@ -97,7 +97,7 @@ def parse_regions(masks: Sequence[str], regions: Sequence[str], folder: Path = P
     chains: dict[tuple[str, bool], list[str]] = {}
     for text in regions:
         side, _, model = text.partition("=")
-        inverted, name = side.startswith(NOT), name_key(side.removeprefix(NOT))
+        inverted, name = side.startswith(INVERTED_PREFIX), name_key(side.removeprefix(INVERTED_PREFIX))
         if not name or not model:
             raise UsageError(f"--region {text}", "it is no region with its model", "write --region NAME=MODEL")
         if name not in named:

@@ -161,7 +161,7 @@ class Option:
         return text if text.endswith(".") else f"{text[:1].upper()}{text[1:]}."
 
 
-def declaring(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
+def option_factory(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
     """Return a function that declares a field: it takes the default, and the arguments of ``kind``, an option class."""
 
     def declare(default: Any, /, *args: P.args, **traits: P.kwargs) -> Any:  # noqa: ANN401  (of any field)
@@ -171,7 +171,7 @@ def declaring(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
 
 
 # Declares a field: ``option(default, help, group, …)``. The default of a required option is MISSING.
-option = declaring(Option)
+option = option_factory(Option)
 
 
 def argument(metavar: str = "", default: Any = MISSING, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
@@ -196,12 +196,12 @@ def _options_of(cls: Any) -> Mapping[str, Option]:  # noqa: ANN401  (of any data
 options_of: Callable[[Any], Mapping[str, Option]] = cache(_options_of)
 
 
-def used(cls: type, use: Use) -> tuple[str, ...]:
+def settings_with_use(cls: type, use: Use) -> tuple[str, ...]:
     """Return the keys of the settings of a class that have a use, in order."""
     return tuple(name for name, given in options_of(cls).items() if use & given.uses)
 
 
-def moving(cls: type) -> dict[str, Option]:
+def settings_over_time(cls: type) -> dict[str, Option]:
     """Return the settings of a class that may change over time, by key."""
     return {name: given for name, given in options_of(cls).items() if given.moves}
 

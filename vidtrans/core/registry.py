@@ -199,7 +199,7 @@ def nearest_file(path: Path) -> Path | None:
     return path.parent / near if near else None
 
 
-def name_check(path: Path) -> str:
+def missing_file_remedy(path: Path) -> str:
     """Return the remedy for a missing file: the most similar name in its folder, or the advice to check the name."""
     near = nearest_file(path)
     return f"did you mean '{near}'?" if near else "check the name"

@@ -295,7 +295,7 @@ class Size:
         return "source" if self.short is None else str(self.short)
 
 
-AS_STORED = Size()  # The size of the source
+SOURCE_SIZE = Size()  # The size of the source
 SMALLEST_SIDE, LARGEST_SIDE = 16, 8192  # Valid range of a side, in pixels
 
 

@@ -29,7 +29,7 @@ def name_length(name: str) -> int:
     return len(name.encode("utf-16-le", "surrogatepass")) // 2 if WINDOWS else len(os.fsencode(name))
 
 
-def name_limit(folder: Path) -> int:
+def max_name_length(folder: Path) -> int:
     """Return the largest ``name_length`` of a file in ``folder``, which need not exist."""
     for place in (folder, *folder.absolute().parents):
         with suppress(OSError, ValueError, AttributeError):  # Windows has no ``pathconf``.
@@ -48,7 +48,7 @@ def name_key(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
-def as_found(path: Path) -> Path:
+def path_as_stored(path: Path) -> Path:
     """Return a path in the Unicode normalisation of the file system's names.
 
     Names that do not exist in any normalisation are unchanged.
@@ -66,7 +66,7 @@ def as_found(path: Path) -> Path:
     return found
 
 
-def path_limit() -> int | None:
+def max_path_length() -> int | None:
     """Return the maximum length of a path on Windows, in UTF-16 units; None on other systems, or with long paths."""
     if not WINDOWS:
         return None
@@ -78,7 +78,7 @@ def path_limit() -> int | None:
     return _WINDOWS_PATH_LIMIT
 
 
-def name_fault(name: str) -> str:
+def windows_name_problem(name: str) -> str:
     """Return the reason why Windows refuses a file or folder name; '' for a valid name, and on other systems."""
     if not WINDOWS or name in ("", ".", ".."):
         return ""
@@ -91,11 +91,11 @@ def name_fault(name: str) -> str:
 
 def is_too_long(path: str, room: int = 0) -> bool:
     """Return whether a path plus ``room`` characters is too long for Windows; False on other systems."""
-    limit = path_limit()
+    limit = max_path_length()
     return limit is not None and name_length(os.path.abspath(path)) + room > limit
 
 
-def when_free(call: Callable[[], object]) -> None:
+def retry_while_in_use(call: Callable[[], object]) -> None:
     """Call a function that moves or deletes a file; on Windows, retry for 1.6 s while another program has it open.
 
     Raises the OSError of ``call``: PermissionError if the file stays in use.

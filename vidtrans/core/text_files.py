@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, TypeGuard
 
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.files import canonical_json, check_regular_file, parse_json, read_small_file
-from vidtrans.core.registry import name_check
-from vidtrans.core.system import as_found
+from vidtrans.core.registry import missing_file_remedy
+from vidtrans.core.system import path_as_stored
 
 NOT_TEXT = "it is not a text file"
 SEPARATORS = "\t;|,"  # Separators of cells in the order of preference; a comma may also be a decimal sign
@@ -65,12 +65,12 @@ def read_text(path: Path, error: type[VidtransError] = UsageError, what: str = "
 
     Raises ``error`` about ``what``, by default the path, if it cannot be read. ``remedy``: for a file that is not text.
     """
-    what, path = what or str(path), as_found(path)
+    what, path = what or str(path), path_as_stored(path)
     check_regular_file(path, error)
     try:
         return decode_text(read_small_file(path))
     except FileNotFoundError:
-        raise error(what, "no such file", name_check(path)) from None
+        raise error(what, "no such file", missing_file_remedy(path)) from None
     except IsADirectoryError:
         raise error(what, "it is a folder", "give a file") from None
     except PermissionError:

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.options import moving
+from vidtrans.core.options import settings_over_time
 from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.curves.expressions import Expression, Parser, Signal, Values, place_of
 
@@ -179,7 +179,7 @@ def files_in(text: str) -> list[str]:
     return list(dict.fromkeys(file_of(file)[0] for file in _QUOTED.findall(text)))
 
 
-def with_other_files(text: str, change: Callable[[Path], str]) -> str:
+def replace_files(text: str, change: Callable[[Path], str]) -> str:
     """Return a text of curves with ``change(path)`` in place of each file that it names."""
     if _FILE.fullmatch(text.strip()):
         text = f"'{text.strip()}'"
@@ -463,26 +463,28 @@ class MovingSettings:
 
     def curve(self, name: str) -> Curve:
         """Return the value of one setting over time. Raises UsageError."""
-        return parse_curve(getattr(self, name), shown_name(type(self), name), *moving(type(self))[name].ends)
+        return parse_curve(
+            getattr(self, name), option_label(type(self), name), *settings_over_time(type(self))[name].ends
+        )
 
     def curves(self) -> dict[str, Curve]:
         """Return the curves, by name. Raises UsageError."""
-        return {name: self.curve(name) for name in moving(type(self))}
+        return {name: self.curve(name) for name in settings_over_time(type(self))}
 
     def curve_files(self) -> list[Path]:
         """Return the files that curves read. Raises UsageError."""
         return [Path(file) for file in dict.fromkeys(f for curve in self.curves().values() for f in curve.files)]
 
 
-def shown_name(cls: type[MovingSettings], name: str) -> str:
+def option_label(cls: type[MovingSettings], name: str) -> str:
     """Return the name of a setting in errors: ``--strength``, or ``strokes.size`` if it has no option."""
     (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
     own, flag = f"--{name.replace('_', '-')}", field.metadata.get("flag")
     return own if flag is not None and own in flag.flags else f"{cls.table}.{name}"
 
 
-def with_curve_files_at(cls: type[MovingSettings], table: Table, change: Callable[[Path], str]) -> Table:
+def replace_curve_files(cls: type[MovingSettings], table: Table, change: Callable[[Path], str]) -> Table:
     """Return a table with ``change(path)`` in place of each file that its curves read."""
     return table | {
-        name: with_other_files(table[name], change) for name in moving(cls) if isinstance(table.get(name), str)
+        name: replace_files(table[name], change) for name in settings_over_time(cls) if isinstance(table.get(name), str)
     }

@@ -18,7 +18,7 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.curves.expressions import Signal
-from vidtrans.curves.tracks import Track, fading, gaussian, sampled
+from vidtrans.curves.tracks import Track, decay_track, gaussian, interpolated_track
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 VERSION = [3, 1]  # Versions of the loudness and of the rhythm, for cache keys
@@ -325,15 +325,15 @@ class SoundSignals:
         """Return a signal without an inner signal as a function of time."""
         if signal.name in FIXED_BANDS or signal.name == "band":
             band = FIXED_BANDS.get(signal.name) or (signal.numbers[0], signal.numbers[1])
-            return sampled(self.heard.times, self.heard.levels[band])
+            return interpolated_track(self.heard.times, self.heard.levels[band])
         if signal.name == "onset":
-            return sampled(self.heard.times, self._onset)
+            return interpolated_track(self.heard.times, self._onset)
         if signal.name == "beat":
             return self.rhythm.beat_at
         if signal.name == "bar":
             return self.rhythm.bar_at
         events = {"on_beat": self.rhythm.beats, "on_onset": self.rhythm.onsets}[signal.name]
-        return fading(events, signal.numbers[0])
+        return decay_track(events, signal.numbers[0])
 
     @cached_property
     def _onset(self) -> np.ndarray:

@@ -21,7 +21,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file, digest_file
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.core.system import as_found, name_key
+from vidtrans.core.system import name_key, path_as_stored
 from vidtrans.core.text_files import parse_number, read_rows, read_text
 from vidtrans.curves.curve import SUFFIXES, file_of
 from vidtrans.curves.expressions import Signal
@@ -43,14 +43,14 @@ Event = tuple[float, str, float]  # Time in s, column, value
 Song = Any  # A song of mido, which has no types
 
 
-def sampled(times: np.ndarray, values: np.ndarray, *, holds: bool = False) -> Track:
+def interpolated_track(times: np.ndarray, values: np.ndarray, *, holds: bool = False) -> Track:
     """Return a track that interpolates points in order of time; ``holds``: each value lasts until the next."""
     if not holds:
         return lambda at: np.interp(at, times, values)
     return lambda at: values[np.clip(np.searchsorted(times, at + 1e-9, side="right") - 1, 0, len(values) - 1)]
 
 
-def fading(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
+def decay_track(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
     """Return a track that is 1 at each event and decays by e in ``decay_s``; 0 before the first one."""
     moments = np.asarray(events, np.float64)
 
@@ -160,7 +160,7 @@ class DataColumns:
         if not is_valid.any():
             raise UsageError(f"{self.path}:{column}", "it has no numbers", "choose another column")
         times = seconds_of(self.at[is_valid]) if self.in_frames else self.at[is_valid]
-        return sampled(times, values[is_valid], holds=self.holds)
+        return interpolated_track(times, values[is_valid], holds=self.holds)
 
 
 def check_size(path: Path, num_rows: int, num_columns: int) -> None:
@@ -179,7 +179,7 @@ def read_data(path: Path) -> DataColumns:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise UsageError(str(path), "it is no file of values", f"give one that ends in {', '.join(SUFFIXES)}")
-    path = as_found(path)
+    path = path_as_stored(path)
     check_regular_file(path, UsageError)
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
@@ -193,9 +193,9 @@ def read_data(path: Path) -> DataColumns:
         raise UsageError(str(path), f"it cannot be read ({str(error) or 'too deep'})", "correct it") from None
 
 
-def digest_of_file(path: Path) -> str:
+def digest_value_file(path: Path) -> str:
     """Return the SHA-256 (hex) of a file of values. Raises UsageError."""
-    path = as_found(path)
+    path = path_as_stored(path)
     check_regular_file(path, UsageError)
     try:
         return digest_file(path)

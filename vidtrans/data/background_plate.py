@@ -33,7 +33,7 @@ MAX_GREY_DIFFERENCE = 24.0  # Largest difference of the means of two matching bl
 # walk, a juggler, an opening flower, the inside of a car) have at least 0.60; 11 shots with a moving camera, or filled
 # by a moving object, have at most 0.37. (A hand-held shot of a table has 0.62: its plate fits.)
 STILL = 0.5
-# Minimum ``agreement`` of a frame with the plate of its own scene. On the same shots, the agreement of a frame with the
+# Minimum ``visible_share`` of a frame with the plate of its own scene. On the same shots, the agreement of a frame with the
 # plate of another shot is at most 0.24. With its own plate, half of the frames of a still clip have at least 0.68, and
 # frames of four clips have from 0.28 to 0.53 once the camera is shifted by four of 128 pixels.
 SAME_SCENE = 0.4
@@ -80,7 +80,7 @@ def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
 
 def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:
     """Return the 10 % quantile, over ``frames``, of the share of ``plate`` that is visible in a frame, 0 to 1."""
-    return round(float(np.quantile([agreement(f, plate) for f in frames], 0.1)), 3)
+    return round(float(np.quantile([visible_share(f, plate) for f in frames], 0.1)), 3)
 
 
 def median(pictures: Iterable[np.ndarray]) -> np.ndarray:
@@ -90,7 +90,7 @@ def median(pictures: Iterable[np.ndarray]) -> np.ndarray:
     return np.ascontiguousarray(np.partition(stack, middle, axis=0)[middle])
 
 
-def agreement(picture: np.ndarray, plate: np.ndarray) -> float:
+def visible_share(picture: np.ndarray, plate: np.ndarray) -> float:
     """Return the share of a picture's blocks that match the plate, 0 to 1. Both are (H, W, 3) uint8, of any size.
 
     Light and contrast may differ; blocks without structure in both are ignored. Pictures without structure are compared

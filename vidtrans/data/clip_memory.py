@@ -54,7 +54,7 @@ class ClipMemory:
     def lows(self) -> np.ndarray:
         """Return thumbnails of the frames for comparisons, (N, h', w', 3) float32 in [−1, 1]."""
         height, width = stored_size(self.pictures.shape[2], self.pictures.shape[1], THUMBNAIL_PIXELS)
-        return np.stack([low(picture, (height, width)) for picture in self.pictures])
+        return np.stack([to_thumbnail(picture, (height, width)) for picture in self.pictures])
 
     @cached_property
     def places(self) -> np.ndarray:
@@ -95,7 +95,7 @@ class ClipMemory:
         """Return the mean squared difference of two consecutive frames from the stored frames at each of ``places``.
 
         Args:
-            before: The earlier frame, a thumbnail as from ``low``.
+            before: The earlier frame, a thumbnail as from ``to_thumbnail``.
             latest: The later frame, in the same format.
             covered: (h', w'): 1 where the two frames are known, else 0; None: everywhere. If nowhere, the result is 0.
         """
@@ -128,7 +128,7 @@ class ClipMemory:
 
     def _nearest(self, pair: Pair, numbers: dict[Path, int]) -> tuple[float, ...]:
         size = self.lows.shape[1:3]
-        frames = [low(read_picture(path), size) for path in pair.inputs[-2:]]
+        frames = [to_thumbnail(read_picture(path), size) for path in pair.inputs[-2:]]
         distances = self.distances(frames[0], frames[-1])
         best = int(self.places[distances.argmin()])
         if (number := numbers.get(pair.inputs[-1])) is not None:
@@ -137,7 +137,7 @@ class ClipMemory:
         return tuple(self.phase(place + self.step) for place in (best, *others))
 
 
-def low(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def to_thumbnail(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Return the thumbnail of a picture, (H, W, 3) uint8 or float32 in [−1, 1], as float32 in [−1, 1].
 
     ``size``: the thumbnail's (height, width).

@@ -22,7 +22,7 @@ from typing import Any, Literal
 from vidtrans.core.errors import MediaError, PluginError, UsageError
 from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.settings import Table, parse_rate
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
@@ -158,7 +158,7 @@ class Dataset:
 
     def path(self, name: str) -> Path:
         """Return the path of a picture by its name in the index, in the spelling of the file system."""
-        return as_found(self.folder / name)
+        return path_as_stored(self.folder / name)
 
     def with_all_pictures(self) -> Dataset:
         """Return the dataset as if all its pictures existed."""

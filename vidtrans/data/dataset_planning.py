@@ -16,7 +16,7 @@ import numpy as np
 
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.clips.label_maps import SAMPLE, tell_labels, with_found_palette
+from vidtrans.clips.label_maps import NUM_SAMPLE_FRAMES, report_labels, with_palette
 from vidtrans.clips.masks import Mask
 from vidtrans.clips.sampling import segment_centres, spread_numbers
 from vidtrans.config.recipe import Recipe
@@ -59,8 +59,8 @@ from vidtrans.pairing.stack import Stack, StackSettings
 from vidtrans.session import Context
 from vidtrans.store.stages import DatasetStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.io.picture_paths import find_guides, is_picture_source, layers_in, picture_files
-from vidtrans.video.io.pictures import fixed_guide, open_reader, performer_body
+from vidtrans.video.io.picture_paths import exr_layer_names, find_guides, is_picture_source, picture_files
+from vidtrans.video.io.pictures import guide_with_span, open_reader, performer_body
 
 SUFFIX = ".dataset"
 CHUNK_FRAMES = 50  # Number of frames in a chunk, whose pictures are written, or written again, together.
@@ -246,18 +246,18 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
         return pairing
     if pairing.guides:
         both = zip(pairing.guides, pairing.settings.guides, strict=True)
-        fixed = tuple(fixed_guide(folder, name) + whole[len(name) :] for name, whole in both)
+        fixed = tuple(guide_with_span(folder, name) + whole[len(name) :] for name, whole in both)
         return pairing if fixed == pairing.settings.guides else Stack(StackSettings(fixed))
     target = target.resolve() if target else None
     guides = find_guides(folder) if folder.is_dir() else {}
     guides = {name: path for name, path in guides.items() if path.resolve() != target and name != "target"}
     if not guides:
         remedy = "give a folder with a folder of pictures for each guide: depth/, normals/ …"
-        if layers := layers_in(folder):
+        if layers := exr_layer_names(folder):
             listed = ", ".join(f'"#{name}"' for name in layers[:MAX_LISTED_LAYERS])
             remedy = f"its pictures have layers: --set 'pairing.guides=[{listed}]' names them"
         raise UsageError(str(folder), "no guides in it", remedy)
-    guide_names = (fixed_guide(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
+    guide_names = (guide_with_span(folder, name) + (":1" if _is_grey(path) else "") for name, path in guides.items())
     return Stack(StackSettings(tuple(guide_names)))
 
 
@@ -347,7 +347,7 @@ class DatasetSpec:
         named = with_clip_names(self._requested_pairing, self.videos[0], self.target)
         if self._target_maps is not None:
             return with_found_classes(named, self._target_maps)
-        return with_found_palette(with_guides(named, self.videos[0], self.target), self._label_maps)
+        return with_palette(with_guides(named, self.videos[0], self.target), self._label_maps)
 
     @cached_property
     def _target_maps(self) -> TargetMaps | None:
@@ -422,8 +422,8 @@ class DatasetSpec:
         check_domains_are_disjoint(self.domains, partial(content_digest, context))
         opened = [self._open(number, context) for number in range(len(self.videos))]
         sources, described = [source for source, _ in opened], [table for _, table in opened]
-        maps = (picture for source in sources for picture in source.samples(SAMPLE))
-        tell_labels(pairing, self._requested_pairing, self.videos[0].name, maps, self._label_maps, context)
+        maps = (picture for source in sources for picture in source.samples(NUM_SAMPLE_FRAMES))
+        report_labels(pairing, self._requested_pairing, self.videos[0].name, maps, self._label_maps, context)
         if self._target_maps is not None:
             report_classes(pairing, self._requested_pairing, self._target_maps, context)
             sources = [replace(source, classes=pairing.class_colours) for source in sources]

@@ -494,7 +494,7 @@ def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int
     return tuple(rows)  # type: ignore[arg-type]
 
 
-def keep_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
+def preserved_content_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
     """Return the matte of the content that a look preserves, as ``PixelWeights`` from 0 to 1; 0 without a matte."""
     if pair.keep is None:
         return np.zeros((1, *target.shape[:2]), np.float32)

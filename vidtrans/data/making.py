@@ -17,19 +17,19 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.clips.sampling import passes
+from vidtrans.clips.sampling import reading_passes
 from vidtrans.config.recipe import Recipe, make_recipe
-from vidtrans.core.costs import TRIAL_FRAMES, add_up, after, estimate
+from vidtrans.core.costs import TRIAL_FRAMES, add_estimates, add_seconds, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import (
+    convert_disk_errors,
     copy,
     digest_file,
     digest_of,
     finish_replacing,
     link_target,
     move_into_place,
-    naming_disk_errors,
     read_small_json,
     sync_file,
     sync_folder,
@@ -76,7 +76,7 @@ def make_dataset(spec: DatasetSpec, output: Path, context: Context, *, restore: 
         context.note(f"{text}; its style is painted by: vidtrans stylize VIDEO --look PICTURE", "warning")
     if context.dry_run:
         reading = time.monotonic() - began
-        costs = after(reading, estimate_pictures(planned))
+        costs = add_seconds(reading, estimate_pictures(planned))
         return _dataset_report(planned.dataset, output, began, cached=False) | {"dry_run": True} | costs
     write_dataset(planned, output, existing, context)
     context.trim_cache()
@@ -90,7 +90,7 @@ def estimate_pictures(planned: PlannedDataset) -> Table:
     if not (full := plan.full_size):
         return table
     frames = full_size_pictures(planned.sources[full[0].source], full[:1])
-    return add_up([table, _estimate((pictures for _, pictures in frames), len(full))])
+    return add_estimates([table, _estimate((pictures for _, pictures in frames), len(full))])
 
 
 def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
@@ -207,7 +207,7 @@ def write_pictures(
 
 def _write_png(path: Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with naming_disk_errors(path):
+    with convert_disk_errors(path):
         path.write_bytes(encode_png(picture))
         sync_file(path)
 
@@ -223,7 +223,7 @@ def full_size_pictures(
     if not by_number:
         return
     # The pairs of a folder may differ in size; close frames of a clip are read in one pass.
-    groups = [[number] for number in by_number] if isinstance(source, FolderSource) else passes(list(by_number))
+    groups = [[number] for number in by_number] if isinstance(source, FolderSource) else reading_passes(list(by_number))
     for numbers in groups:
         full = source.full_size(numbers[0])
         for number, pictures in zip(numbers, source.pictures(list(numbers), Size(exact=full)), strict=True):

@@ -24,7 +24,7 @@ MAX_OUTSIDE = 0.15  # Largest distance of a window's centre from the frame, as a
 Matrix = tuple[float, ...]  # The two upper rows of a window's matrix, row by row.
 
 
-def move_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
+def moved_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
     """Return the view of a moved, rotated and enlarged picture, (3, 3).
 
     The move is (``dx``, ``dy``) in pixels, the rotation ``rotate`` in degrees anticlockwise, ``zoom`` the enlargement.
@@ -58,7 +58,7 @@ def render(picture: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.n
     return cv2.warpAffine(picture, rows, size, flags=flags, borderMode=cv2.BORDER_REFLECT)
 
 
-def place_in(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def render_into_frame(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Render a picture at its position in a frame of ``size`` (width, height), (H, W, 3) float32.
 
     ``back``: the map from positions in the frame to positions in the picture, see ``normalised``.
@@ -67,8 +67,8 @@ def place_in(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> np
     return render(picture, to_pixels @ back @ np.diag([2 / size[0], 2 / size[1], 1.0]), size)
 
 
-def covered_by(back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the area of a frame that a picture covers: (height, width) float32, 0 or 1; see ``place_in``."""
+def frame_coverage(back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the area of a frame that a picture covers: (height, width) float32, 0 or 1; see ``render_into_frame``."""
     x, y = np.meshgrid(*((np.arange(side) + 0.5) * 2 / side - 1 for side in size))
     positions = np.stack([x, y, np.ones_like(x)], axis=-1) @ back[:2].T
     return (np.abs(positions) <= 1).all(-1).astype(np.float32)
@@ -132,7 +132,7 @@ def draw_windows(
     x, y = (rng.uniform(-1, 1) * margin for margin in margins)
     if not moving or rng.random() < 0.5:
         angle = 0.0
-    last = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]]) @ move_view(1 / scale, angle, 0.0, 0.0)
+    last = np.array([[1.0, 0.0, x], [0.0, 1.0, y], [0.0, 0.0, 1.0]]) @ moved_view(1 / scale, angle, 0.0, 0.0)
     is_stationary = not moving or rng.random() < STATIONARY_SHARE
     inverse_move = np.eye(3) if is_stationary else np.linalg.inv(_draw_move(rng, size))
     views = [last]
@@ -146,7 +146,7 @@ def _draw_move(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
     dx, dy, zoom, angle = rng.uniform(-1, 1, 4) * (MAX_PAN * size[0], MAX_PAN * size[1], MAX_ZOOM, MAX_ROTATION_DEG)
     is_used = rng.random(4) < (0.7, 0.5, 0.4, 0.3)
     dx, dy, zoom, angle = np.where(is_used, (dx, dy, zoom, angle), 0.0)
-    return move_view(1 + zoom, angle, dx, dy)
+    return moved_view(1 + zoom, angle, dx, dy)
 
 
 def _largest_scale(size: tuple[int, int], frame: tuple[int, int]) -> float:

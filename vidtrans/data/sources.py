@@ -11,21 +11,21 @@ from typing import Protocol
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import describe_sequence, sequence
+from vidtrans.clips.aligned_clip import describe_sequence, match_sequence
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.masks import Mask
-from vidtrans.clips.sampling import passes, spread_numbers
+from vidtrans.clips.sampling import reading_passes, spread_numbers
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import base_name
-from vidtrans.core.settings import AS_STORED, Size, Table
+from vidtrans.core.settings import SOURCE_SIZE, Size, Table
 from vidtrans.data.dataset import Role
 from vidtrans.flow.bars import NO_BARS, Bars
 from vidtrans.flow.survey import Survey
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.frame_numbers import align, repeated, stem_key
+from vidtrans.video.frame_numbers import align, first_duplicate, stem_key
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, Reader, read_frames
 from vidtrans.video.io.picture_paths import picture_files, pictures_in
@@ -120,7 +120,7 @@ class ClipSource:
         """Yield at most ``count`` evenly spaced frames at full size, (H, W, 3) uint8."""
         numbers = [self.first + n for n in spread_numbers(self.stop - self.first, count)]
         with open_reader(self.path, FrameFormat()) as reader:
-            for group in passes(numbers):
+            for group in reading_passes(numbers):
                 yield from (frame.rgb for frame in read_frames(reader, self.index, group))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
@@ -229,7 +229,7 @@ def find_targets(
     if clip.index.names and other.index.names:
         check_names(clip.path, clip.index.names)
         check_names(other.path, other.index.names)
-    alignment = sequence(clip.index, other.index, first, stop)
+    alignment = match_sequence(clip.index, other.index, first, stop)
     if alignment is not None and (alignment.way != "order" or other.index.num_frames == clip.index.num_frames):
         steps = {n: step for n, step in enumerate(alignment.steps, first) if step is not None}
         if not steps:
@@ -303,11 +303,11 @@ class FolderSource:
 
     def targets(self, numbers: list[int]) -> Iterator[np.ndarray]:
         """Yield the targets of pairs at their stored size, (H, W, 3) uint8."""
-        return (row[1] for row in self.pictures(numbers, AS_STORED))
+        return (row[1] for row in self.pictures(numbers, SOURCE_SIZE))
 
     def samples(self, count: int) -> Iterator[np.ndarray]:
         """Yield at most ``count`` evenly spaced inputs at full size, (H, W, 3) uint8."""
-        return (row[0] for row in self.pictures(spread_numbers(len(self.pairs), count), AS_STORED))
+        return (row[0] for row in self.pictures(spread_numbers(len(self.pairs), count), SOURCE_SIZE))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Yield (input, target), both (H, W, 3) uint8 at ``size``, for each pair number in ``numbers``."""
@@ -381,7 +381,7 @@ def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
 
 def check_names(folder: Path, names: Sequence[str]) -> None:
     """Raise MediaError if two ``names`` differ only in their suffix, so that their counterpart is ambiguous."""
-    if twice := repeated(names):
+    if twice := first_duplicate(names):
         raise MediaError(str(folder), f"two of its pictures are named '{twice}'", "keep one of them")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vidtrans.clips.label_maps import LEAST, LOSSLESS, SAMPLE, found_palette
+from vidtrans.clips.label_maps import LOSSLESS_SUFFIXES, MIN_REPORTED_SHARE, NUM_SAMPLE_FRAMES, find_palette
 from vidtrans.clips.sampling import spread_numbers
 from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Table
@@ -60,7 +60,7 @@ class TargetMaps:
     def is_lossless(self) -> bool:
         """Return whether all label maps are pictures in lossless formats."""
         files = [*self.files, *(one for folder in self.pairs for one, _ in folder.pairs)]
-        return not self.video and all(path.suffix.lower() in LOSSLESS for path in files)
+        return not self.video and all(path.suffix.lower() in LOSSLESS_SUFFIXES for path in files)
 
     def pictures(self, count: int) -> Iterator[np.ndarray]:
         """Yield about ``count`` label maps (0: all), spread over each source, at their stored size, (H, W, 3) uint8."""
@@ -113,7 +113,7 @@ def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
     used = sorted({int(index) for path in maps.files for index in np.unique(read_indices(path))})
     numbers = {*settings.ignored_numbers} | ({VOID} if used[-1] == VOID and VOID - 1 not in used else set())
     ignore = " ".join(map(str, sorted(numbers)))
-    palette = found_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
+    palette = find_palette(LabelsSettings(classes=MAX_CLASSES, ignore=ignore), maps.files)
     top = max((index for index in used if index not in numbers), default=0)
     if not palette:  # Pictures without a colour palette have grey levels.
         greys = " ".join(f"#{n * 0x010101:06x}" for n in range(top + 1))
@@ -124,7 +124,7 @@ def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
 def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
     """Return the colours of the classes of label maps, 0xrrggbb, sorted. Raises MediaError for too many."""
     counts: Counter[int] = Counter()
-    pictures = maps.pictures(0 if maps.is_lossless else 2 * SAMPLE)
+    pictures = maps.pictures(0 if maps.is_lossless else 2 * NUM_SAMPLE_FRAMES)
     pixels = 0
     for picture in pictures:
         pixels += picture.shape[0] * picture.shape[1]
@@ -154,7 +154,7 @@ def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
     times = np.array([counts[code] for code in codes.tolist()], np.int64)
     rgb = _rgb(codes)
     is_remaining, centres = np.ones(len(codes), bool), []
-    min_count = LEAST * times.sum()
+    min_count = MIN_REPORTED_SHARE * times.sum()
     while is_remaining.any():
         centre = np.flatnonzero(is_remaining)[times[is_remaining].argmax()]
         is_near = is_remaining & (np.square(rgb - rgb[centre]).sum(axis=1) <= MIN_CLASS_DISTANCE**2)
@@ -196,10 +196,10 @@ def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, conte
         )
         context.note(f"{name}: {text}; PNG keeps them", "warning")
     pixels = unknown = 0
-    for picture in maps.pictures(SAMPLE):
+    for picture in maps.pictures(NUM_SAMPLE_FRAMES):
         pixels += picture.shape[0] * picture.shape[1]
         unknown += classes.count_unknown(picture)
-    if unknown > LEAST * pixels:
+    if unknown > MIN_REPORTED_SHARE * pixels:
         share = f"{unknown / pixels:.1%} of the pixels have colours of no class"
         context.note(
             f"{name}: {share}, and nothing is learned there: name all in pairing.palette or pairing.ignore", "warning"

@@ -27,7 +27,7 @@ from torch import nn
 
 import vidtrans
 from vidtrans.core.errors import TEMPORARY_REMEDY, DeviceError, Interrupted, UsageError, describe_error
-from vidtrans.core.events import Event, Progress, Stop, silent
+from vidtrans.core.events import Event, Progress, Stop, ignore_event
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import Loader
@@ -37,13 +37,13 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, Precision, resolve_precision, torch_dtype
-from vidtrans.inference.operator_checks import find_wrong
+from vidtrans.inference.operator_checks import find_wrong_operators
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
-from vidtrans.inference.user_cache import caches_in
+from vidtrans.inference.user_cache import use_cache_folder
 from vidtrans.models.loaded_model import load_model
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, Step, inferred, machine, measure, write_clip
+from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, Step, machine, measure, measure_engine, write_clip
 from vidtrans.rendering.benchmark import pictures as benchmark_pictures
 from vidtrans.session import Context
 from vidtrans.temporal import FILTERS
@@ -334,7 +334,7 @@ def _check_convolutions(subject: SelfTestSubject, precision: Precision) -> Verdi
         for case in cases:
             _convolve(subject, precision, *case)
 
-    wrong = find_wrong(run, subject.device)
+    wrong = find_wrong_operators(run, subject.device)
     figures = {"compared": len(cases), "wrong": wrong}
     if not wrong:
         return Verdict("ok", f"{len(cases)} shapes and their gradients agree with the reference", figures)
@@ -632,7 +632,7 @@ def _make_pairs(folder: Path, side: int) -> list[Pair]:
 def _check_resume(subject: SelfTestSubject) -> Verdict:
     steps = subject.scale.training_steps
     whole = make_training(subject, subject.folder / "whole", steps, subject.scale.training_side)
-    TrainingLoop(whole, silent, Stop()).train()
+    TrainingLoop(whole, ignore_event, Stop()).train()
     resumed, stopped_at = _train_interrupted(subject, steps)
     unequal = differing_weights(whole, resumed)
     model: Any = whole.model  # The default method has attributes that others lack: precision, captured.
@@ -662,10 +662,10 @@ def _train_interrupted(subject: SelfTestSubject, steps: int) -> tuple[TrainingSt
     else:
         raise RuntimeError("the training did not stop when it was asked to")
     second = make_training(subject, folder, steps, subject.scale.training_side)
-    if not second.load(silent):
+    if not second.load(ignore_event):
         raise RuntimeError("the training left no checkpoint")
     stopped_at = second.step
-    TrainingLoop(second, silent, Stop()).train()
+    TrainingLoop(second, ignore_event, Stop()).train()
     return second, stopped_at
 
 
@@ -728,7 +728,7 @@ def _measure_unet(subject: SelfTestSubject) -> Verdict:
     side = subject.scale.side
     engine = TorchEngine(make_generator(RATE_NETWORK, {}), subject.device)
     inputs = list(make_frames(side, engine.batch))
-    step: Step = lambda count: inferred(engine, [inputs[n % len(inputs)] for n in range(count)])  # noqa: E731
+    step: Step = lambda count: measure_engine(engine, [inputs[n % len(inputs)] for n in range(count)])  # noqa: E731
     rate = measure({RATE_NETWORK: step}, _num_frames(subject), Context(device=subject.device.name))[RATE_NETWORK]
     detail = f"U-Net 256 at {side}x{side}: {rate['fps']:.4g} frames/s in {engine.precision}, batch {engine.batch}"
     return Verdict("ok", detail, {"fps": {RATE_NETWORK: rate}, "precision": engine.precision, "batch": engine.batch})
@@ -769,7 +769,7 @@ class SelfTest:
         began = time.perf_counter()
         with tempfile.TemporaryDirectory(prefix="vidtrans-", ignore_cleanup_errors=True) as temporary:
             folder = Path(temporary)
-            with caches_in(folder / "engines"):
+            with use_cache_folder(folder / "engines"):
                 for kind in CHECKS:
                     subject = SelfTestSubject(self._device, folder / kind, self._scale)
                     subject.folder.mkdir()

@@ -18,7 +18,7 @@ from vidtrans.curves.curve import CurveClock
 from vidtrans.curves.expressions import Signal
 from vidtrans.curves.hearing import SoundSignals
 from vidtrans.curves.tracks import SignalTracks, Track
-from vidtrans.dreaming.predictors import context_of, positions_of, start_zoom
+from vidtrans.dreaming.predictors import max_context_frames, num_clock_positions, start_zoom
 from vidtrans.dreaming.rollout import CameraMove, Loop, RolloutControls
 from vidtrans.dreaming.seeds import Driver, Seed, find_seed
 from vidtrans.dreaming.sequencer import ModelSequencer
@@ -189,7 +189,7 @@ def plan_dream(
 ) -> DreamPlan:
     """Open all inputs and return the plan of a dream. Raises UsageError, MediaError, ModelError, DeviceError."""
     models = ModelSequencer(loaded_models, spec.dreaming, spec.rendering, context, spec.frames)
-    zoom, count = start_zoom(loaded_models[0], spec.dreaming), context_of(loaded_models)
+    zoom, count = start_zoom(loaded_models[0], spec.dreaming), max_context_frames(loaded_models)
     seed = find_seed(spec.source, loaded_models[0], count, spec.rendering.size, spec.start, context, zoom)
     rate = _rate(spec, loaded_models[0], seed.rate)
     if spec.sound:
@@ -242,7 +242,7 @@ def _loop(spec: DreamSpec, loaded_models: Sequence[LoadedModel], speed: float | 
     """Return the loop. Raises UsageError if ``speed`` is None (animated), or the models' clocks differ."""
     if speed is None:
         raise UsageError("--loop", "a loop needs a constant speed", "give one number with --speed")
-    clocks = {(loaded_model.pairing.settings.step, positions_of(loaded_model)) for loaded_model in loaded_models}
+    clocks = {(loaded_model.pairing.settings.step, num_clock_positions(loaded_model)) for loaded_model in loaded_models}
     if len(clocks) > 1:
         raise UsageError("--loop", "the models' clocks differ", "give models of one training run")
     [(step, positions)] = clocks

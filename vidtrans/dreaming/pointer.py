@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.data.clip_memory import ClipMemory, low
-from vidtrans.data.moving_windows import covered_by, place_in
-from vidtrans.networks.frame_memory import seen
+from vidtrans.data.clip_memory import ClipMemory, to_thumbnail
+from vidtrans.data.moving_windows import frame_coverage, render_into_frame
+from vidtrans.networks.frame_memory import sample_view
 
 STEP_COST = 0.05  # Cost of advancing by a frame: 20 frames cost as much as a jump of twice the difference
 MIN_JUMP_INTERVAL = 8  # Frames after a jump before the next one
@@ -206,9 +206,9 @@ class Pointer:
         height, width = self.memory.lows.shape[1:3]
         picture = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
         if np.array_equal(view, WHOLE_VIEW):
-            return low(picture, (height, width)), None
+            return to_thumbnail(picture, (height, width)), None
         inverse, covered = self._inverse_view(view.tobytes(), (width, height))
-        return place_in(picture, inverse, (width, height)), covered
+        return render_into_frame(picture, inverse, (width, height)), covered
 
     def phase(self, at: PointerState) -> float:
         """Return the clock phase of the frame that follows ``at``."""
@@ -222,11 +222,11 @@ class Pointer:
             missing *= covered[..., None]
         planes = torch.from_numpy(missing).to(picture.device).permute(2, 0, 1)[None]
         rows = torch.from_numpy(view[None, :2].astype(np.float32)).to(picture.device)
-        planes = seen(planes, rows, *picture.shape[1:])[0]
+        planes = sample_view(planes, rows, *picture.shape[1:])[0]
         return (picture + PULL * recall * planes).clamp(-1, 1)
 
 
 def _inverse_view(view: bytes, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
     """Return the inverse of a view (3, 3), and the part of the clip's frame that it covers as a mask."""
     inverse = np.linalg.inv(np.frombuffer(view).reshape(3, 3))
-    return inverse, covered_by(inverse, size)
+    return inverse, frame_coverage(inverse, size)

@@ -35,20 +35,20 @@ def load_models(models: Sequence[str], context: Context) -> list[LoadedModel]:
     return loaded_models
 
 
-def positions_of(model: LoadedModel) -> int:
+def num_clock_positions(model: LoadedModel) -> int:
     """Return the number of positions on a model's clock timeline; 0 without a clock."""
     clocked = model.record is not None and model.pairing.has_clock
     return int(model.record.dream["positions"]) if clocked and model.record else 0
 
 
-def context_of(loaded_models: Sequence[LoadedModel]) -> int:
+def max_context_frames(loaded_models: Sequence[LoadedModel]) -> int:
     """Return the number of past frames that the model with the most needs as input."""
     return max(model.pairing.settings.context_frames for model in loaded_models)
 
 
 def first_phase(model: LoadedModel, settings: DreamingSettings) -> float:
     """Return the phase of a model's clock at the newest seed frame, in turns (there and back); 0 without a clock."""
-    if not (positions := positions_of(model)):
+    if not (positions := num_clock_positions(model)):
         return 0.0
     if settings.start_position is not None:
         return settings.start_position / 2  # A turn goes there and back
@@ -85,7 +85,7 @@ def load_clip_memory(model: LoadedModel) -> ClipMemory | None:
 def check_options(loaded_models: Sequence[LoadedModel], settings: DreamingSettings) -> None:
     """Raise UsageError if an option needs models with a clock, or with stored frames, and one has none."""
     clock: Requirement = (
-        positions_of,
+        num_clock_positions,
         "has no clock: it was not trained with the position in its clip as an input",
         "loop",
     )

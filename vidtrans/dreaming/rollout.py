@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
-from vidtrans.data.moving_windows import move_view, normalised
+from vidtrans.data.moving_windows import moved_view, normalised
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.dreaming.pointer import Pointer, PointerState
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
@@ -93,7 +93,7 @@ class CameraMove:
         """Return the view after the move, (3, 3) float64."""
         if (self.zoom, self.rotate, self.pan_x, self.pan_y) == (1.0, 0.0, 0.0, 0.0):
             return IDENTITY
-        return move_view(self.zoom, self.rotate, self.pan_x * width, self.pan_y * height)
+        return moved_view(self.zoom, self.rotate, self.pan_x * width, self.pan_y * height)
 
     def colours(self) -> np.ndarray:
         """Return the RGB matrix of the hue rotation, (3, 3) float64. Its rows sum to 1, so it is valid for [-1, 1]."""

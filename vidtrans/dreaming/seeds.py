@@ -50,7 +50,7 @@ class Seed:
         """Return the pictures at the working size, (3, H, W) float32 in [-1, 1] each."""
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, statistics)] * len(self.frames)
-        whole = zoomed(self.size, self.zoom)
+        whole = enlarged_size(self.size, self.zoom)
         form = FrameFormat(Size(exact=whole), deep=self.clip.index.findings.depth > 8)
         rows, columns = middle_of(whole, self.size)
         with closing(self.clip.cursor(form, context.decode_threads)) as cursor:
@@ -62,7 +62,7 @@ class Seed:
         return {"source": self.clip.digest, "frames": list(self.frames), "zoom": self.zoom}
 
 
-def zoomed(size: tuple[int, int], zoom: float) -> tuple[int, int]:
+def enlarged_size(size: tuple[int, int], zoom: float) -> tuple[int, int]:
     """Return the size of a whole picture whose centre has ``size``; the parity of each side is preserved."""
     width, height = (side + 2 * round(side * (zoom - 1) / 2) for side in size)
     return width, height

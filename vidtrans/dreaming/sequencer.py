@@ -29,7 +29,7 @@ from vidtrans.core.text_files import TableRow, parse_number, read_rows, read_tex
 from vidtrans.data.clip_memory import ClipMemory
 from vidtrans.dreaming.drift_correction import DriftCorrector, FrameStatistics
 from vidtrans.dreaming.pointer import Pointer
-from vidtrans.dreaming.predictors import load_clip_memory, positions_of, start_zoom
+from vidtrans.dreaming.predictors import load_clip_memory, num_clock_positions, start_zoom
 from vidtrans.dreaming.rollout import RolloutModel, start_view
 from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import GOTO, MOVES
@@ -253,7 +253,7 @@ class ModelSequencer:
         number, share = self._place(frame)
         if number not in self._models:
             loaded_model = self.loaded_models[number]
-            settings, positions = loaded_model.pairing.settings, positions_of(loaded_model)
+            settings, positions = loaded_model.pairing.settings, num_clock_positions(loaded_model)
             engine, corrector = self._engine(number, share), self._correctors[number]
             memory = None if loaded_model.pairing.has_clock else load_clip_memory(loaded_model)
             if memory and loaded_model.record and self.settings.needs_actions:

@@ -15,7 +15,7 @@ from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_ste
 from vidtrans.pairing import LARGEST_ZOOM
 
 NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # A camera that does not move
-DOES_NOTHING = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}  # Values without an effect
+NEUTRAL_VALUES = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}  # Values without an effect
 # Measured best of four strengths for models that drift, without loss for others: docs/guides/dreaming/drift.md
 DRIFT_CORRECTION = 0.5
 
@@ -139,7 +139,7 @@ class DreamingSettings:
     def changes(self, *names: str) -> bool:
         """Return whether any of these controls has an effect in any frame."""
         curves, steered = self.curves(), self.steering().controls
-        return any(name in steered or curves[name].constant != DOES_NOTHING[name] for name in names)
+        return any(name in steered or curves[name].constant != NEUTRAL_VALUES[name] for name in names)
 
     @property
     def files(self) -> list[Path]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.core.text_files import read_text
 
 # Bounds of the values that can be animated
@@ -152,7 +152,7 @@ def parse_steering(text: str) -> Steering:
 
 
 def _read(text: str) -> str:
-    if not os.path.lexists(as_found(Path(text))):
+    if not os.path.lexists(path_as_stored(Path(text))):
         why = "there is no such file, and it is no script"
         raise UsageError(f"{FLAG} {text}", why, 'give a file, or a script as in "0: left, 30: right+zoom"')
     return read_text(Path(text), what=f"{FLAG} {text}", remedy="give a file of moments and commands")

@@ -28,7 +28,7 @@ from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import join
-from vidtrans.video.plots import GAP, TALLEST_CELL, ContactSheet, blank, cell_size, fit, text_band
+from vidtrans.video.plots import GAP, MAX_CELL_HEIGHT_PX, ContactSheet, blank_picture, cell_size, letterbox, text_band
 
 MAX_WIDTH_PX = 1920  # Width of a comparison, in pixels
 SHEET_FRAMES = 4  # Default number of rows of a sheet
@@ -74,9 +74,9 @@ def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | No
     """Write a sheet: a row for each of ``count`` frames of ``span``, a column for each panel; return the report."""
     numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
     side = min(480, MAX_WIDTH_PX // len(panels))
-    columns = [[resize(f, *cell_size(f, side, TALLEST_CELL)) for f in p.frames(numbers)] for p in panels]
+    columns = [[resize(f, *cell_size(f, side, MAX_CELL_HEIGHT_PX)) for f in p.frames(numbers)] for p in panels]
     rows = list(zip(*columns, strict=True))
-    cell = cell_size(rows[0][0], side, TALLEST_CELL)
+    cell = cell_size(rows[0][0], side, MAX_CELL_HEIGHT_PX)
     write_picture(path, ContactSheet("", rows, cell, [p.label for p in panels]).draw())
     return {"frames": len(rows), "panels": len(panels)}
 
@@ -138,11 +138,13 @@ class _Grid:
         return width + width % 2, height + height % 2
 
     def draw(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
-        whole = blank(*self.size)
+        whole = blank_picture(*self.size)
         label_height = self.bands[0].shape[0]
         for at, (picture, band) in enumerate(zip(pictures, self.bands, strict=True)):
             x = GAP + at % self.columns * (self.cell[0] + GAP)
             y = at // self.columns * (self.cell[1] + label_height + GAP)
             whole[y : y + label_height, x : x + self.cell[0]] = band
-            whole[y + label_height : y + label_height + self.cell[1], x : x + self.cell[0]] = fit(picture, *self.cell)
+            whole[y + label_height : y + label_height + self.cell[1], x : x + self.cell[0]] = letterbox(
+                picture, *self.cell
+            )
         return whole

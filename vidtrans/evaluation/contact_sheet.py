@@ -17,11 +17,11 @@ from vidtrans.pairing.base import Pairing, input_frames
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.rendering.extraction import FrameExtractor, resized
 from vidtrans.session import Context
-from vidtrans.training.validation import evenly, pair_input
+from vidtrans.training.validation import pair_input, pick_evenly
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.clip import Frame
-from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size
+from vidtrans.video.plots import MAX_CELL_HEIGHT_PX, ContactSheet, cell_size
 
 CELL_SIDE_PX = 240  # Long side of a picture, in pixels
 COLUMNS = 6
@@ -50,14 +50,14 @@ def _moment(clip: Clip, number: int) -> str:
 
 
 @dataclass(frozen=True)
-class ShownPairing:
+class SheetPairing:
     """A pairing on a sheet, with the extractor that its input needs, if any."""
 
     pairing: Pairing
     extractor: FrameExtractor | None = None
 
     @classmethod
-    def of(cls, text: str, context: Context) -> ShownPairing:
+    def of(cls, text: str, context: Context) -> SheetPairing:
         """Parse a pairing, such as ``edges`` or ``model:FILE``. Raises UsageError, ModelError."""
         name, _, file = text.partition(":")
         pairing = make_pairing(name, {"model": file} if file else {})
@@ -73,7 +73,7 @@ class ShownPairing:
 
 
 def pairing_sheet(
-    clip: Clip, pairings: Sequence[ShownPairing], span: range, count: int | None, context: Context
+    clip: Clip, pairings: Sequence[SheetPairing], span: range, count: int | None, context: Context
 ) -> ContactSheet:
     """Return a sheet of a few frames, each beside the inputs that the pairings make of it."""
     rows, notes = [], []
@@ -88,11 +88,11 @@ def pairing_sheet(
         notes.append([_moment(clip, number)])
     columns = ("frame", *(one.pairing.name for one in pairings))
     return ContactSheet(
-        f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300, TALLEST_CELL), columns, notes
+        f"{clip.path.name}: what a network sees", rows, cell_size(rows[0][0], 300, MAX_CELL_HEIGHT_PX), columns, notes
     )
 
 
-def check_shown(dataset: Dataset) -> None:
+def check_has_pictures(dataset: Dataset) -> None:
     """Raise MediaError for an empty dataset."""
     if not dataset.pairs:
         what = "frames" if dataset.domains else "pairs"
@@ -111,7 +111,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     wanted = len(dataset.pairs) if count == 0 else count or DEFAULT_COUNT
     pairing = dataset.pairing
     cells, notes = [], []
-    for pair in evenly(dataset.pairs, wanted):
+    for pair in pick_evenly(dataset.pairs, wanted):
         target = read_picture(pair.target)
         cell = np.hstack([pairing.preview(pair_input(pairing, pair)), target])
         cells.append(resize(cell, *cell_size(cell, 2 * CELL_SIDE_PX)))
@@ -126,7 +126,7 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
     domains, columns = dataset.domains, max(1, COLUMNS // len(dataset.domains))
     frames = [[p for p in dataset.pairs if p.domain == k] for k in range(len(domains))]
     wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
-    chosen = [evenly(own, wanted) for own in frames]
+    chosen = [pick_evenly(own, wanted) for own in frames]
     pictures = [
         [resize(picture, *cell_size(picture, CELL_SIDE_PX)) for picture in (read_picture(pair.target) for pair in own)]
         for own in chosen

@@ -16,7 +16,7 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.core.errors import MAX_QUOTED, MediaError, UsageError
+from vidtrans.core.errors import MAX_QUOTED_CHARS, MediaError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.evaluation.scoring import COMMON_KEYS, AlignedSource, seconds, worst_frames, write_scores
@@ -32,7 +32,7 @@ from vidtrans.pairing.palettes import with_palette_file
 from vidtrans.rendering.extraction import Labeller
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
-from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank, text_band
+from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank_picture, text_band
 
 VERSION = 1  # Version of the scores, for digests
 MAX_UNKNOWN = 0.001  # Share of pixels without a class above which a warning is given
@@ -43,7 +43,7 @@ ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
 
 def parse_classes(text: str) -> ClassColours:
     """Return the classes of the option ``--labels``: colours, a file of them, or a data set. Raises UsageError."""
-    what, table = f"--labels {text[:MAX_QUOTED]}", with_palette_file({"palette": text})
+    what, table = f"--labels {text[:MAX_QUOTED_CHARS]}", with_palette_file({"palette": text})
     try:
         classes = ClassColours(str(table["palette"]), str(table.get("ignore", "")))
         number = len(classes)
@@ -189,8 +189,8 @@ def _plot(table: Table, series: Mapping[str, Sequence[float | None]], output: Cl
             ChartCurve("mean IoU", series["mean_iou"], ORANGE, 2),
         ]
         chart = Chart("labels of each frame", curves, times, [], [moment["frame"] for moment in table["worst"]])
-        bands += [blank(WIDTH_PX, GAP), chart.draw(WIDTH_PX, 240)]
-    return np.vstack([*bands, blank(WIDTH_PX, GAP), _confusion(table, WIDTH_PX)])
+        bands += [blank_picture(WIDTH_PX, GAP), chart.draw(WIDTH_PX, 240)]
+    return np.vstack([*bands, blank_picture(WIDTH_PX, GAP), _confusion(table, WIDTH_PX)])
 
 
 def _confusion(table: Table, width: int) -> np.ndarray:

@@ -27,7 +27,7 @@ from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
-from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour, ContactSheet, blank, text_band
+from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour, ContactSheet, blank_picture, text_band
 
 VERSION = 3  # Version of the report, for digests
 VISIBLE_GHOST = 2.0  # Ghosting above which it is reported, in 8-bit levels
@@ -157,7 +157,7 @@ def _sheet(scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow
     for name, height, title in CHARTS:
         if name in scores.series:
             chart = Chart(title, _curves(name, scores), times, cuts, marks)
-            bands += [blank(WIDTH_PX, GAP), chart.draw(WIDTH_PX, height)]
+            bands += [blank_picture(WIDTH_PX, GAP), chart.draw(WIDTH_PX, height)]
     if marks:
         bands.append(_moments(marks, scores, clip, source, flow, context))
     return np.vstack(bands)

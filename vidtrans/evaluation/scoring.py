@@ -15,10 +15,10 @@ import numpy as np
 from vidtrans.clips.aligned_clip import (
     AlignedClip,
     describe_sequence,
+    has_same_aspect,
     match_frames,
-    same_shape,
-    sequence,
-    with_shots_of,
+    match_sequence,
+    with_guide_shots,
 )
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, open_clip
@@ -102,7 +102,7 @@ class AlignedSource:
             note = f"its frames have other times than those of {output.name}: matched by number (equal counts)"
             return cls(clip, range(total)), "" if _has_equal_times(index, output.index) else note
         part = _part(index, output.index, first, stop if end else None)
-        found = sequence(output.index, part, 0, total, "found" if start is None else "together")
+        found = match_sequence(output.index, part, 0, total, "found" if start is None else "together")
         if found is None:
             steps, note = match_frames(output.index, part, 0, total, name=output.name)
             missing = frozenset[int]()
@@ -215,7 +215,8 @@ def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
     width, height = output.index.width, output.index.height
     unequal = [c for c in others if (c.index.width, c.index.height) != (width, height)]
     sizes = [
-        f"{c.name} is {c.index.width}x{c.index.height}" + ("" if same_shape(output.index, c.index) else ", stretched")
+        f"{c.name} is {c.index.width}x{c.index.height}"
+        + ("" if has_same_aspect(output.index, c.index) else ", stretched")
         for c in unequal
     ]
     if sizes:
@@ -281,7 +282,7 @@ def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context:
     steps = _until_end(aligned.steps, opened, clip)
     guide = AlignedClip(opened, tuple(None if i in aligned.missing else step for i, step in enumerate(steps)))
     guide.warn_mismatch(clip, context)
-    return with_shots_of(clip, guide), guide
+    return with_guide_shots(clip, guide), guide
 
 
 def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
@@ -304,7 +305,7 @@ def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None
     ]
 
 
-def with_sound_of(clip: Clip, guide: AlignedClip) -> Clip:
+def with_source_sound(clip: Clip, guide: AlignedClip) -> Clip:
     """Return the clip with its own sound, or with its source's if it has none."""
     source, first = guide.clip, guide.steps[0]
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:

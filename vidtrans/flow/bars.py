@@ -109,7 +109,7 @@ def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
     return bars if any(bars) else black_bars(255 - np.minimum.reduce([picture.min(2) for picture in pictures]))
 
 
-def opaque_part(alpha: np.ndarray) -> Part:
+def opaque_rectangle(alpha: np.ndarray) -> Part:
     """Return a large rectangle of alpha (H, W) without transparent pixels, whose alpha is below one half.
 
     The most transparent sides are cropped first; then holes, on the side where that removes the fewest pixels.

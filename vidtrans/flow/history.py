@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.warping import agreement, inside, photometric, warp
+from vidtrans.flow.warping import flow_consistency, inside, photometric, warp
 
 METHOD = "dis"
 VERSION = 2  # Version of the history, for cache keys
@@ -46,7 +46,7 @@ class BackwardFlowEstimator:
         """Return the flow from ``here`` to ``before``, the preceding frame; both are (H, W, 3) uint8 of one size."""
         there, back = self._estimator.estimate_both(*(self._estimator.prepare(frame) for frame in (before, here)))
         same = photometric(here, warp(before, back), TOLERANCE)
-        return BackwardFlow(back, agreement(back, there, SLACK) * same)
+        return BackwardFlow(back, flow_consistency(back, there, SLACK) * same)
 
 
 def to_signed_range(picture: np.ndarray) -> np.ndarray:

@@ -140,7 +140,7 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczo
     return cv2.remap(picture, places, None, method, borderMode=BORDER)
 
 
-def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def sample_sharp(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Sample a picture (H, W, 4), uint16 or float32, at ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32.
 
     About as sharp as bicubic sampling, in half the time: the mean, weighted by ``plain_share``, of bilinear samples of
@@ -162,7 +162,7 @@ def sample_sharply(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndar
 
 
 def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the weight, 0 to 1, of the unsharpened picture in ``sample_sharply``.
+    """Return the weight, 0 to 1, of the unsharpened picture in ``sample_sharp``.
 
     At t from the pixel before, second differences have the weight t(1 − t)/2 along each axis: ¼ − (t − ½)², halved.
     """
@@ -223,7 +223,7 @@ class Average:
     """The mean of a picture, with weight 2, and others sampled along flows: (H, W, 4) uint16, computed row by row.
 
     If it ``is_sharp``, it is about as sharp as a mean of bicubic samples: bilinear samples are sharpened after
-    sampling, with the weight 1 − ``plain_share``. That takes half the sampling of ``sample_sharply``, with the same
+    sampling, with the weight 1 − ``plain_share``. That takes half the sampling of ``sample_sharp``, with the same
     result where the motion is uniform.
     """
 
@@ -328,7 +328,7 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     return (gap < 0.01 * lengths + 0.5) & inside(flow, 0.0)
 
 
-def agreement(flow: np.ndarray, back: np.ndarray, slack: float = 8.0, margin: float = 0.5) -> np.ndarray:
+def flow_consistency(flow: np.ndarray, back: np.ndarray, slack: float = 8.0, margin: float = 0.5) -> np.ndarray:
     """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
 
     A soft forward–backward test: the agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It

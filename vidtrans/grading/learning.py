@@ -23,7 +23,7 @@ from vidtrans.core.settings import Table
 from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.grading.lattice import SIZE, ColourLattice, ColourSamples, differences, interpolation, node_colours
 from vidtrans.grading.transfer import AffineColours, linear_map, match_colours, transport_colours
-from vidtrans.video.colour.conversion import resize_alpha, to_uint8, unit
+from vidtrans.video.colour.conversion import resize_alpha, to_float, to_uint8
 from vidtrans.video.images.picture_analysis import colour_differences
 
 # Alignment and sampling
@@ -100,9 +100,9 @@ def locate(before: np.ndarray, after: np.ndarray) -> PairPlacement:
 def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement) -> ColourSamples:
     """Return colours of both pictures at corresponding positions; flatter areas have more weight."""
     height, width = _shrunk_size(before, SAMPLING_SIDE_PX)
-    here = cv2.resize(unit(before), (width, height), interpolation=cv2.INTER_AREA)
+    here = cv2.resize(to_float(before), (width, height), interpolation=cv2.INTER_AREA)
     # Average first, because a warp that shrinks samples single pixels.
-    there = unit(after)
+    there = to_float(after)
     full = np.array([there.shape[1], there.shape[0]])
     scale = max(1.0, float(min(np.linalg.norm(placement.matrix[:, :2], axis=0) * full / (width, height))))
     columns, rows = (max(1, round(side / scale)) for side in full.tolist())
@@ -457,9 +457,9 @@ def _opaque_colours(picture: np.ndarray) -> np.ndarray:
     scale = min(1.0, SMALL_SIDE_PX / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if picture.shape[2] == 4:
-        rgba = unit(resize_alpha(picture, *size))
+        rgba = to_float(resize_alpha(picture, *size))
         return rgba[rgba[..., 3] > OPAQUE][:, :3].astype(np.float64)
-    small: np.ndarray = cv2.resize(unit(picture), size, interpolation=cv2.INTER_AREA)
+    small: np.ndarray = cv2.resize(to_float(picture), size, interpolation=cv2.INTER_AREA)
     return small.reshape(-1, 3).astype(np.float64)
 
 

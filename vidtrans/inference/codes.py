@@ -9,7 +9,7 @@ import torch
 
 
 @torch.no_grad()
-def code_of(encoder: Any, picture: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ``PictureEncoder``)
+def encode_style(encoder: Any, picture: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ``PictureEncoder``)
     """Return the style code, (size,) float64, of a picture (H, W, 3) uint8 at the training size of the model.
 
     It is computed in float32 on the encoder's device, whatever the precision of an engine.

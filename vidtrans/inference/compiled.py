@@ -21,7 +21,7 @@ from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.inference.operator_checks import ComparedEngine, NetworkChecks
 from vidtrans.inference.torch_engine import Run, TorchEngine
-from vidtrans.inference.user_cache import cache_folder, environment, use_inductor_cache
+from vidtrans.inference.user_cache import cache_folder, kernel_environment, use_inductor_cache
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm
 
 # Largest accepted root mean square error against fp32, of values in [−1, 1]. Random networks have at most 0.01 in
@@ -82,7 +82,7 @@ class CompiledEngine(TorchEngine):
     checks: ClassVar[type[NetworkChecks]] = WholeNetworkChecks
 
     def _prepare(self, network: nn.Module) -> Run:
-        use_inductor_cache(environment(self.device))
+        use_inductor_cache(kernel_environment(self.device))
         compiled: Run = torch.compile(network, dynamic=False, options={"freezing": True})
 
         def run(x: Tensor) -> Tensor:

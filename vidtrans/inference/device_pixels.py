@@ -9,7 +9,7 @@ from torch import Tensor
 from vidtrans.video.images.picture import resize
 
 
-def levels(bits: Tensor) -> Tensor:
+def bits_to_levels(bits: Tensor) -> Tensor:
     """Return pictures in an arithmetic dtype: uint8 unchanged, uint16 bits stored as int16 converted to int32."""
     return bits.to(torch.int32) & 0xFFFF if bits.dtype == torch.int16 else bits
 
@@ -19,7 +19,7 @@ def to_bits(values: Tensor, dtype: torch.dtype) -> Tensor:
     return values.to(torch.int32).to(dtype) if dtype == torch.int16 else values.to(dtype)
 
 
-def eight_bits(pictures: Tensor) -> Tensor:
+def to_8_bit_levels(pictures: Tensor) -> Tensor:
     """Return pictures as uint8, from uint8 or from uint16 levels in int32, rounded like ``conversion.to_uint8``."""
     return pictures if pictures.dtype == torch.uint8 else ((pictures + 128) // 257).to(torch.uint8)
 

@@ -67,7 +67,7 @@ def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
     )
 
 
-def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
+def append_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
     """Return (N, H, W, C) uint8 or uint16 inputs with a background plate, (h, w, 3) uint8, as three more channels."""
     picture = resize(plate, inputs.shape[2], inputs.shape[1])
     if inputs.dtype == np.uint16:
@@ -75,7 +75,7 @@ def with_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
     return np.concatenate([inputs, np.broadcast_to(picture, (len(inputs), *picture.shape))], axis=3)
 
 
-def with_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
+def append_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
     """Append an empty history to (N, H, W, in_channels) uint8 or uint16 inputs that have none."""
     if inputs.shape[3] > in_channels:
         return inputs

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from vidtrans.inference.device import Device
-from vidtrans.inference.user_cache import environment, remembered
+from vidtrans.inference.user_cache import cached_check, kernel_environment
 from vidtrans.networks.for_rendering import plain_weight
 
 NUM_CHANNELS = 4  # Number of compared output channels of a convolution, evenly spread from the first to the last
@@ -219,7 +219,7 @@ class _ComparingMode(_ProductMode):
 
     def __init__(self, device: Device) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._environment, self.wrong = environment(device), set[str]()
+        self._environment, self.wrong = kernel_environment(device), set[str]()
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
         """Return the result, recomputed if it is wrong, so that later operators are compared on valid numbers."""
@@ -262,14 +262,14 @@ def _uncorrected() -> Iterator[None]:
         _thread.uncorrected = previous
 
 
-def find_wrong(run: Callable[[], object], device: Device) -> list[str]:
+def find_wrong_operators(run: Callable[[], object], device: Device) -> list[str]:
     """Call ``run``, which runs networks, and return the signatures (name, shapes, settings) of wrong operators."""
     with _ComparingMode(device) as comparing:
         run()
     return sorted(comparing.wrong)
 
 
-def computed_in_fp32(signatures: Sequence[str]) -> _Fp32Mode | nullcontext[None]:
+def correct_operators(signatures: Sequence[str]) -> _Fp32Mode | nullcontext[None]:
     """Return a context in which operators with these signatures run in fp32 (fp32 operators on a CPU: in fp64)."""
     return _Fp32Mode(signatures) if signatures else nullcontext()
 
@@ -320,7 +320,7 @@ class NetworkChecks:
         """Find the wrong operators at the shape of ``x``; return the correct result, or None for cached operators."""
         results: list[Tensor] = []
         cache_key = [*self._architecture, list(x.shape), engine.identity]
-        compare = lambda: remembered(cache_key, engine.device, lambda: self._compare(engine, x, results))  # noqa: E731
+        compare = lambda: cached_check(cache_key, engine.device, lambda: self._compare(engine, x, results))  # noqa: E731
         wrong = engine.if_it_fits(compare)
         # Comparing needs more memory than running. If running does not fit either, tiles of another shape are used.
         self.wrong[x.shape] = wrong or []
@@ -328,8 +328,8 @@ class NetworkChecks:
 
     def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
         """Return the wrong operators at the shape of ``x``, and append the correct result to ``results``."""
-        return find_wrong(lambda: results.append(engine.compute(x)), engine.device)
+        return find_wrong_operators(lambda: results.append(engine.compute(x)), engine.device)
 
     def _run_corrected(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
-        with computed_in_fp32(wrong):
+        with correct_operators(wrong):
             return engine.compute(x)

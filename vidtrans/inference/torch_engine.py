@@ -15,17 +15,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vidtrans.core.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.core.errors import DeviceError, UsageError, is_out_of_memory
 from vidtrans.core.machine import release_cached_memory
 from vidtrans.flow.history import CHANNELS as HISTORY_CHANNELS
 from vidtrans.inference.cuda_graphs import RecordedNetwork
 from vidtrans.inference.device import Device, Precision, resolve_precision, tensor_float32, to_device, torch_dtype
 from vidtrans.inference.device_pixels import expand_plate, from_levels_serially, to_levels_serially
-from vidtrans.inference.engine import with_history
+from vidtrans.inference.engine import append_history
 from vidtrans.inference.operator_checks import NetworkChecks
 from vidtrans.inference.tiles import GlobalLayer, next_tile_side, run_fixed, run_tiled
 from vidtrans.networks.convolutions import fix_kernels
-from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm, pack, use_quick_norms
+from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm, pack, use_fast_norms
 from vidtrans.networks.init import inner_generator
 from vidtrans.networks.unet_small import reduce_memory
 from vidtrans.networks.wrappers import PlateGenerator
@@ -79,7 +79,7 @@ class TorchEngine:
     A generator with a background plate receives it as additional input. A recurrent generator processes one picture at
     a time, with or without a history. If memory runs out, batches are halved, and single pictures are tiled. Raises
     UsageError if this engine cannot be used here. Any exception may mean that memory ran out (ONNX Runtime's are not
-    RuntimeErrors); ``errors.out_of_memory`` decides.
+    RuntimeErrors); ``errors.is_out_of_memory`` decides.
 
     ``place``: the device that ``predict`` expects its input on. ``encoder``: the picture encoder of a multi-style
     generator, else None. ``tile``: the longest side in pixels of the last picture's tiles, None if it was run whole.
@@ -155,7 +155,7 @@ class TorchEngine:
         """Return a function that runs the network on (N, C, H, W), channels last, in its precision, on its device."""
         if not self._is_feed_forward or not can_pack(self.device.kind, self.precision):
             return network
-        if use_quick_norms(network):
+        if use_fast_norms(network):
             self.identity["norms"] = "each picture"
         self.identity["engine"] = "torch-packed"
         reduce_memory(network)
@@ -195,7 +195,7 @@ class TorchEngine:
         Raises DeviceError when a single picture does not fit in memory, even in tiles.
         """
         if self._recurrent_channels is not None:
-            inputs = with_history(inputs, self._recurrent_channels)
+            inputs = append_history(inputs, self._recurrent_channels)
         # torch has no arithmetic on uint16.
         levels = inputs.astype(np.int32) if inputs.dtype == np.uint16 else np.require(inputs, requirements=["C", "W"])
         return _as_pictures(self.run(torch.from_numpy(levels), deep=deep))
@@ -239,7 +239,7 @@ class TorchEngine:
         try:
             return run()
         except Exception as error:
-            if not out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
         if self._recorded is not None:
             self._recorded.forget()

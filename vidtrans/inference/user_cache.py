@@ -21,7 +21,7 @@ _other_folder: ContextVar[Path | None] = ContextVar("engine cache folder", defau
 
 
 @contextmanager
-def caches_in(folder: Path) -> Iterator[None]:
+def use_cache_folder(folder: Path) -> Iterator[None]:
     """Use ``folder`` in place of the user's cache folder within this context."""
     previous, token = os.environ.get(INDUCTOR_CACHE), _other_folder.set(folder)
     os.environ[INDUCTOR_CACHE] = str(folder / "inductor")
@@ -56,7 +56,7 @@ def use_inductor_cache(kernels: str) -> None:
         os.environ[INDUCTOR_CACHE] = str(cache_folder() / "inductor" / digest_of(kernels)[:16])
 
 
-def environment(device: Device) -> str:
+def kernel_environment(device: Device) -> str:
     """Return the properties that select kernels in addition to shapes: hardware, libraries, threads and variables."""
     if device.kind == "cuda":
         return f"torch {torch.__version__} {device.card} cuDNN {torch.backends.cudnn.version()}"
@@ -67,9 +67,9 @@ def environment(device: Device) -> str:
     return f"{hardware} {os.environ.get('ONEDNN_MAX_CPU_ISA', '')}"
 
 
-def remembered(key: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
+def cached_check(key: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
     """Return the wrong operators that an earlier process stored for a JSON ``key``, or store the result of ``find``."""
-    name = f"{digest_of([CHECK_VERSION, environment(device), key])}.json"
+    name = f"{digest_of([CHECK_VERSION, kernel_environment(device), key])}.json"
     # RuntimeError: the user has no home folder.
     with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
         return [str(signature) for signature in read_small_json(cache_folder() / "checks" / name)["wrong"]]

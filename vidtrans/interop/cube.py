@@ -15,7 +15,7 @@ from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from vidtrans.core.errors import MAX_QUOTED, ModelError
+from vidtrans.core.errors import MAX_QUOTED_CHARS, ModelError
 from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Table
 from vidtrans.core.text_files import decode_text
@@ -124,7 +124,7 @@ class _Head:
         curve_range = _range(values, "LUT_1D_INPUT_RANGE", path, has_domain=True)
         own_range = _range(values, "LUT_3D_INPUT_RANGE", path, has_domain=not curve)
         title = next((line[5:].strip().strip('"') for line in lines if _keyword(line) == "TITLE"), "")
-        return cls(curve, curve_range, size, own_range, title[:MAX_QUOTED])
+        return cls(curve, curve_range, size, own_range, title[:MAX_QUOTED_CHARS])
 
     @property
     def settings(self) -> Table:
@@ -159,7 +159,9 @@ def _size(values: Mapping[str, list[str]], key: str, max_nodes: int, path: Path)
     size = int(text) if text.isdecimal() and len(text) < 6 else 0
     if not 2 <= size <= max_nodes:
         what = "nodes per side: 33 is usual" if max_nodes == MAX_CUBE_NODES else "nodes"
-        raise ModelError(str(path), f"its {key} is '{text[:MAX_QUOTED]}'", f"write it with 2 to {max_nodes} {what}")
+        raise ModelError(
+            str(path), f"its {key} is '{text[:MAX_QUOTED_CHARS]}'", f"write it with 2 to {max_nodes} {what}"
+        )
     return size
 
 
@@ -176,7 +178,7 @@ def _range(values: Mapping[str, list[str]], key: str, path: Path, *, has_domain:
         low, high = ([value] * 3 for value in values[key])
     colour_range = _Range(_numbers(low), _numbers(high))
     if not all(a < b for a, b in zip(*colour_range, strict=True)):
-        why = f"its colours go from {' '.join(low)[:MAX_QUOTED]} to {' '.join(high)[:MAX_QUOTED]}"
+        why = f"its colours go from {' '.join(low)[:MAX_QUOTED_CHARS]} to {' '.join(high)[:MAX_QUOTED_CHARS]}"
         raise ModelError(str(path), why, "write it for colours from 0 to 1")
     return colour_range
 
@@ -244,7 +246,7 @@ def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
         if NUMBER_START.match(line) or key == "TITLE":
             continue
         if KEYWORDS.get(key) != len(values) and key not in ("LUT_3D_SIZE", "LUT_1D_SIZE"):
-            why = f"a line is not known here: '{line[:MAX_QUOTED]}'"
+            why = f"a line is not known here: '{line[:MAX_QUOTED_CHARS]}'"
             raise ModelError(str(path), why, "export the table again, for full-range inputs from 0 to 1")
         if keywords.setdefault(key, values) != values:
             raise ModelError(str(path), f"it has two lines of {key}", "remove the wrong one")

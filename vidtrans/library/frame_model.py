@@ -24,7 +24,7 @@ import numpy as np
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe, overlaid, render_recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import NEVER, Report, Stop, silent
+from vidtrans.core.events import NEVER_STOP, Report, Stop, ignore_event
 from vidtrans.core.settings import Size, Time
 from vidtrans.curves.curve import CurveClock
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
@@ -32,7 +32,7 @@ from vidtrans.inference.engine import Engine
 from vidtrans.library.opened_clip import OpenedClip, with_stop_message
 from vidtrans.library.picture_arrays import ClipFrame, Picture, check_frames, copy_to_array, copy_to_device, device_of
 from vidtrans.models.loaded_model import LoadedModel, load_engine
-from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
+from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_model_chain
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings
@@ -178,14 +178,14 @@ class FrameModel:
 
     def _load(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
         """Return the model for the settings, and the recipe with the look names of the model."""
-        from vidtrans.models.at_once import model_at_once
+        from vidtrans.models.at_once import predict_model_from_pictures
 
         request = self._request(settings)
         recipe, changes = request.recipe, request.recipe.pairing_changes
         if (pictures := request.pictures) is not None:
-            model = model_at_once(pictures, self.context, None, changes)
+            model = predict_model_from_pictures(pictures, self.context, None, changes)
             return model, pictures.with_model(recipe)
-        model = load_models_in_turn(request.models, self.context, changes)
+        model = load_model_chain(request.models, self.context, changes)
         model.check_renders()
         return model, recipe
 
@@ -210,7 +210,7 @@ def load_model(
     settings: Tables | None = None,
     device: str = "auto",
     cache_dir: str | Path = FOLDER,
-    report: Report = silent,
+    report: Report = ignore_event,
 ) -> FrameModel:
     """Load a model by name or file; several models form a chain, in which each takes the output of the previous one.
 
@@ -248,7 +248,7 @@ class DeflickeredFrames:
         settings: Mapping[str, Any] | None = None,
         device: str = "auto",
         cache_dir: str | Path = FOLDER,
-        report: Report = silent,
+        report: Report = ignore_event,
         stop: Stop | None = None,
     ) -> None:
         """Create a filter for pictures.
@@ -287,7 +287,7 @@ class FrameStream:
         model: StreamModel,
         frames: Iterable[object],
         flow_from: Iterable[object] | None = None,
-        stop: Stop = NEVER,
+        stop: Stop = NEVER_STOP,
     ) -> None:
         self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
         self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()

@@ -18,10 +18,10 @@ from typing import Any, overload
 from vidtrans.clips import indexing
 from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, UsageError
-from vidtrans.core.events import Report, Stop, silent
+from vidtrans.core.events import Report, Stop, ignore_event
 from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.library.picture_arrays import ClipFrame, check_frames, to_array
 from vidtrans.output.delivery import Assembly, Delivery
 from vidtrans.output.result import check_place
@@ -167,7 +167,7 @@ def open_clip(
     deep: bool = False,
     allow_damaged: bool = False,
     cache_dir: str | Path = FOLDER,
-    report: Report = silent,
+    report: Report = ignore_event,
     stop: Stop | None = None,
 ) -> OpenedClip:
     """Open a video, a picture, or a folder of pictures; the first call decodes it to build its index.
@@ -188,7 +188,7 @@ def open_clip(
     """
     context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report, stop=stop or Stop())
     with with_stop_message(f"{Path(path).name} was not read to its end", "open it again"):
-        clip = indexing.open_clip(context, as_found(Path(path)))
+        clip = indexing.open_clip(context, path_as_stored(Path(path)))
     if not clip.index.same_size:
         raise UsageError(str(path), "its pictures differ in size", "open them one by one")
     span = clip.trim(*(parse_time(str(time)) if time is not None else None for time in (start, end)))
@@ -204,7 +204,7 @@ def write_clip(
     codec: str = "auto",
     crf: int | None = None,
     overwrite: bool = False,
-    report: Report = silent,
+    report: Report = ignore_event,
     stop: Stop | None = None,
 ) -> int:
     """Encode pictures as a video, and return the number of pictures.

@@ -18,7 +18,7 @@ import numpy as np
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Report, Stop, silent
+from vidtrans.core.events import Report, Stop, ignore_event
 from vidtrans.core.settings import Time
 from vidtrans.library.opened_clip import OpenedClip, with_stop_message
 from vidtrans.library.picture_arrays import copy_to_array
@@ -46,7 +46,7 @@ class Propagator:
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         device: str = "auto",
         cache_dir: str | Path = FOLDER,
-        report: Report = silent,
+        report: Report = ignore_event,
         stop: Stop | None = None,
     ) -> None:
         """Create a propagator for a clip.

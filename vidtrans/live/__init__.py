@@ -7,4 +7,4 @@ frame that a newer one replaces before it is painted is acknowledged as dropped.
 
 from __future__ import annotations
 
-LARGEST_OUTPUT = 2160  # Largest short side of delivered pictures, in pixels
+MAX_OUTPUT_SIDE_PX = 2160  # Largest short side of delivered pictures, in pixels

@@ -15,11 +15,11 @@ import torch
 
 from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import parse_size
-from vidtrans.dreaming.predictors import NOISE, context_of, first_phase, positions_of, start_zoom
+from vidtrans.dreaming.predictors import NOISE, first_phase, max_context_frames, num_clock_positions, start_zoom
 from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls
-from vidtrans.dreaming.seeds import middle_of, smooth_noise, to_signed, zoomed
+from vidtrans.dreaming.seeds import enlarged_size, middle_of, smooth_noise, to_signed
 from vidtrans.dreaming.sequencer import ModelSequencer, statistics_in
-from vidtrans.dreaming.settings import DOES_NOTHING, NO_MOVE, DreamingSettings
+from vidtrans.dreaming.settings import NEUTRAL_VALUES, NO_MOVE, DreamingSettings
 from vidtrans.dreaming.steering import GOTO, LOG_SUFFIX, PLAYED_ON
 from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.live.live_controls import Controls
@@ -54,7 +54,7 @@ class KeyLog:
 
         ``driven``: a source was mixed in; its frames are not logged.
         """
-        names = [name for name in values if name in NO_MOVE or values[name] != DOES_NOTHING[name]]
+        names = [name for name in values if name in NO_MOVE or values[name] != NEUTRAL_VALUES[name]]
         commands = "+".join([*(f"{name}={values[name]!r}" for name in names), *([f"{GOTO} {goto}"] if goto else [])])
         if not self._entries or self._entries[-1][1] != commands:
             self._entries.append((self.num_frames, commands))
@@ -114,7 +114,7 @@ class Dreamer:
         else:
             width, height = parse_size(short).of(seed.shape[1], seed.shape[0])
             self.size = width - width % 2, height - height % 2  # Videos need even sides
-            outer = zoomed(self.size, start_zoom(model, FREE_CAMERA))
+            outer = enlarged_size(self.size, start_zoom(model, FREE_CAMERA))
             whole = _crop(seed, outer)
             rows, columns = middle_of(outer, self.size)
             first = to_signed(whole[rows, columns])
@@ -132,7 +132,7 @@ class Dreamer:
             drive=self._drive_input,
         )
         phase = first_phase(model, FREE_CAMERA)
-        self._rollout = Rollout([first] * context_of([model]), self._models, rollout_controls, phase=phase)
+        self._rollout = Rollout([first] * max_context_frames([model]), self._models, rollout_controls, phase=phase)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
         """Return the next frame, (H, W, 3) uint8. ``drive``: a source frame (h, w, 3) uint8 to mix in, or None.
@@ -149,7 +149,7 @@ class Dreamer:
     def _usable_controls(self, model: LoadedModel) -> tuple[list[str], set[int]]:
         """Return the names of the controls that a dream of this model reads, and the numbers of its shots."""
         pointer = self._models(0).pointer
-        names = [*NO_MOVE, *(["speed"] if positions_of(model) else [])]
+        names = [*NO_MOVE, *(["speed"] if num_clock_positions(model) else [])]
         names += ["recall"] if model.record and model.record.dream.get("runs") else []
         names += ["wander"] if pointer else []
         return names, {goal for goal in (pointer.memory.goals if pointer else ()) if isinstance(goal, int)}

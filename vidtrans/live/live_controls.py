@@ -16,14 +16,14 @@ from typing import Any, Literal
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import read_small_json, write_json
-from vidtrans.core.options import Option, Use, declaring, option, option_of, options_of, used
+from vidtrans.core.options import Option, Use, option, option_factory, option_of, options_of, settings_with_use
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import SMALLEST_SIDE, Table, from_table, to_table
-from vidtrans.curves.curve import Curve, MovingSettings, file_of, parse_curve, shown_name
+from vidtrans.curves.curve import Curve, MovingSettings, file_of, option_label, parse_curve
 from vidtrans.curves.expressions import Signal
 from vidtrans.curves.tracks import Track, read_data
 from vidtrans.dreaming.predictors import predicts_frames
-from vidtrans.live import LARGEST_OUTPUT
+from vidtrans.live import MAX_OUTPUT_SIDE_PX
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
@@ -143,14 +143,14 @@ class Control(Option):
 
 def control(default: Any, place: str, label: str, help: str, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
     """Declare a control; ``traits``: fields of ``Control``."""
-    return declaring(Control)(default, help, place=place, label=label, **traits)
+    return option_factory(Control)(default, help, place=place, label=label, **traits)
 
 
 def _slider_class() -> type:
     """Return a dataclass with a slider for each setting of the render stages and of strokes that may change live."""
     sliders: list[tuple[str, type, Any]] = []
     for cls, prefix, place in SLIDERS:
-        for name in used(cls, Use.LIVE):
+        for name in settings_with_use(cls, Use.LIVE):
             setting, label = options_of(cls)[name], name.replace("_", " ").capitalize()
             help, needs = setting.help.partition("; a curve")[0], PLACE_NEEDS[place]
             slider = control(float(getattr(cls, name)), place, label, help, bounds=setting.ends, needs=needs)
@@ -207,7 +207,7 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
         "picture",
         "Output size",
         "short side in pixels of the pictures, at most the source's; 0: what the device has time for",
-        bounds=(0, LARGEST_OUTPUT),
+        bounds=(0, MAX_OUTPUT_SIDE_PX),
         empty="auto",
         step=24,
         needs="enlarging",
@@ -307,7 +307,7 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
 
     def values_for(self, cls: type) -> dict[str, float]:
         """Return the slider values of a settings class, by setting name."""
-        return {name: getattr(self, _slider_prefix(cls) + name) for name in used(cls, Use.LIVE)}
+        return {name: getattr(self, _slider_prefix(cls) + name) for name in settings_with_use(cls, Use.LIVE)}
 
 
 def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve], float]) -> Table:
@@ -316,7 +316,7 @@ def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve
     ``constant_value(label, curve)`` returns the value of a constant curve, and raises UsageError for a moving one.
     """
     cls = type(settings)
-    labels = {name: shown_name(cls, name).lstrip("-").replace("-", "_") for name in used(cls, Use.LIVE)}
+    labels = {name: option_label(cls, name).lstrip("-").replace("-", "_") for name in settings_with_use(cls, Use.LIVE)}
     return {_slider_prefix(cls) + name: constant_value(label, settings.curve(name)) for name, label in labels.items()}
 
 
@@ -513,7 +513,7 @@ def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> floa
     return value
 
 
-def default_path() -> Path:
+def presets_path() -> Path:
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"

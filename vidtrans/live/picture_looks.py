@@ -13,21 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.core.settings import Table
-from vidtrans.core.system import name_fault
+from vidtrans.core.system import windows_name_problem
 from vidtrans.flow.bars import bars_of
 from vidtrans.live.live_controls import describe_models
 from vidtrans.live.live_stage import LiveModel, LiveStage
 from vidtrans.live.protocol import JPEG_QUALITY, decode
 from vidtrans.live.stage_worker import StageChange
-from vidtrans.models.at_once import StyleSource, predicted_model, read_style
+from vidtrans.models.at_once import StyleSource, predict_model_from_styles, read_style
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
 from vidtrans.video.images.picture import encode_jpeg, resize
 
-MOST_PICTURES = 16  # Largest number of models made of pictures in a session
+MAX_PICTURES = 16  # Largest number of models made of pictures in a session
 THUMBNAIL_SIDE_PX = 96
 MAX_NAME_CHARS = 40  # Longest name of a model, made of its picture's file name
 
@@ -55,7 +55,7 @@ class PictureLooks:
     ) -> None:
         self._models, self._open_model, self._context = models, open_model, context
         self._media = media
-        quiet = replace(context, report=silent)  # These notes were already given when the styles were predicted
+        quiet = replace(context, report=ignore_event)  # These notes were already given when the styles were predicted
         self.thumbnails = {name: _thumbnail(_read_pictures(mixture, quiet)) for name, mixture in pictures.items()}
         self._names_by_digest: dict[str, str] = {}  # Names of the models by the SHA-256 of their files
         self._unopened: set[str] = set()  # Names of models that no stage has opened yet, which may fail
@@ -74,8 +74,8 @@ class PictureLooks:
             digest = hashlib.sha256(file).hexdigest()
             if (existing := self._names_by_digest.get(digest)) is not None:
                 return existing
-            if len(self.thumbnails.keys() - self._media.keys()) >= MOST_PICTURES:
-                raise UsageError(f"picture '{name}'", f"there are {MOST_PICTURES} pictures already", "remove one first")
+            if len(self.thumbnails.keys() - self._media.keys()) >= MAX_PICTURES:
+                raise UsageError(f"picture '{name}'", f"there are {MAX_PICTURES} pictures already", "remove one first")
             name = self._free_name(name)
             self._models[name], self.thumbnails[name] = await asyncio.to_thread(self._predict, file, digest, name)
             self._names_by_digest[digest] = name
@@ -123,13 +123,13 @@ class PictureLooks:
         picture = decode(file, "picture")
         picture = bars_of([picture]).crop(picture)
         looks = {name: [(StyleSource.of_pictures(digest, lambda: [picture]), 1.0)]}
-        model = predicted_model(looks, self._context, is_kept=False)
+        model = predict_model_from_styles(looks, self._context, is_kept=False)
         return replace(model, name=name), _thumbnail([(picture, 1.0)])
 
     def _free_name(self, name: str) -> str:
         """Return a unique name for a model, which can be part of a file name."""
         plain = re.sub(r"[^\w ()-]+", "_", Path(name).stem)[:MAX_NAME_CHARS].strip(" -_")
-        plain = "picture" if not plain or name_fault(plain) else plain
+        plain = "picture" if not plain or windows_name_problem(plain) else plain
         number, free = 2, plain
         while free in self._models:
             free, number = f"{plain}-{number}", number + 1

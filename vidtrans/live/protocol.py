@@ -29,7 +29,7 @@ from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.curves.live_hearing import RATES_HZ
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import PAPER
-from vidtrans.video.images.picture_header import UnreadablePicture, read_header
+from vidtrans.video.images.picture_header import UnreadablePictureError, read_header
 from vidtrans.video.images.still import decode_still
 from vidtrans.web import MAX_MESSAGE
 
@@ -151,7 +151,7 @@ def decode(file: bytes, what: str = "frame") -> np.ndarray:
     """
     try:
         header = read_header(io.BytesIO(file), FORMATS)
-    except (OSError, UnreadablePicture):
+    except (OSError, UnreadablePictureError):
         raise MediaError(what, "it is not a JPEG, PNG or WebP file", "send one of these formats") from None
     if header.num_pictures > 1:
         raise MediaError(what, "it is an animation", "send single pictures")

@@ -16,10 +16,10 @@ import numpy as np
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
-from vidtrans.core.costs import add_up, count
+from vidtrans.core.costs import add_estimates, count
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
 from vidtrans.core.files import digest_of, write_atomically
-from vidtrans.core.registry import name_check
+from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Size, Table, Time
 from vidtrans.flow.warping import grow
 from vidtrans.matting.matte_edges import VERSION as EDGES
@@ -41,7 +41,7 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.result import Result, Work, check_named, check_parents, check_place, produce_all, refuse_link
-from vidtrans.painting.key_frames import key_frame_files, named_frames, tell_ignored
+from vidtrans.painting.key_frames import key_frame_files, named_frames, warn_unreadable
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob
@@ -151,7 +151,7 @@ class MatteJob:
             return {}
         files = [] if request.keyframes is None else key_frame_files(request.keyframes)
         if request.keyframes is not None:
-            tell_ignored(request.keyframes, self.context)
+            warn_unreadable(request.keyframes, self.context)
         first, stop = self.span
         found = painted_paths_of(request.frames, files, self.clip, request.first_number)
         inside = {frame: path for frame, path in found.items() if first <= frame < stop}
@@ -324,7 +324,9 @@ class MatteJob:
         name, result = next(iter(self.results.items()))
         job = RenderJob(plans[name], self.context)
         facts = {"keyframes": sorted(self.painted), "suggested": [], "sheet": None}
-        return result.report(job.summary(result.output) | facts | {"dry_run": True} | add_up(costs), cached=False)
+        return result.report(
+            job.summary(result.output) | facts | {"dry_run": True} | add_estimates(costs), cached=False
+        )
 
     def close(self) -> None:
         for mattes in self.__dict__.get("mattes", {}).values():
@@ -357,7 +359,7 @@ def painted_paths_of(
             why = f"the last frame of {clip.name} is {last}" if frame > 0 else f"{clip.name} has no such picture"
             raise UsageError(f"--frame {when}={path}", why, "give another one")
         if not path.exists():
-            raise MediaError(str(path), "no such file", name_check(path))
+            raise MediaError(str(path), "no such file", missing_file_remedy(path))
         if frame in found:
             why = f"{found[frame].name} and {path.name} are both painted on frame {frame}"
             raise UsageError(f"--frame {when}={path}", why, "give one of them")

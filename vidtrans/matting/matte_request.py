@@ -14,11 +14,11 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
-from vidtrans.clips.masks import MaskLevels, inside
+from vidtrans.clips.masks import MaskLevels, object_matte
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Time, parse_time
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.session import Context
@@ -213,7 +213,7 @@ def _with_objects_white(rgb: np.ndarray, alpha: np.ndarray | None) -> tuple[np.n
     levels.add(to_uint16(stored))
     if levels.ground is None or levels.is_coloured:  # colours have names
         return rgb, alpha
-    matte = inside(stored, levels.ground)
+    matte = object_matte(stored, levels.ground)
     return (cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB), None) if alpha is None else (rgb, to_uint16(matte))
 
 
@@ -309,4 +309,4 @@ def parse_frame(text: str) -> tuple[Time, Path]:
     if not equals or not path:
         raise UsageError(f"--frame {text}", "it is not FRAME=PICTURE", "as in --frame 12=mask.png")
     number = re.fullmatch(r"-[0-9]{1,9}", when.strip())
-    return Time(frame=int(number[0])) if number else parse_time(when), as_found(Path(path))
+    return Time(frame=int(number[0])) if number else parse_time(when), path_as_stored(Path(path))

@@ -31,7 +31,7 @@ import torch
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.costs import estimate, without_result
+from vidtrans.core.costs import estimate, without_output_bytes
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
@@ -53,7 +53,7 @@ from vidtrans.matting.network import (
 )
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
+from vidtrans.models.render_settings import ResolvedRenderSettings, output_classes
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.cache_entries import infer_stage
@@ -503,7 +503,7 @@ def check_segmenter(model: LoadedModel) -> None:
     pairing, why = model.parts[0].pairing, ""
     if model.is_identity:
         why = "it paints nothing"
-    elif classes_of(model):
+    elif output_classes(model):
         why = "it paints classes in colours, and a matte is grey"
     elif pairing.uses_mask or pairing.guides or pairing.extraction or model.is_recurrent:
         why = "its input is more than the frame"
@@ -587,7 +587,7 @@ class ModelMattes:
         return [self._entry.key]
 
     def cost(self) -> Table:
-        return without_result(estimate_render(self.plan, self._job.engine(), self.context))
+        return without_output_bytes(estimate_render(self.plan, self._job.engine(), self.context))
 
     def close(self) -> None:
         for pin in self._pins:

@@ -40,7 +40,7 @@ MIN_SIDE_PX = 16  # Least side of a picture for brushwork, in pixels
 UNITS = {"texture": 0.16, "flatness": 0.04, "directions": 0.072, "grouping": 0.091, "widths": 0.043, "colours": 4.6}
 
 
-def l1(a: np.ndarray, b: np.ndarray) -> float:
+def l1_distance(a: np.ndarray, b: np.ndarray) -> float:
     """Return the mean absolute difference, in units of full scale (0 to 1)."""
     return float(np.abs(a.astype(np.float32) - b.astype(np.float32)).mean() / 255)
 

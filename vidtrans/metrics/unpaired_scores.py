@@ -20,7 +20,7 @@ from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import NOTICEABLE, FlowPair, masked_error, mean
-from vidtrans.metrics.picture_quality import l1
+from vidtrans.metrics.picture_quality import l1_distance
 from vidtrans.perception import MEASURES, load_measure, resolve_measure
 from vidtrans.video.images.picture import resize
 
@@ -205,7 +205,7 @@ def pairwise_distance(pictures: Pictures) -> float | None:
     """Return the mean pairwise L1 distance of pictures at a coarse size, 0 to 1; None for fewer than two."""
     small = [_scaled(p, COARSE_SIDE_PX) for p in evenly(pictures, MAX_COMPARED)]
     size = small[0].shape[1::-1] if small else (0, 0)
-    return mean([l1(a, resize(b, *size)) for a, b in combinations([resize(p, *size) for p in small], 2)])
+    return mean([l1_distance(a, resize(b, *size)) for a, b in combinations([resize(p, *size) for p in small], 2)])
 
 
 def diversity(outputs: Pictures, targets: Pictures) -> float | None:
@@ -219,7 +219,7 @@ def diversity(outputs: Pictures, targets: Pictures) -> float | None:
 
 def cycle_error(inputs: Pictures, returned: Pictures) -> float | None:
     """Return the mean L1 distance, 0 to 1, of inputs from their reconstructions by the cycle; None without inputs."""
-    return mean([l1(a, b) for a, b in zip(inputs, returned, strict=True)])
+    return mean([l1_distance(a, b) for a, b in zip(inputs, returned, strict=True)])
 
 
 def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -> float | None:

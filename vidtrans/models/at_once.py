@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from vidtrans.models.style_prediction import StylePrediction
 
-GENERATOR = "predicted-style"
+GENERATOR_NAME = "predicted-style"
 TRAINED_SIZE_PX = 288  # Short side in pixels at which strokes are as large as in the training pictures of the networks
 VERSION = 7  # Version of the conversion of weights and pictures to a model file; part of the cache key
 MAX_LOOKS = 32  # Largest number of looks in one network
@@ -61,7 +61,7 @@ _cached_digest = cache(digest_file)
 Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # The styles and shares of a mixture, by the name of the look
 
 
-def model_at_once(
+def predict_model_from_pictures(
     pictures: NamedPictures, context: Context, clip: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> LoadedModel:
     """Return the model that renders the looks of pictures, from the cache or computed now.
@@ -75,10 +75,10 @@ def model_at_once(
         name: [(_style_source(style, context, clip), share) for style, share in mixture]
         for name, mixture in pictures.looks.items()
     }
-    return predicted_model(looks, context, changes)
+    return predict_model_from_styles(looks, context, changes)
 
 
-def predicted_model(
+def predict_model_from_styles(
     looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
 ) -> LoadedModel:
     """Return a model with the given looks, from the cache or computed now.
@@ -112,7 +112,7 @@ class _TemporaryFolder:
         weakref.finalize(self, shutil.rmtree, self.path, ignore_errors=True)
 
 
-def read_look(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
+def read_look_picture(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
     """Return a picture of an ``option`` without black bars, (H, W, 3) uint8. Raises MediaError with the ``remedy``."""
     try:
         picture = read_picture(path)
@@ -160,7 +160,7 @@ def _write_model(looks: Looks, output: Path) -> None:
     ]
     names = list(looks)
     record = ModelRecord(
-        generator={"name": GENERATOR, "settings": {"looks": len(names), "corrects": True, "channels": CHANNELS}},
+        generator={"name": GENERATOR_NAME, "settings": {"looks": len(names), "corrects": True, "channels": CHANNELS}},
         pairing={"name": "look", "version": 1, "settings": {"looks": names}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,

@@ -18,7 +18,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from vidtrans.core.costs import count
-from vidtrans.core.errors import MAX_QUOTED, ModelError, UsageError, first_line
+from vidtrans.core.errors import MAX_QUOTED_CHARS, ModelError, UsageError, first_line
 from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table, from_table, to_table
@@ -90,7 +90,7 @@ class ModelFormat:
         raise UsageError(str(path), "vidtrans cannot write files of this format", "choose another format")
 
 
-def format_of(path: Path) -> str:
+def detect_format(path: Path) -> str:
     """Return the name of a model file's format. Raises ModelError if the format is unknown or the file unreadable."""
     check_regular_file(path, ModelError)
     if path.name.endswith(PACK_SUFFIX):
@@ -220,7 +220,7 @@ def from_8_bits(stored: Mapping[str, Any]) -> dict[str, Any]:
             continue
         del weights[name]
         if step.dtype not in (torch.float16, torch.float32) or step.shape != weight.shape[:1]:
-            raise ValueError(f"'{name[:MAX_QUOTED]}' does not fit its weights")
+            raise ValueError(f"'{name[:MAX_QUOTED_CHARS]}' does not fit its weights")
         weights[name.removesuffix(STEP_SUFFIX) + WEIGHT_SUFFIX] = weight.float() * _per_channel(step.float(), weight)
     return weights
 
@@ -238,7 +238,7 @@ def _with_dtypes(weights: Mapping[str, Any], expected: Mapping[str, Any]) -> dic
     for name, tensor in weights.items():
         kind = expected[name].dtype if name in expected else tensor.dtype
         if tensor.dtype != kind and (tensor.dtype, kind) != (torch.float16, torch.float32):
-            raise ValueError(f"'{name[:MAX_QUOTED]}' holds {tensor.dtype}, it needs {kind}")
+            raise ValueError(f"'{name[:MAX_QUOTED_CHARS]}' holds {tensor.dtype}, it needs {kind}")
         converted[name] = tensor.to(kind)
     return converted
 

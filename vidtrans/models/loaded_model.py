@@ -11,11 +11,11 @@ from typing import Any
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.files import canonical_json, digest_of
-from vidtrans.core.settings import AS_STORED, Size, Table, parse_size
+from vidtrans.core.settings import SOURCE_SIZE, Size, Table, parse_size
 from vidtrans.core.threads import import_torch
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
-from vidtrans.models.formats import FORMATS, format_of, load_format, suffixes
+from vidtrans.models.formats import FORMATS, detect_format, load_format, suffixes
 from vidtrans.models.model_file import IDENTITY, ModelRole, find_model, load_generator, model_folders, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
@@ -128,7 +128,7 @@ class LoadedModel:
         """Return the model's working (width, height) for a source (width, height) and a ``rendering.size``."""
         factor = self.pairing.upscale_factor
         keeps_source_size = self.pairing.at_source_size and size in OWN_SIZES
-        width, height = (AS_STORED if keeps_source_size else self.size_for(size)).of(*source)
+        width, height = (SOURCE_SIZE if keeps_source_size else self.size_for(size)).of(*source)
         return width * factor, height * factor
 
     def size_for(self, size: str) -> Size:
@@ -136,7 +136,7 @@ class LoadedModel:
         if size not in OWN_SIZES:
             return parse_size(size)
         if self.record is None:
-            return AS_STORED
+            return SOURCE_SIZE
         least = self.record.least_size if self.pairing.upscale_factor == 1 else 0
         return Size(short=self.record.size if size == "trained" else self.record.auto_size, least=least)
 
@@ -231,7 +231,7 @@ def _digest(path: Path, record: ModelRecord, context: Context) -> str:
     It covers the file and the installed plug-ins that read it, build its network or make its input. For another tool's
     model it also covers the record, which depends on option files beside the model file.
     """
-    plugins = [*FORMATS.origin(format_of(path)).values(), *record.plugins]
+    plugins = [*FORMATS.origin(detect_format(path)).values(), *record.plugins]
     if not plugins and not record.origin:
         return context.cache.digest(path)
     return digest_of([file_digest(path, context.cache.digest), record.to_json(), *plugins])
@@ -290,5 +290,5 @@ def file_digest(path: Path, digest: Callable[[Path], str]) -> str:
 
     ``digest`` returns the SHA-256 of a single file. Raises ModelError if ``path`` is not a model file.
     """
-    digests = [digest(file) for file in load_format(format_of(path)).files(path)]
+    digests = [digest(file) for file in load_format(detect_format(path)).files(path)]
     return digests[0] if len(digests) == 1 else digest_of(digests)

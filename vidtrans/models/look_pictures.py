@@ -15,15 +15,15 @@ from pathlib import Path
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
-from vidtrans.core.registry import name_check, nearest_name
+from vidtrans.core.registry import missing_file_remedy, nearest_name
 from vidtrans.core.settings import Table, parse_time
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.curves.curve import parse_curve, parse_names
-from vidtrans.models.model_file import IDENTITY, known_models
+from vidtrans.models.model_file import IDENTITY, list_models
 from vidtrans.pipeline.render import look_named
 from vidtrans.strokes.media import FOLDER as MEDIA
 from vidtrans.strokes.media import medium_names
-from vidtrans.strokes.settings import medium_named
+from vidtrans.strokes.settings import medium_of_tables
 from vidtrans.video.io.picture_paths import is_picture
 
 MAX_COMMAS = 16  # Largest number of commas in a name
@@ -85,13 +85,13 @@ def split_names(text: str, is_name: IsName) -> list[str]:
     return [part.name for part in _require_unique(text, matches or longest)]
 
 
-def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> str:
+def replace_picture_paths(look: str, folder: Path, change: Callable[[Path], str]) -> str:
     """Return a ``--look`` in which ``change(folder / name)`` replaces the name of each picture in ``folder``."""
     if is_file(look, folder):
-        return change(as_found(folder / look))
+        return change(path_as_stored(folder / look))
 
     def changed(part: LookPart) -> str:
-        name = change(as_found(folder / part.name)) if is_file(part.name, folder) else part.name
+        name = change(path_as_stored(folder / part.name)) if is_file(part.name, folder) else part.name
         return str(LookPart(name, part.share, part.moment))
 
     def is_name(name: str) -> bool:
@@ -104,7 +104,7 @@ def with_other_paths(look: str, folder: Path, change: Callable[[Path], str]) -> 
 
 def is_file(name: str, folder: Path) -> bool:
     """Return whether ``name`` is a file in ``folder``; False for a name that is too long for Path.is_file."""
-    return bool(name) and os.path.isfile(as_found(folder / name))
+    return bool(name) and os.path.isfile(path_as_stored(folder / name))
 
 
 def is_number(text: str) -> bool:
@@ -180,7 +180,7 @@ class NamedPictures:
         """Return the recipe with these looks or this medium. Raises UsageError if the recipe has another medium."""
         if not self.medium:
             return recipe.under({"rendering": {"look": self.value}})
-        other = medium_named(recipe.tables)
+        other = medium_of_tables(recipe.tables)
         if other and other != self.medium:
             why = f"it is a medium, and --strokes {other} is another one"
             raise UsageError(f"--look {self.medium}", why, "leave one of them out")
@@ -196,7 +196,7 @@ def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[st
 
     ``tables``: the tables of the recipe.
     """
-    is_plain = not models and medium_named(tables) and not look_named(tables)
+    is_plain = not models and medium_of_tables(tables) and not look_named(tables)
     return (IDENTITY,) if is_plain else tuple(models)
 
 
@@ -283,7 +283,7 @@ def medium_picture(name: str) -> Path | None:
 def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
     [first, *_] = media
     if look == first:
-        return NamedPictures({}, "", str(as_found(folder / look)) if is_file(look, folder) else look)
+        return NamedPictures({}, "", str(path_as_stored(folder / look)) if is_file(look, folder) else look)
     picture = next((part.name for part in parts if part.name not in media), "")
     remedy = f"give --look {first} alone"
     if picture:
@@ -292,7 +292,7 @@ def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], fo
 
 
 def _style(name: str, folder: Path) -> Style:
-    return None if name == CLIP and not is_file(name, folder) else as_found(folder / name)
+    return None if name == CLIP and not is_file(name, folder) else path_as_stored(folder / name)
 
 
 def _mixture(look: str, parts: Sequence[LookPart], folder: Path) -> Mixture:
@@ -320,8 +320,8 @@ def _look_error(look: str, folder: Path) -> UsageError:
     if name and (folder / name).is_dir():
         return UsageError(f"--look {name}", "it is a folder", "name a picture in it")
     if is_picture(Path(name)):
-        return UsageError(f"--look {name}", "no such picture", name_check(folder / name))
-    models = [*known_models(), IDENTITY]
+        return UsageError(f"--look {name}", "no such picture", missing_file_remedy(folder / name))
+    models = [*list_models(), IDENTITY]
     near = nearest_name(name, [*models, *medium_names()])
     if near in models:
         remedy = f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}"
@@ -334,7 +334,7 @@ def _look_error(look: str, folder: Path) -> UsageError:
     return UsageError(f"--look {name}", "there is no such medium or picture", remedy)
 
 
-def unknown_look(name: str, looks: Sequence[str]) -> UsageError:
+def unknown_look_error(name: str, looks: Sequence[str]) -> UsageError:
     """Return the error for a name that is not in ``looks``, with the nearest name of a look or a medium."""
     near = nearest_name(name, [*(medium for medium in medium_names() if medium not in looks), *looks])
     hint = f"did you mean '{near}'? " if near else ""

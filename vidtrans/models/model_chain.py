@@ -15,7 +15,7 @@ from vidtrans.core.settings import Table, parse_size
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY
-from vidtrans.networks.code_planes import with_planes
+from vidtrans.networks.code_planes import append_planes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.pairing_records import pairing_record
@@ -87,7 +87,7 @@ class ChainLink:
         if len(values) and isinstance(self.pairing, LookPairing):
             return self.pairing.with_planes(picture, values)
         network_input = self.pairing.input([picture])
-        return with_planes(network_input, values) if self.has_codes else network_input
+        return append_planes(network_input, values) if self.has_codes else network_input
 
     def _finish(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
         if not self.pairing.finishes:
@@ -258,7 +258,7 @@ def without_identity(names: Sequence[str]) -> list[str]:
     return [name for name in names if name != IDENTITY] or [IDENTITY]
 
 
-def load_models_in_turn(names: Sequence[str], context: Context, changes: Mapping[str, Any]) -> LoadedModel:
+def load_model_chain(names: Sequence[str], context: Context, changes: Mapping[str, Any]) -> LoadedModel:
     """Find the models of a render and return a ``ModelChain``, or the model itself if there is only one.
 
     ``identity`` is left out of a chain. ``changes``: settings of the first model's pairing. Raises like ``load_model``,

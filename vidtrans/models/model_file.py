@@ -13,8 +13,8 @@ from vidtrans.core.errors import ModelError
 from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.registry import nearest_file, nearest_name
 from vidtrans.core.settings import Table
-from vidtrans.core.system import as_found
-from vidtrans.models.formats import NATIVE, ForeignFormat, ForeignModel, format_of, load_format, suffixes
+from vidtrans.core.system import path_as_stored
+from vidtrans.models.formats import NATIVE, ForeignFormat, ForeignModel, detect_format, load_format, suffixes
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
 from vidtrans.pairing.base import Pairing
@@ -38,17 +38,17 @@ def find_model(name: str) -> Path | None:
     """
     if name == IDENTITY:
         return None
-    path = as_found(Path(name))
+    path = path_as_stored(Path(name))
     check_regular_file(path, ModelError)
     if os.path.isfile(path):  # The methods of Path raise for some names, these functions for none
         return path
-    is_imported = not name.endswith(("/", "\\")) and os.path.isfile(as_found(Path(f"{name}{SUFFIX}")))
+    is_imported = not name.endswith(("/", "\\")) and os.path.isfile(path_as_stored(Path(f"{name}{SUFFIX}")))
     if os.path.isdir(path) and not is_imported and any((path / inside).is_file() for inside in FOLDER_CHECKPOINTS):
         return file_in_folder(path)
     if path.suffix in suffixes():
         raise _missing_file_error(path)
     folders = model_folders() if len(path.parts) == 1 else [Path()]
-    for candidate in (as_found(folder / f"{name}{suffix}") for suffix in suffixes() for folder in folders):
+    for candidate in (path_as_stored(folder / f"{name}{suffix}") for suffix in suffixes() for folder in folders):
         if os.path.isfile(candidate):
             return candidate
     if len(path.parts) > 1 or nearest_file(path):
@@ -63,7 +63,7 @@ def _missing_file_error(path: Path) -> ModelError:
 
 
 def _unknown_model_error(name: str) -> ModelError:
-    models = [*known_models(), IDENTITY]
+    models = [*list_models(), IDENTITY]
     near = nearest_name(name, [*medium_names(), *models])
     use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
     if name in medium_names():
@@ -74,7 +74,7 @@ def _unknown_model_error(name: str) -> ModelError:
     return ModelError(f"model '{name}'", "no model of this name", remedy)
 
 
-def medium_among(names: Sequence[str]) -> str:
+def sole_medium(names: Sequence[str]) -> str:
     """Return the medium if ``names`` is one medium's name that no model has; otherwise ''."""
     if len(names) != 1 or names[0] not in medium_names():
         return ""
@@ -90,7 +90,7 @@ def companion_path(model: Path, name: str) -> Path:
     return model.with_name(f"{model.name.removesuffix(SUFFIX)}.{name}{SUFFIX}")
 
 
-def both_ways(model: Path) -> list[Path]:
+def with_reverse_model(model: Path) -> list[Path]:
     """Return a model's file, followed by the file of its reverse model (B to A) if that exists."""
     return [model, *(path for path in [companion_path(model, REVERSE)] if path.is_file())]
 
@@ -116,7 +116,7 @@ def file_in_folder(path: Path) -> Path:
     raise ModelError(str(path), why, f"give one of them: {' or '.join(map(str, checkpoints))}")
 
 
-def known_models() -> dict[str, Path]:
+def list_models() -> dict[str, Path]:
     """Return the paths of all models in the model folders, by bare name."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
     patterns = [f"*{suffix}" for suffix in reversed(suffixes())]
@@ -126,10 +126,10 @@ def known_models() -> dict[str, Path]:
 
 def model_folders() -> list[Path]:
     """Return the folders in which model names are searched, in search order; the last one holds the bundled models."""
-    return [Path(), Path("models"), user_models(), PACKAGE / "assets"]
+    return [Path(), Path("models"), user_model_folder(), PACKAGE / "assets"]
 
 
-def user_models() -> Path:
+def user_model_folder() -> Path:
     """Return the user's model folder, which is searched from every working folder."""
     import platformdirs
 
@@ -138,7 +138,7 @@ def user_models() -> Path:
 
 def read_record(path: Path, role: ModelRole = "model") -> ModelRecord:
     """Return the checked record of a network of a model file, without loading weights or torch. Raises ModelError."""
-    model_format = load_format(format_of(path))
+    model_format = load_format(detect_format(path))
     if role == "extractor" and isinstance(model_format, ForeignFormat):
         model = model_format.describe(path)
         return model.record(path, _extractor_pairing(model))
@@ -150,7 +150,7 @@ def load_generator(path: Path, role: ModelRole = "model") -> tuple[Any, ModelRec
     """Return a model file's generator with its weights, in eval mode on the CPU, and its record. Raises ModelError."""
     from vidtrans.networks.init import inner_generator  # Imports torch
 
-    model_format = load_format(format_of(path))
+    model_format = load_format(detect_format(path))
     if role == "extractor" and isinstance(model_format, ForeignFormat):
         model = model_format.describe(path)
         generator, record = model_format.load_described(path, model, _extractor_pairing(model))

@@ -9,7 +9,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from vidtrans.core.errors import MAX_QUOTED, ModelError, PluginError, UsageError, first_line
+from vidtrans.core.errors import MAX_QUOTED_CHARS, ModelError, PluginError, UsageError, first_line
 from vidtrans.core.files import canonical_json
 from vidtrans.core.options import option
 from vidtrans.core.settings import Table, from_table
@@ -128,7 +128,7 @@ def parse_record(text: str, path: Path) -> ModelRecord:
         value: dict[str, Any] = json.loads(text, object_pairs_hook=reject_repeated_keys)
         version = value.pop("format")
         if version not in (FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES):
-            why = f"model format {str(version)[:MAX_QUOTED]} is unknown to this version"
+            why = f"model format {str(version)[:MAX_QUOTED_CHARS]} is unknown to this version"
             raise ModelError(str(path), why, "update vidtrans, or train again")
         record = ModelRecord(**value)
         _check_record(record, path)

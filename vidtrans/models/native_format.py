@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from vidtrans.core.errors import ModelError, first_line
-from vidtrans.core.files import naming_disk_errors, write_atomically
+from vidtrans.core.files import convert_disk_errors, write_atomically
 from vidtrans.core.system import WINDOWS
 from vidtrans.models.formats import ModelFormat, build_with_weights, cpu_weights, weights_digest
 from vidtrans.models.model_record import ModelRecord, parse_record
@@ -83,7 +83,7 @@ class NativeFormat(ModelFormat):
         with write_atomically(path) as temporary:
             temporary.touch()
             mode = temporary.stat().st_mode
-            with naming_disk_errors(temporary):
+            with convert_disk_errors(temporary):
                 save_file(weights, str(temporary), metadata={METADATA_KEY: record.to_json()})
             temporary.chmod(mode)  # safetensors creates files that only their owner can read
 

@@ -28,7 +28,7 @@ from markupsafe import Markup
 from vidtrans import __version__
 from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError, first_line, strip_controls
-from vidtrans.core.files import canonical_json, check_regular_file, digest_file, naming_disk_errors
+from vidtrans.core.files import canonical_json, check_regular_file, convert_disk_errors, digest_file
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 from vidtrans.core.text_files import parse_table
@@ -38,8 +38,8 @@ from vidtrans.video.images.picture import resize
 from vidtrans.video.report_page import Filter, load_page
 
 FORMAT = 1
-MANIFEST, ABOUT, LICENCE, THUMBNAIL = "manifest.json", "README.md", "LICENSE.txt", "thumbnail.jpg"
-MAX_ENTRY_BYTES = {MANIFEST: 1 << 16, ABOUT: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 << 20}
+MANIFEST, README, LICENCE, THUMBNAIL = "manifest.json", "README.md", "LICENSE.txt", "thumbnail.jpg"
+MAX_ENTRY_BYTES = {MANIFEST: 1 << 16, README: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 << 20}
 MAX_MODEL_BYTES = 16 << 30
 MAX_LINE_CHARACTERS = 4096  # Largest length of a line on the card, in characters
 BLOCK_BYTES = 1 << 20
@@ -95,7 +95,7 @@ def is_model_name(name: str) -> bool:
     return bool(MODEL_NAME.fullmatch(name)) and not RESERVED_NAME.fullmatch(name) and name == name.rstrip(" .")
 
 
-def without_folders(words: Sequence[str]) -> list[str]:
+def strip_folders(words: Sequence[str]) -> list[str]:
     """Return the words of a command line with file names instead of paths, since folder names may be private."""
     return [*map(_strip_folders, words)]
 
@@ -111,7 +111,7 @@ def _strip_folders(word: str) -> str:
 def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, bytes]) -> None:
     """Write a pack, the zip file ``path``, with the model file ``model``.
 
-    ``texts``: contents of ``ABOUT``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any. Raises UsageError if a text
+    ``texts``: contents of ``README``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any. Raises UsageError if a text
     is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
     """
     contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
@@ -121,7 +121,7 @@ def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, by
     if facts.size > MAX_MODEL_BYTES:
         raise ModelError(str(model), "it is too large for a pack", "share the file")
     digest = hashlib.sha256()
-    with naming_disk_errors(path), zipfile.ZipFile(path, "w", allowZip64=True) as packed:
+    with convert_disk_errors(path), zipfile.ZipFile(path, "w", allowZip64=True) as packed:
         for name, content in contents.items():
             packed.writestr(_zip_entry(name), content)
         entry = _zip_entry(f"{facts.name}.safetensors")
@@ -140,15 +140,15 @@ def open_pack(path: Path) -> OpenedPack:
         names = packed.namelist()
         if any(entry.compress_type not in COMPRESSION_METHODS for entry in packed.infolist()):
             raise ValueError("it is compressed in a way that packs are not")
-        if len(set(names)) != len(names) or MANIFEST not in names or ABOUT not in names:
+        if len(set(names)) != len(names) or MANIFEST not in names or README not in names:
             raise ValueError("its contents are not those of a pack")
         facts = _parse_facts(parse_table(_read_entry(packed, MANIFEST)))
         if extra := set(names) - {*MAX_ENTRY_BYTES, f"{facts.name}.safetensors"}:
             raise ValueError(f"it contains {sorted(extra)[0]!r:.80}, which no pack has")
         if packed.getinfo(f"{facts.name}.safetensors").file_size != facts.size or facts.size > MAX_MODEL_BYTES:
             raise ValueError("its model has another size than it says")
-        texts = {name: _read_entry(packed, name) for name in (ABOUT, LICENCE, THUMBNAIL) if name in names}
-        about, licence = (texts.get(name, b"").decode("utf-8", "replace") for name in (ABOUT, LICENCE))
+        texts = {name: _read_entry(packed, name) for name in (README, LICENCE, THUMBNAIL) if name in names}
+        about, licence = (texts.get(name, b"").decode("utf-8", "replace") for name in (README, LICENCE))
         return OpenedPack(path, facts, about, licence, texts.get(THUMBNAIL, b""))
 
 
@@ -157,7 +157,7 @@ def extract_model(pack: OpenedPack, target: Path) -> None:
     digest = hashlib.sha256()
     with (
         _open_zip(pack.path) as packed,
-        naming_disk_errors(target),
+        convert_disk_errors(target),
         packed.open(f"{pack.facts.name}.safetensors") as source,
         target.open("wb") as file,
     ):
@@ -172,7 +172,7 @@ def has_model(path: Path, pack: OpenedPack) -> bool:
     return path.is_file() and path.stat().st_size == pack.facts.size and digest_file(path) == pack.facts.sha256
 
 
-def card_of(table: Mapping[str, object], overrides: Mapping[str, str]) -> Card:
+def make_card(table: Mapping[str, object], overrides: Mapping[str, str]) -> Card:
     """Return the card of a model's record, in which ``overrides`` replace values."""
     values = {field.name: str(table.get(field.name, ""))[:MAX_LINE_CHARACTERS] for field in fields(Card)}
     return Card(**values | {name: value for name, value in overrides.items() if value})
@@ -247,7 +247,7 @@ def usage_commands(facts: PackFacts, file: str) -> str:
     return f"{add}\n{command_line(['vidtrans', 'stylize', 'VIDEO', '--model', facts.name])}"
 
 
-def thumbnail_of(rgb: np.ndarray) -> bytes:
+def encode_thumbnail(rgb: np.ndarray) -> bytes:
     """Return a picture, (H, W, 3) uint8 RGB, as a JPEG of at most ``THUMBNAIL_PX`` pixels on its longer side."""
     from PIL import Image
 
@@ -259,7 +259,7 @@ def thumbnail_of(rgb: np.ndarray) -> bytes:
     return file.getvalue()
 
 
-def checked_thumbnail(data: bytes) -> bytes:
+def reencode_thumbnail(data: bytes) -> bytes:
     """Return an untrusted thumbnail as a newly encoded JPEG; b'' if it is no picture of a usual size."""
     from PIL import Image
 
@@ -267,7 +267,7 @@ def checked_thumbnail(data: bytes) -> bytes:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as picture:
             if max(picture.size) > 4 * THUMBNAIL_PX:
                 return b""
-            return thumbnail_of(np.asarray(picture.convert("RGB")))
+            return encode_thumbnail(np.asarray(picture.convert("RGB")))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return b""
 
@@ -276,7 +276,7 @@ def render_page(packs: Sequence[OpenedPack], title: str) -> str:
     """Return the HTML page of ``packs``, with links to their files in the page's folder. All text is escaped."""
 
     def picture(pack: OpenedPack) -> Markup:
-        data = checked_thumbnail(pack.thumbnail)
+        data = reencode_thumbnail(pack.thumbnail)
         return Markup(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else "")
 
     filters: dict[str, Filter] = {

@@ -9,10 +9,10 @@ from typing import Any
 from vidtrans.clips.cut_list import cuts_for_key
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Report, silent
+from vidtrans.core.events import Report, ignore_event
 from vidtrans.core.machine import device_kind
 from vidtrans.core.settings import Table, from_table, to_table
-from vidtrans.curves.tracks import digest_of_file
+from vidtrans.curves.tracks import digest_value_file
 from vidtrans.flow import FLOWS
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.class_colours import ClassColours
@@ -27,7 +27,7 @@ MAX_SIDE_RENDERED = 16384  # Limit of x264, which stores the model's outputs, in
 MAX_SIDE_FILTERED = 32766  # Limit of OpenCV's remap, in pixels
 
 
-def classes_of(model: LoadedModel) -> ClassColours | None:
+def output_classes(model: LoadedModel) -> ClassColours | None:
     """Return the class colours of a model's output, for a chain those of its last model; None for pictures."""
     return model.parts[-1].pairing.class_colours
 
@@ -59,7 +59,7 @@ class ResolvedRenderSettings:
         is_named = "name" in recipe.tables.get("temporal", {})
         if ((model.maps_colours and not painted) or strokes.medium) and not is_named:
             name, settings = "off", FILTERS.load("off").Settings()
-        elif classes_of(model) and not is_named:
+        elif output_classes(model) and not is_named:
             name, settings = "vote", from_table(VoteSettings, recipe.tables.get("temporal", {}), "temporal")
         if (flow := getattr(settings, "flow", "")) and FILTERS[name].is_batched(device_kind(device)):
             settings = replace(settings, flow=FLOWS[flow].on_gpu or flow)
@@ -67,7 +67,7 @@ class ResolvedRenderSettings:
         if model.optimises and "chunk_frames" not in recipe.tables.get("rendering", {}):
             rendering = replace(rendering, chunk_frames=1)  # Save every frame, since each takes seconds or minutes
         encoding = recipe.settings("encoding", EncodingSettings)
-        if (classes := classes_of(model)) and not encoding.palette and not strokes.medium:
+        if (classes := output_classes(model)) and not encoding.palette and not strokes.medium:
             encoding = replace(encoding, palette=" ".join(classes.names))
         return cls(rendering, encoding, name, settings, device, strokes)
 
@@ -79,7 +79,7 @@ class ResolvedRenderSettings:
     def without_filter(self) -> ResolvedRenderSettings:
         return replace(self, filter_name="off", filter_settings=FILTERS.load("off").Settings())
 
-    def resolved(self, pictures: bool, output: Path | None, report: Report = silent) -> ResolvedRenderSettings:
+    def resolved(self, pictures: bool, output: Path | None, report: Report = ignore_event) -> ResolvedRenderSettings:
         """Return the settings with a definite codec; ``pictures``: the source is still pictures, not a video."""
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
 
@@ -139,7 +139,11 @@ class ResolvedRenderSettings:
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}
         return {
             "rendering": rendering | {"cuts": cuts_for_key(self.rendering.cuts)},
-            **({"curves": [digest_of_file(path) for path in files]} if (files := self.rendering.curve_files()) else {}),
+            **(
+                {"curves": [digest_value_file(path) for path in files]}
+                if (files := self.rendering.curve_files())
+                else {}
+            ),
             "encoding": self.encoding.for_key(),
             "filter": self.filter_record(),
         }

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from vidtrans.models.formats import STYLE_PREDICTION, from_8_bits
 from vidtrans.networks.predicted_style import CHANNELS, NORMED_LAYERS, NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
-from vidtrans.perception.measure import middle_of
+from vidtrans.perception.measure import crop_to_middle
 
 SHORT_SIDE_PX = 256  # Short side of the predictor's input, in pixels
 STRIDED_BLOCKS = (1, 3, 6, 13)  # Blocks of the predictor with stride 2
@@ -51,7 +51,7 @@ class StylePrediction:
 
         A long picture is cropped to its middle.
         """
-        picture = middle_of(picture)
+        picture = crop_to_middle(picture)
         height, width = picture.shape[:2]
         factor = SHORT_SIDE_PX / min(height, width)
         size = (max(SHORT_SIDE_PX, round(width * factor)), max(SHORT_SIDE_PX, round(height * factor)))
@@ -122,7 +122,7 @@ def tone_of(pictures: Sequence[np.ndarray]) -> Tensor:
     line. The tone of other pictures is the identity map.
     """
     size = (TONE_SIDE_PX, TONE_SIDE_PX)
-    small = [cv2.resize(middle_of(picture), size, interpolation=cv2.INTER_AREA) for picture in pictures]
+    small = [cv2.resize(crop_to_middle(picture), size, interpolation=cv2.INTER_AREA) for picture in pictures]
     colours = np.concatenate(small).reshape(-1, 3) / 127.5 - 1
     mean = colours.mean(0)
     spreads, axes = np.linalg.eigh(np.cov((colours - mean).T))

@@ -16,7 +16,7 @@ def plane_values(code: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.rint(255 * shares).astype(np.uint8)
 
 
-def with_planes(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
+def append_planes(picture: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Return ``picture`` (H, W, C), uint8 or uint16, with one constant plane per value (P,) uint8: (H, W, C + P)."""
     planes = np.empty((*picture.shape[:2], len(values)), picture.dtype)
     planes[...] = values if picture.dtype == np.uint8 else values.astype(np.uint16) * 257

@@ -17,11 +17,11 @@ from torch.nn import functional as F
 from vidtrans.core.options import option
 from vidtrans.networks.unet_small import UNetSmall, UNetSmallSettings
 
-BIN = 10.0  # The width of a bin, in units of a and b.
+BIN_WIDTH = 10.0  # The width of a bin, in units of a and b.
 # Number of bins along a and along b, centred at −110, −100, … 110. 260 of them contain RGB colours; the paper's 313
 # bins cover their convex hull.
-SIDE = 23
-SHARE = 4  # Picture pixels per class pixel along each side, as in the paper.
+NUM_BINS = 23
+CLASS_STRIDE = 4  # Picture pixels per class pixel along each side, as in the paper.
 # Number of feature channels of the U-Net, and the factor on the features in [−1, 1], so that logits differ by nats.
 FEATURES, FEATURE_SCALE = 64, 4.0
 
@@ -55,20 +55,20 @@ class ColourClasses(nn.Module):
         self.painter = UNetSmall(in_channels, FEATURES, replace(settings, residual=False))
         self.multiple, self.smallest = self.painter.multiple, self.painter.smallest
         self.temperature = settings.temperature
-        centres = BIN * (np.argwhere(gamut()) - SIDE // 2)
+        centres = BIN_WIDTH * (np.argwhere(gamut()) - NUM_BINS // 2)
         self.register_buffer("bins", torch.tensor(centres.tolist(), dtype=torch.float32))
         self.classify = nn.Conv2d(FEATURES, len(centres), 1)
 
     def logits(self, x: Tensor) -> Tensor:
         """Return the unnormalised log-probabilities of the bins, (N, C, H, W) → (N, K, H/4, W/4)."""
-        logits: Tensor = self.classify(F.avg_pool2d(FEATURE_SCALE * self.painter(x), SHARE))
+        logits: Tensor = self.classify(F.avg_pool2d(FEATURE_SCALE * self.painter(x), CLASS_STRIDE))
         return logits
 
     def coloured(self, logits: Tensor, x: Tensor) -> Tensor:
         """Return the annealed mean of the bins in the lightness of ``x``, (N, 3, H, W) in [−1, 1]."""
         shares = torch.softmax(logits.float() / self.temperature, 1)
         ab = torch.einsum("nkhw,kc->nchw", shares, self.bins.float())
-        ab = F.interpolate(ab, scale_factor=float(SHARE), mode="bilinear", align_corners=False)
+        ab = F.interpolate(ab, scale_factor=float(CLASS_STRIDE), mode="bilinear", align_corners=False)
         grey = x[:, :1] if x.shape[1] < 3 else x.new_tensor([0.299, 0.587, 0.114]).matmul(x[:, :3].flatten(2))
         return to_rgb(grey.reshape(len(x), 1, *x.shape[2:]).float(), ab).to(x.dtype)
 
@@ -100,9 +100,9 @@ def to_rgb(grey: Tensor, ab: Tensor) -> Tensor:
     return 2 * rgb - 1
 
 
-def bins_of(ab: Tensor) -> tuple[Tensor, Tensor]:
+def bin_indices(ab: Tensor) -> tuple[Tensor, Tensor]:
     """Return the bin indices along a and b, (N, H, W) int64 from 0 to ``NUM_BINS`` − 1, for ab (N, 2, H, W)."""
-    a, b = ((ab / BIN).round() + SIDE // 2).clamp(0, SIDE - 1).long().unbind(1)
+    a, b = ((ab / BIN_WIDTH).round() + NUM_BINS // 2).clamp(0, NUM_BINS - 1).long().unbind(1)
     return a, b
 
 
@@ -111,8 +111,8 @@ def gamut() -> np.ndarray:
     """Return a mask of the ab bins that contain RGB colours, (SIDE, SIDE) bool."""
     # On the CPU, even if the network is built on another device
     levels = torch.linspace(0, 255, 52, device="cpu").round() / 127.5 - 1
-    inside = np.zeros((SIDE, SIDE), bool)
-    a, b = bins_of(to_ab(torch.cartesian_prod(levels, levels, levels).T[None, :, None]))
+    inside = np.zeros((NUM_BINS, NUM_BINS), bool)
+    a, b = bin_indices(to_ab(torch.cartesian_prod(levels, levels, levels).T[None, :, None]))
     inside[a.numpy(), b.numpy()] = True
     return inside
 

@@ -155,7 +155,7 @@ FAST_NORMS: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
 }
 
 
-def use_quick_norms(network: nn.Module, *, training: bool = False) -> bool:
+def use_fast_norms(network: nn.Module, *, training: bool = False) -> bool:
     """Replace the instance norms of a network by faster ones, in place; return whether it has faster norms now.
 
     ``training``: norms with running statistics stay unchanged.

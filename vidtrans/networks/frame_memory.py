@@ -89,7 +89,7 @@ def decode_views(planes: Tensor) -> Tensor:
     return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
 
 
-def seen(pictures: Tensor, view: Tensor, height: int, width: int) -> Tensor:
+def sample_view(pictures: Tensor, view: Tensor, height: int, width: int) -> Tensor:
     """Sample pictures (N, C, h, w) through affine views (N, 2, 3), bicubic: (N, C, height, width) float32.
 
     Outside of its edges a picture is mirrored.

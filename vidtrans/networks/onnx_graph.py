@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vidtrans.core.errors import ModelError, UsageError, first_line, out_of_memory
+from vidtrans.core.errors import ModelError, UsageError, first_line, is_out_of_memory
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.options import option
 from vidtrans.networks.ports import MAX_LOOKS, MAX_STYLE_LENGTH, STYLE_DTYPES
@@ -148,7 +148,7 @@ class OnnxGraph(nn.Module):
             feeds = {names[position]: network_input} | ({names[1 - position]: style} if style is not None else {})
             (output,) = session.run([session.get_outputs()[self.settings.output].name], feeds)
         except Exception as error:  # ONNX Runtime has a dozen exception classes
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
             sides = "x".join(map(str, network_input.shape))
             raise self._error(f"it cannot run on {sides}: {first_line(error)}", "use another size") from None
@@ -174,7 +174,7 @@ class OnnxGraph(nn.Module):
         try:
             self._session = runtime.InferenceSession(data.cpu().numpy().tobytes(), options, providers=providers)
         except Exception as error:
-            if out_of_memory(error):
+            if is_out_of_memory(error):
                 raise
             raise self._error(f"ONNX Runtime refuses it: {first_line(error)}", "import the model again") from None
         return self._session

@@ -22,7 +22,7 @@ from vidtrans.core.settings import parse_size
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
-from vidtrans.perception.measure import Style, draw_shift, moved, stroke_side
+from vidtrans.perception.measure import Style, draw_shift, shift_pictures, stroke_side
 
 FIRST_RATE, LAST_RATE = 0.06, 0.01  # First and last learning rate of Adam, for colours in [−1, 1]
 MAX_SIDE_PX = 2048  # Largest side of a style picture, in pixels
@@ -158,10 +158,10 @@ class _FrameOptimisation:
     def _loss(self, picture: Tensor, random: torch.Generator) -> Tensor:
         settings = self.network.settings
         shift = draw_shift(picture.shape[2:], random)
-        shifted = moved(picture, shift)
+        shifted = shift_pictures(picture, shift)
         features = self.measure.see(shifted)
         with torch.no_grad():
-            frame_features = self.measure.see(moved(self.frame, shift))
+            frame_features = self.measure.see(shift_pictures(self.frame, shift))
         loss: Tensor = self.measure.content(features, frame_features)
         for share, style in self.styles:
             loss = loss + settings.style * share * self.measure.style(features, style.manner)

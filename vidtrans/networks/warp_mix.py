@@ -19,7 +19,7 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 from vidtrans.flow.tensors import warp
-from vidtrans.networks.frame_memory import MAX_PIXELS, FrameMemory, decode_views, seen
+from vidtrans.networks.frame_memory import MAX_PIXELS, FrameMemory, decode_views, sample_view
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
 HIDDEN = 128  # Channels of the hidden layers between the conditions and the modulation.
@@ -209,9 +209,9 @@ class WarpMix(nn.Module):
             recall = ((values[:, -NUM_LEVELS] + 1) / 2)[:, None, None, None]
             neighbours, current = self.frame_memory(values[:, : -NUM_LEVELS - NUM_VIEW])
             view = decode_views(values[:, -NUM_LEVELS - NUM_VIEW : -NUM_LEVELS])
-            half = seen(neighbours, view, -(-height // 2), -(-width // 2)) * recall
+            half = sample_view(neighbours, view, -(-height // 2), -(-width // 2)) * recall
             network_input = torch.cat([network_input, self._pad(half, 2).to(network_input.dtype)], 1)
-            recalled = self._pad(seen(current, view, height, width))
+            recalled = self._pad(sample_view(current, view, height, width))
         y = self.stem(network_input)
         skips = []
         for stage in self.down:

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress, Report, silent
+from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress, Report, ignore_event
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,10 +23,10 @@ MAX_NOTES = 4  # Number of last notes below the bar
 
 @contextmanager
 def notebook_report(report: Report | None) -> Iterator[Report]:
-    """Yield the report for a job: ``report``; if it is None, a bar in a notebook, or ``silent`` in other programs."""
+    """Yield the report for a job: ``report``; if it is None, a bar in a notebook, or ``ignore_event`` in other programs."""
     display = None if report else _display_factory()
     if display is None:
-        yield report or silent
+        yield report or ignore_event
         return
     progress = NotebookProgress(display(), display())
     try:

@@ -27,7 +27,7 @@ from vidtrans.session import Context
 from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.io.encoder import SegmentWriter, picture_names, read_lossless, unpack, write_gif
+from vidtrans.video.io.encoder import SegmentWriter, picture_names, read_lossless, write_gif, write_pictures
 from vidtrans.video.io.encoding import (
     CODECS,
     CONTAINERS,
@@ -92,7 +92,7 @@ class Assembly:
             return {"sound_packets": 0, "frames": _write_gif(segments, timing, output, self.plays, context)}
         if self.encoding.makes_pictures:
             names = self.names(len(timing.pts)) if self.names else None
-            unpack(segments, names, output, codec, context.report, context.stop, self.encoding.palette)
+            write_pictures(segments, names, output, codec, context.report, context.stop, self.encoding.palette)
             return {"sound_packets": 0}
         tag, aspect = "" if self.encoding.is_ffmpeg_encoder else CODECS[codec].tag, self.picture.sample_aspect_ratio
         num = join(segments, timing, output, self.copied, context.report, context.stop, tag=tag, aspect=aspect)

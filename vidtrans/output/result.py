@@ -18,22 +18,29 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Protocol
 
-from vidtrans.core.costs import after
+from vidtrans.core.costs import add_seconds
 from vidtrans.core.errors import Interrupted, UsageError
 from vidtrans.core.files import (
     digest_file,
     digest_of,
     finish_replacing,
     link_target,
-    look_anew,
     partial_path,
     read_small_json,
+    refresh_folder_listing,
     special_file_kind,
     write_atomically,
     write_json,
 )
 from vidtrans.core.settings import Table
-from vidtrans.core.system import is_too_long, name_fault, name_length, name_limit, path_key, path_limit
+from vidtrans.core.system import (
+    is_too_long,
+    max_name_length,
+    max_path_length,
+    name_length,
+    path_key,
+    windows_name_problem,
+)
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.video.io.encoding import split_pattern
@@ -109,15 +116,15 @@ def _is_kernel_folder(folder: Path) -> bool:
 
 def _check_name(output: Path) -> None:
     """Raise UsageError if a name is too long for the file system, or links form a loop."""
-    limit = name_limit(output.parent)
+    limit = max_name_length(output.parent)
     for part in output.parts:
         if name_length(part) > limit:
             why = f"a name in it has {name_length(part)} bytes, and {limit} is the most"
             raise UsageError(str(output), why, "use a shorter name with -o")
-        if part != output.anchor and (fault := name_fault(part)):
+        if part != output.anchor and (fault := windows_name_problem(part)):
             raise UsageError(str(output), fault, "use another name with -o")
     if output.name and is_too_long(str(partial_path(output))):
-        why = f"with its temporary name the path has more than the {path_limit()} characters that Windows takes"
+        why = f"with its temporary name the path has more than the {max_path_length()} characters that Windows takes"
         raise UsageError(str(output), why, "use a shorter path with -o, or switch on long paths in Windows")
     try:
         output.stat()
@@ -137,13 +144,13 @@ def _record_path(cache: Cache, output: Path) -> Path:
 
 def _refresh_folder(output: Path) -> None:
     """Refresh this host's view of the output's shared folder, because another host may have written the output."""
-    look_anew(link_target(output).parent)
+    refresh_folder_listing(link_target(output).parent)
 
 
 def _read_record(cache: Cache, output: Path) -> Table:
     """Read the record of an output. Raises ValueError, KeyError or OSError if it is missing or damaged."""
     path = _record_path(cache, output)
-    look_anew(path.parent)  # Another host may have written it
+    refresh_folder_listing(path.parent)  # Another host may have written it
     value: Table = read_small_json(path)
     if value.pop("sha256") != digest_of(value):
         raise ValueError("the record changed")
@@ -348,7 +355,7 @@ class Result:
 
     def forecast(self, job: Job) -> Table:
         """Return the report of a dry run: the job's summary and estimated cost."""
-        estimate = after(time.monotonic() - self.began, job.estimate())
+        estimate = add_seconds(time.monotonic() - self.began, job.estimate())
         return job.summary(self.output) | {"dry_run": True} | estimate
 
     def report(self, table: Table, *, cached: bool) -> Table:

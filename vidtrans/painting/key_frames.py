@@ -26,7 +26,7 @@ from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.frame_numbers import frame_numbers, likely_numbers, numbers_in, sequence_numbers, stem_key
 from vidtrans.video.images.picture import read_layers, read_picture, resize
-from vidtrans.video.io.picture_paths import pictures_in, unread_in
+from vidtrans.video.io.picture_paths import pictures_in, unsupported_pictures_in
 
 # Alignment
 SHORT_SIDE = 240  # Short side of the compared pictures, in pixels
@@ -236,16 +236,16 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
         raise UsageError(f"{option} {folder}", why, remedy)
     files = [path for path in pictures_in(folder) if path.stem != SHEET]
     if not files and needed:
-        if unread := unread_in(folder):
+        if unread := unsupported_pictures_in(folder):
             why = f"it holds no readable picture (found {unread[0].name})"
             raise MediaError(str(folder), why, "save the painted frames as PNG")
         raise MediaError(str(folder), "there are no pictures in it", "put the painted frames there")
     return files
 
 
-def tell_ignored(folder: Path, context: Context) -> None:
+def warn_unreadable(folder: Path, context: Context) -> None:
     """Warn of files in a folder that look like paintings in formats that cannot be read."""
-    for path in unread_in(folder):
+    for path in unsupported_pictures_in(folder):
         context.note(f"{path.name}: not a picture that can be read, and left out: save it as PNG", "warning")
 
 
@@ -258,7 +258,7 @@ def find_key_frames(
     ``first_number``: the number of the clip's first frame in the names; by default 0. Raises MediaError if a picture
     cannot be read, matches no frame, is fully transparent, or two match the same frame.
     """
-    numbers, found = numbers_of(files, clip, context, first_number), []
+    numbers, found = frame_numbers_of(files, clip, context, first_number), []
     frames = read_clip_frames(clip, list(numbers.values()), DEFAULT_FORMAT, context)
     for path, frame in zip(numbers, frames, strict=True):
         picture, alpha = read_layers(path)
@@ -317,7 +317,9 @@ def _sort_by_frame(numbers: Mapping[Path, int]) -> dict[Path, int]:
     return {path: numbers[path] for path in ordered}
 
 
-def numbers_of(files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None) -> dict[Path, int]:
+def frame_numbers_of(
+    files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None
+) -> dict[Path, int]:
     """Return the frame of a clip for each picture, in the order of the frames; see ``find_key_frames``.
 
     Raises MediaError where a picture matches no frame, or two match the same.

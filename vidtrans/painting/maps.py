@@ -23,7 +23,7 @@ from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Size
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import agreement, blur, grow, resize_flow, squared_length, warp
+from vidtrans.flow.warping import blur, flow_consistency, grow, resize_flow, squared_length, warp
 from vidtrans.session import Context
 from vidtrans.store.cache import CacheEntry, CachePin
 from vidtrans.store.chunks import ChunkStore
@@ -104,7 +104,7 @@ class MotionTracker:
         # Trust needs consistent forward and backward flow, and similar colours without fine detail.
         difference = blur(cv2.subtract(here.rgb, warp(key.rgb, self.there), dtype=cv2.CV_32F), DIFFERENCE_SIGMA)
         similarity = np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))
-        return KeyFlow(self.there, agreement(self.there, self.back, SLACK) * similarity)
+        return KeyFlow(self.there, flow_consistency(self.there, self.back, SLACK) * similarity)
 
 
 def track(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[KeyFlow]:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import check_regular_file
 from vidtrans.core.settings import Table
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.core.text_files import decode_text
 
 HEX_COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")
@@ -121,7 +121,7 @@ def with_palette_file(table: Mapping[str, object]) -> Table:
 def _is_file(text: str) -> bool:
     """Return whether a text is the path of a file, and not a long list of colours."""
     try:
-        return as_found(Path(text)).is_file()
+        return path_as_stored(Path(text)).is_file()
     except (OSError, ValueError):
         return False
 
@@ -132,7 +132,7 @@ def colours_in(path: Path) -> list[list[int]]:
     A line has '#rrggbb' or three numbers, optionally with the class's number before them, and its name. JSON has such
     strings, or lists of three numbers, in order. Of an indexed picture, the palette is read. Raises UsageError.
     """
-    path = as_found(path)
+    path = path_as_stored(path)
     check_regular_file(path, UsageError)
     suffix = path.suffix.lower()
     if suffix in (".png", ".bmp", ".tif", ".tiff"):

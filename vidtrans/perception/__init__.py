@@ -46,7 +46,7 @@ def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``meas
     return _frozen(MEASURES.load(resolve_measure(name)))
 
 
-def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
+def critic_class(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
     """Return the class that scores models trained with measure ``name``: a different network if installed.
 
     Otherwise it is the class of that measure.
@@ -61,7 +61,7 @@ def critic_of(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasur
 
 def load_critic(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
     """Return the critic of a measure as a frozen module in eval mode."""
-    return _frozen(critic_of(name))
+    return _frozen(critic_class(name))
 
 
 def _frozen(measure: Any) -> Any:  # noqa: ANN401

@@ -145,7 +145,7 @@ def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
     return y, x
 
 
-def moved(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
+def shift_pictures(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
     """Return pictures (N, 3, H, W), shifted by mirror padding at the top and left."""
     y, x = shift
     return F.pad(pictures, (x, 0, y, 0), mode="reflect")
@@ -204,7 +204,7 @@ def stroke_side(size: float) -> int:
     return round(finest * (broadest / finest) ** size)
 
 
-def middle_of(picture: np.ndarray) -> np.ndarray:
+def crop_to_middle(picture: np.ndarray) -> np.ndarray:
     """Return a style picture (H, W, 3), cropped to its middle if its aspect ratio exceeds ``MAX_ASPECT``."""
     longest = MAX_ASPECT * min(picture.shape[:2])
     starts = [max(0, (n - longest) // 2) for n in picture.shape[:2]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from vidtrans.core.options import Group, Use, moving, option
+from vidtrans.core.options import Group, Use, option, settings_over_time
 from vidtrans.pipeline.stage import PictureStage, StageSettings, Values
 
 if TYPE_CHECKING:
@@ -91,11 +91,11 @@ class Blend(PictureStage):
             return picture
         import torch
 
-        from vidtrans.inference.device_pixels import levels, to_bits
+        from vidtrans.inference.device_pixels import bits_to_levels, to_bits
 
         full = 255 if picture.dtype == torch.uint8 else 65535
-        frame = levels(source).to(torch.float32)
-        blended = (frame + values["strength"] * (levels(picture).to(torch.float32) - frame)).clamp_(0, full)
+        frame = bits_to_levels(source).to(torch.float32)
+        blended = (frame + values["strength"] * (bits_to_levels(picture).to(torch.float32) - frame)).clamp_(0, full)
         share = 1 - values["mix"]
         if matte is not None:
             share = (matte.to(torch.float32) * (share / 255))[..., None]
@@ -109,7 +109,7 @@ class Blend(PictureStage):
 
 
 def _is_neutral(values: Values) -> bool:
-    return all(values[name] == getattr(BlendSettings, name) for name in moving(BlendSettings))
+    return all(values[name] == getattr(BlendSettings, name) for name in settings_over_time(BlendSettings))
 
 
 def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:

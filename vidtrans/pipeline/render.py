@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vidtrans.core.options import moving
+from vidtrans.core.options import settings_over_time
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import SMALLEST_SIDE, Table, to_table
-from vidtrans.curves.curve import files_in, with_curve_files_at, with_other_files
+from vidtrans.curves.curve import files_in, replace_curve_files, replace_files
 from vidtrans.pipeline.enlarge import Enlarge
 from vidtrans.pipeline.infer import Infer
 from vidtrans.pipeline.read import Read
@@ -36,7 +36,7 @@ STAGES = Registry(
 PICTURE_STAGES: tuple[type[PictureStage], ...] = tuple(entry.load() for entry in STAGES.values())
 RENDER: tuple[type[Stage], ...] = (Read, Infer, Enlarge, *PICTURE_STAGES)
 # Values with which no stage changes a picture, by option name
-NEUTRAL: Values = {n: float(getattr(s.Settings, n)) for s in PICTURE_STAGES for n in moving(s.Settings)}
+NEUTRAL: Values = {n: float(getattr(s.Settings, n)) for s in PICTURE_STAGES for n in settings_over_time(s.Settings)}
 PICTURE_VALUES = tuple(NEUTRAL)
 
 if TYPE_CHECKING:
@@ -130,7 +130,7 @@ def look_named(tables: Mapping[str, Table]) -> str:
 
 def with_files_at(table: Table, change: Callable[[Path], str]) -> Table:
     """Return a table [rendering] with ``change(path)`` for the path of each sound or file that curves read."""
-    found = with_curve_files_at(RenderingSettings, dict(table), change)
+    found = replace_curve_files(RenderingSettings, dict(table), change)
     if files_in(str(table.get("look", ""))):
-        found["look"] = with_other_files(table["look"], change)
+        found["look"] = replace_files(table["look"], change)
     return found | ({"sound": change(Path(table["sound"]))} if table.get("sound") else {})

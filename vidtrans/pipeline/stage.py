@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
-from vidtrans.core.options import moving
+from vidtrans.core.options import settings_over_time
 from vidtrans.core.settings import Table
-from vidtrans.curves.curve import MovingSettings, shown_name
+from vidtrans.curves.curve import MovingSettings, option_label
 
 if TYPE_CHECKING:
     import numpy as np
@@ -82,7 +82,7 @@ class PictureStage(Stage):
     @classmethod
     def curves(cls, settings: StageSettings) -> dict[str, Any]:
         """Return the curves of this stage's options, by name. ``settings``: all settings of [rendering]."""
-        return {name: settings.curve(name) for name in moving(cls.Settings)}
+        return {name: settings.curve(name) for name in settings_over_time(cls.Settings)}
 
 
 class FrameCurve:
@@ -125,10 +125,10 @@ class FrameValues:
     def __init__(self, settings: MovingSettings, clock: CurveClock, names: Collection[str] | None = None) -> None:
         cls = type(settings)
         self.curves: dict[str, FrameCurve] = {}
-        for name, bounds in moving(cls).items():
+        for name, bounds in settings_over_time(cls).items():
             if names is None or name in names:
                 low, high = bounds.ends
-                label = shown_name(cls, name)
+                label = option_label(cls, name)
                 self.curves[name] = FrameCurve(settings.curve(name), clock, label, high, low)
 
     def __call__(self, frame: int) -> dict[str, float]:

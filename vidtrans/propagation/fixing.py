@@ -15,7 +15,7 @@ import numpy as np
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.masks import Mask
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.config.recipe import RUNS, programs_in
+from vidtrans.config.recipe import PROGRAM_REFUSAL, programs_in
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 from vidtrans.core.mask_files import MaskFile
@@ -24,7 +24,7 @@ from vidtrans.core.system import path_key
 from vidtrans.output.result import Result, Work, check_named, recorded, refuse_link, replaces_own
 from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
-from vidtrans.painting.key_frames import key_frame_files, numbers_of, tell_ignored
+from vidtrans.painting.key_frames import frame_numbers_of, key_frame_files, warn_unreadable
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.propagating import PaintingJob, render_painted
 from vidtrans.propagation.requests import FixRequest, PropagateRequest
@@ -124,7 +124,7 @@ class _JobBuilder:
         """Build the job that renders the corrected result to ``output``."""
         job = self.original_job(request.render)
         files = key_frame_files(request.painted, "--painted", needed=request.relearn)
-        tell_ignored(request.painted, self.context)
+        warn_unreadable(request.painted, self.context)
         found = _corrections(request, files, job.plan, self.context) if files else []
         facts = {"corrections": [one.frame for one in found]}
         if request.relearn:
@@ -211,7 +211,7 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
     assert numbers is not None  # ``read_request`` refuses results of filter graphs
     if not result.index.same_size:
         raise UsageError(str(render), "its pictures are not of one size", "fix a result whose pictures are")
-    named = numbers_of(files, result, context, request.first_number)
+    named = frame_numbers_of(files, result, context, request.first_number)
     found, lossless = [], plan.settings.encoding.codec in LOSSLESS
     form = plan.form((plan.picture.width, plan.picture.height))
     wanted = list(named.values())
@@ -268,4 +268,4 @@ def check_programs(found: Mapping[str, str], output: Path, allowed: Collection[s
     for name, value in found.items():
         if value not in allowed:
             remedy = f"if it is your own, repeat it: --program {shlex.quote(value)}"
-            raise UsageError(f"{name} in the record of {output.name}", RUNS, remedy)
+            raise UsageError(f"{name} in the record of {output.name}", PROGRAM_REFUSAL, remedy)

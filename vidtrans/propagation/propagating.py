@@ -14,7 +14,7 @@ import numpy as np
 
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, mask_digest, open_clip
-from vidtrans.core.costs import add_up, estimate
+from vidtrans.core.costs import add_estimates, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Preview
 from vidtrans.core.files import base_name, copy, write_atomically
@@ -26,10 +26,18 @@ from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.result import Result, Work, check_parents, refuse_link
-from vidtrans.painting.composing import LOOK, MOTION, Paint, PaintSource, Reliance, calibrate, write_pairs
+from vidtrans.painting.composing import (
+    MOTION_SHARES,
+    NETWORK_SHARES,
+    Paint,
+    PaintSource,
+    Reliance,
+    calibrate,
+    write_pairs,
+)
 from vidtrans.painting.composing import VERSION as COMPOSING
 from vidtrans.painting.corrections import Correction
-from vidtrans.painting.key_frames import find_key_frames, key_frame_files, tell_ignored
+from vidtrans.painting.key_frames import find_key_frames, key_frame_files, warn_unreadable
 from vidtrans.painting.maps import KeyMaps
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.rendering.chain import FramePath
@@ -167,7 +175,7 @@ class PaintingJob:
     def files(self) -> list[Path]:
         """Return the paths of the painted pictures. Raises UsageError, MediaError."""
         files = key_frame_files(self.request.keyframes)
-        tell_ignored(self.request.keyframes, self.context)
+        warn_unreadable(self.request.keyframes, self.context)
         return files
 
     @cached_property
@@ -236,7 +244,7 @@ class PaintingJob:
                 where = f"frames {shot.start} to {shot.stop - 1}" if len(shot) > 1 else f"frame {shot.start}"
                 self.context.note(f"the shot of {where} has no key frame: it {effect}", "warning")
 
-    def paint(self, *, has_network: bool, shares: tuple[float, ...] = MOTION) -> Paint:
+    def paint(self, *, has_network: bool, shares: tuple[float, ...] = MOTION_SHARES) -> Paint:
         """Return the paint of the clip. If no key frame is fully painted, the source is visible between the paint.
 
         ``has_network``: a network paints where no key frame reaches. ``shares``: see ``Reliance``. Raises UsageError
@@ -311,7 +319,7 @@ class PaintingJob:
         if self.trains_network:
             with TemporaryDirectory(prefix="vidtrans-") as temporary:
                 pairs = self._write_pairs(
-                    Path(temporary), replace(self.paint(has_network=True), reliance=Reliance(LOOK))
+                    Path(temporary), replace(self.paint(has_network=True), reliance=Reliance(NETWORK_SHARES))
                 )
                 spec = DatasetSpec((pairs,), request.recipe)
                 render = StylizeRequest(request.video, (), output, request.recipe, request.start, request.end)
@@ -320,7 +328,7 @@ class PaintingJob:
             network_facts = {name: table[name] for name in ("model", "steps")}
         else:
             costs.append(job.estimate())
-        return job.summary(output) | self.facts | network_facts | {"dry_run": True} | add_up(costs)
+        return job.summary(output) | self.facts | network_facts | {"dry_run": True} | add_estimates(costs)
 
     @property
     def facts(self) -> Table:
@@ -337,7 +345,7 @@ class PaintingJob:
         """Return the paint's share at each level of trust: measured against the network, or set by ``follow``."""
         context, follow = self.context, self.request.follow
         if follow != "auto":
-            return {"motion": MOTION, "look": LOOK}[follow]
+            return {"motion": MOTION_SHARES, "look": NETWORK_SHARES}[follow]
         plan = replace(self.plan, model=model)
         with closing(FramePath(plan, load_engine(model, plan.rendering, context)).renderer()) as renderer:
 
@@ -347,7 +355,7 @@ class PaintingJob:
             keys = self.keys
             frames = [n for shot in self.maps.shots if set(keys) & set(shot) for n in shot if n not in keys]
             painter = self.paint(has_network=True).painter(plan.size)
-            return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION
+            return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION_SHARES
 
     def close(self) -> None:
         if "maps" in self.__dict__:

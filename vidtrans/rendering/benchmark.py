@@ -176,7 +176,7 @@ class RenderBenchmark:
             return [inputs([self._frames[n] for n in input_frames(pairing, i, 0)]) for i in range(count)]
 
     def _infer(self, engine: Engine, count: int) -> float:
-        return inferred(engine, self._inputs[:count])
+        return measure_engine(engine, self._inputs[:count])
 
     def _flow(self, count: int) -> float:
         """Estimate the flow between neighbouring frames in both directions, in batches if the filter is batched."""
@@ -233,7 +233,7 @@ class RenderBenchmark:
             return _rate(count, start_s)
 
 
-def inferred(engine: Engine, inputs: list[np.ndarray]) -> float:
+def measure_engine(engine: Engine, inputs: list[np.ndarray]) -> float:
     """Measure an engine's speed in pictures per second on ``inputs``, (H, W, C) uint8 each.
 
     All batches are full, because a partial last batch would not represent a long clip.

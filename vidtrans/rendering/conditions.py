@@ -17,9 +17,9 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table, Time, parse_time
-from vidtrans.core.system import as_found, name_key
+from vidtrans.core.system import name_key, path_as_stored
 from vidtrans.curves.curve import CurveClock, check_order, neighbours, parse_curve, parse_names
-from vidtrans.models.at_once import read_look
+from vidtrans.models.at_once import read_look_picture
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.look_pictures import (
     LookPart,
@@ -28,7 +28,7 @@ from vidtrans.models.look_pictures import (
     is_style,
     parse_look_parts,
     plain_name,
-    unknown_look,
+    unknown_look_error,
 )
 from vidtrans.networks.code_planes import plane_values
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
@@ -92,7 +92,7 @@ class CodeConditions:
         if not name:
             return np.array(self._codes["mean"])
         if is_file(name, Path()):
-            return self._encode_picture(as_found(Path(name)))
+            return self._encode_picture(path_as_stored(Path(name)))
         if SEED_PATTERN.fullmatch(name):
             return self._draw_code(int(name))
         why = f"'{self._model.name}' takes a number or a picture, and there is no such file"
@@ -100,16 +100,16 @@ class CodeConditions:
 
     def _encode_picture(self, path: Path) -> np.ndarray:
         """Return the style code of a picture, without its bars and at the training size. Raises MediaError."""
-        from vidtrans.inference.codes import code_of  # torch
+        from vidtrans.inference.codes import encode_style  # torch
 
         assert self._model.record is not None
         if self._encoder is None:
             why = f"'{self._model.name}' is an exported network, without the one that finds the code of a picture"
             raise UsageError(f"--look {path}", why, "give a number from 0 up, or the model's own file")
-        picture = read_look(path, "give another picture, or a seed, such as 7")
+        picture = read_look_picture(path, "give another picture, or a seed, such as 7")
         height, width = picture.shape[:2]
         size = Size(short=self._model.record.size).of(width, height)
-        return code_of(self._encoder, resize(picture, *size))
+        return encode_style(self._encoder, resize(picture, *size))
 
     @cached_property
     def _encoder(self) -> Any:  # noqa: ANN401  (no torch here)
@@ -135,7 +135,7 @@ def interpolate_codes(one: np.ndarray, other: np.ndarray, share: float) -> np.nd
 
 def look_files(look: str) -> list[Path]:
     """Return the picture files that a ``--look`` value names. Raises UsageError if the value is malformed."""
-    return [as_found(Path(name)) for name in _parse_names_and_times(look)[0] if is_file(name, Path())]
+    return [path_as_stored(Path(name)) for name in _parse_names_and_times(look)[0] if is_file(name, Path())]
 
 
 def _parse_names_and_times(look: str) -> tuple[list[str], list[Time]]:
@@ -273,7 +273,7 @@ def conditions_of(
 def _look_index(name: str, looks: Sequence[str]) -> int:
     """Return the index of a style by its name or its picture's file name. Raises UsageError."""
     if (index := _find_index(name, looks)) is None:
-        raise unknown_look(name, looks)
+        raise unknown_look_error(name, looks)
     return index
 
 

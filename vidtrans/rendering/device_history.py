@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.core.errors import DeviceError, out_of_memory
+from vidtrans.core.errors import DeviceError, is_out_of_memory
 from vidtrans.core.machine import release_cached_memory
 from vidtrans.core.settings import Table
 from vidtrans.core.transfers import as_bits
@@ -17,7 +17,7 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.history import CHANNELS, SLACK, TOLERANCE
 from vidtrans.flow.tensors import warp
 from vidtrans.inference.device import Device
-from vidtrans.inference.device_pixels import levels
+from vidtrans.inference.device_pixels import bits_to_levels
 from vidtrans.temporal.batch_motion import load_batch_flow
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import grey_levels, planes
@@ -57,7 +57,7 @@ class DeviceHistory:
             try:
                 return self._with_history(model_input, sample)
             except Exception as error:
-                if not out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
                 if is_second_try:
                     why, remedy = "out of memory for the motion of one frame", "use a smaller size, or the CPU"
@@ -72,7 +72,7 @@ class DeviceHistory:
             nothing = model_input.new_full((*model_input.shape[:3], CHANNELS), grey)
             nothing[..., -1] = 0
             return torch.cat((model_input, nothing), dim=3)
-        full, output = (255, last.output) if last.output.dtype == torch.uint8 else (65535, levels(last.output))
+        full, output = (255, last.output) if last.output.dtype == torch.uint8 else (65535, bits_to_levels(last.output))
         if full > 255 and model_input.dtype == torch.uint8:
             model_input = model_input.to(torch.int32) * 257
         flow, confidence = self._backward_flow(last.guide, sample.guide)
@@ -122,7 +122,7 @@ class ArrayDeviceHistory:
 
     @torch.inference_mode()
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        input_levels = levels(self._upload(model_input))[None]
+        input_levels = bits_to_levels(self._upload(model_input))[None]
         result = self._history.with_history(input_levels, self._on_device(sample, sample.guide))[0]
         return result.cpu().numpy().astype(np.uint8 if result.dtype == torch.uint8 else np.uint16)
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vidtrans.core.transfers import Download, Upload, transfers_for
-from vidtrans.inference.device_pixels import eight_bits, levels
+from vidtrans.inference.device_pixels import bits_to_levels, to_8_bit_levels
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.render import compose_on_device
@@ -88,7 +88,7 @@ class DeviceRenderer(FrameRenderer):
     def _render(self, prepared: PreparedFrame) -> Iterator[Sample]:
         sample = prepared.sample
         if sample.guide is not None:
-            sample.guide = eight_bits(levels(sample.guide.wait()))
+            sample.guide = to_8_bit_levels(bits_to_levels(sample.guide.wait()))
         if sample.output is not None:
             sample.output = sample.output.wait()
         if self.blends:
@@ -130,11 +130,11 @@ def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
 
     Without a pairing the uploads are the inputs.
     """
-    pictures = [levels(torch.stack([upload.wait() for upload in part])) for part in zip(*inputs, strict=True)]
+    pictures = [bits_to_levels(torch.stack([upload.wait() for upload in part])) for part in zip(*inputs, strict=True)]
     if pairing is None:
         (model_inputs,) = pictures
         return model_inputs
-    return pairing.tensor_input(pictures if pairing.deep else list(map(eight_bits, pictures)))
+    return pairing.tensor_input(pictures if pairing.deep else list(map(to_8_bit_levels, pictures)))
 
 
 class DeviceBatchQueue(BatchQueue):

@@ -23,7 +23,7 @@ from vidtrans.core.settings import Size, Table
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel, file_digest, load_engine, load_extractor, load_model
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.models.render_settings import classes_of
+from vidtrans.models.render_settings import output_classes
 from vidtrans.pairing.base import Extraction, Pairing
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.pairing_records import make_pairing
@@ -185,7 +185,7 @@ class Labeller:
 
     def __post_init__(self) -> None:
         what = f"--labeller {self.model.name}"
-        if classes_of(self.model) is None:
+        if output_classes(self.model) is None:
             remedy = "train one: make-dataset --pairing segment"
             raise UsageError(what, "it paints pictures, and a labeller finds classes", remedy)
         if len(self.model.parts) > 1 or self.model.pairing.pictures_per_frame > 1 or self.model.pairing.offsets != (0,):
@@ -193,7 +193,7 @@ class Labeller:
 
     @property
     def classes(self) -> ClassColours:
-        found = classes_of(self.model)
+        found = output_classes(self.model)
         assert found is not None
         return found
 

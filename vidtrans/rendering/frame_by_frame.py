@@ -9,7 +9,7 @@ import numpy as np
 
 from vidtrans.inference.engine import Engine
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.render_settings import classes_of
+from vidtrans.models.render_settings import output_classes
 from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.render import RenderingSettings, compose, restore
 from vidtrans.pipeline.stage import Values
@@ -127,6 +127,6 @@ class FrameByFrame:
         is_small = output.shape[0] < source.shape[0] and output.shape[1] < source.shape[1]
         mode = self._rendering.upscale_for(fills_holes=self.pairing.fills_holes)
         mode = mode if is_small and not self._model.is_identity else "bicubic"
-        classes, share = classes_of(self._model), self._rendering.sharpness
+        classes, share = output_classes(self._model), self._rendering.sharpness
         (large,) = enlarge_frames([output], [source], mode, share, has_faults=False, classes=classes)
         return large

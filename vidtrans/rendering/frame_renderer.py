@@ -26,7 +26,7 @@ from vidtrans.flow.history import (
 )
 from vidtrans.inference.engine import Engine
 from vidtrans.models.model_record import ModelRecord
-from vidtrans.networks.code_planes import with_planes
+from vidtrans.networks.code_planes import append_planes
 from vidtrans.painting.composing import FramePainter
 from vidtrans.pairing.base import Pairing
 from vidtrans.rendering.conditions import Conditions, LookConditions
@@ -138,7 +138,7 @@ class ModelInputs:
         return (
             model_input
             if self.conditions is None
-            else with_planes(model_input, self.conditions.values(frames[-1].index))
+            else append_planes(model_input, self.conditions.values(frames[-1].index))
         )
 
     def _picture_input(self, frames: Sequence[Frame]) -> np.ndarray:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import look_anew, read_small_json
+from vidtrans.core.files import read_small_json, refresh_folder_listing
 from vidtrans.core.settings import Table
 from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.plan import RenderPlan
@@ -243,7 +243,7 @@ class DividedRender:
     def missing(self, *, verify: bool) -> list[Chunk]:
         """Return the missing chunks. ``verify``: read each chunk, and count damaged chunks as missing."""
         store = self._entries.store
-        look_anew(store.entry.folder)  # Other hosts may have rendered more chunks
+        refresh_folder_listing(store.entry.folder)  # Other hosts may have rendered more chunks
         is_there = store.is_done if verify else store.is_written
         return [chunk for chunk in self._entries.chunks_with_output if not is_there(chunk.number)]
 

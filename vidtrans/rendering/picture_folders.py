@@ -11,7 +11,7 @@ from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.clip_signals import clip_clock
 from vidtrans.clips.indexing import Clip, open_clip
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.costs import add_up, count
+from vidtrans.core.costs import add_estimates, count
 from vidtrans.core.errors import BatchError, MediaError, UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
@@ -74,7 +74,7 @@ def render_pictures(
     if not context.dry_run:
         return table
     sums = {"chunks": sum(t["chunks"] for t in done), "working_size": done[0]["working_size"]}
-    return table | sums | {"dry_run": True} | add_up([t for t in done if "estimate" in t])
+    return table | sums | {"dry_run": True} | add_estimates([t for t in done if "estimate" in t])
 
 
 def _check_sizes_allowed(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:

@@ -11,18 +11,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from vidtrans.clips.aligned_clip import AlignedClip, treat_as_drawing
+from vidtrans.clips.aligned_clip import AlignedClip, should_treat_as_drawing
 from vidtrans.clips.clip_signals import clip_clock, mask_shares
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, SteadyExposure, tell_frame_number, with_picture_fps
-from vidtrans.clips.label_maps import render_changes
+from vidtrans.clips.indexing import Clip, ExposureCorrection, note_end_in_frames, with_picture_fps
+from vidtrans.clips.label_maps import label_setting_changes
 from vidtrans.clips.masks import Mask
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Time, parse_size
 from vidtrans.curves.curve import CurveClock, small_plot
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
-from vidtrans.models.render_settings import ResolvedRenderSettings, classes_of
+from vidtrans.models.render_settings import ResolvedRenderSettings, output_classes
 from vidtrans.output.delivery import Delivery
 from vidtrans.painting.composing import ClipPaint, Paint
 from vidtrans.pairing.base import Pairing
@@ -79,7 +79,7 @@ class RenderPlan:
     threads: int = 0
     paint: ClipPaint | None = None
     corrections: Paint | None = None
-    exposure: SteadyExposure | None = None
+    exposure: ExposureCorrection | None = None
     strokes: PlannedStrokes | None = None
     lead: int = 0
 
@@ -260,7 +260,7 @@ class RenderPlan:
     @property
     def classes(self) -> ClassColours | None:
         """Return the classes of a model that makes label maps; None for other models."""
-        return classes_of(self.model) if self.strokes is None else None
+        return output_classes(self.model) if self.strokes is None else None
 
     @property
     def is_measured(self) -> bool:
@@ -308,7 +308,7 @@ def plan_render(
     pattern: str = "",
     guide: AlignedClip | None = None,
     paint: ClipPaint | None = None,
-    exposure: SteadyExposure | None = None,
+    exposure: ExposureCorrection | None = None,
     of_region: bool = False,
     from_shot: bool = False,
 ) -> RenderPlan:
@@ -334,10 +334,10 @@ def plan_render(
     begin, stop = clip.trim(*span)
     first = max(shot for shot in clip.shots if shot <= begin) if from_shot else begin
     if not of_region:
-        tell_frame_number(clip, stop, *span, context)
+        note_end_in_frames(clip, stop, *span, context)
         _note_size_limit(clip, settings.rendering.size, context)
-    model = model.with_changes(render_changes(model.parts[0].pairing, clip, context))
-    drawn = treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
+    model = model.with_changes(label_setting_changes(model.parts[0].pairing, clip, context))
+    drawn = should_treat_as_drawing(clip, model.parts[0].pairing, settings.rendering.drawing, context)
     if mask is None and model.parts[0].pairing.needs_matte:
         why = f"'{model.name}' was taught with mattes, and there is none"
         raise UsageError("--mask", why, "give the matte of the clip, as 'vidtrans matte' makes it")

@@ -15,14 +15,14 @@ from vidtrans.clips.masks import Mask
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
 from vidtrans.curves.curve import CurveClock
-from vidtrans.curves.tracks import digest_of_file
+from vidtrans.curves.tracks import digest_value_file
 from vidtrans.grading.learning import affine_colours
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.pipeline.stage import FrameValues
 from vidtrans.session import Context
 from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.medium import SEEN, VERSION, Medium
+from vidtrans.strokes.medium import MAX_SIDE_PX, VERSION, Medium
 from vidtrans.strokes.settings import CURVES, StrokesSettings
 from vidtrans.upscaling.array_pictures import size_of
 from vidtrans.video.images.picture import picture_size, read_picture, resize
@@ -160,7 +160,7 @@ def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is
     ``is_painted``: strokes are painted from the model's pictures.
     """
     if is_painted and model.is_identity and wanted in OWN_SIZES:
-        return Size(short=SEEN).of(*source)
+        return Size(short=MAX_SIDE_PX).of(*source)
     return model.working_size(wanted, source)
 
 
@@ -173,7 +173,7 @@ def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
         return {}
     key = _key(load_medium(settings.medium), settings) | _digests(settings, context)
     key["curves"] = {name: str(curve) for name, curve in settings.curves().items()}
-    key["files"] = [digest_of_file(path) for path in settings.curve_files()]
+    key["files"] = [digest_value_file(path) for path in settings.curve_files()]
     return {"strokes": key | ({"fine": mask_digest(context, mask)} if (mask := settings.fine_mask) else {})}
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
-from vidtrans.core.costs import TRIAL_FRAMES, add_up, estimate, without_result
+from vidtrans.core.costs import TRIAL_FRAMES, add_estimates, estimate, without_output_bytes
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.core.threads import Prefetcher, StepClock
@@ -330,9 +330,11 @@ class RenderJob:
             estimate_render(self.plan, engine, self.context, partial(find_palette, self.plan, engine, self.context))
         ]
         if self.extraction is not None:
-            costs.append(without_result(estimate_render(self.extraction.plan, self.extraction.engine, self.context)))
-        costs += [without_result(look.estimate()) for look in self.looks]
-        return add_up(costs)
+            costs.append(
+                without_output_bytes(estimate_render(self.extraction.plan, self.extraction.engine, self.context))
+            )
+        costs += [without_output_bytes(look.estimate()) for look in self.looks]
+        return add_estimates(costs)
 
     def summary(self, output: Path) -> Table:
         """Return the result keys that do not depend on the rendered pictures."""

@@ -14,7 +14,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.errors import MediaError
 from vidtrans.core.settings import Size, Table
-from vidtrans.data.background_plate import SAME_SCENE, BackgroundPlate, agreement, find_background_plate
+from vidtrans.data.background_plate import SAME_SCENE, BackgroundPlate, find_background_plate, visible_share
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.next_frame import NextFrame
@@ -90,7 +90,7 @@ class Scene:
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
         """Raise MediaError about ``where`` if the frames' median agreement with the scene is too low."""
-        share = float(np.median([agreement(f.rgb, self.picture) for f in frames]))
+        share = float(np.median([visible_share(f.rgb, self.picture) for f in frames]))
         if share < SAME_SCENE:
             raise MediaError(
                 where,

@@ -11,18 +11,18 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import treat_as_drawing
+from vidtrans.clips.aligned_clip import should_treat_as_drawing
 from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.options import Use, options_of, parameters, used
+from vidtrans.core.options import Use, options_of, parameters, settings_with_use
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, from_table, parse_value, to_table
 from vidtrans.curves.curve import CurveClock
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.models.look_pictures import is_style, split_names
-from vidtrans.models.render_settings import classes_of
+from vidtrans.models.render_settings import output_classes
 from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pipeline.render import RenderingSettings, restore
 from vidtrans.pipeline.stage import FrameValues
@@ -41,11 +41,11 @@ from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.io.reader import ClipReader
-from vidtrans.video.plots import TALLEST_CELL, ContactSheet, cell_size, middle
+from vidtrans.video.plots import MAX_CELL_HEIGHT_PX, ContactSheet, cell_size, centre_crop
 
 MAX_WIDTH = 2400  # Width limit of the whole grid in pixels
 MAX_CELL = 480  # Width limit of one cell in pixels
-TRIAL_SETTINGS = used(RenderingSettings, Use.VARY)
+TRIAL_SETTINGS = settings_with_use(RenderingSettings, Use.VARY)
 MAX_SUGGESTED_LOOKS = 3
 ENDLESS_TIMES = range(1 << 40)  # Timestamps of a clock for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # Models, each with its rendering settings
@@ -155,10 +155,10 @@ def draw_grid(
         context.stop.check()
         context.report(Progress("trying", number, len(columns), "columns"))
     rows = list(zip(*pictures, strict=True))
-    cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)), TALLEST_CELL)
+    cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)), MAX_CELL_HEIGHT_PX)
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
     if any(variation.key == "upscale" for variation in variations):  # scaled down, all modes look the same
-        rows = [tuple(middle(picture, *cell) for picture in row) for row in rows]
+        rows = [tuple(centre_crop(picture, *cell) for picture in row) for row in rows]
         title += "; the middle of each, not scaled"
     labels = [label for label, _ in columns]
     write_picture(path, ContactSheet(title, rows, cell, labels, [[frame.label] for frame in chosen]).draw())
@@ -304,7 +304,9 @@ def _suggest_variations(
 def _is_drawing_source(model: LoadedModel, rendering: RenderingSettings, video: Path, context: Context) -> bool:
     if not is_picture_source(video):
         return False
-    return treat_as_drawing(open_clip(context, video, model.pairing.guides), model.pairing, rendering.drawing, context)
+    return should_treat_as_drawing(
+        open_clip(context, video, model.pairing.guides), model.pairing, rendering.drawing, context
+    )
 
 
 def _render(
@@ -339,7 +341,7 @@ def _render(
     inputs_seen = [one.input for one in prepared]
     enlarged: list[np.ndarray] = []
     if painter.medium is None:
-        outputs, classes = [sample.output for sample in samples], classes_of(model)
+        outputs, classes = [sample.output for sample in samples], output_classes(model)
         enlarged = enlarge_frames(outputs, sources, mode, share, has_faults=has_faults, classes=classes)
     else:
         samples_and_inputs = zip(samples, inputs_seen, strict=True)

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.warping import agreement, resize_flow, warp
+from vidtrans.flow.warping import flow_consistency, resize_flow, warp
 from vidtrans.temporal.stream import Sample
 
 PROPAGATION_VERSION = "1"  # Version of the propagation, for cache keys
@@ -147,6 +147,6 @@ class FlowPropagator:
         """Warp the output of ``key`` to another frame; return it, (H, W, 3) float32, and its confidence, (H, W)."""
         forward, backward = self._flow.estimate_both(target.prepared, key.prepared)
         height, width = target.sample.guide.shape[:2]
-        confidence = cv2.resize(agreement(forward, backward), (width, height), interpolation=cv2.INTER_LINEAR)
+        confidence = cv2.resize(flow_consistency(forward, backward), (width, height), interpolation=cv2.INTER_LINEAR)
         picture = warp(key.sample.output.astype(np.float32), resize_flow(forward, width, height), bicubic=True)
         return picture, confidence

@@ -32,24 +32,24 @@ from filelock import FileLock, Timeout
 
 from vidtrans.core.costs import size as format_size
 from vidtrans.core.errors import UsageError, VidtransError
-from vidtrans.core.events import NEVER, Note, Report, Stop
+from vidtrans.core.events import NEVER_STOP, Note, Report, Stop
 from vidtrans.core.files import (
     PROCESS,
     check_regular_file,
     digest_file,
     digest_of,
     folder_bytes,
-    look_anew,
     parse_json,
     process_mark,
     read_small_file,
     read_small_json,
+    refresh_folder_listing,
     remove,
     write_bytes,
     write_json,
 )
 from vidtrans.core.settings import Table
-from vidtrans.core.system import WINDOWS, is_too_long, path_limit
+from vidtrans.core.system import WINDOWS, is_too_long, max_path_length
 from vidtrans.store.stages import STAGES
 
 DIGESTS_FILE = "digests.jsonl"
@@ -105,7 +105,7 @@ class Digests:
     itself; damaged lines are ignored, which costs only time. ``stop``: checked while a file is read.
     """
 
-    def __init__(self, root: Path, stop: Stop = NEVER) -> None:
+    def __init__(self, root: Path, stop: Stop = NEVER_STOP) -> None:
         self.path, self._stop = root / DIGESTS_FILE, stop
         self._entries: dict[str, list[Any]] | None = None
         self._new: list[str] = []
@@ -257,7 +257,7 @@ class CacheEntry:
         try:
             with suppress(OSError):
                 (self.folder / ".lock").touch()
-            look_anew(self.folder)  # Shows files that another host wrote before it released the lock
+            refresh_folder_listing(self.folder)  # Shows files that another host wrote before it released the lock
             yield
         finally:
             lock.release()
@@ -459,7 +459,7 @@ def check_cache_folder(root: Path) -> None:
         UsageError: The folder contains other files, is a file, or its path is too long.
     """
     if is_too_long(str(root), MAX_INNER_PATH):
-        why = f"paths in it would have more than the {path_limit()} characters that Windows takes"
+        why = f"paths in it would have more than the {max_path_length()} characters that Windows takes"
         raise UsageError(f"--cache-dir {root}", why, "give a shorter one, or switch on long paths")
     if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == FOLDER:
         return
@@ -486,7 +486,7 @@ class Cache:
     Raises UsageError if the folder is not a vidtrans cache.
     """
 
-    def __init__(self, root: Path, report: Report, stop: Stop = NEVER) -> None:
+    def __init__(self, root: Path, report: Report, stop: Stop = NEVER_STOP) -> None:
         check_cache_folder(root)
         self.root, self.report, self.stop = root, report, stop
         self.log = RenderLog(root)

@@ -10,7 +10,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import PACKAGE, check_regular_file, digest_file, digest_of
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, from_table, read_toml, to_table
-from vidtrans.core.system import as_found
+from vidtrans.core.system import path_as_stored
 from vidtrans.strokes.medium import (
     BRUSHES,
     Finish,
@@ -47,7 +47,7 @@ def load_medium(name: str, folder: Path = Path()) -> Medium:
         if name not in medium_names():
             raise unknown_name("medium", name, medium_names())
         return _read(FOLDER / f"{name}.toml")
-    path = as_found(folder / name)
+    path = path_as_stored(folder / name)
     check_regular_file(path, UsageError)
     if not path.is_file():
         raise UsageError(f"medium '{name}'", "no such file", f"choose from: {', '.join(medium_names())}")
@@ -105,7 +105,7 @@ def _brush(medium: Path, name: str) -> Path:
     """Return the path of a brush in a medium's folder. Raises UsageError if it does not exist, or is black."""
     from vidtrans.strokes.brushes import read_brush
 
-    path = as_found(medium.parent / name)
+    path = path_as_stored(medium.parent / name)
     check_regular_file(path, UsageError)
     if not path.is_file():
         raise UsageError(f"brush '{name}'", f"no such file beside {medium.name}", f"or one of {', '.join(BRUSHES)}")

@@ -19,9 +19,9 @@ from vidtrans.core.machine import cores
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import halve, resize_flow, warp
 from vidtrans.strokes import brushes, cells, kernels
-from vidtrans.strokes.medium import SEEN, SHAPES, Medium, MediumLayer, Screen, angle_of, parse_ink
+from vidtrans.strokes.medium import MAX_SIDE_PX, SHAPES, Medium, MediumLayer, Screen, angle_of, parse_ink
 from vidtrans.strokes.settings import StrokesSettings
-from vidtrans.video.colour.conversion import to_uint8, unit
+from vidtrans.video.colour.conversion import to_float, to_uint8
 
 # Features
 FLOW, FLOW_SIDE_PX = "dis", 360  # Method, and short side at which the motion is estimated, in pixels
@@ -75,8 +75,8 @@ class FrameFeatures:
         """
         self._detail = {}
         height, width = picture.shape[:2]
-        if min(height, width) > SEEN:
-            scale = SEEN / min(height, width)
+        if min(height, width) > MAX_SIDE_PX:
+            scale = MAX_SIDE_PX / min(height, width)
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             guide, picture = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (guide, picture))
             height, width = picture.shape[:2]
@@ -90,7 +90,7 @@ class FrameFeatures:
             self.flow = resize_flow(_smooth_flow(there), width, height)
             back = -self.flow
         self._before = now
-        rgb = unit(picture).astype(np.float32, copy=False)
+        rgb = to_float(picture).astype(np.float32, copy=False)
         self.picture = self._adjust_tones(self._stabilise(rgb, back))
         self.tone = cv2.transform(self.picture, LUMA)
         self.lines = self._direction_field(back)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.core.mask_files import NOT, MaskFile, parse_mask
-from vidtrans.core.options import Group, Use, moving, option
+from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile, parse_mask
+from vidtrans.core.options import Group, Use, option, settings_over_time
 from vidtrans.core.settings import Table, to_table
-from vidtrans.curves.curve import MovingSettings, with_curve_files_at
+from vidtrans.curves.curve import MovingSettings, replace_curve_files
 
 FILES = ("medium", "palette", "fine", "directions")
 PICTURE_USES = Use.VARY | Use.STREAM
@@ -36,20 +36,20 @@ def is_painting(path: Path) -> bool:
     return picture is not None and picture.ndim == 3 and picture.shape[2] == 3 and bool(np.ptp(picture, axis=2).max())
 
 
-def medium_named(tables: Mapping[str, Table]) -> str:
+def medium_of_tables(tables: Mapping[str, Table]) -> str:
     """Return the ``strokes.medium`` of a recipe's tables, unchecked; '' without one."""
     return str(tables.get("strokes", {}).get("medium", ""))
 
 
-def with_files_of_strokes(table: Table, change: Callable[[Path], str]) -> Table:
+def map_strokes_files(table: Table, change: Callable[[Path], str]) -> Table:
     """Return a table [strokes] in which ``change(path)`` replaces each file that it or its curves name."""
-    found = with_curve_files_at(StrokesSettings, dict(table), change)
+    found = replace_curve_files(StrokesSettings, dict(table), change)
     for name in FILES:
         given = found.get(name)
         if not given or not isinstance(given, str) or (name == "medium" and not is_medium_file(given)):
             continue
         mask = parse_mask(given) if name == "fine" else MaskFile(Path(given))
-        found[name] = f"{NOT if mask.inverted else ''}{change(mask.path)}"
+        found[name] = f"{INVERTED_PREFIX if mask.inverted else ''}{change(mask.path)}"
     return found
 
 
@@ -152,4 +152,4 @@ class StrokesSettings(MovingSettings):
         return {name: value for name, value in to_table(self).items() if name not in (*FILES, *CURVES)}
 
 
-CURVES = moving(StrokesSettings)
+CURVES = settings_over_time(StrokesSettings)

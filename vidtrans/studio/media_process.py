@@ -32,7 +32,7 @@ from vidtrans.video.io.clip import FrameCursor
 from vidtrans.video.io.container import open_media, picture_stream
 from vidtrans.video.io.picture_paths import is_picture, pictures_in
 from vidtrans.video.io.sound import decode_sound, sound_track
-from vidtrans.video.io.timestamps import OneClock
+from vidtrans.video.io.timestamps import ClockFilter
 
 MAX_MEMORY_BYTES = 6 << 30  # Limit of the address space
 PROXY_SIDE_PX, PROXY_GOP = 540, 4  # Short side of proxies, and frames per group of pictures: browsers seek at once
@@ -214,7 +214,7 @@ class _Sound:
         resampler, samples = av.AudioResampler("fltp", "stereo", SOUND_RATE_HZ), -1
         with suppress(av.error.FFmpegError, MediaError), open_media(self._path) as container:
             track = sound_track(container, self._path)
-            for decoded in decode_sound(container, track, self._path, OneClock(self._path)) if track else ():
+            for decoded in decode_sound(container, track, self._path, ClockFilter(self._path)) if track else ():
                 time = (decoded.time or 0.0) - self._start_s
                 if time < -0.02:
                     continue

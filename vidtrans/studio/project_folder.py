@@ -23,7 +23,14 @@ from filelock import FileLock, Timeout
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import folder_bytes, move_into_place
 from vidtrans.core.settings import Table
-from vidtrans.core.system import WINDOWS, as_found, name_fault, name_length, name_limit, when_free
+from vidtrans.core.system import (
+    WINDOWS,
+    max_name_length,
+    name_length,
+    path_as_stored,
+    retry_while_in_use,
+    windows_name_problem,
+)
 from vidtrans.data.dataset import INDEX as DATASET_FILE
 from vidtrans.models.formats import suffixes
 from vidtrans.studio import STATE
@@ -111,9 +118,9 @@ class ProjectFolder:
         for part in parts:
             if part in ("", ".", "..") or part.startswith((".", "~")):
                 raise _name_error(name, "a part of it is empty, or begins with a dot or a tilde")
-            if fault := name_fault(part):
+            if fault := windows_name_problem(part):
                 raise _name_error(name, fault)
-        path = as_found(self.root.joinpath(*parts))
+        path = path_as_stored(self.root.joinpath(*parts))
         self._check_inside(path, name)
         return path
 
@@ -163,7 +170,7 @@ class ProjectFolder:
             raise _name_error(
                 name, "it is a hidden file"
             )  # Of the studio or the cache, perhaps by a short name of Windows
-        if any(name_length(part) > name_limit(self.root) for part in path.relative_to(self.root).parts):
+        if any(name_length(part) > max_name_length(self.root) for part in path.relative_to(self.root).parts):
             raise _name_error(name, "it is too long")
 
     def name_of(self, path: Path) -> str:
@@ -216,7 +223,7 @@ class ProjectFolder:
         if target.exists():
             raise _name_error(new_name, "it exists already")
         target.parent.mkdir(parents=True, exist_ok=True)
-        when_free(lambda: path.rename(target))
+        retry_while_in_use(lambda: path.rename(target))
 
     def delete(self, name: str) -> str:
         """Move a file or folder to the project's bin; return its number there. Raises UsageError, OSError."""
@@ -225,7 +232,7 @@ class ProjectFolder:
         folder.mkdir(parents=True)
         (folder / "name").write_text(name, "utf-8")
         try:
-            when_free(lambda: path.rename(folder / path.name))
+            retry_while_in_use(lambda: path.rename(folder / path.name))
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -241,7 +248,7 @@ class ProjectFolder:
         if target.exists():
             raise _name_error(name, "it exists already")
         target.parent.mkdir(parents=True, exist_ok=True)
-        when_free(lambda: (folder / target.name).rename(target))
+        retry_while_in_use(lambda: (folder / target.name).rename(target))
         shutil.rmtree(folder, ignore_errors=True)
         return name
 

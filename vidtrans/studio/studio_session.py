@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Note, Report, silent
+from vidtrans.core.events import Note, Report, ignore_event
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line, module_command
 from vidtrans.core.text_files import parse_own_table, read_table
@@ -54,7 +54,7 @@ class StudioSession:
         folder: ProjectFolder,
         commands: Commands,
         at_once: int,
-        report: Report = silent,
+        report: Report = ignore_event,
         live: LiveCommand | None = None,
     ) -> None:
         self.folder, self.commands, self._report = folder, commands, report

@@ -18,27 +18,27 @@ from vidtrans.batch.inputs import (
     check_folder,
     exclude_results,
     expand_sources,
-    folder_of,
     mattes_for,
     result_names,
+    source_folder,
 )
-from vidtrans.batch.jobs import Outcome, run_batch, run_spread
+from vidtrans.batch.jobs import Outcome, run_batch, run_divided_item
 from vidtrans.config.recipe import TABLES, overlaid, programs_from, render_recipe
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.machine import cores
 from vidtrans.core.mask_files import MaskFile, RegionLook, only_mask, parse_regions, parse_rest
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_time, read_toml
-from vidtrans.core.system import as_found, path_key
-from vidtrans.models.look_pictures import models_named, parse_pictures, with_other_paths
-from vidtrans.models.model_chain import load_models_in_turn
+from vidtrans.core.system import path_as_stored, path_key
+from vidtrans.models.look_pictures import models_named, parse_pictures, replace_picture_paths
+from vidtrans.models.model_chain import load_model_chain
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.output.result import check_place, is_result_folder, refuse_link
 from vidtrans.pipeline.render import look_named
 from vidtrans.rendering.requested_output import default_ending, default_output, is_one_picture, makes_folder
 from vidtrans.session import Context
 from vidtrans.store.cache import Cache
-from vidtrans.strokes.settings import with_files_of_strokes
+from vidtrans.strokes.settings import map_strokes_files
 from vidtrans.stylizing.parts import divide
 from vidtrans.stylizing.requested_render import stylize
 from vidtrans.stylizing.requests import StylizeRequest
@@ -65,7 +65,7 @@ def requests_for(
     """
 
     def place_of(request: StylizeRequest) -> Path:
-        return (folder_of(request.video) if folder is None else folder) / default_output_of(request)
+        return (source_folder(request.video) if folder is None else folder) / default_output_of(request)
 
     template, has_guides = check_template(template, context)
     sources = expand_sources(paths, whole_folders=has_guides)
@@ -82,12 +82,12 @@ def check_template(template: StylizeRequest, context: Context) -> tuple[StylizeR
     """
     template, has_guides = template.with_looks(), False
     if template.pictures is None:
-        model = load_models_in_turn(template.models, context, template.recipe.pairing_changes)
+        model = load_model_chain(template.models, context, template.recipe.pairing_changes)
         model.check_renders()
         has_guides = bool(model.pairing.guides)
     for region in template.regions:
         if region.models:
-            load_models_in_turn(region.models, context, {}).check_renders()
+            load_model_chain(region.models, context, {}).check_renders()
     return template, has_guides
 
 
@@ -217,7 +217,7 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
     texts: list[object] = source if isinstance(source, list) else [source]
     if not texts or not all(isinstance(text, str) and text for text in texts):
         raise UsageError(where, "no source", 'write source = "…": a file, a folder or a pattern, or a list of them')
-    return [as_found(folder / str(text)) for text in texts]
+    return [path_as_stored(folder / str(text)) for text in texts]
 
 
 def _models(table: Table) -> tuple[str, ...]:
@@ -240,7 +240,7 @@ def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
 
 def _with_picture_paths(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
     """Return models, where names of pictures in the list's folder are replaced by their paths."""
-    found = ((m, as_found(folder / m)) for m in models)
+    found = ((m, path_as_stored(folder / m)) for m in models)
     return tuple(str(path) if is_picture(Path(m)) and path.exists() else m for m, path in found)
 
 
@@ -259,14 +259,14 @@ def _time(clip: Table, key: str) -> Time | None:
 def _with_look_paths(tables: dict[str, Table], folder: Path, *, has_model: bool) -> dict[str, Table]:
     """Make the paths of looks and strokes in a list's tables relative to the current folder."""
     if "strokes" in tables:
-        in_folder = with_files_of_strokes(tables["strokes"], lambda path: str(as_found(folder / path)))
+        in_folder = map_strokes_files(tables["strokes"], lambda path: str(path_as_stored(folder / path)))
         tables = {**tables, "strokes": in_folder}
     look = tables.get("rendering", {}).get("look")
     if not look or not isinstance(look, str):
         return tables
     if not has_model:
         parse_pictures(look, folder)  # Raises for pictures that are not in the list's folder
-    return overlaid(tables, {"rendering": {"look": with_other_paths(look, folder, str)}})
+    return overlaid(tables, {"rendering": {"look": replace_picture_paths(look, folder, str)}})
 
 
 def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str) -> None:
@@ -314,7 +314,7 @@ def stylize_one(request: StylizeRequest, options: BatchOptions, context: Context
     """Render one clip, split among all devices or the requested number of processes. Raises as ``stylize`` does."""
     if is_one_picture(request.video) or context.dry_run or options.is_inline(context.device):
         return stylize(request, context)
-    return run_spread(_item(request, request.output or default_output_of(request)), options, context)
+    return run_divided_item(_item(request, request.output or default_output_of(request)), options, context)
 
 
 def stylize_batch(

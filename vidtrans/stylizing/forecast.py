@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vidtrans.clips.indexing import open_clip
 from vidtrans.config.recipe import Recipe, warn_about_programs
-from vidtrans.core.costs import add_up
+from vidtrans.core.costs import add_estimates
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import open_dataset
@@ -48,7 +48,7 @@ def forecast_chain(
     None: the settings' number of steps.
     """
     from vidtrans.training.set_up import TrainingSetup
-    from vidtrans.training.trials import estimate_training, find_budget, untrained
+    from vidtrans.training.trials import estimate_training, find_budget, make_untrained_model
 
     recipe, dataset_plan = spec.recipe, spec.plan(dataset, context)
     pictures = estimate_pictures(dataset_plan)
@@ -57,7 +57,7 @@ def forecast_chain(
     size = (first.shape[1], first.shape[0])
     job = TrainingSetup(dataset_plan.dataset, recipe, settings, None, context, picture_size=size)
     total = find_budget(job, minutes, "").steps if minutes else settings.steps
-    untrained_model, engine = untrained(job, model, min(size))
+    untrained_model, engine = make_untrained_model(job, model, min(size))
     if (extraction := make_pairing(*recipe.choice("pairing")).extraction) is not None:
         untrained_model = replace(untrained_model, extractor=load_extractor(extraction, context))
     estimates = []
@@ -76,7 +76,7 @@ def forecast_chain(
         "dataset": str(dataset),
         "model": str(model),
         "cached": False,
-        **add_up([pictures, estimate_training(job, total), *estimates]),
+        **add_estimates([pictures, estimate_training(job, total), *estimates]),
     }
 
 

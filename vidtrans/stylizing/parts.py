@@ -20,7 +20,7 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.clips.indexing import Clip, content_digest, index_entry
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.settings import Table
-from vidtrans.models.formats import format_of, load_format
+from vidtrans.models.formats import detect_format, load_format
 from vidtrans.output.result import Result
 from vidtrans.pipeline.render import look_named
 from vidtrans.rendering.chain import log_failure
@@ -155,7 +155,7 @@ def input_files(render: RequestedRender, clip: Clip) -> list[Path]:
             found += one.look_files
         for model in (*one.model.parts, *([one.model.extractor] if one.model.extractor else [])):
             if model.path is not None:
-                found += load_format(format_of(model.path)).files(model.path)
+                found += load_format(detect_format(model.path)).files(model.path)
     # The source's index, which takes long to compute, and the source after the user's filter graph.
     cached = []
     for source in filter(None, (clip, clip.origin)):

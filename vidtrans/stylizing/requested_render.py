@@ -14,9 +14,9 @@ from vidtrans.config.recipe import Recipe, warn_about_programs
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table, to_table
-from vidtrans.models.at_once import model_at_once
+from vidtrans.models.at_once import predict_model_from_pictures
 from vidtrans.models.loaded_model import LoadedModel
-from vidtrans.models.model_chain import load_models_in_turn
+from vidtrans.models.model_chain import load_model_chain
 from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.result import Result, check_foreign, refuse_link
@@ -32,7 +32,7 @@ from vidtrans.rendering.regions import RegionLayer, RegionPlans, check_can_paint
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
 from vidtrans.session import Context
-from vidtrans.strokes.settings import StrokesSettings, medium_named
+from vidtrans.strokes.settings import StrokesSettings, medium_of_tables
 from vidtrans.stylizing.requests import StylizeRequest, describe
 from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_source
 
@@ -88,8 +88,8 @@ class RequestedRender:
         """Return the model, or the chain of models, with the changes to its pairing."""
         request, changes = self.request, self.recipe.pairing_changes
         if (pictures := request.pictures) is not None:
-            return model_at_once(pictures, self.context, request.video, changes)
-        model = load_models_in_turn(request.models, self.context, changes)
+            return predict_model_from_pictures(pictures, self.context, request.video, changes)
+        model = load_model_chain(request.models, self.context, changes)
         model.check_renders()
         return model
 
@@ -106,7 +106,7 @@ class RequestedRender:
         for region in self.request.regions:
             recipe = self.request.recipe.under({"rendering": {"look": region.look}})
             own = replace(self.request, models=region.models, recipe=recipe, mask=None, regions=())
-            is_plain = region.models == (IDENTITY,) and not medium_named(recipe.tables)
+            is_plain = region.models == (IDENTITY,) and not medium_of_tables(recipe.tables)
             if (is_plain or not region.models) and not region.look:
                 own = replace(own, models=(IDENTITY,), recipe=identity_recipe(recipe))
             render = replace(self, request=own)

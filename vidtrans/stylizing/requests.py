@@ -15,13 +15,19 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.mask_files import MaskFile, RegionLook
 from vidtrans.core.settings import Table, Time, parse_time
-from vidtrans.core.system import as_found
-from vidtrans.models.look_pictures import NamedPictures, medium_label, names_pictures, parse_pictures, with_other_paths
+from vidtrans.core.system import path_as_stored
+from vidtrans.models.look_pictures import (
+    NamedPictures,
+    medium_label,
+    names_pictures,
+    parse_pictures,
+    replace_picture_paths,
+)
 from vidtrans.models.model_chain import SEPARATOR
-from vidtrans.models.model_file import IDENTITY, find_model, medium_among
+from vidtrans.models.model_file import IDENTITY, find_model, sole_medium
 from vidtrans.pipeline.render import look_named, with_files_at
 from vidtrans.session import Context
-from vidtrans.strokes.settings import medium_named, with_files_of_strokes
+from vidtrans.strokes.settings import map_strokes_files, medium_of_tables
 from vidtrans.video.io.picture_paths import is_picture
 
 
@@ -59,7 +65,7 @@ class StylizeRequest:
         """Return the names of regions' looks, models and medium, for the default output name. Raises UsageError."""
         own = self.models if (pictures := self.pictures) is None else (pictures.name,)
         found = (*dict.fromkeys(filter(None, map(_name_of, self.regions))), *own)
-        medium = medium_label(medium_named(self.recipe.tables)) if medium_named(self.recipe.tables) else ""
+        medium = medium_label(medium_of_tables(self.recipe.tables)) if medium_of_tables(self.recipe.tables) else ""
         return (*found, medium) if medium and medium not in found else found
 
     @property
@@ -73,7 +79,7 @@ class StylizeRequest:
 
     def with_looks(self) -> StylizeRequest:
         """Replace models that are names of media or pictures by looks."""
-        look = "" if look_named(self.recipe.tables) else medium_among(self.models)
+        look = "" if look_named(self.recipe.tables) else sole_medium(self.models)
         look = _look_in(self.models) if self.regions else look
         own = replace(self, regions=tuple(map(_with_look, self.regions)))
         return replace(own, models=(), recipe=self.recipe.under({"rendering": {"look": look}})) if look else own
@@ -90,8 +96,8 @@ def _look_in(models: tuple[str, ...]) -> str:
     if len(models) != 1:
         return ""
     [name] = models
-    is_mixture = ":" in name and not as_found(Path(name)).exists() and names_pictures(name)
-    return name if medium_among(models) or is_picture(Path(name)) or is_mixture else ""
+    is_mixture = ":" in name and not path_as_stored(Path(name)).exists() and names_pictures(name)
+    return name if sole_medium(models) or is_picture(Path(name)) or is_mixture else ""
 
 
 def _name_of(region: RegionLook) -> str:
@@ -201,7 +207,7 @@ def _move_paths(
             content = [move(Path(file)), inverted, name, sequence and move(Path(sequence))]
         elif kind == "region":
             mask, names, look = content
-            content = [move_value(mask), models(names), with_other_paths(look, folder, move) if look else ""]
+            content = [move_value(mask), models(names), replace_picture_paths(look, folder, move) if look else ""]
         elif kind == "recipe":
             tables = {name: _move_files(content[name], move, folder) for name in ("tables", "from_preset")}
             content = content | tables
@@ -214,11 +220,11 @@ def _move_files(tables: Mapping[str, Table], move: Callable[[Path], str], folder
     """Replace the paths in a recipe's tables, of cuts, looks, curves and strokes, by ``move(path)``."""
     found = dict(tables)
     if (strokes := found.get("strokes")) is not None:
-        found["strokes"] = with_files_of_strokes(strokes, move)
+        found["strokes"] = map_strokes_files(strokes, move)
     if "rendering" in found:
         rendering = found["rendering"] = with_files_at(found["rendering"], move)
         if (cuts := rendering.get("cuts", AUTO)) not in (AUTO, OFF):
             rendering["cuts"] = move(Path(str(cuts)))
         if look := look_named(found):
-            rendering["look"] = with_other_paths(look, folder, move)
+            rendering["look"] = replace_picture_paths(look, folder, move)
     return found

@@ -23,18 +23,18 @@ from vidtrans.config.recipe import overlaid, refuse_programs, render_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import ModelError, UsageError, VidtransError
 from vidtrans.core.files import digest_of, link_target, write_atomically
-from vidtrans.core.options import Use, used
+from vidtrans.core.options import Use, settings_with_use
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, Time, parse_value
 from vidtrans.core.system import path_key
-from vidtrans.models.look_pictures import is_file, models_named, with_other_paths
+from vidtrans.models.look_pictures import is_file, models_named, replace_picture_paths
 from vidtrans.models.model_file import SUFFIX
 from vidtrans.output.result import check_foreign, check_place, record, refuse_link
 from vidtrans.pipeline.render import RenderingSettings, look_named
 from vidtrans.rendering.requested_output import default_ending, is_one_picture
 from vidtrans.session import Context
 from vidtrans.store.chunking import ClipPart
-from vidtrans.strokes.settings import with_files_of_strokes
+from vidtrans.strokes.settings import map_strokes_files
 from vidtrans.stylizing.clips import (
     assign_mattes,
     batch_items,
@@ -51,14 +51,14 @@ from vidtrans.timelines.opening import check_encodable, open_timeline
 from vidtrans.timelines.spans import (
     ClipSpan,
     MediaFacts,
+    align_media_start,
     clip_span,
     has_gaps,
     merge_spans,
     read_facts,
+    renumber_pictures,
     rounded,
     start_and_day,
-    styled_pictures,
-    whole_first,
 )
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, is_timeline
 from vidtrans.video.io.container import probe
@@ -66,7 +66,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import picture_files
 
 KEEP_SOURCE = "keep"  # The model name in a marker of a clip that is not rendered
-MARKER_SETTINGS = tuple(name for name in used(RenderingSettings, Use.VARY) if name != "look")
+MARKER_SETTINGS = tuple(name for name in settings_with_use(RenderingSettings, Use.VARY) if name != "look")
 STROKE_KEYS = {"strokes": "medium", "palette": "palette"}  # Settings of [strokes] by their keys in markers
 MARKER_KEYS = ("model", "look", *STROKE_KEYS, *MARKER_SETTINGS)
 MARKER_TABLES = ("rendering", "strokes", "temporal", "pairing")
@@ -254,7 +254,7 @@ def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Co
             own = styled
             if one.facts.numbers and clip.first_number is not None:
                 if styled.names:
-                    own = styled_pictures(clip, one.facts, span, one.first, styled)
+                    own = renumber_pictures(clip, one.facts, span, one.first, styled)
                 elif has_gaps(clip, one.facts, one.first, styled.num_frames):
                     lost.append(f"clip '{clip.name[:80]}' keeps its pictures, as a video has no gaps between them")
                     continue
@@ -356,7 +356,7 @@ class RangePlanner:
         found = []
         for begin, stop in merge_spans(spans, self._job.handles, facts.num_frames):
             shown = tuple(one for one in media.clips if begin <= one[1].first < stop)
-            first = whole_first(begin, shown) if self._is_whole and not facts.numbers else begin
+            first = align_media_start(begin, shown) if self._is_whole and not facts.numbers else begin
             whole = first == 0 and (facts.num_frames is None or stop >= facts.num_frames)
             request = replace(
                 media.template,
@@ -450,7 +450,9 @@ def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
             if key == "model":
                 model = _find_model_file(value, folder)
             elif key == "look":
-                tables.setdefault("rendering", {})["look"] = with_other_paths(_lower_if_capitals(value), folder, str)
+                tables.setdefault("rendering", {})["look"] = replace_picture_paths(
+                    _lower_if_capitals(value), folder, str
+                )
             elif key in STROKE_KEYS:
                 tables.setdefault("strokes", {})[STROKE_KEYS[key]] = _lower_if_capitals(value)
             else:
@@ -460,7 +462,7 @@ def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
     if model and tables.get("rendering", {}).get("look"):
         raise UsageError(where, "its markers name a model and a look", "leave one of them out")
     if "strokes" in tables:
-        tables["strokes"] = with_files_of_strokes(tables["strokes"], lambda path: str(folder / path))
+        tables["strokes"] = map_strokes_files(tables["strokes"], lambda path: str(folder / path))
     refuse_programs(tables, where)
     return ClipMark(model, tables)
 

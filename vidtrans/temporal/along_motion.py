@@ -24,9 +24,9 @@ from vidtrans.flow.warping import (
     PICTURE,
     Average,
     Enlarged,
-    agreement,
     blur,
     enlarged,
+    flow_consistency,
     from_16bit,
     from_levels,
     grid_axes,
@@ -37,7 +37,7 @@ from vidtrans.flow.warping import (
     invert,
     mix,
     resize_flow,
-    sample_sharply,
+    sample_sharp,
     shrink,
     strips,
     to_16bit,
@@ -46,7 +46,7 @@ from vidtrans.flow.warping import (
 )
 from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
-from vidtrans.video.colour.conversion import to_uint16, unit
+from vidtrans.video.colour.conversion import to_float, to_uint16
 
 # Squared forward–backward error at which a path's reliability is ½. For two estimates, in pixels of the frame: they
 # differ by some pixels even where both are usable. For an estimate and its inverse, which do not, in grid pixels.
@@ -129,7 +129,7 @@ class FlowPath:
 
 def _path_from_flow(flow: np.ndarray, backward: np.ndarray, slack: float) -> FlowPath:
     u, v = cv2.split(flow)
-    return FlowPath(u, v, agreement(flow, backward, slack, BORDER_TOLERANCE))
+    return FlowPath(u, v, flow_consistency(flow, backward, slack, BORDER_TOLERANCE))
 
 
 def slack_between(size: tuple[int, int], *, inverts: bool) -> float:
@@ -283,7 +283,7 @@ class FrameBands:
         lows = _low_lumas(from_16bit(frame_on_grid(sample), PICTURE), height, width)
         for rows in strips(height, width):
             wide, inner = widened(rows, BLUR_MARGIN, height)
-            picture = unit(pack_channels(sample.output[wide], sample.guide[wide]))  # Without rounding to 8 bits
+            picture = to_float(pack_channels(sample.output[wide], sample.guide[wide]))  # Without rounding to 8 bits
             pairs = [_split(luma, inner, low[rows]) for luma, low in zip(_lumas(picture), lows, strict=True)]
             found = [band for pair in pairs for band in pair]
             packed[rows] = to_16bit(cv2.merge(found), BAND)
@@ -383,7 +383,7 @@ class FineDetail:
         for place, path, trust in self._tracker.neighbours(window, at, (1, -1, 2, -2)):
             other = self._bands(window.samples[place])
             places = path.from_cells(*other.picture.shape[1::-1])
-            there = _planes(from_levels(sample_sharply(other.picture, *places), BAND))
+            there = _planes(from_levels(sample_sharp(other.picture, *places), BAND))
             change = there - own
             products = (trust * change[2:] * change.reshape(2, *energy.shape)).reshape(own.shape)
             total += products

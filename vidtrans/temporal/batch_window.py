@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 import torch
 
-from vidtrans.core.errors import out_of_memory
+from vidtrans.core.errors import is_out_of_memory
 from vidtrans.core.machine import release_cached_memory
 from vidtrans.flow.warping import grid_size
 from vidtrans.temporal.along_motion import STATISTICS_RADIUS
@@ -347,7 +347,7 @@ class BatchWindowFilter:
                 self._take_and_compute(made, ended=ended)
                 break
             except Exception as error:  # Devices raise different classes when memory runs out
-                if self.batch_size == 1 or not out_of_memory(error):
+                if self.batch_size == 1 or not is_out_of_memory(error):
                     raise
             # Outside of the handler, whose traceback would keep the tensors alive. Every stage is in a valid state.
             self.batch_size //= 2

@@ -17,7 +17,7 @@ from vidtrans.temporal.along_motion import FineDetail, FlowTracker, frame_on_gri
 from vidtrans.temporal.settings import CausalSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.temporal.window import apply_correction, low_correction
-from vidtrans.video.colour.conversion import unit
+from vidtrans.video.colour.conversion import to_float
 
 
 class CausalFilter:
@@ -40,7 +40,7 @@ class CausalFilter:
 
     def __call__(self, window: Window) -> np.ndarray:
         (sample,) = window.samples
-        here = unit(pack_channels(sample.output, sample.guide))
+        here = to_float(pack_channels(sample.output, sample.guide))
         height, width = here.shape[:2]
         size = grid_size(height, width)
         last, self._last = self._last, sample

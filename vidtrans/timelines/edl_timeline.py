@@ -12,7 +12,7 @@ from pathlib import Path, PureWindowsPath
 from vidtrans.core.errors import UsageError
 from vidtrans.core.text_files import text_encoding
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, numbered_name
-from vidtrans.video.io.timestamps import advance_timecode, count_of, frames_in_day
+from vidtrans.video.io.timestamps import advance_timecode, frame_count_of, frames_in_day
 
 _TIMECODE = r"(\d\d[:;.]\d\d[:;.]\d\d[:;.,]\d\d)"
 _EVENT = re.compile(
@@ -267,7 +267,7 @@ def smpte_timecode(timecode: str, is_drop_frame: bool) -> str:
 def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]:
     """Return the frame counts of two timecodes; the second may be after midnight. Raises UsageError."""
     try:
-        first, stop, day = count_of(begin, rate), count_of(end, rate), frames_in_day(end, rate)
+        first, stop, day = frame_count_of(begin, rate), frame_count_of(end, rate), frames_in_day(end, rate)
     except ValueError as error:
         raise UsageError(where, str(error), "give the frame rate of the EDL as --rate") from None
     if stop >= first:

@@ -10,7 +10,7 @@ from urllib.parse import unquote
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.files import NUMBER
-from vidtrans.core.system import as_found, name_key
+from vidtrans.core.system import name_key, path_as_stored
 from vidtrans.timelines.timeline import TimelineClip
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, picture_files
@@ -41,7 +41,7 @@ class MediaSearch:
         """Return the media of a clip: a file, or a pattern of numbered pictures. Raises MediaError if it is missing."""
         candidates = _candidate_paths(clip.media, self._timeline.parent) if clip.media else []
         for path in candidates:
-            if _exists(path := as_found(path)):
+            if _exists(path := path_as_stored(path)):
                 return path
         names = [*(path.name for path in candidates), *clip.names]
         for name in dict.fromkeys(filter(None, names)):

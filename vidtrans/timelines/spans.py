@@ -26,7 +26,14 @@ from vidtrans.video.io.picture_paths import (
     is_picture_source,
     numbered_files,
 )
-from vidtrans.video.io.timestamps import USUAL_RATES, OneClock, count_of, counted_rate, frames_in_day, rounded_rate
+from vidtrans.video.io.timestamps import (
+    USUAL_RATES,
+    ClockFilter,
+    counted_rate,
+    frame_count_of,
+    frames_in_day,
+    rounded_rate,
+)
 
 SAME_RATE = Fraction(1, 2000)  # Largest relative difference of equal rates, such as 23.976 and 24000/1001
 NUM_PROBED_PACKETS = 500  # Packets that decide whether an interlaced video has a variable rate
@@ -35,7 +42,7 @@ DAY_S = 24 * 60 * 60
 UNKNOWN_LENGTH = 1 << 40  # Frames of a media whose header does not state its length
 # A clip's counts change by the count of its new media's first frame. Where this is a fraction, as with a variable rate,
 # a timeline of whole counts shows the media up to half a count early or late. That matters only where a frame begins
-# within that time, so media may begin some frames earlier (``whole_first``).
+# within that time, so media may begin some frames earlier (``align_media_start``).
 MAX_EARLIER_FRAMES = 120  # Frames that may be rendered before a clip and its handles
 MAX_CHECKED_FRAMES = 1_000_000  # Frames of a clip; a clip of unknown length has no real end
 ClipSpans = Sequence[tuple[TimelineClip, "ClipSpan"]]
@@ -83,7 +90,7 @@ def read_times(path: Path, rate: Fraction) -> FrameTimes | None:
         ratio = Fraction(stream.base_rate or rate) / rate
         if abs(ratio - 1) < SAME_RATE:
             return None
-        packets = (one for one in map(OneClock(path), packets_of(container, [stream])) if not one.is_discard)
+        packets = (one for one in map(ClockFilter(path), packets_of(container, [stream])) if not one.is_discard)
         base, durations = stream.time_base or Fraction(1, 1000), dict[int, int]()
         if abs(ratio - 2) < 2 * SAME_RATE:  # Usually a large interlaced file; its first frames decide
             _collect_times(islice(packets, NUM_PROBED_PACKETS), durations)
@@ -217,7 +224,7 @@ def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None
     """
     try:
         counted = counted_rate(timecode, path, rate) if timecode else rate
-        own, day = count_of(timecode, counted), frames_in_day(timecode, counted)
+        own, day = frame_count_of(timecode, counted), frames_in_day(timecode, counted)
     except ValueError:
         return None, DAY_S * round(rate)
     scale = 1 if round(counted) == round(rate) else rate / counted
@@ -282,7 +289,7 @@ def _existing_frames(clip: TimelineClip, facts: MediaFacts, first: int, stop: in
     return (first, stop) if first < stop else None
 
 
-def styled_pictures(
+def renumber_pictures(
     clip: TimelineClip, facts: MediaFacts, span: ClipSpan, first: int, styled: StyledMedia
 ) -> StyledMedia:
     """Return rendered numbered pictures with the number and the count of the first one that the clip can show.
@@ -317,7 +324,7 @@ def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int 
     return merged
 
 
-def whole_first(first: int, spans: ClipSpans) -> int:
+def align_media_start(first: int, spans: ClipSpans) -> int:
     """Return the first frame of new media: the last frame up to ``first`` at which all clips have whole counts.
 
     If there is none, the last frame at which rounded counts show the same frames, or else ``first``.

@@ -17,9 +17,9 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.training.training_page import DeliveredSummary
-from vidtrans.training.validation import apply, evenly
+from vidtrans.training.validation import pick_evenly, render_pair
 from vidtrans.video.images.picture import picture_size, read_picture, resize
-from vidtrans.video.plots import middle
+from vidtrans.video.plots import centre_crop
 
 TOGETHER = 4  # Frames of a shot in which the network's faults are sought, as few as in a render.
 REPORT_ROWS, REPORT_CROP = 4, (368, 276)  # Width and height in pixels: three crops beside each other fit into the page.
@@ -70,7 +70,7 @@ def most_structured(picture: np.ndarray, width: int, height: int) -> tuple[slice
     box = min(max(1, round(width * scale)), small.shape[1]), min(max(1, round(height * scale)), small.shape[0])
     spread = (cv2.blur(small * small, box) - np.square(cv2.blur(small, box))).sum(axis=2)
     edges = cv2.blur(np.minimum(np.abs(cv2.Laplacian(small, cv2.CV_32F)).mean(axis=2), LIMIT), box)
-    found = middle(spread.clip(0) * edges, small.shape[1] - box[0] + 1, small.shape[0] - box[1] + 1)
+    found = centre_crop(spread.clip(0) * edges, small.shape[1] - box[0] + 1, small.shape[0] - box[1] + 1)
     y, x = np.unravel_index(int(found.argmax()), found.shape)
     top = min(round(int(y) / scale), picture.shape[0] - height)
     left = min(round(int(x) / scale), picture.shape[1] - width)
@@ -87,7 +87,7 @@ def deliver(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Iterator
     for _, shot in groupby((pair for pair in pairs if pair.full), key=lambda pair: pair.shot):
         held_out = list(shot)
         for at in range(0, len(held_out), TOGETHER):
-            stored = [apply(engine, pairing, pair) for pair in held_out[at : at + TOGETHER]]
+            stored = [render_pair(engine, pairing, pair) for pair in held_out[at : at + TOGETHER]]
             full = [pair.full for pair in held_out[at : at + TOGETHER] if pair.full]
             outputs, sources = [output for _, output, _ in stored], [read_picture(source) for source, _ in full]
             delivered = enlarge_frames(outputs, sources, mode, settings.sharpness)
@@ -101,7 +101,7 @@ def few_at_full_size(pairs: Sequence[Pair], count: int) -> list[Pair]:
     if not full:
         return []
     width, height = picture_size(full[0][1])
-    return evenly([pair for pair, _ in full], max(1, min(count, MAX_PIXELS // (width * height))))
+    return pick_evenly([pair for pair, _ in full], max(1, min(count, MAX_PIXELS // (width * height))))
 
 
 def score_pair(pair: DeliveredPair) -> Table:
@@ -123,7 +123,7 @@ def summarise(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], step: int
     full = [pair for pair in pairs if pair.full]
     if not full:
         return None
-    cropped = {pair.target for pair in evenly(full, REPORT_ROWS)}
+    cropped = {pair.target for pair in pick_evenly(full, REPORT_ROWS)}
     rows, sizes, crops = [], [], []
     for pair, made in zip(full, deliver(engine, pairing, full), strict=True):
         rows.append(score_pair(made))

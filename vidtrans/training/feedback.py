@@ -232,7 +232,7 @@ class RolloutPool:
 def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
     """Return for each pair the index of the pair whose ``place`` in the shot is ``stride`` later, or None."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
-    places = {shot: round_trip(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
+    places = {shot: num_clock_positions(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
     following: list[int | None] = []
     for pair in pairs:
         place = pair.place + stride
@@ -255,7 +255,7 @@ def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
     return indices
 
 
-def round_trip(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
+def num_clock_positions(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
     """Return the number of clock positions of ``shot``, forwards and back; ``Pair.place`` counts them from 0."""
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 

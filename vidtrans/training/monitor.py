@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes, write_json
+from vidtrans.core.files import ignore_files_in_use, remove, write_bytes, write_json
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
@@ -28,13 +28,13 @@ from vidtrans.training.training_page import (
     RolloutSummary,
     TrainingReport,
     film_steps,
-    thin,
+    resample_curve,
     write_report,
 )
-from vidtrans.training.training_words import STATUS_FILE, TrainingWords, best_of, loss_label, score_steps
-from vidtrans.training.validation import apply, evenly, pair_input
+from vidtrans.training.training_words import STATUS_FILE, TrainingSummary, best_step, loss_label, score_steps
+from vidtrans.training.validation import pair_input, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture, write_picture
-from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank, cell_size, join_row
+from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank_picture, cell_size, join_row
 
 FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # A picture of a film costs about half a step.
 ROWS = 4
@@ -68,7 +68,7 @@ class TrainingMonitor:
         self.folder, self.pairing, self.pairs, self.state, self.facts = folder, pairing, pairs, state, facts
         self.engine, self.has_held_out = engine, has_held_out
         self.timeline = ProgressSheet(folder, pairing, pairs)
-        [self.subject] = evenly(pairs, 1)
+        [self.subject] = pick_evenly(pairs, 1)
         self.film, self.report = folder / "film", folder / "report.html"
         self.events: EventFiles | None = None
         self.delivered: DeliveredSummary | None = None  # of the latest preview
@@ -91,15 +91,15 @@ class TrainingMonitor:
         if self.events:
             self.events.close()
 
-    def words(self) -> TrainingWords:
+    def words(self) -> TrainingSummary:
         """Return the state of the run, to be put into words."""
         state = self.state
         first = score_steps(state.total, state.model.settings.val_interval)[0] if self.has_held_out else None
         is_over = state.enough or state.step == state.total
-        return TrainingWords(state.scores, state.step, state.total, is_over, first, state.warnings, state.seconds)
+        return TrainingSummary(state.scores, state.step, state.total, is_over, first, state.warnings, state.seconds)
 
     def _write_status(self) -> None:
-        with keeping_what_is_in_use(self.note):
+        with ignore_files_in_use(self.note):
             write_json(self.folder / STATUS_FILE, self.words().table())
 
     def milestones(self, total: int) -> dict[int, list[Task]]:
@@ -113,7 +113,7 @@ class TrainingMonitor:
     def refresh(self) -> Path:
         """Write ``preview.png``, and return its path; and ``losses.csv``."""
         state = self.state
-        with keeping_what_is_in_use(self.note):
+        with ignore_files_in_use(self.note):
             write_bytes(self.folder / "losses.csv", state.losses_csv())
         if self.events:
             self.events.update()
@@ -122,18 +122,18 @@ class TrainingMonitor:
         full = list(deliver(engine, self.pairing, chosen)) if chosen else []
         self.delivered = DeliveredSummary(state.step, {}, [made.crops(*REPORT_CROP) for made in full]) if full else None
         preview = self.folder / "preview.png"
-        with keeping_what_is_in_use(self.note):
+        with ignore_files_in_use(self.note):
             preview_sheet(engine, self.pairing, self.pairs, title, preview, full)
         self._write_status()
         return preview
 
     def _add_to_timeline(self) -> None:
         self.timeline.add(self.state.step, self.engine())
-        with keeping_what_is_in_use(self.note):
+        with ignore_files_in_use(self.note):
             self.timeline.draw(self.state.model.columns, self.state.rows, {})
 
     def _add_to_film(self) -> None:
-        output = apply(self.engine(), self.pairing, self.subject)[1]
+        output = render_pair(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.state.step:08d}.png", output)
         self._write_status()
 
@@ -146,14 +146,14 @@ class TrainingMonitor:
         """
         state = self.state
         self._write_status()
-        with keeping_what_is_in_use(self.note):
+        with ignore_files_in_use(self.note):
             self.timeline.draw(state.model.columns, state.rows, scores)
         if rollout is not None:
-            with keeping_what_is_in_use(self.note):
+            with ignore_files_in_use(self.note):
                 write_picture(self.folder / "dream.png", np.hstack([picture for _, picture in rollout.strip]))
         target = read_picture(self.subject.target)
         pictures = [(int(f.stem), read_picture(f)) for f in numbered_files(self.film)]
-        with keeping_what_is_in_use(self.note):
+        with ignore_files_in_use(self.note):
             write_report(
                 self.report,
                 TrainingReport(
@@ -163,7 +163,7 @@ class TrainingMonitor:
                     rows=state.rows,
                     balance=state.model.balance,
                     scores=state.scores,
-                    best=best_of(state.scores, state.model.settings.best_metric),
+                    best=best_step(state.scores, state.model.settings.best_metric),
                     warnings=state.warnings,
                     words=self.words(),
                     ages=state.rollouts.ages if state.rollouts else (),
@@ -225,8 +225,8 @@ def preview_sheet(
     of its target pixel by pixel.
     """
     rows = [[pairing.preview(made.given), made.output, made.target] for made in full]
-    others = evenly([pair for pair in pairs if not (full and pair.full)], ROWS - len(rows))
-    for given, output, target in (apply(engine, pairing, pair) for pair in others):
+    others = pick_evenly([pair for pair in pairs if not (full and pair.full)], ROWS - len(rows))
+    for given, output, target in (render_pair(engine, pairing, pair) for pair in others):
         rows.append([pairing.preview(given), output, *([target] if pairing.has_target else [])])
     cell = cell_size(rows[0][1], CELL)
     for row, made in zip(rows, full, strict=False):
@@ -253,11 +253,11 @@ class ProgressSheet:
     """
 
     def __init__(self, folder: Path, pairing: Pairing, pairs: Sequence[Pair]) -> None:
-        self.folder, self.pairing, self.pairs = folder, pairing, evenly(pairs, ROWS)
+        self.folder, self.pairing, self.pairs = folder, pairing, pick_evenly(pairs, ROWS)
 
     def add(self, step: int, engine: Engine) -> None:
         """Save a strip of the outputs at ``step`` in ``steps/``."""
-        cells = [apply(engine, self.pairing, pair)[1] for pair in self.pairs]
+        cells = [render_pair(engine, self.pairing, pair)[1] for pair in self.pairs]
         same_size = [c for c in cells if c.shape == cells[0].shape]
         write_picture(self.folder / "steps" / f"{step:08d}.png", np.vstack(same_size))
 
@@ -290,13 +290,14 @@ class ProgressSheet:
         parts = [sheet, join_row(charts)] if charts else [sheet]
         wide = max(part.shape[1] for part in parts)
         write_picture(
-            self.folder / "training.png", np.vstack([np.hstack([p, blank(wide - p.shape[1], len(p))]) for p in parts])
+            self.folder / "training.png",
+            np.vstack([np.hstack([p, blank_picture(wide - p.shape[1], len(p))]) for p in parts]),
         )
 
 
 def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -> np.ndarray:
     """Draw the running mean of a loss over steps, from step 1, as a picture."""
-    curve = thin(np.array(values, np.float64))
+    curve = resample_curve(np.array(values, np.float64))
     steps = np.arange(1, len(values) + 1)
     mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []
     title = loss_label(name).name + (f" (last: {mean[-1]:.3g})" if mean else "")

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.inference.codes import code_of
+from vidtrans.inference.codes import encode_style
 from vidtrans.inference.engine import Engine
-from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
+from vidtrans.networks.code_planes import CODE_RANGE, append_planes, plane_values
 from vidtrans.networks.picture_encoder import CodeDistribution, PictureEncoder, code_planes
 from vidtrans.networks.wrappers import CodedGenerator
 from vidtrans.pairing.base import Pairing
-from vidtrans.training.validation import evenly, pair_input
+from vidtrans.training.validation import pair_input, pick_evenly
 from vidtrans.video.images.picture import read_picture
 
 MAX_PICTURES = 256  # Maximum number of pictures that are encoded.
@@ -44,7 +44,7 @@ def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float 
     also differ in content, so the score is usually below 1. None if the engine has one look, or the targets are equal.
     """
     encoder = getattr(engine, "encoder", None)
-    targets = [read_picture(pair.target) for pair in evenly(pairs, NUM_LOOKS)]
+    targets = [read_picture(pair.target) for pair in pick_evenly(pairs, NUM_LOOKS)]
     between = mean_distance([target for target in targets if target.shape == targets[0].shape])
     if encoder is None or not between:
         return None
@@ -52,9 +52,9 @@ def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float 
     draws = np.random.default_rng(0).standard_normal((NUM_LOOKS, codes.shape[1]))
     samples = np.clip(codes.mean(0) + draws * codes.std(0), -CODE_RANGE, CODE_RANGE)
     distances = []
-    for pair in evenly(pairs, NUM_INPUTS):
+    for pair in pick_evenly(pairs, NUM_INPUTS):
         network_input = pair_input(pairing, pair)
-        inputs = (with_planes(network_input, plane_values(code)) for code in samples)
+        inputs = (append_planes(network_input, plane_values(code)) for code in samples)
         distances.append(mean_distance([engine(picture[None])[0] for picture in inputs]))
     return round(float(np.mean(distances)) / between, 4)
 
@@ -118,4 +118,4 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 def _encode(encoder: nn.Module, pairs: Sequence[Pair], most: int) -> np.ndarray:
     """Return the codes of at most ``most`` targets, (N, size)."""
-    return np.array([code_of(encoder, read_picture(pair.target)) for pair in evenly(pairs, most)])
+    return np.array([encode_style(encoder, read_picture(pair.target)) for pair in pick_evenly(pairs, most)])

@@ -20,7 +20,7 @@ from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest
 from vidtrans.models.loaded_model import LoadedModel, find_extractor, load_extractor
-from vidtrans.models.model_file import SUFFIX, both_ways, find_model
+from vidtrans.models.model_file import SUFFIX, find_model, with_reverse_model
 from vidtrans.output.result import Result, recorded, refuse_link
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.session import Context
@@ -183,7 +183,7 @@ class _RequestedRun:
             "networks": request.recipe.only("generator", "discriminator", "card"),
             "settings": self.settings.on(context.device_kind).for_key(),
             "minutes": [request.minutes, request.at_most],
-            "from": " ".join(map(context.cache.digest, both_ways(self.start))) if self.start else "",
+            "from": " ".join(map(context.cache.digest, with_reverse_model(self.start))) if self.start else "",
             "fresh": request.fresh,
             "seed": context.seed,
             "device": context.device_kind,

@@ -29,12 +29,12 @@ from vidtrans.data.loading import (
     PixelWeights,
     UnpairedLoader,
     UnpairedNoise,
-    keep_weights,
     plan_growth,
+    preserved_content_weights,
 )
 from vidtrans.flow.history import METHOD
 from vidtrans.inference.device import resolve_device
-from vidtrans.models.model_file import both_ways, load_generator, read_record
+from vidtrans.models.model_file import load_generator, read_record, with_reverse_model
 from vidtrans.models.model_record import Card
 from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.hd import is_coarser, load_coarser
@@ -55,7 +55,7 @@ from vidtrans.training.losses.rarity import rarity
 from vidtrans.training.methods.base import TrainingMethod
 from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.validation import evenly
+from vidtrans.training.validation import pick_evenly
 from vidtrans.video.images.picture import read_picture
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class TrainingSetup:
             from vidtrans.training.unpaired_colours import start_with_colours
 
             start_with_colours(generator, self.colours, reverse=reverse)
-        starts = both_ways(self.start) if self.start else []
+        starts = with_reverse_model(self.start) if self.start else []
         for start in starts[1:] if reverse else starts[:1]:
             name, table, channels = self.generator_name, self.generator_table, self.pairing.in_channels
             start_with(generator, start, name, table, channels, plate=bool(self.plate))
@@ -244,14 +244,14 @@ class TrainingSetup:
     def find_class_shares(self) -> torch.Tensor:
         """Return the share of the training pixels in each class of the targets; equal ones for a planned dataset."""
         assert self.pairing.class_colours is not None, "``check_method`` has seen to it"
-        pictures = (read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
+        pictures = (read_picture(pair.target) for pair in pick_evenly(self.pairs, NORM_PICTURES))
         return torch.from_numpy(self.pairing.class_colours.shares(() if self.picture_size else pictures))
 
     def find_rarity(self) -> torch.Tensor | None:
         """Return the rarity weights of colours in the training pictures; None if off, or for a planned dataset."""
         if not self.settings.colour_rebalancing or self.picture_size is not None:
             return None
-        return rarity(read_picture(pair.target) for pair in evenly(self.pairs, NORM_PICTURES))
+        return rarity(read_picture(pair.target) for pair in pick_evenly(self.pairs, NORM_PICTURES))
 
     @property
     def _num_frames(self) -> int:
@@ -308,7 +308,7 @@ class TrainingSetup:
     def _pixel_weights(self) -> PixelWeights | None:
         """Return where a look keeps the content, for its method, or the weights of the L1; None if neither is used."""
         if self.method.keeps_content:
-            return keep_weights if any(pair.keep for pair in self.pairs) else None
+            return preserved_content_weights if any(pair.keep for pair in self.pairs) else None
         weight = self.settings.motion_weight
         return find_motion_weights(self.dataset, self.pairs, weight) if weight else None
 
@@ -349,7 +349,7 @@ class TrainingSetup:
             discriminator=_network(DISCRIMINATORS, self.discriminator_name, self.discriminator_table, "discriminator"),
             settings=table,
             seed=self.context.seed,
-            start=" ".join(map(digest, both_ways(self.start))) if self.start else "",
+            start=" ".join(map(digest, with_reverse_model(self.start))) if self.start else "",
             engine=engine | plugins_in_use(settings.loss_weights, settings.method),
             libraries={"torch": torch.__version__.partition("+")[0]}
             | libraries("opencv-python-headless")

@@ -21,7 +21,7 @@ from vidtrans.training.training_words import (
     ROLLOUT_AGE_LABEL,
     ROLLOUT_LABELS,
     SCORE_LABELS,
-    TrainingWords,
+    TrainingSummary,
     figure,
     is_number,
     loss_label,
@@ -69,7 +69,7 @@ def window_of(count: int) -> int:
     return max(1, count // SMOOTHING_DIVISOR)
 
 
-def thin(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
+def resample_curve(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
     """Resample values of steps 1 to N, (N,), to ``most`` points; keep every extreme, drop infinities and NaN."""
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
@@ -218,7 +218,7 @@ class TrainingReport:
     scores: Sequence[tuple[int, Mapping[str, float | None]]] = ()
     best: int | None = None
     warnings: Sequence[tuple[int, str]] = ()
-    words: TrainingWords | None = None
+    words: TrainingSummary | None = None
     ages: Sequence[tuple[int, int, float, int]] = ()
     rollout: RolloutSummary | None = None
     sheets: Sequence[tuple[int, np.ndarray]] = ()
@@ -327,7 +327,7 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
             level = (report.balance, "a draw") if name == "discriminator" and report.balance is not None else None
             kind = name if name in ("gan", "l1", "discriminator") else "other"
             label = loss_label(name)
-            panels.append(LossPanel(label, thin(values), report.marks, kind, level=level))
+            panels.append(LossPanel(label, resample_curve(values), report.marks, kind, level=level))
     if panels and report.ages:
         steps, low, mean, high = np.array(report.ages, float).T
         panels.append(LossPanel(ROLLOUT_AGE_LABEL, LossCurve(steps, low, high, mean), report.marks, "other"))

@@ -12,11 +12,11 @@ from typing import Any
 
 from vidtrans.core.costs import count
 from vidtrans.core.errors import Interrupted, ModelError
-from vidtrans.core.events import Note, silent
+from vidtrans.core.events import Note, ignore_event
 from vidtrans.core.files import digest_of, read_small_json, remove, write_atomically, write_json
 from vidtrans.core.settings import Table
 from vidtrans.data.loading import PictureBatches
-from vidtrans.inference.operator_checks import computed_in_fp32
+from vidtrans.inference.operator_checks import correct_operators
 from vidtrans.models.model_file import load_generator
 from vidtrans.networks.init import inner_generator
 from vidtrans.rendering.scene import plate_hint
@@ -33,7 +33,7 @@ from vidtrans.training.loop import (
     load_checkpoint,
 )
 from vidtrans.training.set_up import TrainingSetup
-from vidtrans.training.training_words import best_of
+from vidtrans.training.training_words import best_step
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
 FEWER_PIXELS = 0.75  # Share of the largest picture below which a crop is a part of the scene.
@@ -79,7 +79,7 @@ def train_run(writer: ModelWriter, output: Path, exact: Sequence[str] = (), budg
         state, context.report, context.stop, writer.refresh, writer.milestones, setup.dist, budget=budget
     )
     try:
-        with computed_in_fp32(exact):
+        with correct_operators(exact):
             loop.train()
     except Diverged:
         last_good = setup.make_state(writer.entry.folder, writer.stage.steps)
@@ -103,7 +103,7 @@ def deliver_as_is(writer: ModelWriter, output: Path, exact: Sequence[str], minut
     state = writer.state
     writer.context.note(f"the model of step {state.step:,} of {state.total:,}; without --as-is the training goes on")
     writer.context.begin("finishing the model")
-    with computed_in_fp32(exact):
+    with correct_operators(exact):
         meta = writer.deliver(output)
     meta["result"] |= {"of_steps": state.total, "minutes": minutes}
     return meta
@@ -189,7 +189,7 @@ def _continue_shorter(writer: ModelWriter) -> Path | None:
 
 def _copy_best(writer: ModelWriter, folder: Path) -> None:
     """Copy the best state's file of the continued run from ``folder``; if damaged, drop the scores instead."""
-    if best_of(writer.state.scores, writer.state.model.settings.best_metric) is None:
+    if best_step(writer.state.scores, writer.state.model.settings.best_metric) is None:
         return
     if not _is_whole(folder / BEST_FILE):
         writer.context.note("the best state so far is damaged; only later states can become the best", "warning")
@@ -238,14 +238,14 @@ def follow_leader(setup: TrainingSetup) -> None:
         return
     state = setup.make_state(Path(plan["folder"]), plan["steps"])
     if plan["continued"]:
-        checkpoint = load_checkpoint(Path(plan["continued"]), silent)
+        checkpoint = load_checkpoint(Path(plan["continued"]), ignore_event)
         assert checkpoint is not None, "the main process has just read it"
         state.restore(checkpoint)
         if state.total != plan["steps"]:  # it is a longer run that continues a finished one
             state.history.append(plan["steps"])
             state.revisions = []
     setup.dist.barrier()  # the main process may now replace that checkpoint
-    TrainingLoop(state, silent, setup.context.stop, dist=setup.dist, budget=plan["budget"]).train()
+    TrainingLoop(state, ignore_event, setup.context.stop, dist=setup.dist, budget=plan["budget"]).train()
 
 
 def _without_elastic(parameters: Table) -> str:

@@ -124,7 +124,7 @@ class NextStep(StrEnum):
 
 
 @dataclass(frozen=True)
-class TrainingWords:
+class TrainingSummary:
     """The state of a run, summarised in sentences.
 
     ``first_score``: the step of the first scoring, None if no pairs are held out. ``seconds``: the training time so
@@ -152,7 +152,7 @@ class TrainingWords:
 
     @property
     def best(self) -> int | None:
-        return best_of(self.scores, self.main_score)
+        return best_step(self.scores, self.main_score)
 
     @property
     def trend(self) -> Trend:
@@ -289,7 +289,7 @@ def score_steps(total: int, every: int = 0) -> list[int]:
     return sorted({*range(every, total, every), total})
 
 
-def best_of(scores: Scores, name: str) -> int | None:
+def best_step(scores: Scores, name: str) -> int | None:
     """Return the first step with the best score ``name``: the lowest for ``LOWER_IS_BETTER``, else the highest."""
     points = [(value, step) for step, table in scores if (value := table.get(name)) is not None]
     if not points:
@@ -298,9 +298,9 @@ def best_of(scores: Scores, name: str) -> int | None:
     return min(points, key=lambda point: sign * point[0])[1]
 
 
-def is_enough(scores: Scores, name: str, patience: int) -> bool:
+def has_stalled(scores: Scores, name: str, patience: int) -> bool:
     """Return whether the last ``patience`` scorings brought no improvement; never if ``patience`` is 0."""
-    best = best_of(scores, name)
+    best = best_step(scores, name)
     return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
 
 
@@ -321,7 +321,7 @@ def advice(scores: Scores) -> str:
     """Return advice at the end of a run; '' if its last state is about as good as the best one."""
     if rising := _rising_advice(scores):
         return rising
-    best = best_of(scores, "l1")
+    best = best_step(scores, "l1")
     if best is None or best == scores[-1][0]:
         return ""
     at_best, at_last = dict(scores)[best]["l1"], scores[-1][1]["l1"]

@@ -22,10 +22,10 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import CACHE_BYTES, TrainingBatch
 from vidtrans.inference.engine import wrong_products_warning
-from vidtrans.inference.operator_checks import find_wrong
+from vidtrans.inference.operator_checks import find_wrong_operators
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.inference.user_cache import remembered
-from vidtrans.metrics.picture_quality import l1
+from vidtrans.inference.user_cache import cached_check
+from vidtrans.metrics.picture_quality import l1_distance
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_file import load_generator
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
@@ -37,7 +37,7 @@ from vidtrans.training.batch_upload import DeviceBatch
 from vidtrans.training.feedback import FLOW_BYTES, FLOW_CACHE_BYTES
 from vidtrans.training.loop import StepCost, TimeBudget, TrainingState, Trial, mean_cost, take_step
 from vidtrans.training.set_up import TrainingSetup
-from vidtrans.training.validation import apply, evenly
+from vidtrans.training.validation import pick_evenly, render_pair
 from vidtrans.video.images.picture import picture_size, read_picture
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
     return estimate(seconds, weights, cache, memory) | {"pictures_per_second": round(rate, 2)}
 
 
-def untrained(setup: TrainingSetup, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:
+def make_untrained_model(setup: TrainingSetup, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:
     """Return an untrained model like the run's, and its engine, to time renders; ``size``: short side in pixels."""
     record = ModelRecord(
         generator={"name": setup.generator_name, "settings": setup.generator_table},
@@ -152,10 +152,10 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
         setup.context.begin(f"comparing operators in {setup.precision} with fp32")
         settings = replace(setup.settings, compile=False)  # The operators of a compiled network cannot be observed.
         noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
-        return find_wrong(lambda: try_steps(noise.make_state(Path(), 1)), setup.device)
+        return find_wrong_operators(lambda: try_steps(noise.make_state(Path(), 1)), setup.device)
 
     try:
-        wrong = remembered(key, setup.device, find)
+        wrong = cached_check(key, setup.device, find)
     except DeviceError:  # The comparison needs more memory than a step; the run itself reports a lack of memory.
         return []
     if wrong:
@@ -240,7 +240,7 @@ def transfer(setup: TrainingSetup, total: int) -> Table:
     generator, _ = load_generator(setup.start)
     engine = TorchEngine(generator, setup.device)
     model_likeness = likeness(
-        apply(engine, setup.pairing, pair)[1:] for pair in evenly(setup.pairs, MAX_LIKENESS_PAIRS)
+        render_pair(engine, setup.pairing, pair)[1:] for pair in pick_evenly(setup.pairs, MAX_LIKENESS_PAIRS)
     )
     distinct = effective_number(setup.pairs)
     names = [name for name, _ in inner_generator(generator).named_children()]
@@ -277,7 +277,7 @@ def likeness(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
     errors = []
     for output, target in pictures:
         flat = np.broadcast_to(np.median(target, (0, 1)).astype(np.uint8), target.shape)
-        errors.append((l1(output, target), l1(flat, target)))
+        errors.append((l1_distance(output, target), l1_distance(flat, target)))
     output_error, flat_error = np.mean(errors, 0)
     return float(1 - output_error / max(flat_error, 1e-6))
 
@@ -289,7 +289,7 @@ def effective_number(pairs: list[Pair]) -> float:
     Score", TMLR 2023).
     """
     size = (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX)
-    pictures = [read_picture(pair.target) for pair in evenly(pairs, MAX_COMPARED_PICTURES)]
+    pictures = [read_picture(pair.target) for pair in pick_evenly(pairs, MAX_COMPARED_PICTURES)]
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA).astype(float) / 255 for picture in pictures]
     values = np.stack(small).reshape(len(small), -1)
     squares = (values**2).sum(1)

@@ -20,7 +20,7 @@ from vidtrans.grading.learning import LearnedGrade, affine_colours, learn_from_c
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.models.model_file import save_grade
 from vidtrans.networks.init import inner_generator
-from vidtrans.training.validation import evenly
+from vidtrans.training.validation import pick_evenly
 from vidtrans.video.images.picture import read_picture
 
 METHOD = "transport"  # The name of a method in ``grading.UNPAIRED_METHODS``.
@@ -88,6 +88,6 @@ def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse
 
 def _pictures(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
     """Yield evenly spaced pictures without black bars, (H, W, 3) uint8."""
-    for pair in evenly(pairs, MAX_PICTURES):
+    for pair in pick_evenly(pairs, MAX_PICTURES):
         picture = read_picture(pair.target)
         yield bars_of([picture]).crop(picture)

@@ -11,11 +11,11 @@ from vidtrans.clips.sampling import segment_centres
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import condition_position
-from vidtrans.inference.codes import code_of
+from vidtrans.inference.codes import encode_style
 from vidtrans.inference.engine import Engine
 from vidtrans.metrics.label_scores import LabelCounts
-from vidtrans.metrics.picture_quality import SSIM_WINDOW, detail_ratio, l1, psnr, ssim
-from vidtrans.networks.code_planes import plane_values, with_planes
+from vidtrans.metrics.picture_quality import SSIM_WINDOW, detail_ratio, l1_distance, psnr, ssim
+from vidtrans.networks.code_planes import append_planes, plane_values
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pairing.next_frame import Told, with_told
@@ -25,7 +25,7 @@ from vidtrans.video.images.picture import read_picture
 MAX_SCORED = 64  # Maximum number of held-out pairs for the scores.
 
 
-def evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
+def pick_evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
     """Return at most ``count`` pairs, evenly spaced."""
     if len(pairs) <= count:
         return list(pairs)
@@ -39,7 +39,7 @@ def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
     return with_told(pairing.training_input([read_picture(p) for p in pair.inputs], rng), conditions)
 
 
-def apply(
+def render_pair(
     engine: Engine, pairing: Pairing, pair: Pair, like: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return (input, output, target) of one pair at its stored size, uint8; the output as in a render.
@@ -51,7 +51,7 @@ def apply(
         like = target
     network_input, encoder = given, getattr(engine, "encoder", None)
     if encoder is not None and like is not None:
-        network_input = with_planes(given, plane_values(code_of(encoder, like)))
+        network_input = append_planes(given, plane_values(encode_style(encoder, like)))
     return given, FrameRenderer(ModelInputs(pairing), engine).picture(network_input, target), target
 
 
@@ -63,12 +63,12 @@ def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
     ``class_accuracy`` and ``mean_iou`` over all pixels.
     """
     if pairing.class_colours is not None:
-        return _score_classes(engine, pairing, pairing.class_colours, evenly(pairs, MAX_SCORED))
+        return _score_classes(engine, pairing, pairing.class_colours, pick_evenly(pairs, MAX_SCORED))
     rows = []
-    for pair in evenly(pairs, MAX_SCORED):
-        given, output, target = apply(engine, pairing, pair)
+    for pair in pick_evenly(pairs, MAX_SCORED):
+        given, output, target = render_pair(engine, pairing, pair)
         similarity = ssim(output, target) if min(target.shape[:2]) >= SSIM_WINDOW else None
-        row = (l1(output, target), min(psnr(output, target), 99.0), similarity, detail_ratio(output, target))
+        row = (l1_distance(output, target), min(psnr(output, target), 99.0), similarity, detail_ratio(output, target))
         agreement = pairing.agreement(given, output)
         rows.append(row if agreement is None else (*row, agreement))
     names = ("l1", "psnr", "ssim", "sharpness", "segmentation")[: len(rows[0])]
@@ -80,7 +80,7 @@ def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
 def _score_classes(engine: Engine, pairing: Pairing, classes: ClassColours, pairs: Sequence[Pair]) -> Table:
     counts = LabelCounts.total(
         LabelCounts.of(classes.labels(output), classes.labels(target), len(classes))
-        for _, output, target in (apply(engine, pairing, pair) for pair in pairs)
+        for _, output, target in (render_pair(engine, pairing, pair) for pair in pairs)
     )
     scores = {"pixel_accuracy": counts.pixel_accuracy, "class_accuracy": counts.class_accuracy}
     scores |= {"mean_iou": counts.mean_iou}

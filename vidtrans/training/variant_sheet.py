@@ -21,7 +21,7 @@ from vidtrans.models.model_file import load_generator
 from vidtrans.rendering.extraction import Labeller
 from vidtrans.session import Context
 from vidtrans.training.training_words import SCORE_LABELS, figure
-from vidtrans.training.validation import MAX_SCORED, apply, evenly, pair_input
+from vidtrans.training.validation import MAX_SCORED, pair_input, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
 
@@ -38,11 +38,11 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
     """
     pairing = dataset.pairing
     held_out = dataset.role("val")
-    pairs = evenly(held_out or dataset.role("train"), NUM_ROWS)
+    pairs = pick_evenly(held_out or dataset.role("train"), NUM_ROWS)
     columns = [[pairing.preview(pair_input(pairing, pair)) for pair in pairs]]
     for row in rows:
         engine = TorchEngine(load_generator(Path(row["model"]))[0], resolve_device(context.device), batch=1)
-        columns.append([apply(engine, pairing, pair)[1] for pair in pairs])
+        columns.append([render_pair(engine, pairing, pair)[1] for pair in pairs])
         context.stop.check()
     if pairing.has_target:
         columns.append([read_picture(pair.target) for pair in pairs])
@@ -102,8 +102,8 @@ def read_back(labeller: Labeller, dataset: Dataset, model: Path, context: Contex
     read, classes, pairing = labeller.reader(), labeller.classes, dataset.pairing
     of_outputs: list[LabelCounts] = []
     of_targets: list[LabelCounts] = []
-    for pair in evenly(dataset.role("val"), MAX_SCORED):
-        _, output, _ = apply(engine, pairing, pair)
+    for pair in pick_evenly(dataset.role("val"), MAX_SCORED):
+        _, output, _ = render_pair(engine, pairing, pair)
         labels = classes.labels(read_picture(pair.inputs[0]), clean=True)
         for counts, picture in ((of_outputs, output), (of_targets, read_picture(pair.target))):
             counts.append(LabelCounts.of(classes.labels(read(picture)), labels, len(classes)))

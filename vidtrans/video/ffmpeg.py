@@ -23,7 +23,7 @@ from typing import IO
 import av
 
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
+from vidtrans.core.events import NEVER_STOP, Progress, Report, Stop, ignore_event
 
 POLL_S = 0.1  # Interval at which a stop is checked
 QUERY_TIMEOUT_S = 60.0
@@ -255,8 +255,8 @@ def run_ffmpeg_job(
     source: Path,
     output: Path,
     job: FFmpegJob,
-    stop: Stop = NEVER,
-    report: Report = silent,
+    stop: Stop = NEVER_STOP,
+    report: Report = ignore_event,
     num_frames: int | None = None,
 ) -> None:
     """Convert ``source`` to ``output`` by a graph, an encoder or both; equal jobs give equal bytes.

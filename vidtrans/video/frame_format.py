@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.settings import AS_STORED, Size
+from vidtrans.core.settings import SOURCE_SIZE, Size
 
 # Default background colours of transparent pixels, RGB: white for pictures, black for videos.
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)
@@ -37,7 +37,7 @@ class FrameFormat:
     if anything in the clip is transparent, else as "laid".
     """
 
-    size: Size = AS_STORED
+    size: Size = SOURCE_SIZE
     deep: bool = False
     alpha: Literal["laid", "kept", "matte"] = "laid"
     background: tuple[int, int, int] | None = None

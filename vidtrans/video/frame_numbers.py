@@ -210,7 +210,7 @@ class SequenceMatch:
         return cls(tuple(all_steps[span]), tuple(held[span]), way, words)
 
 
-def repeated(names: Sequence[str]) -> str:
+def first_duplicate(names: Sequence[str]) -> str:
     """Return the first name, without its suffix, that two pictures share; "" if all names are different."""
     stems = [stem_key(name) for name in names]
     return next((stem for stem, times in Counter(stems).items() if times > 1), "")
@@ -250,7 +250,7 @@ def align(reference: Names, other: Names, first: int, stop: int, *, counting: Co
     count = len(other)
     begin = first if count == stop - first != len(reference) else 0
     steps = [i - begin if 0 <= i - begin < count else None for i in range(len(reference))]
-    duplicate = repeated(names) or repeated(other_names)
+    duplicate = first_duplicate(names) or first_duplicate(other_names)
     no_numbers = "its names have no numbers that go with the other's"
     words = f"two pictures are named '{duplicate}'" if duplicate else no_numbers
     return SequenceMatch.of(steps, span, "order", words)

@@ -21,7 +21,7 @@ from vidtrans.video.images.picture import resize
 PAPER, INK, FAINT = (22, 22, 24), (236, 236, 236), (160, 160, 166)
 GAP = 6  # Pixels between pictures
 TEXT_PX = 14
-TALLEST_CELL = 720  # Largest height in pixels of a picture in a grid's column
+MAX_CELL_HEIGHT_PX = 720  # Largest height in pixels of a picture in a grid's column
 GRID_COLOUR, CUT_COLOUR = (52, 52, 56), (104, 104, 112)
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 54, 40  # Margins of a chart in pixels, for text
 SMALL_TEXT_PX = TEXT_PX - 2
@@ -53,10 +53,10 @@ class ContactSheet:
         if self.columns:
             bands.append(self._text_row(self.columns, num_columns, TEXT_PX))
         for i, row in enumerate(self.rows):
-            bands.append(join_row([fit(p, width, height) for p in (*row, *[None] * (num_columns - len(row)))]))
+            bands.append(join_row([letterbox(p, width, height) for p in (*row, *[None] * (num_columns - len(row)))]))
             if self.notes:
                 bands.append(self._text_row(self.notes[i], num_columns, SMALL_TEXT_PX))
-            bands.append(blank(sheet_width, GAP))
+            bands.append(blank_picture(sheet_width, GAP))
         bands += [text_band(line, sheet_width, colour=FAINT, size=SMALL_TEXT_PX) for line in self.foot.splitlines()]
         return np.vstack(bands)
 
@@ -75,20 +75,20 @@ def cell_size(picture: np.ndarray, long_side: int, max_height: int | None = None
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def middle(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+def centre_crop(picture: np.ndarray, width: int, height: int) -> np.ndarray:
     """Return the centre of a picture, cropped to this size, or less if the picture is smaller."""
     y, x = max(0, picture.shape[0] - height) // 2, max(0, picture.shape[1] - width) // 2
     return picture[y : y + height, x : x + width]
 
 
-def blank(width: int, height: int) -> np.ndarray:
+def blank_picture(width: int, height: int) -> np.ndarray:
     """Return a picture of the background colour, (H, W, 3) uint8."""
     return np.full((height, width, 3), PAPER, np.uint8)
 
 
-def fit(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
+def letterbox(picture: np.ndarray | None, width: int, height: int) -> np.ndarray:
     """Scale a picture into a box of this size, centred, with its aspect ratio; None gives an empty box."""
-    box = blank(width, height)
+    box = blank_picture(width, height)
     if picture is None:
         return box
     scale = min(width / picture.shape[1], height / picture.shape[0])
@@ -121,7 +121,7 @@ def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 def join_row(pictures: Sequence[np.ndarray]) -> np.ndarray:
     """Join pictures of one height to a row, with gaps between them and at both ends."""
-    gap = blank(GAP, pictures[0].shape[0])
+    gap = blank_picture(GAP, pictures[0].shape[0])
     return np.hstack([gap, *(item for picture in pictures for item in (picture, gap))])
 
 
@@ -162,7 +162,7 @@ class _Drawing:
         self.count = max((len(curve.values) for curve in chart.curves), default=0)
         values = [0.0, *(v for curve in chart.curves for v in curve.values if v is not None)]
         self.levels = round_values(min(values), max(values), 4, around=True)
-        self.canvas = blank(width, height)
+        self.canvas = blank_picture(width, height)
 
     def x(self, frame: float) -> float:
         return LEFT + self.plot_width * (frame + 0.5) / max(1, self.count)

@@ -25,7 +25,7 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.frame_numbers import stem_key
 from vidtrans.video.images.picture import encode_jpeg, encode_png, picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import files_to_read, is_picture_source, is_stack
-from vidtrans.video.plots import fit
+from vidtrans.video.plots import letterbox
 from vidtrans.voting import CLIP_PX, PICTURE_PX
 
 MAX_ITEMS = 40  # Stills or excerpts of a clip
@@ -100,7 +100,7 @@ def _common_size(sizes: Sequence[Size], longest: int) -> Size:
 
 def _fit_to_size(frame: np.ndarray, size: Size) -> np.ndarray:
     shape = frame.shape[1] / frame.shape[0] * size[1] / size[0]
-    return resize(frame, *size) if abs(shape - 1) <= SAME_SHAPE else fit(frame, *size)
+    return resize(frame, *size) if abs(shape - 1) <= SAME_SHAPE else letterbox(frame, *size)
 
 
 class PictureStimuli(Stimuli):

@@ -13,7 +13,7 @@ from clips import write_folder
 from PIL import Image
 
 from vidtrans.clips.indexing import open_clip
-from vidtrans.clips.label_maps import render_changes, with_found_palette
+from vidtrans.clips.label_maps import label_setting_changes, with_palette
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Note
 from vidtrans.core.settings import Table
@@ -93,17 +93,17 @@ def test_colours_without_a_palette_are_found_or_named(capsys: pytest.CaptureFixt
 def test_labels_that_cannot_be_told_apart_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
     indexed(Path("a/0.png"), (COLOURS[0], COLOURS[1], COLOURS[1], COLOURS[3]))
     with pytest.raises(MediaError, match="labels 1 and 2 have the same colour, #800000"):
-        with_found_palette(make_pairing("labels", {}), [Path("a/0.png")])
+        with_palette(make_pairing("labels", {}), [Path("a/0.png")])
     indexed(Path("b/0.png"))
     indexed(Path("b/1.png"), COLOURS[::-1])
     with pytest.raises(MediaError, match="label 0 has another colour in its palette"):
-        with_found_palette(make_pairing("labels", {}), [Path("b/0.png"), Path("b/1.png")])
+        with_palette(make_pairing("labels", {}), [Path("b/0.png"), Path("b/1.png")])
     grey(Path("b/2.png"))
     with pytest.raises(MediaError, match="it has no palette, and other label maps beside it have one"):
-        with_found_palette(make_pairing("labels", {}), [Path("b/0.png"), Path("b/2.png")])
+        with_palette(make_pairing("labels", {}), [Path("b/0.png"), Path("b/2.png")])
     write_folder(Path("c"), [labels().astype(np.uint16)], ["0.png"])
     with pytest.raises(MediaError, match="its levels have 16 bits"):
-        with_found_palette(make_pairing("labels", {}), [Path("c/0.png")])
+        with_palette(make_pairing("labels", {}), [Path("c/0.png")])
 
 
 def test_ignored_labels_are_of_no_class_or_of_the_last() -> None:
@@ -115,7 +115,7 @@ def test_ignored_labels_are_of_no_class_or_of_the_last() -> None:
     assert classes_of({"classes": 3, "ignore": "1"}, Path("g.png")) == [0.41, 0, 0.34]
     # A colour of an unused label does not take its place: palettes are filled up with black.
     indexed(Path("p.png"), ((9, 0, 0), (0, 0, 0), (0, 0, 200), (224, 224, 192)), (3, 7, 9, 255))
-    found = with_found_palette(make_pairing("labels", {"classes": 10}), [Path("p.png")])
+    found = with_palette(make_pairing("labels", {"classes": 10}), [Path("p.png")])
     assert classes_of(vars(found.settings), Path("p.png")) == [0, 0, 0, 0.41, 0, 0, 0, 0.21, 0, 0.34]
     with pytest.raises(UsageError, match=r"pairing\.ignore: 'sky' is no colour"):
         make_pairing("labels", {"ignore": "sky"})
@@ -158,7 +158,7 @@ def test_a_render_reads_the_palette_of_its_source() -> None:
     pairing = make_pairing("labels", {"classes": 3})
     for make, name in ((grey, "g"), (indexed, "i")):
         make(Path(f"{name}/0.png"))
-        changes = render_changes(pairing, open_clip(context, Path(name)), context)
+        changes = label_setting_changes(pairing, open_clip(context, Path(name)), context)
         assert classes_of({"classes": 3} | changes, Path(f"{name}/0.png")) == list(SHARES[:3])
         assert f"{name}: 4.0% of the pixels have labels other than the 3 classes (255: 4.0%)" in told[-1]
-    assert render_changes(make_pairing("aligned", {}), open_clip(context, Path("g")), context) == {}
+    assert label_setting_changes(make_pairing("aligned", {}), open_clip(context, Path("g")), context) == {}

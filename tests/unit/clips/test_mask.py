@@ -19,7 +19,7 @@ from vidtrans.clips.aligned_clip import match_frames
 from vidtrans.clips.indexing import mask_digest, open_clip
 from vidtrans.clips.masks import Mask, MaskLevels
 from vidtrans.core.events import Note
-from vidtrans.core.mask_files import NOT, MaskFile
+from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import ClipIndex
@@ -110,7 +110,7 @@ def opened(path: Path, size: tuple[int, int] | None = None, text: str = "") -> t
     said: list[str] = []
     context = Context(report=lambda event: said.append(event.text) if isinstance(event, Note) else None)
     clip = open_clip(context, path)
-    mask = Mask.open(MaskFile(path, inverted=text == NOT), clip, 0, clip.index.num_frames, context)
+    mask = Mask.open(MaskFile(path, inverted=text == INVERTED_PREFIX), clip, 0, clip.index.num_frames, context)
     with closing(mask.mattes(size or (clip.index.width, clip.index.height), 1)) as mattes:
         return [mattes(n).copy() for n in range(clip.index.num_frames)], said
 
@@ -188,7 +188,7 @@ def test_grey_levels_are_shares_in_all_frames(kind: str) -> None:
 )
 def test_a_mask_of_nothing_or_everything_is_named(picture: np.ndarray, covers: tuple[str, str]) -> None:
     path = save("{}.png", picture, picture)
-    for text, side in zip(("", NOT), covers, strict=True):
+    for text, side in zip(("", INVERTED_PREFIX), covers, strict=True):
         mattes, said = opened(path, text=text)
         assert all((matte >= 254).all() if side == "everything" else (matte <= 1).all() for matte in mattes)
         assert f"mask {text}m: {side} is inside it, in all frames that are used" in said

@@ -24,8 +24,8 @@ from vidtrans.core.files import (
     HOST,
     PARTIAL,
     canonical_json,
+    convert_disk_errors,
     digest_of,
-    naming_disk_errors,
     read_small_json,
     write_atomically,
     write_bytes,
@@ -177,7 +177,7 @@ def test_an_error_of_the_disk_without_a_name_gets_one_and_others_stay() -> None:
     )
     others = ((absent, None), (SafetensorError("no such tensor"), None), (KeyError("x"), None))
     for error, named in ((full, "target.bin"), (broken, "other"), *others):
-        with pytest.raises(type(error)) as raised, naming_disk_errors(Path("target.bin")):
+        with pytest.raises(type(error)) as raised, convert_disk_errors(Path("target.bin")):
             raise error
         assert getattr(raised.value, "filename", None) == named
 
@@ -243,11 +243,11 @@ def test_a_library_that_cannot_write_is_understood_where_the_disk_is_full(
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 16, before[1]))  # as a disk does that has room for so much
     try:
-        with pytest.raises(OSError, match=r"error|large") as told, naming_disk_errors(target):
+        with pytest.raises(OSError, match=r"error|large") as told, convert_disk_errors(target):
             save(weights, target)  # there is room on the disk: it was something else
         assert told.value.errno == why
         monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
-        with pytest.raises(OSError, match="space") as told, naming_disk_errors(target):
+        with pytest.raises(OSError, match="space") as told, convert_disk_errors(target):
             save(weights, target)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

@@ -11,7 +11,7 @@ import pytest
 
 from vidtrans.core import files, system
 from vidtrans.core.errors import UsageError, describe_error
-from vidtrans.core.files import keeping_what_is_in_use, remove, write_bytes
+from vidtrans.core.files import ignore_files_in_use, remove, write_bytes
 from vidtrans.output.result import check_parents
 from vidtrans.store.cache import check_cache_folder, require_locks
 
@@ -75,9 +75,9 @@ def test_names_that_windows_refuses_are_known(monkeypatch: pytest.MonkeyPatch) -
     faults = {"a:b.mp4": "':'", 'a".mp4': "'\"'", "clip.": "at the end", "clip ": "at the end"}
     for name, fault in {**fine, **devices, **faults}.items():
         monkeypatch.setattr(system, "WINDOWS", False)
-        assert system.name_fault(name) == ""
+        assert system.windows_name_problem(name) == ""
         monkeypatch.setattr(system, "WINDOWS", True)
-        found = system.name_fault(name)
+        found = system.windows_name_problem(name)
         assert fault in found
         assert bool(found) == bool(fault)
 
@@ -120,8 +120,8 @@ def test_a_disk_without_locks_is_one_line(error: Exception) -> None:
 
 def test_a_preview_that_a_viewer_has_open_ends_nothing() -> None:
     notes: list[str] = []
-    with keeping_what_is_in_use(notes.append):
+    with ignore_files_in_use(notes.append):
         raise OSError(errno.EBUSY, files.IN_USE, "preview.png")
     assert notes == ["preview.png: another program has it open; it was not refreshed"]
-    with pytest.raises(OSError, match="full"), keeping_what_is_in_use(notes.append):
+    with pytest.raises(OSError, match="full"), ignore_files_in_use(notes.append):
         raise OSError(errno.ENOSPC, "full", "preview.png")

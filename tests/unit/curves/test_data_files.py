@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.curves.tracks import digest_of_file, read_data
+from vidtrans.curves.tracks import digest_value_file, read_data
 
 
 def column(path: Path, name: str, *times: float) -> list[float]:
@@ -95,7 +95,7 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="no such file"):
         read_data(tmp_path / "a.csv")
     with pytest.raises(UsageError, match="no such file"):
-        digest_of_file(tmp_path / "a.csv")
+        digest_value_file(tmp_path / "a.csv")
     (tmp_path / "b.csv").write_text("time,glow,glue\n0,1,2\n")
     with pytest.raises(UsageError, match=r"no column.*glow"):
         column(tmp_path / "b.csv", "glo", 0)

@@ -7,7 +7,7 @@ import pytest
 from made_music import RATE, MadeSound, drums, f_score, song, spoiled
 
 from vidtrans.curves.hearing import FIXED_BANDS, Rhythm, analyse_sound, find_rhythm
-from vidtrans.curves.tracks import sampled
+from vidtrans.curves.tracks import interpolated_track
 
 TONES = {"low": 100, "mid": 700, "high": 5000}
 
@@ -20,7 +20,9 @@ def levels(samples: np.ndarray, seconds: float) -> dict[str, float]:
     blocks = np.array_split(samples, max(1, len(samples) // 1000))
     heard = analyse_sound(blocks, RATE, list(FIXED_BANDS.values()))
     at = np.array([seconds])
-    return {name: float(sampled(heard.times, heard.levels[band])(at)[0]) for name, band in FIXED_BANDS.items()}
+    return {
+        name: float(interpolated_track(heard.times, heard.levels[band])(at)[0]) for name, band in FIXED_BANDS.items()
+    }
 
 
 def rhythm(made: MadeSound) -> Rhythm:

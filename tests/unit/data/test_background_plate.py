@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from plates import before, dataset_of, panned
 
 import vidtrans as api
-from vidtrans.data.background_plate import SAME_SCENE, STILL, agreement, find_background_plate, find_motion_weights
+from vidtrans.data.background_plate import SAME_SCENE, STILL, find_background_plate, find_motion_weights, visible_share
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -31,12 +31,12 @@ def test_a_scene_is_known_in_other_light_and_size_and_no_other_is(
     seed: int, other: int, light: float, size: tuple[int, int]
 ) -> None:
     plate = scene(*size, seed)
-    assert agreement(plate, plate) == 1
+    assert visible_share(plate, plate) == 1
     darker = (plate * light).astype(np.uint8)
-    assert agreement(darker, plate) > 0.95
-    assert agreement(cv2.resize(plate, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), plate) > 0.95
-    assert agreement(scene(*size, other), plate) < SAME_SCENE
-    assert agreement(np.roll(plate, size[0] // 4, axis=1), plate) < SAME_SCENE
+    assert visible_share(darker, plate) > 0.95
+    assert visible_share(cv2.resize(plate, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC), plate) > 0.95
+    assert visible_share(scene(*size, other), plate) < SAME_SCENE
+    assert visible_share(np.roll(plate, size[0] // 4, axis=1), plate) < SAME_SCENE
 
 
 @pytest.fixture(scope="module")

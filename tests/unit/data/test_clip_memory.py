@@ -10,7 +10,7 @@ import pytest
 from clips import scene
 
 from vidtrans.core.errors import UsageError
-from vidtrans.data.clip_memory import EXCLUDED_FRAMES, ClipMemory, MemoryPlan, low
+from vidtrans.data.clip_memory import EXCLUDED_FRAMES, ClipMemory, MemoryPlan, to_thumbnail
 from vidtrans.data.dataset import Pair
 from vidtrans.data.loading import condition_position
 from vidtrans.pairing.next_frame import NextFrame, NextFrameSettings
@@ -49,7 +49,7 @@ def test_the_most_alike_place_is_that_of_the_same_two_frames(step: int) -> None:
     size = memory.lows.shape[1:3]
     assert not set(memory.places.tolist()) & {0, 9, 10, 23}  # nothing lies before the first, and nothing after the last
     for place in memory.places.tolist():
-        frames = [low(memory.pictures[at], size) for at in (place - step, place)]
+        frames = [to_thumbnail(memory.pictures[at], size) for at in (place - step, place)]
         distances = memory.distances(*frames)
         assert memory.places[distances.argmin()] == place
         assert distances.min() == pytest.approx(0, abs=1e-5)

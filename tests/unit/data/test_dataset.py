@@ -16,7 +16,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from vidtrans.core.errors import Interrupted, MediaError
-from vidtrans.core.events import Stop, silent
+from vidtrans.core.events import Stop, ignore_event
 from vidtrans.core.settings import Size
 from vidtrans.data.dataset import INDEX, Dataset, open_dataset
 from vidtrans.data.dataset_planning import plan_dataset, split_roles
@@ -102,7 +102,7 @@ def test_a_stopped_build_goes_on_where_it_was(tmp_path: Path) -> None:
 
     def build(folder: Path, marked: list[int], after: Callable[[int], None] = lambda n: None) -> None:
         mark = lambda n: (marked.append(n), after(n))  # noqa: E731
-        write_pictures([source], plan, settings, folder, lambda n: n in marked, mark, silent, stop)
+        write_pictures([source], plan, settings, folder, lambda n: n in marked, mark, ignore_event, stop)
 
     with pytest.raises(Interrupted):
         build(tmp_path / "a", done, lambda n: stop.request(143))

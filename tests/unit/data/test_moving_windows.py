@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from vidtrans.data.augment import Geometry
 from vidtrans.data.loading import to_signed
-from vidtrans.data.moving_windows import Windows, covered_by, draw_windows, normalised, place_in, render
-from vidtrans.networks.frame_memory import seen
+from vidtrans.data.moving_windows import Windows, draw_windows, frame_coverage, normalised, render, render_into_frame
+from vidtrans.networks.frame_memory import sample_view
 
 few = hypothesis_settings(max_examples=15)
 FRAME, SIZE = (96, 64), (48, 32)
@@ -54,7 +54,7 @@ def test_what_a_network_is_told_of_an_example_is_what_it_shows() -> None:
     for geometry in geometries():
         view = torch.tensor(geometry.view(FRAME)).reshape(1, 2, 3)
         shown = torch.from_numpy(to_signed(geometry.apply(frame)))
-        assert (seen(whole, view, SIZE[1], SIZE[0])[0] - shown).abs()[:, 4:-4, 4:-4].mean() < 0.02
+        assert (sample_view(whole, view, SIZE[1], SIZE[0])[0] - shown).abs()[:, 4:-4, 4:-4].mean() < 0.02
 
 
 @few
@@ -62,7 +62,7 @@ def test_what_a_network_is_told_of_an_example_is_what_it_shows() -> None:
 def test_a_picture_is_placed_where_its_window_lies(seed: int) -> None:
     view, frame = drawn(seed).view(), smooth(5).astype(np.float32) / 127.5 - 1
     back = np.linalg.inv(normalised(view, SIZE, FRAME))
-    placed, covered = place_in(render(frame, view, SIZE), back, FRAME), covered_by(back, FRAME)
+    placed, covered = render_into_frame(render(frame, view, SIZE), back, FRAME), frame_coverage(back, FRAME)
     assert set(np.unique(covered)) <= {0.0, 1.0}
     inside = cv2.erode(covered, np.ones((9, 9))) > 0
     assert covered.mean() > 0.15

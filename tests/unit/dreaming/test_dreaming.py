@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.data.clip_memory import ClipMemory
-from vidtrans.data.moving_windows import move_view
+from vidtrans.data.moving_windows import moved_view
 from vidtrans.dreaming.dream_job import enlarge_opencv, enlarge_torch
 from vidtrans.dreaming.dream_planning import DreamControls
 from vidtrans.dreaming.drift_correction import (
@@ -238,7 +238,7 @@ HALF = np.diag([0.5, 0.5, 1.0])
 def test_it_can_always_be_inverted(zoom: float, turn: float, shift: float, frames: int) -> None:
     view = ClipView(HALF, HALF)
     for _ in range(frames):
-        view = view.moved(move_view(zoom, turn, shift, -shift))
+        view = view.moved(moved_view(zoom, turn, shift, -shift))
         assert 0 <= view.share <= 1
     assert np.isfinite(np.linalg.inv(view.matrix)).all()
 
@@ -246,7 +246,7 @@ def test_it_can_always_be_inverted(zoom: float, turn: float, shift: float, frame
 def test_an_endless_zoom_sees_less_and_less_of_the_clip_and_begins_again() -> None:
     view, shares, numbers = ClipView(HALF, HALF), [], []
     for number in range(400):
-        view = view.moved(move_view(1.02, 0, 0, 0))
+        view = view.moved(moved_view(1.02, 0, 0, 0))
         shares.append(view.share)
         if view.since == 0:
             numbers.append(number)

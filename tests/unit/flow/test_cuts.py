@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vidtrans.core.settings import Size
-from vidtrans.flow.bars import BLEED, NO_BARS, Bars, bars_of, black_bars, opaque_part
+from vidtrans.flow.bars import BLEED, NO_BARS, Bars, bars_of, black_bars, opaque_rectangle
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, MAX_FLASH_FRAMES, REACH, CutDetector
 from vidtrans.flow.exposure import ExposureMeter, corrected
 from vidtrans.video.frame_format import FrameFormat
@@ -229,14 +229,14 @@ def test_white_bars_are_bars_and_single_pictures_of_several_sizes_share_none() -
 
 def test_the_opaque_part_of_a_cut_out_has_no_transparent_pixel() -> None:
     alpha = cv2.circle(np.zeros((200, 300), np.uint8), (150, 100), 90, 255, -1)
-    rows, columns = opaque_part(alpha)
+    rows, columns = opaque_rectangle(alpha)
     assert alpha[rows, columns].min() == 255
     assert alpha[rows, columns].size > 0.4 * (alpha > 0).sum()
-    assert alpha[opaque_part(np.zeros((8, 8), np.uint8))].size == 0
+    assert alpha[opaque_rectangle(np.zeros((8, 8), np.uint8))].size == 0
     whole = np.full((200, 300), 254, np.uint8)  # nearly opaque counts as opaque
-    assert whole[opaque_part(whole)].shape == whole.shape
+    assert whole[opaque_rectangle(whole)].shape == whole.shape
     whole[180, 150] = 0
-    assert whole[opaque_part(whole)].shape == (180, 300)
+    assert whole[opaque_rectangle(whole)].shape == (180, 300)
 
 
 COUNT = 40

@@ -20,7 +20,7 @@ from vidtrans.core.settings import Size
 from vidtrans.flow import FLOWS, tensors, warping
 from vidtrans.flow.estimator import MIN_SIDE_PX, DISMedium, FlowEstimator, grey
 from vidtrans.flow.inverse_search import TorchDIS
-from vidtrans.flow.warping import agreement, forward_backward, invert, resize_flow, warp
+from vidtrans.flow.warping import flow_consistency, forward_backward, invert, resize_flow, warp
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.reader import ClipReader
 
@@ -81,7 +81,7 @@ def test_of_two_places_that_move_to_one_only_one_agrees() -> None:
     """A square moves over a still ground; the strip of the ground that it hides agrees, its own front does not."""
     flow = np.zeros((40, 60, 2), np.float32)
     flow[10:30, 10:30, 0] = 8
-    agrees = agreement(flow, invert(flow), slack=0.1)
+    agrees = flow_consistency(flow, invert(flow), slack=0.1)
     square, strip = agrees[14:26, 10:30], agrees[14:26, 31:37]
     assert square[:, :10].min() > 0.9
     assert square[:, 13:].max() < 0.1

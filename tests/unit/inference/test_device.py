@@ -14,7 +14,7 @@ import torch
 from clips import scene
 from torch import Tensor
 
-from vidtrans.core.errors import DeviceError, MediaError, UsageError, describe_error, out_of_memory
+from vidtrans.core.errors import DeviceError, MediaError, UsageError, describe_error, is_out_of_memory
 from vidtrans.inference import cuda_graphs
 from vidtrans.inference.cuda_graphs import NUM_WARM_UP_RUNS, RecordedNetwork
 from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32
@@ -78,9 +78,9 @@ def test_an_error_that_means_too_little_memory_is_recognised_in_the_words_of_eve
     with pytest.raises(RuntimeError) as raised:  # this very torch's
         torch.empty(1 << 48, dtype=torch.uint8)
     for error in (*OUT_OF_MEMORY, raised.value):
-        assert out_of_memory(error), error
+        assert is_out_of_memory(error), error
         assert describe_error(error) == ("out of memory — use smaller pictures, or close other programs", 4)
-    assert [error for error in SOMETHING_ELSE if out_of_memory(error)] == []
+    assert [error for error in SOMETHING_ELSE if is_out_of_memory(error)] == []
 
 
 def small_generator() -> Any:

@@ -16,9 +16,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from vidtrans.inference import ENGINES, compiled, operator_checks, torch_engine, user_cache
 from vidtrans.inference.compiled import WholeNetworkChecks
 from vidtrans.inference.device import CPU
-from vidtrans.inference.operator_checks import find_wrong
+from vidtrans.inference.operator_checks import find_wrong_operators
 from vidtrans.inference.torch_engine import TorchEngine
-from vidtrans.inference.user_cache import caches_in
+from vidtrans.inference.user_cache import use_cache_folder
 from vidtrans.networks.init import build_generator, initialise
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 def _of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """Start without results of earlier comparisons: a faulty processor has others."""
     monkeypatch.setattr(operator_checks, "_correct_operators", {})
-    with caches_in(tmp_path / "cache"):
+    with use_cache_folder(tmp_path / "cache"):
         yield
 
 
@@ -67,7 +67,7 @@ def test_nan_and_what_lay_in_memory_are_found_and_named(wrong: float) -> None:
 
     conv, x = nn.Conv2d(3, 9, 3, padding=1).bfloat16(), torch.ones(2, 3, 8, 8).bfloat16()
     with torch.no_grad(), Changed(change):
-        (found,) = find_wrong(lambda: conv(x), CPU)
+        (found,) = find_wrong_operators(lambda: conv(x), CPU)
     assert found.startswith("aten.convolution(2×3×8×8 bfloat16, 9×3×3×3 bfloat16, 9 bfloat16")
 
 

@@ -22,7 +22,7 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.device_pixels import from_levels_serially, to_levels_serially
 from vidtrans.inference.tiles import record_statistics, run_tiled, tile_starts
 from vidtrans.inference.torch_engine import TorchEngine, to_levels
-from vidtrans.networks.for_rendering import PackedConvolution, can_pack, pack, use_quick_norms
+from vidtrans.networks.for_rendering import PackedConvolution, can_pack, pack, use_fast_norms
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.layers import PictureNorm
 
@@ -290,7 +290,7 @@ def outputs_and_gradients(made: nn.Module, x: Tensor) -> list[Tensor]:
 def test_they_learn_as_torchs_own_do(count: int, layout: torch.memory_format) -> None:
     x = torch.randn(count, 3, 9, 7, generator=torch.Generator().manual_seed(1)).to(memory_format=layout)
     own, quick = normed(), normed()
-    assert use_quick_norms(quick, training=True)
+    assert use_fast_norms(quick, training=True)
     wanted, found = outputs_and_gradients(own, x), outputs_and_gradients(quick, x)
     assert len(found) == len(wanted) == 2 + 6
     for a, b in zip(found, wanted, strict=True):

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from vidtrans.core.errors import ModelError
 from vidtrans.grading.lattice import ColourLattice, node_colours
 from vidtrans.interop.cube import read_cube, write_cube
-from vidtrans.models.formats import format_of
+from vidtrans.models.formats import detect_format
 from vidtrans.models.model_file import load_generator
 
 HEAD = "LUT_3D_SIZE 2\n"
@@ -30,7 +30,7 @@ def random_nodes(size: int, seed: int = 0) -> np.ndarray:
 def test_what_is_written_is_read_again(size: int, seed: int, title: str) -> None:
     nodes = random_nodes(size, seed)
     write_cube(Path("t.cube"), nodes, title)
-    assert format_of(Path("t.cube")) == "cube"
+    assert detect_format(Path("t.cube")) == "cube"
     assert np.abs(read_cube(Path("t.cube")).nodes - nodes).max() <= 5.1e-8
     assert load_generator(Path("t.cube"))[1].generator["settings"]["size"] == size
 
@@ -58,7 +58,7 @@ def test_what_is_written_is_read_again(size: int, seed: int, title: str) -> None
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
 def test_files_of_other_programs(write: Callable[[str], str], encoding: str) -> None:
     Path("t.cube").write_bytes(write(HEAD + ROWS + "\n").encode(encoding, "ignore"))
-    assert format_of(Path("t.cube")) == "cube"
+    assert detect_format(Path("t.cube")) == "cube"
     assert np.array_equal(read_cube(Path("t.cube")).nodes, node_colours(2))
     assert load_generator(Path("t.cube"))[1].pairing["name"] == "grade"
 
@@ -113,7 +113,7 @@ def test_the_curves_of_a_file_come_before_its_cube(encoding: str, ends: str) -> 
     head += "LUT_3D_SIZE 5\nLUT_3D_INPUT_RANGE 0.0 1.0\n"
     text = head + table(curves).replace(" ", "\t") + table(nodes)
     Path("t.cube").write_bytes(text.replace("\n", ends).encode(encoding))
-    assert format_of(Path("t.cube")) == "cube"
+    assert detect_format(Path("t.cube")) == "cube"
     colours = np.random.default_rng(1).random((8, 8, 3))
     shaped = np.stack([np.interp(colours[..., c], np.linspace(0, 1, 257), curves[:, c]) for c in range(3)], 2)
     assert np.abs(mapped(Path("t.cube"), colours) - ColourLattice(nodes)(shaped)).max() < 1e-5

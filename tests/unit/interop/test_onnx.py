@@ -30,7 +30,7 @@ from vidtrans.interop.onnx.onnx_format import OnnxFormat  # noqa: E402
 from vidtrans.interop.onnx.trial import trial_picture  # noqa: E402
 from vidtrans.models.formats import (  # noqa: E402
     Hints,
-    format_of,
+    detect_format,
     load_format,
 )
 from vidtrans.models.model_file import load_generator, save_model  # noqa: E402
@@ -76,7 +76,7 @@ def described(path: Path, **hints: Any) -> Any:
 def test_the_range_that_a_network_takes_is_found_by_trying(name: str) -> None:
     shape = (None, 3, None, None) if name == "0..1" else FREE  # axes without names are free, too
     path = save(Path("n.onnx"), painter(RANGES[name], RANGES[name], shape=shape, out=FREE))
-    assert format_of(path) == "onnx"
+    assert detect_format(path) == "onnx"
     shown = picture()
     assert np.abs(painted(path, shown).astype(int) - (255 - shown.astype(int))).max() <= 1
 
@@ -269,7 +269,7 @@ def test_an_imported_graph_is_the_same_in_our_file_and_in_copies_and_other_engin
 def test_without_onnx_runtime_it_is_one_line_and_the_file_is_still_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trial, "find_spec", lambda name: None)
     path = save(Path("n.onnx"), painter((0, 1), (0, 1)))
-    assert format_of(path) == "onnx"
+    assert detect_format(path) == "onnx"
     with pytest.raises(UsageError, match=r"ONNX Runtime is not installed.*pip install 'vidtrans\[onnx\]'"):
         described(path)
 

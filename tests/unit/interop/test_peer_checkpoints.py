@@ -23,7 +23,7 @@ from vidtrans.interop.checkpoint_format import is_safetensors, read_safetensors,
 from vidtrans.interop.exporting.checkpoint_file import foreign_state_dict
 from vidtrans.interop.families.spade_family import start_size
 from vidtrans.interop.torch_file import PickleStream
-from vidtrans.models.formats import ForeignModel, format_of
+from vidtrans.models.formats import ForeignModel, detect_format
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.networks.init import build_generator, inner_generator
@@ -175,12 +175,12 @@ def test_tensors_of_every_kind_are_read_as_they_were_written() -> None:
 def test_a_network_in_half_precision_is_read_in_single_and_our_own_files_stay_our_own(tiny_model: Path) -> None:
     network = save_variant(STYLE, Path("a.safetensors"), "safetensors")
     save_file({name: tensor.half() for name, tensor in network.state_dict().items()}, "half.safetensors")
-    assert format_of(Path("half.safetensors")) == "checkpoint"
+    assert detect_format(Path("half.safetensors")) == "checkpoint"
     generator, record = load_generator(Path("half.safetensors"))
     assert record.origin["family"] == "fast-style"
     assert {tensor.dtype for tensor in generator.state_dict().values()} == {torch.float32}
     assert is_safetensors(tiny_model)
-    assert format_of(tiny_model) == "vidtrans"
+    assert detect_format(tiny_model) == "vidtrans"
 
 
 Change = Callable[[dict[str, Any]], object]

@@ -17,7 +17,7 @@ pytest.importorskip("onnxruntime", reason="onnxruntime is not installed: pip ins
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.interop import torchscript_process
 from vidtrans.interop.torchscript import TorchScriptFormat
-from vidtrans.models.formats import Hints, format_of
+from vidtrans.models.formats import Hints, detect_format
 
 TRUSTED = Hints(range="-1..1", trust=True)
 
@@ -53,9 +53,9 @@ def script(module: nn.Module, traced: bool = False) -> Path:
 
 def test_a_trusted_program_becomes_a_graph_that_paints_the_same() -> None:
     module = Painter().eval()
-    assert format_of(script(module, traced=True)) == "torchscript"
+    assert detect_format(script(module, traced=True)) == "torchscript"
     path = script(module)
-    assert format_of(path) == "torchscript"
+    assert detect_format(path) == "torchscript"
     made = TorchScriptFormat().describe(path, TRUSTED)
     assert made.generator["settings"]["multiple"] == 2
     generator, record = TorchScriptFormat().load_described(path, made)

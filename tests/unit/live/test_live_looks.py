@@ -94,7 +94,7 @@ def test_a_name_cannot_lead_elsewhere(running: Running) -> None:
 
 
 def test_pictures_are_removed_and_are_limited(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(picture_looks, "MOST_PICTURES", 2)
+    monkeypatch.setattr(picture_looks, "MAX_PICTURES", 2)
     with running.program("&role=program") as page:
         page.send(type="controls", values={"past": "off"})
         for name in FILES:

@@ -15,7 +15,7 @@ from vidtrans.metrics.picture_quality import (
     MIN_SIDE_PX,
     Brushwork,
     detail_ratio,
-    l1,
+    l1_distance,
     psnr,
     sharpness,
     squared_error,
@@ -48,7 +48,7 @@ def test_psnr_is_scikit_images_and_ssim_that_of_the_paper_for_pictures_of_11_pix
     assert ssim(a, b) == pytest.approx(reference_ssim(a, b), abs=1e-6)
     assert psnr(a, b) == pytest.approx(peak_signal_noise_ratio(a, b, data_range=255))
     assert squared_error(a, b) == pytest.approx(np.square(a.astype(float) - b).mean())
-    assert (l1(a, b), ssim(a, b)) == pytest.approx((l1(b, a), ssim(b, a)))
+    assert (l1_distance(a, b), ssim(a, b)) == pytest.approx((l1_distance(b, a), ssim(b, a)))
     assert ssim(plain(5, 11), plain(5, 11)) == 1
     with pytest.raises(ValueError, match="win_size"):
         ssim(plain(5, 10), plain(5, 10))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.models.look_pictures import parse_look_parts, split_names, with_other_paths
+from vidtrans.models.look_pictures import parse_look_parts, replace_picture_paths, split_names
 
 KNOWN = ("a", "b", "a, b.jpg", "take 2: c.jpg", "D:\\d.jpg", "shots, day 2/1,000: e.jpg")
 
@@ -71,4 +71,4 @@ def test_paths_of_pictures_are_changed_wherever_they_stand(tmp_path: Path) -> No
         ("shots:7", "shots:7"),
         ("", ""),
     ):
-        assert with_other_paths(look, tmp_path, lambda path: f"<{path.name}>") == wanted
+        assert replace_picture_paths(look, tmp_path, lambda path: f"<{path.name}>") == wanted

@@ -14,7 +14,7 @@ from made_models import make_grade, make_model
 from vidtrans.core.errors import UsageError
 from vidtrans.inference import compiled
 from vidtrans.models.loaded_model import MAX_ENGINES, LoadedModel, load_engine, load_model
-from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_models_in_turn
+from vidtrans.models.model_chain import ModelChain, load_chain_engine, load_model_chain
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
@@ -26,7 +26,7 @@ EXACT = RenderingSettings(size="source")
 
 
 def chain_of(*names: str, context: Context | None = None) -> ModelChain:
-    chain = load_models_in_turn(names, context or Context(), {})
+    chain = load_model_chain(names, context or Context(), {})
     assert isinstance(chain, ModelChain)
     return chain
 
@@ -149,7 +149,7 @@ def test_what_decides_the_pictures_of_a_chain_is_in_its_identity_and_digest(mode
     one, other = chain_of(models["frame"], models["grade"]), chain_of(models["grade"], models["frame"])
     assert one.digest != other.digest
     assert (one.name, other.name) == ("frame+grade", "grade+frame")
-    denser = load_models_in_turn([models["edges"], models["frame"]], context, {"density": 0.3})
+    denser = load_model_chain([models["edges"], models["frame"]], context, {"density": 0.3})
     assert denser.digest != chain_of(models["edges"], models["frame"]).digest
     engines = [load_chain_engine(one, RenderingSettings(size=size), SOURCE, context) for size in ("32", "40", "32")]
     first, larger, again = (engine.identity for engine in engines)

@@ -16,17 +16,17 @@ from hypothesis import strategies as st
 from vidtrans.core.errors import ModelError
 from vidtrans.core.files import digest_file
 from vidtrans.models.packs import (
-    ABOUT,
     LICENCE,
     MANIFEST,
     MAX_ENTRY_BYTES,
+    README,
     PackFacts,
     about_text,
-    checked_thumbnail,
     extract_model,
     is_model_name,
     open_pack,
-    without_folders,
+    reencode_thumbnail,
+    strip_folders,
     write_pack,
 )
 
@@ -38,7 +38,7 @@ def pack(tmp_path: Path) -> Path:
     model = tmp_path / "m.safetensors"
     model.write_bytes(bytes(range(256)) * 9)
     facts = PackFacts("ink", digest_file(model), model.stat().st_size, "Ann", "CC0-1.0", "a line", "vidtrans train x")
-    write_pack(tmp_path / "ink.vidtrans.zip", model, facts, {ABOUT: about_text(facts, "").encode(), LICENCE: b"free"})
+    write_pack(tmp_path / "ink.vidtrans.zip", model, facts, {README: about_text(facts, "").encode(), LICENCE: b"free"})
     return tmp_path / "ink.vidtrans.zip"
 
 
@@ -52,7 +52,7 @@ def test_what_is_packed_is_read(pack: Path, tmp_path: Path) -> None:
 
 def test_no_text_controls_a_terminal(pack: Path, tmp_path: Path) -> None:
     facts = replace(open_pack(pack).facts, licence="free\x1b[2J\n\x07", command="a\x1b]0;b")
-    write_pack(tmp_path / "2", tmp_path / "m.safetensors", facts, {ABOUT: b"about"})
+    write_pack(tmp_path / "2", tmp_path / "m.safetensors", facts, {README: b"about"})
     found = open_pack(tmp_path / "2").facts
     assert not {*"\x1b\n\x07"} & {*found.licence, *found.command}
 
@@ -132,7 +132,7 @@ def test_damage_is_one_line(data: st.DataObject, tmp_path_factory: pytest.TempPa
     folder = tmp_path_factory.mktemp("damaged")
     (folder / "m").write_bytes(b"model" * 99)
     facts = PackFacts("ink", digest_file(folder / "m"), 495)
-    write_pack(folder / "p", folder / "m", facts, {ABOUT: b"about"})
+    write_pack(folder / "p", folder / "m", facts, {README: b"about"})
     content = bytearray((folder / "p").read_bytes())
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
@@ -158,7 +158,7 @@ def test_a_command_names_no_folders() -> None:
         *("train", "/home/ann/My Films/x.dataset", "--set", "a.b=../c/d.png", "--rate", "30000/1001", "--region"),
         *("man=/home/x y/m.mkv", "C:\\Users\\ann\\x.mp4", "--look", "0: /a b/b.jpg: 0.6, ~/c/d.png: 0.4", "y.dataset/"),
     ]
-    assert without_folders(line) == [
+    assert strip_folders(line) == [
         *("train", "x.dataset", "--set", "a.b=d.png", "--rate", "30000/1001", "--region"),
         *("man=m.mkv", "x.mp4", "--look", "0: b.jpg: 0.6, d.png: 0.4", "y.dataset"),
     ]
@@ -166,4 +166,4 @@ def test_a_command_names_no_folders() -> None:
 
 @pytest.mark.parametrize("data", [b"", b"<svg/>", b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n" + bytes(40)])
 def test_a_thumbnail_that_is_none(data: bytes) -> None:
-    assert checked_thumbnail(data) == b""
+    assert reencode_thumbnail(data) == b""

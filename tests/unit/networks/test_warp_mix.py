@@ -24,7 +24,7 @@ from vidtrans.inference.device import Device
 from vidtrans.inference.tiles import run_tiled
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
-from vidtrans.networks.code_planes import CODE_RANGE, plane_values, with_planes
+from vidtrans.networks.code_planes import CODE_RANGE, append_planes, plane_values
 from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.picture_encoder import code_planes
@@ -222,7 +222,7 @@ def test_planes_hold_a_code_to_a_sixtieth_of_a_standard_deviation_beside_a_pictu
     assert np.abs(levels / 127.5 - 1 - code / CODE_RANGE).max() * CODE_RANGE <= 1 / 60
     assert plane_values([99.0, -99.0]).tolist() == [255, 0]
     plain = scene(8, 6, 0)
-    made = with_planes(plain.astype(np.uint16) * 257, np.array([0, 128, 255], np.uint8))
+    made = append_planes(plain.astype(np.uint16) * 257, np.array([0, 128, 255], np.uint8))
     assert np.array_equal(made[..., :3], plain.astype(np.uint16) * 257)
     assert [np.unique(made[..., 3 + n]).tolist() for n in range(3)] == [[0], [32896], [65535]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.core.files import digest_of
 from vidtrans.output.result import Result, Work, check_foreign, check_place, produce_all, record, recorded, up_to_date
 from vidtrans.session import Context
@@ -21,7 +21,7 @@ REQUEST, RESULT = "request", {"frames": 7, "frames_inferred": 7, "frames_spared"
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
-    return Cache(tmp_path / ".vidtrans", silent)
+    return Cache(tmp_path / ".vidtrans", ignore_event)
 
 
 def file_of(name: str = "out.mp4", content: bytes = b"made") -> Path:
@@ -56,7 +56,7 @@ def test_a_result_on_record_is_known_again_and_counts_no_frames_twice(kind: str,
     assert recorded(cache, output) is not None
     assert (cache.root / "CACHEDIR.TAG").is_file()
     nothing = {"frames_inferred": 0, "frames_spared": 0, "frames_encoded": 0}
-    assert check(Cache(cache.root, silent), output) == RESULT | nothing
+    assert check(Cache(cache.root, ignore_event), output) == RESULT | nothing
 
 
 def test_a_folder_with_any_other_content_is_not_the_result(cache: Cache) -> None:

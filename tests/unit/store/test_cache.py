@@ -17,7 +17,7 @@ from chain import TINY, quick_training
 from filelock import FileLock
 
 import vidtrans as api
-from vidtrans.core.events import Note, silent
+from vidtrans.core.events import Note, ignore_event
 from vidtrans.core.files import digest_of
 from vidtrans.store.cache import PIN_PREFIX, Cache, CacheEntry
 from vidtrans.store.stages import (
@@ -185,7 +185,7 @@ except VidtransError as error:
 def test_a_locked_entry_is_not_entered_nor_deleted_nor_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    entry, waits = Cache(tmp_path, silent).entry("train", "k"), list[float]()
+    entry, waits = Cache(tmp_path, ignore_event).entry("train", "k"), list[float]()
     with entry.locked():
         (entry.folder / "file").write_text("x")
         monkeypatch.setattr(time, "sleep", waits.append)
@@ -220,7 +220,7 @@ def fill(cache: Cache, stage: str, name: str, used: int, *, finished: bool = Tru
 
 
 def test_what_costs_least_to_lose_goes_first_and_of_that_what_was_not_used_for_longest(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, silent)
+    cache = Cache(tmp_path, ignore_event)
     fill(cache, "train", "stopped", 1, finished=False)
     fill(cache, "train", "finished", 2)
     fill(cache, "index", "i", 3)
@@ -251,7 +251,7 @@ def test_a_cache_that_has_grown_is_named_once_for_each_step(tmp_path: Path, monk
 
 
 def test_what_is_in_use_stays_whatever_the_limit(tmp_path: Path) -> None:
-    cache = Cache(tmp_path, silent)
+    cache = Cache(tmp_path, ignore_event)
     for key in ("locked", "held", "free"):
         fill(cache, "infer", key, 1)
     locked, held = named(cache, "infer", "locked"), named(cache, "infer", "held")
@@ -282,7 +282,7 @@ def test_another_run_is_waited_for_and_the_user_is_told(tmp_path: Path) -> None:
 
 def test_on_a_full_disk_too_an_entry_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Even a new name, by which it is moved away first, may be too much."""
-    entry = Cache(tmp_path / "c", silent).entry("infer", "k")
+    entry = Cache(tmp_path / "c", ignore_event).entry("infer", "k")
     with entry.locked():
         (entry.folder / "data").write_bytes(b"x")
         entry.finish({"a": 1}, ("data",))
@@ -297,7 +297,7 @@ def test_on_a_full_disk_too_an_entry_is_deleted(tmp_path: Path, monkeypatch: pyt
 
 
 def test_a_hold_of_a_killed_process_is_free(tmp_path: Path) -> None:
-    entry = Cache(tmp_path, silent).entry("filter", "k")
+    entry = Cache(tmp_path, ignore_event).entry("filter", "k")
     with entry.locked():
         (entry.folder / f"{PIN_PREFIX}1-1").touch()  # what is left of one
         hold = entry.pin()
@@ -343,7 +343,7 @@ def flip_a_byte_of_each_file(folder: Path) -> None:
 
 @pytest.fixture
 def cache(tmp_path: Path) -> Cache:
-    made = Cache(tmp_path / "c", silent)
+    made = Cache(tmp_path / "c", ignore_event)
     made.prepare()
     return made
 

@@ -11,7 +11,7 @@ from chain import refuse, said, said_json, snapshot
 from clips import moving_frames, write_clip
 
 from vidtrans.core.errors import UsageError, VidtransError
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.core.files import digest_of
 from vidtrans.store.cache import Cache, warning_about_locks
 
@@ -29,7 +29,7 @@ def user_folder(folder: Path) -> Path:
 
 @pytest.mark.parametrize("place", [f"thesis/{KEY}", "train/draft", f"train/{KEY.upper()}"])
 def test_a_folder_that_is_no_entry_is_neither_listed_nor_deleted(place: str, tmp_path: Path) -> None:
-    cache = Cache(tmp_path / "c", silent)
+    cache = Cache(tmp_path / "c", ignore_event)
     cache.prepare()
     kept = user_folder(tmp_path / "c" / place)
     with cache.entry("infer", KEY).locked():
@@ -74,18 +74,18 @@ def test_a_folder_with_nothing_but_what_vidtrans_writes_is_a_cache(capsys: pytes
 def test_the_usual_cache_is_known_by_its_name_and_a_link_by_where_it_leads() -> None:
     user_folder(Path("work/train/pictures"))
     with pytest.raises(UsageError, match="train"):
-        Cache(Path("work"), silent)
+        Cache(Path("work"), ignore_event)
     user_folder(Path(".vidtrans/notes"))
-    Cache(Path(".vidtrans"), silent).prepare()
+    Cache(Path(".vidtrans"), ignore_event).prepare()
     assert Path(".vidtrans/CACHEDIR.TAG").is_file()
     user_folder(Path("precious/notes"))
     Path("there").mkdir()
     Path("there/.vidtrans").symlink_to("../precious")
     with pytest.raises(UsageError, match="precious"):
-        Cache(Path("there/.vidtrans"), silent)
+        Cache(Path("there/.vidtrans"), ignore_event)
     Path("empty").mkdir()
     Path("there/store").symlink_to("../empty")
-    cache = Cache(Path("there/store"), silent)
+    cache = Cache(Path("there/store"), ignore_event)
     with cache.entry("infer", KEY).locked():
         pass
     assert Path("empty/CACHEDIR.TAG").is_file()
@@ -103,7 +103,7 @@ def test_an_entry_that_leads_elsewhere_is_refused_and_nothing_there_changes(wher
     link.symlink_to(precious.absolute() / (".lock" if where.endswith(".lock") else ""))
     (precious / ".lock").write_text("not empty")
     before = snapshot(precious)
-    entry = Cache(Path(".vidtrans"), silent).entry("dataset", KEY)
+    entry = Cache(Path(".vidtrans"), ignore_event).entry("dataset", KEY)
     with pytest.raises(VidtransError, match="link"), entry.locked():
         entry.clear()
     assert not entry.delete()

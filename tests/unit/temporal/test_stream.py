@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.store.cache import Cache
 from vidtrans.store.chunking import cut_into_chunks, read_ranges
 from vidtrans.store.chunks import StateStore
@@ -281,7 +281,7 @@ def state_of(frames: int) -> Mapping[str, np.ndarray]:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StateStore]:
-    entry = Cache(tmp_path_factory.mktemp("cache"), silent).entry("render", "k")
+    entry = Cache(tmp_path_factory.mktemp("cache"), ignore_event).entry("render", "k")
     with entry.locked():
         yield StateStore(entry)
 

@@ -11,7 +11,7 @@ from timeline_samples import edl_samples
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.timelines.spans import ClipSpan, FrameTimes, read_facts, rounded, whole_first
+from vidtrans.timelines.spans import ClipSpan, FrameTimes, align_media_start, read_facts, rounded
 from vidtrans.timelines.timeline import Relink, StyledMedia, TimelineClip
 
 MILLISECOND, TICK = Fraction(1, 1000), Fraction(1, 6000)
@@ -60,7 +60,7 @@ def test_one_rounded_count_is_not_hidden() -> None:
     times = FrameTimes((0, 250, 400, 600, 800, 1000), TICK)
     span = ClipSpan(1, 5, Fraction(0), rate=Fraction(30), times=times)
     clip = TimelineClip(1, "a", "a", Fraction(2), Fraction(5), Fraction(30))
-    assert whole_first(1, [(clip, span)]) == 0
+    assert align_media_start(1, [(clip, span)]) == 0
     link = Relink(StyledMedia(Path("a"), 0, 4, Fraction(30)), Fraction(-5, 4), Fraction(0), Fraction(4))
     assert rounded(link, clip, span)[0].shift == -1
     assert rounded(link, clip, span)[1] == 0  # a quarter of a count early, and every frame begins on a count

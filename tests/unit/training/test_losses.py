@@ -22,7 +22,13 @@ from vidtrans.networks.colour_classes import ColourClasses, ColourClassesSetting
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.perception.vgg import DISTILLED, DistilledVGG
 from vidtrans.training import ADVERSARIAL, METHODS
-from vidtrans.training.health import MIN_TARGET_VARIATION, NUM_PICTURES, concerns, ignores_colours, relative_variation
+from vidtrans.training.health import (
+    MIN_TARGET_VARIATION,
+    NUM_PICTURES,
+    find_problems,
+    ignores_colours,
+    relative_variation,
+)
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.base import LossContext
 from vidtrans.training.losses.gradients import Gradients
@@ -124,8 +130,8 @@ def test_a_generator_that_has_collapsed_is_told_of() -> None:
     rng = np.random.default_rng(0)
     targets = rng.normal(size=(NUM_PICTURES, 3, 8, 8))
     same = np.repeat(targets[:1], NUM_PICTURES, 0) + 0.01 * rng.normal(size=targets.shape)
-    assert concerns([], 0.69, relative_variation(targets, targets)) == []
-    [line] = concerns([], 0.69, relative_variation(same, targets))
+    assert find_problems([], 0.69, relative_variation(targets, targets)) == []
+    [line] = find_problems([], 0.69, relative_variation(same, targets))
     assert "collapsed" in line
     # Nothing can be said where the targets are all alike.
     assert relative_variation(same, same * 0 + MIN_TARGET_VARIATION / 100 * targets) is None

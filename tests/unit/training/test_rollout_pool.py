@@ -25,7 +25,7 @@ from vidtrans.training.feedback import (
     MIN_RELOCATION_SUCCESSORS,
     NextFrameFeedback,
     RolloutPool,
-    round_trip,
+    num_clock_positions,
     successors,
 )
 from vidtrans.training.settings import TrainingSettings
@@ -57,7 +57,7 @@ def test_the_next_pair_sees_the_target_last(shots: list[list[str]], step: int, c
     pairing = NextFrame(NextFrameSettings(step, context, clock))
     pairs = pairs_of(shots, pairing)
     following = successors(pairs, pairing.stride)
-    places = {p.shot: round_trip(pairs, p.shot) for p in pairs if p.phase}
+    places = {p.shot: num_clock_positions(pairs, p.shot) for p in pairs if p.phase}
     for pair, k in zip(pairs, following, strict=True):
         wanted = (pair.place + step) % places[pair.shot] if clock and pair.shot in places else pair.place + step
         there = [i for i, p in enumerate(pairs) if p.shot == pair.shot and p.place == wanted]
@@ -190,7 +190,7 @@ def make(capsys: pytest.CaptureFixture[str], *flags: str, shots: Sequence[int] =
 def test_a_run_is_scored_by_what_it_makes_of_its_own_frames_and_its_gan_begins_late(
     short_rollouts: None, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidtrans.training.health.EVERY", 5)  # the ages of chains are logged then
+    monkeypatch.setattr("vidtrans.training.health.CHECK_INTERVAL", 5)  # the ages of chains are logged then
     make(capsys)
     dreamt = said_json(capsys, *train_flags(10), "--set=training.val_interval=5")["dreamt"]
     assert dreamt["horizons"].keys() == dreamt["copy_last"].keys() == {"1", "5", "10"}

@@ -19,7 +19,7 @@ from vidtrans.commands.text_reports import delivered_text
 from vidtrans.data.dataset import Pair
 from vidtrans.models.model_file import read_record
 from vidtrans.training.methods.unpaired_method import DomainScores, domain_remarks
-from vidtrans.training.training_words import NextStep, TrainingWords, Trend, advice, best_of, is_enough
+from vidtrans.training.training_words import NextStep, TrainingSummary, Trend, advice, best_step, has_stalled
 from vidtrans.training.trials import likeness, transfer_advice
 from vidtrans.training.validation import score
 from vidtrans.video.images.picture import read_picture, write_picture
@@ -59,7 +59,7 @@ values = st.one_of(st.none(), st.floats(0, 50))
 @given(st.lists(values, min_size=1), st.sampled_from(["l1", "psnr", "ssim", "patch_distance"]))
 def test_the_best_is_better_than_all_before_and_no_worse_than_any(found: list[float | None], name: str) -> None:
     scores = [(10 * i, {name: value}) for i, value in enumerate(found, 1)]
-    best = best_of(scores, name)
+    best = best_step(scores, name)
     known = [v for v in found if v is not None]
     value = (min if name in ("l1", "patch_distance") else max)(known, default="there is none")
     assert best == next((step for step, table in scores if table[name] == value), None)
@@ -72,7 +72,7 @@ def test_patience_ends_when_nothing_was_better_so_often() -> None:
         ([3.0, 4.0, 5.0, 6.0], 0, False),
         ([None, None], 1, False),
     ):
-        assert is_enough([(i, {"l1": v}) for i, v in enumerate(found, 1)], "l1", patience) is enough
+        assert has_stalled([(i, {"l1": v}) for i, v in enumerate(found, 1)], "l1", patience) is enough
 
 
 def test_only_a_run_that_got_worse_is_told_so() -> None:
@@ -126,10 +126,10 @@ def test_a_model_that_is_no_better_than_its_colours_is_said_to_be_so() -> None:
 RISING = [20.0, 21.0, 22.0, 23.5, 24.5]
 
 
-def words(values: list[float], name: str = "psnr", *, is_over: bool = True, **more: Any) -> TrainingWords:
+def words(values: list[float], name: str = "psnr", *, is_over: bool = True, **more: Any) -> TrainingSummary:
     scores = [(200 * n, {name: value, "pairs": 4, **more}) for n, value in enumerate(values, start=1)]
     step = scores[-1][0] if scores else 50
-    return TrainingWords(scores, step, step if is_over else 5000, is_over, 200)
+    return TrainingSummary(scores, step, step if is_over else 5000, is_over, 200)
 
 
 def test_the_course_of_the_score_has_a_name() -> None:
@@ -145,7 +145,7 @@ def test_quality_is_said_in_words() -> None:
         (words(RISING), "at 24.5 dB (colours are off by about 6%), still improving."),
         (words([0.8, 0.6], "patch_distance"), "40% of the way to the target"),
         (words([]), "measured at step 200 for the first time"),
-        (TrainingWords([], 50, 100, False, None), "judge the pictures by eye"),
+        (TrainingSummary([], 50, 100, False, None), "judge the pictures by eye"),
         (words([float("nan")]), "for the first time"),
     ):
         assert text in " ".join(found.quality())
@@ -158,19 +158,19 @@ def test_what_to_try_next_follows_from_it() -> None:
     assert [action for action, _ in words(stopped, is_over=False).next_steps()] == [NextStep.ENOUGH]
     assert words(RISING, is_over=False).next_steps() == []
     worse = [(200, {"psnr": 24.0, "l1": 0.05}), (400, {"psnr": 23.0, "l1": 0.07})]
-    assert "by heart" in TrainingWords(worse, 400, 400, True, 200).hints()[0]
+    assert "by heart" in TrainingSummary(worse, 400, 400, True, 200).hints()[0]
 
 
 def test_an_hour_more_is_forecast_from_the_curve() -> None:
     steps = (100, 200, 400, 600, 800, 1600)
     scores = [(step, {"psnr": 20 + math.log2(step / 200)}) for step in steps]  # 1 dB a doubling
-    found = TrainingWords(scores, 1600, 1600, True, 100, seconds=1200)  # an hour more: two doublings
+    found = TrainingSummary(scores, 1600, 1600, True, 100, seconds=1200)  # an hour more: two doublings
     assert found.forecast() == pytest.approx(2)
     assert "an hour more would bring up to 2.0 dB." in found.next_steps()[0][1]
     lower = [(step, {"patch_distance": 1 - score["psnr"] / 100}) for step, score in scores]
-    assert TrainingWords(lower, 1600, 1600, True, 100, seconds=1200).forecast() == pytest.approx(0.02)
-    assert TrainingWords(scores[3:], 1600, 1600, True, 100, seconds=1200).forecast() is None  # too few scorings
-    assert TrainingWords(scores, 1600, 1600, True, 100).forecast() is None  # of unknown time
+    assert TrainingSummary(lower, 1600, 1600, True, 100, seconds=1200).forecast() == pytest.approx(0.02)
+    assert TrainingSummary(scores[3:], 1600, 1600, True, 100, seconds=1200).forecast() is None  # too few scorings
+    assert TrainingSummary(scores, 1600, 1600, True, 100).forecast() is None  # of unknown time
 
 
 FIRST = ["stem", "down"]

@@ -12,7 +12,7 @@ import torch
 from made_runs import run_of
 
 from vidtrans.core.errors import Interrupted
-from vidtrans.core.events import Note, Progress, Stop, silent
+from vidtrans.core.events import Note, Progress, Stop, ignore_event
 from vidtrans.pairing.next_frame import FULL_NOISE
 from vidtrans.training import loop
 from vidtrans.training.distributed import DistContext
@@ -38,7 +38,9 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_it_saves_and_shows_when_their_time_has_come_and_at_the_end(tmp_path: Path, saved: list[int]) -> None:
     """A step takes 5 s; checkpoints are due every 10 s, previews every 15 s and with the first step."""
     run, shown = run_of(tmp_path, checkpoint_seconds=10.0, preview_seconds=15.0), []
-    TrainingLoop(run, silent, Stop(), refresh=lambda: shown.append(run.step), clock=lambda: 5.0 * run.step).train()
+    TrainingLoop(
+        run, ignore_event, Stop(), refresh=lambda: shown.append(run.step), clock=lambda: 5.0 * run.step
+    ).train()
     assert saved == [2, 4, 6, 8]
     assert shown == [1, 4, 7, 8]
     assert len(run.rows) == run.step == 8
@@ -62,12 +64,12 @@ def test_only_the_first_of_several_processes_saves_and_shows(tmp_path: Path, sav
             return list(values)
 
     run, shown = run_of(tmp_path, checkpoint_seconds=0.0, preview_seconds=0.0), []
-    TrainingLoop(run, silent, Stop(), refresh=lambda: shown.append(run.step), dist=Second(1, 2)).train()
+    TrainingLoop(run, ignore_event, Stop(), refresh=lambda: shown.append(run.step), dist=Second(1, 2)).train()
     assert (run.step, saved, shown) == (8, [], [])
     stop = Stop()
     stop.request(143)
     with pytest.raises(Interrupted) as raised:
-        TrainingLoop(run_of(tmp_path), silent, stop, dist=Second(1, 2)).train()
+        TrainingLoop(run_of(tmp_path), ignore_event, stop, dist=Second(1, 2)).train()
     assert raised.value.exit_status == 143
     assert saved == []
 
@@ -79,10 +81,12 @@ def test_milestones_are_called_when_their_step_is_done_and_may_end_the_run(tmp_p
         called.append(run.step)
         run.enough = run.step == 5
 
-    TrainingLoop(run, silent, Stop(), milestones=lambda total: {2: [enough], 5: [enough], total - 1: [enough]}).train()
+    TrainingLoop(
+        run, ignore_event, Stop(), milestones=lambda total: {2: [enough], 5: [enough], total - 1: [enough]}
+    ).train()
     assert called == [2, 5]
     assert (run.step, saved) == (5, [5])
-    TrainingLoop(run, silent, Stop()).train()  # it stays enough
+    TrainingLoop(run, ignore_event, Stop()).train()  # it stays enough
     assert run.step == 5
 
 
@@ -101,17 +105,17 @@ def test_it_tells_of_every_step_and_from_where_it_goes_on(tmp_path: Path) -> Non
 
 def test_a_checkpoint_holds_all_that_was_found_and_said(tmp_path: Path) -> None:
     run = run_of(tmp_path, 2)
-    TrainingLoop(run, silent, Stop()).train()
+    TrainingLoop(run, ignore_event, Stop()).train()
     run.scores, run.warnings, run.enough = [(1, {"l1": 0.5}), (2, {"l1": None})], [(1, "a: b")], True
     run.rows, run.history = [[0.0, 0.123456789, 1e-9], [1.0, 2.0, 3.0]], [1, 2]
     assert run.losses_csv() == b"step,generator_gan,generator_l1,discriminator\n1,0,0.123457,1e-09\n2,1,2,3\n"
     assert run.save()
     other = run_of(tmp_path, 9)
-    assert other.load(silent)
+    assert other.load(ignore_event)
     found = (other.step, other.history, other.scores, other.warnings, other.enough)
     assert found == (2, [1, 2], run.scores, run.warnings, True)
     assert np.allclose(other.rows, run.rows)
-    assert not run_of(tmp_path / "nothing").load(silent)
+    assert not run_of(tmp_path / "nothing").load(ignore_event)
 
 
 @pytest.mark.parametrize(("saves", "kept"), [(False, "no earlier state was saved"), (True, "the state of step 3 is")])
@@ -122,7 +126,7 @@ def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path
         next(run.model.learned.parameters()).data.fill_(torch.inf)
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}"):
-        TrainingLoop(run, silent, Stop(), milestones=lambda _: {4: [poison]}).train()
+        TrainingLoop(run, ignore_event, Stop(), milestones=lambda _: {4: [poison]}).train()
 
 
 def test_noise_lies_on_the_first_channels_as_strong_as_is_drawn_for_each_example_and_told_in_the_last() -> None:
@@ -210,7 +214,7 @@ def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: P
         return TimeBudget(200.0, EVENLY)
 
     whole = run_of(tmp_path / "whole", 200)
-    TrainingLoop(whole, silent, Stop(), clock=Clock(whole, 2.0), budget=budget()).train()
+    TrainingLoop(whole, ignore_event, Stop(), clock=Clock(whole, 2.0), budget=budget()).train()
     for at in (3, LEAST_STEPS):
         folder, stop = tmp_path / str(at), Stop()
         first = run_of(folder, 200)
@@ -222,10 +226,10 @@ def test_a_killed_run_goes_on_with_the_steps_that_its_checkpoint_has(tmp_path: P
         with pytest.raises(Interrupted):
             TrainingLoop(first, report, stop, clock=Clock(first, 2.0), budget=budget()).train()
         second = run_of(folder, 200)
-        assert second.load(silent)
+        assert second.load(ignore_event)
         assert second.revisions == first.revisions
         assert second.total == (100 if at >= LEAST_STEPS else 200)
-        TrainingLoop(second, silent, Stop(), clock=Clock(second, 2.0), budget=budget()).train()
+        TrainingLoop(second, ignore_event, Stop(), clock=Clock(second, 2.0), budget=budget()).train()
         assert second.step == whole.step == 100
         if at >= LEAST_STEPS:  # the rate of a process is the same: so are the steps, and what is learned
             for one, other in zip(whole.model.networks.values(), second.model.networks.values(), strict=True):

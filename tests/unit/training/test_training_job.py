@@ -20,7 +20,7 @@ from torch import nn
 
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import DeviceError, Interrupted, UsageError
-from vidtrans.core.events import Stop, silent
+from vidtrans.core.events import Stop, ignore_event
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import UnpairedLoader
 from vidtrans.models.model_file import load_generator, save_model
@@ -77,13 +77,13 @@ def test_a_method_learns_from_batches_of_domains_and_resumes_to_the_same_bytes(d
     uploaded = upload(batch, made.device)
     for planes, tensor in ((batch.inputs, uploaded.inputs), (batch.targets, uploaded.targets)):
         assert torch.equal(tensor, torch.from_numpy(planes).float() / 127.5 - 1)
-    TrainingLoop(whole, silent, Stop()).train()
+    TrainingLoop(whole, ignore_event, Stop()).train()
     stop = Stop()
     with pytest.raises(Interrupted):
-        TrainingLoop(stopped, silent, stop, milestones=lambda _: {3: [lambda: stop.request(130)]}).train()
-    assert resumed.load(silent)
+        TrainingLoop(stopped, ignore_event, stop, milestones=lambda _: {3: [lambda: stop.request(130)]}).train()
+    assert resumed.load(ignore_event)
     assert resumed.step == 3
-    TrainingLoop(resumed, silent, Stop()).train()
+    TrainingLoop(resumed, ignore_event, Stop()).train()
     first, second = (run.model.networks["generator"].state_dict() for run in (whole, resumed))
     assert whole.step == resumed.step == 6
     assert all(torch.equal(value, second[name]) for name, value in first.items())

@@ -27,7 +27,7 @@ from vidtrans.training.training_page import (
     TrainingReport,
     film_steps,
     render,
-    thin,
+    resample_curve,
     write_report,
 )
 from vidtrans.training.training_words import ROLLOUT_LABELS
@@ -222,12 +222,12 @@ def test_it_works_in_a_browser(tmp_path: Path) -> None:
 def test_a_thinned_curve_is_a_running_mean_between_the_extremes() -> None:
     values = np.arange(1.0, 11.0)
     values[[3, 9]] = np.nan, np.inf
-    found = thin(values, most=3)
+    found = resample_curve(values, most=3)
     assert (found.steps.tolist(), found.low.tolist(), found.high.tolist()) == ([1.5, 4.5, 8.0], [1, 3, 7], [2, 6, 9])
-    assert [len(part) for part in thin(np.full(4, np.nan))] == [0, 0, 0, 0]
+    assert [len(part) for part in resample_curve(np.full(4, np.nan))] == [0, 0, 0, 0]
     wide = np.random.default_rng(1).gamma(2, 1, 54_321)
     wide[[0, 12_345, 54_320]] = 999, -7, 1234
-    many = thin(wide)
+    many = resample_curve(wide)
     assert len(many.steps) == MAX_POINTS
     assert (many.high[0], many.low.min(), many.high[-1]) == (999, -7, 1234)
 

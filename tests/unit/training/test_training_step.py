@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 import vidtrans as api
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Note, Stop, silent
+from vidtrans.core.events import Note, Stop, ignore_event
 from vidtrans.data.loading import PictureGrowth, PictureScale, TrainingBatch
 from vidtrans.inference.device import Device, Precision
 from vidtrans.models.model_file import load_generator, read_record
@@ -178,12 +178,12 @@ def test_killed_at_any_step_and_resumed_it_is_the_same_bytes(name: str, precisio
     total, at = 6, random.Random(f"{name} {precision}").randrange(1, 6)
     options = ALL | {"gan_mode": name, "precision": precision}
     whole, killed, resumed = (run_of(tmp_path / folder, total, **options) for folder in ("whole", "killed", "killed"))
-    TrainingLoop(whole, silent, Stop()).train()
+    TrainingLoop(whole, ignore_event, Stop()).train()
     with pytest.raises(ZeroDivisionError):  # the checkpoint of step at − 1 is the last one that is whole
-        TrainingLoop(killed, silent, Stop(), milestones=lambda _: {at: [lambda: 1 / 0]}).train()
-    assert resumed.load(silent) == (at > 1)
+        TrainingLoop(killed, ignore_event, Stop(), milestones=lambda _: {at: [lambda: 1 / 0]}).train()
+    assert resumed.load(ignore_event) == (at > 1)
     assert resumed.step == at - 1
-    TrainingLoop(resumed, silent, Stop()).train()
+    TrainingLoop(resumed, ignore_event, Stop()).train()
     for one, other in zip(states(whole.model.state()), states(resumed.model.state()), strict=True):
         assert torch.equal(one, other) if isinstance(one, Tensor) else one == other
     assert np.array_equal(np.float32(resumed.rows), np.float32(whole.rows))

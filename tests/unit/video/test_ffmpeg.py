@@ -22,7 +22,7 @@ from clips import decode, moving_frames, times
 import vidtrans.video.ffmpeg as module
 from vidtrans.core.errors import Interrupted, MediaError, UsageError
 from vidtrans.core.events import Progress, Stop
-from vidtrans.core.system import WINDOWS, name_fault
+from vidtrans.core.system import WINDOWS, windows_name_problem
 from vidtrans.video.ffmpeg import FFmpegJob, encoders, parse_options, program_version, run_ffmpeg_job
 
 COUNT = 12
@@ -163,7 +163,7 @@ def test_any_name_will_do(program: Path, source: Path) -> None:
     bytes_alone = "not text" if WINDOWS else os.fsdecode(b"\xff\xfe")
     for place in ("in", "out"):
         Path(place).mkdir()
-    for name in (name for name in (*ODD, bytes_alone) if not name_fault(name)):
+    for name in (name for name in (*ODD, bytes_alone) if not windows_name_problem(name)):
         odd = shutil.copyfile(source, Path("in", name))
         run_ffmpeg_job(odd, Path("out", name), FFmpegJob())
         assert [p.name for p in Path("out").iterdir()] == [name]

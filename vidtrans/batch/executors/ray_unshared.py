@@ -33,8 +33,8 @@ from vidtrans.batch.executors.ray import ENGINES, BoardClient, RayExecutor, RayO
 from vidtrans.core.errors import DeviceError, Interrupted, UsageError, VidtransError, describe_error, first_line
 from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import (
+    convert_disk_errors,
     move_into_place,
-    naming_disk_errors,
     partial_path,
     process_mark,
     remove,
@@ -358,7 +358,7 @@ class ChunkReceiver:
         target = self._folders[number] / Path(event.name).name
         is_first = number not in self._open
         temporary = self._open.setdefault(number, partial_path(target))
-        with naming_disk_errors(target):
+        with convert_disk_errors(target):
             if is_first:
                 remove_stale_partials(target)
             with temporary.open("wb" if is_first else "ab") as file:

@@ -22,7 +22,7 @@ from vidtrans.core.errors import ModelError
 from vidtrans.core.settings import Table
 from vidtrans.inference.torch_engine import pad_by_mirroring, to_pictures
 from vidtrans.interop.exporting.base import ExportSubject
-from vidtrans.networks.code_planes import with_planes
+from vidtrans.networks.code_planes import append_planes
 from vidtrans.networks.colour_map import ColourMap, apply_shaper
 from vidtrans.networks.convolutions import BlurredConv, DoublingConv, TiledConv, to_standard_layers
 from vidtrans.networks.layers import Attention, ReflectPad
@@ -403,7 +403,7 @@ def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray,
         return frame, pairing.conditioned(frame, np.array(shares), stroke)
     network_input = pairing.input([frame])
     if subject.record.code_size:
-        network_input = with_planes(network_input, np.rint(255 * np.array(subject.conditions)).astype(np.uint8))
+        network_input = append_planes(network_input, np.rint(255 * np.array(subject.conditions)).astype(np.uint8))
     return frame, network_input
 
 

@@ -36,7 +36,7 @@ from vidtrans.interop.onnx.ranges import (
     known_range,
 )
 from vidtrans.interop.onnx.trial import Trial, predict_styles, run_trial
-from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints, format_of
+from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints, detect_format
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.networks.ports import MAX_LOOKS, RANGES, range_ports
 
@@ -105,7 +105,7 @@ def find_looks(path: Path, inputs: GraphInputs, hints: Hints) -> StyleLooks | No
 
 def _predict_vectors(path: Path, hints: Hints, length: int) -> tuple[tuple[float, ...], ...]:
     """Return the style vectors of the user's pictures. Raises ModelError, MediaError, UsageError."""
-    if format_of(path) != "onnx":
+    if detect_format(path) != "onnx":
         raise UsageError(f"--predictor {path}", "it is no ONNX file", "give the network that predicts styles")
     graph = read_graph(path)
     inputs = check_graph(path, graph)
@@ -122,12 +122,12 @@ def _predict_vectors(path: Path, hints: Hints, length: int) -> tuple[tuple[float
 
 def _crop_pictures(hints: Hints, width: int, height: int) -> Sequence[np.ndarray]:
     """Return the style pictures, cropped around their centres to (height, width, 3) uint8. Raises MediaError."""
-    from vidtrans.models.at_once import read_look
+    from vidtrans.models.at_once import read_look_picture
     from vidtrans.video.images.picture import cover_crop, resize
 
     cropped = []
     for _, path in hints.styles:
-        picture = read_look(path, "give another picture", "--style")
+        picture = read_look_picture(path, "give another picture", "--style")
         size, rows, columns = cover_crop(picture.shape[1], picture.shape[0], (width, height))
         cropped.append(resize(picture, *size)[rows, columns])
     return cropped

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vidtrans.networks.colour_classes import BIN, SIDE, bins_of, gamut, to_ab
+from vidtrans.networks.colour_classes import BIN_WIDTH, NUM_BINS, bin_indices, gamut, to_ab
 
 UNIFORM_SHARE = 0.5  # The paper's λ: weight of the uniform distribution in the mixture.
 SMOOTHING_SIGMA = 5.0  # The paper's smoothing of the histogram: σ in units of a and b.
@@ -22,14 +22,14 @@ SMOOTHING_SIGMA = 5.0  # The paper's smoothing of the histogram: σ in units of 
 
 def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
     """Return the weight of each ab bin, (SIDE, SIDE) float32, from the colours of pictures, (H, W, 3) uint8."""
-    counts = np.zeros((SIDE, SIDE))
+    counts = np.zeros((NUM_BINS, NUM_BINS))
     for picture in pictures:
-        a, b = bins_of(to_ab(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1))
-        counts += np.bincount((a * SIDE + b).numpy().ravel(), minlength=SIDE**2).reshape(SIDE, SIDE)
+        a, b = bin_indices(to_ab(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1))
+        counts += np.bincount((a * NUM_BINS + b).numpy().ravel(), minlength=NUM_BINS**2).reshape(NUM_BINS, NUM_BINS)
     share = counts / counts.sum()
     # The histogram is smoothed within the gamut, because no picture has colours outside of it.
     is_inside = gamut()
-    smooth = np.where(is_inside, cv2.GaussianBlur(share, (0, 0), SMOOTHING_SIGMA / BIN), 0.0)
+    smooth = np.where(is_inside, cv2.GaussianBlur(share, (0, 0), SMOOTHING_SIGMA / BIN_WIDTH), 0.0)
     mixed = (1 - UNIFORM_SHARE) * smooth / smooth.sum() + UNIFORM_SHARE * is_inside / is_inside.sum()
     weights = np.where(is_inside, 1 / np.where(is_inside, mixed, 1.0), 0.0)
     # Rounding can produce colours just outside of the gamut; they get the weight of the rarest bin.
@@ -46,5 +46,5 @@ def weigh_colours(ab: Tensor, weights: Tensor) -> Tensor:
     """Return the weights of ab colours, (N, 2, H, W) → (N, 1, H, W); a table with one weight applies to all colours."""
     if weights.numel() == 1:
         return weights.expand(len(ab), 1, *ab.shape[2:])
-    a, b = bins_of(ab)
+    a, b = bin_indices(ab)
     return weights[a, b][:, None]

@@ -14,7 +14,7 @@ import torch
 import torch.utils.deterministic
 from torch import Tensor, nn
 
-from vidtrans.core.errors import DeviceError, UsageError, out_of_memory
+from vidtrans.core.errors import DeviceError, UsageError, is_out_of_memory
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
@@ -25,7 +25,7 @@ from vidtrans.training.distributed import DistContext
 from vidtrans.training.losses.base import PrecedingFrames
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.validation import evenly, score
+from vidtrans.training.validation import pick_evenly, score
 
 M = TypeVar("M", bound=nn.Module)
 _COMPILER_MODULES = ("torch._dynamo", "torch._inductor")  # Modules whose errors come from torch.compile.
@@ -213,7 +213,7 @@ class TrainingMethod(Protocol):
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
         """Return at most ``most`` held-out pairs for scores during training."""
-        return evenly(pairs, most)
+        return pick_evenly(pairs, most)
 
     def remarks(self, scores: Table) -> list[str]:
         """Return remarks for the user about a finished model's scores, one line each."""
@@ -250,7 +250,7 @@ def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
             raise UsageError(
                 "training.compile", f"it cannot compile here ({why})", "use --set training.compile=false"
             ) from None
-        if not out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         remedy = "lower training.batch_size or training.crop_size, raise training.grad_accum_steps, or use --device cpu"
         raise DeviceError(device.name, "out of memory while training", remedy) from None

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
-from vidtrans.networks.colour_classes import SHARE, ColourClasses, to_ab
+from vidtrans.networks.colour_classes import CLASS_STRIDE, ColourClasses, to_ab
 from vidtrans.training.losses.rarity import weigh_colours
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.class_method import ClassMethod
@@ -39,7 +39,7 @@ class ColourClassMethod(ClassMethod):
 
     def _labels(self, targets: Tensor) -> Tensor:
         """Return the colours a and b, (N, 2, H/4, W/4)."""
-        return to_ab(F.avg_pool2d(targets.float(), SHARE))
+        return to_ab(F.avg_pool2d(targets.float(), CLASS_STRIDE))
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
         bins: Tensor = self.generator.bins

@@ -30,13 +30,13 @@ from vidtrans.networks.painter import Painter
 from vidtrans.networks.predicted_style import PredictedStyle
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import STROKE_LEVELS
-from vidtrans.perception import MEASURES, critic_of, load_critic, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, critic_class, load_critic, load_measure, resolve_measure
 from vidtrans.perception.measure import (
     STROKE_SIDES,
     Style,
+    crop_to_middle,
     draw_shift,
-    middle_of,
-    moved,
+    shift_pictures,
     to_matte,
     to_signed,
     weighted_error,
@@ -47,7 +47,7 @@ from vidtrans.training.methods.augmented_views import AugmentedViewSampler
 from vidtrans.training.methods.base import Setup, TrainingMethod, TrainingStep, training_step
 from vidtrans.training.methods.network_trainer import NetworkTrainer, WeightAverage, autocast
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.validation import evenly, pair_input
+from vidtrans.training.validation import pair_input, pick_evenly
 from vidtrans.video.images.picture import read_picture
 
 MAX_SCORED = 8  # Maximum number of held-out frames for the scores.
@@ -76,7 +76,7 @@ class LookMethod(TrainingMethod):
         self._sample_view = AugmentedViewSampler()
         self.measure = load_measure(own_settings.look_measure).to(self.device.torch)
         self.critic = load_critic(own_settings.look_measure).to(self.device.torch)
-        pictures = [middle_of(read_picture(Path(path))) for path in own_settings.look_pictures]
+        pictures = [crop_to_middle(read_picture(Path(path))) for path in own_settings.look_pictures]
         self.styles, self.critic_styles = (
             [[Style.of(picture, side, by) for side in STROKE_SIDES] for picture in pictures]
             for by in (self.measure, self.critic)
@@ -94,7 +94,7 @@ class LookMethod(TrainingMethod):
     def identity(settings: TrainingSettings) -> str:
         """Return the identifiers of the measure and the critic, and the digests of the style pictures."""
         own_settings = settings.own(LookMethodSettings)
-        measures = MEASURES.load(resolve_measure(own_settings.look_measure)), critic_of(own_settings.look_measure)
+        measures = MEASURES.load(resolve_measure(own_settings.look_measure)), critic_class(own_settings.look_measure)
         pictures = [digest_file(Path(path)) for path in own_settings.look_pictures]
         return ", ".join([*(m.identity() for m in measures), *pictures])
 
@@ -138,12 +138,12 @@ class LookMethod(TrainingMethod):
             output, view_output = outputs[:count], outputs[count:]
             shift = draw_shift(frames.shape[2:], random)
             with torch.no_grad():
-                input_features = self.measure.see(moved(frames, shift))
-            output_features = self.measure.see(moved(output, shift))
+                input_features = self.measure.see(shift_pictures(frames, shift))
+            output_features = self.measure.see(shift_pictures(output, shift))
         self.painted = output.detach()
         content, outside, shares = self.measure.content(output_features, input_features), None, torch.ones(count)
         if keep is not None:
-            feature_error = self.measure.content(output_features, input_features, moved(keep, shift))
+            feature_error = self.measure.content(output_features, input_features, shift_pictures(keep, shift))
             pixel_error = weighted_error(output, frames, keep)
             content = content + self.settings.own(LookMethodSettings).look_keep * (feature_error + pixel_error)
             outside = 1 - keep
@@ -151,7 +151,7 @@ class LookMethod(TrainingMethod):
         style, colour = [], []
         for number in range(count):
             target, row = _select(inputs[number], self.styles), slice(number, number + 1)
-            mask, moved_mask = (None, None) if outside is None else (outside[row], moved(outside[row], shift))
+            mask, moved_mask = (None, None) if outside is None else (outside[row], shift_pictures(outside[row], shift))
             style_error = self.measure.style(self.measure.one(output_features, number), target.manner, moved_mask)
             style.append(shares[number] * style_error)
             colour.append(shares[number] * target.colour_distance(output[row], random, mask))
@@ -171,7 +171,7 @@ class LookMethod(TrainingMethod):
         ``feature_likeness`` ignores these areas.
         """
         rows, preserved = [], []
-        for pair in evenly(pairs, MAX_SCORED):
+        for pair in pick_evenly(pairs, MAX_SCORED):
             network_input = pair_input(pairing, pair)
             output = engine(network_input[None])[0]
             pictures = (output, network_input[..., :3], network_input)

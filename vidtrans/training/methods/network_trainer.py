@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vidtrans.inference.cuda_graphs import is_recording, record
 from vidtrans.inference.device import Device, Precision, resolve_precision
 from vidtrans.networks.convolutions import MatmulConv, MatmulConvTranspose
-from vidtrans.networks.for_rendering import use_quick_norms
+from vidtrans.networks.for_rendering import use_fast_norms
 from vidtrans.training import ADVERSARIAL
 from vidtrans.training.distributed import SINGLE_PROCESS, DistContext
 from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
@@ -78,7 +78,7 @@ class NetworkTrainer:
         self._layout = self.layout(settings, device, precision)
         network.to(memory_format=self._layout)  # type: ignore[call-overload]
         if device.kind == "cpu" and self._layout == torch.channels_last:
-            use_quick_norms(network, training=True)
+            use_fast_norms(network, training=True)
         trained = [p for p in network.parameters() if p.requires_grad]
         betas = (settings.beta1, settings.beta2)
         self.optimizer = _Adam(trained, lr=settings.lr, betas=betas, fused=True)
@@ -103,9 +103,9 @@ class NetworkTrainer:
         """Return a function of the network, compiled if ``training.compile`` is set."""
         if not self.settings.compile:
             return function
-        from vidtrans.inference.user_cache import environment, use_inductor_cache  # Only few trainings compile.
+        from vidtrans.inference.user_cache import kernel_environment, use_inductor_cache  # Only few trainings compile.
 
-        use_inductor_cache(environment(self.device))
+        use_inductor_cache(kernel_environment(self.device))
         compiled: Callable[[Tensor], T] = torch.compile(function, dynamic=False)
         return compiled
 

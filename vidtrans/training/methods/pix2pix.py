@@ -279,7 +279,7 @@ class Pix2Pix(TrainingMethod):
             first = math.ceil(self.settings.gan_start * total)  # D's loss is 0 before this step.
             column = self.columns.index("discriminator")
             losses = [row[column] for row in rows[first:][-health.WINDOW :]]
-        warnings = health.concerns(losses, self.objective.balance, self.variation_tracker.variation())
+        warnings = health.find_problems(losses, self.objective.balance, self.variation_tracker.variation())
         if self.captured and self.captured.refusal:
             warnings.append(f"steps are not replayed as a CUDA graph, so they take longer: {self.captured.refusal}")
         return warnings

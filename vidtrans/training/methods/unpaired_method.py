@@ -53,7 +53,7 @@ from vidtrans.training.methods.base import (
 from vidtrans.training.methods.network_trainer import DiscriminatorTrainer, NetworkTrainer, WeightAverage
 from vidtrans.training.picture_codes import TargetCodes, latent_error
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.validation import MAX_SCORED, apply, evenly
+from vidtrans.training.validation import MAX_SCORED, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture
 
 MIN_SOURCES, MIN_TARGETS = 2, 4  # Minimum number of pictures of each domain for a distance of domains.
@@ -338,7 +338,7 @@ class UnpairedMethod(TrainingMethod):
     def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
         """Return warnings if D has won, or if G has collapsed."""
         losses = [row[self.columns.index(TARGET)] for row in rows[-health.WINDOW :]]
-        return health.concerns(losses, self.objective.balance, self.variation_tracker.variation())
+        return health.find_problems(losses, self.objective.balance, self.variation_tracker.variation())
 
 
 def choose_frames(pairs: Sequence[Pair], most: int) -> list[Pair]:
@@ -348,7 +348,7 @@ def choose_frames(pairs: Sequence[Pair], most: int) -> list[Pair]:
     if consecutive:
         first = [consecutive[i] for i in segment_centres(len(consecutive), min(most // 2, len(consecutive)))]
         sources = [sources[i] for i in sorted({*first, *(i + 1 for i in first)})]
-    return [*evenly(sources, most), *evenly([pair for pair in pairs if pair.domain], most)]
+    return [*pick_evenly(sources, most), *pick_evenly([pair for pair in pairs if pair.domain], most)]
 
 
 def _are_consecutive(one: Pair, other: Pair) -> bool:
@@ -381,7 +381,7 @@ class DomainScores:
         """Return the scores of an engine's outputs, see ``__call__``; with many looks, targets are style pictures."""
         style_pictures: list[np.ndarray | None] = [*self.targets] or [None]
         examples = zip(self.sources, itertools.cycle(style_pictures), strict=False)
-        return self([apply(engine, pairing, pair, style)[1] for pair, style in examples], back)
+        return self([render_pair(engine, pairing, pair, style)[1] for pair, style in examples], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
         """Return the distance from the target domain, by network features, else random ones; None if unknown."""

@@ -159,7 +159,7 @@ def to_uint16(picture: np.ndarray) -> np.ndarray:
     return picture if picture.dtype == np.uint16 else picture.astype(np.uint16) * np.uint16(257)
 
 
-def unit(picture: np.ndarray) -> np.ndarray:
+def to_float(picture: np.ndarray) -> np.ndarray:
     """Return a uint8 or uint16 picture as float32 in [0, 1]."""
     return picture.astype(np.float32) * np.float32(1 / np.iinfo(picture.dtype).max)
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file, write_bytes
-from vidtrans.core.registry import name_check
+from vidtrans.core.registry import missing_file_remedy
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.frame_format import MAX_PICTURE_BYTES, MAX_PIXELS, PAPER
 from vidtrans.video.images import tiff
-from vidtrans.video.images.picture_header import PictureHeader, UnreadablePicture, read_header
+from vidtrans.video.images.picture_header import PictureHeader, UnreadablePictureError, read_header
 from vidtrans.video.images.still import PICTURE, PictureView, Still, convert_samples, decode_still, rotate_upright
 
 if TYPE_CHECKING:
@@ -76,10 +76,10 @@ def read_picture_header(path: Path) -> PictureHeader:
         with path.open("rb") as stream:
             return read_header(stream)
     except FileNotFoundError:
-        raise MediaError(str(path), "no such file", name_check(path)) from None
+        raise MediaError(str(path), "no such file", missing_file_remedy(path)) from None
     except PermissionError:
         raise MediaError(str(path), "permission denied", "make the file readable") from None
-    except (OSError, UnreadablePicture) as error:
+    except (OSError, UnreadablePictureError) as error:
         detail = f" ({error})" if str(error) else ""
         raise MediaError(str(path), f"not a picture that can be read{detail}", "delete or replace it") from None
 

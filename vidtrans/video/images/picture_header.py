@@ -203,7 +203,7 @@ def _lab_profile() -> bytes:
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
-class UnreadablePicture(ValueError):
+class UnreadablePictureError(ValueError):
     """The file is not a picture, or its format is unsupported; the text is the reason."""
 
 
@@ -246,7 +246,7 @@ def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> Pic
     stream.seek(0)
     if formats is None:
         if name := _UNSUPPORTED_SIGNATURES.get(start[:4]):
-            raise UnreadablePicture(f"{name} is not read here")
+            raise UnreadablePictureError(f"{name} is not read here")
         if start.startswith(_RADIANCE):
             return _read_radiance(stream)
         if re.match(rb"P[Ff]\s", start):
@@ -270,9 +270,9 @@ def _read_by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: d
             picture = Image.open(stream, formats=formats)
             return _pillow_header(picture, stream, chunks)
     except UnidentifiedImageError:
-        raise UnreadablePicture("") from None
+        raise UnreadablePictureError("") from None
     except (ValueError, SyntaxError, struct.error, KeyError, TypeError) as error:
-        raise UnreadablePicture(str(error)) from None
+        raise UnreadablePictureError(str(error)) from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
@@ -331,7 +331,7 @@ def _frame_range(picture: Image.Image, stream: BinaryIO) -> range:
     """
     count = int(getattr(picture, "n_frames", 1))
     if count > 1 and count * _MIN_FRAME_BYTES > stream.seek(0, SEEK_END):
-        raise UnreadablePicture(f"its header says {count:,} pictures, for which the file is too short")
+        raise UnreadablePictureError(f"its header says {count:,} pictures, for which the file is too short")
     return range(1 if count > 1 and getattr(picture, "default_image", False) else 0, count)
 
 
@@ -371,7 +371,7 @@ def _read_png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
         if name == b"IDAT":
             relevant = {_PNG_EXIF}
         if count >= _MAX_CHUNKS_BEFORE_PIXELS and len(relevant) > 1:
-            raise UnreadablePicture("a PNG of too many chunks")
+            raise UnreadablePictureError("a PNG of too many chunks")
         if name in relevant and length <= _MAX_CHUNK_BYTES:
             chunks[name] = stream.read(length)
             stream.seek(4, 1)  # Skip the checksum
@@ -395,7 +395,7 @@ def _read_radiance(stream: BinaryIO) -> PictureHeader:
     text = stream.read(8192)
     size = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", text)
     if not size:
-        raise UnreadablePicture("a Radiance picture that is stored turned, or damaged")
+        raise UnreadablePictureError("a Radiance picture that is stored turned, or damaged")
     primaries = re.search(rb"\nPRIMARIES=([-+.eE0-9 \t]+)\n", text)
     numbers = primaries[1].split() if primaries else []
     return PictureHeader("HDR", "F", int(size[2]), int(size[1]), bits=32, colours=colours_of_light(numbers))
@@ -404,7 +404,7 @@ def _read_radiance(stream: BinaryIO) -> PictureHeader:
 def _read_pfm(stream: BinaryIO) -> PictureHeader:
     words = stream.read(128).split(None, 3)
     if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
-        raise UnreadablePicture("a damaged PFM")
+        raise UnreadablePictureError("a damaged PFM")
     return PictureHeader("PFM", "F", int(words[1]), int(words[2]), bits=32, colours=colours_of_light([]))
 
 
@@ -413,12 +413,12 @@ def _read_pam(stream: BinaryIO) -> PictureHeader:
     try:
         width, height, depth, white = (int(fields[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
     except KeyError:
-        raise UnreadablePicture("a damaged PAM") from None
+        raise UnreadablePictureError("a damaged PAM") from None
     if min(width, height) < 1:
-        raise UnreadablePicture("a PAM without pixels")
+        raise UnreadablePictureError("a PAM without pixels")
     mode, bits = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}.get(depth, ""), 16 if white > 255 else 8
     if not mode:
-        raise UnreadablePicture(f"a PAM of {depth} channels")
+        raise UnreadablePictureError(f"a PAM of {depth} channels")
     return PictureHeader("PAM", mode, width, height, depth in (2, 4), max_value=white, bits=bits)
 
 
@@ -439,14 +439,14 @@ def _read_tiff(stream: BinaryIO) -> PictureHeader:
     try:
         directories, profile = tiff.read_directories(stream)
     except (ValueError, struct.error) as error:
-        raise UnreadablePicture(str(error)) from None
+        raise UnreadablePictureError(str(error)) from None
     tags = directories[0]
     # Pictures of another size, or marked as such, are previews or masks.
     pages = [other[tiff.DIRECTORY][0] for other in directories if other is tags or _is_page(other, tags)]
     mode = _PHOTOMETRIC_MODES.get(tags.get(tiff.PHOTOMETRIC, (2,))[0], "RGB")
     if max(tags.get(tiff.BITS, (1,))) > 8 and len(tags.get(tiff.BITS, ())) > 1 and tags.get(tiff.PLANES, (1,))[0] == 2:
         # OpenCV decodes them wrongly.
-        raise UnreadablePicture("more than 8 bits in separate planes, which are not read")
+        raise UnreadablePictureError("more than 8 bits in separate planes, which are not read")
     extra = tags.get(tiff.EXTRA, (0,))[0]
     orientation = tags.get(tiff.ORIENTATION, (1,))[0]
     return PictureHeader(

@@ -26,7 +26,7 @@ from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file
-from vidtrans.core.registry import name_check
+from vidtrans.core.registry import missing_file_remedy
 from vidtrans.video.colour.tags import UNSPECIFIED, range_name, space_name, transfer_name
 from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.side_data import Crop, read_track_side_data
@@ -137,7 +137,7 @@ def open_media(path: Path, hwaccel: HWAccel | None = None) -> Iterator[InputCont
         name = str(path).encode(errors="backslashreplace").decode()
         raise MediaError(name, "its name is not UTF-8", "rename it") from None
     if not path.exists():
-        raise MediaError(str(path), "no such file", name_check(path))
+        raise MediaError(str(path), "no such file", missing_file_remedy(path))
     if path.is_dir():
         raise MediaError(str(path), "it is a folder, not a video", "give a video file")
     check_regular_file(path)

@@ -26,8 +26,8 @@ from av.filter.context import FilterContext
 from av.video.stream import VideoStream
 
 from vidtrans.core.errors import MediaError
-from vidtrans.core.events import NEVER, Progress, Report, Stop, silent
-from vidtrans.core.files import naming_disk_errors
+from vidtrans.core.events import NEVER_STOP, Progress, Report, Stop, ignore_event
+from vidtrans.core.files import convert_disk_errors
 from vidtrans.core.system import name_key
 from vidtrans.video.colour.conversion import FromRGB, is_yuv
 from vidtrans.video.colour.tags import tag_bt709
@@ -169,13 +169,13 @@ class SegmentWriter:
             try:
                 self._container.mux(packet)
             except Exception:
-                with naming_disk_errors(self._path):
+                with convert_disk_errors(self._path):
                     raise
 
     def close(self) -> None:
         if self._first_pts is not None:
             self._mux(None)
-        with naming_disk_errors(self._path):
+        with convert_disk_errors(self._path):
             self._container.close()
 
     def abandon(self) -> None:
@@ -227,13 +227,13 @@ def read_lossless(path: Path) -> Iterator[np.ndarray]:
         raise MediaError(str(path), f"a damaged cache file ({error})", "run the command again") from None
 
 
-def unpack(
+def write_pictures(
     segments: Sequence[Path],
     names: Sequence[str] | None,
     output: Path,
     codec: str = "png",
-    report: Report = silent,
-    stop: Stop = NEVER,
+    report: Report = ignore_event,
+    stop: Stop = NEVER_STOP,
     palette: str = "",
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.

@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Note, Report, silent
+from vidtrans.core.events import Note, Report, ignore_event
 from vidtrans.core.files import NUMBER
 from vidtrans.core.options import Group, Names, option
 from vidtrans.core.registry import unknown_name
@@ -340,7 +340,7 @@ class EncodingSettings:
             options["preset"] = codec.speeds[SPEEDS.index(self.preset)]
         return options
 
-    def resolved(self, *, pictures: bool, output: Path | None, report: Report = silent) -> EncodingSettings:
+    def resolved(self, *, pictures: bool, output: Path | None, report: Report = ignore_event) -> EncodingSettings:
         """Return the settings with ``auto`` replaced by a codec: by the output's ending, else the kind of source.
 
         An output without an ending is a folder of pictures.

@@ -28,8 +28,8 @@ from av.stream import AttachmentStream, Discard, Disposition, Stream
 from av.video.stream import VideoStream
 
 from vidtrans.core.costs import count
-from vidtrans.core.errors import DISK, MediaError, UsageError
-from vidtrans.core.events import NEVER, Note, Report, Stop, silent
+from vidtrans.core.errors import DISK_REMEDIES, MediaError, UsageError
+from vidtrans.core.events import NEVER_STOP, Note, Report, Stop, ignore_event
 from vidtrans.video.io.container import (
     QUICKTIME,
     describe_unused_tracks,
@@ -42,7 +42,7 @@ from vidtrans.video.io.container import (
     timecode_of,
 )
 from vidtrans.video.io.encoding import CONTAINERS
-from vidtrans.video.io.timestamps import OneClock, advance_timecode, convert_timecode, counted_rate, readable_packets
+from vidtrans.video.io.timestamps import ClockFilter, advance_timecode, convert_timecode, counted_rate, readable_packets
 from vidtrans.video.side_data import (
     CODEC_DELAY,
     HEADER_BYTES,
@@ -163,7 +163,7 @@ def _remedy(stream: AudioStream, may_omit: bool) -> str:
 def check_sound(source: Path, container: str, *, may_omit: bool = True) -> None:
     """Raise UsageError if a container, by FFmpeg's name, cannot hold the source's sound. Nothing is written."""
     with open_media(source) as media, closing(av.open(BytesIO(), "w", format=container)) as out:
-        add_tracks(out, media, StreamCopy(source, may_omit=may_omit), silent)
+        add_tracks(out, media, StreamCopy(source, may_omit=may_omit), ignore_event)
 
 
 def copied_packets(
@@ -171,7 +171,7 @@ def copied_packets(
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) for the packets of these tracks within the copied range, shifted.
 
-    Their times are on the clock of the frames (``OneClock``). Packets before the first audible one, which the source's
+    Their times are on the clock of the frames (``ClockFilter``). Packets before the first audible one, which the source's
     edit list hides, are copied: the result's edit list hides them too. Raises MediaError where packets cannot be read.
     """
     audible: set[int] = set()
@@ -207,7 +207,7 @@ def _read_packets(
 ) -> Iterator[Packet[Any]]:
     """Yield the packets of the copied tracks on one clock, which the pictures also determine. Raises MediaError."""
     pictures, at_s = find_picture_stream(source, stream_copy.source) if tracks else None, 0.0
-    clock = OneClock(stream_copy.source)
+    clock = ClockFilter(stream_copy.source)
     streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
     try:
         for packet in readable_packets(source, streams) if tracks else ():
@@ -511,8 +511,8 @@ def join(
     timing: Timing,
     output: Path,
     stream_copy: StreamCopy | None = None,
-    report: Report = silent,
-    stop: Stop = NEVER,
+    report: Report = ignore_event,
+    stop: Stop = NEVER_STOP,
     *,
     tag: str = "",
     kind: str = "",
@@ -555,7 +555,7 @@ def join(
             what = "tracks"
             out.close()  # Some muxers fail only here
         except (av.error.FFmpegError, ValueError) as error:
-            if isinstance(error, OSError) and error.errno in DISK:
+            if isinstance(error, OSError) and error.errno in DISK_REMEDIES:
                 raise OSError(error.errno, error.strerror, error.filename or str(output)) from None
             why = f"its {what} cannot be written as {kind} from {now_s:.3f} s on"
             if isinstance(error, OSError) and error.errno != EINVAL:  # EINVAL tells the user nothing

@@ -9,7 +9,7 @@ from pathlib import Path
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import NUMBER
-from vidtrans.core.system import as_found, name_key
+from vidtrans.core.system import name_key, path_as_stored
 from vidtrans.video.frame_format import FRAME_SUFFIXES, PICTURE_SUFFIXES, UNSUPPORTED_FRAMES, UNSUPPORTED_SUFFIXES
 from vidtrans.video.frame_numbers import NUMBER_IN_NAME, common_frames, has_gaps, signed_names, value_of
 from vidtrans.video.images.exr import read_header
@@ -35,7 +35,9 @@ def split_view(path: Path) -> tuple[Path, str]:
         return path, ""
     names = path.name.split("#")
     pairs = [("#".join(names[:n]), "#".join(names[n:])) for n in range(1, len(names))]
-    splits = [(as_found(path.with_name(n)) if n else path.parent, view) for n, view in pairs if not NUMBER.search(view)]
+    splits = [
+        (path_as_stored(path.with_name(n)) if n else path.parent, view) for n, view in pairs if not NUMBER.search(view)
+    ]
     return next((split for split in reversed(splits) if split[0].exists()), splits[0] if splits else (path, ""))
 
 
@@ -124,7 +126,7 @@ def pictures_in(folder: Path) -> list[Path]:
     return in_natural_order(p for p in folder.iterdir() if is_frame(p) and p.is_file())
 
 
-def unread_in(folder: Path) -> list[Path]:
+def unsupported_pictures_in(folder: Path) -> list[Path]:
     """Return the pictures of a folder in formats that vidtrans does not read, in natural order."""
     paths = (p for p in folder.iterdir() if p.suffix.lower() in UNSUPPORTED_FRAMES and not p.name.startswith("."))
     return in_natural_order(paths)
@@ -149,7 +151,7 @@ def files_to_read(path: Path) -> list[Path]:
     if files := picture_files(path):
         return files
     if path.is_dir():
-        if unsupported := unread_in(path):
+        if unsupported := unsupported_pictures_in(path):
             raise _unsupported_error(path, f"{unsupported[0].name} …: ", unsupported[0].suffix)
         if videos := [x for x in sorted(path.iterdir()) if x.suffix.lower() in VIDEO_SUFFIXES and x.is_file()]:
             why = f"a folder of {count(len(videos), 'video')}, where one clip is expected"
@@ -214,7 +216,7 @@ def guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
     return {name: [paths[n] for n in numbers] for (name, paths), numbers in zip(files.items(), common, strict=True)}
 
 
-def layers_in(folder: Path) -> list[str]:
+def exr_layer_names(folder: Path) -> list[str]:
     """Return the names of the layers of a folder's OpenEXR pictures, from the first one."""
     files = [path for path in pictures_in(folder) if path.suffix.lower() == EXR] if folder.is_dir() else []
     return [layer.name for layer in read_header(files[0]).layers() if layer.name] if files else []

@@ -15,7 +15,7 @@ import numpy as np
 from vidtrans.core.costs import count as plural
 from vidtrans.core.errors import MediaError
 from vidtrans.core.files import check_regular_file
-from vidtrans.core.registry import name_check
+from vidtrans.core.registry import missing_file_remedy
 from vidtrans.video.colour.conversion import apply_format, resize_alpha, to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import DEFAULT_FORMAT, PAPER, FrameFormat
 from vidtrans.video.images.exr import choose_layer, read_header
@@ -207,7 +207,7 @@ def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Frac
     return pts, base, (len(exact) / (sum(exact) * MILLISECOND)).limit_denominator(1001)
 
 
-def fixed_guide(folder: Path, name: str) -> str:
+def guide_with_span(folder: Path, name: str) -> str:
     """Return the guide's name; for OpenEXR data without a span of values, add the span. Raises MediaError."""
     path = find_guide_paths(folder, [name])[name]
     if not is_picture_source(path):
@@ -375,7 +375,7 @@ def performer_body(path: Path, text: str) -> str:
 def _pose_frames(source: Path, source_view: str, model_view: str | None) -> PoseFrames:
     """Return the drawn poses of a source, by the text after its # and the text in a model. Raises MediaError."""
     if not source.exists():
-        raise MediaError(str(source), "no such file", name_check(source))
+        raise MediaError(str(source), "no such file", missing_file_remedy(source))
     if not is_keypoints(source):
         why = "the model paints poses, which are drawn from keypoints, and this is no file or folder of them"
         raise MediaError(str(source), why, "find them with OpenPose or MediaPipe, and give their JSON or CSV")

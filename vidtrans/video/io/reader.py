@@ -53,7 +53,7 @@ from vidtrans.video.io.container import (
 from vidtrans.video.io.encoding import HARDWARE_DECODERS, hardware_reason
 from vidtrans.video.io.timestamps import (
     MAX_DEMUX_ERRORS,
-    OneClock,
+    ClockFilter,
     average_rate,
     drop_uneven_timestamps,
     nominal_step,
@@ -710,7 +710,7 @@ class Decoder:
     def _packets(self) -> Iterator[Packet[VideoStream]]:
         """Yield the packets of the stream, and at the end the empty packet that flushes the decoder."""
         num_errors = 0
-        clock = OneClock(self.path) if self._repairs_clock else None
+        clock = ClockFilter(self.path) if self._repairs_clock else None
         while num_errors <= MAX_DEMUX_ERRORS:
             try:
                 for packet in self.container.demux(self.stream):

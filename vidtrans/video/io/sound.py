@@ -15,7 +15,7 @@ from av.container import InputContainer
 
 from vidtrans.core.errors import MediaError
 from vidtrans.video.io.container import find_picture_stream, open_media, packets_of, side_tracks
-from vidtrans.video.io.timestamps import OneClock, zero_s
+from vidtrans.video.io.timestamps import ClockFilter, zero_s
 
 RATE_HZ = 22_050
 _MIN_GAP = RATE_HZ // 50  # Samples; containers round times, so less is neither a gap nor an overlap
@@ -35,7 +35,7 @@ def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
         if track is None:
             raise MediaError(str(path), "there is no sound in it", "give a file with a sound track")
         resampler = av.AudioResampler("flt", "mono", RATE_HZ)
-        clock, position = OneClock(path), 0
+        clock, position = ClockFilter(path), 0
         try:
             for frame in decode_sound(container, track, path, clock):
                 for resampled in resampler.resample(frame):
@@ -60,7 +60,7 @@ def sound_track(container: InputContainer, path: Path) -> AudioStream | None:
     return next((s for s in tracks if isinstance(s, AudioStream) and s.codec_context is not None), None)
 
 
-def decode_sound(container: InputContainer, track: AudioStream, path: Path, clock: OneClock) -> Iterator[AudioFrame]:
+def decode_sound(container: InputContainer, track: AudioStream, path: Path, clock: ClockFilter) -> Iterator[AudioFrame]:
     """Yield the frames of a sound track from the start, on one clock. Raises av.error.FFmpegError, OSError."""
     pictures = find_picture_stream(container, path)
     for packet in packets_of(container, [track, pictures] if pictures else [track]):

@@ -224,7 +224,7 @@ class ClockRepair:
     num_rebuilt: int = 0
 
 
-class OneClock:
+class ClockFilter:
     """A filter that moves the packets of one file to one clock. Packets must come from the file's start, in order.
 
     If the times of a packet go back or jump ahead, the whole file is read, without decoding, to compute the ``repair``.
@@ -481,10 +481,10 @@ def advance_timecode(timecode: str, frames: int, rate: Fraction) -> str:
     29.97 or 59.94.
     """
     _, _, _, _, base, dropped = _parse_timecode(timecode, rate)
-    return _format_timecode(count_of(timecode, rate) + frames, base, dropped)
+    return _format_timecode(frame_count_of(timecode, rate) + frames, base, dropped)
 
 
-def count_of(timecode: str, rate: Fraction) -> int:
+def frame_count_of(timecode: str, rate: Fraction) -> int:
     """Return the number of frames from 00:00:00:00 to a timecode. Raises ValueError as ``advance_timecode`` does."""
     hours, minutes, seconds, frame, base, dropped = _parse_timecode(timecode, rate)
     minute = 60 * hours + minutes
