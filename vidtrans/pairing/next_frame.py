@@ -67,9 +67,9 @@ def noise_plane(sigma: float) -> float:
     return 2 * min(1.0, sigma / FULL_NOISE) - 1
 
 
-def picture_channels(channels: int, has_conditions: bool) -> int:
+def picture_channels(channels: int, has_planes: bool) -> int:
     """Return the number of an input's ``channels`` without the condition planes."""
-    return channels - (CHANNELS if has_conditions else 0)
+    return channels - (CHANNELS if has_planes else 0)
 
 
 def with_told(picture: np.ndarray, conditions: Told | None) -> np.ndarray:

@@ -76,7 +76,7 @@ class RenderEntries:
 
 def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> InferStage:
     """Build the cache stage of a plan's raw outputs. ``extraction``: the cache key of its extractor's pictures."""
-    properties = engine.identity_at(*plan.size) | _skipping_key(plan) | plan.model.padding_key
+    properties: Table = engine.identity_at(*plan.size) | _skipping_key(plan) | plan.model.padding_key
     properties |= {"conditions": plan.conditions.for_key()} if plan.conditions else {}
     properties |= {"paint": plan.paint.for_key()} if plan.paint else {}
     return InferStage(
@@ -109,7 +109,7 @@ def _skipping_key(plan: RenderPlan) -> dict[str, str]:
 
 
 def _blend_key(plan: RenderPlan) -> Table:
-    key = {
+    key: Table = {
         "versions": picture_versions(),
         "curves": plan.values.for_key(),
         "mask": plan.mask.for_key() if plan.mask else {},
