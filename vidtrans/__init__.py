@@ -68,7 +68,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or a class)
         return getattr(importlib.import_module(module), own)
     from vidtrans.commands import COMMANDS, FUNCTIONS, function_names
 
-    known = FUNCTIONS if name in FUNCTIONS or name.startswith("_") else function_names(COMMANDS.working())
+    known = FUNCTIONS if name in FUNCTIONS or name.startswith("_") else function_names(COMMANDS.working_entries())
     if name in known:
         from vidtrans.commands.python_functions import function_of
 
@@ -79,4 +79,4 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401  (a function or a class)
 def __dir__() -> list[str]:
     from vidtrans.commands import COMMANDS, function_names
 
-    return ["__version__", *sorted({*function_names(COMMANDS.working()), *LIBRARY})]
+    return ["__version__", *sorted({*function_names(COMMANDS.working_entries()), *LIBRARY})]

@@ -51,7 +51,7 @@ def first_step(dataset: Dataset, recipe: Any, context: Context) -> tuple[Trainin
     run = job.make_state(Path(), 10)
     batch = run.loader.make(0)
     losses = take_step(run, batch)
-    plain = (run.model.painted.cpu() - torch.from_numpy(signed_planes(batch.targets))).abs().mean().item()
+    plain = (run.model.last_outputs.cpu() - torch.from_numpy(signed_planes(batch.targets))).abs().mean().item()
     return run, losses, plain
 
 

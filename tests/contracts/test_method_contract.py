@@ -79,7 +79,7 @@ def take(method: TrainingMethod, step: int) -> dict[str, float]:
     targets = torch.cat([x[:, :1], -x[:, :1], x[:, :1].square()], 1)
     if method.unpaired:
         targets = torch.cat([-x[:, :3]] * FRAMES, 1)
-    if method.for_classes:
+    if method.has_label_targets:
         drawn = torch.randint(len(CLASSES), (2, SIDE, SIDE), generator=random)
         targets = torch.from_numpy(CLASSES)[drawn].permute(0, 3, 1, 2) / 127.5 - 1
     return method.optimize(TrainingStep(x, targets, lr=1e-3, seed=step, progress=step / 10))
@@ -100,11 +100,11 @@ def test_a_step_gives_finite_losses_by_columns_with_labels_and_changes_the_gener
     assert list(losses) == method.columns
     assert np.isfinite(list(losses.values())).all()
     assert any(not torch.equal(p, q) for p, q in zip(before, method.networks["generator"].parameters(), strict=True))
-    assert method.painted.shape == (2, 3, SIDE, SIDE)
-    assert not method.painted.requires_grad
+    assert method.last_outputs.shape == (2, 3, SIDE, SIDE)
+    assert not method.last_outputs.requires_grad
     # Nothing is wrong with a new run.
     assert method.describe(losses)
-    assert method.concerns([list(losses.values())], 10) == []
+    assert method.find_problems([list(losses.values())], 10) == []
     assert method.balance is None or method.balance > 0
     for network in method.networks.values():
         assert method.is_finite()
@@ -120,7 +120,7 @@ def test_the_same_steps_are_the_same_bytes_and_a_restored_method_goes_on_to_them
     one, again, other = (made(name, seed, ema_decay=0.9) for seed in (0, 0, 7))
     rows = [take(method, 0) for method in (one, again)]
     assert rows[0] == rows[1]
-    assert torch.equal(one.painted, again.painted)
+    assert torch.equal(one.last_outputs, again.last_outputs)
     assert take(other, 0) != rows[0]
     torch.save(one.state(), tmp_path / "state.pt")
     other.restore(torch.load(tmp_path / "state.pt", weights_only=True))
@@ -129,7 +129,10 @@ def test_the_same_steps_are_the_same_bytes_and_a_restored_method_goes_on_to_them
     for mine, its in ((one.networks[kind], other.networks[kind]) for kind in one.networks):
         held = its.state_dict()
         assert all(torch.equal(value, held[key]) for key, value in mine.state_dict().items())
-    assert all(torch.equal(p, q) for p, q in zip(one.learned.parameters(), other.learned.parameters(), strict=True))
+    assert all(
+        torch.equal(p, q)
+        for p, q in zip(one.trained_generator.parameters(), other.trained_generator.parameters(), strict=True)
+    )
 
 
 @every_method
@@ -139,7 +142,7 @@ def test_held_out_pairs_are_scored(name: str, tmp_path: Path) -> None:
     write_picture(picture, scene(SIDE, SIDE, 0))
     pair = Pair((picture,), picture, "val")
     others = [replace(pair, domain=1)] if method.unpaired else []
-    engine = TorchEngine(method.learned, ToySetup.device, "fp32", batch=1)
+    engine = TorchEngine(method.trained_generator, ToySetup.device, "fp32", batch=1)
     pairings = {"look": make_pairing("look", {"looks": ["a", "b"]})}
     pairings |= dict.fromkeys([n for n in METHODS if METHODS.load(n).unpaired], make_pairing("unpaired", {}))
     scores = method.validate(engine, pairings.get(name, make_pairing("edges", {})), [pair, *others])

@@ -27,7 +27,7 @@ from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import input_frames
-from vidtrans.pairing.next_frame import Told, picture_channels, with_told
+from vidtrans.pairing.next_frame import ClipConditions, append_condition_planes, picture_channels
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.store.stages import STAGES, Stage
@@ -125,7 +125,7 @@ every_pairing = pytest.mark.parametrize("pairing", PAIRING_CASES, indirect=True)
 
 def seen(pairing: Any) -> int:
     """How many channels a pairing makes of its pictures; a clock comes on top."""
-    return picture_channels(pairing.in_channels, pairing.is_told)
+    return picture_channels(pairing.in_channels, pairing.has_conditions)
 
 
 def pictures_of(pairing: Any, size: tuple[int, int]) -> list[np.ndarray]:
@@ -157,7 +157,10 @@ def test_a_pairings_inputs_have_its_channels_and_follow_from_frames_draws_and_ma
         assert np.array_equal(made, again.input(frames))
         taught = unharmed(lambda *f: pairing.training_input(list(f), draw()), *frames)
         assert np.array_equal(taught, again.training_input(frames, draw()))
-        assert with_told(taught, Told(0.3) if pairing.is_told else None).shape[2] == pairing.in_channels
+        assert (
+            append_condition_planes(taught, ClipConditions(0.3) if pairing.has_conditions else None).shape[2]
+            == pairing.in_channels
+        )
         plain = unharmed(lambda *f: pairing.render_input(list(f), 30, None), *frames)
         masked = unharmed(lambda m, *f: pairing.render_input(list(f), 30, m), mask, *frames)
         assert np.array_equal(masked, again.render_input(frames, 30, mask))

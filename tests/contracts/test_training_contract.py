@@ -135,5 +135,5 @@ def test_any_two_networks_learn_by_any_loss(names: Table) -> None:
     assert model.is_finite()
     for old, network in zip(before, (model.generator, model.discriminator), strict=True):
         assert any(not torch.equal(v, network.state_dict()[k]) for k, v in old.items())
-    assert all(v.isfinite().all() for v in model.learned.state_dict().values())
-    assert (model.learned is model.generator) == (names["extra"] != "ema_decay")
+    assert all(v.isfinite().all() for v in model.trained_generator.state_dict().values())
+    assert (model.trained_generator is model.generator) == (names["extra"] != "ema_decay")

@@ -28,7 +28,7 @@ from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
-from vidtrans.pairing.next_frame import CHANNELS, Told, with_told
+from vidtrans.pairing.next_frame import CHANNELS, ClipConditions, append_condition_planes
 from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.network_trainer import TrainingPrecision
 from vidtrans.training.methods.pix2pix import Pix2Pix
@@ -168,7 +168,9 @@ def test_every_generator_replays_what_it_paints(name: str, precision: str) -> No
 def test_with_a_past_or_a_clock_it_paints_what_it_paints_on_a_cpu(gpu: Gpu) -> None:
     shown = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3 + PAST), dtype=np.uint8)
     check_paints_as_a_cpu(generator_of(memory=True), shown, gpu)
-    shown = np.stack([with_told(picture, Told(n / 10)) for n, picture in enumerate(pictures(3))])
+    shown = np.stack(
+        [append_condition_planes(picture, ClipConditions(n / 10)) for n, picture in enumerate(pictures(3))]
+    )
     check_paints_as_a_cpu(knowing_a_clip_by_heart(), shown, gpu)
 
 
@@ -215,7 +217,7 @@ def steps_of(
     side = max(64, generator.smallest)
     x, y = noise(2, seen, side, side), noise(2, 3, side, side, seed=2)
     if clock is not None:
-        hands = with_told(np.zeros((side, side, 3), np.uint8), Told(clock))[..., 3:]
+        hands = append_condition_planes(np.zeros((side, side, 3), np.uint8), ClipConditions(clock))[..., 3:]
         x[:, 3:] = torch.from_numpy(hands).permute(2, 0, 1) / 127.5 - 1
     for step in range(first, first + count):
         assert np.isfinite(list(model.optimize(TrainingStep(x, y, lr=2e-4, seed=step)).values())).all()

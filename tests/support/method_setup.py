@@ -30,7 +30,7 @@ class ToySetup:
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> Any:
         codes = 0 if reverse else METHODS.load(self.settings.method).code_size(self.settings)
         memory = self.settings.recurrent
-        classes = CLASSES if METHODS.load(self.settings.method).for_classes else None
+        classes = CLASSES if METHODS.load(self.settings.method).has_label_targets else None
         network = build_generator(*self.generator, self.in_channels, memory=memory, code_size=codes, classes=classes)
         self.initialise(network, number)
         return network

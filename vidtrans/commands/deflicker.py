@@ -91,7 +91,7 @@ class Deflicker(Command):
 
         from vidtrans.temporal import FILTERS
 
-        names = dict.fromkeys(f.name for _, entry in FILTERS.working() for f in fields(entry.load_settings()))
+        names = dict.fromkeys(f.name for _, entry in FILTERS.working_entries() for f in fields(entry.load_settings()))
         return (
             f"Settings of filters, for --set temporal.KEY=VALUE: {', '.join(names)}. Settings for --set "
             f"rendering.KEY=VALUE: {', '.join(READS)}. Other settings of [rendering] in a preset or in "

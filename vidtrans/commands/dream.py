@@ -155,7 +155,7 @@ class Dream(Command):
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
         from vidtrans.output.delivery import VERSION as ASSEMBLY_VERSION
         from vidtrans.pairing.pairing_records import pairing_record
-        from vidtrans.rendering.requested_output import program_of
+        from vidtrans.rendering.requested_output import ffmpeg_version_for
         from vidtrans.store.stages import DreamStage
         from vidtrans.upscaling import VERSION as UPSCALING_VERSION
 
@@ -175,7 +175,7 @@ class Dream(Command):
                 "encoding": target.encoding.for_key(),
                 "pattern": target.pattern,
                 "versions": [DreamStage.id(), SURVEY_VERSION, ASSEMBLY_VERSION, UPSCALING_VERSION],
-                "program": program_of(target.encoding),
+                "program": ffmpeg_version_for(target.encoding),
                 "device": context.device_kind,
                 **({"mask": mask_digest(context, within)} if within else {}),
                 **{name: content_digest(context, path) if path else "" for name, path in files.items()},

@@ -39,7 +39,7 @@ class ModelList(Command):
                 name: {"summary": load_medium(name).summary, "file": str(FOLDER / f"{name}.toml")}
                 for name in medium_names()
             },
-            "formats": {name: entry.summary for name, entry in FORMATS.working()},
+            "formats": {name: entry.summary for name, entry in FORMATS.working_entries()},
         }
 
     def describe(self, table: Table) -> str:
@@ -61,7 +61,7 @@ class ModelFormats(Command):
         from vidtrans.interop.families import FAMILIES
         from vidtrans.models.formats import FORMATS
 
-        formats = {name: entry.summary for name, entry in FORMATS.working()}
+        formats = {name: entry.summary for name, entry in FORMATS.working_entries()}
         return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
 
     def describe(self, table: Table) -> str:

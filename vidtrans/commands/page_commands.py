@@ -50,7 +50,7 @@ class PageCommands:
     def names(self) -> list[str]:
         return [
             n
-            for n, _ in COMMANDS.working()
+            for n, _ in COMMANDS.working_entries()
             if n not in HIDDEN_COMMANDS and not issubclass(COMMANDS.load(n), PageServerCommand)
         ]
 

@@ -43,7 +43,7 @@ class Schema(Command):
         """Return the schema of a command, or of all commands by name. Raises UsageError."""
         if name := " ".join(self.command):
             return schema_of(name)
-        return {"commands": {name: schema_of(name) for name, _ in COMMANDS.working()}}
+        return {"commands": {name: schema_of(name) for name, _ in COMMANDS.working_entries()}}
 
     def describe(self, table: Table) -> str:
         return json.dumps(table, indent=2, ensure_ascii=False)

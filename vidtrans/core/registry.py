@@ -104,7 +104,7 @@ class Registry(Mapping[str, E], Generic[E]):
         """Import and return the object of an entry. Raises UsageError if the name is unknown."""
         return self[name].load()
 
-    def working(self) -> Iterator[tuple[str, E]]:
+    def working_entries(self) -> Iterator[tuple[str, E]]:
         """Yield names and entries: first the built-in entries, then the plug-ins that can be imported."""
         yield from self._entries.items()
         for name in self._plugins():
@@ -116,7 +116,7 @@ class Registry(Mapping[str, E], Generic[E]):
 
     def loaded(self) -> Iterator[tuple[str, Any]]:
         """Yield the names and imported objects of ``working``; skip plug-ins whose module cannot be imported."""
-        for name, entry in self.working():
+        for name, entry in self.working_entries():
             try:
                 part = entry.load()
             except PluginError:

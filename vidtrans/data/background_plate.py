@@ -33,9 +33,9 @@ MAX_GREY_DIFFERENCE = 24.0  # Largest difference of the means of two matching bl
 # walk, a juggler, an opening flower, the inside of a car) have at least 0.60; 11 shots with a moving camera, or filled
 # by a moving object, have at most 0.37. (A hand-held shot of a table has 0.62: its plate fits.)
 STILL = 0.5
-# Minimum ``visible_share`` of a frame with the plate of its own scene. On the same shots, the agreement of a frame with the
-# plate of another shot is at most 0.24. With its own plate, half of the frames of a still clip have at least 0.68, and
-# frames of four clips have from 0.28 to 0.53 once the camera is shifted by four of 128 pixels.
+# Minimum ``visible_share`` of a frame with the plate of its own scene. On the same shots, the share with
+# the plate of another shot is at most 0.24. With its own plate, half of the frames of a still clip have at least 0.68,
+# and frames of four clips have from 0.28 to 0.53 once the camera is shifted by four of 128 pixels.
 SAME_SCENE = 0.4
 
 FULL_MOTION = 40.0  # Difference from the plate at which a pixel counts as fully moving, in levels of 255.

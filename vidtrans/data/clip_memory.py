@@ -14,7 +14,7 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Pair
-from vidtrans.networks.frame_memory import packed, unpacked
+from vidtrans.networks.frame_memory import pack_pictures, unpack_pictures
 from vidtrans.pairing.base import Pairing
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
@@ -180,13 +180,13 @@ class MemoryPlan:
     @cached_property
     def memory(self) -> ClipMemory:
         """Return the frames as the model file will contain them. Raises MediaError."""
-        return ClipMemory(unpacked(*self.packed, self.size), self.runs, self.step, self.shots, tuple(self.files))
+        return ClipMemory(unpack_pictures(*self.packed, self.size), self.runs, self.step, self.shots, tuple(self.files))
 
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the frames in the storage format of ``FrameMemory``. Raises MediaError."""
         height, width = self.size
-        return packed(np.stack([resize(read_picture(file), width, height) for file in self.files]))
+        return pack_pictures(np.stack([resize(read_picture(file), width, height) for file in self.files]))
 
     def pointed(self, pairs: Sequence[Pair]) -> list[Pair]:
         """Return the pairs with their ``nearest`` positions, see ``ClipMemory.pointed``."""

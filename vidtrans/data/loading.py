@@ -25,7 +25,7 @@ from vidtrans.data.moving_windows import draw_windows
 from vidtrans.flow.history import no_history
 from vidtrans.pairing import LARGEST_ZOOM
 from vidtrans.pairing.base import Pairing
-from vidtrans.pairing.next_frame import Told, with_told
+from vidtrans.pairing.next_frame import ClipConditions, append_condition_planes
 from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30  # Memory for decoded pictures, in bytes.
@@ -238,8 +238,8 @@ class NoiseLoader(Batches):
         rows = []
         for _ in range(self.batch):
             frames = [rng.integers(0, 256, (height, width, 3), dtype=np.uint8) for _ in range(count)]
-            conditions = Told(0.0) if self.pairing.is_told else None
-            network_input = with_told(self.pairing.training_input(frames, rng), conditions)
+            conditions = ClipConditions(0.0) if self.pairing.has_conditions else None
+            network_input = append_condition_planes(self.pairing.training_input(frames, rng), conditions)
             network_input = _append_channels(network_input, frames[-1] if self.plate else None, self.recurrent)
             rows.append((to_planes(network_input), to_planes(frames[-1])))
         return TrainingBatch(np.stack([x for x, _ in rows]), np.stack([y for _, y in rows]))
@@ -296,7 +296,7 @@ class Loader(PictureBatches):
                 raise UsageError(f"training.crop_size={crop}", why, "raise it, or make the dataset smaller")
             self.growth = PictureGrowth((PictureScale(self.crop),))
         self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
-        self.forget = forget if pairing.is_told else 0.0
+        self.forget = forget if pairing.has_conditions else 0.0
         single = len(self.sizes) == 1 and pairing.pointwise and not camera
         self.whole = whole and single and weigh is None and not self.forget and zoom_range == 1
 
@@ -336,7 +336,7 @@ class Loader(PictureBatches):
         frames, target = [self.read(p) for p in pair.inputs], self.read(pair.target)
         conditions = draw_conditions(pair, geometry, (target.shape[1], target.shape[0]), self.forget, rng)
         transformed = [transform(frame, len(frames) - k) for k, frame in enumerate(frames)]
-        network_input = with_told(self.pairing.training_input(transformed, rng), conditions)
+        network_input = append_condition_planes(self.pairing.training_input(transformed, rng), conditions)
         plate = None if self.plate is None else transform(self.plate)
         network_input = _append_channels(network_input, plate, self.recurrent)
         target = transform(target) if self.pairing.class_colours is None or whole else geometry.apply_to_labels(target)
@@ -356,7 +356,7 @@ def condition_position(pair: Pair) -> float | None:
 
 def draw_conditions(
     pair: Pair, geometry: Geometry, frame: tuple[int, int], forget: float, rng: np.random.Generator
-) -> Told | None:
+) -> ClipConditions | None:
     """Draw the conditions of an example of a next-frame network, without noise; None for a pairing without conditions.
 
     ``frame``: (width, height) of the pair's stored pictures. ``forget``: see ``Loader``.
@@ -366,8 +366,8 @@ def draw_conditions(
     recall, view = _draw_recall(geometry, forget, rng), geometry.view(frame)
     if len(pair.nearest) > 1 and rng.random() < 0.5:
         other = pair.nearest[rng.integers(1, len(pair.nearest))]
-        return Told(other, recall * MAX_RECALL_OF_ALTERNATIVES * float(rng.random()), view=view)
-    return Told(position, recall, view=view)
+        return ClipConditions(other, recall * MAX_RECALL_OF_ALTERNATIVES * float(rng.random()), view=view)
+    return ClipConditions(position, recall, view=view)
 
 
 def _draw_recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:

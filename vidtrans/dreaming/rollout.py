@@ -22,7 +22,7 @@ from vidtrans.data.moving_windows import moved_view, normalised
 from vidtrans.dreaming.drift_correction import PATIENCE, DriftCorrector
 from vidtrans.dreaming.pointer import Pointer, PointerState
 from vidtrans.inference.torch_engine import TorchEngine, to_pictures
-from vidtrans.pairing.next_frame import Told
+from vidtrans.pairing.next_frame import ClipConditions
 from vidtrans.store.chunks import StateStore
 
 NEAR, NEAREST = 3.0, 6.0  # Magnifications, relative to the start, at which recall begins to fade and is 0
@@ -279,7 +279,7 @@ class Rollout:
         if position is None:
             return torch.cat(frames)[None]
         view = tuple(map(float, self._view.matrix[:2].ravel()))
-        values = torch.from_numpy(Told(position, recall, view=view).values()).to(self._device)
+        values = torch.from_numpy(ClipConditions(position, recall, view=view).values()).to(self._device)
         return torch.cat([*frames, values[:, None, None].expand(-1, *frames[0].shape[1:])])[None]
 
     def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:

@@ -37,8 +37,8 @@ from vidtrans.models.model_file import IDENTITY
 from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings
 from vidtrans.pipeline.stage import FrameValues
-from vidtrans.rendering.conditions import conditions_of, has_conditions
-from vidtrans.rendering.frame_by_frame import FrameByFrame, with_factor
+from vidtrans.rendering.conditions import conditions_of, is_multi_style
+from vidtrans.rendering.frame_by_frame import FrameByFrame, resize_to_result
 from vidtrans.rendering.frame_renderer import ModelInputs, PreparedFrame
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.session import Context
@@ -423,7 +423,7 @@ class StreamModel:
             model.pairing,
             conditions=self._conditions,
             size=model.input_size(rendering.size, size) if is_chain else None,
-            conditions_later=is_chain and not has_conditions(model.parts[0]),
+            conditions_later=is_chain and not is_multi_style(model.parts[0]),
         )
         if isinstance(model, ModelChain):
             engine: Engine = load_chain_engine(model, rendering, size, self.context)
@@ -441,13 +441,13 @@ class StreamModel:
 
     def finish(self, opened: FrameByFrame, sample: Sample, source: np.ndarray) -> np.ndarray:
         """Return the result at the size of the ``source``, multiplied by the upscale factor of the pairing."""
-        return opened.finish(sample, with_factor(source, self.model.pairing), self._values(sample.index))
+        return opened.finish(sample, resize_to_result(source, self.model.pairing), self._values(sample.index))
 
 
 def _check_model(model: LoadedModel, *, single: bool) -> None:
     pairing = model.pairing
     reasons = {
-        "it follows its own clip": pairing.is_told,
+        "it follows its own clip": pairing.has_conditions,
         "its input is a folder of guides": bool(pairing.guides),
         "its input includes a mask": pairing.uses_mask,
         "it optimises each frame, for seconds or minutes": model.optimises,
@@ -455,7 +455,9 @@ def _check_model(model: LoadedModel, *, single: bool) -> None:
         "its input includes its previous output": single and model.is_recurrent,
     }
     if why := next((reason for reason, applies in reasons.items() if applies), ""):
-        remedy = "use model.render" if single and not (pairing.is_told or pairing.guides) else "use vidtrans stylize"
+        remedy = (
+            "use model.render" if single and not (pairing.has_conditions or pairing.guides) else "use vidtrans stylize"
+        )
         raise UsageError(f"model '{model.name}'", why, remedy)
 
 

@@ -441,7 +441,7 @@ def describe_model(model: LoadedModel) -> Table:
         "strokes": takes_strokes(pairing),
         "guides": list(pairing.guides),
         "dreams": predicts_frames(model),
-        "needs_dream": pairing.is_told,
+        "needs_dream": pairing.has_conditions,
         "has_clock": pairing.has_clock,
         "shots": len(set(model.record.dream.get("shots", ()))) if model.record else 0,
         "settings": describe_pairing(pairing),

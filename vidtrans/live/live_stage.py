@@ -122,7 +122,7 @@ class LiveModel:
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
         """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
-        if self.pairing.is_told:
+        if self.pairing.has_conditions:
             raise UsageError(
                 f"model '{self.model.name}'", "it predicts the frames of its own clip", "choose the source Dream"
             )

@@ -112,7 +112,7 @@ def load_format(name: str) -> ModelFormat:
     return FORMATS.load(name)()
 
 
-def suffixes() -> list[str]:
+def model_suffixes() -> list[str]:
     """Return the file suffixes of model files in search order."""
     return list(dict.fromkeys(suffix for _, kind in _formats() for suffix in kind.suffixes))
 

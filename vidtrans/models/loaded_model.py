@@ -15,7 +15,7 @@ from vidtrans.core.settings import SOURCE_SIZE, Size, Table, parse_size
 from vidtrans.core.threads import import_torch
 from vidtrans.inference import ENGINES
 from vidtrans.inference.engine import Engine, IdentityEngine
-from vidtrans.models.formats import FORMATS, detect_format, load_format, suffixes
+from vidtrans.models.formats import FORMATS, detect_format, load_format, model_suffixes
 from vidtrans.models.model_file import IDENTITY, ModelRole, find_model, load_generator, model_folders, read_record
 from vidtrans.models.model_record import ModelRecord
 from vidtrans.networks import ONNX_GRAPH
@@ -78,7 +78,7 @@ class LoadedModel:
 
     def check_renders(self) -> None:
         """Raise UsageError for a model conditioned on a position in its training clip, which another clip lacks."""
-        if self.pairing.is_told:
+        if self.pairing.has_conditions:
             why = "it follows its own clip, not the frames of another"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream")
 
@@ -212,7 +212,7 @@ def _check_extractor(extractor: LoadedModel) -> LoadedModel:
     reasons = {
         "its own input is made by another network": pairing.extraction is not None,
         "its input includes several frames": pairing.offsets != (0,),
-        "its input includes a position in its clip": pairing.is_told,
+        "its input includes a position in its clip": pairing.has_conditions,
         "its input includes its previous output": extractor.is_recurrent,
         "its input is a folder of guides": bool(pairing.guides),
         "its input includes a mask": pairing.uses_mask,
@@ -272,7 +272,9 @@ def find_extractor(
     # The record is untrusted: use only the base name, so that no file outside of the folders is read.
     name, folders = Path(extraction.model).name, list(dict.fromkeys([folder, *model_folders()]))
     named = [path for directory in folders for path in sorted(directory.glob(f"{glob.escape(name)}.*"))] if name else []
-    others = [path for directory in folders for suffix in suffixes() for path in sorted(directory.glob(f"*{suffix}"))]
+    others = [
+        path for directory in folders for suffix in model_suffixes() for path in sorted(directory.glob(f"*{suffix}"))
+    ]
     for path in dict.fromkeys([*named, *others]):
         with suppress(OSError, ModelError):
             if path.is_file() and file_digest(path, digest) == extraction.digest:

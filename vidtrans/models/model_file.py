@@ -14,7 +14,7 @@ from vidtrans.core.files import PACKAGE, check_regular_file
 from vidtrans.core.registry import nearest_file, nearest_name
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_as_stored
-from vidtrans.models.formats import NATIVE, ForeignFormat, ForeignModel, detect_format, load_format, suffixes
+from vidtrans.models.formats import NATIVE, ForeignFormat, ForeignModel, detect_format, load_format, model_suffixes
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
 from vidtrans.pairing.base import Pairing
@@ -45,10 +45,10 @@ def find_model(name: str) -> Path | None:
     is_imported = not name.endswith(("/", "\\")) and os.path.isfile(path_as_stored(Path(f"{name}{SUFFIX}")))
     if os.path.isdir(path) and not is_imported and any((path / inside).is_file() for inside in FOLDER_CHECKPOINTS):
         return file_in_folder(path)
-    if path.suffix in suffixes():
+    if path.suffix in model_suffixes():
         raise _missing_file_error(path)
     folders = model_folders() if len(path.parts) == 1 else [Path()]
-    for candidate in (path_as_stored(folder / f"{name}{suffix}") for suffix in suffixes() for folder in folders):
+    for candidate in (path_as_stored(folder / f"{name}{suffix}") for suffix in model_suffixes() for folder in folders):
         if os.path.isfile(candidate):
             return candidate
     if len(path.parts) > 1 or nearest_file(path):
@@ -119,7 +119,7 @@ def file_in_folder(path: Path) -> Path:
 def list_models() -> dict[str, Path]:
     """Return the paths of all models in the model folders, by bare name."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
-    patterns = [f"*{suffix}" for suffix in reversed(suffixes())]
+    patterns = [f"*{suffix}" for suffix in reversed(model_suffixes())]
     paths = {p.stem: p for pattern in patterns for folder in folders for p in sorted(folder.glob(pattern))}
     return dict(sorted(paths.items()))
 

@@ -38,7 +38,7 @@ class FrameMemory(nn.Module):
 
     def fill(self, pictures: np.ndarray) -> None:
         """Compress and store the frames, (length, h, w, 3) uint8."""
-        self.take(*packed(pictures))
+        self.take(*pack_pictures(pictures))
 
     def take(self, files: np.ndarray, ends: np.ndarray) -> None:
         """Store frames that ``pack_pictures`` compressed; without any files, store black frames.
@@ -50,7 +50,7 @@ class FrameMemory(nn.Module):
             raise ValueError(f"{len(ends)} kept frames where {count} are expected")
         pictures = np.zeros(self.pictures.shape, np.uint8)
         if len(files):
-            pictures = unpacked(files, ends, (height, width)).transpose(0, 3, 1, 2)
+            pictures = unpack_pictures(files, ends, (height, width)).transpose(0, 3, 1, 2)
         device = self.files.device if self.files.device.type != "meta" else torch.device("cpu")
         self.pictures = torch.from_numpy(np.ascontiguousarray(pictures)).to(device)
         self.files, self.ends = torch.from_numpy(files).to(device), torch.from_numpy(ends).to(device)
@@ -99,7 +99,7 @@ def sample_view(pictures: Tensor, view: Tensor, height: int, width: int) -> Tens
         return F.grid_sample(pictures.float(), grid, "bicubic", "reflection", align_corners=False)
 
 
-def packed(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tuple[np.ndarray, np.ndarray]:
+def pack_pictures(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tuple[np.ndarray, np.ndarray]:
     """Return (N, h, w, 3) uint8 as concatenated JPEG files, (bytes,) uint8, and their end offsets, (N,) int64.
 
     They have the best of ``QUALITIES`` that needs at most ``max_bytes``, or else the last one.
@@ -113,7 +113,7 @@ def packed(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tuple[np.
     return np.concatenate(files), ends.astype(np.int64)
 
 
-def unpacked(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def unpack_pictures(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """Decode pictures that ``pack_pictures`` compressed, (N, h, w, 3) uint8 of ``size`` (h, w).
 
     Raises ValueError for damaged files or files of another size, before any is decoded.

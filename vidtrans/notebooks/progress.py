@@ -23,7 +23,7 @@ MAX_NOTES = 4  # Number of last notes below the bar
 
 @contextmanager
 def notebook_report(report: Report | None) -> Iterator[Report]:
-    """Yield the report for a job: ``report``; if it is None, a bar in a notebook, or ``ignore_event`` in other programs."""
+    """Yield the report for a job: ``report``; by default a bar in a notebook, else ``ignore_event``."""
     display = None if report else _display_factory()
     if display is None:
         yield report or ignore_event

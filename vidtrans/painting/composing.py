@@ -47,7 +47,7 @@ LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.
 MOTION_SHARES = tuple(
     min(1.0, TRUST_GAIN * level) for level in LEVELS
 )  # Shares of paint at these levels if it follows motion
-NETWORK_SHARES = (0.0,) * len(LEVELS)  # Shares if only the network paints
+NETWORK_SHARES = (0.0,) * len(LEVELS)
 FEATHER_LINES = 270  # Lines of a frame per pixel of erosion and blur of the paint's edge
 FAINT = 8 / 255  # Invisible difference: a network's picture of unpainted areas may differ from the frame by it
 BYTES_PER_PIXEL = 32  # Memory of a painting per pixel, in bytes
@@ -183,9 +183,7 @@ class PaintSource(Protocol):
 class Reliance:
     """The use of transferred paint, depending on the trust in it."""
 
-    shares: tuple[float, ...] = (
-        MOTION_SHARES  # Share of paint at each of ``LEVELS`` of trust; the rest is the network's
-    )
+    shares: tuple[float, ...] = MOTION_SHARES  # Share of paint at each of ``LEVELS``; the rest is the network's
     has_network: bool = True  # A network paints the rest; if false, all available paint is used
     over_source: bool = False  # The source shows through the unpainted areas of every key frame
 

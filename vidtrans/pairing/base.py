@@ -74,7 +74,7 @@ class Pairing:
     class_colours: ClassColours | None = None
     offsets: tuple[int, ...] = (0,)  # Frames of an input, relative to the rendered frame, oldest first
     stride = 1  # Number of frames from a pair to the pair that follows it in time
-    is_told = False  # The input ends with condition planes, such as a clip position; see ``next_frame``
+    has_conditions = False  # The input ends with condition planes, such as a clip position; see ``next_frame``
     has_clock = False  # The condition planes contain the position of a clock
 
     def __init__(self, settings: Any) -> None:  # noqa: ANN401  (of the class Settings)

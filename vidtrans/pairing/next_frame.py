@@ -30,7 +30,7 @@ FULL_NOISE = 0.5  # Standard deviation of the noise, for colours from -1 to 1, a
 
 
 @dataclass(frozen=True)
-class Told:
+class ClipConditions:
     """The conditions of a predicted frame that refer to the training clip."""
 
     phase: float  # Position of the predicted frame in turns, 0 to 1
@@ -72,7 +72,7 @@ def picture_channels(channels: int, has_planes: bool) -> int:
     return channels - (CHANNELS if has_planes else 0)
 
 
-def with_told(picture: np.ndarray, conditions: Told | None) -> np.ndarray:
+def append_condition_planes(picture: np.ndarray, conditions: ClipConditions | None) -> np.ndarray:
     """Append the condition planes, −1 … 1 in the dtype's range, if any: (H, W, C) → (H, W, C + CHANNELS)."""
     if conditions is None:
         return picture
@@ -112,10 +112,10 @@ class NextFrame(Pairing):
     def __init__(self, settings: NextFrameSettings) -> None:
         super().__init__(settings)
         step, context = settings.step, settings.context_frames
-        self.is_told = settings.position != "none"
+        self.has_conditions = settings.position != "none"
         self.has_clock = settings.position == "clock"
-        self.in_channels = 3 * context + (CHANNELS if self.is_told else 0)
-        if context == 1 and not self.is_told:
+        self.in_channels = 3 * context + (CHANNELS if self.has_conditions else 0)
+        if context == 1 and not self.has_conditions:
             self.operators = PLAIN_OPERATORS
         self.stride = step
         self.min_frames = context * step + 1

@@ -45,7 +45,7 @@ SURROUNDINGS_SCALE = 4  # Divisor of the size at which the strength of the surro
 HALF_SIZE_TAPS, SURROUNDINGS_TAPS = 3, 9
 
 
-def scripted(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def compile_script(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """Compile a function with TorchScript; a trace would fix its loops, comparisons and device to those of one picture.
 
     It decorates functions of tensors and integers. torch advises against TorchScript, but older programs read only
@@ -97,7 +97,7 @@ def luma(frame: Tensor) -> Tensor:
     return frame[:, :1] * LUMA[0] + frame[:, 1:2] * LUMA[1] + frame[:, 2:3] * LUMA[2]
 
 
-@scripted
+@compile_script
 def places(x: Tensor, side: int, beyond: int = 0) -> Tensor:
     """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` to its length + ``beyond`` − 1."""
     return torch.arange(-beyond, x.size(side) + beyond, device=x.device)
@@ -361,7 +361,7 @@ def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
     return ((across & is_across) | (~across & steep)).to(squared.dtype)
 
 
-@scripted
+@compile_script
 def grow(strong: Tensor, weak: Tensor) -> Tensor:
     """Return the lines, (N, 1, H, W) of 0.0 and 1.0: ``weak`` pixels connected to a ``strong`` pixel."""
     lines = strong

@@ -36,7 +36,7 @@ class MatteChannel(Pairing):
 
     def __init__(self, inner: Pairing) -> None:
         super().__init__(inner.settings)
-        needs_more_pictures = inner.offsets != (0,) or inner.guides or inner.extraction or inner.is_told
+        needs_more_pictures = inner.offsets != (0,) or inner.guides or inner.extraction or inner.has_conditions
         if needs_more_pictures or inner.uses_mask or inner.name in PAIRINGS_WITHOUT_MATTE:
             why = f"the input of pairing '{inner.name}' is not one frame of a clip"
             raise UsageError("--matte", why, "use --pairing edges, aligned or another of single frames")

@@ -224,7 +224,7 @@ class LookConditions:
 Conditions = LookConditions | CodeConditions
 
 
-def has_conditions(model: LoadedModel) -> bool:
+def is_multi_style(model: LoadedModel) -> bool:
     """Return whether a model has several styles: a ``LookPairing``, or style codes."""
     return isinstance(model.pairing, LookPairing) or model.has_codes
 
@@ -240,7 +240,7 @@ def conditions_of(
     ``shots``: the first frame of each shot. None if no model, or more than one, has several styles. Raises UsageError
     if ``--look`` or ``--stroke-size`` is set in that case.
     """
-    multi_style = [part for part in model.parts if has_conditions(part)]
+    multi_style = [part for part in model.parts if is_multi_style(part)]
     has_stroke = settings.curve("stroke_size").constant != RenderingSettings.stroke_size
     if len(multi_style) == 1:
         [one] = multi_style

@@ -27,7 +27,7 @@ from vidtrans.video.io.clip import Frame
 Enlarge = Callable[[np.ndarray, np.ndarray], np.ndarray]  # Enlarges an output to the size of its source
 
 
-def with_factor(source: np.ndarray, pairing: Pairing) -> np.ndarray:
+def resize_to_result(source: np.ndarray, pairing: Pairing) -> np.ndarray:
     """Resize a source, (H, W, 3), to the size of the result, by the upscale factor of its pairing."""
     factor = pairing.upscale_factor
     return source if factor == 1 else resize(source, source.shape[1] * factor, source.shape[0] * factor)

@@ -24,7 +24,7 @@ from vidtrans.rendering.cache_entries import RenderEntries
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry, CachePin, warning_about_locks
+from vidtrans.store.cache import CacheEntry, CachePin, lock_warning
 from vidtrans.store.chunking import Chunk, ClipPart, num_frames, split
 from vidtrans.store.chunks import StateStore
 from vidtrans.store.stages import PartsStage, libraries, media_libraries
@@ -75,7 +75,7 @@ class ChunkManifest:
             UsageError: the terms differ, and --overwrite, which replaces the recorded terms, is not set.
         """
         context, entry = self.job.context, _entry(self.job.context, self.output)
-        if warning := warning_about_locks(context.cache.root):
+        if warning := lock_warning(context.cache.root):
             context.warn_once(warning)
         with entry.locked(wait_for=f"another run that begins to render {self.output}"):
             if entry.read() is None or context.overwrite:

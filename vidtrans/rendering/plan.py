@@ -29,7 +29,7 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.pipeline.render import PICTURE_VALUES, RenderingSettings, are_idle
 from vidtrans.pipeline.stage import FrameCurve, FrameValues
-from vidtrans.rendering.conditions import Conditions, LookConditions, conditions_of, has_conditions
+from vidtrans.rendering.conditions import Conditions, LookConditions, conditions_of, is_multi_style
 from vidtrans.rendering.frame_renderer import ModelInputs
 from vidtrans.rendering.planned_strokes import PlannedStrokes, working_size
 from vidtrans.rendering.scene import Scene
@@ -289,7 +289,7 @@ class RenderPlan:
             mattes=mattes,
             conditions=self.conditions,
             size=self.input_size if is_chain else None,
-            conditions_later=is_chain and not has_conditions(self.model.parts[0]),
+            conditions_later=is_chain and not is_multi_style(self.model.parts[0]),
         )
 
     def segment(self, path: Path) -> SegmentWriter:

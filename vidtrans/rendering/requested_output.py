@@ -86,12 +86,12 @@ def request_digest(
         "upscaling": 0 if settings.rendering.upscale == "bicubic" else UPSCALING_VERSION,
         "stages": [FilterStage.id(), InferStage.id(), RenderStage.id()],
         "assembly": ASSEMBLY_VERSION,
-        "program": program_of(settings.encoding, settings.rendering.source_filter),
+        "program": ffmpeg_version_for(settings.encoding, settings.rendering.source_filter),
     }
     return digest_of(shared | own)
 
 
-def program_of(encoding: EncodingSettings, source_filter: str = "") -> str:
+def ffmpeg_version_for(encoding: EncodingSettings, source_filter: str = "") -> str:
     """Return the version of the user's ffmpeg if the result needs it, else ''. Raises UsageError without ffmpeg."""
     if not encoding.needs_program and not source_filter:
         return ""

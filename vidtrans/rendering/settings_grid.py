@@ -29,7 +29,7 @@ from vidtrans.pipeline.stage import FrameValues
 from vidtrans.rendering.conditions import Conditions, conditions_of
 from vidtrans.rendering.enlarger import enlarge_frames
 from vidtrans.rendering.extraction import FrameExtractor, resized
-from vidtrans.rendering.frame_by_frame import finish_frame, with_factor
+from vidtrans.rendering.frame_by_frame import finish_frame, resize_to_result
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.rendering.scene import Scene
@@ -335,7 +335,10 @@ def _render(
         samples = list(renderer.stream(prepared))  # Frames of one size share batches
     else:
         samples = [sample for p in prepared for sample in renderer.stream([p])]
-    values, sources = FrameValues(rendering, STILL_CLOCK)(0), [with_factor(frame.source, pairing) for frame in chosen]
+    values, sources = (
+        FrameValues(rendering, STILL_CLOCK)(0),
+        [resize_to_result(frame.source, pairing) for frame in chosen],
+    )
     mode = "bicubic" if model.is_identity else rendering.upscale_for(fills_holes=pairing.fills_holes)
     share, has_faults = rendering.sharpness, not model.optimises
     inputs_seen = [one.input for one in prepared]

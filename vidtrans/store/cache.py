@@ -168,7 +168,7 @@ def require_locks(root: Path) -> Iterator[None]:
         raise VidtransError(f"cache {root}", "its file system has no locks", remedy) from error
 
 
-def warning_about_locks(folder: Path) -> str:
+def lock_warning(folder: Path) -> str:
     """Return a warning if locks in a folder work on this host only; '' if they are shared or this is unknown."""
     if sys.platform != "linux":  # Other systems have other kinds and options, and a lost drive may answer late
         return ""

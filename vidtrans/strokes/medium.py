@@ -15,9 +15,7 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 
-MAX_SIDE_PX = (
-    400  # Largest short side of the picture that a painter analyses, in pixels: strokes are larger than finer detail
-)
+MAX_SIDE_PX = 400  # Largest short side of the picture that a painter analyses: finer detail is below a stroke
 VERSION = 2  # Version of the pictures that a painter makes of the same medium
 PICTURE = "picture"  # Stands for the picture's own colour in place of a colour
 LINES = 480  # Short side of the picture whose lines are the unit of lengths

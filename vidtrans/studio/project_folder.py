@@ -32,7 +32,7 @@ from vidtrans.core.system import (
     windows_name_problem,
 )
 from vidtrans.data.dataset import INDEX as DATASET_FILE
-from vidtrans.models.formats import suffixes
+from vidtrans.models.formats import model_suffixes
 from vidtrans.studio import STATE
 from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_frame, is_picture
@@ -282,7 +282,7 @@ def file_kind(path: Path) -> str:
 
 @cache
 def _model_suffixes() -> frozenset[str]:
-    return frozenset(suffixes())  # Cached: looking them up for ten thousand files takes half a second
+    return frozenset(model_suffixes())  # Cached: looking them up for ten thousand files takes half a second
 
 
 def _folder_kind(path: Path) -> str:

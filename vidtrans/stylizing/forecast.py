@@ -97,7 +97,7 @@ def check_renders(
     ``output``: the result of one render, or the folder of several. ``sources``: the files that are read.
     """
     apply = [request.video for request in renders]
-    if make_pairing(*recipe.choice("pairing")).is_told:
+    if make_pairing(*recipe.choice("pairing")).has_conditions:
         why = "its model follows its own clip, not the frames of another"
         what = f"--preset {recipe.preset}" if recipe.preset else "pairing.position"
         raise UsageError(what, why, "use make-dataset, train and dream")

@@ -102,7 +102,7 @@ class ModelWriter:
             setup.pairing,
             setup.dataset.inputs("val") or setup.pairs,
             state,
-            lambda: self.engine(state.model.learned),
+            lambda: self.engine(state.model.trained_generator),
             self._facts(),
             self.context.note,
             has_held_out=bool(self.held_out),
@@ -171,13 +171,13 @@ class ModelWriter:
     def save(self, name: str, state: TrainingState | None = None) -> Path:
         """Save ``state`` (default: the run's) in ``folder`` as a model without scores; return its path."""
         path = self.folder / name
-        self._write(path, self._finalised((state or self.state).model.learned), self._record({}))
+        self._write(path, self._finalised((state or self.state).model.trained_generator), self._record({}))
         return path
 
     def score(self) -> None:
         """Score the held-out pairs, save the state if it is the best so far, and check for early stopping."""
         state, settings = self.state, self.settings
-        generator = self._finalised(state.model.learned)
+        generator = self._finalised(state.model.trained_generator)
         engine = self.engine(generator)
         scores = state.model.validate(engine, self.pairing, state.model.choose(self.held_out, VAL_PAIRS))
         if self.rollouts:
@@ -228,7 +228,7 @@ class ModelWriter:
             note(f"stopped at step {state.step} of {state.total}: {patience} scorings brought no improvement")
         if self.settings.exports_best and best is None:
             note(f"no state has a held-out {self.settings.best_metric}: the model is the last state")
-        generator = state.model.learned
+        generator = state.model.trained_generator
         if step != state.step:
             self.save(last.name)
             generator = load_generator(self.best_file)[0].to(self.setup.device.torch)
@@ -249,14 +249,14 @@ class ModelWriter:
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
         """Write the companion networks as models with ``record``, domains exchanged; ``prefix``: of the file names."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
-        for name, network in self.state.model.learned_more.items():
+        for name, network in self.state.model.companion_networks.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
             path = self.entry.folder / (prefix + companion_file(name))
             save_model(path, self._finalised(network, others), replace(record, pairing=pairing | {"settings": back}))
 
     def _finish_companions(self, record: ModelRecord, *, of_best: bool) -> list[str]:
         """Write the companions, of the best state if ``of_best``, else of the current one; return their names."""
-        folder, names = self.entry.folder, list(self.state.model.learned_more)
+        folder, names = self.entry.folder, list(self.state.model.companion_networks)
         if not of_best:
             self._write_companions(record)
         for name in names if of_best else ():

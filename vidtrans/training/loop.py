@@ -199,7 +199,7 @@ def take_step(state: TrainingState, batch: TrainingBatch | DeviceBatch, trial: T
         TrainingStep(inputs, batch.targets, lr=lr, seed=seed, progress=progress, weights=batch.weights, earlier=earlier)
     )
     if rollouts and mixed:
-        rollouts.update(mixed, model.painted)
+        rollouts.update(mixed, model.last_outputs)
     return losses
 
 
@@ -358,7 +358,7 @@ class TrainingLoop:
         if state.rollouts:
             state.rollouts.log(state.step)
         known = {text.partition(":")[0] for _, text in state.warnings}
-        for concern in state.model.concerns(state.rows, state.total):
+        for concern in state.model.find_problems(state.rows, state.total):
             if concern.partition(":")[0] not in known:
                 state.warnings.append((state.step, concern))
                 self.report(Note(f"step {state.step}: {concern}", "warning", advises=True))

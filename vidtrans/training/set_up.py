@@ -193,8 +193,8 @@ class TrainingSetup:
             self.context.seed,
             [total],
             rollouts=rollouts,
-            picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.is_told),
-            has_noise_level=self.pairing.is_told,
+            picture_channels=self._num_frames * picture_channels(self.pairing.in_channels, self.pairing.has_conditions),
+            has_noise_level=self.pairing.has_conditions,
             device=self.device,
         )
 
@@ -307,7 +307,7 @@ class TrainingSetup:
 
     def _pixel_weights(self) -> PixelWeights | None:
         """Return where a look keeps the content, for its method, or the weights of the L1; None if neither is used."""
-        if self.method.keeps_content:
+        if self.method.preserves_content:
             return preserved_content_weights if any(pair.keep for pair in self.pairs) else None
         weight = self.settings.motion_weight
         return find_motion_weights(self.dataset, self.pairs, weight) if weight else None
@@ -403,11 +403,11 @@ def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
 
 def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pairing: Pairing, what: str) -> None:
     """Raise UsageError if the target has classes and the method or a setting is for pictures, or the reverse."""
-    if method.for_classes == (pairing.class_colours is None):
-        kind = "pictures" if method.for_classes else "label maps"
+    if method.has_label_targets == (pairing.class_colours is None):
+        kind = "pictures" if method.has_label_targets else "label maps"
         why = f"the targets of pairing '{pairing.name}' are {kind}"
-        raise UsageError(what, why, f"use --set training.method={'pix2pix' if method.for_classes else 'classes'}")
-    for name in OF_PICTURES if method.for_classes else ():
+        raise UsageError(what, why, f"use --set training.method={'pix2pix' if method.has_label_targets else 'classes'}")
+    for name in OF_PICTURES if method.has_label_targets else ():
         if getattr(settings, name):
             raise UsageError(
                 f"training.{name}", "it is for targets that are pictures, and these are label maps", "leave it out"
@@ -426,7 +426,7 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
 
 def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
     """Return the dataset, without positions of the most alike frames if the generator keeps no frames to point to."""
-    if not dataset.pairing.is_told or dataset.pairing.has_clock or _kept_frames(generator, table):
+    if not dataset.pairing.has_conditions or dataset.pairing.has_clock or _kept_frames(generator, table):
         return dataset
     settings = dataset.pairing_table["settings"] | {"position": "none"}
     return replace(dataset, pairing_table=dataset.pairing_table | {"settings": settings})
@@ -449,12 +449,12 @@ def fit_memory(
     """
     known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
     if "told_channels" in known:
-        channels = CHANNELS if pairing.is_told else 0
+        channels = CHANNELS if pairing.has_conditions else 0
         if (given := table.setdefault("told_channels", channels)) != channels:
             why = f"the pairing of this dataset tells {channels} channels"
             raise UsageError(f"generator.told_channels={given}", why, "leave it out")
     wanted = _kept_frames(generator, table)
-    if not wanted or not pairing.is_told or not pairs:
+    if not wanted or not pairing.has_conditions or not pairs:
         return None
     plan = MemoryPlan.of(pairs, wanted, pairing, size)
     table["memory_frames"], table["memory_size"] = len(plan.files), list(plan.size)

@@ -198,7 +198,7 @@ class TrainingSettings(JoinedSettings):
         for name in _plugin_losses(wanted):
             fields_by_key[weight_key(name)] = (LOSSES[name].setting(), float)
         if not fields_by_key.keys() >= set(wanted):
-            for _, method in METHODS.working():
+            for _, method in METHODS.working_entries():
                 fields_by_key |= setting_fields(method.settings)
         return fields_by_key
 

@@ -96,8 +96,8 @@ def loss_label(name: str) -> Label:
     """Return the label of a column of losses; for a plug-in that is not installed, its name."""
     labels = dict(_LOSS_LABELS)
     if name not in labels:
-        labels |= {key: loss.label for key, loss in LOSSES.working()}
-        labels |= {key: label for _, method in METHODS.working() for key, label in method.curves.items()}
+        labels |= {key: loss.label for key, loss in LOSSES.working_entries()}
+        labels |= {key: label for _, method in METHODS.working_entries() for key, label in method.curves.items()}
     return labels.get(name) or Label(name.replace("_", " "), "")
 
 

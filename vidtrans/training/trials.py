@@ -100,7 +100,7 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
     run = setup.make_state(Path(), 1)
     step_seconds = seconds_per_step(run)
     seconds = step_seconds * total
-    weights = _num_bytes(run.model.learned.state_dict())
+    weights = _num_bytes(run.model.trained_generator.state_dict())
     # Two checkpoints exist while one replaces the other, together with the finished model.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop

@@ -18,7 +18,7 @@ from vidtrans.metrics.picture_quality import SSIM_WINDOW, detail_ratio, l1_dista
 from vidtrans.networks.code_planes import append_planes, plane_values
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import ClassColours
-from vidtrans.pairing.next_frame import Told, with_told
+from vidtrans.pairing.next_frame import ClipConditions, append_condition_planes
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.video.images.picture import read_picture
 
@@ -35,8 +35,8 @@ def pick_evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
     """Return the network's input for a pair, (H, W, C) uint8; its random parts are the same in every call."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
-    conditions = None if (position := condition_position(pair)) is None else Told(position)
-    return with_told(pairing.training_input([read_picture(p) for p in pair.inputs], rng), conditions)
+    conditions = None if (position := condition_position(pair)) is None else ClipConditions(position)
+    return append_condition_planes(pairing.training_input([read_picture(p) for p in pair.inputs], rng), conditions)
 
 
 def render_pair(

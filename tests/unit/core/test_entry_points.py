@@ -17,7 +17,7 @@ from vidtrans.core.errors import MediaError, PluginError, UsageError
 from vidtrans.core.registry import VARIABLE, Package, forget_plugins
 from vidtrans.core.settings import from_table
 from vidtrans.inference import ENGINES
-from vidtrans.models.formats import FORMATS, suffixes
+from vidtrans.models.formats import FORMATS, model_suffixes
 from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.training import LOSSES, plugins_in_use
@@ -162,8 +162,8 @@ def test_a_plug_in_that_raises_at_import_is_one_line_and_breaks_nothing_else(sit
     assert {row["state"] for row in rows().values()} == {"broken: RuntimeError: no licence"}
     assert "broken: RuntimeError: no licence" in vidtrans("plugins").stdout
     assert "count" not in json.loads(vidtrans("schema", "--json").stdout)["commands"]
-    assert list(dict(FORMATS.working())) == list(FORMATS.builtin)
-    assert suffixes()
+    assert list(dict(FORMATS.working_entries())) == list(FORMATS.builtin)
+    assert model_suffixes()
     assert vidtrans("model", "formats").returncode == 0
     assert vidtrans("--help").returncode == 0
 

@@ -12,7 +12,14 @@ from datasets import make_dataset
 from vidtrans.data.augment import apply_colour_variant
 from vidtrans.data.dataset import open_dataset
 from vidtrans.data.loading import Loader
-from vidtrans.pairing.next_frame import CHANNELS, POSITION_CHANNELS, VIEW_CHANNELS, NextFrame, NextFrameSettings, Told
+from vidtrans.pairing.next_frame import (
+    CHANNELS,
+    POSITION_CHANNELS,
+    VIEW_CHANNELS,
+    ClipConditions,
+    NextFrame,
+    NextFrameSettings,
+)
 
 POSITIONS = (0.125, 0.25, 0.375)
 
@@ -32,7 +39,7 @@ def told_values(batch_inputs: np.ndarray) -> np.ndarray:
 
 def test_examples_are_told_the_nearest_position_half_of_the_time_and_else_another(tmp_path: Path) -> None:
     told = told_values(loader(tmp_path / "d", 0.0).make(0).inputs)
-    wanted = np.stack([Told(position).values()[:POSITION_CHANNELS] for position in POSITIONS])
+    wanted = np.stack([ClipConditions(position).values()[:POSITION_CHANNELS] for position in POSITIONS])
     chosen = np.abs(told[:, None, :POSITION_CHANNELS] - wanted[None]).max(2).argmin(1)
     shares = np.bincount(chosen, minlength=3) / len(chosen)
     assert shares[0] == pytest.approx(0.5, abs=0.08)

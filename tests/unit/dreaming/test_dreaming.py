@@ -43,7 +43,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.dreaming.steering import ANIMATED, PAN, TURN, ZOOM, parse_steering
 from vidtrans.inference.device import CPU
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.pairing.next_frame import CHANNELS, Told
+from vidtrans.pairing.next_frame import CHANNELS, ClipConditions
 
 repeatable = settings(max_examples=12)
 
@@ -124,7 +124,7 @@ def test_the_clock_goes_on_by_step_and_speed_and_says_where_the_frame_will_be() 
         planes = shown[0, 3:]
         assert planes.shape[0] == CHANNELS
         assert torch.equal(planes[:, 0, 0], planes[:, -1, -1])
-        assert np.allclose(planes[:, 0, 0], Told(phase).values(), atol=1e-6)
+        assert np.allclose(planes[:, 0, 0], ClipConditions(phase).values(), atol=1e-6)
 
 
 @repeatable

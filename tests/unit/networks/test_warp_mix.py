@@ -25,11 +25,11 @@ from vidtrans.inference.tiles import run_tiled
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.code_planes import CODE_RANGE, append_planes, plane_values
-from vidtrans.networks.frame_memory import FrameMemory, packed, unpacked
+from vidtrans.networks.frame_memory import FrameMemory, pack_pictures, unpack_pictures
 from vidtrans.networks.init import build_generator, initialise, inner_generator
 from vidtrans.networks.picture_encoder import code_planes
 from vidtrans.networks.wrappers import CodedGenerator, CodedNorm
-from vidtrans.pairing.next_frame import CHANNELS, Told, with_told
+from vidtrans.pairing.next_frame import CHANNELS, ClipConditions, append_condition_planes
 from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.class_method import NO_CLASS, ClassMethod, class_weights, labels_of
 from vidtrans.training.settings import TrainingSettings
@@ -82,7 +82,11 @@ def test_a_kept_frame_goes_past_the_network_by_as_much_as_is_recalled() -> None:
     kept = generator.frame_memory.pictures.permute(0, 2, 3, 1).numpy()  # as compression leaves them
     told(generator, share=99)
     shown = np.dstack([scene(48, 32, seed=i) for i in (7, 8)])
-    given = lambda recall: torch.from_numpy(to_signed(with_told(shown, Told(0.25, recall))))[None]  # noqa: E731
+
+    def given(recall: float) -> torch.Tensor:
+        planes = append_condition_planes(shown, ClipConditions(0.25, recall))
+        return torch.from_numpy(to_signed(planes))[None]
+
     wanted = torch.from_numpy(to_signed(kept[1]))[None]
     assert (generator(given(1.0)) - wanted).abs().max() < 0.03  # but for what is too bright or dark to be opened
     latest = torch.from_numpy(to_signed(shown[..., 3:]))[None]
@@ -101,7 +105,7 @@ def test_a_kept_frame_is_seen_as_the_camera_sees_it() -> None:
     shown = np.dstack([scene(48, 32, seed=i) for i in (7, 8)])
     for view in (np.diag([0.5, 0.5, 1.0]), np.array([[0.5, 0, 0.25], [0, 0.5, -0.375], [0, 0, 1]])):
         rows = tuple(map(float, view[:2].ravel()))
-        given = torch.from_numpy(to_signed(with_told(shown, Told(0.25, view=rows))))[None]
+        given = torch.from_numpy(to_signed(append_condition_planes(shown, ClipConditions(0.25, view=rows))))[None]
         left, top = round((1 + view[0, 2]) * 48 - 24), round((1 + view[1, 2]) * 32 - 16)
         wanted = torch.from_numpy(to_signed(kept[top : top + 32, left : left + 48]))[None]
         assert (generator(given) - wanted).abs().max() < 0.04
@@ -109,9 +113,9 @@ def test_a_kept_frame_is_seen_as_the_camera_sees_it() -> None:
 
 def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> None:
     frames = np.stack([scene(96, 64, seed=i) for i in range(6)])
-    files, ends = packed(frames)
-    assert np.abs(unpacked(files, ends, (64, 96)).astype(int) - frames).mean() < 2
-    smaller, _ = packed(frames, max_bytes=len(files) // 2)
+    files, ends = pack_pictures(frames)
+    assert np.abs(unpack_pictures(files, ends, (64, 96)).astype(int) - frames).mean() < 2
+    smaller, _ = pack_pictures(frames, max_bytes=len(files) // 2)
     assert len(smaller) <= len(files) // 2
     memory = FrameMemory(6, (64, 96))
     memory.take(files, ends)
@@ -123,7 +127,7 @@ def test_kept_frames_are_compressed_to_fit_and_come_back_as_they_were_kept() -> 
 
 @pytest.mark.parametrize("harm", ["cut", "ends", "count", "size", "other"])
 def test_damaged_kept_frames_are_refused(harm: str) -> None:
-    files, ends = packed(np.stack([scene(32, 32, seed=i) for i in range(3)]))
+    files, ends = pack_pictures(np.stack([scene(32, 32, seed=i) for i in range(3)]))
     if harm == "cut":
         files = np.concatenate([files[: ends[0]], np.zeros_like(files[ends[0] :])])
     elif harm == "ends":
@@ -174,7 +178,7 @@ def test_training_tells_it_of_the_clock_and_the_model_file_knows(monkeypatch: py
     learned = [read_picture(path) for path in sorted(Path("c.dataset/c").glob("*.png"))]
     assert record.dream["statistics"] == frame_statistics(learned)
     generator, _ = load_generator(Path("c.safetensors"))
-    shown = with_told(np.zeros((32, 48, 6), np.uint8), Told(0.5))
+    shown = append_condition_planes(np.zeros((32, 48, 6), np.uint8), ClipConditions(0.5))
     assert TorchEngine(generator, Device("cpu", "cpu"))(shown[None]).shape == (1, 32, 48, 3)
     assert made["dreamt"]["frames"] == 30
     small["generator"] |= {"told_channels": 15}
@@ -331,7 +335,7 @@ def test_a_step_is_cross_entropy_whatever_the_parts() -> None:
     assert losses[0]["cross_entropy"] == pytest.approx(float(wanted), rel=1e-4)
     # Batch norms see only their part, so that other parts are near, not equal.
     assert losses[1]["cross_entropy"] == pytest.approx(losses[0]["cross_entropy"], rel=0.02)
-    assert method.painted.shape == (4, 3, 32, 32)
+    assert method.last_outputs.shape == (4, 3, 32, 32)
 
 
 def test_a_batch_without_a_class_changes_nothing_that_is_not_finite() -> None:

@@ -13,7 +13,7 @@ from clips import moving_frames, write_clip
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import ignore_event
 from vidtrans.core.files import digest_of
-from vidtrans.store.cache import Cache, warning_about_locks
+from vidtrans.store.cache import Cache, lock_warning
 
 KEY = digest_of("a key")
 IDENTITY = ("--model", "identity")
@@ -125,6 +125,6 @@ def test_locks_of_this_host_alone_are_named(kind: str, options: str, why: str, m
     places = (("/", "ext4", "errors=continue"), ("/farm", kind, f"rw,noatime,{options}"))
     mounts = [SimpleNamespace(mountpoint=point, fstype=own, opts=given) for point, own, given in places]
     monkeypatch.setattr(psutil, "disk_partitions", lambda *, all: mounts)
-    text = warning_about_locks(Path("/farm/show/.vidtrans"))
+    text = lock_warning(Path("/farm/show/.vidtrans"))
     assert why in text
     assert ("'/farm'" in text) == bool(text) == bool(why)

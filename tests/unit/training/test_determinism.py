@@ -290,14 +290,13 @@ def take(learner: Pix2Pix, steps: range, progress: Callable[[int], float] = lamb
     for step in steps:
         x, y = (torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(2 * step + i)) * 2 - 1 for i in (0, 1))
         losses = learner.optimize(TrainingStep(x, y, lr=2e-3 / (1 + step), seed=step, progress=progress(step)))
-        rows.append([*losses.values(), float(learner.painted.sum())])
+        rows.append([*losses.values(), float(learner.last_outputs.sum())])
     return rows
 
 
 def equal_weights(a: Pix2Pix, b: Pix2Pix) -> bool:
-    return all(map(torch.equal, a.learned.state_dict().values(), b.learned.state_dict().values())) and all(
-        map(torch.equal, a._tensors(), b._tensors())
-    )
+    weights = (method.trained_generator.state_dict().values() for method in (a, b))
+    return all(map(torch.equal, *weights)) and all(map(torch.equal, a._tensors(), b._tensors()))
 
 
 @pytest.fixture
@@ -328,7 +327,7 @@ def test_replayed_steps_are_the_steps(replays: list[str]) -> None:
     assert take(plain, range(9)) == take(replayed, range(9))
     assert equal_weights(plain, replayed)
     assert replays == ["recorded", *["replayed"] * (9 - WARM_UP)]
-    assert not replayed.concerns([], 9)
+    assert not replayed.find_problems([], 9)
 
 
 @pytest.mark.parametrize("fault", ["other numbers", "operation not permitted"])
@@ -353,7 +352,7 @@ def test_a_wrong_replay_or_none_loses_nothing(fault: str, replays: list[str], mo
     assert take(plain, range(7)) == take(replayed, range(7))
     assert equal_weights(plain, replayed)
     assert replays == (["recorded", "replayed"] if fault == "other numbers" else [])
-    assert [text.endswith(fault) for text in replayed.concerns([], 7)] == [True]
+    assert [text.endswith(fault) for text in replayed.find_problems([], 7)] == [True]
 
 
 @needs_cuda

@@ -176,7 +176,7 @@ def test_a_black_mask_changes_nothing_and_a_white_one_leaves_the_content_alone(m
     assert torch.allclose(black, plain, rtol=1e-4)
     assert white[[0, 2]].tolist() == [0, 0]  # style and colours
     with torch.no_grad():
-        of_pixels = float((method.painted - x[:, :3]).square().mean())
+        of_pixels = float((method.last_outputs - x[:, :3]).square().mean())
     assert float(white[1].detach()) == pytest.approx((1 + GAIN) * float(plain[1].detach()) + GAIN * of_pixels, rel=1e-4)
     assert white[3] == plain[3]  # what is kept is to be steady, too
     white.sum().backward()
@@ -196,7 +196,7 @@ def test_what_is_painted_is_nearer_to_the_source_where_it_is_kept(method: LookMe
             batch = x[[step % 4]]
             method.optimize(TrainingStep(batch, batch[:, :3], lr=5e-3, seed=step, weights=keep))
         with torch.no_grad():
-            distance = F.l1_loss(method.learned.eval()(x[4:]), x[4:, :3], reduction="none").mean((0, 1, 2))
+            distance = F.l1_loss(method.trained_generator.eval()(x[4:]), x[4:, :3], reduction="none").mean((0, 1, 2))
         apart[keep is not None] = float(distance[: SIDE // 2].mean()), float(distance[SIDE // 2 :].mean())
     assert apart[True][0] < 0.85 * apart[False][0], apart
     assert apart[True][0] < 0.85 * apart[True][1], apart

@@ -238,7 +238,7 @@ def test_it_learns_a_colour_by_its_lightness_and_rare_ones_weigh_more() -> None:
         for i in range(40)
     ]
     assert losses[-1] < 0.5 * losses[0]
-    made = to_ab(training.painted)[0, 0]  # a: red is above 0
+    made = to_ab(training.last_outputs)[0, 0]  # a: red is above 0
     assert made[:, 8:24].mean() > made[:, 40:56].mean() + 15
     # Colours that are rare in the training pictures weigh more.
     picture[2:] = 128

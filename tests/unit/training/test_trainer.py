@@ -123,7 +123,7 @@ def test_a_weight_that_is_no_number_ends_it_and_says_what_is_kept(tmp_path: Path
     run = run_of(tmp_path, checkpoint_seconds=0.0 if saves else 1e9)
 
     def poison() -> None:
-        next(run.model.learned.parameters()).data.fill_(torch.inf)
+        next(run.model.trained_generator.parameters()).data.fill_(torch.inf)
 
     with pytest.raises(Diverged, match=f"at step {4 if saves else 5}; {kept}"):
         TrainingLoop(run, ignore_event, Stop(), milestones=lambda _: {4: [poison]}).train()

@@ -98,12 +98,12 @@ def test_codes_of_the_target_reach_the_picture() -> None:
     losses = [take(method, step) for step in range(3)]
     assert all(row["kl"] > 0 and row["latent"] > 0 for row in losses)
     x = frames(5, 3)
-    method.learned.eval()
+    method.trained_generator.eval()
     with torch.no_grad():
         planes = [torch.full((1, 3, SIDE, SIDE), value) for value in (-0.5, 0.5)]
-        outputs = [method.learned(torch.cat([x, plane], 1)) for plane in planes]
+        outputs = [method.trained_generator(torch.cat([x, plane], 1)) for plane in planes]
     assert not torch.equal(*outputs)
-    assert method.learned_more["reverse"](x).shape == (1, 3, SIDE, SIDE)
+    assert method.companion_networks["reverse"](x).shape == (1, 3, SIDE, SIDE)
 
 
 def test_own_features_need_a_generator_that_shows_them() -> None:
@@ -164,7 +164,7 @@ def test_parts_of_a_batch_add_up_to_a_step_and_before_d_takes_part_it_is_not_ask
     whole, parts = bicycle(gan_start=0.5), bicycle(gan_start=0.5, grad_accum_steps=2)
     losses = [method.optimize(TrainingStep(*batch(0), lr=1e-3, seed=1, progress=0.0)) for method in (whole, parts)]
     assert list(losses[0]) == list(losses[1]) == whole.columns
-    assert parts.painted.shape == whole.painted.shape == (4, 3, SMALL, SMALL)
+    assert parts.last_outputs.shape == whole.last_outputs.shape == (4, 3, SMALL, SMALL)
     assert abs(losses[0]["l1"] - losses[1]["l1"]) < 0.2 * losses[0]["l1"]  # norms see half of the batch
     late, judged = (
         whole.optimize(TrainingStep(*batch(0), lr=1e-3, seed=1, progress=0.6)),

@@ -25,7 +25,7 @@ from vidtrans.core.files import process_mark, remove
 from vidtrans.core.machine import cores, set_up_heap
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.store.cache import warning_about_locks
+from vidtrans.store.cache import lock_warning
 from vidtrans.store.stages import libraries
 
 BOARD_EXCHANGE_S = 0.25  # Interval at which a task exchanges messages with the event board, in seconds
@@ -152,7 +152,7 @@ class RayExecutor:
         for answer in answers:
             check_node(answer, first, self._folder)
         self._node = first | {"folder": self._folder}
-        if self.shares_disk and len(answers) > 1 and (warning := warning_about_locks(context.cache.root)):
+        if self.shares_disk and len(answers) > 1 and (warning := lock_warning(context.cache.root)):
             context.warn_once(warning)
 
     def _node_placement(self, node: str) -> RayObject:

@@ -31,7 +31,7 @@ from vidtrans.networks.warp_mix import SingleNorm
 from vidtrans.networks.wrappers import LUMINANCE, AdaptedGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
-from vidtrans.pairing.operators import PairingOperators, scripted
+from vidtrans.pairing.operators import PairingOperators, compile_script
 from vidtrans.video.images.picture import resize
 
 Run = Callable[[np.ndarray], np.ndarray]
@@ -227,7 +227,7 @@ def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a gen
             hook.remove()
 
 
-@scripted
+@compile_script
 def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Tensor:
     """Pad dimension ``side`` of (N, C, H, W) at its end by mirroring, to a multiple of ``multiple`` ≥ ``smallest``."""
     length = x.size(side)

@@ -48,7 +48,7 @@ class TrainingStep:
         lr: The learning rate.
         seed: Seed of all random numbers in the step.
         progress: Completed share of the run, 0 to 1.
-        weights: Pixel weights, (N, 1, H, W): of the L1, or as ``keeps_content`` defines.
+        weights: Pixel weights, (N, 1, H, W): of the L1, or as ``preserves_content`` defines.
         earlier: The two frames right before some of the inputs.
     """
 
@@ -112,15 +112,15 @@ class TrainingMethod(Protocol):
     """A training method for generators. Subclasses override the defaults that do not fit."""
 
     unpaired: ClassVar[bool] = False  # Whether it learns from domains without pairs, in ``UnpairedLoader`` batches.
-    for_classes: ClassVar[bool] = False  # Whether its targets are label maps.
-    keeps_content: ClassVar[bool] = False  # Whether pixel weights are 1 where the input's content is preserved.
+    has_label_targets: ClassVar[bool] = False  # Whether its targets are label maps.
+    preserves_content: ClassVar[bool] = False  # Whether pixel weights are 1 where the input's content is preserved.
     settings: TrainingSettings
     device: Device
     precision: TrainingPrecision
     layout: torch.memory_format
     dist: DistContext  # The process group that shares every batch.
     nondeterministic: set[str]  # Executed operations without a deterministic algorithm on the device.
-    painted: Tensor  # The outputs of the last step, (N, 3, H, W) float32, detached.
+    last_outputs: Tensor  # The outputs of the last step, (N, 3, H, W) float32, detached.
     columns: list[str]  # The names of a step's losses.
     average: WeightAverage | None = None  # The moving average of the generator's weights.
     g: NetworkTrainer  # The generator with its optimizer.
@@ -153,13 +153,13 @@ class TrainingMethod(Protocol):
         return 0
 
     @property
-    def learned(self) -> nn.Module:
+    def trained_generator(self) -> nn.Module:
         """Return the network that becomes the model: the averaged generator, or the generator without averaging."""
         generator: nn.Module = self.average.network if self.average else self.networks["generator"]
         return generator
 
     @property
-    def learned_more(self) -> Mapping[str, nn.Module]:
+    def companion_networks(self) -> Mapping[str, nn.Module]:
         """Return the networks that become companion models, by the suffix of their file names."""
         return {}
 
@@ -197,7 +197,7 @@ class TrainingMethod(Protocol):
     ) -> None:
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = NetworkTrainer.layout(settings, device, precision)
-        self.nondeterministic, self.painted = set(), torch.empty(0)
+        self.nondeterministic, self.last_outputs = set(), torch.empty(0)
 
     def place(self, network: M) -> M:
         """Move a network to the device, in the memory layout of the settings."""
@@ -224,7 +224,7 @@ class TrainingMethod(Protocol):
         """Return a step's losses as text for the progress line."""
         return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
-    def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
+    def find_problems(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
         """Return warnings about the losses of all steps, ``rows``, as ``name: text``; ``total``: steps of the run."""
         del rows, total
         return []

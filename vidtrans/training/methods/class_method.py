@@ -41,7 +41,7 @@ class ClassMethod(TrainingMethod):
     ``class_weights``: the weight of each class's pixels, (K,) float32.
     """
 
-    for_classes = True
+    has_label_targets = True
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class ClassMethod(TrainingMethod):
                 total += loss.detach()
                 outputs.append(self._to_pictures(logits.detach(), batch.x))
             self.g.optimizer_step(step.lr)
-            self.painted = torch.cat(outputs)
+            self.last_outputs = torch.cat(outputs)
             if self.average:
                 self.average.update()
             return {"cross_entropy": float(total)}

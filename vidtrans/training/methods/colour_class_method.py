@@ -24,7 +24,7 @@ class ColourClassMethod(ClassMethod):
     Rare colours have a higher weight with ``colour_rebalancing``.
     """
 
-    for_classes = False
+    has_label_targets = False
 
     @classmethod
     def make(cls, setup: Setup) -> Self:

@@ -59,7 +59,7 @@ class LookMethod(TrainingMethod):
     """The style method, with one generator. Losses of a step: style, content, colour, steadiness."""
 
     columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
-    keeps_content = True
+    preserves_content = True
 
     def __init__(self, setup: Setup) -> None:
         self.configure(setup.settings, setup.device, setup.precision, setup.dist)
@@ -140,7 +140,7 @@ class LookMethod(TrainingMethod):
             with torch.no_grad():
                 input_features = self.measure.see(shift_pictures(frames, shift))
             output_features = self.measure.see(shift_pictures(output, shift))
-        self.painted = output.detach()
+        self.last_outputs = output.detach()
         content, outside, shares = self.measure.content(output_features, input_features), None, torch.ones(count)
         if keep is not None:
             feature_error = self.measure.content(output_features, input_features, shift_pictures(keep, shift))

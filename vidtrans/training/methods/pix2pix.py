@@ -131,11 +131,11 @@ class Pix2Pix(TrainingMethod):
                 def body(x: Tensor, y: Tensor, w: Tensor | None = None) -> tuple[Tensor, Tensor]:
                     return self._optimize([MicroBatch(x, y, 1.0, None, w)], None, lr, is_adversarial)
 
-                row, self.painted = self.captured(is_adversarial, body, tensors, seed)
+                row, self.last_outputs = self.captured(is_adversarial, body, tensors, seed)
             else:
                 micro_batches = split(x, y, weights, self.settings.grad_accum_steps, seed)
-                row, self.painted = self._optimize(micro_batches, step.earlier, lr, is_adversarial)
-            self.variation_tracker.add(self.painted, y)
+                row, self.last_outputs = self._optimize(micro_batches, step.earlier, lr, is_adversarial)
+            self.variation_tracker.add(self.last_outputs, y)
             if self.average:
                 self.average.update()
             # Only one transfer per step, since a transfer waits for the device to finish.
@@ -272,7 +272,7 @@ class Pix2Pix(TrainingMethod):
     def describe(self, losses: Mapping[str, float]) -> str:
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
 
-    def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
+    def find_problems(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
         """Return warnings if D has won, if G has collapsed, or if steps cannot be replayed."""
         losses: list[float] = []
         if self.discriminator is not None:

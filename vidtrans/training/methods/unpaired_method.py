@@ -166,11 +166,11 @@ class UnpairedMethod(TrainingMethod):
         return settings.own(UnpairedMethodSettings).look_size
 
     @property
-    def learned(self) -> nn.Module:
+    def trained_generator(self) -> nn.Module:
         return self._learned("generator")
 
     @property
-    def learned_more(self) -> dict[str, nn.Module]:
+    def companion_networks(self) -> dict[str, nn.Module]:
         """Return the translator from B to A as ``reverse``; {} without one."""
         return {"reverse": self._learned("reverse")} if "reverse" in self.networks else {}
 
@@ -201,8 +201,8 @@ class UnpairedMethod(TrainingMethod):
             reals = {TARGET: y[:, :3], SOURCE: x[:, :3]}
             for name, trainer in self.discriminators.items():
                 losses[name] = trainer.update([(self.pools[name].exchange(fakes[name], random), reals[name], 1.0)], lr)
-            self.painted = fakes[TARGET]
-            self.variation_tracker.add(self.painted, y[:, :3])
+            self.last_outputs = fakes[TARGET]
+            self.variation_tracker.add(self.last_outputs, y[:, :3])
             for average in self.averages.values():
                 average.update()
             # Only one transfer per step, since a transfer waits for the device to finish.
@@ -335,7 +335,7 @@ class UnpairedMethod(TrainingMethod):
     def describe(self, losses: Mapping[str, float]) -> str:
         return f"G {losses['gan']:.2f}  D {losses[TARGET]:.2f}"
 
-    def concerns(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
+    def find_problems(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
         """Return warnings if D has won, or if G has collapsed."""
         losses = [row[self.columns.index(TARGET)] for row in rows[-health.WINDOW :]]
         return health.find_problems(losses, self.objective.balance, self.variation_tracker.variation())
