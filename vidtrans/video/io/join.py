@@ -171,8 +171,9 @@ def copied_packets(
 ) -> Iterator[tuple[float, Packet[Any]]]:
     """Yield (decoding time in s, packet) for the packets of these tracks within the copied range, shifted.
 
-    Their times are on the clock of the frames (``OneClock``). Packets before the first audible one, which the source's
-    edit list hides, are copied: the result's edit list hides them too. Raises MediaError where packets cannot be read.
+    Their times are on the clock of the frames (``OneClock``). Packets before the first audible one, which the
+    source's edit list hides, are copied: the result's edit list hides them too. Raises MediaError where packets
+    cannot be read.
     """
     audible: set[int] = set()
     for packet in _read_packets(source, tracks, stream_copy, report):
