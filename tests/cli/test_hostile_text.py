@@ -201,7 +201,7 @@ NEEDED: dict[str, list[str]] = {
 
 
 def test_every_command_with_values_is_here() -> None:
-    assert set(NEEDED) == set(cli.lines()) - {"batch", "model", "preset", "cache"}
+    assert set(NEEDED) == set(cli.help_lines()) - {"batch", "model", "preset", "cache"}
 
 
 def options_with_a_value(name: str) -> list[str]:
