@@ -15,7 +15,7 @@ from dreams import make_dreamer
 from paintings import write
 
 import vidtrans as api
-from vidtrans.cli.click_commands import _with_values
+from vidtrans.cli.click_commands import _attach_flag_values
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Progress, Stop
 from vidtrans.video.images.picture import write_picture
@@ -120,9 +120,9 @@ def test_a_flag_that_may_have_a_value_leaves_inputs_alone() -> None:
     for name in ("0", "shots"):
         Path(name).mkdir()
     for value in ("0", "levels.csv", "0.5*low", "much"):  # much: no input either
-        assert _with_values(["--mix", value, "clip.mp4"], {"--mix": "1"}) == [f"--mix={value}", "clip.mp4"]
+        assert _attach_flag_values(["--mix", value, "clip.mp4"], {"--mix": "1"}) == [f"--mix={value}", "clip.mp4"]
     for words in (["clip.mp4"], ["shots"], ["absent.mp4"], ["--keep", "0.2"], ["--", "0.5"], []):
-        assert _with_values(["--mix", *words], {"--mix": "1"}) == ["--mix=1", *words]
+        assert _attach_flag_values(["--mix", *words], {"--mix": "1"}) == ["--mix=1", *words]
 
 
 def test_the_look_is_where_the_mask_is_white(shoot: Shoot, render: Render) -> None:

@@ -140,7 +140,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
 ) -> None:
     short(tmp_path)
     made: list[tuple[int, int]] = []
-    send_file = ray_unshared._Sender._send_file
+    send_file = ray_unshared._ChunkSender._send_file
     missing = ray_unshared.ChunkReceiver.missing_part
 
     def send_one_chunk(self: Any, path: Path) -> None:
@@ -153,7 +153,7 @@ def test_what_came_back_from_a_lost_machine_is_not_made_again(
         made.append(found)
         return found
 
-    monkeypatch.setattr(ray_unshared._Sender, "_send_file", send_one_chunk)
+    monkeypatch.setattr(ray_unshared._ChunkSender, "_send_file", send_one_chunk)
     monkeypatch.setattr(ray_unshared.ChunkReceiver, "missing_part", note)
     ray.lose = lambda name, node: WorkerCrashedError if name == PART and len(parts(ray)) == 1 else None
     told = stylize("0.mp4", "-o", "apart.mp4", capsys=capsys)

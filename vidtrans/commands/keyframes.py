@@ -18,6 +18,8 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 VERSION = 2  # Version of the choice, part of the cache key
+# One literal, because a test checks the options of commands in texts.
+NEXT_STEP = "paint over them, then vidtrans propagate {} --keyframes {}"
 
 
 @dataclass(frozen=True)
@@ -103,4 +105,4 @@ class Keyframes(Command):
             more = ", ".join(map(str, table["one_more"]))
             text += f"; with one more ({more}) at {table['one_more_psnr']:.1f} dB"
         video, folder = shell_path(str(self.video)), shell_path(table["output"])
-        return f"{text}\nnext: paint over them, then vidtrans propagate {video} --keyframes {folder}"
+        return f"{text}\nnext: " + NEXT_STEP.format(video, folder)
