@@ -41,11 +41,11 @@ TABLES = {
 }
 BEFORE = {
     "model-family": "import torch\n"
-    "from vidtrans.interop.exporting.checkpoint_file import their_state\n"
+    "from vidtrans.interop.exporting.checkpoint_file import foreign_state_dict\n"
     "from vidtrans.models.model_file import load_generator\n"
     "from pathlib import Path\n"
     "generator, record = load_generator(Path('../cyclegan.safetensors'))\n"
-    "state = their_state(record, generator)[1]\n"
+    "state = foreign_state_dict(record, generator)[1]\n"
     "torch.save({name.replace('model.', 'net.', 1): tensor for name, tensor in state.items()}, 'friend.pth')",
     "export-format": "import shutil; shutil.copy('../cyclegan.safetensors', '.')",
     "model-format": "from pathlib import Path\n"

@@ -121,7 +121,7 @@ def match_frames(
         return [0] * count, ""
     match = match_sequence(clip, mask, first, stop)
     if match is not None:
-        return list(match.held), describe_sequence(match, clip, mask, first, name)
+        return list(match.filled_steps), describe_sequence(match, clip, mask, first, name)
     times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
     # Containers round times, at worst to a millisecond.
     tolerance_s = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
@@ -165,14 +165,14 @@ def describe_sequence(
     total, stop = other.num_frames, first + len(match.steps)
     unmatched = [i for i, step in enumerate(match.steps, first) if step is None]
     end = stop
-    while rule == HOLD_RULE and unmatched and unmatched[-1] == end - 1 and match.held[-1] == total - 1:
+    while rule == HOLD_RULE and unmatched and unmatched[-1] == end - 1 and match.filled_steps[-1] == total - 1:
         end = unmatched.pop()
-    text = f"matched by {match.way}"
+    text = f"matched by {match.criterion}"
     if total not in (clip.num_frames, stop - first):
         text = f"it has {plural(total, 'frame')}, {name} {clip.num_frames}: {text}"
-    elif not (match.words or unmatched or end < stop):
+    elif not (match.remark or unmatched or end < stop):
         return ""
-    text += f" ({match.words})" if match.words else ""
+    text += f" ({match.remark})" if match.remark else ""
     text += f", its last frame is held from frame {end} on" if end < stop else ""
     if not unmatched:
         return text

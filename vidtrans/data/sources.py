@@ -230,7 +230,7 @@ def find_targets(
         check_names(clip.path, clip.index.names)
         check_names(other.path, other.index.names)
     alignment = match_sequence(clip.index, other.index, first, stop)
-    if alignment is not None and (alignment.way != "order" or other.index.num_frames == clip.index.num_frames):
+    if alignment is not None and (alignment.criterion != "order" or other.index.num_frames == clip.index.num_frames):
         steps = {n: step for n, step in enumerate(alignment.steps, first) if step is not None}
         if not steps:
             why = f"none of its pictures belongs to a frame of {clip.path.name}"
@@ -247,7 +247,7 @@ def find_targets(
         raise MediaError(str(other.path), why, "give an earlier --start, or a --target as long as the source")
     context.note(
         f"{clip.path.name} has {count(clip.index.num_frames, 'frame')}, {other.path.name} {other.index.num_frames}; "
-        f"the first {common} are paired" + (f" by order: {alignment.words}" if alignment else ""),
+        f"the first {common} are paired" + (f" by order: {alignment.remark}" if alignment else ""),
         "warning",
     )
     return common, None
@@ -372,7 +372,7 @@ def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
     pairs = [(p, by_stem[stem_key(p.name)]) for p in files if stem_key(p.name) in by_stem]
     if not pairs:
         alignment = align([p.name for p in files], [p.name for p in other_files], 0, len(files), counting="equal")
-        steps = alignment.steps if alignment.way == "number" else ()
+        steps = alignment.steps if alignment.criterion == "number" else ()
         pairs = [(p, other_files[step]) for p, step in zip(files, steps, strict=False) if step is not None]
     for one, other in pairs:
         check_shapes(one, picture_size(one), picture_size(other))

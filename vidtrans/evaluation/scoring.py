@@ -107,7 +107,7 @@ class AlignedSource:
             steps, note = match_frames(output.index, part, 0, total, name=output.name)
             missing = frozenset[int]()
         else:
-            steps, note = list(found.held), describe_sequence(found, output.index, part, 0, output.name, rule)
+            steps, note = list(found.filled_steps), describe_sequence(found, output.index, part, 0, output.name, rule)
             missing = frozenset(i for i, step in enumerate(found.steps) if step is None)
         note = f"from frame {first} on {note}" if note and first else note
         if not note and start is None and end is None and index.num_frames > part.num_frames:

@@ -111,8 +111,8 @@ def _strip_folders(word: str) -> str:
 def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, bytes]) -> None:
     """Write a pack, the zip file ``path``, with the model file ``model``.
 
-    ``texts``: contents of ``README``, and of ``LICENCE`` and ``THUMBNAIL`` if there are any. Raises UsageError if a
-    text is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
+    ``texts``: contents of ``README``, and optionally of ``LICENCE`` and ``THUMBNAIL``. Raises UsageError if a text
+    is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
     """
     contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
     for name, content in contents.items():

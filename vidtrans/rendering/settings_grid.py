@@ -231,7 +231,7 @@ def _read_grid_frames(
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
             if reader.info.duration_s:
                 seconds = [Fraction(reader.info.duration_s) * (2 * k + 1) / (2 * count) for k in range(count)]
-                return [_GridFrame(tuple(reader.near(s, history)), f"{float(s):.1f} s") for s in seconds]
+                return [_GridFrame(tuple(reader.frames_up_to(s, history)), f"{float(s):.1f} s") for s in seconds]
     clip = open_clip(context, video, guides)
     numbers = [min(clip.frame_at(t), clip.index.num_frames - 1) for t in at]
     chosen = []

@@ -192,15 +192,15 @@ class SequenceMatch:
 
     Attributes:
         steps: For each frame of the first sequence, the index of its frame in the second; None without one.
-        held: ``steps`` with each None replaced by the last index before it, or else the first index after it.
-        way: The criterion of the match: "name", "number" or "order".
-        words: A note for the user: that the numbers differ by an offset, or why frames are matched by order; else "".
+        filled_steps: ``steps`` with each None replaced by the last index before it, or else the first index after it.
+        criterion: The criterion of the match: "name", "number" or "order".
+        remark: A note for the user: that the numbers differ by an offset, or why frames are matched by order; else "".
     """
 
     steps: tuple[int | None, ...]
-    held: tuple[int, ...]
-    way: str
-    words: str = ""
+    filled_steps: tuple[int, ...]
+    criterion: str
+    remark: str = ""
 
     @classmethod
     def of(cls, all_steps: Sequence[int | None], span: slice, way: str, words: str = "") -> SequenceMatch:

@@ -154,7 +154,7 @@ def test_a_network_that_norms_each_picture_has_no_seams_and_its_colours(precisio
     assert engine.tile == 256
     assert_no_seams(made, whole, engine)
     alone = engine_with_room(generator, 260 * 260, precision)
-    alone._whole = []  # each tile by its own statistics
+    alone._global_layers = []  # each tile by its own statistics
     assert psnr(made, whole) > psnr(alone(frame[None])[0], whole) + 3
 
 

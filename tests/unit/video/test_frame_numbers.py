@@ -85,8 +85,8 @@ def test_what_counts_from_another_number_is_moved_and_that_is_said(count: int, b
     own = [n for n in range(count) if n not in missing]
     found = align(range(count), names(n + begin for n in own), 0, count)
     assert found.steps == tuple(own.index(n) if n in own else None for n in range(count))
-    assert bool(found.words) == bool(missing)
-    assert not missing or found.words == f"numbered from {begin}, the other from 0"
+    assert bool(found.remark) == bool(missing)
+    assert not missing or found.remark == f"numbered from {begin}, the other from 0"
 
 
 @pytest.mark.parametrize(
@@ -105,8 +105,8 @@ def test_names_come_before_numbers_and_the_order_last(
     whole: list[str] | range, own: list[str], span: tuple[int, int], way: str, steps: tuple[int | None, ...]
 ) -> None:
     found = align(whole, own, *span)
-    assert (found.way, found.steps) == (way, steps)
-    assert bool(found.words) == (way == "order")
+    assert (found.criterion, found.steps) == (way, steps)
+    assert bool(found.remark) == (way == "order")
 
 
 def test_a_start_and_pair_folders_say_how_to_count() -> None:

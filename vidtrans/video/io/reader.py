@@ -299,7 +299,7 @@ class ClipReader:
             why = f"ended at frame {next_number} of {last}"
             raise MediaError(str(self.path), why, "copy or download the file again")
 
-    def near(self, seconds: Fraction, count: int) -> list[Frame]:
+    def frames_up_to(self, seconds: Fraction, count: int) -> list[Frame]:
         """Return the first frame at or after ``seconds`` and the frames before it, ``count`` frames at most.
 
         Without an index, frame numbers are unknown; here they count from 0. If the clip ends before ``seconds``, its
