@@ -213,7 +213,7 @@ def test_json_is_one_object_on_failure_too(clip: Path) -> None:
 
 
 def test_a_bug_keeps_its_traceback(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.stylizing.requested_render.load_models_in_turn", lambda *a: 1 / 0)
+    monkeypatch.setattr("vidtrans.stylizing.requested_render.load_model_chain", lambda *a: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         run(["stylize", str(clip), "--model", "identity"])
 

@@ -232,7 +232,7 @@ def _round_in_place(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _agreement(motion: torch.Tensor, returned: torch.Tensor, slack: float) -> torch.Tensor:
-    """Return the agreement of a motion's flow with the flow back, (n, h, w), as ``warping.agreement`` does."""
+    """Return the agreement of a motion's flow with the flow back, (n, h, w), as ``warping.flow_consistency`` does."""
     flow, positions = motion[:, FLOW], motion[:, POSITIONS]
     scale = torch.addcmul(flow.square(), returned, returned).sum(1).mul_(0.01).add_(slack)
     gap = returned.add_(flow).square_().sum(1)

@@ -195,7 +195,7 @@ def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
 
 
 def sample_sharply(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Sample pictures like ``warping.sample_sharply``, at ``sharp_positions``: (N, C, h, w)."""
+    """Sample pictures like ``warping.sample_sharp``, at ``sharp_positions``: (N, C, h, w)."""
     if pictures.device.type == "mps":
         return sample_each(pictures, positions)
     return F.grid_sample(pictures, positions, "bilinear", padding_mode="border", align_corners=True).squeeze(2)

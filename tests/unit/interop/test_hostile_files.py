@@ -37,14 +37,14 @@ LOADS = """
 import faulthandler, json, sys
 from pathlib import Path
 from vidtrans.core.errors import ModelError, VidtransError
-from vidtrans.models.formats import format_of, load_format
+from vidtrans.models.formats import detect_format, load_format
 from vidtrans.models.formats import ForeignFormat
 from vidtrans.models.model_file import file_in_folder, load_generator
 from vidtrans.interop.onnx import onnx_format, trial
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.core.system import peak_memory
 import torch
-trial.MEMORY = 2 << 30  # not to wait for what asks for all of it
+trial.MEMORY_BYTES = 2 << 30  # not to wait for what asks for all of it
 run_trial = onnx_format.run_trial
 def leave_out(path, *rest):
     raise ModelError(str(path), "no trial", "try it")
@@ -56,7 +56,7 @@ for line in open(sys.argv[1]):
     faulthandler.dump_traceback_later(600, exit=True)
     try:
         path = file_in_folder(Path(given))
-        form = load_format(format_of(path))
+        form = load_format(detect_format(path))
         if isinstance(form, ForeignFormat):
             form.load_described(path, form.describe(path), make_pairing("aligned", {}))
         else:

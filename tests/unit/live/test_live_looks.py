@@ -172,7 +172,7 @@ def test_a_lost_device_keeps_the_looks(running: Running) -> None:
 def test_a_full_disk_is_one_line(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     full = Mock(side_effect=OSError(errno.ENOSPC, "no space left on device", "look.safetensors"))
     with monkeypatch.context() as patched:
-        patched.setattr(picture_looks, "predicted_model", full)
+        patched.setattr(picture_looks, "predict_model_from_styles", full)
         status, text = send(running, FILES["stripes"], "stripes.png")
     assert (status, text.count("\n")) == (503, 1)
     assert "no space left" in text

@@ -170,9 +170,9 @@ LOCKING = """
 import sys
 from pathlib import Path
 from vidtrans.core.errors import VidtransError
-from vidtrans.core.events import silent
+from vidtrans.core.events import ignore_event
 from vidtrans.store.cache import Cache
-entry = Cache(Path(sys.argv[1]), silent).entry("train", "k")
+entry = Cache(Path(sys.argv[1]), ignore_event).entry("train", "k")
 assert not entry.delete()
 try:
     with entry.locked(wait_s=0):

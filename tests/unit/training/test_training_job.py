@@ -100,7 +100,7 @@ def test_wrong_operators_are_warned_of_once_where_memory_allows(
             raise answer
         return answer
 
-    monkeypatch.setattr(trials, "remembered", remembered)
+    monkeypatch.setattr(trials, "cached_check", remembered)
     notes: list[Any] = []
     made = job(make_dataset(tmp_path / "d", "edges"), precision="bf16")
     made.context = replace(made.context, report=notes.append)

@@ -267,7 +267,7 @@ def test_fp16_and_tf32_are_for_cuda() -> None:
 
 
 def test_a_discriminator_that_has_won_is_said_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("WINDOW", 10), ("EVERY", 5), ("MAX_WINNING_LOSS", 100.0)):
+    for name, value in (("WINDOW", 10), ("CHECK_INTERVAL", 5), ("MAX_WINNING_LOSS", 100.0)):
         monkeypatch.setattr(health, name, value)
     run = TrainingState(tmp_path, model(checkpoint_seconds=1e9, batch_size=3), Pictures(), 0, [25])
     heard: list[Any] = []
