@@ -81,7 +81,7 @@ def test_a_medium_paints_the_film_itself() -> None:
     Path("mine.toml").touch()
     for look, models in (("oil", ()), ("", ("oil",)), ("mine.toml", ())):
         render = _settings(look, models)
-        assert render.look.is_identity
+        assert render.model.is_identity
         assert render.with_model.models == ("identity",)
         assert render.with_model.recipe.tables["strokes"]["medium"] == (look or "oil")
         assert render.with_model.recipe.tables["rendering"]["look"] == ""

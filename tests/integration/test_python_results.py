@@ -172,7 +172,8 @@ def test_a_job_in_a_notebook_shows_a_bar_and_warnings(notebook: list[Area], monk
     assert preview.states[-1] == ""
 
 
-def test_a_training_in_a_notebook_shows_what_it_learns(notebook: list[Area], dataset: str, tmp_path: Path) -> None:
+def test_a_training_in_a_notebook_shows_what_it_learns(notebook: list[Area], dataset: str, monkeypatch: Patch) -> None:
+    monkeypatch.setattr("vidtrans.notebooks.progress.DRAW_INTERVAL_S", 0.0)  # two steps take less than that
     tables = quick_training(2)
     tables["training"] |= {"val_interval": 1, "preview_seconds": 0.0}
     vidtrans.train(dataset, settings=tables)

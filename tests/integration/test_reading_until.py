@@ -98,7 +98,7 @@ def test_a_render_reads_no_further_and_is_the_same(
     assert [event.text for event in events if isinstance(event, Note)] == []
     assert (table["frames"], count) == (10, 10 + MARGIN_FRAMES + 1)
     with monkeypatch.context() as patch:
-        patch.setattr(RequestedRender, "_looks_beyond_end", True)
+        patch.setattr(RequestedRender, "_reads_beyond_end", True)
         whole, count = read_by(api.stylize, long_clip, tiny_model, "whole.mp4", end="0.33s", size="32")
     assert count == COUNT
     assert Path("part.mp4").read_bytes() == Path("whole.mp4").read_bytes()
