@@ -91,7 +91,7 @@ class Geometry:
         return apply_colour_variant(picture, self.colours) if self.colours else picture
 
     def view(self, frame: tuple[int, int]) -> tuple[float, ...]:
-        """Return the visible area of a stored frame of size (width, height), as ``pairing.next_frame.ClipConditions.view``."""
+        """Return the visible area of a stored frame of size (width, height), as ``ClipConditions.view``."""
         if self.windows:
             view = normalised(self.windows.view(), self.crop, frame)
         else:
