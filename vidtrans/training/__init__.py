@@ -305,37 +305,37 @@ LOSSES = Registry(
     "loss",
     {
         "gan": Loss(
-            "vidtrans.training.losses.gan:GAN",
+            "vidtrans.training.losses.adversarial:GAN",
             "the adversarial loss; at 0 there is no discriminator",
             Label("G: adversarial", "How far G is from fooling D. It need not fall: D learns, too."),
             weight=1.0,
             reported=True,
         ),
         "l1": Loss(
-            "vidtrans.training.losses.l1:L1",
+            "vidtrans.training.losses.pixels:L1",
             "the L1 loss, the paper's λ",
             Label("G: L1", "Mean distance to the target, where colours are from −1 to 1."),
             weight=100.0,
             reported=True,
         ),
         "l2": Loss(
-            "vidtrans.training.losses.l2:L2",
+            "vidtrans.training.losses.pixels:L2",
             "the mean squared error: large errors count more; softer still than the L1",
             Label("G: L2", "Mean squared distance to the target.", unit="squared"),
         ),
         "gradients": Loss(
-            "vidtrans.training.losses.gradients:Gradients",
+            "vidtrans.training.losses.pixels:Gradients",
             "the L1 of differences between neighbouring pixels: edges; try half of lambda_l1",
             Label("G: gradients", "Distance between the differences of neighbouring pixels."),
         ),
         "feature_matching": Loss(
-            "vidtrans.training.losses.feature_matching:FeatureMatching",
+            "vidtrans.training.losses.adversarial:FeatureMatching",
             "the L1 between D's features of output and target: sharper, steadier; try 10",
             Label("G: feature matching", "Distance between D's features of output and target."),
             needs=("lambda_gan",),
         ),
         "texture": Loss(
-            "vidtrans.training.losses.texture:Texture",
+            "vidtrans.training.losses.pixels:Texture",
             "the difference in fine texture around each place: no blur, no noise; try 60",
             Label("G: texture", "Difference in how much fine texture there is around each place."),
             alone=False,
@@ -354,7 +354,7 @@ LOSSES = Registry(
             alone=False,
         ),
         "temporal_gan": Loss(
-            "vidtrans.training.losses.temporal_gan:TemporalGAN",
+            "vidtrans.training.losses.adversarial:TemporalGAN",
             "vid2vid's second discriminator, which judges three frames in a row; try 1",
             Label("G: three frames", "Adversarial loss of three outputs in a row; 0 in steps without any."),
             needs=("recurrent", "lambda_gan"),

@@ -31,9 +31,8 @@ from vidtrans.training.health import (
 )
 from vidtrans.training.losses.adversarial import discriminator_loss, generator_loss
 from vidtrans.training.losses.base import LossContext
-from vidtrans.training.losses.gradients import Gradients
-from vidtrans.training.losses.l1 import L1
 from vidtrans.training.losses.perceptual import TAP_WEIGHTS, Perceptual, vgg_distance
+from vidtrans.training.losses.pixels import L1, Gradients
 from vidtrans.training.losses.rarity import rarity, weigh
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.methods.base import TrainingStep

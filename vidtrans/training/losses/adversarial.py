@@ -1,4 +1,7 @@
-"""Adversarial losses of D and G: means, independent of picture size, batch size and number of scales."""
+"""Losses by discriminators: objectives of D and G, and the terms of the generator's loss that use D.
+
+Every loss is a mean, independent of picture size, batch size and number of scales.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.training.losses.base import DiscriminatorOutput, mean_of
+from vidtrans.training import ADVERSARIAL
+from vidtrans.training.losses.base import DiscriminatorOutput, LossContext, Term, mean_of
+from vidtrans.training.settings import TrainingSettings
 
 
 class CrossEntropy:
@@ -81,3 +86,58 @@ def generator_loss(objective: Adversarial, on_fake: DiscriminatorOutput) -> Tens
 
 def _bce(logits: Tensor, label: float) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
+
+
+class GAN(Term):
+    """The adversarial loss of G: −log D(x, G(x)), or that of another objective."""
+
+    uses_discriminator = True
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        super().__init__(settings)
+        self.objective = ADVERSARIAL.load(settings.gan_mode)
+
+    def forward(self, step: LossContext) -> Tensor | None:
+        return generator_loss(self.objective, step.on_fake)
+
+
+class FeatureMatching(Term):
+    """The L1 distance between D's features of output and target: Wang et al., pix2pixHD (CVPR 2018), equation 4."""
+
+    uses_discriminator = True
+
+    def forward(self, step: LossContext) -> Tensor:
+        return feature_matching(step.on_fake, step.on_real)
+
+
+def feature_matching(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
+    """Return the L1 of D's features, summed over layers as in the paper, averaged over scales.
+
+    Targets are detached.
+    """
+    scales: list[Tensor] = []
+    for fake, real in zip(on_fake, on_real, strict=True):
+        layers = [F.l1_loss(a.float(), b.detach().float()) for a, b in zip(fake[:-1], real[:-1], strict=True)]
+        scales.append(torch.stack(layers).sum())
+    return mean_of(scales)
+
+
+class TemporalGAN(GAN):
+    """G's adversarial loss against vid2vid's temporal discriminator D_V, which compares triples of consecutive frames.
+
+    Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.2. A single frame of a flickering video may
+    resemble the target; a triple does not. Unlike the paper's, this D_V does not see the motion, and only the last
+    frame of a triple has a gradient: the two frames before come from earlier steps, see ``training.feedback``.
+    """
+
+    uses_discriminator = False
+
+    def forward(self, step: LossContext) -> Tensor | None:
+        """Return the loss of this micro-batch's triples, weighted by its share of them; None without triples.
+
+        The losses of the micro-batches add up to the mean over the step.
+        """
+        if step.earlier is None or step.judge_triples is None:
+            return None
+        on_fake = step.judge_triples(step.earlier.fake(step.output))
+        return generator_loss(self.objective, on_fake) * step.earlier.share / step.share

@@ -1,0 +1,63 @@
+"""Losses of pixels: the L1 of pix2pix, the squared error, image gradients, and the local amount of texture."""
+
+from __future__ import annotations
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from vidtrans.training.losses.base import LossContext, Term
+
+
+class L1(Term):
+    """The L1 |y − G(x)|, with optional pixel weights for motion and for rare colours."""
+
+    def forward(self, step: LossContext) -> Tensor:
+        weights = step.pixel_weights
+        if weights is None:
+            return step.sum_over_outputs(lambda picture: F.l1_loss(picture, step.target))
+        return step.sum_over_outputs(lambda picture: (weights * (picture - step.target).abs()).mean())
+
+
+class L2(Term):
+    """The mean squared error (y − G(x))²."""
+
+    def forward(self, step: LossContext) -> Tensor:
+        return F.mse_loss(step.raw_output, step.target)
+
+
+class Gradients(Term):
+    """The L1 between the horizontal and vertical gradients of output and target, averaged over both axes."""
+
+    def forward(self, step: LossContext) -> Tensor:
+        weights = step.pixel_weights
+
+        def distance(picture: Tensor, axis: int) -> Tensor:
+            difference = (picture - step.target).diff(dim=axis).abs()
+            if weights is None:
+                return difference.mean()
+            return (difference * weights.narrow(axis, 1, weights.shape[axis] - 1)).mean()
+
+        return step.sum_over_outputs(lambda picture: (distance(picture, 2) + distance(picture, 3)) / 2)
+
+
+class Texture(Term):
+    """The L1 between output and target of the local amount of fine texture."""
+
+    def forward(self, step: LossContext) -> Tensor:
+        return step.sum_over_outputs(lambda picture: texture_distance(picture, step.target))
+
+
+def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
+    """Return the L1 of the Laplacian's mean magnitude in 8×8 windows with stride 4; both are (N, C, H, W).
+
+    Where texture is unpredictable, the L1 favours a smooth output, and the GAN texture of any amount. This loss
+    compares the amount of texture around each pixel, not the position of its details.
+    """
+    return F.l1_loss(_roughness(fake), _roughness(target))
+
+
+def _roughness(x: Tensor) -> Tensor:
+    """Return the Laplacian's mean magnitude in windows, (N, C, H, W) → (N, C, h, w)."""
+    inner = x[..., 1:-1, 1:-1]
+    around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
+    return F.avg_pool2d((inner - around / 4).abs(), min(8, *inner.shape[-2:]), 4)
