@@ -26,13 +26,13 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, SequenceMatch, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.io.clip import ClipIndex, read_frames
 
-HOLD_RULE = "the one before is held"  # For frames without a counterpart
-MAX_HELD_FRAMES = 12  # Frames of a held drawing; longer ones are stills
+HOLD_RULE = "the one before is held"  # Text for messages: the handling of frames without a counterpart
+MAX_HELD_FRAMES = 12  # Frames of the shortest still; drawings held for fewer frames count as held
 
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A guide clip. ``steps[i]``: number of its frame for frame i of the guided clip; None: frame i guides itself."""
+    """A guide clip. ``steps[i]``: the number of its frame for frame i of the guided clip; None: frame i itself."""
 
     clip: Clip
     steps: tuple[int | None, ...]
@@ -64,6 +64,7 @@ class AlignedClip:
         guide_held = frozenset(self.clip.survey.held)
 
         def is_held(previous: int | None, step: int | None) -> bool:
+            """Return whether a frame and the previous one show one held drawing; arguments: their guide frames."""
             if previous is None or step is None or previous >= step:
                 return False
             return guide_held >= {*range(previous + 1, step + 1)}
@@ -78,6 +79,7 @@ class AlignedClip:
         return tuple(held)
 
     def for_key(self) -> Table:
+        """Return the digest of the guide and the matched frames, for cache keys."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
 
     def pictures(

@@ -23,7 +23,7 @@ MaskCoverage = Callable[[], np.ndarray]  # Returns the share of each frame that 
 
 
 def clip_clock(clip: Clip, sound: Path | str | None = None, mask: MaskCoverage | None = None) -> CurveClock:
-    """Return the clock of a clip. ``sound``: a file that replaces the clip's sound, from the first frame on."""
+    """Return the clock of a clip's curves. ``sound``: a file that replaces the clip's sound from the first frame on."""
     pts, base = clip.index.pts, clip.index.time_base
     source = ClipSignals(clip, Path(sound) if sound else None, mask)
     return CurveClock(

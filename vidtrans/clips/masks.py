@@ -26,15 +26,15 @@ from vidtrans.video.io.picture_paths import picture_files
 
 Feather = Callable[[int], float]  # Returns the blur σ, in pixels, of a frame
 Colour = tuple[int, int, int]  # RGB, 8 bits
-BLACK = (0, 0, 0)
-LEVEL_8_BIT = 257  # A step of 8-bit levels, in 16-bit levels; the thresholds below are also in 16-bit levels
-MAX_OBJECT_LEVEL = 96 * LEVEL_8_BIT  # Masks of object numbers have no higher level; brighter masks are grey levels
-MIN_COLOUR_STEP = 24 * LEVEL_8_BIT  # Difference between the channels of a coloured pixel, and between two colours
+BLACK = (0, 0, 0)  # RGB
+LEVEL_8_BIT = 257  # Step between two 8-bit levels, in 16-bit levels; the thresholds below are in 16-bit levels, too
+MAX_OBJECT_LEVEL = 96 * LEVEL_8_BIT  # Highest level of a mask of object numbers; brighter masks have grey levels
+MIN_COLOUR_STEP = 24 * LEVEL_8_BIT  # Least difference between the channels of a coloured pixel, and between two colours
 MIN_COLOURED_SHARE = 0.3  # Share of the non-black pixels that is coloured, at least, in a mask of coloured objects
 MIN_FLAT_EDGE_SHARE = 1 / 3  # Share of the edges that lies between two flat areas, at least, in a mask of objects
-MAX_EDGE_FRAMES = 32  # Frames whose edges are counted
-CODEC_TOLERANCE = 2 * LEVEL_8_BIT  # Deviation of black and white after a lossy codec
-MASK_FORMAT = FrameFormat(SOURCE_SIZE, deep=True, alpha="matte")
+MAX_EDGE_FRAMES = 32  # Most frames of a mask whose edges are counted
+CODEC_TOLERANCE = 2 * LEVEL_8_BIT  # Largest deviation of black and white after a lossy codec
+MASK_FORMAT = FrameFormat(SOURCE_SIZE, deep=True, alpha="matte")  # 16 bits; transparency as grey levels
 
 
 def no_feather(frame: int) -> float:
@@ -44,7 +44,7 @@ def no_feather(frame: int) -> float:
 
 @dataclass
 class MaskLevels:
-    """The levels in all frames of a mask, which decide what is inside.
+    """Statistics of the levels and colours in all frames of a mask, which decide the area that is inside.
 
     Grey levels are coverage: white is inside. Segmenters also write 0 and 1, object numbers (0, 1, 2, …), and objects
     as flat colours on black, with or without a palette: in these masks all but 0, or black, is inside. Masks of object
@@ -96,6 +96,7 @@ class MaskLevels:
 
     @property
     def is_coloured(self) -> bool:
+        """Whether so many pixels that are not black are coloured that the mask consists of coloured objects."""
         return self.num_coloured > MIN_COLOURED_SHARE * self.num_other
 
     @property
@@ -179,6 +180,7 @@ class MatteReader:
         self._matte = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: int) -> np.ndarray:
+        """Return the matte of a frame of the clip."""
         mask = self._cursor(self.steps[frame - self.first])
         sigma = self.feather(frame)
         if mask is not self._frame or sigma != self._sigma:  # A mask frame used several times is feathered once
@@ -186,9 +188,11 @@ class MatteReader:
         return self._matte
 
     def close(self) -> None:
+        """Close the file of the mask; a later call opens it again."""
         self._cursor.close()
 
     def _to_matte(self, rgb: np.ndarray, sigma: float) -> np.ndarray:
+        """Return a frame of the mask, (H, W, 3) uint8, as matte: inverted if requested, blurred by ``sigma`` pixels."""
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         grey = cv2.bitwise_not(grey) if self.inverted else grey
         if sigma > 0:
@@ -232,6 +236,7 @@ class Mask:
         return cls(mask_clip, steps, first, mask.inverted, ground)
 
     def for_key(self) -> Table:
+        """Return the properties that affect the mattes, for cache keys."""
         key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
         return key | ({"inverted": True} if self.inverted else {}) | ({"ground": self.ground} if self.ground else {})
 

@@ -25,9 +25,9 @@ from vidtrans.video.images.still import PICTURE, PictureView, Still, convert_sam
 if TYPE_CHECKING:
     from PIL import Image
 
-EXR = ".exr"
+EXR = ".exr"  # Suffix of OpenEXR files
 STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")  # Suffixes of formats that may hold several pictures
-DEFAULT_DURATION_MS = 100  # Duration of a frame without one, as in browsers
+DEFAULT_DURATION_MS = 100  # Duration in ms of an animation frame without one, as in browsers
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -266,11 +266,13 @@ class PictureStack:
         return still, duration_ms
 
     def close(self) -> None:
+        """Close the animation file; a later ``read`` opens it again."""
         if self._animation is not None:
             self._animation.close()
         self._animation = None
 
     def _tiff_page(self, number: int) -> Still | None:
+        """Return a picture of a TIFF file; None if it is damaged."""
         data = np.memmap(self.path, np.uint8, mode="c")  # Copy on write: the file does not change
         return decode_still(tiff.set_first_directory(data, self._header.pages[number]), self._header, self.view.span)
 

@@ -1,4 +1,4 @@
-"""The frame, the index and the reader interface of a clip: a video, a picture, or a folder of pictures."""
+"""Define the frame, the index and the reader interface of a clip: a video, a picture, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -143,6 +143,7 @@ class FrameCursor:
         self._frame: Frame | None = None
 
     def __call__(self, number: int) -> Frame:
+        """Return the frame with this number."""
         if self._frames is None or self._frame is None or number < self._frame.index:
             self.close()
             self._frames = self._read(number)

@@ -17,10 +17,10 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.io.container import find_picture_stream, open_media, packets_of, side_tracks
 from vidtrans.video.io.timestamps import ClockFilter, zero_s
 
-RATE_HZ = 22_050
-_MIN_GAP = RATE_HZ // 50  # Samples; containers round times, so less is neither a gap nor an overlap
-_MAX_GAP_S = 4 * 3600  # More silence means a damaged clock
-_MAX_SAMPLE = 100.0  # Samples of float formats have no limit of their own
+RATE_HZ = 22_050  # Samples per second of the returned sound
+_MIN_GAP = RATE_HZ // 50  # Shortest gap or overlap in samples; shorter ones come from rounded times
+_MAX_GAP_S = 4 * 3600  # Longest gap in seconds; a longer one means a damaged clock
+_MAX_SAMPLE = 100.0  # Largest magnitude of a sample, as float formats have no limit of their own
 
 
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
