@@ -1,4 +1,4 @@
-"""Determine the first frames of shots: detected, none, or listed in a file by the user."""
+"""Determine the first frames of a clip's shots as ``--cuts`` states: detected cuts, no cuts, or a list in a file."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from vidtrans.timelines.opening import read_timeline_bytes, timeline_cuts
 from vidtrans.timelines.timeline import is_timeline
 
 EDL = ".edl"  # Suffix of EDL files
-START_COLUMN = "start frame"  # PySceneDetect's column of first frames, numbered from 1
-NUM_HEADER_ROWS = 2  # Rows that may hold the column names, since PySceneDetect may write a list of all cuts first
+START_COLUMN = "start frame"  # Name of PySceneDetect's column of first frames, which are numbered from 1
+NUM_HEADER_ROWS = 2  # First rows that may hold the column names, since PySceneDetect may write a list of all cuts first
 
 
 def scene_starts(text: str, where: str) -> list[int] | None:
@@ -117,7 +117,7 @@ def _timeline_starts(clip: Clip, path: Path) -> list[int]:
 
 
 def _listed_starts(clip: Clip, path: Path) -> list[int]:
-    """Return the frame numbers in a file, with a number or a time on each line; a # starts a comment.
+    """Return the first frames of shots that a file lists, as a number or a time on each line; a # starts a comment.
 
     The file may also be a CSV of PySceneDetect, an EDL or another timeline.
     """

@@ -123,7 +123,7 @@ def _frames_until(until: Time, frames: Iterable[Frame], time_base: Fraction) -> 
 
 @dataclass(frozen=True)
 class Clip:
-    """A source: a video, a picture, or a folder of pictures.
+    """A source of frames: a video, a picture, or a folder of pictures.
 
     Attributes:
         path: The file, or the folder or pattern of pictures.
@@ -340,7 +340,7 @@ def _reading_digest(content: str, index: ClipIndex) -> str:
 
 
 def _index_table(index: ClipIndex) -> Table:
-    """Return an index as a table for the cache."""
+    """Return an index as a table that the cache can store as JSON."""
     table = to_table(index)
     fractions = {name: str(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     return table | fractions | {"findings": to_table(index.findings)}
@@ -358,7 +358,7 @@ def _index_from_table(table: Table) -> ClipIndex:
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return a clip of untimed pictures at ``rate`` frames per second; a video or animation unchanged."""
+    """Return a clip of pictures without times at ``rate`` frames per second; other clips unchanged."""
     has_times = clip.index.time_base * clip.index.rate != 1
     if not clip.is_pictures or has_times:
         return clip

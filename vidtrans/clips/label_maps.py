@@ -20,7 +20,7 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.images.picture import is_deep_grey, pack_colours, read_indices, read_palette, read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
-NUM_SAMPLE_FRAMES = 24  # Frames in which labels are counted
+NUM_SAMPLE_FRAMES = 24  # Number of frames in which labels are counted
 MIN_REPORTED_SHARE = 0.0005  # Share of the pixels above which unknown labels, or colours, are reported
 MIN_COLOUR_STEP = 12  # Least difference between the channels of a coloured pixel, in 8-bit levels
 LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")  # Suffixes of formats that keep colours exactly
@@ -69,7 +69,8 @@ def find_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
 def _palette_of_indices(settings: LabelsSettings, files: Sequence[Path], palettes: Sequence[np.ndarray]) -> Table:
     """Return the settings ``palette`` and ``ignore`` of indexed label maps; {} if the palettes are grey levels.
 
-    Raises MediaError where the palettes disagree, or two labels have one colour."""
+    Raises MediaError where the palettes disagree, or two labels have one colour.
+    """
     colour_of: dict[int, int] = {}
     for path, palette in zip(files, palettes, strict=True):
         codes = pack_colours(palette[None])[0].tolist()

@@ -1,4 +1,4 @@
-"""Align masks with clips, decide which of their levels and colours are inside, and read the matte of each frame."""
+"""Align masks with clips, decide which levels and colours of a mask are inside, and read the matte of each frame."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ from vidtrans.video.images.picture import read_palette, resize
 from vidtrans.video.io.clip import Frame, FrameCursor
 from vidtrans.video.io.picture_paths import picture_files
 
-Feather = Callable[[int], float]  # Returns the blur σ, in pixels, of a frame
+Feather = Callable[[int], float]  # A function that returns the blur σ of the mask's edge in a frame, in pixels
 Colour = tuple[int, int, int]  # RGB, 8 bits
-BLACK = (0, 0, 0)  # RGB
+BLACK = (0, 0, 0)  # RGB, the usual background of masks
 LEVEL_8_BIT = 257  # Step between two 8-bit levels, in 16-bit levels; the thresholds below are in 16-bit levels, too
 MAX_OBJECT_LEVEL = 96 * LEVEL_8_BIT  # Highest level of a mask of object numbers; brighter masks have grey levels
 MIN_COLOUR_STEP = 24 * LEVEL_8_BIT  # Least difference between the channels of a coloured pixel, and between two colours
-MIN_COLOURED_SHARE = 0.3  # Share of the non-black pixels that is coloured, at least, in a mask of coloured objects
-MIN_FLAT_EDGE_SHARE = 1 / 3  # Share of the edges that lies between two flat areas, at least, in a mask of objects
+MIN_COLOURED_SHARE = 0.3  # Least share of coloured pixels among those that are not black, in a mask of coloured objects
+MIN_FLAT_EDGE_SHARE = 1 / 3  # Least share of edges between two flat areas among all edges, in a mask of objects
 MAX_EDGE_FRAMES = 32  # Most frames of a mask whose edges are counted
 CODEC_TOLERANCE = 2 * LEVEL_8_BIT  # Largest deviation of black and white after a lossy codec
 MASK_FORMAT = FrameFormat(SOURCE_SIZE, deep=True, alpha="matte")  # 16 bits; transparency as grey levels
 
 
 def no_feather(frame: int) -> float:
-    """Return 0: the edge is not softened."""
+    """Return 0, a blur of no pixels: the mask's edge is not softened."""
     return 0.0
 
 
@@ -68,11 +68,12 @@ class MaskLevels:
     has_black: bool = False
 
     def __post_init__(self) -> None:
+        """Convert ``number_zero``, a list if it was read from JSON, to a tuple."""
         if self.number_zero is not None:  # A list if it was read from JSON
             self.number_zero = (self.number_zero[0], self.number_zero[1], self.number_zero[2])
 
     def add(self, picture: np.ndarray, *, used: bool = True) -> None:
-        """Add a frame, (H, W, 3) uint16; ``used``: the clip uses the frame."""
+        """Add a frame of the mask, (H, W, 3) uint16; ``used``: the clip uses the frame."""
         self.num_frames += 1
         red, green, blue = cv2.split(picture)
         level = cv2.max(cv2.max(red, green), blue)
@@ -101,7 +102,7 @@ class MaskLevels:
 
     @property
     def ground(self) -> Colour | None:
-        """The background colour, if everything else is inside; None: levels are coverage."""
+        """The background colour of a mask of objects, in which all else is inside; None if its levels are coverage."""
         has_objects = self.peak == LEVEL_8_BIT
         if self.num_edges:
             has_objects = self.num_clean > MIN_FLAT_EDGE_SHARE * self.num_edges
@@ -123,7 +124,7 @@ class MaskLevels:
         return "everything" if self.darkest >= white and self.ground in (None, BLACK) else ""
 
     def notes(self, *, inverted: bool) -> Iterator[tuple[str, str]]:
-        """Yield notes for the user, each with its level, 'info' or 'warning'; ``inverted``: inside is outside."""
+        """Yield notes for the user, each with its level, 'info' or 'warning'; ``inverted``: the mask is inverted."""
         if self.ground is not None and (self.is_coloured or self.number_zero):
             yield f"its colours are objects: all but #{bytes(self.ground).hex()} is inside", "info"
         elif self.ground is not None:
@@ -159,7 +160,7 @@ def _count_edges(picture: np.ndarray) -> tuple[int, int]:
 
 
 class MatteReader:
-    """A reader of the matte of each frame, in order: (H, W) uint8, white where the style is applied.
+    """A reader of mattes, (H, W) uint8, in the order of the frames; white where the style is applied.
 
     ``read``: yields the mask's frames from a number on. ``steps[i]``: the mask's frame for frame ``first + i``.
     """

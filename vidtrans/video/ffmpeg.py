@@ -1,4 +1,4 @@
-"""Find, query and run the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
+"""Find, query and run the user's own ffmpeg program, for filter graphs and for encoders that PyAV's build lacks.
 
 Sources and results are NUT files with one video stream; NUT holds any codec and keeps every timestamp exactly. Only
 this module uses ffmpeg-python, which builds the command line. No shell is involved.
@@ -29,7 +29,7 @@ POLL_S = 0.1  # Seconds between two checks for a stop request
 QUERY_TIMEOUT_S = 60.0  # Seconds after which a query of the program fails
 # Major version of libavcodec in ffmpeg 7, which has an option for a graph's time base, and deprecates -vsync.
 _LIBAVCODEC_7 = 61
-NUM_THREADS = 4  # Threads of an encoder; its bytes depend on the number, which must not depend on the machine
+NUM_THREADS = 4  # Threads of an encoder; they affect its bytes, so their number is equal on all machines
 MAX_ERROR_LINES = 200  # Last lines of the program's error output that are kept
 # Matches encoder options that would override those of this module, or be taken as ffmpeg's own: color_trc:v.
 _RESERVED_OPTION = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
@@ -68,7 +68,7 @@ _GRAPH_ERROR = re.compile(
 )
 # Matches an error line that a wrong encoder option causes.
 _ENCODER_ERROR = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
-_LOG_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")  # Matches the names of modules before a log message: [libx264 @ 0x55] 
+_LOG_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")  # Matches the names of modules before a log message: [libx264 @ 0x55]
 
 
 def find_program() -> Path:
@@ -178,7 +178,7 @@ class RunningProgram:
 
 
 class NoFramesError(UsageError):
-    """A filter graph outputs no frame."""
+    """Raised if a filter graph outputs no frame."""
 
 
 @dataclass(frozen=True)
@@ -196,6 +196,7 @@ class FFmpegJob:
     alpha: bool = False  # Keep alpha (bgra, gbrap16le); lossless output only
 
     def __post_init__(self) -> None:
+        """Raise UsageError for settings that contradict each other, or an option that the job must set itself."""
         for text in (self.graph, self.encoder, *(part for option in self.options for part in option)):
             if "\0" in text:
                 raise UsageError("ffmpeg", "a zero byte cannot be part of a command", "leave it out")
@@ -310,7 +311,7 @@ def _command(program: Path, source: Path, output: str, options: dict[str, str | 
     picture = ffmpeg.input(utf8(f"file:{source}"), format="nut", protocol_whitelist="file")["v:0"]
     job = ffmpeg.output(picture, utf8(output), **{utf8(k): v and utf8(v) for k, v in options.items()})
     common = ("-nostdin", "-hide_banner", "-nostats", "-copyts", "-xerror", "-loglevel")
-    # Log messages on the graph have the level "info".
+    # ffmpeg reports the time base of the graph in log messages of the level "info".
     level = ("info",) if options["format"] == "null" else ("error", "-progress", "pipe:1")
     arguments = job.global_args(*common, *level).compile(overwrite_output=True)[1:]
     return [str(program), *(text.encode("latin-1").decode("utf-8", "surrogatepass") for text in arguments)]

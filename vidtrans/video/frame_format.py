@@ -22,7 +22,8 @@ UNSUPPORTED_SUFFIXES = (
     *(".dpx", ".cin", ".ari", ".psd", ".psb", ".kra", ".xcf", ".ora", ".clip", ".procreate", ".jxl", ".mpo", ".svg"),
     *(".pdf", ".ai", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".r3d", ".braw"),
 )
-UNSUPPORTED_FRAMES = (*UNSUPPORTED_SUFFIXES, ".heic", ".heif", ".gif")  # Suffixes refused in a folder of frames
+# Suffixes of files that are refused in a folder of frames.
+UNSUPPORTED_FRAMES = (*UNSUPPORTED_SUFFIXES, ".heic", ".heif", ".gif")
 MAX_PIXELS = 8192 * 8192  # Most pixels of a picture; larger ones are refused before memory is allocated
 MAX_PICTURE_BYTES = 512 * 1024 * 1024  # Largest length of a picture file
 MIN_AREA_SIDE_PX = 16  # Shortest side of an ``Area`` in pixels
@@ -45,7 +46,7 @@ class FrameFormat:
 
     @property
     def transparency(self) -> str:
-        """The handling of transparency as text, for cache keys."""
+        """A text for cache keys on the handling of transparency."""
         return f"{self.alpha} {self.background or 'usual'}"
 
 

@@ -43,7 +43,7 @@ VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|edit|draft|try|alt|opt|o
 SHOT_WORDS = "shot|sh|scene|sc|seq|sq|sequence|cam|camera|ep|episode|part|pt|layer|reel|roll|pass"
 # Words before frame numbers, as alternatives of a regular expression.
 FRAME_WORDS = "f|fr|frm|frames?|kf|key|keyframe|no|nr|num"
-# never; a shot's number; joined to letters; separate; padded with zeros; after a word for frame.
+# In order: never; a shot's number; joined to letters; separate; padded with zeros; after a word such as "frame".
 # Ranks of a number in a name by the probability that it is the frame number, ascending.
 NEVER, SHOT, JOINED, SEPARATE, PADDED, NAMED = range(6)
 MAX_DIGITS = 8  # Most digits of an unpadded frame number; longer numbers are seeds or times
@@ -182,7 +182,7 @@ def _rank(stem: str, number: re.Match[str]) -> int:
 
 
 def _frame_column(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
-    """Return the most probable column of distinct values; ``rows``: the numbers of each name. [] for a single row."""
+    """Return the most probable frame numbers: a column of distinct values in ``rows``; [] for a single row."""
     columns = [
         (max(cell.rank for cell in column), [cell.value for cell in column]) for column in zip(*rows, strict=True)
     ]
@@ -193,7 +193,8 @@ def _frame_column(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
     return max(distinct, key=lambda column: (column[0], min(column[1]) - max(column[1])))[1]
 
 
-Counting = Literal["found", "equal", "together"]  # The rule by which numbers are the same frame, see ``align``
+# The rule by which numbers of two sequences are the same frame; see ``align``.
+Counting = Literal["found", "equal", "together"]
 Names = Sequence[str] | range  # The file names of a sequence of pictures, or the frame numbers of a video
 
 
@@ -215,7 +216,7 @@ class SequenceMatch:
 
     @classmethod
     def of(cls, all_steps: Sequence[int | None], span: slice, way: str, words: str = "") -> SequenceMatch:
-        """Return the match of the frames that ``span`` selects; ``all_steps``: the steps of all frames."""
+        """Return the match of the steps ``span`` of ``all_steps``; ``way``: the criterion, ``words``: the remark."""
         latest = next((step for step in all_steps if step is not None), 0)
         held = [latest := latest if step is None else step for step in all_steps]
         return cls(tuple(all_steps[span]), tuple(held[span]), way, words)
@@ -296,7 +297,7 @@ def sequence_numbers(names: Names) -> Sequence[int | None] | None:
 
 
 def _number_offset(reference: Sequence[int | None], other: Sequence[int | None], span: slice) -> int:
-    """Return the offset from numbers of ``other`` to those of ``reference``; 0 if equal numbers are one frame.
+    """Return what to add to frame numbers of ``other`` to get those of ``reference``; 0 if equal numbers are one frame.
 
     The offset is used only if the shifted numbers are exactly those of ``reference`` or its ``span``, if the sequences
     have no number in common, or if an offset of ±1 gives more common numbers.

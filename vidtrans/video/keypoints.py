@@ -37,7 +37,7 @@ NUM_POINTS = FACE + NUM_FACE  # Number of points of a person
 NOSE, NECK, SHOULDERS, ANKLES = 0, 1, (2, 5), (10, 13)  # Indices of points; pairs: right, left
 # Index in a COCO-17 list of each of the 18 points of a body without feet; −1 if missing.
 _COCO_17_INDICES = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-_NO_FEET = (-1,) * 6  # The same for the six points of the feet, which COCO-17 lacks
+_NO_FEET = (-1,) * 6  # Index −1 for each of the six points of the feet, which COCO-17 lacks
 # Index in a detector's list of each of the 24 points of a body, −1 if missing, by the number of points in the list.
 _BODY_LAYOUTS: dict[int, tuple[int, ...]] = {
     17: _COCO_17_INDICES + _NO_FEET,  # COCO: YOLO, MMPose, Detectron2
@@ -69,7 +69,7 @@ FILE_SUFFIXES = (".json", ".jsonl", ".csv")  # Suffixes of files of keypoints
 FRAME_FILE_ENDING = "_keypoints.json"  # Ending of OpenPose's files, one per frame
 MAX_NORMALISED = 2.0  # Coordinates up to this are shares of the picture's size; some points lie outside the picture
 MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Most frames of a table, and most points of a part
-Row = tuple[float, float, float]  # A point's x, y and score
+Row = tuple[float, float, float]  # x, y and score of a point
 # The remedy in messages on unreadable keypoints.
 REMEDY = "give JSON of OpenPose or MediaPipe, or a CSV with the columns frame, person, point, x, y, score"
 # Parts, as in ``PARTS``, by JSON key in lower case without underscores.
@@ -92,21 +92,21 @@ _COLUMNS = {
     "y": ("y",),
     "score": ("score", "visibility", "confidence", "c"),
 }
-MAX_TRACK_STEP = 0.6  # Body heights; a person further away in the next frame is another person
-MIN_STAGE_DEPTH = 0.08  # Body heights; smaller vertical movements of the ankles are steps on the spot
+MAX_TRACK_STEP = 0.6  # Largest step of a person in body heights; one further away in the next frame is another person
+MIN_STAGE_DEPTH = 0.08  # Least depth of the stage in body heights; ankles that move less are steps on the spot
 MAX_EXTRAPOLATION = 0.25  # Distance beyond the stage's ends, as a share of its depth, at which scales still change
 STAGE_END_SHARE = 0.1  # Share of the stage's depth at each end within which the performer's height is measured
 MAX_PEOPLE = 32  # Most tracks of people in a clip
-# Limbs as pairs of points: OpenPose's COCO body, then the feet.
+# Limbs as pairs of indices of points: OpenPose's COCO body, then the feet.
 LIMBS = (
     *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13)),
     *((1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (10, 21), (21, 22), (10, 23), (13, 18), (18, 19), (13, 20)),
 )
-# Fingers as pairs of points of a hand.
+# Fingers as pairs of indices of points of a hand.
 FINGERS = tuple(
     (0 if joint == 0 else 4 * finger + joint, 4 * finger + joint + 1) for finger in range(5) for joint in range(4)
 )
-# Lines of the face: first and last point, and whether the line is closed.
+# Lines of the face: indices of the first and last point, and whether the line is closed.
 FACE_LINES = (
     *((0, 16, False), (17, 21, False), (22, 26, False), (27, 30, False), (31, 35, False)),
     *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
@@ -116,7 +116,7 @@ SUBPIXEL_BITS = 4  # Fractional bits of OpenCV's drawing coordinates
 MAX_DRAWN_DISTANCE = 4.0  # Largest distance of a drawn point from the centre, in units of the picture's long side
 POSE_GUIDE = "keypoints"  # Name of the guide of the pairing ``pose``; a # and the text of a ``PoseView`` follow
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")  # Matches WIDTHxHEIGHT in pixels: 1280x720
-_DEFAULT_SIDE_PX = 512  # Side of the drawn picture for normalised keypoints without a size
+_DEFAULT_SIDE_PX = 512  # Side of drawn pictures if the keypoints are normalised and no size is known
 
 
 def detector_indices(part: str, count: int) -> np.ndarray:
@@ -237,14 +237,14 @@ def _find_size(table: dict[str, Any], found: Keypoints) -> None:
 
 
 def check_size(width: int, height: int) -> tuple[int, int]:
-    """Return the size of a picture. Raises ValueError if it has no pixels, or too many."""
+    """Return the (width, height) of a picture. Raises ValueError if it has no pixels, or too many."""
     if not (width > 0 < height and width * height <= MAX_PIXELS):
         raise ValueError(f"{width}x{height} is no size of a picture")
     return width, height
 
 
 def _read_people(row: dict[str, Any]) -> list[np.ndarray]:
-    """Return the people of a frame. Raises ValueError."""
+    """Return the people of a frame from its JSON object. Raises ValueError."""
     people = row.get("people", row.get("persons", row.get("instances")))
     if people is None:
         lists = {part: _points_by_person(value) for key, value in row.items() if (part := _part_of_key(key)) and value}
@@ -269,7 +269,7 @@ def _part_of_key(key: str) -> str:
 
 
 def _points_by_person(value: Any) -> list[Any]:  # noqa: ANN401  (JSON)
-    """Return a list of points for each person; MediaPipe writes such lists, or the points of one person."""
+    """Return a list of points for each person from JSON; MediaPipe writes lists for people, or for one person."""
     value = value.get("landmark", value.get("landmarks")) if isinstance(value, dict) else value
     if not isinstance(value, list):
         raise ValueError("its landmarks are no list")
@@ -279,7 +279,7 @@ def _points_by_person(value: Any) -> list[Any]:  # noqa: ANN401  (JSON)
 
 
 def _read_points(value: Any, scores: Any) -> np.ndarray:  # noqa: ANN401  (JSON)
-    """Return points as (N, 3) float64: x, y, score. Raises ValueError."""
+    """Return JSON points as (N, 3) float64: x, y, score. Raises ValueError."""
     value = value.get("landmark", value.get("landmarks")) if isinstance(value, dict) else value
     if not isinstance(value, list):
         raise ValueError("its points are no list")
@@ -303,7 +303,7 @@ def _read_point(point: Any, score: Any) -> Row:  # noqa: ANN401  (JSON)
 
 
 def _parse_number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a table)
-    """Return a number; NaN if it is missing or infinite. Raises ValueError."""
+    """Return a value as float; NaN if it is missing or not finite. Raises ValueError if it is no number."""
     if value is None or value == "":
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -330,7 +330,7 @@ def _complete_person(points: np.ndarray) -> np.ndarray:
 
 
 def _read_table(text: str, found: Keypoints) -> None:
-    """Add the frames of a table; frames without rows, between the first and the last, have no people.
+    """Add the frames of a CSV table to ``found``; frames without rows in between have no people.
 
     Raises ValueError.
     """
@@ -359,7 +359,7 @@ def _read_table(text: str, found: Keypoints) -> None:
 
 
 def _table_rows(text: str) -> Iterator[dict[str, str]]:
-    """Yield the cells of each row, by the names in ``_COLUMNS``; absent columns are left out.
+    """Yield the cells of each row of a CSV table, by the names in ``_COLUMNS``; absent columns are left out.
 
     A table of five or six numbers per row needs no header. Raises ValueError.
     """
@@ -402,7 +402,7 @@ class BodyPlace:
 
     @classmethod
     def of(cls, person: np.ndarray) -> BodyPlace | None:
-        """Measure a person's track, (T, NUM_POINTS, 3); None if no frame shows the height of the body.
+        """Measure a person's place by the track, (T, NUM_POINTS, 3); None if no frame shows the height of the body.
 
         If no frame has ankles, the lowest point of the body replaces them, and the highest one the nose.
         """
@@ -541,7 +541,7 @@ def fit_bodies(people: np.ndarray, source: BodyPlace, target: BodyPlace) -> np.n
 
 
 def _hue_wheel(count: int, value: int) -> list[tuple[int, int, int]]:
-    """Return ``count`` RGB colours of evenly spaced hues."""
+    """Return ``count`` RGB colours of evenly spaced hues; ``value``: their brightness, 0 to 255."""
     hsv = np.array([[[180 * n // count, 255, value] for n in range(count)]], np.uint8)
     return [(int(r), int(g), int(b)) for r, g, b in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]]
 
@@ -599,7 +599,7 @@ class _Pen:
 
 @dataclass(frozen=True)
 class PoseView:
-    """The settings of drawn keypoints; as text, ``1280x720,score=0.3,gap=8,smooth=1.0,body=640_500_700_300_420``.
+    """The settings by which keypoints are drawn; as text, 1280x720,score=0.3,gap=8,smooth=1.0,body=640_500_700_300_420.
 
     ``size``: (width, height); None: of the file, or else from its points. ``score``: points with a lower score are left
     out. ``gap``: the longest gap in frames in which a point is interpolated. ``smooth``: σ of the smoothing in frames.
@@ -631,6 +631,7 @@ class PoseView:
         return cls(**values)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
+        """Return the text that ``parse`` reads."""
         size = "x".join(map(str, self.size or ()))
         numbers = (f"{f.name}={getattr(self, f.name):g}" for f in fields(self) if f.name in ("score", "gap", "smooth"))
         return ",".join(filter(None, (size, *numbers, f"body={self.body}" if self.body else "")))

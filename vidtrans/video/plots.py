@@ -21,11 +21,11 @@ from vidtrans.video.images.picture import resize
 PAPER, INK, FAINT = (22, 22, 24), (236, 236, 236), (160, 160, 166)
 GAP = 6  # Pixels between neighbouring pictures
 TEXT_PX = 14  # Height of text in pixels
-MAX_CELL_HEIGHT_PX = 720  # Largest height in pixels of a picture in a grid's column
+MAX_CELL_HEIGHT_PX = 720  # Largest height of a picture in a grid, in pixels
 GRID_COLOUR, CUT_COLOUR = (52, 52, 56), (104, 104, 112)  # RGB colours of a chart's grid lines and of its cuts
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 54, 40  # Margins of a chart in pixels, with room for its texts
 SMALL_TEXT_PX = TEXT_PX - 2  # Height of small text in pixels
-MIN_TICK_PX = 92  # Least distance between ticks of the x axis
+MIN_TICK_PX = 92  # Least distance between ticks of the x axis in pixels
 SUBPIXEL_BITS = 4  # Fractional bits of OpenCV's drawing coordinates
 Colour = tuple[int, int, int]  # RGB, 8 bits per channel
 
@@ -103,7 +103,7 @@ def letterbox(picture: np.ndarray | None, width: int, height: int) -> np.ndarray
 def text_band(
     text: str, width: int, *, colour: tuple[int, int, int] = INK, size: int = TEXT_PX, margin: int = 4
 ) -> np.ndarray:
-    """Return a strip with one line of text, shortened with an ellipsis if it is too long."""
+    """Return a picture with one line of text, ``width`` pixels wide; too long a text is shortened with an ellipsis."""
     while text and text_width(text, size=size, margin=margin) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     band = Image.new("RGB", (width, size + 8), PAPER)
@@ -256,7 +256,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def round_values(low: float, high: float, count: int, *, whole: bool = False, around: bool = False) -> list[float]:
-    """Return about ``count`` evenly spaced round values between ``low`` and ``high``, for the ticks of an axis.
+    """Return about ``count`` evenly spaced round numbers from ``low`` to ``high``, for the ticks of an axis.
 
     Args:
         whole: Use whole numbers only.

@@ -28,7 +28,7 @@ from av.container import OutputContainer
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.stream import VideoStream
 
-# Layouts of stereo 3D, by FFmpeg's number and whether the views are swapped: Matroska's name, and a text for messages.
+# (Matroska's name, text for messages) of stereo 3D layouts by (FFmpeg's number, whether the views are swapped).
 STEREO = {
     (1, False): ("left_right", "side by side"),
     (1, True): ("right_left", "side by side, right eye first"),
@@ -43,13 +43,13 @@ STEREO = {
     (7, False): ("col_interleaved_lr", "in columns"),
     (7, True): ("col_interleaved_rl", "in columns, right eye first"),
 }
-_UNKNOWN_STEREO = ("other", "in a layout without a name")  # Name and text of layouts that are not in ``STEREO``
-STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])  # Texts for messages by the layout's name
+_UNKNOWN_STEREO = ("other", "in a layout without a name")  # Name and text of all other stereo layouts
+STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])  # Texts for messages on stereo layouts, by Matroska's name
 # Names of the projections of spherical video, by FFmpeg's number.
 PROJECTIONS = ("equirectangular", "cube map", "part of an equirectangular", "half equirectangular", "flat", "fisheye")
 # Identifiers of Matroska elements (RFC 9559): the whole content, the list of tracks, a track, a group of packets.
 _SEGMENT, _TRACKS, _ENTRY, _CLUSTER = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x1f\x43\xb6\x75"
-TRACK = (_SEGMENT, _TRACKS, _ENTRY)  # Path to the description of a track
+TRACK = (_SEGMENT, _TRACKS, _ENTRY)  # Path to a track, as identifiers of nested elements
 VIDEO = (*TRACK, b"\xe0")  # Path to a track's video properties
 CODEC_DELAY = (*TRACK, b"\x56\xaa")  # Path to the duration, in ns, at a track's start that players skip
 # Identifiers of the crops at the left, top, right and bottom.
@@ -84,7 +84,7 @@ class Decision(Enum):
 
 @dataclass(frozen=True)
 class SideDataKind:
-    """A kind of side data: the decision on it, and its name for messages, or the reason."""
+    """A kind of side data: the decision on its handling, and its name for messages, or the reason for the decision."""
 
     decision: Decision
     text: str = ""
@@ -92,26 +92,27 @@ class SideDataKind:
 
 # Kinds of side data without a text, by decision.
 _APPLIED, _CARRIED, _IRRELEVANT = (SideDataKind(d) for d in (Decision.APPLIED, Decision.CARRIED, Decision.IRRELEVANT))
-_OF_SOUND = SideDataKind(Decision.IRRELEVANT, "of sound, whose packets are copied")  # Kinds of sound tracks
-_OF_SUBTITLES = SideDataKind(Decision.IRRELEVANT, "of subtitles, whose packets are copied")  # Kinds of subtitle tracks
+_OF_SOUND = SideDataKind(Decision.IRRELEVANT, "of sound, whose packets are copied")  # For all side data of sound
+# For all side data of subtitles.
+_OF_SUBTITLES = SideDataKind(Decision.IRRELEVANT, "of subtitles, whose packets are copied")
 # Kinds that both frames and tracks have, from here to ``_EXIF``.
 _CAPTIONS = SideDataKind(
     Decision.LOST, "closed captions within the pictures: not kept (ccextractor makes a subtitle file)"
 )
-_ASPECT = SideDataKind(Decision.NAMED, "active format description")  # Part of the picture with content
-_MASTERING = SideDataKind(Decision.NAMED, "HDR mastering display")  # Display on which the colours were graded
-_LIGHT = SideDataKind(Decision.NAMED, "HDR light levels")  # Brightest pixel and frame, in cd/m²
-_HDR_PLUS = SideDataKind(Decision.NAMED, "HDR10+")  # Tone curves by scene
-_AMBIENT = SideDataKind(Decision.NAMED, "ambient viewing environment")  # Light around the display
-_TIMECODE = SideDataKind(Decision.NAMED, "timecodes of frames")  # SMPTE 12-1
-_DOLBY = SideDataKind(Decision.NAMED, "Dolby Vision")  # Dynamic metadata
+_ASPECT = SideDataKind(Decision.NAMED, "active format description")  # The area with content
+_MASTERING = SideDataKind(Decision.NAMED, "HDR mastering display")  # The display of the colourist
+_LIGHT = SideDataKind(Decision.NAMED, "HDR light levels")  # Brightest pixel and brightest frame
+_HDR_PLUS = SideDataKind(Decision.NAMED, "HDR10+")  # Tone curves of scenes
+_AMBIENT = SideDataKind(Decision.NAMED, "ambient viewing environment")  # Light around the viewer
+_TIMECODE = SideDataKind(Decision.NAMED, "timecodes of frames")  # SMPTE ST 12-1
+_DOLBY = SideDataKind(Decision.NAMED, "Dolby Vision")  # Tone curves of scenes
 # Enhancement of resolution.
 _LAYER = SideDataKind(Decision.LOST, "a second, finer layer (LCEVC): only the base picture is read")
 # The view of the second eye.
 _VIEW = SideDataKind(
     Decision.LOST, "a second view (spatial video, MV-HEVC): only the first is read, so results are flat"
 )
-_EXIF = SideDataKind(Decision.NAMED, "EXIF")  # Tags of cameras
+_EXIF = SideDataKind(Decision.NAMED, "EXIF")  # Data of the camera
 # Kinds of side data of frames by FFmpeg's names, in the order of its numbers.
 FRAME_KINDS = {
     "AVPanScan": SideDataKind(Decision.IRRELEVANT, "players show the whole picture"),
@@ -197,7 +198,7 @@ TRACK_KINDS = {
 _FRAME_NAMES = tuple(FRAME_KINDS)  # FFmpeg's names of the kinds of side data of frames, by number
 
 
-_side_data_container: Any = SideDataContainer  # Untyped: the class's stubs lack the argument
+_side_data_container: Any = SideDataContainer  # PyAV's class, untyped, because its stubs lack the argument
 
 
 def side_data(frame: av.VideoFrame, kind: Type) -> bytes:
@@ -222,7 +223,7 @@ def has_side_data(frame: av.VideoFrame) -> bool:
 
 
 def kinds_of(frame: av.VideoFrame) -> set[str]:
-    """Return FFmpeg's names of a frame's kinds of side data; if PyAV has no name for one, only that kind."""
+    """Return FFmpeg's names of the kinds of side data of a frame; if PyAV has no name for a kind, only that one."""
     try:
         numbers = [data.type.value for data in _side_data_container(frame)]
     except ValueError as error:  # "29 is not a valid Type"
@@ -268,7 +269,7 @@ def can_hold_projection(container: str, projection: str) -> bool:
 
 
 def texts_by_decision(kinds: Iterable[str], decision: Decision) -> list[str]:
-    """Return the texts on those of a frame's ``kinds`` of side data that are handled by ``decision``."""
+    """Return the texts of those ``kinds`` of frame side data that have this ``decision``."""
     return sorted({FRAME_KINDS[name].text for name in kinds if FRAME_KINDS[name].decision is decision})
 
 
@@ -303,7 +304,10 @@ def read_track_side_data(stream: VideoStream) -> TrackSideData:
 
 
 def _dolby_vision(entry: bytes) -> str:
-    """Return the Dolby Vision profile in a track's elements: 7 bits after two version bytes; '' without."""
+    """Return the Dolby Vision profile in a track's elements, such as '8.1'; '' without one.
+
+    The profile has 7 bits, after two version bytes.
+    """
     for name, value in _elements(entry):
         addition = dict(_elements(value)) if name == _ADDITION else {}
         data = addition.get(_ADDITION_DATA, b"")

@@ -142,7 +142,7 @@ def _colours_of_tags(
 
 @lru_cache(maxsize=4)
 def _tone_map(transfer: int, primaries: int) -> ToneMap:
-    """Return the tone map of a transfer and primaries, by the numbers of their tags; it is cached."""
+    """Return the tone map of a transfer and primaries, which are numbers of tags; computed once for each pair."""
     return ToneMap(transfer, primaries)
 
 
@@ -167,7 +167,7 @@ def to_float(picture: np.ndarray) -> np.ndarray:
 
 
 def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """Join colours (H, W, 3) and alpha (H, W) of one dtype to (H, W, 4); alpha None is opaque."""
+    """Join colours (H, W, 3) and alpha (H, W) of one dtype to (H, W, 4); without ``alpha`` all pixels are opaque."""
     if alpha is None:
         alpha = np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)
     return np.dstack([rgb, alpha])
@@ -282,7 +282,7 @@ class ToRGB:
         return to_uint16(interleaved) if self.deep or needs_16_bits else interleaved
 
     def _apply_own_matrix(self, frame: av.VideoFrame, colours: FrameColours, width: int, height: int) -> np.ndarray:
-        """Convert by a matrix that swscale lacks, to (H, W, 3) uint16, or with alpha (H, W, 4)."""
+        """Convert a frame to RGB by a matrix that swscale lacks: (H, W, 3) uint16, or with alpha (H, W, 4)."""
         code_range, bits = colours.code_range, colours.depth
         pix_fmt = "yuva444p16le" if colours.has_alpha else "yuv444p16le"
         same = Colorspace.ITU709  # Equal input and output matrices, so that swscale applies none
@@ -490,7 +490,7 @@ class _ToneCurve:
 
 
 def _knee(peak: float) -> float:
-    """Return the knee of the EETF, below which light does not change; 1 for a peak of 1. Units of SDR white."""
+    """Return the light, in units of SDR white, up to which the EETF for a ``peak`` changes nothing."""
     top, white = pq_of_nits(np.array([peak, 1.0]) * WHITE_NITS)
     return float(nits_of_pq((1 + KNEE_OFFSET) * white - KNEE_OFFSET * top)) / WHITE_NITS
 
@@ -520,7 +520,7 @@ def pq_of_nits(nits: np.ndarray) -> np.ndarray:
 
 
 def _display_light_table(transfer: int, *, use_srgb_curve: bool) -> np.ndarray:
-    """Return the display light of each of 65,536 codes, float32, SDR white 1.
+    """Return a table of the display light of 65,536 codes, float32; the light of SDR white is 1.
 
     For HLG it is α^(1/γ) times the scene light. ``use_srgb_curve``: common video is displayed by the sRGB curve, not by
     BT.1886.

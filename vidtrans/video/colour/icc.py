@@ -94,7 +94,7 @@ class TableProfile:
         return np.rint(np.stack(channels, axis=2) * 257).astype(np.uint16)
 
 
-Conversion = CurvesAndMatrix | TableProfile  # The conversion by a profile
+Conversion = CurvesAndMatrix | TableProfile  # A conversion of pictures to sRGB
 
 
 @lru_cache(maxsize=16)
@@ -117,7 +117,7 @@ def read_profile(profile: bytes) -> Conversion | None:
 
 
 def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the (signature, content) of a profile's tags."""
+    """Return (signature, content) of each tag in a profile."""
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(min(count, 200))]
     return [(signature, profile[offset : offset + size]) for signature, offset, size in entries]

@@ -20,8 +20,8 @@ from av.video.reformatter import Colorspace
 D65, C, DCI, EQUAL_ENERGY, D60 = (0.3127, 0.3290), (0.310, 0.316), (0.314, 0.351), (1 / 3, 1 / 3), (0.32168, 0.33767)
 # Matrix from XYZ to Bradford's cone responses, for chromatic adaptation as in ICC profiles.
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))  # Chromaticities x, y of red, green, blue
-_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))  # Chromaticities x, y of red, green, blue
+_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))  # SMPTE C: chromaticities x, y of red, green, blue
+_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))  # P3: chromaticities x, y of red, green, blue
 LINEAR, SRGB, PQ, HLG = 8, 13, 16, 18  # Numbers of transfer characteristics
 # Names of the transfer characteristics, by the number of their tag.
 TRANSFERS = {
@@ -43,7 +43,7 @@ TRANSFERS = {
     17: "gamma 2.6 (SMPTE 428)",
     HLG: "HLG (HDR)",
 }
-# Other transfers are cameras' curves, displayed like common video; ``conversion`` has PQ and HLG, and sRGB is below.
+# ``conversion`` has PQ and HLG, ``light_of_codes`` is sRGB; the rest are cameras' curves, displayed like common video.
 # Functions from codes to display light, both 0 … 1, by the number of the transfer's tag.
 CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     4: lambda code: code**2.2,
@@ -107,6 +107,7 @@ class Primaries:
     white: tuple[float, float] = D65
 
     def __post_init__(self) -> None:
+        """Raise ValueError if the primaries span no gamut."""
         values = self.chromaticities()
         if not (np.isfinite(values).all() and self.white[1] > 0 and abs(np.linalg.det(self._columns())) > 1e-3):
             raise ValueError(f"no primaries: {self.red}, {self.green}, {self.blue}, white {self.white}")
@@ -125,7 +126,7 @@ class Primaries:
         return np.linalg.inv(BT709_PRIMARIES.to_xyz()) @ adapted
 
     def is_like(self, other: Primaries, tolerance: float = 5e-4) -> bool:
-        """Return whether all chromaticities are equal up to rounding."""
+        """Return whether all chromaticities equal those of ``other``, up to rounding."""
         pairs = zip(self.chromaticities(), other.chromaticities(), strict=True)
         return all(abs(a - b) <= tolerance for a, b in pairs)
 
@@ -135,7 +136,7 @@ class Primaries:
 
     def _columns(self) -> np.ndarray:
         """Return X, Y, Z of red, green and blue in the columns of a matrix, (3, 3), each up to a factor."""
-        # Not divided by y, which is 0 for the primaries X and Z. ``to_xyz`` scales the columns to white anyway.
+        # The columns are not divided by y, which is 0 for the primaries X and Z; ``to_xyz`` scales them to white.
         return np.array([[x, y, 1 - x - y] for x, y in (self.red, self.green, self.blue)]).T
 
 
@@ -145,10 +146,10 @@ def _xyz(white: tuple[float, float]) -> np.ndarray:
     return np.array([x / y, 1, (1 - x - y) / y])
 
 
-BT709_PRIMARIES = Primaries("BT.709", (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))  # Also of sRGB
-ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))  # Adobe RGB (1998)
-ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)  # For rendering
-ACES_AP0 = Primaries("ACES (AP0)", (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), D60)  # For exchange
+BT709_PRIMARIES = Primaries("BT.709", (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))  # HDTV and sRGB
+ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))  # Primaries of photographs
+ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)  # ACES rendering
+ACES_AP0 = Primaries("ACES (AP0)", (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), D60)  # ACES exchange files
 # Primaries by the number of their tag; 2 is unspecified, 0 and 3 are reserved.
 PRIMARIES = {
     1: BT709_PRIMARIES,
@@ -252,7 +253,7 @@ def rgb_of_yuv(yuv: np.ndarray, matrix: int, primaries: int, white: int, *, full
 
 
 def _rgb_matrix(matrix: int, primaries: int) -> np.ndarray:
-    """Return the matrix from Y (0 … 1), U and V (−½ … ½) to RGB (0 … 1)."""
+    """Return the matrix from Y (0 … 1), U and V (−½ … ½) to RGB (0 … 1), by the tag numbers of matrix and primaries."""
     if matrix == GBR:
         return np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
     if matrix == YCGCO:

@@ -49,9 +49,9 @@ from vidtrans.video.images.still import (
 
 MAGIC = b"\x76\x2f\x31\x01"  # First four bytes of an OpenEXR file
 _HEADER_OFFSET = 8  # Bytes before the first header of a file
-TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # Flags in the version field
+TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # Flags in the version field of a file
 DWA = (8, 9)  # Numbers of the DWA compressions, which depend on the names of channels
-_HALF_BYTES, _OTHER_BYTES = 2, 4  # Bytes per sample: half floats; floats and integers
+_HALF_BYTES, _OTHER_BYTES = 2, 4  # Bytes per sample of half floats, and of floats and integers
 _SPACES = ("colorInteropID", "oiio:ColorSpace")  # Names of attributes that state a colour space
 # Names of the attributes whose values are read.
 _ATTRIBUTE_NAMES = ("channels", "compression", "dataWindow", "displayWindow", "name", "chromaticities", *_SPACES)
@@ -67,7 +67,7 @@ _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for 
 _MAX_CHUNKS = 1 << 20  # Most chunks in a file
 _ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk, by the number of each compression with a checksum: ZIPS, ZIP
 _HALF_MAX = 65504.0  # Highest half float; replaces infinity until values are clipped
-_GLOW_RATIO = 8.0  # Ratio of light to alpha from which on light is a glow, not a bright surface
+_GLOW_RATIO = 8.0  # Ratio of light to alpha above which the light is a glow, not a bright surface
 _STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
 # FFmpeg's format of grey with alpha is absent, as it has both in one plane.
 # Indices of the planes R, G, B and A in FFmpeg's pixel formats.
@@ -89,13 +89,13 @@ class ExrLayer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the first part's picture and its channels have no layer name: R, G, B."""
+        """Whether the layer is the first part's picture, and its channels have no layer name: R, G, B."""
         return self.is_light and self.part == 0 and "." not in self.channels[0]
 
 
 @dataclass(frozen=True)
 class ExrPart:
-    """A part of a file; most files have one.
+    """A part of an OpenEXR file, with its own header and channels; most files have one part.
 
     ``channels``: bytes per sample, by name. ``channel_list``: the list of channels as stored. ``list_offset``,
     ``begin`` and ``end``: file offsets of that list, and of the part's header. ``window``: as in ExrHeader.
@@ -146,7 +146,7 @@ class ExrHeader:
 
 
 def read_header(path: Path) -> ExrHeader:
-    """Read the header of a file. Raises MediaError, also for pictures of more than MAX_PIXELS."""
+    """Read the header of an OpenEXR file. Raises MediaError, also for pictures of more than MAX_PIXELS."""
     try:
         with path.open("rb") as stream:
             magic, flags = struct.unpack("<4sI", stream.read(8))
@@ -208,7 +208,7 @@ def join_names(names: Sequence[str]) -> str:
 
 
 def _name_ends_with(layer: ExrLayer, end: str) -> bool:
-    """Return whether a layer's name, or the name of its only channel, ends with the words ``end``, in any case."""
+    """Return whether a layer's name, or that of its only channel, ends with ``end``, ignoring upper and lower case."""
     names = [layer.name, *(layer.channels if len(layer.channels) == 1 else ())]
     return any(f".{name.lower()}".endswith(f".{end.lower()}") for name in names if name)
 
@@ -286,7 +286,7 @@ def _read_attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
 
 
 def _read_text(stream: BinaryIO) -> str:
-    """Read text up to its terminating zero byte."""
+    """Read text from a header up to its terminating zero byte. Raises ValueError if it is too long."""
     text = bytearray()
     while (byte := stream.read(1)) != b"\0":
         if not byte or len(text) > _MAX_NAME_BYTES:
@@ -296,7 +296,7 @@ def _read_text(stream: BinaryIO) -> str:
 
 
 def list_channels(value: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, rest of the entry) from a channel list, whose entries are name, zero, type, flags, sampling.
+    """Yield (name, rest of the entry) from a channel list; an entry is a name, a zero byte, type, flags and sampling.
 
     The rest begins with the zero byte.
     """
@@ -369,7 +369,7 @@ def _chunks(header: ExrHeader, data: bytes) -> Iterator[tuple[int, int, int, int
     """
     for offset in _chunk_offsets(header, data):
         number = struct.unpack_from("<I", data, offset)[0] if header.is_multipart else 0
-        # A chunk begins with its part's number, if there are several, its tile or line, and its size.
+        # A chunk begins with the number of its part, if there are several, with its tile or line, and with its size.
         at = offset + (4 if header.is_multipart else 0) + (16 if header.parts[number].is_tiled else 4)
         begin, end = at + 4, at + 4 + struct.unpack_from("<I", data, at)[0]
         if offset < header.end or end > len(data):
@@ -501,7 +501,7 @@ def _read_data(header: ExrHeader, layer: ExrLayer, data: bytes, view: PictureVie
 
 
 def _stored_mask(header: ExrHeader, layer: ExrLayer, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a mask, (H, W) bool, of the pixels inside the window of stored ones; FFmpeg sets others to 0."""
+    """Return a mask, (H, W) bool, of the pixels that the file stores; FFmpeg sets the others to 0."""
     window, (origin_x, origin_y) = header.parts[layer.part].window, header.origin
     left, right = (max(0, edge - origin_x) for edge in (window[0], window[2] + 1))
     top, bottom = (max(0, edge - origin_y) for edge in (window[1], window[3] + 1))

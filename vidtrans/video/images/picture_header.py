@@ -63,7 +63,8 @@ _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: 
 # Pillow modes by TIFF's photometric interpretation; else RGB.
 _PHOTOMETRIC_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 8: "LAB"}
 MAX_PLAYS = 65_535  # Most plays of an animation; more become endless, as GIF and WebP cannot count further
-_ANIMATION_FORMATS = {b"GIF8": "GIF", b"\x89PNG": "PNG", b"RIFF": "WEBP"}  # Pillow's names by the first bytes of a file
+# Pillow's names of animated formats by the first four bytes of a file.
+_ANIMATION_FORMATS = {b"GIF8": "GIF", b"\x89PNG": "PNG", b"RIFF": "WEBP"}
 _MAX_AVIF_HEADER_BYTES = 16 << 20  # Bytes of an AVIF file that are searched for its tracks
 
 
@@ -144,7 +145,7 @@ def _colours_by_profile(profile: bytes, mode: str) -> PictureColours | None:
 
 
 def _colours_by_cicp(chunk: bytes) -> PictureColours | None:
-    """Return the colours of a ``cICP`` chunk: primaries, transfer, matrix and range of H.273."""
+    """Return the colours by a PNG chunk ``cICP``: primaries, transfer, matrix and range of H.273; None for sRGB."""
     primaries, transfer, matrix, is_full = (*chunk, 0, 0, 0, 0)[:4]
     tagged = PRIMARIES.get(primaries, BT709_PRIMARIES)
     if matrix:
@@ -168,7 +169,7 @@ def _tone_map_16_bits(tone_map: ToneMap, rgb: np.ndarray) -> np.ndarray:
 
 
 def _colours_by_gamma(chunks: Mapping[bytes, bytes]) -> PictureColours | None:
-    """Return the colours of the PNG chunks ``gAMA`` and ``cHRM``; None for sRGB."""
+    """Return the colours by the PNG chunks ``gAMA`` and ``cHRM``; None for sRGB."""
     try:
         gamma = struct.unpack(">I", chunks.get(b"gAMA", b"\0\0\0\0"))[0] / 100_000
         primaries = BT709_PRIMARIES
@@ -190,7 +191,7 @@ def _exif_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
 
 
 def _colours_by_exif(exif: Image.Exif | None) -> PictureColours | None:
-    """Return the colours of EXIF's colour space: Adobe RGB, else None."""
+    """Return the colours by the colour space in EXIF data: those of Adobe RGB, else None."""
     if not exif:
         return None
     space, index = _exif_directory(exif, _EXIF).get(_COLOUR_SPACE), _exif_directory(exif, _INTEROP).get(_INTEROP_INDEX)
@@ -219,7 +220,7 @@ def _lab_profile() -> bytes:
 
 
 class UnreadablePictureError(ValueError):
-    """The file is not a picture, or its format is unsupported; the text is the reason."""
+    """Raised if a file is not a picture, or its format is unsupported; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -402,7 +403,7 @@ def _read_png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
 
 
 def _pnm_white(stream: BinaryIO) -> int:
-    """Return the white sample in a PNM's header; 0 for 255, 65535, bitmaps, and formats that OpenCV scales."""
+    """Return the white value in a PNM's header; 0 for 255, 65535, bitmaps, and formats that OpenCV scales."""
     stream.seek(0)
     words = re.sub(rb"#[^\n]*", b"", stream.read(4096)).split(None, 4)
     white = int(words[3]) if words[0] not in (b"P1", b"P4") and len(words) > 3 and words[3].isdigit() else 255
@@ -464,7 +465,7 @@ def _read_tiff(stream: BinaryIO) -> PictureHeader:
     except (ValueError, struct.error) as error:
         raise UnreadablePictureError(str(error)) from None
     tags = directories[0]
-    # Pictures of another size, or marked as such, are previews or masks.
+    # Pictures of another size, and those with ``NON_PAGE_FLAGS``, are previews or masks.
     pages = [other[tiff.DIRECTORY][0] for other in directories if other is tags or _is_page(other, tags)]
     mode = _PHOTOMETRIC_MODES.get(tags.get(tiff.PHOTOMETRIC, (2,))[0], "RGB")
     if max(tags.get(tiff.BITS, (1,))) > 8 and len(tags.get(tiff.BITS, ())) > 1 and tags.get(tiff.PLANES, (1,))[0] == 2:
@@ -516,7 +517,7 @@ def _plays_by_pillow(path: Path, format_name: str) -> int | None:
 
 
 def _avif_plays(data: bytes, at: int) -> int | None:
-    """Return the plays of an AVIF: the duration of its track divided by that of the repeated edit.
+    """Return how often an AVIF is played: the duration of its track divided by that of the repeated edit.
 
     See ISO/IEC 23000-22; None without an edit list.
     """
@@ -535,7 +536,7 @@ def _avif_plays(data: bytes, at: int) -> int | None:
 
 
 def _boxes(data: bytes, kind: bytes) -> Iterator[bytes]:
-    """Yield the contents of the boxes of a kind among the consecutive boxes in ``data``."""
+    """Yield the contents of the boxes of the type ``kind`` (ISO/IEC 14496-12) among the boxes in ``data``."""
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4])

@@ -17,7 +17,8 @@ import numpy as np
 SHORT_SIDE_PX = 180  # Short side at which shading is estimated; the steps below are between pixels of this size
 CHROMA_STEP = 0.1  # Step of log chromaticity, from which on a luminance step is entirely reflectance
 PAINT_STEP = 1.0  # Step of log luminance that is an edge of grey paint; shadows have softer edges
-SCREENING = 0.002  # Weight of the luminance itself: shading waves wider than about 20 pixels do not drift over time
+# Weight of the luminance itself, which keeps shading waves wider than about 20 pixels from drifting over time.
+SCREENING = 0.002
 # Linear light added to luminance, and to each channel, which keeps the log of dark noise small.
 LUMA_FLOOR, CHROMA_FLOOR = 0.01, 0.003
 GAMMA = 2.2  # Gamma of a display: light times g is a code value times g^(1/GAMMA)
@@ -58,7 +59,7 @@ def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, ful
 
 
 def _integrate_shading(log_luma: np.ndarray, shares: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return the plane whose steps are nearest to those of ``log_luma`` times ``shares``; the mean is the same.
+    """Return the plane whose steps are nearest to those of ``log_luma`` times ``shares``; its mean does not change.
 
     All are (h, w) float32 with even sides; ``shares``: of the steps to the right and down, 0 to 1. This is the screened
     Poisson equation with free edges (least squares of the steps, and with the weight ``SCREENING`` of the values),
@@ -92,7 +93,7 @@ def _log_luma(light: np.ndarray) -> np.ndarray:
 
 
 def _shading_shares(light: np.ndarray, log_luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shares of the steps to the right and down, (h, w) float32 from 0 to 1, that are shading."""
+    """Return the share of shading, from 0 to 1, in the luminance steps to the right and down, (h, w) float32 each."""
     chromaticity = cv2.log(light + np.float32(CHROMA_FLOOR))
     chromaticity -= chromaticity.mean(-1, keepdims=True)
     shares = []

@@ -37,9 +37,10 @@ Span = tuple[float, float]  # Sample values that are black and white
 _ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # Orientation before the left-right mirror, by EXIF orientation with a mirror
 _PADDED_WHITES = (255, 1023, 4095)  # White values of samples of 8, 10 and 12 bits, which are stored in 16
-_MAX_PRECISE_WHITE = 2.0**24  # Formats with a higher white (32-bit integers) usually hold samples of 8 or 16 bits
+# Highest white at which a format is taken as used; 32-bit integers usually hold 8 or 16 bits.
+_MAX_PRECISE_WHITE = 2.0**24
 _LIGHT_FORMATS = ("HDR", "PFM")  # Formats of linear light
-_PILLOW_FORMATS = ("TGA", "PCX", "SGI", "QOI")  # Formats that OpenCV does not read
+_PILLOW_FORMATS = ("TGA", "PCX", "SGI", "QOI")  # Formats that Pillow decodes, because OpenCV does not
 MAX_VALID_VALUE = 1e9  # Highest valid value; renderers write higher ones where there is no object
 MAX_SPECK_PIXELS = 9  # Most pixels of a speck; a 3x3 filter turns one invalid pixel into this many
 # Note for the user on pictures with invalid values.
@@ -75,14 +76,15 @@ class PictureView:
         return cls(layer, (low, high))
 
     def __str__(self) -> str:
+        """Return the text that ``parse`` reads."""
         return self.layer + (f"={self.span[0]:.7g}..{self.span[1]:.7g}" if self.span else "")
 
 
-PICTURE = PictureView()  # The view of a picture without layers or span
+PICTURE = PictureView()  # The whole picture, without a layer name or a span
 
 
 def default_span(low: float, high: float) -> Span:
-    """Return the span to show data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
+    """Return the span for data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
 
     Otherwise it is ``low`` to ``high`` itself.
     """
@@ -92,7 +94,7 @@ def default_span(low: float, high: float) -> Span:
     return (low, high) if low < high else (low, low + 1)
 
 
-# OpenCV prints warnings about damaged pictures, for which errors are raised here.
+# Silence OpenCV's warnings about damaged pictures, for which errors are raised here.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -210,7 +212,7 @@ def fill_specks(plane: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _sample_range(stored: np.ndarray, header: PictureHeader) -> SampleRange:
-    """Return the range of stored samples, (H, W, 3 or 4); the default if their white is known."""
+    """Return the range of stored samples, (H, W, 3 or 4); an empty range if their white is known."""
     colours = stored[..., :3]
     if stored.dtype == np.uint8 or header.max_value or header.format in _LIGHT_FORMATS or stored.shape[2] == 4:
         return SampleRange()

@@ -21,7 +21,7 @@ _ORIENTATION_OFFSET, DIRECTORY = -1, -2
 NON_PAGE_FLAGS = 0b101  # Flags of SUBFILE: a reduced version of another picture, or a mask
 # Most pictures, most values of a tag, longest profile.
 _MAX_PICTURES, _MAX_VALUES, _MAX_PROFILE_BYTES = 100_000, 16, 1 << 24
-_MAX_TAGS = 1 << 21  # Tags in all pictures; forged directories may overlap, so the file's length is no limit
+_MAX_TAGS = 1 << 21  # Most tags in all pictures; forged directories may overlap, so the file's length is no limit
 
 # An entry of a directory: tag, type, number of values, and the values or their file offset.
 _Entry = tuple[int, int, int, bytes]
@@ -79,7 +79,7 @@ def set_first_directory(data: np.ndarray, directory: int) -> np.ndarray:
 
 
 def _entries(stream: BinaryIO, offset: int, order: str, is_big: bool) -> tuple[list[_Entry], int]:
-    """Return the entries of the directory at an offset, and the offset of the next one."""
+    """Return the entries of the directory at an offset, and the offset of the next directory."""
     wide = "Q" if is_big else "I"
     stream.seek(offset)
     (count,) = struct.unpack(order + ("Q" if is_big else "H"), stream.read(8 if is_big else 2))

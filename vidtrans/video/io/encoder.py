@@ -76,7 +76,7 @@ def lookahead_options(width: int, height: int, preset: str) -> dict[str, str]:
 
 @contextmanager
 def _keep_priority() -> Iterator[None]:
-    """Restore the caller's scheduling class in all threads of this process.
+    """Restore the caller's scheduling class in all threads of this process on exit.
 
     When run by root, SVT-AV1 makes its threads, and the thread that opens it, real-time threads. These, and all
     processes started later, would slow down all other work on the machine.
@@ -106,7 +106,7 @@ def _add_stream(
 
 
 class SegmentWriter:
-    """An encoder of one chunk, as an independent stream that starts with a keyframe.
+    """An encoder that writes one chunk of a render to a file, which starts with a keyframe and is independent.
 
     The container is the codec's ``segments``. Timestamps in the file count from the start of the chunk; ``join`` sets
     the timestamps of the clip.
@@ -167,7 +167,7 @@ class SegmentWriter:
                 what, str(error.strerror).lower(), "choose another --codec, or give larger pictures"
             ) from None
         for packet in packets:
-            # With fewer frames than an encoder reorders, its DTS are random. ``join`` sets the final ones.
+            # If there are fewer frames than an encoder reorders, its DTS are random. ``join`` sets the final DTS.
             packet.dts = self._num_packets - DTS_DELAY
             self._num_packets += 1
             try:
@@ -279,7 +279,7 @@ def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pat
     if not sources:
         return [f"{n:06d}.{codec}" for n in frames]
     stems = [Path(sources[n]).stem for n in frames]
-    # Without their endings a.jpg and a.png would be one file, and on some systems A.jpg too.
+    # Without their suffixes a.jpg and a.png would be one file, and on some systems A.jpg, too.
     is_unique = len({name_key(s).casefold() for s in stems}) == len(stems)
     return [f"{s}.{codec}" if is_unique else f"{sources[n]}.{codec}" for s, n in zip(stems, frames, strict=True)]
 

@@ -21,7 +21,7 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, parse_rate
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 
-# Containers: FFmpeg's name by file ending.
+# FFmpeg's names of containers by file ending.
 CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
 # The choices of ``preset``: x264's and x265's names, from the fastest to the slowest.
 SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -36,12 +36,12 @@ HARDWARE_DECODERS = {"nvdec": "cuda"}  # FFmpeg's device types by the choices of
 _FFV1 = (("level", "3"), ("slices", "4"), ("threads", "1"))
 # RGB pixel formats of 8 bits by (bits per channel, has alpha).
 _RGB_8 = {(8, False): "bgr0", (8, True): "bgra"}
-_RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}  # The same for 16 bits
+_RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}  # 16-bit RGB formats by (bits per channel, has alpha)
 _RGB = _RGB_8 | _RGB_16  # RGB pixel formats of 8 and 16 bits by (bits per channel, has alpha)
 _420 = {(8, False): "yuv420p", (10, False): "yuv420p10le"}  # 4:2:0 pixel formats by (bits per channel, has alpha)
 _444 = {8: "yuv444p", 10: "yuv444p10le"}  # 4:4:4 pixel formats by bits per channel, for odd sizes
 PICTURES = ("png", "exr")  # Codecs whose results are picture files, one per frame
-LOSSLESS = ("ffv1", "png")  # Codecs that keep all RGB values exactly
+LOSSLESS = ("ffv1", "png")  # Names of codecs that keep all RGB values exactly
 # File endings of results, each of which implies a codec or a container.
 ENDINGS = (*CONTAINERS, *PICTURES, "gif")
 AUTO = "auto"  # Value of ``codec`` and ``bit_depth`` that depends on the source and the output
@@ -271,6 +271,7 @@ class EncodingSettings:
     )
 
     def __post_init__(self) -> None:
+        """Raise UsageError for settings that are invalid or do not suit the codec."""
         if self.codec == FFMPEG_PREFIX:
             raise UsageError("--codec ffmpeg:", "it names no encoder", "as in --codec ffmpeg:h264_nvenc")
         if self.codec != AUTO and not self.is_ffmpeg_encoder and self.codec not in CODECS:

@@ -72,7 +72,7 @@ MUXING_ERRORS = (av.error.FFmpegError, ValueError)
 # Seconds of sound that a decoder needs before the first audible sample, by codec; other lossy codecs need one packet.
 WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
 LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")  # Prefixes of the names of lossless sound codecs
-# Cover art by codec: the file ending, and the MIME type, which Matroska requires.
+# File ending and MIME type of cover art by codec; Matroska requires the MIME type.
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 # Prefixes of texts that name content which only Matroska can hold.
 MATROSKA_ONLY = ("attachment", "cover art", "second titles")
@@ -210,7 +210,8 @@ def _read_packets(
 ) -> Iterator[Packet[Any]]:
     """Yield the packets of the copied tracks, with restarted clocks repaired. Raises MediaError.
 
-    The picture track is read too, because it also determines the clock."""
+    The picture track is read too, because it also determines the clock.
+    """
     pictures, at_s = find_picture_stream(source, stream_copy.source) if tracks else None, 0.0
     clock = ClockFilter(stream_copy.source)
     streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
@@ -283,12 +284,12 @@ def track_tags(stream: Stream) -> dict[str, str]:
 
 
 def has_vendor_tags(source: InputContainer) -> bool:
-    """Return whether a file has tags like com.apple.quicktime.model, for which MP4's usual tags have no room."""
+    """Return whether a file has tags like com.apple.quicktime.model, which are not among MP4's usual tags."""
     return any(key.lower().startswith(VENDOR_TAG_PREFIX) for key in source.metadata)
 
 
 def quicktime_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags under the names that they have in a QuickTime file with vendor tags.
+    """Return tags under the names that they have in a QuickTime file with tags of cameras or editing programs.
 
     Matroska writes them in capitals. Players read Apple's names of the common tags, FFmpeg reads its own.
     """
@@ -593,7 +594,7 @@ def _add_video(
     stream_copy: StreamCopy | None,
     source: InputContainer | None,
 ) -> tuple[VideoStream, list[str]]:
-    """Add a video track like the first segment's, with the source's stereo layout and projection.
+    """Add a video track like that of the first segment, with the source's stereo layout and projection.
 
     Packets are copied to it, so it needs no encoder or decoder. Return the track, and texts on properties that the
     container cannot hold.
@@ -622,7 +623,7 @@ def _add_video(
 
 
 def _hide_apple_stereo(path: Path) -> None:
-    """Rename the box "vexu" of an MP4 to "free": it lacks the layout, and readers prefer it to others."""
+    """Rename the box "vexu" of an MP4 (Apple's stereo 3D) to "free": it lacks the layout, but readers prefer it."""
     with path.open("r+b") as file:
         header = file.read(HEADER_BYTES)
         if (at := header.find(b"vexu", header.find(b"stsd"))) > 0:
@@ -648,7 +649,7 @@ def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | Non
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """The ascending pts, in ``time_base`` units, and the size (width, height) and pixel aspect of a video."""
+    """The ascending pts, in ``time_base`` units, the size (width, height) and the pixel aspect of a video."""
 
     pts: Sequence[int]
     time_base: Fraction

@@ -67,7 +67,7 @@ def in_natural_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_pattern(path: Path) -> bool:
-    """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
+    """Return whether a path is a pattern of numbered pictures, as frames/%05d.png, and not an existing file."""
     path, _ = split_view(path)
     return bool(NUMBER.search(path.name)) and is_frame(path) and not path.exists()
 
@@ -84,7 +84,7 @@ def is_picture_sequence(path: Path) -> bool:
 
 
 def is_stack(path: Path) -> bool:
-    """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, a clip's keypoints."""
+    """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, or a file of keypoints."""
     return num_pictures(split_view(path)[0]) > 1 or is_pose_file(path)
 
 
@@ -186,7 +186,7 @@ def find_guides(folder: Path) -> dict[str, Path]:
 
 
 def find_guide_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the paths of the guides ``names``, in this order, with their # and view if any. Raises MediaError."""
+    """Return the paths of the guides ``names`` by name, in this order, each with its # and view. Raises MediaError."""
     available = find_guides(folder) if folder.is_dir() else {}
     paths: dict[str, Path] = {}
     for name in names:

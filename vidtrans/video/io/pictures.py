@@ -42,7 +42,7 @@ MILLISECOND, FINE_TICK = Fraction(1, 1000), Fraction(1, 90_000)  # Time bases of
 
 
 class PictureFiles:
-    """Files of one picture each, with the interface of ``PictureStack``."""
+    """A sequence of files with one picture each, with the interface of ``PictureStack``."""
 
     is_timed = False
 
@@ -206,7 +206,7 @@ class PictureReader:
 
 
 def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Fraction, Fraction]:
-    """Return the pts of the frames and of their end, the time base, and the average rate."""
+    """Return the pts of all frames and of the end, the time base, and the average rate of an animation."""
     exact = [Fraction(d).limit_denominator(1001) for d in durations_ms]
     base = MILLISECOND if all(d.denominator == 1 for d in exact) else FINE_TICK
     pts = [round(at * MILLISECOND / base) for at in accumulate(exact, initial=Fraction(0))]
@@ -214,7 +214,7 @@ def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Frac
 
 
 def guide_with_span(folder: Path, name: str) -> str:
-    """Return the guide's name; for OpenEXR data without a span of values, add the span. Raises MediaError."""
+    """Return a guide's name, with the span of values if it holds OpenEXR data and has none. Raises MediaError."""
     path = find_guide_paths(folder, [name])[name]
     if not is_picture_source(path):
         return name
@@ -301,7 +301,7 @@ class _GuidesReader:
         return any(reader.needs_second_pass() for reader in self._ended_readers)
 
     def index(self) -> ClipIndex:
-        """Return the index, with as many frames as the shortest guide."""
+        """Return the index of the clip, with as many frames as the shortest guide."""
         count = self._num_frames
         indices = [reader.index() for reader in self._readers]
         first, pts, names = indices[0], indices[0].pts[:count], indices[0].names[:count]
@@ -384,7 +384,8 @@ def performer_body(path: Path, text: str) -> str:
 def _pose_frames(source: Path, source_view: str, model_view: str | None) -> PoseFrames:
     """Return the drawn poses of a source of keypoints. Raises MediaError.
 
-    ``source_view``: the text after the source's #; ``model_view``: the text of the view in a model, if any."""
+    ``source_view``: the text after the source's #; ``model_view``: the text of the view in a model, if any.
+    """
     if not source.exists():
         raise MediaError(str(source), "no such file", missing_file_remedy(source))
     if not is_keypoints(source):

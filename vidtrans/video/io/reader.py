@@ -459,7 +459,7 @@ class FrameConverter:
         self._upright = self.frame_format.size.of(*self.first_size)
 
     def _note_side_data(self, decoded: av.VideoFrame) -> None:
-        """Record the kinds of a frame's side data, its stereo layout, its projection and Dolby Vision only colours."""
+        """Record the kinds of a frame's side data, its stereo layout and projection, and Dolby Vision profile 5."""
         if (kinds := kinds_of(decoded)) <= self.side_data_kinds:
             return
         self.side_data_kinds |= kinds
@@ -569,7 +569,7 @@ class Decoder:
             self._software = (self.container, self.stream, self._context)
             self._seek_pts: int | None = None
             self.is_accelerated = False
-            # The file is opened a second time, for the GPU; the first container is for the CPU if the GPU fails.
+            # Open the file a second time, for the GPU; the CPU uses the first container if the GPU fails.
             hardware = None if alpha_decoder else self._hardware
             if hardware and (opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack)):
                 self.container, self.stream = opened
@@ -601,7 +601,7 @@ class Decoder:
             return False
 
     def pictures(self, *, interlaced: bool | None = None, may_be_joined: bool = True) -> Iterator[av.VideoFrame]:
-        """Return the frames from the current position, deinterlaced. Raises MediaError, also while iterating.
+        """Return the frames from the current position on, deinterlaced. Raises MediaError, also while iterating.
 
         ``interlaced``: whether the clip has interlaced frames; None checks the next frame. ``may_be_joined``: the file
         may consist of several recordings, whose times are then moved to one clock, unless ``seek`` was called.
@@ -763,7 +763,7 @@ def _last_packet_end_s(path: Path) -> float:
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
-    """Return libvpx's decoder for VP8 or VP9 with alpha, which FFmpeg's own decoders ignore; else None."""
+    """Return libvpx's decoder for VP8 or VP9 with alpha, since FFmpeg's own decoders ignore it; else None."""
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return None
@@ -816,7 +816,7 @@ def _bwdif(frame: av.VideoFrame) -> Graph:
 
 
 class HardwareDecodeError(Exception):
-    """A GPU could not decode a packet, which the CPU may be able to decode."""
+    """Raised if a GPU cannot decode a packet, which the CPU may be able to decode."""
 
 
 class HardwareDecoder:

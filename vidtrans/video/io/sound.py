@@ -61,7 +61,10 @@ def sound_track(container: InputContainer, path: Path) -> AudioStream | None:
 
 
 def decode_sound(container: InputContainer, track: AudioStream, path: Path, clock: ClockFilter) -> Iterator[AudioFrame]:
-    """Yield the frames of a sound track from the start, on one clock. Raises av.error.FFmpegError, OSError."""
+    """Yield the frames of a sound track from its start, with restarted clocks repaired by ``clock``.
+
+    Raises av.error.FFmpegError, OSError.
+    """
     pictures = find_picture_stream(container, path)
     for packet in packets_of(container, [track, pictures] if pictures else [track]):
         if clock(packet).stream_index == track.index:
@@ -78,7 +81,7 @@ def sound_zero_s(container: InputContainer, path: Path) -> Fraction:
 
 
 def _fill_gap(samples: np.ndarray, first: int, position: int, path: Path) -> Iterator[np.ndarray]:
-    """Yield silence from sample number ``position`` to ``first``, then ``samples``, which begin at ``first``.
+    """Yield silence from sample ``position`` to sample ``first``, then ``samples``, which begin at sample ``first``.
 
     Samples before ``position`` are cut off.
 

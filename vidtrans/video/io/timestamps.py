@@ -56,13 +56,14 @@ FORMATS_WITH_DTS = (
     *CLOCK_FORMATS,
     "flv",
 )  # FFmpeg's names of formats that store decoding times, which always increase
-# Longest gap in all tracks of a transport or program stream, in seconds; a longer one is a new clock (as in FFmpeg)
+# Longest gap in all tracks of a transport or program stream, in seconds; a longer one is a new clock (as in FFmpeg).
 CLOCK_JUMP_S = 10
-OUTLIER_S = 1  # Seconds by which a sound packet may be late; a later one, followed by an earlier one, has a wrong time
+# Largest excess of a sound packet's time over the next packet's, in s; a larger one means that the time is wrong.
+OUTLIER_S = 1
 MAX_DEMUX_ERRORS = 64  # Number of errors in a file after which reading ends
 REORDER_EDIT_S = 1  # Seconds; an edit list that only compensates the reordering of frames moves the start by less
 NUM_JOIN_PACKETS = 16  # Number of packets on each side of a join from which the recordings' end and start are measured
-NO_PTS = -(2**63)  # FFmpeg's AV_NOPTS_VALUE
+NO_PTS = -(2**63)  # FFmpeg's value of a missing timestamp (AV_NOPTS_VALUE)
 # Matches a timecode: 01:02:03:04, or 01:02:03;04 with drop-frame.
 _TIMECODE = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
 MAX_MOVIE_HEADER_BYTES = 1 << 27  # Bytes of a QuickTime header that are searched
@@ -119,7 +120,7 @@ def drop_uneven_timestamps(stamps: Sequence[int | None]) -> list[int | None]:
 
 
 def _remove_outliers(stamps: Sequence[int | None], max_ahead: int) -> list[int | None]:
-    """Replace single times more than ``max_ahead`` ticks after both neighbours by None.
+    """Replace single times by None if they are more than ``max_ahead`` ticks after both neighbours.
 
     They would delay all later frames.
     """
@@ -215,7 +216,7 @@ def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
 
 @dataclass(frozen=True)
 class ClockRepair:
-    """The corrections of a file's packet times.
+    """The corrections of the packet times of a file.
 
     Attributes:
         ticks: Ticks to add to the times of each packet, by track and packet number. Correct tracks are left out.
@@ -318,7 +319,7 @@ class TrackTimes:
 
     @cached_property
     def clock_starts(self) -> list[int]:
-        """The numbers of the packets at which the clock starts again; a single wrong time is not counted.
+        """The numbers of the packets at which the clock starts again; single wrong times are not counted.
 
         Without stored decoding times, only a keyframe can be one, since all earlier pictures are presented before it.
         """
@@ -376,7 +377,7 @@ def _compute_repair(path: Path, size: int, modified_ns: int) -> ClockRepair:
 
 
 def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> ClockRepair:
-    """Return the repair of tracks; restarts of the clock are found in the track numbered ``lead_index``."""
+    """Return the repair of tracks that were read; the track numbered ``lead_index`` shows where the clock restarts."""
     lead = next((track for track in tracks if track.index == lead_index), None)
     joins = _joins(lead, [track for track in tracks if track is not lead]) if lead else []
     bounds = {t.index: [0, *(join[t.index] for join in joins), len(t.pts)] for t in tracks}
@@ -398,7 +399,7 @@ def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> Clock
 
 
 def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int]]:
-    """Return, for each restart of the clock, the number of each track's first packet after it, by track number.
+    """Return, for each restart of the clock, the number of each track's first packet after it, by track.
 
     A track's own restarts are matched by their order if it has as many as the lead, else by their position in the file:
     the join lies between the last packet with the old clock and the first with the new one. If the lead's times go back
@@ -557,7 +558,7 @@ def convert_timecode(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
 
 
 def _parse_timecode(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
-    """Return hours below 24, minutes, seconds, frame, counted frames per second, dropped numbers per minute."""
+    """Return hours below 24, minutes, seconds, frame, frames counted per second, numbers dropped per minute."""
     match = _TIMECODE.fullmatch(timecode)
     if match is None:
         raise ValueError(f"{timecode!r} is not a timecode: write HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
@@ -581,7 +582,7 @@ def _frames_per_second(rate: Fraction) -> int:
 
 
 def _dropped_per_minute(rate: Fraction) -> int:
-    """Return the numbers dropped per minute at this rate; 0 where there is no drop-frame."""
+    """Return how many timecode numbers drop-frame leaves out per minute at this rate; 0 without drop-frame."""
     base = _frames_per_second(rate)
     # Containers round rates: 2997/100 means 30000/1001.
     is_ntsc = abs(rate - base * Fraction(1000, 1001)) <= Fraction(1, 100)
