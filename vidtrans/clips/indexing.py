@@ -53,7 +53,7 @@ PICTURES_VERSION = 3  # Version of the decoding rules of picture files, part of 
 def scan_clip(
     context: Context, path: Path, guides: Sequence[str], until: Time | None = None
 ) -> tuple[ClipIndex, Survey]:
-    """Read a clip, and return its index and its survey.
+    """Read a clip; return its index (times and formats of frames) and its survey (shots, near-duplicates, sharpness).
 
     The clip is read to its end, or until a little after the time ``until``; to its end in any case if something is
     wrong with it. If frames seem to be lost, it is read again, with a slower decoder that counts damage: fast decoders
@@ -91,7 +91,7 @@ def _read_once(
     index: ClipIndex | None = None,
     until: Time | None = None,
 ) -> tuple[ClipIndex, Survey, bool]:
-    """Read a clip once; return its index, its survey, and whether it must be read again, counting damage."""
+    """Read a clip once; return its index, its survey, and whether it must be read again to count damage."""
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
@@ -388,7 +388,7 @@ class ExposureCorrection:
     corrections: np.ndarray
 
     def __call__(self, frame: Frame) -> np.ndarray:
-        """Return the picture of a frame with corrected exposure."""
+        """Return the picture of a frame, (H, W, 3), with corrected exposure."""
         return corrected(frame.rgb, self.corrections[frame.index])
 
     def for_key(self) -> str:

@@ -181,7 +181,7 @@ class MatteReader:
         self._matte = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: int) -> np.ndarray:
-        """Return the matte of a frame of the clip."""
+        """Return the matte, (H, W) uint8, of the clip's frame with this number."""
         mask = self._cursor(self.steps[frame - self.first])
         sigma = self.feather(frame)
         if mask is not self._frame or sigma != self._sigma:  # A mask frame used several times is feathered once
@@ -217,7 +217,7 @@ class Mask:
 
     @classmethod
     def open(cls, mask: MaskFile, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Open a mask for frames [first, stop) of a clip; report differences in length and shape. Raises MediaError."""
+        """Open a mask for frames [first, stop) of a clip; report another length or aspect. Raises MediaError."""
         path = mask.path
         mask_clip = open_clip(context, path)
         steps, differences = match_frames(clip.index, mask_clip.index, first, stop)

@@ -131,7 +131,7 @@ def keeps_time_base(program: Path) -> bool:
 
 
 class RunningProgram:
-    """A running program, killed on exit. Threads read its output, because it would block on a full pipe."""
+    """A running process of ffmpeg, killed on exit. Threads read its output, because it would block on a full pipe."""
 
     def __init__(self, command: Sequence[str]) -> None:
         pipe = subprocess.PIPE

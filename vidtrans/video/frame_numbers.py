@@ -52,7 +52,7 @@ MAX_LISTED_RANGES = 6  # Most ranges of frames that a message lists
 
 @dataclass(frozen=True)
 class NameNumber:
-    """A number in a name: its ``value``, and its ``rank``, the probability of being the frame number.
+    """A number in a file name: its ``value``, and its ``rank``, the probability of being the frame number.
 
     Ranks are from ``NEVER`` to ``NAMED``.
     """

@@ -142,7 +142,7 @@ def detector_indices(part: str, count: int) -> np.ndarray:
 
 
 def smallest_num_points(part: str, at_least: int) -> int:
-    """Return the number of points of the smallest known list of a part with room for ``at_least`` points.
+    """Return the number of points of the smallest known list of a part that has ``at_least`` points or more.
 
     If no list is large enough, return ``at_least``.
     """
@@ -303,7 +303,7 @@ def _read_point(point: Any, score: Any) -> Row:  # noqa: ANN401  (JSON)
 
 
 def _parse_number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a table)
-    """Return a value as float; NaN if it is missing or not finite. Raises ValueError if it is no number."""
+    """Return a value as float; NaN if it is missing, infinite or 1e6 or more. Raises ValueError if it is no number."""
     if value is None or value == "":
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -330,7 +330,7 @@ def _complete_person(points: np.ndarray) -> np.ndarray:
 
 
 def _read_table(text: str, found: Keypoints) -> None:
-    """Add the frames of a CSV table to ``found``; frames without rows in between have no people.
+    """Add the frames of a CSV table to ``found``; frames between them that have no rows have no people.
 
     Raises ValueError.
     """
@@ -432,7 +432,7 @@ class BodyPlace:
         return "_".join(f"{value:g}" for value in astuple(self))
 
     def rounded(self) -> BodyPlace:
-        """Return the place in tenths of a pixel, as stored in a model file."""
+        """Return the place rounded to tenths of a pixel, as stored in a model file."""
         return BodyPlace(*(round(value, 1) for value in astuple(self)))
 
 
@@ -638,7 +638,7 @@ class PoseView:
 
 
 class PoseFrames:
-    """The drawn poses of a source of keypoints. Raises MediaError if it cannot be read.
+    """The pictures of poses drawn from a source of keypoints. Raises MediaError if it cannot be read.
 
     ``source_size``: the (width, height) of the picture in which the keypoints were detected, if known.
     """
@@ -691,7 +691,7 @@ class PoseFrames:
 
     @property
     def _clean_tracks(self) -> np.ndarray:
-        """The people's tracks in pixels of the source, without uncertain points, filled and smoothed."""
+        """The tracks of people in pixels of the source: uncertain points removed, gaps filled, motion smoothed."""
         view, keypoints = self._view, self._keypoints
         frames = []
         for number in self._numbers:

@@ -373,7 +373,7 @@ def _replace_element(data: bytes, path: Sequence[bytes], content: bytes) -> byte
 
 
 def set_pixel_aspect(path: Path, aspect: Fraction) -> None:
-    """Write the pixel aspect (width over height) into a Matroska file as its display size, which PyAV cannot.
+    """Write the pixel aspect (width over height) into a Matroska file as its display size, because PyAV cannot.
 
     The space comes from shorter numbers, a checksum and reserved space. If there is not enough, nothing is written.
     """

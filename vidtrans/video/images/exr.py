@@ -203,7 +203,7 @@ def choose_layer(header: ExrHeader, name: str, path: Path) -> ExrLayer:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Return a text with the first ``names``, and an ellipsis if there are more."""
+    """Return the first ``names`` as text, with an ellipsis if there are more."""
     return ", ".join(names[:_MAX_LISTED_LAYERS]) + (" …" if len(names) > _MAX_LISTED_LAYERS else "")
 
 

@@ -37,7 +37,7 @@ Span = tuple[float, float]  # Sample values that are black and white
 _ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # Orientation before the left-right mirror, by EXIF orientation with a mirror
 _PADDED_WHITES = (255, 1023, 4095)  # White values of samples of 8, 10 and 12 bits, which are stored in 16
-# Highest white at which a format is taken as used; 32-bit integers usually hold 8 or 16 bits.
+# Highest white of formats whose whole range is used; 32-bit integers usually hold 8 or 16 bits
 _MAX_PRECISE_WHITE = 2.0**24
 _LIGHT_FORMATS = ("HDR", "PFM")  # Formats of linear light
 _PILLOW_FORMATS = ("TGA", "PCX", "SGI", "QOI")  # Formats that Pillow decodes, because OpenCV does not
@@ -303,7 +303,7 @@ def _open_by_pillow(data: np.ndarray, header: PictureHeader) -> Iterator[Image.I
 
 
 def _unpremultiply(picture: np.ndarray) -> np.ndarray:
-    """Convert (H, W, 4) uint16 from premultiplied to straight alpha."""
+    """Convert a picture, (H, W, 4) uint16, from premultiplied to straight alpha."""
     alpha = np.maximum(picture[..., 3:], 1).astype(np.float64)
     colours = np.rint(np.minimum(picture[..., :3] * (65535 / alpha), 65535)).astype(picture.dtype)
     return np.dstack([colours, picture[..., 3]])

@@ -31,7 +31,7 @@ class Frame:
 
     @property
     def pictures(self) -> tuple[np.ndarray, ...]:
-        """``rgb``, followed by the guides."""
+        """The picture ``rgb``, followed by the pictures of the guides."""
         return (self.rgb, *self.guides)
 
     def resized(self, width: int, height: int) -> Frame:
@@ -178,7 +178,7 @@ class Reader(Protocol):
         """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` allows seeking, and is checked."""
 
     def index(self) -> ClipIndex:
-        """Return the index of the clip; call this after reading to the end. Raises MediaError without frames."""
+        """Return the index of the clip; call this after reading to the end. Raises MediaError if it has no frames."""
 
     def needs_second_pass(self) -> bool:
         """Return whether the clip must be read again; call this after reading to the end."""

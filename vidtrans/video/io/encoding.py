@@ -298,7 +298,7 @@ class EncodingSettings:
 
     @property
     def needs_program(self) -> bool:
-        """Whether the user's own ffmpeg program is needed."""
+        """Whether the user's own ffmpeg program is needed, for the codec or the filter graph."""
         return self.is_ffmpeg_encoder or bool(self.filter)
 
     @property
@@ -340,7 +340,7 @@ class EncodingSettings:
         }
 
     def encoder_options(self) -> dict[str, str]:
-        """Return the encoder's options for a chunk."""
+        """Return the options of the encoder of chunks, by FFmpeg's names."""
         codec = self.chunk_codec
         options = dict(codec.options)
         if codec.crf is not None:
@@ -489,7 +489,7 @@ def encoder_problem(name: str) -> str:
 
 @cache
 def decoder_problem(name: str, device: str = "") -> str:
-    """Return why the decoder ``name`` cannot be used on the GPU ``device`` ('': the first one); '' if it works."""
+    """Return why the GPU decoder ``name`` cannot be used on the GPU ``device`` ('': the first one); '' if it works."""
     import av.error
     from av.codec.hwaccel import HWAccel
 

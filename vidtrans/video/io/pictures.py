@@ -129,7 +129,7 @@ class PictureReader:
         return Frame(number, number, rgb, alpha=alpha)
 
     def set_white(self, white: float) -> None:
-        """Set the white sample of all pictures, as in ``Findings.white``; 0: the highest of the format."""
+        """Set the sample value that is white in all pictures (``Findings.white``); 0: the highest of the format."""
         self._white = white
         self._set_span((0, white) if white else None)
 

@@ -670,7 +670,7 @@ class Decoder:
         return stream.start_time + stream.duration
 
     def missing_end_s(self, last_pts: int) -> float:
-        """Return the seconds at the end that Matroska's header lists and no track contains; 0 for other containers.
+        """Return how many seconds at the end Matroska's header lists and no track contains; 0 for other containers.
 
         Other headers only estimate the duration. A video may be shorter than its sound, so the other tracks are read if
         the video seems cut short.
@@ -859,7 +859,7 @@ class HardwareDecoder:
 
 @contextmanager
 def open_accelerated(path: Path, device_type: str, device: str) -> Iterator[_OpenVideo]:
-    """Open a video for decoding on a device. Raises MediaError, or PyAV's errors if the device is missing.
+    """Open a video for decoding on a GPU. Raises MediaError, or PyAV's errors if the GPU is missing.
 
     The software fallback is disabled, so that frames which the device cannot decode raise an error.
     """
@@ -873,7 +873,7 @@ def open_accelerated(path: Path, device_type: str, device: str) -> Iterator[_Ope
 
 
 def decode_accelerated(context: VideoCodecContext, packet: Packet[Any], size: tuple[int, int]) -> list[av.VideoFrame]:
-    """Decode a packet on the device; frames are in main memory, in one of ``HARDWARE_PIX_FMTS``.
+    """Decode a packet on the GPU; the frames are in main memory, in one of ``HARDWARE_PIX_FMTS``.
 
     Raises HardwareDecodeError where decoding fails, and where frames have another ``size`` (width, height): on a
     device, FFmpeg crops pictures at two sides only.

@@ -598,7 +598,7 @@ def _format_timecode(count: int, base: int, dropped: int) -> str:
     """Return a number of frames from 00:00:00:00 as timecode; ``base``: frames per second, ``dropped``: per minute."""
     minute, ten_minutes = 60 * base - dropped, _frames_in_ten_minutes(base, dropped)
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
-    # The first of ten minutes has all its numbers; the other nine each leave out their first ones.
+    # The first of ten minutes has all its numbers; each of the other nine leaves out its first numbers.
     number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // minute)
     seconds, frame = divmod(number, base)
     minutes, second = divmod(seconds, 60)
