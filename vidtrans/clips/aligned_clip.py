@@ -1,4 +1,4 @@
-"""Align a clip with another clip, frame by frame, such as a guide whose motion the temporal filter follows.
+"""Match the frames of a clip with those of another clip: of a mask, or of a guide that states its motion.
 
 A guide is the source of a clip that another tool has processed. The guides of a ``Clip`` are something else: additional
 input pictures of a network.
@@ -26,13 +26,13 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, SequenceMatch, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.io.clip import ClipIndex, read_frames
 
-HOLD_RULE = "the one before is held"  # For frames without a counterpart
-MAX_HELD_FRAMES = 12  # Frames of a held drawing; longer ones are stills
+HOLD_RULE = "the one before is held"  # Text in messages on frames without a matching frame
+MAX_HELD_FRAMES = 12  # Number of frames from which on a drawing is a still, and no longer a held drawing
 
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A guide clip. ``steps[i]``: number of its frame for frame i of the guided clip; None: frame i guides itself."""
+    """A guide clip. ``steps[i]``: the number of its frame for frame i of the guided clip; None: frame i itself."""
 
     clip: Clip
     steps: tuple[int | None, ...]
@@ -64,6 +64,7 @@ class AlignedClip:
         guide_held = frozenset(self.clip.survey.held)
 
         def is_held(previous: int | None, step: int | None) -> bool:
+            """Return whether a frame and the previous one show one held drawing; arguments: their guide frames."""
             if previous is None or step is None or previous >= step:
                 return False
             return guide_held >= {*range(previous + 1, step + 1)}
@@ -78,12 +79,13 @@ class AlignedClip:
         return tuple(held)
 
     def for_key(self) -> Table:
+        """Return the digest of the guide and the matched frames, for cache keys."""
         return {"source": self.clip.digest, "steps": list(self.steps)}
 
     def pictures(
         self, size: tuple[int, int], start: int, stop: int, context: Context
     ) -> Generator[np.ndarray | None, None, None]:
-        """Yield the guide's picture, (H, W, 3) uint8 at a (width, height), or None, for frames [start, stop)."""
+        """Yield the picture of the guide, (H, W, 3) uint8 at a (width, height), or None, for frames [start, stop)."""
         with closing(self.clip.cursor(FrameFormat(Size(exact=size)), context.decode_threads)) as frame_of:
             for step in self.steps[start:stop]:
                 yield None if step is None else frame_of(step).rgb
@@ -102,14 +104,14 @@ class AlignedClip:
 
 
 def with_guide_shots(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a clip with the shots and held frames of its guide, since its own flicker disturbs their detection."""
+    """Return a processed clip with the shots and held frames of its guide: its own flicker disturbs their detection."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held_frames()))
 
 
 def match_frames(
     clip: ClipIndex, mask: ClipIndex, first: int, stop: int, name: str = "the clip"
 ) -> tuple[list[int], str]:
-    """Return the mask's frame for each of the frames [first, stop) of a clip, and a text about differences.
+    """Return the number of the mask's frame for each of the frames [first, stop) of a clip, and a text on differences.
 
     A single picture is used for all frames. Pictures are matched as in ``match_sequence``; a frame without a picture
     uses that of the previous frame. Videos with equal numbers of frames, of the whole clip or of the rendered range,
@@ -158,7 +160,7 @@ def match_sequence(
 def describe_sequence(
     match: SequenceMatch, clip: ClipIndex, other: ClipIndex, first: int, name: str, rule: str = HOLD_RULE
 ) -> str:
-    """Return a text on the match of ``other`` with a clip's frames from ``first`` on; "" without differences.
+    """Return a text on how ``other`` matches the frames of a clip from ``first`` on; "" without differences.
 
     ``rule``: a text on the handling of frames without a counterpart.
     """
@@ -187,7 +189,7 @@ def has_same_aspect(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -
 
 
 def should_treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Return whether the clip's pictures are drawings that the network takes as its input.
+    """Return whether the clip consists of drawings that a network takes as its input without finding lines in them.
 
     ``wanted``: the value of ``--drawn``; with 'auto' three pictures are examined. Raises UsageError if it is 'yes' and
     the pairing takes no drawings.
@@ -200,7 +202,7 @@ def should_treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: 
         return False
     last = clip.index.num_frames - 1
     with clip.reader(FrameFormat(background=PAPER), 0) as reader:
-        # If one of them is a photograph, all count as photographs.
+        # Examine three frames; if one of them is a photograph, all frames count as photographs.
         frames = (frame for n in sorted({0, last // 2, last}) for frame in read_frames(reader, clip.index, [n]))
         drawing = all(is_drawing(frame.rgb, pairing.drawing_kind) for frame in frames)
     if drawing:

@@ -1,4 +1,4 @@
-"""Provide the clock of a clip's curves, and the signals of its sound, its pictures, its mask and of files of values."""
+"""Provide the clock of a clip's parameter curves, and signals from its sound, pictures, mask and value files."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from vidtrans.curves.expressions import Signal
 from vidtrans.curves.hearing import SoundSignals
 from vidtrans.curves.tracks import SignalTracks, Track, decay_track, interpolated_track
 
-FULL_MOTION_PERCENTILE = 95  # Percentile of a clip's motion that becomes 1
-MASK_SIDE_PX = 96  # Short side at which a mask's coverage is measured
-MaskCoverage = Callable[[], np.ndarray]  # Returns the share of each frame that a mask covers, (n,) from 0 to 1
+FULL_MOTION_PERCENTILE = 95  # Percentile of a clip's motion per second that is mapped to the signal value 1
+MASK_SIDE_PX = 96  # Short side of the mattes from which a mask's coverage is measured
+# A function that returns the share of each frame that a mask covers, (n,) from 0 to 1.
+MaskCoverage = Callable[[], np.ndarray]
 
 
 def clip_clock(clip: Clip, sound: Path | str | None = None, mask: MaskCoverage | None = None) -> CurveClock:
-    """Return the clock of a clip. ``sound``: a file that replaces the clip's sound, from the first frame on."""
+    """Return the clock of a clip's parameter curves. ``sound``: a file used instead of the clip's sound."""
     pts, base = clip.index.pts, clip.index.time_base
     source = ClipSignals(clip, Path(sound) if sound else None, mask)
     return CurveClock(
@@ -37,7 +38,7 @@ def clip_clock(clip: Clip, sound: Path | str | None = None, mask: MaskCoverage |
 
 
 class ClipSignals(SignalTracks):
-    """The values of signals at times in s from the clip's first frame."""
+    """The signals of a clip as functions of time, in s from its first frame: sound, pictures, cuts and mask."""
 
     def __init__(self, clip: Clip, sound: Path | None, mask: MaskCoverage | None) -> None:
         super().__init__(self._time_of)
@@ -50,7 +51,7 @@ class ClipSignals(SignalTracks):
         self._sound = SoundSignals(sound or origin.path)
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Analyse the sound, if a signal needs it. Raises UsageError, MediaError."""
+        """Analyse the sound, if one of the signals ``roots`` needs it. Raises UsageError, MediaError."""
         if not (sound_signals := sorted((root for root in roots if root.is_heard), key=str)):
             return
         remedy = "give a sound with --sound FILE"
@@ -74,7 +75,7 @@ class ClipSignals(SignalTracks):
         return lambda times: track(times + self._shift)
 
     def _picture_signal(self, name: str) -> np.ndarray:
-        """Return a signal of the pictures, or of the mask, at each frame."""
+        """Return a signal of the pictures (brightness, motion), or of the mask, at each frame, (n,)."""
         survey = self._clip.survey
         if name == "mask":
             if self._mask is None:
@@ -83,7 +84,7 @@ class ClipSignals(SignalTracks):
         values = np.array(survey.brightness if name == "brightness" else survey.motion, np.float64)
         if name == "brightness" or not len(values):
             return values if len(values) else np.zeros(len(self._seconds))
-        # Motion per second, because frames may have different durations.
+        # Compute the motion per second, because frames may have different durations.
         steps = np.diff(self._seconds, prepend=self._seconds[0] - 1)
         speed = values / np.maximum(steps, 1e-3)
         full_speed = float(np.percentile(speed, FULL_MOTION_PERCENTILE))

@@ -1,4 +1,4 @@
-"""Determine the first frames of shots: detected, none, or listed in a file by the user."""
+"""Determine the first frames of a clip's shots as ``--cuts`` states: detected cuts, no cuts, or a list in a file."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from vidtrans.timelines.edl_timeline import read_edl, read_events
 from vidtrans.timelines.opening import read_timeline_bytes, timeline_cuts
 from vidtrans.timelines.timeline import is_timeline
 
-EDL = ".edl"
-START_COLUMN = "start frame"  # PySceneDetect's column of first frames, numbered from 1
-NUM_HEADER_ROWS = 2  # Rows that may hold the column names, since PySceneDetect may write a list of all cuts first
+EDL = ".edl"  # Suffix of EDL files
+START_COLUMN = "start frame"  # Name of PySceneDetect's column of first frames, which are numbered from 1
+NUM_HEADER_ROWS = 2  # First rows that may hold the column names, since PySceneDetect may write a list of all cuts first
 
 
 def scene_starts(text: str, where: str) -> list[int] | None:
@@ -41,6 +41,7 @@ def scene_starts(text: str, where: str) -> list[int] | None:
 
 
 def _scene_start(row: TableRow, column: int, where: str) -> int:
+    """Return the first frame, from 0, of the scene in a table row. Raises UsageError."""
     text = row.cells[column] if column < len(row.cells) else ""
     try:
         number = parse_number(text)
@@ -76,11 +77,11 @@ def _timeline_start(records: Sequence[tuple[int, int]], day: int) -> int:
     return ordered[pauses.index(max(pauses))][0]
 
 
-AUTO, OFF = "auto", "off"
+AUTO, OFF = "auto", "off"  # Values of ``--cuts``: detect cuts; no cuts
 
 
 def with_cuts(clip: Clip, cuts: str) -> Clip:
-    """Return the clip with shots from ``cuts``: ``auto`` (detected), ``off``, or a file. Raises UsageError."""
+    """Return the clip with shots from ``cuts``: ``auto`` (detected), ``off`` (one), or a file. Raises UsageError."""
     if cuts == AUTO:
         return clip
     starts = {0} if cuts == OFF else {0, *_listed_starts(clip, Path(cuts))}
@@ -93,6 +94,7 @@ def cuts_for_key(cuts: str) -> str:
 
 
 def _checked_file(path: Path) -> Path:
+    """Return the path of a file of ``--cuts``, as stored on disk. Raises UsageError if it is no file."""
     path = path_as_stored(path)
     check_regular_file(path, UsageError)
     if not os.path.isfile(path):  # False, without an error, even for names that are invalid on this system
@@ -115,7 +117,7 @@ def _timeline_starts(clip: Clip, path: Path) -> list[int]:
 
 
 def _listed_starts(clip: Clip, path: Path) -> list[int]:
-    """Return the frame numbers in a file, with a number or a time on each line; a # starts a comment.
+    """Return the first frames of shots that a file lists, as a number or a time on each line; a # starts a comment.
 
     The file may also be a CSV of PySceneDetect, an EDL or another timeline.
     """

@@ -44,16 +44,16 @@ from vidtrans.video.io.policy import COLOUR_MAPPING_TEXTS, DOLBY_VISION_WARNING,
 from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 from vidtrans.video.side_data import DOLBY_VISION_ONLY
 
-MARGIN_FRAMES = 32  # Frames read after the requested end; cut detection looks ahead by less
+MARGIN_FRAMES = 32  # Number of frames read after the requested end; cut detection looks ahead by less
 # Options of the user's ffmpeg that convert Dolby Vision to SDR.
 DOLBY_VISION_TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
-PICTURES_VERSION = 3  # Version of the decoding rules of picture files
+PICTURES_VERSION = 3  # Version of the decoding rules of picture files, part of the cache key of an index
 
 
 def scan_clip(
     context: Context, path: Path, guides: Sequence[str], until: Time | None = None
 ) -> tuple[ClipIndex, Survey]:
-    """Read a clip, and return its index and its survey.
+    """Read a clip; return its index (times and formats of frames) and its survey (shots, near-duplicates, sharpness).
 
     The clip is read to its end, or until a little after the time ``until``; to its end in any case if something is
     wrong with it. If frames seem to be lost, it is read again, with a slower decoder that counts damage: fast decoders
@@ -91,7 +91,7 @@ def _read_once(
     index: ClipIndex | None = None,
     until: Time | None = None,
 ) -> tuple[ClipIndex, Survey, bool]:
-    """Read a clip once; return its index, its survey, and whether it must be read again, counting damage."""
+    """Read a clip once; return its index, its survey, and whether it must be read again to count damage."""
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
@@ -123,7 +123,7 @@ def _frames_until(until: Time, frames: Iterable[Frame], time_base: Fraction) -> 
 
 @dataclass(frozen=True)
 class Clip:
-    """A source: a video, a picture, or a folder of pictures.
+    """A source of frames: a video, a picture, or a folder of pictures.
 
     Attributes:
         path: The file, or the folder or pattern of pictures.
@@ -164,6 +164,7 @@ class Clip:
 
     @property
     def is_pictures(self) -> bool:
+        """Whether the clip consists of picture files, not of a video."""
         return bool(self.index.names)
 
     @property
@@ -186,6 +187,7 @@ class Clip:
             yield from reader.frames(start, stop, self.index)
 
     def cursor(self, frame_format: FrameFormat, threads: int) -> FrameCursor:
+        """Return a cursor, which reads single frames of the clip by number."""
         return FrameCursor(partial(self.frames, frame_format, threads))
 
     def trim(self, start: Time | None, end: Time | None) -> tuple[int, int]:
@@ -280,6 +282,7 @@ def _hardware_for(clip: Clip, context: Context) -> HardwareDecoder | None:
         return None
 
     def report(why: str) -> None:
+        """Warn that the CPU decodes the clip, and why."""
         context.warn_once(f"{path.name}: not decoded by {name}, but by the CPU: {why}", path)
 
     if findings.damage or findings.interlaced or findings.resized or clip.index.num_rebuilt_pts:
@@ -325,7 +328,7 @@ def survey_clip(context: Context, path: Path, guides: Sequence[str] = (), until:
 
 
 def _reading_digest(content: str, index: ClipIndex) -> str:
-    """Return the digest of a clip's frames: of its content and, if unusual, of the rules by which it is read.
+    """Return the digest of a clip's frames: of the source's content and, if unusual, of the rules by which it is read.
 
     With the default rules it equals the content's digest, so that earlier cache keys remain valid.
     """
@@ -337,12 +340,14 @@ def _reading_digest(content: str, index: ClipIndex) -> str:
 
 
 def _index_table(index: ClipIndex) -> Table:
+    """Return an index as a table that the cache can store as JSON."""
     table = to_table(index)
     fractions = {name: str(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     return table | fractions | {"findings": to_table(index.findings)}
 
 
 def _index_from_table(table: Table) -> ClipIndex:
+    """Return an index from a table of ``_index_table``."""
     fractions = {name: Fraction(table[name]) for name in ("time_base", "sample_aspect_ratio", "rate")}
     tuples = {name: tuple(table[name]) for name in ("pts", "names")}
     findings = table["findings"]
@@ -353,7 +358,7 @@ def _index_from_table(table: Table) -> ClipIndex:
 
 
 def with_picture_fps(clip: Clip, rate: float) -> Clip:
-    """Return a clip of untimed pictures at ``rate`` frames per second; a video or animation unchanged."""
+    """Return a clip of pictures without times at ``rate`` frames per second; other clips unchanged."""
     has_times = clip.index.time_base * clip.index.rate != 1
     if not clip.is_pictures or has_times:
         return clip
@@ -378,14 +383,16 @@ def note_end_in_frames(clip: Clip, stop: int, start: Time | None, end: Time | No
 
 @dataclass(frozen=True)
 class ExposureCorrection:
-    """The exposure corrections of a clip, (N, 3, 2): a and b of a·x + b per frame and channel x, in [0, 1]."""
+    """The exposure corrections of a clip, (N, 3, 2): a and b of a·x + b per frame and channel, x in [0, 1]."""
 
     corrections: np.ndarray
 
     def __call__(self, frame: Frame) -> np.ndarray:
+        """Return the picture of a frame, (H, W, 3), with corrected exposure."""
         return corrected(frame.rgb, self.corrections[frame.index])
 
     def for_key(self) -> str:
+        """Return the digest of the corrections, for cache keys."""
         return digest_of(self.corrections.tolist())
 
 
@@ -403,6 +410,7 @@ def measure_exposure(clip: Clip, context: Context) -> ExposureCorrection:
 
 
 def _read_exposure(clip: Clip, context: Context) -> np.ndarray:
+    """Read a clip, and return its exposure corrections, (N, 3, 2), as in ``ExposureCorrection``."""
     meter = ExposureMeter()
     frames = clip.frames(FrameFormat(Size(short=ANALYSIS_SHORT_SIDE)), context.decode_threads)
     with closing(frames):

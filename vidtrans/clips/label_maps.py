@@ -20,10 +20,11 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.images.picture import is_deep_grey, pack_colours, read_indices, read_palette, read_picture
 from vidtrans.video.io.picture_paths import picture_files
 
-NUM_SAMPLE_FRAMES = 24  # Frames in which labels are counted
-MIN_REPORTED_SHARE = 0.0005  # Share of the pixels from which on a note is original
-MIN_COLOUR_STEP = 12  # Difference between the channels of a coloured pixel, in 8-bit levels
-LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")
+NUM_SAMPLE_FRAMES = 24  # Number of frames in which labels are counted
+MIN_REPORTED_SHARE = 0.0005  # Share of the pixels above which unknown labels, or colours, are reported
+MIN_COLOUR_STEP = 12  # Least difference between the channels of a coloured pixel, in 8-bit levels
+LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")  # Suffixes of formats that keep colours exactly
+# The remedy in messages on label maps without a usable palette.
 REMEDY = "give the colours of the classes in order: --set pairing.palette='#rrggbb …', or a FILE that lists them"
 
 
@@ -66,6 +67,10 @@ def find_palette(settings: LabelsSettings, files: Sequence[Path]) -> Table:
 
 
 def _palette_of_indices(settings: LabelsSettings, files: Sequence[Path], palettes: Sequence[np.ndarray]) -> Table:
+    """Return the settings ``palette`` and ``ignore`` of indexed label maps; {} if the palettes are grey levels.
+
+    Raises MediaError where the palettes disagree, or two labels have one colour.
+    """
     colour_of: dict[int, int] = {}
     for path, palette in zip(files, palettes, strict=True):
         codes = pack_colours(palette[None])[0].tolist()
@@ -159,5 +164,6 @@ def label_setting_changes(pairing: Pairing, clip: Clip, context: Context) -> Tab
 
 
 def _colour_mask(rgb: np.ndarray) -> np.ndarray:
+    """Return which pixels of a picture, (H, W, 3) uint8, are coloured rather than grey, (H, W) bool."""
     mask: np.ndarray = np.ptp(rgb.astype(np.int16), axis=2) > MIN_COLOUR_STEP
     return mask

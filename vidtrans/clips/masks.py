@@ -1,4 +1,4 @@
-"""Align masks with clips, decide which of their levels and colours are inside, and read the matte of each frame."""
+"""Align masks with clips, decide which levels and colours of a mask are inside, and read the matte of each frame."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ from vidtrans.video.images.picture import read_palette, resize
 from vidtrans.video.io.clip import Frame, FrameCursor
 from vidtrans.video.io.picture_paths import picture_files
 
-Feather = Callable[[int], float]  # Returns the blur σ, in pixels, of a frame
+Feather = Callable[[int], float]  # A function that returns the blur σ of the mask's edge in a frame, in pixels
 Colour = tuple[int, int, int]  # RGB, 8 bits
-BLACK = (0, 0, 0)
-LEVEL_8_BIT = 257  # A step of 8-bit levels, in 16-bit levels; the thresholds below are also in 16-bit levels
-MAX_OBJECT_LEVEL = 96 * LEVEL_8_BIT  # Masks of object numbers have no higher level; brighter masks are grey levels
-MIN_COLOUR_STEP = 24 * LEVEL_8_BIT  # Difference between the channels of a coloured pixel, and between two colours
-MIN_COLOURED_SHARE = 0.3  # Share of the non-black pixels that is coloured, at least, in a mask of coloured objects
-MIN_FLAT_EDGE_SHARE = 1 / 3  # Share of the edges that lies between two flat areas, at least, in a mask of objects
-MAX_EDGE_FRAMES = 32  # Frames whose edges are counted
-CODEC_TOLERANCE = 2 * LEVEL_8_BIT  # Deviation of black and white after a lossy codec
-MASK_FORMAT = FrameFormat(SOURCE_SIZE, deep=True, alpha="matte")
+BLACK = (0, 0, 0)  # RGB, the usual background of masks
+LEVEL_8_BIT = 257  # Step between two 8-bit levels, in 16-bit levels; the thresholds below are in 16-bit levels, too
+MAX_OBJECT_LEVEL = 96 * LEVEL_8_BIT  # Highest level of a mask of object numbers; brighter masks have grey levels
+MIN_COLOUR_STEP = 24 * LEVEL_8_BIT  # Least difference between the channels of a coloured pixel, and between two colours
+MIN_COLOURED_SHARE = 0.3  # Least share of coloured pixels among those that are not black, in a mask of coloured objects
+MIN_FLAT_EDGE_SHARE = 1 / 3  # Least share of edges between two flat areas among all edges, in a mask of objects
+MAX_EDGE_FRAMES = 32  # Most frames of a mask whose edges are counted
+CODEC_TOLERANCE = 2 * LEVEL_8_BIT  # Largest deviation of black and white after a lossy codec
+MASK_FORMAT = FrameFormat(SOURCE_SIZE, deep=True, alpha="matte")  # 16 bits; transparency as grey levels
 
 
 def no_feather(frame: int) -> float:
-    """Return 0: the edge is not softened."""
+    """Return 0, a blur of no pixels: the mask's edge is not softened."""
     return 0.0
 
 
 @dataclass
 class MaskLevels:
-    """The levels in all frames of a mask, which decide what is inside.
+    """Statistics of the levels and colours in all frames of a mask, which decide the area that is inside.
 
     Grey levels are coverage: white is inside. Segmenters also write 0 and 1, object numbers (0, 1, 2, …), and objects
     as flat colours on black, with or without a palette: in these masks all but 0, or black, is inside. Masks of object
@@ -68,11 +68,12 @@ class MaskLevels:
     has_black: bool = False
 
     def __post_init__(self) -> None:
+        """Convert ``number_zero``, a list if it was read from JSON, to a tuple."""
         if self.number_zero is not None:  # A list if it was read from JSON
             self.number_zero = (self.number_zero[0], self.number_zero[1], self.number_zero[2])
 
     def add(self, picture: np.ndarray, *, used: bool = True) -> None:
-        """Add a frame, (H, W, 3) uint16; ``used``: the clip uses the frame."""
+        """Add a frame of the mask, (H, W, 3) uint16; ``used``: the clip uses the frame."""
         self.num_frames += 1
         red, green, blue = cv2.split(picture)
         level = cv2.max(cv2.max(red, green), blue)
@@ -96,11 +97,12 @@ class MaskLevels:
 
     @property
     def is_coloured(self) -> bool:
+        """Whether so many pixels that are not black are coloured that the mask consists of coloured objects."""
         return self.num_coloured > MIN_COLOURED_SHARE * self.num_other
 
     @property
     def ground(self) -> Colour | None:
-        """The background colour, if everything else is inside; None: levels are coverage."""
+        """The background colour of a mask of objects, in which all else is inside; None if its levels are coverage."""
         has_objects = self.peak == LEVEL_8_BIT
         if self.num_edges:
             has_objects = self.num_clean > MIN_FLAT_EDGE_SHARE * self.num_edges
@@ -122,7 +124,7 @@ class MaskLevels:
         return "everything" if self.darkest >= white and self.ground in (None, BLACK) else ""
 
     def notes(self, *, inverted: bool) -> Iterator[tuple[str, str]]:
-        """Yield notes for the user, each with its level, 'info' or 'warning'; ``inverted``: inside is outside."""
+        """Yield notes for the user, each with its level, 'info' or 'warning'; ``inverted``: the mask is inverted."""
         if self.ground is not None and (self.is_coloured or self.number_zero):
             yield f"its colours are objects: all but #{bytes(self.ground).hex()} is inside", "info"
         elif self.ground is not None:
@@ -158,7 +160,7 @@ def _count_edges(picture: np.ndarray) -> tuple[int, int]:
 
 
 class MatteReader:
-    """A reader of the matte of each frame, in order: (H, W) uint8, white where the style is applied.
+    """A reader of mattes, (H, W) uint8, in the order of the frames; white where the style is applied.
 
     ``read``: yields the mask's frames from a number on. ``steps[i]``: the mask's frame for frame ``first + i``.
     """
@@ -179,6 +181,7 @@ class MatteReader:
         self._matte = np.empty((0, 0), np.uint8)
 
     def __call__(self, frame: int) -> np.ndarray:
+        """Return the matte, (H, W) uint8, of the clip's frame with this number."""
         mask = self._cursor(self.steps[frame - self.first])
         sigma = self.feather(frame)
         if mask is not self._frame or sigma != self._sigma:  # A mask frame used several times is feathered once
@@ -186,9 +189,11 @@ class MatteReader:
         return self._matte
 
     def close(self) -> None:
+        """Close the file of the mask; a later call opens it again."""
         self._cursor.close()
 
     def _to_matte(self, rgb: np.ndarray, sigma: float) -> np.ndarray:
+        """Return a frame of the mask, (H, W, 3) uint8, as matte: inverted if requested, blurred by ``sigma`` pixels."""
         grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
         grey = cv2.bitwise_not(grey) if self.inverted else grey
         if sigma > 0:
@@ -212,7 +217,7 @@ class Mask:
 
     @classmethod
     def open(cls, mask: MaskFile, clip: Clip, first: int, stop: int, context: Context) -> Mask:
-        """Open a mask for frames [first, stop) of a clip; report differences in length and shape. Raises MediaError."""
+        """Open a mask for frames [first, stop) of a clip; report another length or aspect. Raises MediaError."""
         path = mask.path
         mask_clip = open_clip(context, path)
         steps, differences = match_frames(clip.index, mask_clip.index, first, stop)
@@ -232,6 +237,7 @@ class Mask:
         return cls(mask_clip, steps, first, mask.inverted, ground)
 
     def for_key(self) -> Table:
+        """Return the properties that affect the mattes, for cache keys."""
         key: Table = {"digest": self.clip.digest, "steps": digest_of(self.steps)}
         return key | ({"inverted": True} if self.inverted else {}) | ({"ground": self.ground} if self.ground else {})
 

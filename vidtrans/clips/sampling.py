@@ -13,11 +13,11 @@ from vidtrans.video.colour.conversion import composite_over
 from vidtrans.video.frame_format import Area, FrameFormat
 from vidtrans.video.io.clip import Frame, read_frames
 
-DEFAULT_COUNT = 24  # Frames
-MIN_OPAQUE_SIDE_PX = 64  # Smallest opaque part of a style picture to which the picture is cropped
+DEFAULT_COUNT = 24  # Number of frames that are chosen by default
+MIN_OPAQUE_SIDE_PX = 64  # Shortest side of the opaque part to which a style picture is cropped
 # A style picture with a smaller side in pixels, or a lower standard deviation in 8-bit levels, has hardly any style.
 MIN_STYLE_SIDE_PX, MIN_STYLE_DEVIATION = 32, 3.0
-MAX_SKIPPED = 12  # Frames between two requested ones, on average, that decode faster than a seek
+MAX_SKIPPED = 12  # Most frames between two requested ones, on average, that decode faster than a seek
 
 
 def segment_centres(total: int, count: int) -> list[int]:
@@ -65,6 +65,7 @@ def read_style_picture(clip: Clip, context: Context, area: Area | None = None) -
 
 
 def _crop_to_content(clip: Clip, context: Context, area: Area | None) -> np.ndarray:
+    """Return the middle frame of a clip, (H, W, 3) uint8, cropped to ``area``, the opaque part and inside bars."""
     frame = read_middle_frame(clip, FrameFormat(alpha="kept"), context)
     rgb, alpha = frame.rgb, frame.alpha
     if area is not None:
@@ -84,5 +85,6 @@ def _crop_to_content(clip: Clip, context: Context, area: Area | None) -> np.ndar
 
 
 def read_middle_frame(clip: Clip, frame_format: FrameFormat, context: Context) -> Frame:
+    """Return the middle frame of a clip."""
     (frame,) = read_clip_frames(clip, [clip.index.num_frames // 2], frame_format, context)
     return frame

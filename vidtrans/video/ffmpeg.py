@@ -1,4 +1,4 @@
-"""Find, query and run the user's own ffmpeg program: filter graphs, and encoders that PyAV's build lacks.
+"""Find, query and run the user's own ffmpeg program, for filter graphs and for encoders that PyAV's build lacks.
 
 Sources and results are NUT files with one video stream; NUT holds any codec and keeps every timestamp exactly. Only
 this module uses ffmpeg-python, which builds the command line. No shell is involved.
@@ -25,29 +25,34 @@ import av
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import NEVER_STOP, Progress, Report, Stop, ignore_event
 
-POLL_S = 0.1  # Interval at which a stop is checked
-QUERY_TIMEOUT_S = 60.0
-# libavcodec's version in ffmpeg 7, which has an option for a graph's time base and deprecates -vsync (removed in 9).
+POLL_S = 0.1  # Seconds between two checks for a stop request
+QUERY_TIMEOUT_S = 60.0  # Seconds after which a query of the program fails
+# Major version of libavcodec in ffmpeg 7, which has an option for a graph's time base, and deprecates -vsync.
 _LIBAVCODEC_7 = 61
-NUM_THREADS = 4  # Encoders' bytes depend on it, so it must not depend on the machine
-MAX_ERROR_LINES = 200
-# Encoder options that would override those set by this module, or that ffmpeg would take for its own.
+NUM_THREADS = 4  # Threads of an encoder; they affect its bytes, so their number is equal on all machines
+MAX_ERROR_LINES = 200  # Last lines of the program's error output that are kept
+# Matches encoder options that would override those of this module, or be taken as ffmpeg's own: color_trc:v.
 _RESERVED_OPTION = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
-# Options of ffmpeg itself that affect an encoder's result.
+# Names of options of ffmpeg itself that affect an encoder's result.
 _GENERAL_OPTIONS = frozenset({"q", "qscale", "pix_fmt", "force_key_frames"})
+# Matches the section of ffmpeg's help with the options of all encoders.
 _CODEC_OPTION_SECTION = re.compile(r"^AVCodecContext AVOptions:\n(.*?)^\S", re.MULTILINE | re.DOTALL)
+# Matches a line of ffmpeg's help on an option of video encoders: -crf <float> E..V.
 _ENCODER_OPTION = re.compile(r"^  -([\w-]+) +<\w+> +E..V", re.MULTILINE)
+# Matches an encoder option, name=value: q:v=65.
 _OPTION = re.compile(r"\s*([A-Za-z][\w.-]*(?::\w+)*)=(.*\S)\s*", re.DOTALL)
 # swscale flags; bitexact and accurate_rnd make a conversion equal on every processor.
 _SCALING = "bicubic+accurate_rnd+full_chroma_int+bitexact"
-# Frames are tagged too: ffmpeg 9 ignores some of _TAGS, and in ffmpeg 5 some encoders (ProRes) do.
+# Filters that convert frames to BT.709 and tag them: ffmpeg 9, and encoders of ffmpeg 5 (ProRes), ignore some of _TAGS.
 _TO_BT709 = (
     "scale=out_color_matrix=bt709:out_range=tv,"
     "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
 )
+# Output options that tag a stream as BT.709, limited range.
 _TAGS = {"colorspace": "bt709", "color_primaries": "bt709", "color_trc": "bt709", "color_range": "tv"}
-_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")  # Printed by the filter 'showinfo' before the first frame
-# Beginnings of error lines that follow from an earlier, more precise line.
+# Matches the time base of a graph, printed by the filter 'showinfo' before the first frame.
+_TIME_BASE = re.compile(r"config in time_base: (\d+/\d+)")
+# Matches the beginning of an error line that follows from an earlier, more precise line.
 _SECONDARY_ERROR = re.compile(
     r"Error (reinitializing filters|sending frames|initializing (output stream|filter|a simple filter))"
     r"|Error opening (in|out)put file"
@@ -56,13 +61,14 @@ _SECONDARY_ERROR = re.compile(
     r"|Terminating thread|Conversion failed|Could not open encoder before|Nothing was written into|Exiting with exit"
     r"|Error closing file|av_interleaved_write_frame|Link '|\s|$"
 )
-# Texts in error lines that a wrong graph, or a wrong encoder option, causes.
+# Matches an error line that a wrong filter graph causes.
 _GRAPH_ERROR = re.compile(
     r"No such filter|to filter '|[Ff]iltergraph|Impossible to convert|hardware device|[Nn]on-monoton|Negative pts"
     r"|\[(AVFilterGraph|Parsed_|fc#|vf#)"
 )
+# Matches an error line that a wrong encoder option causes.
 _ENCODER_ERROR = re.compile(r"[Oo]ption|[Pp]ixel format|[Pp]reset|Impossible to convert")
-_LOG_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")
+_LOG_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")  # Matches the names of modules before a log message: [libx264 @ 0x55]
 
 
 def find_program() -> Path:
@@ -87,7 +93,7 @@ def find_program() -> Path:
 
 
 def program_version(program: Path) -> str:
-    """Return the version of an ffmpeg program, as '5.1.9-0+deb12u1'. Raises UsageError where it does not run."""
+    """Return the version of an ffmpeg program, such as '5.1.9-0+deb12u1'. Raises UsageError where it does not run."""
     match = re.match(r"ffmpeg version (\S+)", query_program(program, "-version"))
     if not match:
         raise UsageError(str(program), "it is not ffmpeg", "install ffmpeg")
@@ -113,6 +119,7 @@ def query_program(program: Path, *arguments: str) -> str:
 
 
 def _run_error(program: Path, error: Exception) -> UsageError:
+    """Return the UsageError for a program that does not run; ``error``: the cause."""
     why = str(getattr(error, "strerror", None) or error).lower()
     return UsageError(str(program), f"the program does not run ({why})", "install ffmpeg again")
 
@@ -124,7 +131,7 @@ def keeps_time_base(program: Path) -> bool:
 
 
 class RunningProgram:
-    """A running program, killed on exit. Threads read its output, because it would block on a full pipe."""
+    """A running process of ffmpeg, killed on exit. Threads read its output, because it would block on a full pipe."""
 
     def __init__(self, command: Sequence[str]) -> None:
         pipe = subprocess.PIPE
@@ -139,6 +146,7 @@ class RunningProgram:
             thread.start()
 
     def _read(self, is_error: bool, stream: IO[bytes]) -> None:
+        """Put the lines of a stream into the output queue, and None at the end; ``is_error``: the stream is stderr."""
         with stream:
             for line in stream:
                 self._output.put((is_error, line.decode("utf-8", "replace").rstrip()))
@@ -170,12 +178,12 @@ class RunningProgram:
 
 
 class NoFramesError(UsageError):
-    """A filter graph outputs no frame."""
+    """Raised if a filter graph outputs no frame."""
 
 
 @dataclass(frozen=True)
 class FFmpegJob:
-    """A job on a whole file. Without an ``encoder`` the output is FFV1 in full-range RGB, lossless.
+    """A conversion of a whole file by the ffmpeg program; without an ``encoder``, to lossless FFV1 in full-range RGB.
 
     ``graph`` is a filter graph with one input and one output. Raises UsageError where settings of the job contradict
     each other, or an option would override the settings that keep times and colours right.
@@ -188,6 +196,7 @@ class FFmpegJob:
     alpha: bool = False  # Keep alpha (bgra, gbrap16le); lossless output only
 
     def __post_init__(self) -> None:
+        """Raise UsageError for settings that contradict each other, or an option that the job must set itself."""
         for text in (self.graph, self.encoder, *(part for option in self.options for part in option)):
             if "\0" in text:
                 raise UsageError("ffmpeg", "a zero byte cannot be part of a command", "leave it out")
@@ -292,7 +301,7 @@ def run_ffmpeg_job(
 
 
 def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
-    """Return the command line; 'file:' and -f keep ffmpeg from interpreting file names and contents."""
+    """Return the command line of ffmpeg; 'file:' and -f keep it from interpreting file names and contents."""
     import ffmpeg
 
     def utf8(text: str) -> str:
@@ -302,7 +311,7 @@ def _command(program: Path, source: Path, output: str, options: dict[str, str | 
     picture = ffmpeg.input(utf8(f"file:{source}"), format="nut", protocol_whitelist="file")["v:0"]
     job = ffmpeg.output(picture, utf8(output), **{utf8(k): v and utf8(v) for k, v in options.items()})
     common = ("-nostdin", "-hide_banner", "-nostats", "-copyts", "-xerror", "-loglevel")
-    # Log messages on the graph have the level "info".
+    # ffmpeg reports the time base of the graph in log messages of the level "info".
     level = ("info",) if options["format"] == "null" else ("error", "-progress", "pipe:1")
     arguments = job.global_args(*common, *level).compile(overwrite_output=True)[1:]
     return [str(program), *(text.encode("latin-1").decode("utf-8", "surrogatepass") for text in arguments)]
@@ -324,7 +333,7 @@ def _output_options(job: FFmpegJob) -> dict[str, str | None]:
 
 
 def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
-    """Return options to write each frame of the graph once, in the graph's time base, by the program's version."""
+    """Return options, for the program's version, that write each frame of the graph once in the graph's time base."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")
@@ -345,11 +354,12 @@ def _append_filters(graph: str, filters: str) -> str:
 
 
 def _graph_name(graph: str) -> str:
+    """Return the name of a filter graph for messages; 'ffmpeg' for an empty graph."""
     return f"filter graph '{graph.strip()}'" if graph.strip() else "ffmpeg"
 
 
 def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
-    """Return the exception to raise, from the last error line that states a cause."""
+    """Return the exception for a failed job, with the last error line that states a cause."""
     if status < 0:
         why = f"the program was killed (signal {-status})"
         return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")

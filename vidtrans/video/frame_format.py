@@ -10,26 +10,28 @@ from vidtrans.core.settings import SOURCE_SIZE, Size
 
 # Default background colours of transparent pixels, RGB: white for pictures, black for videos.
 PAPER, BLACK = (255, 255, 255), (0, 0, 0)
+# Suffixes of the picture formats that vidtrans reads.
 PICTURE_SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jfif", ".webp", ".bmp", ".tif", ".tiff", ".exr", ".tga", ".jp2", ".j2k", ".hdr"),
     *(".ppm", ".pgm", ".pbm", ".pnm", ".pam", ".pfm", ".qoi", ".pcx", ".sgi"),
 )
-FRAME_SUFFIXES = (*PICTURE_SUFFIXES, ".avif")  # Pictures in a folder; a single AVIF file is read as a video
-# Picture formats that vidtrans does not read. In a folder of frames, HEIC and GIF are also refused; as files they are
-# read as videos.
+FRAME_SUFFIXES = (*PICTURE_SUFFIXES, ".avif")  # Suffixes of pictures in a folder; a single AVIF file is read as a video
+# HEIC and GIF files are read as videos; in a folder of frames they are refused (``UNSUPPORTED_FRAMES``).
+# Suffixes of picture formats that vidtrans does not read.
 UNSUPPORTED_SUFFIXES = (
     *(".dpx", ".cin", ".ari", ".psd", ".psb", ".kra", ".xcf", ".ora", ".clip", ".procreate", ".jxl", ".mpo", ".svg"),
     *(".pdf", ".ai", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".r3d", ".braw"),
 )
+# Suffixes of files that are refused in a folder of frames.
 UNSUPPORTED_FRAMES = (*UNSUPPORTED_SUFFIXES, ".heic", ".heif", ".gif")
-MAX_PIXELS = 8192 * 8192  # Larger pictures are refused before memory is allocated
-MAX_PICTURE_BYTES = 512 * 1024 * 1024
-MIN_AREA_SIDE_PX = 16
+MAX_PIXELS = 8192 * 8192  # Most pixels of a picture; larger ones are refused before memory is allocated
+MAX_PICTURE_BYTES = 512 * 1024 * 1024  # Largest length of a picture file
+MIN_AREA_SIDE_PX = 16  # Shortest side of an ``Area`` in pixels
 
 
 @dataclass(frozen=True)
 class FrameFormat:
-    """The format in which frames are returned.
+    """The format in which readers return frames.
 
     ``size``: of the upright picture. ``deep``: 16 bits per channel instead of 8. ``alpha``: how transparency is
     handled. "laid": the picture is composited over ``background`` (None: white for pictures, black for videos). "kept":
@@ -44,16 +46,16 @@ class FrameFormat:
 
     @property
     def transparency(self) -> str:
-        """The handling of transparency as text, for cache keys."""
+        """A text for cache keys on the handling of transparency."""
         return f"{self.alpha} {self.background or 'usual'}"
 
 
-DEFAULT_FORMAT = FrameFormat()
+DEFAULT_FORMAT = FrameFormat()  # The source's size, 8 bits, without alpha
 
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of a picture, in pixels; ``x`` and ``y`` of its top left corner."""
+    """A rectangle of a picture, in pixels; ``x`` and ``y``: its top left corner."""
 
     x: int
     y: int

@@ -11,10 +11,13 @@ from typing import Literal
 
 from vidtrans.core.system import name_key
 
-# Texts that operating systems append to the name of a copy.
+# Matches what operating systems append to the name of a copy: ' (2)', ' copy 3'.
 COPY_SUFFIX = re.compile(r"( ?\([0-9]+\)|[ _-]+copy([ _-]*[0-9]+)?)+$", re.IGNORECASE)
+# Regular expression of a date: 2024-05-31, 20240531.
 _DATE = r"(?:19|20)\d\d(?P<s>[-_.]?)(?:0[1-9]|1[0-2])(?P=s)(?:0[1-9]|[12]\d|3[01])"
+# Regular expression of a time of day, with separators: T14-30-59.
 _TIME = r"(?:[-_. tT]|at)*(?:[01]\d|2[0-3])[-_.:hH]?[0-5]\d[-_.:mM]?[0-5]\d(?:[-_.]?\d{3})?"
+# Regular expressions of numbers that are no frame numbers: dates, timecodes, sizes, rates, bit depths, codecs, digests.
 _OTHER_NUMBERS = (
     rf"(?<!\d){_DATE}(?:{_TIME})?(?!\d)",
     r"(?<!\d)\d\d(?P<t>[-_.;])\d\d(?P=t)\d\d(?P=t)\d\d(?!\d)",  # Timecode
@@ -27,25 +30,29 @@ _OTHER_NUMBERS = (
     r"(?<![a-z])(?:[hx][.]?26[3-6]|mp[34]|av1|vp[89]|(?:rec|bt)[.]?(?:601|709|2020|2100)|d[56][05]|p3|prores\d+)(?!\d)",
     r"(?<![a-z\d])(?=[a-f\d]{7,}(?![a-z\d]))[a-f\d]*(?:[a-f]\d+[a-f]|\d[a-f]+\d)[a-f\d]*",  # Digest
 )
-OTHER_NUMBER = re.compile("|".join(_OTHER_NUMBERS), re.IGNORECASE | re.ASCII)  # Numbers that are no frame numbers
-POSSIBLE_SIGN = re.compile(r"(?<![0-9])-(?=[0-9])")  # A dash before a number, but not between two
-MINUS = "−"  # U+2212, which replaces a dash that is a sign
-NUMBER_IN_NAME = re.compile(f"{MINUS}?[0-9]+")
+# Matches a number that is no frame number.
+OTHER_NUMBER = re.compile("|".join(_OTHER_NUMBERS), re.IGNORECASE | re.ASCII)
+POSSIBLE_SIGN = re.compile(r"(?<![0-9])-(?=[0-9])")  # Matches a dash before a number, but not between two numbers: .-3
+MINUS = "−"  # Minus sign, U+2212, which replaces a dash that is a sign
+NUMBER_IN_NAME = re.compile(f"{MINUS}?[0-9]+")  # Matches a number in a name that ``signed_names`` returned: 0012
+# Matches the word at the end of the text before a number, and its separators: 'frame_' before 12 in shot.frame_12.
 LABEL = re.compile(r"([^\W\d_]+)([ _.#-]*)$")
-# Words before a number, by the kind of number, as regular expressions.
+# Words before numbers that are versions or settings, as alternatives of a regular expression.
 VERSION_WORDS = "v|vers?|version|rev|take|tk|final|copy|edit|draft|try|alt|opt|of|seed|cfg|steps|crf|id|iter|lora|gamma"
+# Words before numbers of shots, scenes and parts, as alternatives of a regular expression.
 SHOT_WORDS = "shot|sh|scene|sc|seq|sq|sequence|cam|camera|ep|episode|part|pt|layer|reel|roll|pass"
+# Words before frame numbers, as alternatives of a regular expression.
 FRAME_WORDS = "f|fr|frm|frames?|kf|key|keyframe|no|nr|num"
-# Ranks of a number, by the probability that it is the frame number: never, a shot's number, joined to letters,
-# separate, padded with zeros, labelled as a frame.
+# In order: never; a shot's number; joined to letters; separate; padded with zeros; after a word such as "frame".
+# Ranks of a number in a name by the probability that it is the frame number, ascending.
 NEVER, SHOT, JOINED, SEPARATE, PADDED, NAMED = range(6)
-MAX_DIGITS = 8  # Of an unpadded frame number; longer numbers are seeds or times
-MAX_LISTED_RANGES = 6  # Ranges of frames in a message
+MAX_DIGITS = 8  # Most digits of an unpadded frame number; longer numbers are seeds or times
+MAX_LISTED_RANGES = 6  # Most ranges of frames that a message lists
 
 
 @dataclass(frozen=True)
 class NameNumber:
-    """A number in a name: its ``value``, and its ``rank``, the probability of being the frame number.
+    """A number in a file name: its ``value``, and its ``rank``, the probability of being the frame number.
 
     Ranks are from ``NEVER`` to ``NAMED``.
     """
@@ -69,6 +76,7 @@ def signed_names(names: Iterable[str]) -> list[str]:
     templates: set[str] = set()
 
     def sign(dash: re.Match[str]) -> str:
+        """Return ``MINUS`` for a dash that is a sign, else the dash."""
         name, at = dash.string, dash.start()
         if at == 0 or name[at - 1] in "._":
             return MINUS
@@ -91,6 +99,7 @@ def numbers_in(name: str) -> list[NameNumber]:
 
 
 def _numbers_in(stem: str) -> list[NameNumber]:
+    """Return the numbers in a stem of ``_signed_stems``, in order."""
     masked = _mask_other_numbers(stem)
     return [NameNumber(value_of(match[0]), _rank(masked, match)) for match in NUMBER_IN_NAME.finditer(masked)]
 
@@ -102,6 +111,7 @@ def likely_numbers(name: str) -> list[int]:
 
 
 def _likely_values(stem: str) -> list[int]:
+    """Return the values of the numbers in a stem that may be the frame number, the most probable first."""
     numbers = _numbers_in(stem)
     order = sorted(range(len(numbers)), key=lambda n: (numbers[n].rank, n), reverse=True)
     return list(dict.fromkeys(numbers[n].value for n in order if numbers[n].rank != NEVER))
@@ -154,6 +164,7 @@ def _mask_other_numbers(stem: str) -> str:
 
 
 def _rank(stem: str, number: re.Match[str]) -> int:
+    """Return the rank, from ``NEVER`` to ``NAMED``, of a number in a stem."""
     digits, prefix = number[0].lstrip(MINUS), LABEL.search(stem[: number.start()].lower())
     label, is_joined = (prefix[1], not prefix[2]) if prefix else ("", False)
     is_padded = (len(digits) > 2 and digits[0] == "0") or len(digits) > 4
@@ -171,7 +182,7 @@ def _rank(stem: str, number: re.Match[str]) -> int:
 
 
 def _frame_column(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
-    """Return the most probable column of distinct values; ``rows``: the numbers of each name. [] for a single row."""
+    """Return the most probable frame numbers: a column of distinct values in ``rows``; [] for a single row."""
     columns = [
         (max(cell.rank for cell in column), [cell.value for cell in column]) for column in zip(*rows, strict=True)
     ]
@@ -182,7 +193,8 @@ def _frame_column(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
     return max(distinct, key=lambda column: (column[0], min(column[1]) - max(column[1])))[1]
 
 
-Counting = Literal["found", "equal", "together"]  # The rule by which numbers are the same frame, see ``align``
+# The rule by which numbers of two sequences are the same frame; see ``align``.
+Counting = Literal["found", "equal", "together"]
 Names = Sequence[str] | range  # The file names of a sequence of pictures, or the frame numbers of a video
 
 
@@ -204,7 +216,7 @@ class SequenceMatch:
 
     @classmethod
     def of(cls, all_steps: Sequence[int | None], span: slice, way: str, words: str = "") -> SequenceMatch:
-        """Return the match of the frames that ``span`` selects; ``all_steps``: the steps of all frames."""
+        """Return the match of the steps ``span`` of ``all_steps``; ``way``: the criterion, ``words``: the remark."""
         latest = next((step for step in all_steps if step is not None), 0)
         held = [latest := latest if step is None else step for step in all_steps]
         return cls(tuple(all_steps[span]), tuple(held[span]), way, words)
@@ -257,7 +269,7 @@ def align(reference: Names, other: Names, first: int, stop: int, *, counting: Co
 
 
 def common_frames(sequences: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Return, for each sequence of file names, the indices of the frames that all have, in the first's order."""
+    """Return, for each sequence of file names, the indices of the frames in all sequences, ordered as the first."""
     first = sequences[0]
     steps = [align(first, names, 0, len(first)).steps for names in sequences]
     complete = [row for row in zip(*steps, strict=True) if None not in row]
@@ -265,11 +277,13 @@ def common_frames(sequences: Sequence[Sequence[str]]) -> list[list[int]]:
 
 
 def _match_keys(keys: Sequence[object], other_keys: Sequence[object]) -> list[int | None]:
+    """Return for each of ``keys`` the index of the equal key in ``other_keys``; None without one."""
     indices = {key: i for i, key in enumerate(other_keys) if key is not None}
     return [None if key is None else indices.get(key) for key in keys]
 
 
 def _present(numbers: Iterable[int | None]) -> set[int]:
+    """Return the distinct numbers, without None."""
     return {number for number in numbers if number is not None}
 
 
@@ -283,7 +297,7 @@ def sequence_numbers(names: Names) -> Sequence[int | None] | None:
 
 
 def _number_offset(reference: Sequence[int | None], other: Sequence[int | None], span: slice) -> int:
-    """Return the offset from numbers of ``other`` to those of ``reference``; 0 if equal numbers are one frame.
+    """Return what to add to frame numbers of ``other`` to get those of ``reference``; 0 if equal numbers are one frame.
 
     The offset is used only if the shifted numbers are exactly those of ``reference`` or its ``span``, if the sequences
     have no number in common, or if an offset of ±1 gives more common numbers.

@@ -31,14 +31,14 @@ from vidtrans.video.frame_format import MAX_PIXELS
 from vidtrans.video.frame_numbers import NUMBER_IN_NAME, signed_names, value_of
 from vidtrans.video.images.still import Still
 
-NUM_BODY, NUM_HAND, NUM_FACE = 24, 21, 68  # Numbers of points
+NUM_BODY, NUM_HAND, NUM_FACE = 24, 21, 68  # Numbers of points of a body, a hand and a face
 LEFT_HAND, RIGHT_HAND, FACE = NUM_BODY, NUM_BODY + NUM_HAND, NUM_BODY + 2 * NUM_HAND  # Index of the first point of each
-NUM_POINTS = FACE + NUM_FACE
-NOSE, NECK, SHOULDERS, ANKLES = 0, 1, (2, 5), (10, 13)
-# Parts of the layouts below.
+NUM_POINTS = FACE + NUM_FACE  # Number of points of a person
+NOSE, NECK, SHOULDERS, ANKLES = 0, 1, (2, 5), (10, 13)  # Indices of points; pairs: right, left
+# Index in a COCO-17 list of each of the 18 points of a body without feet; −1 if missing.
 _COCO_17_INDICES = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-_NO_FEET = (-1,) * 6
-# By the number of points in a detector's list of a body: the index of each of the points used here, −1 if missing.
+_NO_FEET = (-1,) * 6  # Index −1 for each of the six points of the feet, which COCO-17 lacks
+# Index in a detector's list of each of the 24 points of a body, −1 if missing, by the number of points in the list.
 _BODY_LAYOUTS: dict[int, tuple[int, ...]] = {
     17: _COCO_17_INDICES + _NO_FEET,  # COCO: YOLO, MMPose, Detectron2
     18: (*range(18), *_NO_FEET),  # OpenPose COCO
@@ -46,8 +46,8 @@ _BODY_LAYOUTS: dict[int, tuple[int, ...]] = {
     25: (*range(8), *range(9, 25)),  # OpenPose BODY_25; point 8, between the hips, is not used
     33: (0, -1, 12, 14, 16, 11, 13, 15, 24, 26, 28, 23, 25, 27, 5, 2, 8, 7, 31, -1, 29, 32, -1, 30),  # MediaPipe
 }
-# Indices of the 68 points of the iBUG layout in MediaPipe's face mesh: jaw, brows, nose, eyes, lips, each from right to
-# left of the person.
+# The order is jaw, brows, nose, eyes, lips, each from right to left of the person.
+# Indices in MediaPipe's face mesh of the 68 points of the iBUG layout.
 _FACE_MESH_INDICES = (
     *(162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389),
     *(71, 63, 105, 66, 107, 336, 296, 334, 293, 301),
@@ -56,29 +56,33 @@ _FACE_MESH_INDICES = (
     *(61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87),
 )
 _NUM_WHOLE_BODY = 133  # Points of COCO-WholeBody: 23 of body and feet, 68 of the face, both hands
+# Index in a detector's list of each of the 68 points of a face, by the number of points in the list.
 _FACE_LAYOUTS = {68: tuple(range(68)), 70: tuple(range(68)), 468: _FACE_MESH_INDICES, 478: _FACE_MESH_INDICES}
-# Parts of a body: index of the first point, and number of points.
+# Parts of a body by name: index of the first point, and number of points.
 PARTS = {
     "pose": (0, NUM_BODY),
     "left_hand": (LEFT_HAND, NUM_HAND),
     "right_hand": (RIGHT_HAND, NUM_HAND),
     "face": (FACE, NUM_FACE),
 }
-FILE_SUFFIXES = (".json", ".jsonl", ".csv")
+FILE_SUFFIXES = (".json", ".jsonl", ".csv")  # Suffixes of files of keypoints
 FRAME_FILE_ENDING = "_keypoints.json"  # Ending of OpenPose's files, one per frame
-MAX_NORMALISED = 2.0  # Coordinates up to this are relative to the picture's size; some points lie outside the picture
-MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Limits of a table
-Row = tuple[float, float, float]  # A point's x, y and score
+MAX_NORMALISED = 2.0  # Coordinates up to this are shares of the picture's size; some points lie outside the picture
+MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Most frames of a table, and most points of a part
+Row = tuple[float, float, float]  # x, y and score of a point
+# The remedy in messages on unreadable keypoints.
 REMEDY = "give JSON of OpenPose or MediaPipe, or a CSV with the columns frame, person, point, x, y, score"
-_PART_BY_KEY = {  # JSON keys in lower case, without underscores
+# Parts, as in ``PARTS``, by JSON key in lower case without underscores.
+_PART_BY_KEY = {
     **dict.fromkeys(("posekeypoints2d", "poselandmarks", "landmarks", "landmark", "pose", "keypoints", "body"), "pose"),
     **dict.fromkeys(("handleftkeypoints2d", "lefthandlandmarks", "lefthand"), "left_hand"),
     **dict.fromkeys(("handrightkeypoints2d", "righthandlandmarks", "righthand"), "right_hand"),
     **dict.fromkeys(("facekeypoints2d", "facelandmarks", "face"), "face"),
 }
-_FRAME_KEYS = ("frame", "frame_index", "frame_number", "frame_id")
+_FRAME_KEYS = ("frame", "frame_index", "frame_number", "frame_id")  # JSON keys of a frame's number
+# JSON keys of a picture's width and height in pixels.
 _SIZE_KEYS = (("width", "height"), ("canvas_width", "canvas_height"), ("image_width", "image_height"))
-# Columns of a table, by name: accepted headings.
+# Columns of a table by name: the accepted headings.
 _COLUMNS = {
     "frame": ("frame", "frame_index", "frame_number", "frame_id"),
     "person": ("person", "person_id", "pose_id", "id", "track"),
@@ -88,31 +92,31 @@ _COLUMNS = {
     "y": ("y",),
     "score": ("score", "visibility", "confidence", "c"),
 }
-MAX_TRACK_STEP = 0.6  # In body heights; a person further away in the next frame is another one
-MIN_STAGE_DEPTH = 0.08  # In body heights; smaller vertical movements of the ankles are steps on the spot
+MAX_TRACK_STEP = 0.6  # Largest step of a person in body heights; one further away in the next frame is another person
+MIN_STAGE_DEPTH = 0.08  # Least depth of the stage in body heights; ankles that move less are steps on the spot
 MAX_EXTRAPOLATION = 0.25  # Distance beyond the stage's ends, as a share of its depth, at which scales still change
 STAGE_END_SHARE = 0.1  # Share of the stage's depth at each end within which the performer's height is measured
-MAX_PEOPLE = 32
-# Limbs as pairs of points: OpenPose's COCO body, then the feet.
+MAX_PEOPLE = 32  # Most tracks of people in a clip
+# Limbs as pairs of indices of points: OpenPose's COCO body, then the feet.
 LIMBS = (
     *((1, 2), (1, 5), (2, 3), (3, 4), (5, 6), (6, 7), (1, 8), (8, 9), (9, 10), (1, 11), (11, 12), (12, 13)),
     *((1, 0), (0, 14), (14, 16), (0, 15), (15, 17), (10, 21), (21, 22), (10, 23), (13, 18), (18, 19), (13, 20)),
 )
-# Fingers as pairs of points of a hand.
+# Fingers as pairs of indices of points of a hand.
 FINGERS = tuple(
     (0 if joint == 0 else 4 * finger + joint, 4 * finger + joint + 1) for finger in range(5) for joint in range(4)
 )
-# Lines of the face: first and last point, and whether the line is closed.
+# Lines of the face: indices of the first and last point, and whether the line is closed.
 FACE_LINES = (
     *((0, 16, False), (17, 21, False), (22, 26, False), (27, 30, False), (31, 35, False)),
     *((36, 41, True), (42, 47, True), (48, 59, True), (60, 67, True)),
 )
 LIMB_WIDTH, HAND_WIDTH, FACE_WIDTH = 1 / 70, 1 / 240, 1 / 300  # Line widths as shares of the picture's short side
 SUBPIXEL_BITS = 4  # Fractional bits of OpenCV's drawing coordinates
-MAX_DRAWN_DISTANCE = 4.0  # From the centre, in units of the picture's long side; further points are not drawn
-POSE_GUIDE = "keypoints"  # Guide of the pairing ``pose``: this name, #, and the text of a ``PoseView``
-_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
-_DEFAULT_SIDE_PX = 512  # Side of the drawn picture for normalised keypoints without a size
+MAX_DRAWN_DISTANCE = 4.0  # Largest distance of a drawn point from the centre, in units of the picture's long side
+POSE_GUIDE = "keypoints"  # Name of the guide of the pairing ``pose``; a # and the text of a ``PoseView`` follow
+_SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")  # Matches WIDTHxHEIGHT in pixels: 1280x720
+_DEFAULT_SIDE_PX = 512  # Side of drawn pictures if the keypoints are normalised and no size is known
 
 
 def detector_indices(part: str, count: int) -> np.ndarray:
@@ -138,7 +142,7 @@ def detector_indices(part: str, count: int) -> np.ndarray:
 
 
 def smallest_num_points(part: str, at_least: int) -> int:
-    """Return the number of points of the smallest known list of a part with room for ``at_least`` points.
+    """Return the number of points of the smallest known list of a part that has ``at_least`` points or more.
 
     If no list is large enough, return ``at_least``.
     """
@@ -167,7 +171,7 @@ def is_keypoints(path: Path) -> bool:
 
 
 def keypoint_files(path: Path) -> list[Path]:
-    """Return the files of a source: itself, or those of a folder, in the order of their numbers."""
+    """Return the files of a source of keypoints: the file itself, or those of a folder, ordered by their numbers."""
     if not path.is_dir():
         return [path]
     return [file for _, file in _numbered_files(path)]
@@ -198,7 +202,7 @@ def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
-    """Add the frames of a file; ``number``: of its only frame, if known. Raises OSError, ValueError."""
+    """Add the frames of a file to ``found``; ``number``: of its only frame, if known. Raises OSError, ValueError."""
     text = decode_text(read_small_file(file))
     if file.suffix.lower() == ".csv":
         _read_table(text, found)
@@ -225,6 +229,7 @@ def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
 
 
 def _find_size(table: dict[str, Any], found: Keypoints) -> None:
+    """Set the picture's size in ``found`` from a JSON object, unless it is already set. Raises ValueError."""
     for keys in _SIZE_KEYS:
         width, height = (table.get(key) for key in keys)
         if isinstance(width, int) and isinstance(height, int):
@@ -232,14 +237,14 @@ def _find_size(table: dict[str, Any], found: Keypoints) -> None:
 
 
 def check_size(width: int, height: int) -> tuple[int, int]:
-    """Return the size of a picture. Raises ValueError if it has no pixels, or too many."""
+    """Return the (width, height) of a picture. Raises ValueError if it has no pixels, or too many."""
     if not (width > 0 < height and width * height <= MAX_PIXELS):
         raise ValueError(f"{width}x{height} is no size of a picture")
     return width, height
 
 
 def _read_people(row: dict[str, Any]) -> list[np.ndarray]:
-    """Return the people of a frame. Raises ValueError."""
+    """Return the people of a frame from its JSON object. Raises ValueError."""
     people = row.get("people", row.get("persons", row.get("instances")))
     if people is None:
         lists = {part: _points_by_person(value) for key, value in row.items() if (part := _part_of_key(key)) and value}
@@ -259,11 +264,12 @@ def _read_people(row: dict[str, Any]) -> list[np.ndarray]:
 
 
 def _part_of_key(key: str) -> str:
+    """Return the name of the part, as in ``PARTS``, for a JSON key or a cell of a table; '' for an unknown key."""
     return _PART_BY_KEY.get(key.replace("_", "").lower(), "")
 
 
 def _points_by_person(value: Any) -> list[Any]:  # noqa: ANN401  (JSON)
-    """Return a list of points for each person; MediaPipe writes such lists, or the points of one person."""
+    """Return a list of points for each person from JSON; MediaPipe writes lists for people, or for one person."""
     value = value.get("landmark", value.get("landmarks")) if isinstance(value, dict) else value
     if not isinstance(value, list):
         raise ValueError("its landmarks are no list")
@@ -273,7 +279,7 @@ def _points_by_person(value: Any) -> list[Any]:  # noqa: ANN401  (JSON)
 
 
 def _read_points(value: Any, scores: Any) -> np.ndarray:  # noqa: ANN401  (JSON)
-    """Return points as (N, 3) float64: x, y, score. Raises ValueError."""
+    """Return JSON points as (N, 3) float64: x, y, score. Raises ValueError."""
     value = value.get("landmark", value.get("landmarks")) if isinstance(value, dict) else value
     if not isinstance(value, list):
         raise ValueError("its points are no list")
@@ -286,6 +292,7 @@ def _read_points(value: Any, scores: Any) -> np.ndarray:  # noqa: ANN401  (JSON)
 
 
 def _read_point(point: Any, score: Any) -> Row:  # noqa: ANN401  (JSON)
+    """Return x, y and score of a JSON point; ``score``: the score listed separately, or None. Raises ValueError."""
     if isinstance(point, dict):
         own = next((point[key] for key in ("visibility", "score", "confidence") if key in point), score)
         return _parse_number(point.get("x")), _parse_number(point.get("y")), 1.0 if own is None else _parse_number(own)
@@ -296,7 +303,7 @@ def _read_point(point: Any, score: Any) -> Row:  # noqa: ANN401  (JSON)
 
 
 def _parse_number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a table)
-    """Return a number; NaN if it is missing or infinite. Raises ValueError."""
+    """Return a value as float; NaN if it is missing, infinite or 1e6 or more. Raises ValueError if it is no number."""
     if value is None or value == "":
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float | str):
@@ -306,7 +313,7 @@ def _parse_number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a
 
 
 def _assign_points(points: np.ndarray, part: str, rows: np.ndarray) -> None:
-    """Write a detector's points of a part, (N, 3) float64, to a person's. Raises ValueError for unknown numbers."""
+    """Copy a detector's points of a part, (N, 3) float64, to a person's points. Raises ValueError for an unknown N."""
     indices = detector_indices(part, len(rows))
     is_listed = indices >= 0
     points[is_listed] = rows[indices[is_listed]]
@@ -323,7 +330,7 @@ def _complete_person(points: np.ndarray) -> np.ndarray:
 
 
 def _read_table(text: str, found: Keypoints) -> None:
-    """Add the frames of a table; frames without rows, between the first and the last, have no people.
+    """Add the frames of a CSV table to ``found``; frames between them that have no rows have no people.
 
     Raises ValueError.
     """
@@ -352,7 +359,7 @@ def _read_table(text: str, found: Keypoints) -> None:
 
 
 def _table_rows(text: str) -> Iterator[dict[str, str]]:
-    """Yield the cells of each row, by the names in ``_COLUMNS``; absent columns are left out.
+    """Yield the cells of each row of a CSV table, by the names in ``_COLUMNS``; absent columns are left out.
 
     A table of five or six numbers per row needs no header. Raises ValueError.
     """
@@ -371,6 +378,7 @@ def _table_rows(text: str) -> Iterator[dict[str, str]]:
 
 
 def _is_number(text: str) -> bool:
+    """Return whether a text is a number."""
     try:
         parse_number(text)
     except ValueError:
@@ -394,7 +402,7 @@ class BodyPlace:
 
     @classmethod
     def of(cls, person: np.ndarray) -> BodyPlace | None:
-        """Measure a person's track, (T, NUM_POINTS, 3); None if no frame shows the height of the body.
+        """Measure a person's place by the track, (T, NUM_POINTS, 3); None if no frame shows the height of the body.
 
         If no frame has ankles, the lowest point of the body replaces them, and the highest one the nose.
         """
@@ -420,10 +428,11 @@ class BodyPlace:
         return cls(x, far, near, far_tall, near_tall)
 
     def __str__(self) -> str:
+        """Return the values as text, joined by underscores."""
         return "_".join(f"{value:g}" for value in astuple(self))
 
     def rounded(self) -> BodyPlace:
-        """Return the place in tenths of a pixel, as stored in a model file."""
+        """Return the place rounded to tenths of a pixel, as stored in a model file."""
         return BodyPlace(*(round(value, 1) for value in astuple(self)))
 
 
@@ -532,12 +541,12 @@ def fit_bodies(people: np.ndarray, source: BodyPlace, target: BodyPlace) -> np.n
 
 
 def _hue_wheel(count: int, value: int) -> list[tuple[int, int, int]]:
-    """Return ``count`` RGB colours of evenly spaced hues."""
+    """Return ``count`` RGB colours of evenly spaced hues; ``value``: their brightness, 0 to 255."""
     hsv = np.array([[[180 * n // count, 255, value] for n in range(count)]], np.uint8)
     return [(int(r), int(g), int(b)) for r, g, b in cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)[0]]
 
 
-_LIMB_COLOURS, _FINGER_COLOURS = _hue_wheel(len(LIMBS), 220), _hue_wheel(5, 255)
+_LIMB_COLOURS, _FINGER_COLOURS = _hue_wheel(len(LIMBS), 220), _hue_wheel(5, 255)  # RGB colours by limb and finger
 
 
 def draw_people(people: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -576,11 +585,13 @@ class _Pen:
         self._coordinates = np.rint(np.nan_to_num(points) * (1 << SUBPIXEL_BITS)).astype(int).tolist()
 
     def line(self, a: int, b: int, colour: tuple[int, int, int], width: int) -> None:
+        """Draw a line between the points with the indices ``a`` and ``b``; ``width``: in pixels."""
         if self._is_present[a] and self._is_present[b]:
             start, end = self._coordinates[a], self._coordinates[b]
             cv2.line(self._picture, start, end, colour, width, cv2.LINE_AA, SUBPIXEL_BITS)
 
     def dot(self, a: int, colour: tuple[int, int, int], radius: int) -> None:
+        """Draw a dot at the point with the index ``a``; ``radius``: in pixels."""
         if self._is_present[a]:
             centre, subpixel_radius = self._coordinates[a], radius << SUBPIXEL_BITS
             cv2.circle(self._picture, centre, subpixel_radius, colour, -1, cv2.LINE_AA, SUBPIXEL_BITS)
@@ -588,7 +599,7 @@ class _Pen:
 
 @dataclass(frozen=True)
 class PoseView:
-    """The settings of drawn keypoints; as text, ``1280x720,score=0.3,gap=8,smooth=1.0,body=640_500_700_300_420``.
+    """The settings by which keypoints are drawn; as text, 1280x720,score=0.3,gap=8,smooth=1.0,body=640_500_700_300_420.
 
     ``size``: (width, height); None: of the file, or else from its points. ``score``: points with a lower score are left
     out. ``gap``: the longest gap in frames in which a point is interpolated. ``smooth``: σ of the smoothing in frames.
@@ -603,7 +614,7 @@ class PoseView:
 
     @classmethod
     def parse(cls, text: str, path: Path) -> PoseView:
-        """Parse the text of a view. Raises MediaError, which names ``path``."""
+        """Parse the text of a ``PoseView``. Raises MediaError, which names ``path``."""
         values: dict[str, object] = {}
         for part in filter(None, text.split(",")):
             name, _, value = part.partition("=")
@@ -620,13 +631,14 @@ class PoseView:
         return cls(**values)  # type: ignore[arg-type]
 
     def __str__(self) -> str:
+        """Return the text that ``parse`` reads."""
         size = "x".join(map(str, self.size or ()))
         numbers = (f"{f.name}={getattr(self, f.name):g}" for f in fields(self) if f.name in ("score", "gap", "smooth"))
         return ",".join(filter(None, (size, *numbers, f"body={self.body}" if self.body else "")))
 
 
 class PoseFrames:
-    """The drawn poses of a source of keypoints. Raises MediaError if it cannot be read.
+    """The pictures of poses drawn from a source of keypoints. Raises MediaError if it cannot be read.
 
     ``source_size``: the (width, height) of the picture in which the keypoints were detected, if known.
     """
@@ -644,7 +656,7 @@ class PoseFrames:
             self.names = tuple(f.name for f in files)
 
     def read(self, number: int) -> tuple[Still, float]:
-        """Return a picture, and 0 for its duration."""
+        """Return the drawn picture of a frame, and 0 for its duration."""
         return Still(draw_people(self.people[:, number], self.size)), 0.0
 
     def close(self) -> None:
@@ -679,7 +691,7 @@ class PoseFrames:
 
     @property
     def _clean_tracks(self) -> np.ndarray:
-        """The people's tracks in pixels of the source, without uncertain points, filled and smoothed."""
+        """The tracks of people in pixels of the source: uncertain points removed, gaps filled, motion smoothed."""
         view, keypoints = self._view, self._keypoints
         frames = []
         for number in self._numbers:

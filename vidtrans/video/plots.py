@@ -19,15 +19,15 @@ from vidtrans.video.images.picture import resize
 
 # RGB colours of the background, of text, and of secondary text.
 PAPER, INK, FAINT = (22, 22, 24), (236, 236, 236), (160, 160, 166)
-GAP = 6  # Pixels between pictures
-TEXT_PX = 14
-MAX_CELL_HEIGHT_PX = 720  # Largest height in pixels of a picture in a grid's column
-GRID_COLOUR, CUT_COLOUR = (52, 52, 56), (104, 104, 112)
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 54, 40  # Margins of a chart in pixels, for text
-SMALL_TEXT_PX = TEXT_PX - 2
-MIN_TICK_PX = 92  # Least distance between ticks of the x axis
+GAP = 6  # Pixels between neighbouring pictures
+TEXT_PX = 14  # Height of text in pixels
+MAX_CELL_HEIGHT_PX = 720  # Largest height of a picture in a grid, in pixels
+GRID_COLOUR, CUT_COLOUR = (52, 52, 56), (104, 104, 112)  # RGB colours of a chart's grid lines and of its cuts
+LEFT, RIGHT, TOP, BOTTOM = 58, 14, 54, 40  # Margins of a chart in pixels, with room for its texts
+SMALL_TEXT_PX = TEXT_PX - 2  # Height of small text in pixels
+MIN_TICK_PX = 92  # Least distance between ticks of the x axis in pixels
 SUBPIXEL_BITS = 4  # Fractional bits of OpenCV's drawing coordinates
-Colour = tuple[int, int, int]  # RGB
+Colour = tuple[int, int, int]  # RGB, 8 bits per channel
 
 
 @dataclass(frozen=True)
@@ -46,6 +46,7 @@ class ContactSheet:
     foot: str = ""
 
     def draw(self) -> np.ndarray:
+        """Return the sheet as a picture, (H, W, 3) uint8."""
         width, height = self.cell
         num_columns = max(len(row) for row in self.rows)
         sheet_width = num_columns * width + (num_columns + 1) * GAP
@@ -61,6 +62,7 @@ class ContactSheet:
         return np.vstack(bands)
 
     def _text_row(self, texts: Sequence[str], num_columns: int, size: int) -> np.ndarray:
+        """Return a row of texts, one per column, as a picture; ``size``: height of the text in pixels."""
         padded = (*texts, *[""] * (num_columns - len(texts)))
         return join_row([text_band(text, self.cell[0], colour=FAINT, size=size) for text in padded])
 
@@ -101,7 +103,7 @@ def letterbox(picture: np.ndarray | None, width: int, height: int) -> np.ndarray
 def text_band(
     text: str, width: int, *, colour: tuple[int, int, int] = INK, size: int = TEXT_PX, margin: int = 4
 ) -> np.ndarray:
-    """Return a strip with one line of text, shortened with an ellipsis if it is too long."""
+    """Return a picture with one line of text, ``width`` pixels wide; too long a text is shortened with an ellipsis."""
     while text and text_width(text, size=size, margin=margin) > width:
         text = text[:-2].rstrip() + "…" if len(text) > 2 else ""
     band = Image.new("RGB", (width, size + 8), PAPER)
@@ -116,6 +118,7 @@ def text_width(text: str, *, size: int = TEXT_PX, margin: int = 4) -> int:
 
 @lru_cache(maxsize=8)
 def font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """Return Pillow's default font; ``size``: its height in pixels."""
     return ImageFont.load_default(size)
 
 
@@ -150,6 +153,7 @@ class Chart:
     marks: Sequence[int] = ()
 
     def draw(self, width: int, height: int) -> np.ndarray:
+        """Return the chart as a picture, (height, width, 3) uint8."""
         return _Drawing(self, width, height).picture()
 
 
@@ -165,13 +169,16 @@ class _Drawing:
         self.canvas = blank_picture(width, height)
 
     def x(self, frame: float) -> float:
+        """Return the horizontal position of a frame in pixels."""
         return LEFT + self.plot_width * (frame + 0.5) / max(1, self.count)
 
     def y(self, value: float) -> float:
+        """Return the vertical position of a value in pixels."""
         low, high = self.levels[0], self.levels[-1]
         return self.bottom - (self.bottom - TOP) * (value - low) / (high - low)
 
     def picture(self) -> np.ndarray:
+        """Draw the chart: grid, cuts, marks, curves and texts; return it, (H, W, 3) uint8."""
         for level in self.levels:
             self.canvas[round(self.y(level)), LEFT : LEFT + self.plot_width] = GRID_COLOUR
         for cut in self.chart.cuts:
@@ -194,11 +201,12 @@ class _Drawing:
 
     @property
     def _line_colour(self) -> Colour:
-        """The colour of the last curve at half its brightness, for lines behind it."""
+        """The colour of the last curve at half its brightness, for the lines of marks behind the curve."""
         red, green, blue = self.chart.curves[-1].colour
         return red // 2, green // 2, blue // 2
 
     def _draw_line(self, points: Sequence[tuple[float, float]], curve: ChartCurve) -> None:
+        """Draw a line of a curve through points (frame, value); a single point is drawn as a dot."""
         pixels = np.array([(self.x(frame), self.y(value)) for frame, value in points])
         coordinates = np.rint(pixels * 2**SUBPIXEL_BITS).astype(np.int32)
         if len(coordinates) == 1:
@@ -248,7 +256,7 @@ def format_seconds(seconds: float) -> str:
 
 
 def round_values(low: float, high: float, count: int, *, whole: bool = False, around: bool = False) -> list[float]:
-    """Return about ``count`` evenly spaced round values between ``low`` and ``high``, for the ticks of an axis.
+    """Return about ``count`` evenly spaced round numbers from ``low`` to ``high``, for the ticks of an axis.
 
     Args:
         whole: Use whole numbers only.
@@ -279,7 +287,7 @@ def connected_points(points: Iterable[tuple[float, float | None]]) -> list[list[
 
 
 def label_centres(xs: Sequence[float], widths: Sequence[int], stop: float) -> list[float]:
-    """Return the centres of labels near the ascending ``xs``, moved so that they do not overlap or pass ``stop``."""
+    """Return the x of the centres of labels near the ascending ``xs``; none overlaps another or passes ``stop``."""
     centres: list[float] = []
     left = 0.0
     for x, width in zip(xs, widths, strict=True):

@@ -9,7 +9,7 @@ from pathlib import Path
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-Filter = Callable[..., object]
+Filter = Callable[..., object]  # A Jinja filter
 
 
 def load_page(path: Path, filters: Mapping[str, Filter]) -> Template:
@@ -22,4 +22,5 @@ def load_page(path: Path, filters: Mapping[str, Filter]) -> Template:
 
 @cache
 def _style() -> Markup:
+    """Return the shared style sheet, marked as safe for HTML."""
     return Markup(Path(__file__).with_suffix(".css").read_text("utf-8"))

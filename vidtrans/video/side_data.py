@@ -28,7 +28,7 @@ from av.container import OutputContainer
 from av.sidedata.sidedata import SideDataContainer, Type
 from av.video.stream import VideoStream
 
-# Layouts of stereo 3D, by FFmpeg's number and whether the views are swapped: Matroska's name, and a text for messages.
+# (Matroska's name, text for messages) of stereo 3D layouts by (FFmpeg's number, whether the views are swapped).
 STEREO = {
     (1, False): ("left_right", "side by side"),
     (1, True): ("right_left", "side by side, right eye first"),
@@ -43,32 +43,37 @@ STEREO = {
     (7, False): ("col_interleaved_lr", "in columns"),
     (7, True): ("col_interleaved_rl", "in columns, right eye first"),
 }
-_UNKNOWN_STEREO = ("other", "in a layout without a name")
-STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])
-# Projections of spherical video, by FFmpeg's number.
+_UNKNOWN_STEREO = ("other", "in a layout without a name")  # Name and text of all other stereo layouts
+STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])  # Texts for messages on stereo layouts, by Matroska's name
+# Names of the projections of spherical video, by FFmpeg's number.
 PROJECTIONS = ("equirectangular", "cube map", "part of an equirectangular", "half equirectangular", "flat", "fisheye")
-# Identifiers of Matroska elements (RFC 9559), and the paths to the elements of a track.
+# Identifiers of Matroska elements (RFC 9559): the whole content, the list of tracks, a track, a group of packets.
 _SEGMENT, _TRACKS, _ENTRY, _CLUSTER = b"\x18\x53\x80\x67", b"\x16\x54\xae\x6b", b"\xae", b"\x1f\x43\xb6\x75"
-TRACK = (_SEGMENT, _TRACKS, _ENTRY)
-VIDEO = (*TRACK, b"\xe0")
-CODEC_DELAY = (*TRACK, b"\x56\xaa")
-_CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")  # Crops at the left, top, right and bottom
-_SIZES = ((b"\x54\xb0", b"\xb0"), (b"\x54\xba", b"\xba"))  # Display and stored width, display and stored height
+TRACK = (_SEGMENT, _TRACKS, _ENTRY)  # Path to a track, as identifiers of nested elements
+VIDEO = (*TRACK, b"\xe0")  # Path to a track's video properties
+CODEC_DELAY = (*TRACK, b"\x56\xaa")  # Path to the duration, in ns, at a track's start that players skip
+# Identifiers of the crops at the left, top, right and bottom.
+_CROPS = (b"\x54\xcc", b"\x54\xbb", b"\x54\xdd", b"\x54\xaa")
+# Identifiers of display and stored width, display and stored height.
+_SIZES = ((b"\x54\xb0", b"\xb0"), (b"\x54\xba", b"\xba"))
+# Identifiers of the display size's unit, a track's UID, padding and a checksum.
 _DISPLAY_UNIT, _NUMBER, _VOID, _CHECKSUM = b"\x54\xb2", b"\x73\xc5", b"\xec", b"\xbf"
-HEADER_BYTES = 1 << 24  # Start of a file that is searched for the description of the video track
-PROJECTION = (*VIDEO, b"\x76\x70")
-_PROJECTION_KIND = b"\x76\x71"
+HEADER_BYTES = 1 << 24  # Bytes at the start of a file that are searched for the description of the video track
+PROJECTION = (*VIDEO, b"\x76\x70")  # Path to the projection of spherical video
+_PROJECTION_KIND = b"\x76\x71"  # Identifier of the projection's type
+# Identifiers of a track's additional data, their type and their content.
 _ADDITION, _ADDITION_KIND, _ADDITION_DATA = b"\x41\xe4", b"\x41\xe7", b"\x41\xed"
-_DOLBY_ELEMENTS = (b"dvcC", b"dvvC", b"dvwC")
-_DOLBY_PROFILES_WITH_COMPATIBILITY = (8, 10, 20)  # Profiles whose base layer depends on a number after the point
-# Dolby Vision profiles without a base layer that other decoders can show: its colours are IPT-PQ.
+_DOLBY_ELEMENTS = (b"dvcC", b"dvvC", b"dvwC")  # Types of additional data that configure Dolby Vision
+# Dolby Vision profiles whose base layer depends on a number after the point.
+_DOLBY_PROFILES_WITH_COMPATIBILITY = (8, 10, 20)
+# Dolby Vision profiles without a base layer for other decoders: the colours are IPT-PQ.
 DOLBY_VISION_ONLY = ("5", "10.0", "20.0")
 Crop = tuple[int, int, int, int]  # Pixels to remove at the left, top, right and bottom
-NO_CROP: Crop = (0, 0, 0, 0)
+NO_CROP: Crop = (0, 0, 0, 0)  # No pixels are removed
 
 
 class Decision(Enum):
-    """How a kind of side data is handled."""
+    """The handling of a kind of side data; the value describes it."""
 
     APPLIED = "the pictures are read as players show them"
     CARRIED = "written to results whose container has room for it, else reported as left out"
@@ -79,30 +84,36 @@ class Decision(Enum):
 
 @dataclass(frozen=True)
 class SideDataKind:
-    """A kind of side data: the decision on it, and its name for messages, or the reason."""
+    """A kind of side data: the decision on its handling, and its name for messages, or the reason for the decision."""
 
     decision: Decision
     text: str = ""
 
 
+# Kinds of side data without a text, by decision.
 _APPLIED, _CARRIED, _IRRELEVANT = (SideDataKind(d) for d in (Decision.APPLIED, Decision.CARRIED, Decision.IRRELEVANT))
-_OF_SOUND = SideDataKind(Decision.IRRELEVANT, "of sound, whose packets are copied")
+_OF_SOUND = SideDataKind(Decision.IRRELEVANT, "of sound, whose packets are copied")  # For all side data of sound
+# For all side data of subtitles.
 _OF_SUBTITLES = SideDataKind(Decision.IRRELEVANT, "of subtitles, whose packets are copied")
+# Kinds that both frames and tracks have, from here to ``_EXIF``.
 _CAPTIONS = SideDataKind(
     Decision.LOST, "closed captions within the pictures: not kept (ccextractor makes a subtitle file)"
 )
-_ASPECT = SideDataKind(Decision.NAMED, "active format description")
-_MASTERING = SideDataKind(Decision.NAMED, "HDR mastering display")
-_LIGHT = SideDataKind(Decision.NAMED, "HDR light levels")
-_HDR_PLUS = SideDataKind(Decision.NAMED, "HDR10+")
-_AMBIENT = SideDataKind(Decision.NAMED, "ambient viewing environment")
-_TIMECODE = SideDataKind(Decision.NAMED, "timecodes of frames")
-_DOLBY = SideDataKind(Decision.NAMED, "Dolby Vision")
+_ASPECT = SideDataKind(Decision.NAMED, "active format description")  # The area with content
+_MASTERING = SideDataKind(Decision.NAMED, "HDR mastering display")  # The display of the colourist
+_LIGHT = SideDataKind(Decision.NAMED, "HDR light levels")  # Brightest pixel and brightest frame
+_HDR_PLUS = SideDataKind(Decision.NAMED, "HDR10+")  # Tone curves of scenes
+_AMBIENT = SideDataKind(Decision.NAMED, "ambient viewing environment")  # Light around the viewer
+_TIMECODE = SideDataKind(Decision.NAMED, "timecodes of frames")  # SMPTE ST 12-1
+_DOLBY = SideDataKind(Decision.NAMED, "Dolby Vision")  # Tone curves of scenes
+# Enhancement of resolution.
 _LAYER = SideDataKind(Decision.LOST, "a second, finer layer (LCEVC): only the base picture is read")
+# The view of the second eye.
 _VIEW = SideDataKind(
     Decision.LOST, "a second view (spatial video, MV-HEVC): only the first is read, so results are flat"
 )
-_EXIF = SideDataKind(Decision.NAMED, "EXIF")
+_EXIF = SideDataKind(Decision.NAMED, "EXIF")  # Data of the camera
+# Kinds of side data of frames by FFmpeg's names, in the order of its numbers.
 FRAME_KINDS = {
     "AVPanScan": SideDataKind(Decision.IRRELEVANT, "players show the whole picture"),
     "ATSC A53 Part 4 Closed Captions": _CAPTIONS,
@@ -137,7 +148,8 @@ FRAME_KINDS = {
     "3D Reference Displays Information": SideDataKind(Decision.IRRELEVANT, "comes with a second view"),
     "EXIF metadata": _EXIF,
 }
-# Decoders pass most of these on to frames. The others are read by ``read_track_side_data`` or used by decoders.
+# Decoders pass most of them on to frames. The others are read by ``read_track_side_data`` or used by decoders.
+# Kinds of side data of tracks by FFmpeg's names, in the order of its numbers.
 TRACK_KINDS = {
     "Palette": _APPLIED,
     "New Extradata": _APPLIED,
@@ -183,10 +195,10 @@ TRACK_KINDS = {
     "RTCP Sender Report": _IRRELEVANT,
     "EXIF metadata": _EXIF,
 }
-_FRAME_NAMES = tuple(FRAME_KINDS)
+_FRAME_NAMES = tuple(FRAME_KINDS)  # FFmpeg's names of the kinds of side data of frames, by number
 
 
-_side_data_container: Any = SideDataContainer  # Untyped: the class's stubs lack the argument
+_side_data_container: Any = SideDataContainer  # PyAV's class, untyped, because its stubs lack the argument
 
 
 def side_data(frame: av.VideoFrame, kind: Type) -> bytes:
@@ -211,7 +223,7 @@ def has_side_data(frame: av.VideoFrame) -> bool:
 
 
 def kinds_of(frame: av.VideoFrame) -> set[str]:
-    """Return FFmpeg's names of a frame's kinds of side data; if PyAV has no name for one, only that kind."""
+    """Return FFmpeg's names of the kinds of side data of a frame; if PyAV has no name for a kind, only that one."""
     try:
         numbers = [data.type.value for data in _side_data_container(frame)]
     except ValueError as error:  # "29 is not a valid Type"
@@ -257,7 +269,7 @@ def can_hold_projection(container: str, projection: str) -> bool:
 
 
 def texts_by_decision(kinds: Iterable[str], decision: Decision) -> list[str]:
-    """Return the texts on those of a frame's ``kinds`` of side data that are handled by ``decision``."""
+    """Return the texts of those ``kinds`` of frame side data that have this ``decision``."""
     return sorted({FRAME_KINDS[name].text for name in kinds if FRAME_KINDS[name].decision is decision})
 
 
@@ -292,7 +304,10 @@ def read_track_side_data(stream: VideoStream) -> TrackSideData:
 
 
 def _dolby_vision(entry: bytes) -> str:
-    """Return the Dolby Vision profile in a track's elements: 7 bits after two version bytes; '' without."""
+    """Return the Dolby Vision profile in a track's elements, such as '8.1'; '' without one.
+
+    The profile has 7 bits, after two version bytes.
+    """
     for name, value in _elements(entry):
         addition = dict(_elements(value)) if name == _ADDITION else {}
         data = addition.get(_ADDITION_DATA, b"")
@@ -309,9 +324,11 @@ def video_header(stream: VideoStream, tags: Mapping[str, str] | None = None) -> 
     """
 
     def add(out: OutputContainer) -> None:
+        """Add a track like ``stream``, with the tags, to a container."""
         out.add_stream_from_template(stream, opaque=True).metadata.update(tags or {})
 
     def add_wrapped(out: OutputContainer) -> None:
+        """Add the same track through FFmpeg's null filter, for codecs that PyAV refuses."""
         track = out.add_mux_stream("ffv1", width=stream.width, height=stream.height, time_base=stream.time_base)
         BitStreamFilterContext("null", stream, track)
         track.metadata.update(tags or {})
@@ -343,7 +360,7 @@ def replace_elements(header: bytes, elements: Mapping[Sequence[bytes], bytes]) -
 
 
 def _replace_element(data: bytes, path: Sequence[bytes], content: bytes) -> bytes:
-    """Return elements with new content of the first element at ``path``, which is added if missing."""
+    """Return Matroska elements with new content of the first element at ``path``, which is added if missing."""
     first, rest = path[0], path[1:]
     result, is_replaced = b"", False
     for name, value in _elements(data):
@@ -356,7 +373,7 @@ def _replace_element(data: bytes, path: Sequence[bytes], content: bytes) -> byte
 
 
 def set_pixel_aspect(path: Path, aspect: Fraction) -> None:
-    """Write the pixel aspect (width over height) into a Matroska file as its display size, which PyAV cannot.
+    """Write the pixel aspect (width over height) into a Matroska file as its display size, because PyAV cannot.
 
     The space comes from shorter numbers, a checksum and reserved space. If there is not enough, nothing is written.
     """
@@ -384,19 +401,19 @@ def set_pixel_aspect(path: Path, aspect: Fraction) -> None:
 
 
 def _element(name: bytes, content: bytes) -> bytes:
-    """Return an element, with its size in as few bytes as possible; all ones would mean an unknown size."""
+    """Return a Matroska element, with its size in as few bytes as possible; all ones would mean an unknown size."""
     num_size = next(n for n in range(1, 9) if len(content) < (1 << 7 * n) - 1)
     return name + (1 << 7 * num_size | len(content)).to_bytes(num_size) + content
 
 
 def _find(data: bytes, path: Sequence[bytes]) -> bytes:
-    """Return the content of the first element at ``path``; b'' without one."""
+    """Return the content of the first Matroska element at ``path``; b'' without one."""
     begin, end = _content_span(data, path)
     return data[begin:end]
 
 
 def _content_span(data: bytes, path: Sequence[bytes]) -> tuple[int, int]:
-    """Return begin and end of the content of the first element at ``path``; (0, 0) without one."""
+    """Return begin and end of the content of the first Matroska element at ``path``; (0, 0) without one."""
     begin, end = 0, len(data)
     for name in path:
         inside = ((first, last) for other, first, last in _element_spans(data, begin, end) if other == name)
@@ -405,12 +422,12 @@ def _content_span(data: bytes, path: Sequence[bytes]) -> tuple[int, int]:
 
 
 def _elements(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield (identifier, content) of consecutive elements that FFmpeg wrote."""
+    """Yield (identifier, content) of consecutive Matroska elements that FFmpeg wrote."""
     return ((name, data[begin:end]) for name, begin, end in _element_spans(data, 0, len(data)))
 
 
 def _element_spans(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield (identifier, begin, end of the content) of elements; one of unknown size ends at the end of ``data``."""
+    """Yield (identifier, begin, end of the content) of Matroska elements; one of unknown size ends with ``data``."""
     while at < end:
         num_name = 9 - data[at].bit_length()
         name, at = data[at : at + num_name], at + num_name

@@ -60,26 +60,26 @@ from vidtrans.video.frame_format import FrameFormat
 
 # swscale flags; BITEXACT and ACCURATE_RND make the conversion equal on every processor.
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INT
-_SHRINK = Interpolation.AREA | _EXACT  # Averages, as OpenCV's INTER_AREA
-_ENLARGE = Interpolation.BICUBIC | _EXACT
-# Weights of red, green and blue in luma, in units of 2^−15, as in OpenCV's integer conversion.
+_SHRINK = Interpolation.AREA | _EXACT  # swscale flags for smaller sizes: averages, as OpenCV's INTER_AREA
+_ENLARGE = Interpolation.BICUBIC | _EXACT  # swscale flags for larger sizes
+# Weights of red, green and blue in luma, as integers in units of 2^−15, as in OpenCV's conversion.
 INTEGER_LUMA, INTEGER_LUMA_BITS = (9798, 19235, 3735), 15
-# Array formats by (bits per channel, channels).
+# PyAV's array formats by (bits per channel, number of channels).
 _ARRAY_FORMATS = {(8, 3): "rgb24", (8, 4): "rgba", (16, 3): "rgb48le", (16, 4): "rgba64le"}
 WHITE_NITS = 203.0  # SDR white in HDR, cd/m² (ITU-R BT.2408)
-PQ_PEAK_NITS = 1000.0  # An assumption; the mastering metadata are not read
+PQ_PEAK_NITS = 1000.0  # Assumed peak of PQ pictures, cd/m²; the mastering metadata are not read
 HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2  # Peak of the nominal HLG display, cd/m², and its system gamma
-SDR_GAMMA = 2.4  # Of ITU-R BT.1886
-# Position of the knee. BT.2390's 0.5 leaves a tenth of the codes above 203 cd/m²: too few for clouds and metal.
+SDR_GAMMA = 2.4  # Gamma of SDR displays (ITU-R BT.1886)
+# Position of the tone curve's knee. BT.2390's 0.5 leaves too few codes (a tenth) above 203 cd/m² for clouds and metal.
 KNEE_OFFSET = 0.75
-_NUM_CODES = 65536
-_EPSILON = np.float32(1e-12)  # Avoids 0 / 0 for black
-_INTEGER_BLACK, _INTEGER_WHITE = 8192, 57343  # Integer light 0 and 1, with room for light outside BT.709
+_NUM_CODES = 65536  # Number of 16-bit codes
+_EPSILON = np.float32(1e-12)  # Smallest divisor; avoids 0 / 0 for black
+_INTEGER_BLACK, _INTEGER_WHITE = 8192, 57343  # Integers for light 0 and 1, with room for light outside BT.709
 _STRIP = 32  # Lines converted at a time, which fit the processor's cache; whole pictures take half as long again
-_UINT8_STRIP = 256  # The same for 8-bit pictures, which are mapped in integers
-# Constants of SMPTE ST 2084.
+_UINT8_STRIP = 256  # Lines of 8-bit pictures converted at a time, in integers
+# Constants m1 and m2 of SMPTE ST 2084.
 _M1, _M2 = 2610 / 16384, 2523 / 4096 * 128
-_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32
+_C1, _C2, _C3 = 3424 / 4096, 2413 / 4096 * 32, 2392 / 4096 * 32  # Constants c1 to c3 of SMPTE ST 2084
 
 
 @dataclass(frozen=True)
@@ -115,6 +115,7 @@ def frame_colours(frame: av.VideoFrame) -> FrameColours:
 def _colours_of_tags(
     pix_fmt: str, is_hd: bool, matrix: int, primaries: int, transfer: int, code_range: int
 ) -> FrameColours:
+    """Return the colours of frames with a pixel format and colour tags, by FFmpeg's numbers; see ``frame_colours``."""
     video_format = av.VideoFormat(pix_fmt)
     is_xyz, is_grey = pix_fmt.startswith("xyz"), len(video_format.components) < 3
     has_own_matrix = matrix in OWN_MATRICES and not (video_format.is_rgb or is_xyz or is_grey)
@@ -141,6 +142,7 @@ def _colours_of_tags(
 
 @lru_cache(maxsize=4)
 def _tone_map(transfer: int, primaries: int) -> ToneMap:
+    """Return the tone map of a transfer and primaries, which are numbers of tags; computed once for each pair."""
     return ToneMap(transfer, primaries)
 
 
@@ -165,7 +167,7 @@ def to_float(picture: np.ndarray) -> np.ndarray:
 
 
 def with_alpha(rgb: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
-    """Join colours (H, W, 3) and alpha (H, W) of one dtype to (H, W, 4); alpha None is opaque."""
+    """Join colours (H, W, 3) and alpha (H, W) of one dtype to (H, W, 4); without ``alpha`` all pixels are opaque."""
     if alpha is None:
         alpha = np.full(rgb.shape[:2], np.iinfo(rgb.dtype).max, rgb.dtype)
     return np.dstack([rgb, alpha])
@@ -280,7 +282,7 @@ class ToRGB:
         return to_uint16(interleaved) if self.deep or needs_16_bits else interleaved
 
     def _apply_own_matrix(self, frame: av.VideoFrame, colours: FrameColours, width: int, height: int) -> np.ndarray:
-        """Convert by a matrix that swscale lacks, to (H, W, 3) uint16, or with alpha (H, W, 4)."""
+        """Convert a frame to RGB by a matrix that swscale lacks: (H, W, 3) uint16, or with alpha (H, W, 4)."""
         code_range, bits = colours.code_range, colours.depth
         pix_fmt = "yuva444p16le" if colours.has_alpha else "yuv444p16le"
         same = Colorspace.ITU709  # Equal input and output matrices, so that swscale applies none
@@ -301,6 +303,7 @@ class ToRGB:
         matrix_out: Colorspace | None,
         range_out: ColorRange,
     ) -> av.VideoFrame:
+        """Convert a frame's size, pixel format, YUV matrix and code range by swscale."""
         return self._reformatter.reformat(
             frame,
             width,
@@ -322,6 +325,7 @@ def _stretch_to_16_bits(picture: np.ndarray, bits: int, alpha_bits: int) -> np.n
 
 
 def _stretch(channels: np.ndarray, bits: int) -> np.ndarray:
+    """Stretch samples of ``bits`` bits, in the upper bits of uint16, to the full range of 16 bits."""
     white = (2**bits - 1) << (16 - bits)
     return channels if white == 65535 else cv2.addWeighted(channels, 65535 / white, channels, 0, 0)
 
@@ -374,7 +378,7 @@ class ToneMap:
         source = PRIMARIES.get(primaries, PRIMARIES[BT709])
         self._source_luminance = source.to_xyz()[1:2].astype(np.float32)
         self._light_to_709 = source.to_bt709().astype(np.float32)
-        # Without 8-bit input this table is not used.
+        # The table of integer light by 8-bit code; without 8-bit input it is not used.
         scale = _INTEGER_WHITE - _INTEGER_BLACK
         integer_light = np.rint(self._light[::257] * scale) if self.accepts_uint8 else self._light[:256]
         self._integer_light = integer_light.astype(np.uint16)
@@ -395,6 +399,7 @@ class ToneMap:
         return mapped
 
     def _map(self, rgb: np.ndarray) -> np.ndarray:
+        """Map a strip of a picture, (h, W, 3) uint8 or uint16; see ``__call__``."""
         if rgb.dtype == np.uint8:
             return self._map_uint8(rgb)
         light = cv2.LUT(rgb, self._light)
@@ -416,7 +421,7 @@ class ToneMap:
         light_709 = cv2.transform(cv2.LUT(rgb, self._integer_light), self._integers_to_709)
         codes = cv2.LUT(light_709, _srgb_codes_of_integers())
         if light_709.min() < _INTEGER_BLACK or light_709.max() > _INTEGER_WHITE:
-            # Indices, because masks of colours take ten times as long.
+            # Select these pixels by indices, because a mask of colours takes ten times as long.
             outside = np.flatnonzero(cv2.inRange(light_709, (_INTEGER_BLACK,) * 3, (_INTEGER_WHITE,) * 3) == 0)
             colours = rgb.reshape(-1, 3).take(outside, axis=0)[None]
             light = cv2.transform(cv2.LUT(colours, self._light[::257]), self._light_to_709)
@@ -440,6 +445,7 @@ class ToneMap:
         return inside
 
     def _roll_off(self, light: np.ndarray) -> np.ndarray:
+        """Compress linear light, (h, w, 3) float32 in units of SDR white, to at most 1 by the tone curve."""
         red, green, blue = cv2.split(light)
         maximum = np.maximum(cv2.max(cv2.max(red, green), blue), _EPSILON)
         minimum = cv2.min(cv2.min(red, green), blue)
@@ -461,7 +467,7 @@ def _srgb_code_table(dtype: str) -> np.ndarray:
 
 @cache
 def _srgb_codes_of_integers() -> np.ndarray:
-    """Return a table (65,536,) of sRGB codes, uint8, for integer light, of which ``_INTEGER_BLACK`` is 0."""
+    """Return a table (65,536,) of sRGB codes, uint8, by integer light; ``_INTEGER_BLACK`` is light 0."""
     integers = np.arange(_NUM_CODES)
     light = np.clip((integers - _INTEGER_BLACK) / (_INTEGER_WHITE - _INTEGER_BLACK), 0, 1).astype(np.float32)
     return np.rint(code_of_light(light[None])[0] * np.float32(255)).astype(np.uint8)
@@ -472,18 +478,19 @@ class _ToneCurve:
 
     def __init__(self, peak: float) -> None:
         self.knee = _knee(peak)
-        # Even steps of the square root, because the curve bends most at the knee.
+        # The table has even steps of the square root, because the curve bends most at the knee.
         table = _bt2390(self.knee + (peak - self.knee) * np.linspace(0, 1, _NUM_CODES) ** 2, peak)
         self._table = table.astype(np.float32)
         self._scale = np.float32(1 / (peak - self.knee)) if peak > self.knee else np.float32(0)
 
     def __call__(self, light: np.ndarray) -> np.ndarray:
+        """Apply the curve to light, float32 of any shape."""
         steps = np.sqrt(np.clip((light - self.knee) * self._scale, 0, 1)) * np.float32(_NUM_CODES - 1)
         return np.where(light < self.knee, light, self._table[np.rint(steps).astype(np.int32)])
 
 
 def _knee(peak: float) -> float:
-    """Return the knee of the EETF, below which light does not change; 1 for a peak of 1. Units of SDR white."""
+    """Return the light, in units of SDR white, up to which the EETF for a ``peak`` changes nothing."""
     top, white = pq_of_nits(np.array([peak, 1.0]) * WHITE_NITS)
     return float(nits_of_pq((1 + KNEE_OFFSET) * white - KNEE_OFFSET * top)) / WHITE_NITS
 
@@ -513,7 +520,7 @@ def pq_of_nits(nits: np.ndarray) -> np.ndarray:
 
 
 def _display_light_table(transfer: int, *, use_srgb_curve: bool) -> np.ndarray:
-    """Return the display light of each of 65,536 codes, float32, SDR white 1.
+    """Return a table of the display light of 65,536 codes, float32; the light of SDR white is 1.
 
     For HLG it is α^(1/γ) times the scene light. ``use_srgb_curve``: common video is displayed by the sRGB curve, not by
     BT.1886.

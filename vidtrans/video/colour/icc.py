@@ -22,14 +22,14 @@ from vidtrans.video.colour.tags import code_of_light
 if TYPE_CHECKING:
     from PIL import Image, ImageCms
 
-Curve = Callable[[np.ndarray], np.ndarray]  # From code in [0, 1] to light in [0, 1], float64
+Curve = Callable[[np.ndarray], np.ndarray]  # Function from codes in [0, 1] to light in [0, 1], float64
 
-# The columns are red, green and blue of sRGB in XYZ under D50, as in ICC profiles.
+# The primaries of sRGB in XYZ under D50, as in ICC profiles; the columns are red, green and blue.
 _SRGB_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
 _STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
-_NODE_STEP = 5  # 8-bit codes between the nodes of a table for 16 bits
-_NUM_PARAMETERS = (1, 3, 4, 5, 7)  # Parameters of a parametric curve, by its type
-_SRGB_TOLERANCE = 1.0  # 8-bit codes by which an sRGB profile may differ from sRGB, by rounding
+_NODE_STEP = 5  # Step between the nodes of a table for 16-bit pictures, in 8-bit codes
+_NUM_PARAMETERS = (1, 3, 4, 5, 7)  # Numbers of parameters of a parametric curve, by its type from 0 to 4
+_SRGB_TOLERANCE = 1.0  # Largest difference of an sRGB profile from sRGB by rounding, in 8-bit codes
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class TableProfile:
         return np.rint(np.stack(channels, axis=2) * 257).astype(np.uint16)
 
 
-Conversion = CurvesAndMatrix | TableProfile
+Conversion = CurvesAndMatrix | TableProfile  # A conversion of pictures to sRGB
 
 
 @lru_cache(maxsize=16)
@@ -117,7 +117,7 @@ def read_profile(profile: bytes) -> Conversion | None:
 
 
 def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
-    """Return the (signature, content) of a profile's tags."""
+    """Return (signature, content) of each tag in a profile."""
     (count,) = struct.unpack_from(">I", profile, 128)
     entries = [struct.unpack_from(">4sII", profile, 132 + 12 * i) for i in range(min(count, 200))]
     return [(signature, profile[offset : offset + size]) for signature, offset, size in entries]
@@ -126,7 +126,7 @@ def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
 def _curves_and_matrix(
     name: str, mode: str, connection_space: bytes, tags: dict[bytes, bytes]
 ) -> CurvesAndMatrix | None:
-    """Return the conversion by a profile's curves and matrix; None without them, or if it connects through Lab."""
+    """Return the conversion by a profile's curves and matrix; None without them, or if its connection space is Lab."""
     if connection_space != b"XYZ ":
         return None
     if mode == "L" and b"kTRC" in tags:
@@ -160,6 +160,7 @@ def _curve(tag: bytes) -> Curve:
 
 
 def _parametric_curve(kind: int, numbers: np.ndarray) -> Curve:
+    """Return the parametric curve of the type ``kind``, 0 to 4; ``numbers``: its parameters, in the order of ICC.1."""
     g, a, b, c, d, e, f = (float(n) for n in np.pad(numbers, (0, 7 - len(numbers))))
     if kind == 0:
         return power(g)
@@ -170,6 +171,7 @@ def _parametric_curve(kind: int, numbers: np.ndarray) -> Curve:
 
 
 def _open_profile(profile: bytes) -> ImageCms.ImageCmsProfile:
+    """Parse a profile by LittleCMS. Raises ValueError if it is damaged."""
     from PIL import ImageCms
 
     try:
@@ -186,6 +188,7 @@ def _description(profile: bytes) -> str:
 
 @lru_cache(maxsize=4)
 def _transform(profile: bytes, mode: str) -> ImageCms.ImageCmsTransform:
+    """Return LittleCMS's transform by a profile from pictures of a Pillow mode to sRGB. Raises ValueError."""
     from PIL import ImageCms
 
     target = ImageCms.createProfile("sRGB")

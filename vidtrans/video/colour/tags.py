@@ -18,11 +18,11 @@ from av.video.reformatter import Colorspace
 
 # White points, as chromaticities x, y.
 D65, C, DCI, EQUAL_ENERGY, D60 = (0.3127, 0.3290), (0.310, 0.316), (0.314, 0.351), (1 / 3, 1 / 3), (0.32168, 0.33767)
-# Chromatic adaptation by Bradford's cone responses, as in ICC profiles.
+# Matrix from XYZ to Bradford's cone responses, for chromatic adaptation as in ICC profiles.
 _BRADFORD = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))
-_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))
-LINEAR, SRGB, PQ, HLG = 8, 13, 16, 18  # Transfer characteristics
+_SMPTE_C = ((0.630, 0.340), (0.310, 0.595), (0.155, 0.070))  # SMPTE C: chromaticities x, y of red, green, blue
+_P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))  # P3: chromaticities x, y of red, green, blue
+LINEAR, SRGB, PQ, HLG = 8, 13, 16, 18  # Numbers of transfer characteristics
 # Names of the transfer characteristics, by the number of their tag.
 TRANSFERS = {
     1: "BT.709",
@@ -43,8 +43,8 @@ TRANSFERS = {
     17: "gamma 2.6 (SMPTE 428)",
     HLG: "HLG (HDR)",
 }
-# Functions from codes to display light, both 0 … 1, for transfers that are not common video. ``conversion`` has PQ and
-# HLG, ``light_of_codes`` is sRGB. The other transfers are cameras' curves, displayed like common video.
+# ``conversion`` has PQ and HLG, ``light_of_codes`` is sRGB; the rest are cameras' curves, displayed like common video.
+# Functions from codes to display light, both 0 … 1, by the number of the transfer's tag.
 CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     4: lambda code: code**2.2,
     5: lambda code: code**2.8,
@@ -53,10 +53,11 @@ CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     10: lambda code: np.where(code > 0, 10 ** (2.5 * (code - 1)), 0),
     17: lambda code: code**2.6 * (52.37 / 48),  # White of 48 cd/m² has the code 0.967
 }
-BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # Colour primaries
-SD_PRIMARIES = (5, 6, 7, 22)  # Primaries of standard definition
-HD_LINES = 720  # Height from which on an untagged video is BT.709
-HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}
+BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # Numbers of colour primaries
+SD_PRIMARIES = (5, 6, 7, 22)  # Numbers of the primaries of standard definition
+HD_LINES = 720  # Height in lines from which on an untagged video counts as BT.709
+HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}  # Names of HDR transfers by number
+# Names of YUV matrices by the number of their tag.
 _MATRIX_NAMES = {
     0: "RGB",
     1: "BT.709",
@@ -76,8 +77,8 @@ _MATRIX_NAMES = {
     16: "YCgCo-Re",
     17: "YCgCo-Ro",
 }
-_RANGE_NAMES = {0: "untagged", 1: "limited", 2: "full"}
-# Names of YUV matrices in swscale, by the number of their tag.
+_RANGE_NAMES = {0: "untagged", 1: "limited", 2: "full"}  # Names of code ranges by FFmpeg's number
+# swscale's YUV matrices by the number of their tag.
 MATRICES = {
     1: Colorspace.ITU709,
     4: Colorspace.FCC,
@@ -87,9 +88,9 @@ MATRICES = {
     9: Colorspace.BT2020,
     10: Colorspace.BT2020,  # An approximation
 }
-# Matrices that swscale lacks; ``rgb_of_yuv`` converts by ``OWN_MATRICES``.
+# Numbers of YUV matrices that swscale lacks.
 GBR, YCGCO, BT2020_CONSTANT, CHROMATICITY_DERIVED = 0, 8, 10, 12
-OWN_MATRICES = (GBR, YCGCO, CHROMATICITY_DERIVED)
+OWN_MATRICES = (GBR, YCGCO, CHROMATICITY_DERIVED)  # Numbers of the matrices that ``rgb_of_yuv`` applies
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,7 @@ class Primaries:
     white: tuple[float, float] = D65
 
     def __post_init__(self) -> None:
+        """Raise ValueError if the primaries span no gamut."""
         values = self.chromaticities()
         if not (np.isfinite(values).all() and self.white[1] > 0 and abs(np.linalg.det(self._columns())) > 1e-3):
             raise ValueError(f"no primaries: {self.red}, {self.green}, {self.blue}, white {self.white}")
@@ -124,7 +126,7 @@ class Primaries:
         return np.linalg.inv(BT709_PRIMARIES.to_xyz()) @ adapted
 
     def is_like(self, other: Primaries, tolerance: float = 5e-4) -> bool:
-        """Return whether all chromaticities are equal up to rounding."""
+        """Return whether all chromaticities equal those of ``other``, up to rounding."""
         pairs = zip(self.chromaticities(), other.chromaticities(), strict=True)
         return all(abs(a - b) <= tolerance for a, b in pairs)
 
@@ -133,19 +135,21 @@ class Primaries:
         return (*self.red, *self.green, *self.blue, *self.white)
 
     def _columns(self) -> np.ndarray:
-        # Not divided by y, which is 0 for the primaries X and Z. ``to_xyz`` scales the columns to white anyway.
+        """Return X, Y, Z of red, green and blue in the columns of a matrix, (3, 3), each up to a factor."""
+        # The columns are not divided by y, which is 0 for the primaries X and Z; ``to_xyz`` scales them to white.
         return np.array([[x, y, 1 - x - y] for x, y in (self.red, self.green, self.blue)]).T
 
 
 def _xyz(white: tuple[float, float]) -> np.ndarray:
+    """Return X, Y, Z of a white point x, y, with the luminance Y = 1."""
     x, y = white
     return np.array([x / y, 1, (1 - x - y) / y])
 
 
-BT709_PRIMARIES = Primaries("BT.709", (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
-ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))
-ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)
-ACES_AP0 = Primaries("ACES (AP0)", (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), D60)
+BT709_PRIMARIES = Primaries("BT.709", (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))  # HDTV and sRGB
+ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))  # Primaries of photographs
+ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)  # ACES rendering
+ACES_AP0 = Primaries("ACES (AP0)", (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), D60)  # ACES exchange files
 # Primaries by the number of their tag; 2 is unspecified, 0 and 3 are reserved.
 PRIMARIES = {
     1: BT709_PRIMARIES,
@@ -249,7 +253,7 @@ def rgb_of_yuv(yuv: np.ndarray, matrix: int, primaries: int, white: int, *, full
 
 
 def _rgb_matrix(matrix: int, primaries: int) -> np.ndarray:
-    """Return the matrix from Y (0 … 1), U and V (−½ … ½) to RGB (0 … 1)."""
+    """Return the matrix from Y (0 … 1), U and V (−½ … ½) to RGB (0 … 1), by the tag numbers of matrix and primaries."""
     if matrix == GBR:
         return np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]])
     if matrix == YCGCO:

@@ -1,1 +1,1 @@
-"""Single picture files: ``picture`` reads, writes and resizes, ``exr`` is OpenEXR."""
+"""Read and write single picture files: ``picture`` handles all formats, with ``exr`` for OpenEXR."""

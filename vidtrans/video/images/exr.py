@@ -47,27 +47,30 @@ from vidtrans.video.images.still import (
     fill_specks,
 )
 
-MAGIC = b"\x76\x2f\x31\x01"
-_HEADER_OFFSET = 8  # Bytes before the first header
-TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # Flags in the version field
-DWA = (8, 9)  # Compressions that depend on the names of channels
-_HALF_BYTES, _OTHER_BYTES = 2, 4  # Bytes per sample: half floats; floats and integers
-_SPACES = ("colorInteropID", "oiio:ColorSpace")  # Attributes that name a colour space
+MAGIC = b"\x76\x2f\x31\x01"  # First four bytes of an OpenEXR file
+_HEADER_OFFSET = 8  # Bytes before the first header of a file
+TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # Flags in the version field of a file
+DWA = (8, 9)  # Numbers of the DWA compressions, which depend on the names of channels
+_HALF_BYTES, _OTHER_BYTES = 2, 4  # Bytes per sample of half floats, and of floats and integers
+_SPACES = ("colorInteropID", "oiio:ColorSpace")  # Names of attributes that state a colour space
+# Names of the attributes whose values are read.
 _ATTRIBUTE_NAMES = ("channels", "compression", "dataWindow", "displayWindow", "name", "chromaticities", *_SPACES)
-_MAX_NAME_BYTES = 255
-_MAX_VALUE_BYTES = 1 << 20
-_MAX_ATTRIBUTES, _MAX_PARTS = 4096, 1024  # Attributes per part, parts per file
-_MAX_CHANNEL_LIST_BYTES = 1 << 19  # Length of the channel lists of all parts
-_MAX_LISTED_LAYERS = 12  # Layers named in a message
-# Linear colour spaces that other programs name in files without chromaticities.
+_MAX_NAME_BYTES = 255  # Longest name of an attribute or a type
+_MAX_VALUE_BYTES = 1 << 20  # Longest value of an attribute that is read
+_MAX_ATTRIBUTES, _MAX_PARTS = 4096, 1024  # Most attributes per part, and parts per file
+_MAX_CHANNEL_LIST_BYTES = 1 << 19  # Largest total length of the channel lists of all parts
+_MAX_LISTED_LAYERS = 12  # Most layers named in a message
+# Primaries of linear colour spaces, by the names that other programs write instead of chromaticities.
 _LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": PRIMARIES[9], "p3d65": PRIMARIES[12], "adobergb": ADOBE_RGB}
+# Primaries by all names of linear colour spaces.
 _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for name, own in _LINEAR.items()}
-_MAX_CHUNKS = 1 << 20
-_ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk of the compressions that have a checksum
+_MAX_CHUNKS = 1 << 20  # Most chunks in a file
+_ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk, by the number of each compression with a checksum: ZIPS, ZIP
 _HALF_MAX = 65504.0  # Highest half float; replaces infinity until values are clipped
-_GLOW_RATIO = 8.0  # Ratio of light to alpha from which on light is a glow, not a bright surface
+_GLOW_RATIO = 8.0  # Ratio of light to alpha above which the light is a glow, not a bright surface
 _STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
-# Order of FFmpeg's planes as R, G, B, A. Its format of grey with alpha has both in one plane.
+# FFmpeg's format of grey with alpha is absent, as it has both in one plane.
+# Indices of the planes R, G, B and A in FFmpeg's pixel formats.
 _PLANES = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "gray": (0, 0, 0)}
 
 
@@ -86,13 +89,13 @@ class ExrLayer:
 
     @property
     def is_plain(self) -> bool:
-        """Whether it is the first part's picture and its channels have no layer name: R, G, B."""
+        """Whether the layer is the first part's picture, and its channels have no layer name: R, G, B."""
         return self.is_light and self.part == 0 and "." not in self.channels[0]
 
 
 @dataclass(frozen=True)
 class ExrPart:
-    """A part of a file; most files have one.
+    """A part of an OpenEXR file, with its own header and channels; most files have one part.
 
     ``channels``: bytes per sample, by name. ``channel_list``: the list of channels as stored. ``list_offset``,
     ``begin`` and ``end``: file offsets of that list, and of the part's header. ``window``: as in ExrHeader.
@@ -143,7 +146,7 @@ class ExrHeader:
 
 
 def read_header(path: Path) -> ExrHeader:
-    """Read the header of a file. Raises MediaError, also for pictures of more than MAX_PIXELS."""
+    """Read the header of an OpenEXR file. Raises MediaError, also for pictures of more than MAX_PIXELS."""
     try:
         with path.open("rb") as stream:
             magic, flags = struct.unpack("<4sI", stream.read(8))
@@ -200,16 +203,18 @@ def choose_layer(header: ExrHeader, name: str, path: Path) -> ExrLayer:
 
 
 def join_names(names: Sequence[str]) -> str:
-    """Return a text with the first ``names``, and an ellipsis if there are more."""
+    """Return the first ``names`` as text, with an ellipsis if there are more."""
     return ", ".join(names[:_MAX_LISTED_LAYERS]) + (" …" if len(names) > _MAX_LISTED_LAYERS else "")
 
 
 def _name_ends_with(layer: ExrLayer, end: str) -> bool:
+    """Return whether a layer's name, or that of its only channel, ends with ``end``, ignoring upper and lower case."""
     names = [layer.name, *(layer.channels if len(layer.channels) == 1 else ())]
     return any(f".{name.lower()}".endswith(f".{end.lower()}") for name in names if name)
 
 
 def _part(attributes: dict[str, tuple[int, bytes]], begin: int, end: int, *, tiled: bool) -> ExrPart:
+    """Return a part from its ``attributes``, (offset, value) by name; ``begin`` and ``end``: offsets of its header."""
     list_offset, channel_list = attributes["channels"]
     channels = {
         name: _HALF_BYTES if struct.unpack_from("<i", rest, 1)[0] == 1 else _OTHER_BYTES
@@ -235,7 +240,7 @@ def _primaries(attributes: dict[str, bytes]) -> Primaries:
 
 
 def _layers(part: ExrPart, number: int, count: int) -> Iterator[ExrLayer]:
-    """Yield the layers of a part: its channels grouped by the name before the last dot.
+    """Yield the layers of a part: its channels grouped by the name before the last dot; ``number``: the part's number.
 
     Within a group, RGB, XYZ, UV or Y form a layer; any other channel is a layer of one channel. ``count``: number of
     parts.
@@ -281,7 +286,7 @@ def _read_attributes(stream: BinaryIO) -> dict[str, tuple[int, bytes]]:
 
 
 def _read_text(stream: BinaryIO) -> str:
-    """Read text up to its terminating zero byte."""
+    """Read text from a header up to its terminating zero byte. Raises ValueError if it is too long."""
     text = bytearray()
     while (byte := stream.read(1)) != b"\0":
         if not byte or len(text) > _MAX_NAME_BYTES:
@@ -291,7 +296,7 @@ def _read_text(stream: BinaryIO) -> str:
 
 
 def list_channels(value: bytes) -> Iterator[tuple[str, bytes]]:
-    """Yield (name, rest of the entry) from a channel list, whose entries are name, zero, type, flags, sampling.
+    """Yield (name, rest of the entry) from a channel list; an entry is a name, a zero byte, type, flags and sampling.
 
     The rest begins with the zero byte.
     """
@@ -302,6 +307,7 @@ def list_channels(value: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def unreadable_error(path: Path) -> MediaError:
+    """Return the MediaError for a file that is not a readable picture."""
     return MediaError(str(path), "not a picture that can be read", "delete or replace it")
 
 
@@ -363,7 +369,7 @@ def _chunks(header: ExrHeader, data: bytes) -> Iterator[tuple[int, int, int, int
     """
     for offset in _chunk_offsets(header, data):
         number = struct.unpack_from("<I", data, offset)[0] if header.is_multipart else 0
-        # A chunk begins with its part's number, if there are several, its tile or line, and its size.
+        # A chunk begins with the number of its part, if there are several, with its tile or line, and with its size.
         at = offset + (4 if header.is_multipart else 0) + (16 if header.parts[number].is_tiled else 4)
         begin, end = at + 4, at + 4 + struct.unpack_from("<I", data, at)[0]
         if offset < header.end or end > len(data):
@@ -391,6 +397,7 @@ def _chunk_offsets(header: ExrHeader, data: bytes) -> list[int]:
 
 
 def _check_zip_chunk(header: ExrHeader, line: int, chunk: bytes) -> None:
+    """Check the size and checksum of a ZIP chunk that begins at ``line``. Raises ValueError, zlib.error if damaged."""
     left, _, right, bottom = header.window
     lines = min(_ZIP_LINES[header.compression], bottom - line + 1)
     expected = max(0, lines) * (right - left + 1) * sum(header.channels.values())
@@ -444,6 +451,7 @@ def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
 
 
 def _read_light(header: ExrHeader, layer: ExrLayer, data: bytes, path: Path) -> Still:
+    """Read a layer as a picture: linear light becomes uint16 sRGB codes with straight alpha. Raises MediaError."""
     roles = ("Y", "A") if layer.channels[0].upper().endswith("Y") else ("R", "G", "B", "A")
     planes = _planes(_decoded(data, path, header, layer, dict(zip(layer.channels, roles, strict=False))), path)
     filled, has_invalid = zip(*map(fill_specks, planes), strict=True)
@@ -493,7 +501,7 @@ def _read_data(header: ExrHeader, layer: ExrLayer, data: bytes, view: PictureVie
 
 
 def _stored_mask(header: ExrHeader, layer: ExrLayer, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a mask, (H, W) bool, of the pixels inside the window of stored ones; FFmpeg sets others to 0."""
+    """Return a mask, (H, W) bool, of the pixels that the file stores; FFmpeg sets the others to 0."""
     window, (origin_x, origin_y) = header.parts[layer.part].window, header.origin
     left, right = (max(0, edge - origin_x) for edge in (window[0], window[2] + 1))
     top, bottom = (max(0, edge - origin_y) for edge in (window[1], window[3] + 1))
@@ -509,7 +517,7 @@ def _other_layers_text(header: ExrHeader, layer: ExrLayer) -> str:
 
 
 def _decoded(data: bytes, path: Path, header: ExrHeader, layer: ExrLayer, names: dict[str, str]) -> av.VideoFrame:
-    """Decode a layer; ``names``: FFmpeg's name for each channel to decode, by its name in the file."""
+    """Decode a layer; ``names``: FFmpeg's name of each channel to decode, by name in the file. Raises MediaError."""
     if any(name != stored_name for stored_name, name in names.items()) or not layer.is_plain or any(header.origin):
         if header.compression in DWA:
             raise MediaError(str(path), f"the layer {layer.name or 'R, G, B'} is compressed by DWA", "save it with ZIP")

@@ -25,9 +25,9 @@ from vidtrans.video.images.still import PICTURE, PictureView, Still, convert_sam
 if TYPE_CHECKING:
     from PIL import Image
 
-EXR = ".exr"
+EXR = ".exr"  # Suffix of OpenEXR files
 STACK_SUFFIXES = (".tif", ".tiff", ".png", ".webp")  # Suffixes of formats that may hold several pictures
-DEFAULT_DURATION_MS = 100  # Duration of a frame without one, as in browsers
+DEFAULT_DURATION_MS = 100  # Duration in ms of an animation frame without one, as in browsers
 
 
 def read_picture(path: Path) -> np.ndarray:
@@ -178,7 +178,7 @@ def read_palette(path: Path) -> np.ndarray | None:
 
 
 def is_deep_grey(path: Path) -> bool:
-    """Return whether a picture is grey with more than 8 bits. Raises MediaError."""
+    """Return whether a picture file is grey with more than 8 bits per sample. Raises MediaError."""
     header = _checked_header(path)
     return header is not None and (header.mode[0] in "IF" or (header.mode in ("L", "LA") and header.bits > 8))
 
@@ -213,7 +213,7 @@ class IndexedPng:
         self._codes = codes[self._order]
 
     def __call__(self, picture: np.ndarray) -> bytes:
-        """Encode (H, W, 3) uint8; without a palette if a pixel has another colour, or there is alpha."""
+        """Encode (H, W, 3) uint8 as PNG; without a palette if a pixel has a colour outside it, or if there is alpha."""
         from PIL import Image
 
         if picture.shape[2:] != (3,) or picture.dtype != np.uint8:
@@ -256,7 +256,7 @@ class PictureStack:
         self._animation: Image.Image | None = None
 
     def read(self, number: int) -> tuple[Still, float]:
-        """Return a picture and its duration in milliseconds, 0 for a TIFF. Raises MediaError."""
+        """Return a picture, and its duration in milliseconds (0 for a TIFF). Raises MediaError."""
         try:
             still, duration_ms = self._animation_frame(number) if self.is_timed else (self._tiff_page(number), 0.0)
         except (OSError, ValueError, SyntaxError, EOFError):
@@ -266,11 +266,13 @@ class PictureStack:
         return still, duration_ms
 
     def close(self) -> None:
+        """Close the animation file; a later ``read`` opens it again."""
         if self._animation is not None:
             self._animation.close()
         self._animation = None
 
     def _tiff_page(self, number: int) -> Still | None:
+        """Return a picture of a TIFF file; None if it is damaged."""
         data = np.memmap(self.path, np.uint8, mode="c")  # Copy on write: the file does not change
         return decode_still(tiff.set_first_directory(data, self._header.pages[number]), self._header, self.view.span)
 

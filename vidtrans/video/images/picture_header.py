@@ -33,15 +33,18 @@ from vidtrans.video.images import tiff
 if TYPE_CHECKING:
     from PIL import Image
 
-_EXIF, _INTEROP, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1  # Directories and tags of EXIF
-_EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"
-_TABLE_MODES = {"CMYK", "LAB"}  # Modes whose profiles convert all channels as stored
+# Numbers of EXIF directories, and of tags in them.
+_EXIF, _INTEROP, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1
+_EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"  # Values of these tags for Adobe RGB
+_TABLE_MODES = {"CMYK", "LAB"}  # Pillow modes whose profiles convert all channels as stored
 _GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}  # Pillow's grey modes
-_ADOBE_GAMMA = 563 / 256
-_SRGB_GAMMA = (0.44, 0.47)  # Range of PNG's gAMA in pictures that are sRGB
-_TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}  # Transfers of H.273; others are displayed like sRGB
-PNG = b"\x89PNG\r\n\x1a\n"  # File signature
-_RADIANCE = (b"#?RADIANCE", b"#?RGBE")
+_ADOBE_GAMMA = 563 / 256  # Gamma of Adobe RGB
+_SRGB_GAMMA = (0.44, 0.47)  # Range of the values of PNG's gAMA that mean sRGB
+# Curves by H.273's number of the transfer; other transfers are displayed like sRGB.
+_TRANSFERS = {4: power(2.2), 5: power(2.8), 8: power(1.0)}
+PNG = b"\x89PNG\r\n\x1a\n"  # First bytes of a PNG file
+_RADIANCE = (b"#?RADIANCE", b"#?RGBE")  # First bytes of Radiance pictures
+# Names of unsupported formats by the first four bytes of a file.
 _UNSUPPORTED_SIGNATURES = {
     b"SDPX": "DPX",
     b"XPDS": "DPX",
@@ -49,15 +52,20 @@ _UNSUPPORTED_SIGNATURES = {
     b"\xd7\x5f\x2a\x80": "Cineon",
     b"8BPS": "PSD",
 }
+# Names of PNG's colour chunks and EXIF chunk, and the longest content of a chunk that is read.
 _PNG_COLOURS, _PNG_EXIF, _MAX_CHUNK_BYTES = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
-_MAX_CHUNKS_BEFORE_PIXELS, _MAX_CHUNKS = 10_000, 100_000  # In a PNG; EXIF after the last chunk read is ignored
-_MIN_FRAME_BYTES = 38  # Least size of an animation's frame: a chunk fcTL of PNG, or ANMF with its content of WebP
-_ORIENTATION = 274
+# Limits of the chunks of a PNG; EXIF after the last chunk read is ignored.
+_MAX_CHUNKS_BEFORE_PIXELS, _MAX_CHUNKS = 10_000, 100_000
+_MIN_FRAME_BYTES = 38  # Least size of an animation's frame: a chunk fcTL in PNG, or ANMF with its content in WebP
+_ORIENTATION = 274  # EXIF tag of the orientation
+# Kinds of numbers, for messages, by the value of TIFF's tag SampleFormat.
 _TIFF_SAMPLES = {1: "whole", 2: "signed", 3: "floating-point", 5: "complex", 6: "complex"}
+# Pillow modes by TIFF's photometric interpretation; else RGB.
 _PHOTOMETRIC_MODES = {0: "L", 1: "L", 3: "P", 5: "CMYK", 8: "LAB"}
-MAX_PLAYS = 65_535  # More plays become endless: GIF and WebP cannot count further
+MAX_PLAYS = 65_535  # Most plays of an animation; more become endless, as GIF and WebP cannot count further
+# Pillow's names of animated formats by the first four bytes of a file.
 _ANIMATION_FORMATS = {b"GIF8": "GIF", b"\x89PNG": "PNG", b"RIFF": "WEBP"}
-_MAX_AVIF_HEADER_BYTES = 16 << 20
+_MAX_AVIF_HEADER_BYTES = 16 << 20  # Bytes of an AVIF file that are searched for its tracks
 
 
 @dataclass(frozen=True)
@@ -119,6 +127,7 @@ def colours_of_light(primaries: Sequence[bytes]) -> PictureColours | None:
 
 
 def _colours_by_profile(profile: bytes, mode: str) -> PictureColours | None:
+    """Return the colours of a picture of a Pillow mode with an ICC profile; None for sRGB."""
     try:
         conversion = read_profile(profile)
     except ValueError as error:
@@ -136,7 +145,7 @@ def _colours_by_profile(profile: bytes, mode: str) -> PictureColours | None:
 
 
 def _colours_by_cicp(chunk: bytes) -> PictureColours | None:
-    """Return the colours of a ``cICP`` chunk: primaries, transfer, matrix and range of H.273."""
+    """Return the colours by a PNG chunk ``cICP``: primaries, transfer, matrix and range of H.273; None for sRGB."""
     primaries, transfer, matrix, is_full = (*chunk, 0, 0, 0, 0)[:4]
     tagged = PRIMARIES.get(primaries, BT709_PRIMARIES)
     if matrix:
@@ -154,11 +163,13 @@ def _colours_by_cicp(chunk: bytes) -> PictureColours | None:
 
 
 def _tone_map_16_bits(tone_map: ToneMap, rgb: np.ndarray) -> np.ndarray:
+    """Map an HDR picture to SDR with 16 bits; the result has the dtype of ``rgb``, uint8 or uint16."""
     mapped = tone_map(to_uint16(rgb))
     return mapped if rgb.dtype == np.uint16 else to_uint8(mapped)
 
 
 def _colours_by_gamma(chunks: Mapping[bytes, bytes]) -> PictureColours | None:
+    """Return the colours by the PNG chunks ``gAMA`` and ``cHRM``; None for sRGB."""
     try:
         gamma = struct.unpack(">I", chunks.get(b"gAMA", b"\0\0\0\0"))[0] / 100_000
         primaries = BT709_PRIMARIES
@@ -172,6 +183,7 @@ def _colours_by_gamma(chunks: Mapping[bytes, bytes]) -> PictureColours | None:
 
 
 def _exif_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
+    """Return the values of an EXIF directory by tag; {} if the directory is missing."""
     try:
         return exif.get_ifd(tag)
     except KeyError:  # Pillow before 13 raises it if the directory is missing
@@ -179,6 +191,7 @@ def _exif_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
 
 
 def _colours_by_exif(exif: Image.Exif | None) -> PictureColours | None:
+    """Return the colours by the colour space in EXIF data: those of Adobe RGB, else None."""
     if not exif:
         return None
     space, index = _exif_directory(exif, _EXIF).get(_COLOUR_SPACE), _exif_directory(exif, _INTEROP).get(_INTEROP_INDEX)
@@ -188,23 +201,26 @@ def _colours_by_exif(exif: Image.Exif | None) -> PictureColours | None:
 
 
 def _srgb_curve(code: np.ndarray) -> np.ndarray:
+    """Return the linear light of sRGB codes, both in [0, 1]."""
     return np.interp(code, np.linspace(0, 1, 65536), light_of_codes("uint16"))
 
 
 def _colours_by_curve(primaries: Primaries, curve: Curve) -> PictureColours | None:
+    """Return the colours of primaries and a transfer curve; None if they equal sRGB."""
     name = "another gamma" if primaries is BT709_PRIMARIES else primaries.name
     conversion = CurvesAndMatrix(name, (curve, curve, curve), primaries.to_bt709())
     return None if conversion.is_identity() else PictureColours(f"colours of {name}: converted to sRGB", conversion)
 
 
 def _lab_profile() -> bytes:
+    """Return the bytes of LittleCMS's ICC profile of CIE Lab."""
     from PIL import ImageCms
 
     return ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB")).tobytes()
 
 
 class UnreadablePictureError(ValueError):
-    """The file is not a picture, or its format is unsupported; the text is the reason."""
+    """Raised if a file is not a picture, or its format is unsupported; the text is the reason."""
 
 
 @dataclass(frozen=True)
@@ -234,13 +250,14 @@ class PictureHeader:
 
     @property
     def num_pictures(self) -> int:
+        """The number of pictures in the file."""
         return len(self.pages)
 
 
 def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> PictureHeader:
     """Return the header of a picture; ``formats``: Pillow's names of the allowed formats; None: all.
 
-    Raises UnreadablePicture, OSError.
+    Raises UnreadablePictureError, OSError.
     """
     start = stream.read(32)
     stream.seek(0)
@@ -255,12 +272,13 @@ def read_header(stream: BinaryIO, formats: tuple[str, ...] | None = None) -> Pic
             return _read_pam(stream)
         if start.startswith(tiff.SIGNATURES):
             return _read_tiff(stream)
-    # Before Pillow, which does not limit the number of chunks.
+    # Read the chunks of a PNG before Pillow does, which does not limit their number.
     chunks = _read_png_chunks(stream) if start.startswith(PNG) else {}
     return _read_by_pillow(stream, formats, chunks)
 
 
 def _read_by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: dict[bytes, bytes]) -> PictureHeader:
+    """Return the header of a file that Pillow opens; ``chunks``: colours of a PNG. Raises UnreadablePictureError."""
     from PIL import Image, UnidentifiedImageError
 
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # Only a header is read; callers check ``MAX_PIXELS``
@@ -278,6 +296,7 @@ def _read_by_pillow(stream: BinaryIO, formats: tuple[str, ...] | None, chunks: d
 
 
 def _pillow_header(picture: Image.Image, stream: BinaryIO, chunks: dict[bytes, bytes]) -> PictureHeader:
+    """Return the header of a picture that Pillow has opened; ``chunks``: contents of PNG chunks, by name."""
     format_name = str(picture.format)
     exif = _exif_of(picture, chunks)
     orientation = exif.get(_ORIENTATION, 1)
@@ -327,7 +346,7 @@ def _avif_depth_and_colours(stream: BinaryIO) -> tuple[int, dict[bytes, bytes]]:
 def _frame_range(picture: Image.Image, stream: BinaryIO) -> range:
     """Return the numbers of an animation's frames; a PNG's default picture need not be one of them.
 
-    Raises UnreadablePicture where the file is too short for the number in its header.
+    Raises UnreadablePictureError where the file is too short for the number in its header.
     """
     count = int(getattr(picture, "n_frames", 1))
     if count > 1 and count * _MIN_FRAME_BYTES > stream.seek(0, SEEK_END):
@@ -355,13 +374,14 @@ def _exif_of(picture: Image.Image, chunks: dict[bytes, bytes]) -> Image.Exif:
 
 
 def _upright_size(width: int, height: int, orientation: int) -> tuple[int, int]:
+    """Return the (width, height) of a stored picture after its rotation; ``orientation``: EXIF's number."""
     return (height, width) if orientation in (5, 6, 7, 8) else (width, height)
 
 
 def _read_png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
     """Return the contents of the chunks of a PNG that define its colours and its orientation, by name.
 
-    Colour chunks come before the pixels; EXIF may follow them. Raises UnreadablePicture for too many chunks.
+    Colour chunks come before the pixels; EXIF may follow them. Raises UnreadablePictureError for too many chunks.
     """
     stream.seek(len(PNG))
     chunks: dict[bytes, bytes] = {}
@@ -383,7 +403,7 @@ def _read_png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
 
 
 def _pnm_white(stream: BinaryIO) -> int:
-    """Return the white sample in a PNM's header; 0 for 255, 65535, bitmaps, and formats that OpenCV scales."""
+    """Return the white value in a PNM's header; 0 for 255, 65535, bitmaps, and formats that OpenCV scales."""
     stream.seek(0)
     words = re.sub(rb"#[^\n]*", b"", stream.read(4096)).split(None, 4)
     white = int(words[3]) if words[0] not in (b"P1", b"P4") and len(words) > 3 and words[3].isdigit() else 255
@@ -392,6 +412,7 @@ def _pnm_white(stream: BinaryIO) -> int:
 
 
 def _read_radiance(stream: BinaryIO) -> PictureHeader:
+    """Return the header of a Radiance picture. Raises UnreadablePictureError."""
     text = stream.read(8192)
     size = re.search(rb"\n-Y (\d{1,6}) \+X (\d{1,6})\n", text)
     if not size:
@@ -402,6 +423,7 @@ def _read_radiance(stream: BinaryIO) -> PictureHeader:
 
 
 def _read_pfm(stream: BinaryIO) -> PictureHeader:
+    """Return the header of a PFM picture. Raises UnreadablePictureError."""
     words = stream.read(128).split(None, 3)
     if len(words) < 3 or not (words[1].isdigit() and words[2].isdigit()):
         raise UnreadablePictureError("a damaged PFM")
@@ -409,6 +431,7 @@ def _read_pfm(stream: BinaryIO) -> PictureHeader:
 
 
 def _read_pam(stream: BinaryIO) -> PictureHeader:
+    """Return the header of a PAM picture. Raises UnreadablePictureError."""
     fields = dict(re.findall(rb"^(WIDTH|HEIGHT|DEPTH|MAXVAL) (\d{1,9})$", stream.read(4096), re.MULTILINE))
     try:
         width, height, depth, white = (int(fields[k]) for k in (b"WIDTH", b"HEIGHT", b"DEPTH", b"MAXVAL"))
@@ -430,6 +453,7 @@ def _tiff_sample_text(tags: tiff.Tags) -> str:
 
 
 def _is_page(tags: tiff.Tags, first: tiff.Tags) -> bool:
+    """Return whether a TIFF directory is a picture of the stack, not a preview or a mask; ``first``: the first one."""
     is_same_size = all(tags.get(side) == first[side] for side in (tiff.WIDTH, tiff.HEIGHT))
     return is_same_size and not tags.get(tiff.SUBFILE, (0,))[0] & tiff.NON_PAGE_FLAGS
 
@@ -441,7 +465,7 @@ def _read_tiff(stream: BinaryIO) -> PictureHeader:
     except (ValueError, struct.error) as error:
         raise UnreadablePictureError(str(error)) from None
     tags = directories[0]
-    # Pictures of another size, or marked as such, are previews or masks.
+    # Pictures of another size, and those with ``NON_PAGE_FLAGS``, are previews or masks.
     pages = [other[tiff.DIRECTORY][0] for other in directories if other is tags or _is_page(other, tags)]
     mode = _PHOTOMETRIC_MODES.get(tags.get(tiff.PHOTOMETRIC, (2,))[0], "RGB")
     if max(tags.get(tiff.BITS, (1,))) > 8 and len(tags.get(tiff.BITS, ())) > 1 and tags.get(tiff.PLANES, (1,))[0] == 2:
@@ -475,6 +499,7 @@ def num_plays(path: Path) -> int | None:
 
 
 def _plays_by_pillow(path: Path, format_name: str) -> int | None:
+    """Return how often a GIF, PNG or WebP animation is played, 0 for endlessly; None for a still, or if unknown."""
     from PIL import Image
 
     try:
@@ -492,7 +517,7 @@ def _plays_by_pillow(path: Path, format_name: str) -> int | None:
 
 
 def _avif_plays(data: bytes, at: int) -> int | None:
-    """Return the plays of an AVIF: the duration of its track divided by that of the repeated edit.
+    """Return how often an AVIF is played: the duration of its track divided by that of the repeated edit.
 
     See ISO/IEC 23000-22; None without an edit list.
     """
@@ -511,7 +536,7 @@ def _avif_plays(data: bytes, at: int) -> int | None:
 
 
 def _boxes(data: bytes, kind: bytes) -> Iterator[bytes]:
-    """Yield the contents of the boxes of a kind among the consecutive boxes in ``data``."""
+    """Yield the contents of the boxes of the type ``kind`` (ISO/IEC 14496-12) among the boxes in ``data``."""
     at = 0
     while at + 8 <= len(data):
         size = int.from_bytes(data[at : at + 4])

@@ -14,15 +14,17 @@ from functools import cache
 import cv2
 import numpy as np
 
-SHORT_SIDE_PX = 180  # Size at which shading is estimated; the steps below are between pixels of this size
+SHORT_SIDE_PX = 180  # Short side at which shading is estimated; the steps below are between pixels of this size
 CHROMA_STEP = 0.1  # Step of log chromaticity, from which on a luminance step is entirely reflectance
 PAINT_STEP = 1.0  # Step of log luminance that is an edge of grey paint; shadows have softer edges
-SCREENING = 0.002  # Weight of the luminance itself: shading waves wider than about 20 pixels do not drift over time
-LUMA_FLOOR, CHROMA_FLOOR = 0.01, 0.003  # Added linear light, which keeps the log of dark noise small
-GAMMA = 2.2  # Of a display: light times g is a code value times g^(1/GAMMA)
+# Weight of the luminance itself, which keeps shading waves wider than about 20 pixels from drifting over time.
+SCREENING = 0.002
+# Linear light added to luminance, and to each channel, which keeps the log of dark noise small.
+LUMA_FLOOR, CHROMA_FLOOR = 0.01, 0.003
+GAMMA = 2.2  # Gamma of a display: light times g is a code value times g^(1/GAMMA)
 FIT_RADIUS, FIT_VARIANCE = 0.25, 0.02  # Window of the local fit, as a share of the short side, and its regularisation
-EDGE_RADIUS, EDGE_VARIANCE = 0.03, 0.01  # The same for the fit to the edges at full size
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+EDGE_RADIUS, EDGE_VARIANCE = 0.03, 0.01  # The same for the fit of the shading to the edges at full size
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Weights of red, green and blue in luminance
 
 
 def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, full: int = 255) -> np.ndarray:
@@ -57,7 +59,7 @@ def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, ful
 
 
 def _integrate_shading(log_luma: np.ndarray, shares: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return the plane whose steps are nearest to those of ``log_luma`` times ``shares``; the mean is the same.
+    """Return the plane whose steps are nearest to those of ``log_luma`` times ``shares``; its mean does not change.
 
     All are (h, w) float32 with even sides; ``shares``: of the steps to the right and down, 0 to 1. This is the screened
     Poisson equation with free edges (least squares of the steps, and with the weight ``SCREENING`` of the values),
@@ -72,6 +74,7 @@ def _integrate_shading(log_luma: np.ndarray, shares: tuple[np.ndarray, np.ndarra
 
 @cache
 def _laplacian(shape: tuple[int, int]) -> np.ndarray:
+    """Return the eigenvalues of the Laplace operator in the cosine transform, (h, w) float32."""
     down, right = (2 * np.cos(np.pi * np.arange(side) / side) - 2 for side in shape)
     return (down[:, None] + right).astype(np.float32)
 
@@ -85,11 +88,12 @@ def _downscale(picture: np.ndarray, full: int) -> np.ndarray:
 
 
 def _log_luma(light: np.ndarray) -> np.ndarray:
+    """Return the logarithm of the luminance of linear light, (h, w) float32."""
     return cv2.log(light @ _LUMA + np.float32(LUMA_FLOOR))
 
 
 def _shading_shares(light: np.ndarray, log_luma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the shares of the steps to the right and down, (h, w) float32 from 0 to 1, that are shading."""
+    """Return the share of shading, from 0 to 1, in the luminance steps to the right and down, (h, w) float32 each."""
     chromaticity = cv2.log(light + np.float32(CHROMA_FLOOR))
     chromaticity -= chromaticity.mean(-1, keepdims=True)
     shares = []
@@ -101,6 +105,7 @@ def _shading_shares(light: np.ndarray, log_luma: np.ndarray) -> tuple[np.ndarray
 
 
 def _step(plane: np.ndarray, axis: int) -> np.ndarray:
+    """Return the steps from each pixel to the next along an axis; 0 at the last pixel."""
     return np.diff(plane, axis=axis, append=np.take(plane, [-1], axis=axis))
 
 
@@ -109,6 +114,7 @@ def _local_fit(guide: np.ndarray, values: np.ndarray, radius: float, variance: f
     side = 2 * max(1, round(radius * min(guide.shape))) + 1
 
     def mean(plane: np.ndarray) -> np.ndarray:
+        """Return the mean of a plane in the window around each pixel."""
         return cv2.boxFilter(plane, -1, (side, side), borderType=cv2.BORDER_REFLECT)
 
     guide_mean, values_mean = mean(guide), mean(values)

@@ -29,17 +29,21 @@ from vidtrans.video.images.picture_header import PNG, PictureHeader
 if TYPE_CHECKING:
     from PIL import Image
 
+# The remedy in messages on data read as a picture.
 SPAN_REMEDY = "give a range of values behind its name, as in 'depth#=0..80'"
-_SPAN_TOLERANCE = 1e-3  # Excess over 0 to 1, or −1 to 1, that is clipped
+_SPAN_TOLERANCE = 1e-3  # Excess of values over 0 to 1, or −1 to 1, that is clipped
 Span = tuple[float, float]  # Sample values that are black and white
+# OpenCV's rotations by EXIF orientation.
 _ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
-_MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # EXIF orientations: the rotation before the left-right mirror
-_PADDED_WHITES = (255, 1023, 4095)  # White of samples of 8, 10 and 12 bits, which are stored in 16
-_MAX_PRECISE_WHITE = 2.0**24  # Formats with a higher white (32-bit integers) usually hold samples of 8 or 16 bits
-_LIGHT_FORMATS = ("HDR", "PFM")
-_PILLOW_FORMATS = ("TGA", "PCX", "SGI", "QOI")  # Formats that OpenCV does not read
-MAX_VALID_VALUE = 1e9  # Renderers write higher values where there is no object
-MAX_SPECK_PIXELS = 9  # A 3x3 filter turns one invalid pixel into this many
+_MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # Orientation before the left-right mirror, by EXIF orientation with a mirror
+_PADDED_WHITES = (255, 1023, 4095)  # White values of samples of 8, 10 and 12 bits, which are stored in 16
+# Highest white of formats whose whole range is used; 32-bit integers usually hold 8 or 16 bits
+_MAX_PRECISE_WHITE = 2.0**24
+_LIGHT_FORMATS = ("HDR", "PFM")  # Formats of linear light
+_PILLOW_FORMATS = ("TGA", "PCX", "SGI", "QOI")  # Formats that Pillow decodes, because OpenCV does not
+MAX_VALID_VALUE = 1e9  # Highest valid value; renderers write higher ones where there is no object
+MAX_SPECK_PIXELS = 9  # Most pixels of a speck; a 3x3 filter turns one invalid pixel into this many
+# Note for the user on pictures with invalid values.
 INVALID_VALUES_NOTE = (
     "some of its values are no numbers (NaN or infinite): specks are filled from the pixels around them, "
     "larger areas become black, where infinite white"
@@ -72,14 +76,15 @@ class PictureView:
         return cls(layer, (low, high))
 
     def __str__(self) -> str:
+        """Return the text that ``parse`` reads."""
         return self.layer + (f"={self.span[0]:.7g}..{self.span[1]:.7g}" if self.span else "")
 
 
-PICTURE = PictureView()
+PICTURE = PictureView()  # The whole picture, without a layer name or a span
 
 
 def default_span(low: float, high: float) -> Span:
-    """Return the span to show data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
+    """Return the span for data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
 
     Otherwise it is ``low`` to ``high`` itself.
     """
@@ -89,7 +94,7 @@ def default_span(low: float, high: float) -> Span:
     return (low, high) if low < high else (low, low + 1)
 
 
-# OpenCV prints warnings about damaged pictures, for which errors are raised here.
+# Silence OpenCV's warnings about damaged pictures, for which errors are raised here.
 cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 
@@ -106,6 +111,7 @@ class SampleRange:
     is_whole: bool = True
 
     def __or__(self, other: SampleRange) -> SampleRange:
+        """Return the common range of two pictures of a clip."""
         highest = self.highest if self.highest == other.highest else 0
         return SampleRange(highest, max(self.peak, other.peak), self.is_whole and other.is_whole)
 
@@ -206,6 +212,7 @@ def fill_specks(plane: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _sample_range(stored: np.ndarray, header: PictureHeader) -> SampleRange:
+    """Return the range of stored samples, (H, W, 3 or 4); an empty range if their white is known."""
     colours = stored[..., :3]
     if stored.dtype == np.uint8 or header.max_value or header.format in _LIGHT_FORMATS or stored.shape[2] == 4:
         return SampleRange()
@@ -258,7 +265,7 @@ def _decode_pam(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
 
 
 def _decode_by_opencv(data: np.ndarray, flags: int) -> np.ndarray | None:
-    """Return (H, W) or (H, W, C) of any dtype, in BGR; None if damaged."""
+    """Decode a file by OpenCV; return (H, W) or (H, W, C) of any dtype, in BGR order; None if damaged."""
     if _is_truncated_png(data):
         return None
     try:
@@ -268,7 +275,7 @@ def _decode_by_opencv(data: np.ndarray, flags: int) -> np.ndarray | None:
 
 
 def _decode_by_pillow(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
-    """Return (H, W, 3 or 4) uint8, upright; None if damaged."""
+    """Decode a file by Pillow; return (H, W, 3 or 4) uint8, upright; None if damaged."""
     with _open_by_pillow(data, header) as picture:
         if picture is None:
             return None
@@ -296,7 +303,7 @@ def _open_by_pillow(data: np.ndarray, header: PictureHeader) -> Iterator[Image.I
 
 
 def _unpremultiply(picture: np.ndarray) -> np.ndarray:
-    """Convert (H, W, 4) uint16 from premultiplied to straight alpha."""
+    """Convert a picture, (H, W, 4) uint16, from premultiplied to straight alpha."""
     alpha = np.maximum(picture[..., 3:], 1).astype(np.float64)
     colours = np.rint(np.minimum(picture[..., :3] * (65535 / alpha), 65535)).astype(picture.dtype)
     return np.dstack([colours, picture[..., 3]])
@@ -308,7 +315,7 @@ def native_white(dtype: np.dtype) -> float:
 
 
 def _is_white_zero(dtype: np.dtype, header: PictureHeader) -> bool:
-    """Return whether low samples are bright: OpenCV and Pillow invert only those of 8 bits."""
+    """Return whether low samples are bright after decoding: OpenCV and Pillow invert only those of 8 bits."""
     return header.white_is_zero and dtype != np.uint8
 
 

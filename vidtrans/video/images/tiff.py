@@ -8,21 +8,25 @@ from typing import BinaryIO
 
 import numpy as np
 
-SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+SIGNATURES = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")  # First bytes of TIFF and BigTIFF files
+# Numbers of the TIFF tags that are used.
 SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT, PROFILE = (
     *(254, 256, 257, 258, 262, 274, 284, 338, 339, 34675),
 )
+# Tags whose values ``read_directories`` returns.
 _TAGS_TO_READ = (SUBFILE, WIDTH, HEIGHT, BITS, PHOTOMETRIC, ORIENTATION, PLANES, EXTRA, FORMAT)
-_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}  # Format characters of ``struct`` by TIFF's number of the type
 # Pseudo tags, added by ``read_directories``: file offset and type of the orientation value; offset of the directory.
 _ORIENTATION_OFFSET, DIRECTORY = -1, -2
 NON_PAGE_FLAGS = 0b101  # Flags of SUBFILE: a reduced version of another picture, or a mask
+# Most pictures, most values of a tag, longest profile.
 _MAX_PICTURES, _MAX_VALUES, _MAX_PROFILE_BYTES = 100_000, 16, 1 << 24
-_MAX_TAGS = 1 << 21  # Tags in all pictures; forged directories may overlap, so the file's length is no limit
+_MAX_TAGS = 1 << 21  # Most tags in all pictures; forged directories may overlap, so the file's length is no limit
 
-_Entry = tuple[int, int, int, bytes]  # Tag, type, number of values, and the values or their file offset
+# An entry of a directory: tag, type, number of values, and the values or their file offset.
+_Entry = tuple[int, int, int, bytes]
 
-Tags = dict[int, tuple[int, ...]]  # Values by tag
+Tags = dict[int, tuple[int, ...]]  # Values of a directory by tag
 
 
 def read_directories(stream: BinaryIO) -> tuple[list[Tags], bytes]:
@@ -75,7 +79,7 @@ def set_first_directory(data: np.ndarray, directory: int) -> np.ndarray:
 
 
 def _entries(stream: BinaryIO, offset: int, order: str, is_big: bool) -> tuple[list[_Entry], int]:
-    """Return the entries of the directory at an offset, and the offset of the next one."""
+    """Return the entries of the directory at an offset, and the offset of the next directory."""
     wide = "Q" if is_big else "I"
     stream.seek(offset)
     (count,) = struct.unpack(order + ("Q" if is_big else "H"), stream.read(8 if is_big else 2))

@@ -1,4 +1,4 @@
-"""The frame, the index and the reader interface of a clip: a video, a picture, or a folder of pictures."""
+"""Define the frame, the index and the reader interface of a clip: a video, a picture, or a folder of pictures."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Frame:
 
     @property
     def pictures(self) -> tuple[np.ndarray, ...]:
-        """``rgb``, followed by the guides."""
+        """The picture ``rgb``, followed by the pictures of the guides."""
         return (self.rgb, *self.guides)
 
     def resized(self, width: int, height: int) -> Frame:
@@ -143,6 +143,7 @@ class FrameCursor:
         self._frame: Frame | None = None
 
     def __call__(self, number: int) -> Frame:
+        """Return the frame with this number."""
         if self._frames is None or self._frame is None or number < self._frame.index:
             self.close()
             self._frames = self._read(number)
@@ -177,7 +178,7 @@ class Reader(Protocol):
         """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` allows seeking, and is checked."""
 
     def index(self) -> ClipIndex:
-        """Return the index of the clip; call this after reading to the end. Raises MediaError without frames."""
+        """Return the index of the clip; call this after reading to the end. Raises MediaError if it has no frames."""
 
     def needs_second_pass(self) -> bool:
         """Return whether the clip must be read again; call this after reading to the end."""

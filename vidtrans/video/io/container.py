@@ -36,11 +36,12 @@ FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,m4v,h263,h264,hevc,av1,obu,ivf,ogg,flv,gif,nut,"
     "mxf,asf,dv,rm,wav,mp3,flac,aac,png_pipe,jpeg_pipe,webp_pipe,tiff_pipe,bmp_pipe,apng,yuv4mpegpipe"
 )
-# Options that keep FFmpeg from opening any other file: no other protocol, no format that refers to other files, and no
-# track of a QuickTime movie in another file (FFmpeg's default, made explicit).
+# No other protocol, no format that refers to other files, no QuickTime track in another file (FFmpeg's default).
+# FFmpeg's options, by name, that keep it from opening any file but the given one.
 SINGLE_FILE_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "enable_drefs": "0"}
-QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's demuxer of QuickTime and MP4
-CLOCK_FORMATS = ("mpegts", "mpeg")  # Formats whose times are a clock's: they start anywhere, and may wrap around
+QUICKTIME = "mov,mp4,m4a,3gp,3g2,mj2"  # FFmpeg's name of the demuxer of QuickTime and MP4
+# FFmpeg's names of formats with times of a clock, which start anywhere and may wrap around.
+CLOCK_FORMATS = ("mpegts", "mpeg")
 RAW_FORMATS = (
     "h264",
     "hevc",
@@ -49,14 +50,16 @@ RAW_FORMATS = (
     "h263",
     "obu",
     "av1",
-)  # Streams without container and times
-MAX_RATE = 1000  # Frames per second; a higher rate in a raw stream counts ticks, as its real rate varies
-SAFE_OPTIONS = {**SINGLE_FILE_OPTIONS, "max_pixels": str(MAX_PIXELS)}
-TABLE_SEARCH_BYTES = 4 << 20  # Start of a transport stream that is searched for tables, which repeat many times in it
-TS_PACKET_BYTES, TS_SYNC_BYTE = 188, 0x47
-TS_SPACINGS = (TS_PACKET_BYTES, 192, 204)  # Bytes per packet: plain, with a timestamp (m2ts), with error correction
-NUM_SYNC_PACKETS = 8  # Packets whose sync bytes identify a spacing
-MAX_TRACK_DISTANCE_S = 3600  # A track further from the pictures has another clock
+)  # FFmpeg's names of raw streams, which have no container and no times
+MAX_RATE = 1000  # Highest rate of a raw stream in frames per second; a higher one counts ticks, as the real rate varies
+SAFE_OPTIONS = {**SINGLE_FILE_OPTIONS, "max_pixels": str(MAX_PIXELS)}  # FFmpeg's options for untrusted files
+# Bytes at the start of a transport stream that are searched for programme tables, which repeat often.
+TABLE_SEARCH_BYTES = 4 << 20
+TS_PACKET_BYTES, TS_SYNC_BYTE = 188, 0x47  # Length of a transport stream packet in bytes, and its first byte
+# Distances of packets in bytes: plain, with a timestamp (m2ts), with error correction.
+TS_SPACINGS = (TS_PACKET_BYTES, 192, 204)
+NUM_SYNC_PACKETS = 8  # Number of packets whose first bytes identify the distance of packets
+MAX_TRACK_DISTANCE_S = 3600  # Seconds; a track further away from the pictures has another clock
 
 
 @dataclass(frozen=True)
@@ -210,6 +213,7 @@ def _stream_rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
 
 
 def _video_streams(container: InputContainer) -> list[VideoStream]:
+    """Return the video streams of a file, without cover art."""
     return [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
 
 
@@ -272,14 +276,17 @@ def _rate_from_header(container: InputContainer, stream: VideoStream) -> Fractio
 
 
 def _codec_name(stream: AudioStream | SubtitleStream) -> str:
+    """Return FFmpeg's name of a track's codec, or 'unknown'."""
     return stream.codec_context.name if stream.codec_context else "unknown"
 
 
 def _duration_in_header_s(stream: Stream) -> float | None:
+    """Return a track's duration in seconds from its header; None if the header states none."""
     return float(stream.duration * stream.time_base) if stream.duration and stream.time_base else None
 
 
 def _sound_offset_s(container: InputContainer, stream: VideoStream) -> float | None:
+    """Return the start of the pictures minus that of the earliest sound, in seconds; None without sound or times."""
     starts = sound_starts_s(container, stream)
     if not starts or stream.start_time is None or not stream.time_base:
         return None
@@ -329,7 +336,7 @@ def starts_s(streams: Iterable[Stream]) -> list[Fraction]:
 
 
 def _foreign_tracks(container: InputContainer, pictures: Stream | None) -> dict[int, str]:
-    """Return the tracks that do not belong to ``pictures``: by track number, a text on where they are.
+    """Return the reason, as text, for each track that does not belong to ``pictures``, by track number.
 
     Without pictures, the first sound track is the reference. Attached files and covers have no times and always belong.
     """
@@ -411,7 +418,7 @@ def _programmes(path: Path, size: int, modified_ns: int) -> tuple[frozenset[int]
 
 
 def _sections(head: bytes, pids: set[int]) -> Iterator[bytes]:
-    """Yield the complete table sections in the packets with these PIDs."""
+    """Yield the complete table sections in the packets with these PIDs; ``head``: the start of a transport stream."""
     candidates = ((spacing, start) for spacing in TS_SPACINGS for start in range(spacing))
     layouts = ((n, s) for n, s in candidates if set(head[s : s + n * NUM_SYNC_PACKETS : n]) == {TS_SYNC_BYTE})
     spacing, start = next(layouts, (TS_PACKET_BYTES, 0))
@@ -441,8 +448,10 @@ def _complete_sections(data: bytes) -> Iterator[bytes]:
 
 
 def _pid(data: bytes, at: int) -> int:
+    """Return the packet identifier (PID, 13 bits) at byte ``at`` of a packet or table."""
     return (data[at] & 0x1F) << 8 | data[at + 1]
 
 
 def _length(data: bytes, at: int) -> int:
+    """Return the length field (12 bits) at byte ``at`` of a table, in bytes."""
     return (data[at] & 0x0F) << 8 | data[at + 1]

@@ -1,4 +1,4 @@
-"""Encode frames into segments, raw outputs into lossless files, and lossless files into pictures or a GIF.
+"""Encode frames into segments, a model's raw outputs into lossless files, and lossless files into pictures or a GIF.
 
 An animated GIF has one palette for the whole clip, so that areas without motion do not flicker. The clip is read twice:
 once to choose the 255 colours, once to draw with them. Other colours are dithered by an ordered pattern, in which a
@@ -36,22 +36,24 @@ from vidtrans.video.io.container import open_generated
 from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat
 from vidtrans.video.io.picture_paths import format_number
 
-DTS_DELAY = 64  # Ticks between decoding and presentation, and at least as many frames: no encoder reorders further
-MAX_PIXELS_4_SLICES = 7_000_000  # Pixels of an FFV1 picture, above which four slices may be too large for FFmpeg
-_AVX_512F = 13  # OpenCV's number of the processor feature, which its Python module does not name
-# Frames of x264's look-ahead by preset. Each takes some 4 bytes per pixel, which is limited to ``_LOOKAHEAD_BYTES``.
+DTS_DELAY = 64  # Ticks by which the first decoding time is before 0: more frames than any encoder reorders
+# Most pixels of an FFV1 picture with four slices; larger slices may be too large for FFmpeg.
+MAX_PIXELS_4_SLICES = 7_000_000
+_AVX_512F = 13  # OpenCV's number of the processor feature AVX-512F, which its Python module does not name
+# Frames of x264's look-ahead by preset; each takes about 4 bytes per pixel, so large pictures get fewer.
 _LOOKAHEADS = {"veryfast": 10, "faster": 20, "fast": 30, "medium": 40, "slow": 50, "slower": 60, "veryslow": 60}
-_LOOKAHEAD_BYTES = 1 << 28
-_MIN_LOOKAHEAD = 10
-# Array formats by the pixel format of a lossless file.
+_LOOKAHEAD_BYTES = 1 << 28  # Largest memory of x264's look-ahead in bytes
+_MIN_LOOKAHEAD = 10  # Smallest limit of the look-ahead in frames
+# PyAV's array formats by the pixel format of a lossless file.
 _ARRAY_FORMATS = {"bgr0": "rgb24", "bgra": "rgba", "gbrp": "rgb24", "gbrp16le": "rgb48le", "gbrap16le": "rgba64le"}
-GIF_TIME_BASE = Fraction(1, 100)  # Seconds; GIF counts in centiseconds
-MIN_FRAME_CS = 2  # Centiseconds; browsers show shorter frames for 10
-MAX_FRAME_CS = 65535
-OPAQUE_ALPHA = 128  # Alpha from which a pixel is opaque, as GIF has no partial transparency
+GIF_TIME_BASE = Fraction(1, 100)  # GIF's time base in seconds: centiseconds
+MIN_FRAME_CS = 2  # Shortest duration of a GIF frame in centiseconds; browsers show shorter frames for 10
+MAX_FRAME_CS = 65535  # Longest duration of a GIF frame in centiseconds (16 bits)
+OPAQUE_ALPHA = 128  # Alpha (8 bits) from which on a pixel is opaque, as GIF has no partial transparency
 TRANSPARENT_INDEX = 255  # Palette index of the transparent colour in palettegen's palettes
-DITHER = "bayer:bayer_scale=3"  # From 0, a coarse pattern, to 5, almost none
-Frames = Callable[[], Iterator[np.ndarray]]  # Returns all pictures, from the first on
+# Dithering option of FFmpeg's paletteuse; the scale is from 0, a coarse pattern, to 5, almost none.
+DITHER = "bayer:bayer_scale=3"
+Frames = Callable[[], Iterator[np.ndarray]]  # A function that returns an iterator over all pictures, from the first on
 
 
 def _reproducible_x264() -> dict[str, str]:
@@ -74,7 +76,7 @@ def lookahead_options(width: int, height: int, preset: str) -> dict[str, str]:
 
 @contextmanager
 def _keep_priority() -> Iterator[None]:
-    """Restore the caller's scheduling class in all threads of this process.
+    """Restore the caller's scheduling class in all threads of this process on exit.
 
     When run by root, SVT-AV1 makes its threads, and the thread that opens it, real-time threads. These, and all
     processes started later, would slow down all other work on the machine.
@@ -95,6 +97,7 @@ def _keep_priority() -> Iterator[None]:
 def _add_stream(
     container: OutputContainer, encoder: str, rate: Fraction, options: dict[str, str], frames: FromRGB
 ) -> VideoStream:
+    """Add a video stream for an encoder to a container, with the size and the pixel format of ``frames``, bit-exact."""
     stream = container.add_stream(encoder, rate=rate, options=options)
     assert isinstance(stream, VideoStream)
     stream.width, stream.height, stream.pix_fmt = frames.width, frames.height, frames.pix_fmt
@@ -103,7 +106,7 @@ def _add_stream(
 
 
 class SegmentWriter:
-    """An encoder of one chunk, as an independent stream that starts with a keyframe.
+    """An encoder that writes one chunk of a render to a file, which starts with a keyframe and is independent.
 
     The container is the codec's ``segments``. Timestamps in the file count from the start of the chunk; ``join`` sets
     the timestamps of the clip.
@@ -152,6 +155,7 @@ class SegmentWriter:
             self._mux(frame)
 
     def _mux(self, frame: av.VideoFrame | None) -> None:
+        """Encode a frame, or flush the encoder if it is None, and write the packets. Raises MediaError, OSError."""
         try:
             with self._first_encode():
                 packets = self._stream.encode(frame)
@@ -163,7 +167,7 @@ class SegmentWriter:
                 what, str(error.strerror).lower(), "choose another --codec, or give larger pictures"
             ) from None
         for packet in packets:
-            # With fewer frames than an encoder reorders, its DTS are random. ``join`` sets the final ones.
+            # If there are fewer frames than an encoder reorders, its DTS are random. ``join`` sets the final DTS.
             packet.dts = self._num_packets - DTS_DELAY
             self._num_packets += 1
             try:
@@ -173,6 +177,7 @@ class SegmentWriter:
                     raise
 
     def close(self) -> None:
+        """Flush the encoder, and close the file."""
         if self._first_pts is not None:
             self._mux(None)
         with convert_disk_errors(self._path):
@@ -209,6 +214,7 @@ class LosslessWriter:
         self._container.mux(self._stream.encode(frame))
 
     def close(self) -> None:
+        """Flush the encoder, and close the file."""
         self._container.mux(self._stream.encode(None))
         self._container.close()
 
@@ -273,7 +279,7 @@ def picture_names(sources: Sequence[str], frames: range, codec: str = "png", pat
     if not sources:
         return [f"{n:06d}.{codec}" for n in frames]
     stems = [Path(sources[n]).stem for n in frames]
-    # Without their endings a.jpg and a.png would be one file, and on some systems A.jpg too.
+    # Without their suffixes a.jpg and a.png would be one file, and on some systems A.jpg, too.
     is_unique = len({name_key(s).casefold() for s in stems}) == len(stems)
     return [f"{s}.{codec}" if is_unique else f"{sources[n]}.{codec}" for s, n in zip(stems, frames, strict=True)]
 
@@ -345,6 +351,7 @@ def _gif_frames(
 
 
 def _bgra(picture: np.ndarray) -> np.ndarray:
+    """Return a picture, (H, W, 3 or 4) uint8 RGB or RGBA, as (H, W, 4) BGRA with an alpha of 0 or 255."""
     if picture.shape[2] == 3:
         return cv2.cvtColor(picture, cv2.COLOR_RGB2BGRA)
     bgra = cv2.cvtColor(picture, cv2.COLOR_RGBA2BGRA)
@@ -371,7 +378,7 @@ def _palette(frames: Iterator[av.VideoFrame]) -> av.VideoFrame:
 
 
 def _apply_palette(frames: Iterator[av.VideoFrame], palette: av.VideoFrame) -> Iterator[av.VideoFrame]:
-    """Yield the frames in the palette's colours, dithered."""
+    """Yield the frames in the colours of ``palette``, a picture of palettegen, dithered."""
     graph = Graph()
     first = next(frames)
     source, colours = _source(graph, first), _source(graph, palette)
@@ -404,4 +411,5 @@ def _with_disposal(packet: av.Packet[Any]) -> av.Packet[Any]:
 
 
 def _source(graph: Graph, frame: av.VideoFrame) -> FilterContext:
+    """Add an input for frames like ``frame``, in centiseconds, to a filter graph, and return it."""
     return graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=GIF_TIME_BASE)

@@ -21,35 +21,38 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table, parse_rate
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 
-# Containers: FFmpeg's name by file ending.
+# FFmpeg's names of containers by file ending.
 CONTAINERS = {"mp4": "mp4", "mov": "mov", "mkv": "matroska", "webm": "webm"}
+# The choices of ``preset``: x264's and x265's names, from the fastest to the slowest.
 SPEEDS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
-# Names of ``SPEEDS`` for encoders other than x264 and x265. SVT-AV1's numbers decrease with effort.
+# SVT-AV1's presets in the order of ``SPEEDS``; its numbers decrease with effort.
 SVT_SPEEDS = ("12", "11", "10", "9", "8", "7", "5", "4", "3")
-NVENC_SPEEDS = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")
-TRIAL_SIDE_PX, NUM_TRIAL_FRAMES = 256, 4  # Square frames for the test of a GPU encoder
-# The choices of ``--decoder``: the CPU's decoders, and those of devices, with FFmpeg's names of the devices.
+NVENC_SPEEDS = ("p1", "p1", "p2", "p3", "p3", "p4", "p5", "p6", "p7")  # NVENC's presets in the order of ``SPEEDS``
+TRIAL_SIDE_PX, NUM_TRIAL_FRAMES = 256, 4  # Side in pixels, and number, of the square frames that test a GPU encoder
+# The choice of ``--decoder`` for the CPU's decoders.
 CPU = "cpu"
-HARDWARE_DECODERS = {"nvdec": "cuda"}
+HARDWARE_DECODERS = {"nvdec": "cuda"}  # FFmpeg's device types by the choices of ``--decoder`` for GPUs
+# FFV1 options (name, value): version 3, four slices, one thread.
 _FFV1 = (("level", "3"), ("slices", "4"), ("threads", "1"))
-# Pixel formats by (bits per channel, has alpha).
+# RGB pixel formats of 8 bits by (bits per channel, has alpha).
 _RGB_8 = {(8, False): "bgr0", (8, True): "bgra"}
-_RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}
-_RGB = _RGB_8 | _RGB_16
-_420 = {(8, False): "yuv420p", (10, False): "yuv420p10le"}
-_444 = {8: "yuv444p", 10: "yuv444p10le"}
-PICTURES = ("png", "exr")
-LOSSLESS = ("ffv1", "png")  # Codecs that keep all RGB values exactly
+_RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}  # 16-bit RGB formats by (bits per channel, has alpha)
+_RGB = _RGB_8 | _RGB_16  # RGB pixel formats of 8 and 16 bits by (bits per channel, has alpha)
+_420 = {(8, False): "yuv420p", (10, False): "yuv420p10le"}  # 4:2:0 pixel formats by (bits per channel, has alpha)
+_444 = {8: "yuv444p", 10: "yuv444p10le"}  # 4:4:4 pixel formats by bits per channel, for odd sizes
+PICTURES = ("png", "exr")  # Codecs whose results are picture files, one per frame
+LOSSLESS = ("ffv1", "png")  # Names of codecs that keep all RGB values exactly
 # File endings of results, each of which implies a codec or a container.
 ENDINGS = (*CONTAINERS, *PICTURES, "gif")
-AUTO = "auto"
-MAX_PALETTE_COLOURS, _COLOUR = 256, re.compile(r"#[0-9a-fA-F]{6}")  # For the palette of a PNG
+AUTO = "auto"  # Value of ``codec`` and ``bit_depth`` that depends on the source and the output
+# Most colours of a PNG's palette; matches a colour, #804080.
+MAX_PALETTE_COLOURS, _COLOUR = 256, re.compile(r"#[0-9a-fA-F]{6}")
 FFMPEG_PREFIX = "ffmpeg:"  # Prefix of an encoder of the user's own ffmpeg program, as in ffmpeg:h264_nvenc
 
 
 @dataclass(frozen=True)
 class Codec:
-    """A choice of ``--codec``.
+    """A codec of ``--codec``: an encoder with its pixel formats, options and containers.
 
     ``formats``: pixel formats by (bits per channel, has alpha). ``odd``: pixel formats for odd sizes, by bits per
     channel, if those in ``formats`` need even sizes. ``segments``: the container of a chunk's file. ``unpacked``:
@@ -84,16 +87,18 @@ class Codec:
         return tuple(sorted({depth for depth, _ in self.formats}))
 
     def has_alpha(self, depth: int) -> bool:
+        """Return whether the codec keeps alpha with ``depth`` bits per channel."""
         return (depth, True) in self.formats
 
     def pix_fmt(self, depth: int, alpha: bool, width: int, height: int) -> str:
+        """Return FFmpeg's pixel format for pictures with ``depth`` bits per channel, of a size in pixels."""
         if (width % 2 or height % 2) and depth in self.odd:
             return self.odd[depth]
         return self.formats[depth, alpha]
 
 
 def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: str = "") -> Codec:
-    """Return the NVENC codec for the format of ``software``, for 4:2:0 pictures of even sizes.
+    """Return an NVENC codec of the same format as the CPU codec ``software``, for 4:2:0 pictures of even sizes.
 
     Constant quality: a variable rate without a limit or a mean. A segment begins with an IDR frame and refers to
     nothing before it; the GOP length is x264's. Without look-ahead NVENC starts no GOP at a cut. The number of B frames
@@ -119,7 +124,7 @@ def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: s
     )
 
 
-# Options on which an encoder's bytes depend (threads, processor instructions) are fixed, whatever the machine.
+# Codecs by the names of ``--codec``. Options that affect an encoder's bytes, such as threads, are fixed.
 CODECS = {
     "h264": Codec(
         "libx264",
@@ -199,6 +204,7 @@ CODECS = {
 
 
 def codecs_with_alpha() -> list[str]:
+    """Return the names of the codecs that keep alpha."""
     return [name for name, codec in CODECS.items() if any(alpha for _, alpha in codec.formats)]
 
 
@@ -221,6 +227,7 @@ class PictureFormat:
 
     @property
     def is_odd(self) -> bool:
+        """Whether the width or the height is odd."""
         return bool(self.width % 2 or self.height % 2)
 
 
@@ -264,6 +271,7 @@ class EncodingSettings:
     )
 
     def __post_init__(self) -> None:
+        """Raise UsageError for settings that are invalid or do not suit the codec."""
         if self.codec == FFMPEG_PREFIX:
             raise UsageError("--codec ffmpeg:", "it names no encoder", "as in --codec ffmpeg:h264_nvenc")
         if self.codec != AUTO and not self.is_ffmpeg_encoder and self.codec not in CODECS:
@@ -290,7 +298,7 @@ class EncodingSettings:
 
     @property
     def needs_program(self) -> bool:
-        """Whether the user's own ffmpeg program is needed."""
+        """Whether the user's own ffmpeg program is needed, for the codec or the filter graph."""
         return self.is_ffmpeg_encoder or bool(self.filter)
 
     @property
@@ -332,7 +340,7 @@ class EncodingSettings:
         }
 
     def encoder_options(self) -> dict[str, str]:
-        """Return the encoder's options for a chunk."""
+        """Return the options of the encoder of chunks, by FFmpeg's names."""
         codec = self.chunk_codec
         options = dict(codec.options)
         if codec.crf is not None:
@@ -403,6 +411,7 @@ class EncodingSettings:
 
     @property
     def makes_pictures(self) -> bool:
+        """Whether the results are picture files, one per frame."""
         return self.codec in PICTURES
 
     def default_suffix(self, *, single: bool) -> str:
@@ -426,6 +435,7 @@ class EncodingSettings:
             raise UsageError(str(output), f"{self.codec} cannot be written {where}", f"use {names}")
 
     def _check_pictures(self, output: Path, ending: str, single: bool) -> None:
+        """Raise UsageError if an output's name does not suit pictures of the codec; ``single``: it is one picture."""
         suffix = f".{self.codec}"
         if ("." + ending in PICTURE_SUFFIXES or single) and ending != self.codec:
             raise UsageError(str(output), f"pictures are written as {suffix}", f"use -o {output.with_suffix(suffix)}")
@@ -479,7 +489,7 @@ def encoder_problem(name: str) -> str:
 
 @cache
 def decoder_problem(name: str, device: str = "") -> str:
-    """Return why the decoder ``name`` cannot be used on the GPU ``device`` ('': the first one); '' if it works."""
+    """Return why the GPU decoder ``name`` cannot be used on the GPU ``device`` ('': the first one); '' if it works."""
     import av.error
     from av.codec.hwaccel import HWAccel
 

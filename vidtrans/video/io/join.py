@@ -60,28 +60,31 @@ from vidtrans.video.side_data import (
 if TYPE_CHECKING:
     from av.container.core import Chapter
 
-QUICKTIME_CONTAINERS = ("mp4", "mov")  # Containers with edit lists, by FFmpeg's names
+QUICKTIME_CONTAINERS = ("mp4", "mov")  # FFmpeg's names of the QuickTime containers, which have edit lists
 # Tags that describe the source file and not its content, so they are not copied.
 FILE_TAGS = {"timecode", "encoder", "major_brand", "minor_version", "compatible_brands", "duration"}
-TRACK_TAGS = ("language", "title", "handler_name")  # Tags of a track that are copied
-VENDOR_TAG_PREFIX = "com."  # Tags of cameras and editing programs, which QuickTime files have beside the usual ones
+TRACK_TAGS = ("language", "title", "handler_name")  # Names of the tags of a track that are copied
+VENDOR_TAG_PREFIX = "com."  # Prefix of the tags of cameras and editing programs, as in com.apple.quicktime.model
+# The usual tags of QuickTime files and MP4, by FFmpeg's names.
 QUICKTIME_TAGS = ("title", "artist", "album", "comment", "description", "copyright", "keywords", "genre")
+# Errors that PyAV raises if a container cannot hold a track or a packet.
 MUXING_ERRORS = (av.error.FFmpegError, ValueError)
-# Sound, in seconds, that a decoder needs before the first audible sample; other lossy codecs need one packet.
+# Seconds of sound that a decoder needs before the first audible sample, by codec; other lossy codecs need one packet.
 WARM_UP_S = {"opus": Fraction(80, 1000), "mp3": Fraction(120, 1000)}
-LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")  # Beginnings of the names of lossless sound codecs
-# Cover art by codec: the file ending, and the MIME type, which Matroska requires.
+LOSSLESS = ("pcm", "flac", "alac", "wavpack", "tta")  # Prefixes of the names of lossless sound codecs
+# File ending and MIME type of cover art by codec; Matroska requires the MIME type.
 COVER_TYPES = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
-MATROSKA_ONLY = ("attachment", "cover art", "second titles")  # Beginnings of texts on what only Matroska can hold
-COVER_TIME_S = float("-inf")  # Cover art is written before all other packets
-MATROSKA_CONTAINERS = ("matroska", "webm")
-SQUARE_PIXELS = Fraction(1)
-MIN_TIMESCALE, MAX_TIMESCALE = 90_000, 2**31 - 1  # Ticks per second of a QuickTime movie
+# Prefixes of texts that name content which only Matroska can hold.
+MATROSKA_ONLY = ("attachment", "cover art", "second titles")
+COVER_TIME_S = float("-inf")  # Decoding time of cover art in seconds: before all other packets
+MATROSKA_CONTAINERS = ("matroska", "webm")  # FFmpeg's names of the Matroska containers
+SQUARE_PIXELS = Fraction(1)  # Pixel aspect (width over height) of square pixels
+MIN_TIMESCALE, MAX_TIMESCALE = 90_000, 2**31 - 1  # Limits of a QuickTime movie's timescale, in ticks per second
 
 
 @dataclass(frozen=True)
 class StreamCopy:
-    """The streams to copy from ``source``: packets that overlap [``start_s``, ``end_s``), shifted by ``shift_s``.
+    """The tracks to copy from the file ``source``: packets in [``start_s``, ``end_s``), shifted by ``shift_s`` seconds.
 
     ``before_s``: seconds of source pictures before the first one that is used, by which the timecode is advanced.
     ``rate``: the average frame rate of the source; ``new_rate``: that of the result, if different. ``stereo`` and
@@ -105,7 +108,7 @@ class StreamCopy:
 
 @dataclass(frozen=True)
 class CopiedTrack:
-    """A track of the result. Source packets before ``first_pts`` are not copied; None: no limit."""
+    """A track of the result for copied packets. Source packets before ``first_pts`` are not copied; None: no limit."""
 
     track: Any
     first_pts: int | None = None
@@ -154,7 +157,7 @@ def add_tracks(
 
 
 def _remedy(stream: AudioStream, may_omit: bool) -> str:
-    """Return the text of a message on what to do if a container cannot hold the sound."""
+    """Return the text for a message on the remedies if a container cannot hold the sound of ``stream``."""
     others = [f".{ending}" for ending, container in CONTAINERS.items() if can_hold(container, stream)]
     remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
     return f"{remedy}, or --set encoding.sound=none" if may_omit else remedy
@@ -169,7 +172,7 @@ def check_sound(source: Path, container: str, *, may_omit: bool = True) -> None:
 def copied_packets(
     source: InputContainer, tracks: dict[int, CopiedTrack], stream_copy: StreamCopy, report: Report
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Yield (decoding time in s, packet) for the packets of these tracks within the copied range, shifted.
+    """Yield (decoding time in s, packet) for the source packets in the copied range, with the times of the result.
 
     Their times are on the clock of the frames (``ClockFilter``). Packets before the first audible one, which the
     source's edit list hides, are copied: the result's edit list hides them too. Raises MediaError for unreadable ones.
@@ -205,7 +208,10 @@ def copied_packets(
 def _read_packets(
     source: InputContainer, tracks: dict[int, CopiedTrack], stream_copy: StreamCopy, report: Report
 ) -> Iterator[Packet[Any]]:
-    """Yield the packets of the copied tracks on one clock, which the pictures also determine. Raises MediaError."""
+    """Yield the packets of the copied tracks, with restarted clocks repaired. Raises MediaError.
+
+    The picture track is read too, because it also determines the clock.
+    """
     pictures, at_s = find_picture_stream(source, stream_copy.source) if tracks else None, 0.0
     clock = ClockFilter(stream_copy.source)
     streams = [source.streams[index] for index in tracks] + ([pictures] if pictures else [])
@@ -245,7 +251,7 @@ def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> b
 def write_tags(
     out: OutputContainer, video: VideoStream, source: InputContainer, stream_copy: StreamCopy, report: Report
 ) -> None:
-    """Write the source's tags, chapters and timecode; call it before the first packet is written."""
+    """Write the source's tags, chapters and timecode to ``out``; call it before the first packet is written."""
     if stream_copy.only_sound:
         return
     tags = {key: value for key, value in source.metadata.items() if key.lower() not in FILE_TAGS}
@@ -278,12 +284,12 @@ def track_tags(stream: Stream) -> dict[str, str]:
 
 
 def has_vendor_tags(source: InputContainer) -> bool:
-    """Return whether a file has tags like com.apple.quicktime.model, for which MP4's usual tags have no room."""
+    """Return whether a file has tags like com.apple.quicktime.model, which are not among MP4's usual tags."""
     return any(key.lower().startswith(VENDOR_TAG_PREFIX) for key in source.metadata)
 
 
 def quicktime_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """Return tags under the names that they have in a QuickTime file with vendor tags.
+    """Return tags under the names that they have in a QuickTime file with tags of cameras or editing programs.
 
     Matroska writes them in capitals. Players read Apple's names of the common tags, FFmpeg reads its own.
     """
@@ -293,7 +299,7 @@ def quicktime_tags(tags: Mapping[str, str]) -> dict[str, str]:
 
 
 def _chapter_in_result(chapter: Chapter, stream_copy: StreamCopy) -> Chapter | None:
-    """Return a chapter at its time in the result; None if it lies outside."""
+    """Return a chapter at its time in the result; None if it lies outside the copied range."""
     base = Fraction(chapter["time_base"] or 1)
     begins, ends = chapter["start"] * base, chapter["end"] * base
     first = begins if stream_copy.start_s is None else max(begins, stream_copy.start_s)
@@ -336,7 +342,7 @@ def can_hold(container: str, stream: Stream) -> bool:
 
 @dataclass(frozen=True)
 class HiddenStart:
-    """The start of a sound track that an edit list hides.
+    """The beginning of a sound track that players skip, because an edit list hides it.
 
     Packets before ``first_pts`` are not needed; after it, players skip ``delay_s`` seconds.
     """
@@ -426,7 +432,7 @@ def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, proj
 def add_other_tracks(
     out: OutputContainer, source: InputContainer, path: Path, report: Report, lost_properties: Sequence[str] = ()
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Add attachments and cover art to ``out``, and report what is left out; return the packets of covers.
+    """Add the source's attachments and cover art to ``out``, report other content as left out; return cover packets.
 
     They are (time in s, packet). ``lost_properties``: texts on properties of the pictures that ``out`` cannot hold.
     """
@@ -460,7 +466,7 @@ def add_other_tracks(
 
 
 def _uncopied_content(stream: Stream, pictures: Stream, *, is_cover: bool) -> str:
-    """Return a text on a track that the result lacks; '' if it is copied, or its content is written otherwise."""
+    """Return the name, for a message, of a source track that is not copied; '' if the result has its content."""
     if is_cover:
         return "cover art"
     if isinstance(stream, AttachmentStream):
@@ -498,6 +504,7 @@ class Timing:
 
     @property
     def is_constant(self) -> bool:
+        """Whether all frames have the same duration."""
         return len(set(self.durations)) == 1
 
     @property
@@ -587,7 +594,7 @@ def _add_video(
     stream_copy: StreamCopy | None,
     source: InputContainer | None,
 ) -> tuple[VideoStream, list[str]]:
-    """Add a video track like the first segment's, with the source's stereo layout and projection.
+    """Add a video track like that of the first segment, with the source's stereo layout and projection.
 
     Packets are copied to it, so it needs no encoder or decoder. Return the track, and texts on properties that the
     container cannot hold.
@@ -616,7 +623,7 @@ def _add_video(
 
 
 def _hide_apple_stereo(path: Path) -> None:
-    """Rename the box "vexu" of an MP4 to "free": it lacks the layout, and readers prefer it to others."""
+    """Rename the box "vexu" of an MP4 (Apple's stereo 3D) to "free": it lacks the layout, but readers prefer it."""
     with path.open("r+b") as file:
         header = file.read(HEADER_BYTES)
         if (at := header.find(b"vexu", header.find(b"stsd"))) > 0:
@@ -630,8 +637,7 @@ def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | Non
     if kind not in QUICKTIME_CONTAINERS:
         # Sound often begins before 0 (encoder priming); FFmpeg would shift all tracks to compensate.
         return options | {"avoid_negative_ts": "disabled"}
-    # Start offsets are stored in the movie's timescale, by default in milliseconds; this one is exact for the times of
-    # pictures and sound.
+    # Start offsets are stored in the movie's timescale, by default milliseconds; use one that is exact for all tracks.
     scale = time_base.denominator
     common = lcm(scale, *(a.time_base.denominator for a in source.streams.audio if a.time_base) if source else ())
     common = common if common <= MAX_TIMESCALE else scale
@@ -643,7 +649,7 @@ def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | Non
 
 @dataclass(frozen=True)
 class EncodedVideo:
-    """The ascending pts, in ``time_base`` units, and the size (width, height) and pixel aspect of a video."""
+    """The ascending pts, in ``time_base`` units, the size (width, height) and the pixel aspect of a video."""
 
     pts: Sequence[int]
     time_base: Fraction
@@ -652,6 +658,7 @@ class EncodedVideo:
 
 
 def read_encoded_video(path: Path) -> EncodedVideo:
+    """Return the timestamps, the size and the pixel aspect of a video file that vidtrans encoded."""
     with closing(open_generated(path)) as container:
         stream = container.streams.video[0]
         stamps = sorted(p.pts for p in container.demux(stream) if p.pts is not None)
@@ -693,7 +700,7 @@ def _presentation_orders(segments: Sequence[Path], timing: Timing) -> list[array
 def _video_packets(
     segments: Sequence[Path], orders: Sequence[array[int]], timing: Timing, stream: VideoStream
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Yield (decoding time in s, packet) with the clip's times.
+    """Yield (decoding time in s, packet) for the packets of all segments, with the clip's timestamps.
 
     Encoders guess DTS at a segment's start, and the guesses of two segments can collide where frame durations vary.
     They are therefore replaced: the decoding times are the presentation times in order, moved back by the largest

@@ -16,8 +16,9 @@ from vidtrans.video.images.exr import read_header
 from vidtrans.video.images.picture import EXR, num_pictures
 from vidtrans.video.keypoints import is_keypoints, keypoint_files
 
+# Splits a name at its numbers: shot.10.png to shot., 10 and .png.
 _SPLIT_NUMBERS = re.compile(f"({NUMBER_IN_NAME.pattern})")
-# Videos in a folder of guides; files with other suffixes are ignored.
+# Suffixes of videos in a folder of guides; files with other suffixes are ignored.
 VIDEO_SUFFIXES = (
     *(".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mxf", ".mpg", ".mpeg", ".ts", ".ogv", ".wmv", ".flv"),
     *(".nut", ".gif"),
@@ -57,6 +58,7 @@ def in_natural_order(paths: Iterable[Path]) -> list[Path]:
     names = list({part for path in ordered for part in path.parts})
 
     def sort_key(signed: str) -> list[tuple[int, int | str]]:
+        """Return the sort key of a name: its texts in lower case and the values of its numbers, in order."""
         parts = _SPLIT_NUMBERS.split(signed)
         return [(0, value_of(part)) if NUMBER_IN_NAME.fullmatch(part) else (1, part.lower()) for part in parts]
 
@@ -65,7 +67,7 @@ def in_natural_order(paths: Iterable[Path]) -> list[Path]:
 
 
 def is_pattern(path: Path) -> bool:
-    """Return whether a path is a pattern of numbered pictures, frames/%05d.png, and not an existing file."""
+    """Return whether a path is a pattern of numbered pictures, as frames/%05d.png, and not an existing file."""
     path, _ = split_view(path)
     return bool(NUMBER.search(path.name)) and is_frame(path) and not path.exists()
 
@@ -82,22 +84,23 @@ def is_picture_sequence(path: Path) -> bool:
 
 
 def is_stack(path: Path) -> bool:
-    """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, a clip's keypoints."""
+    """Return whether a file holds several pictures: a TIFF stack, an animated PNG or WebP, or a file of keypoints."""
     return num_pictures(split_view(path)[0]) > 1 or is_pose_file(path)
 
 
 def is_pose_file(path: Path) -> bool:
+    """Return whether a path is a single file of keypoints, not a folder of them."""
     source = split_view(path)[0]
     return not source.is_dir() and is_keypoints(source)
 
 
 def format_number(pattern: str, number: int) -> str:
-    """Return the file name of a number in a pattern."""
+    """Return the file name of a number in a pattern: 00007.png for 7 in %05d.png."""
     return NUMBER.sub(lambda found: str(number).zfill(int(found["digits"] or 1)), pattern, count=1)
 
 
 def numbered_files(pattern: Path) -> list[tuple[int, Path]]:
-    """Return the numbers and files of a pattern, in order; −3 for %04d is -003, or with Blender -0003."""
+    """Return (number, file) for the files of a pattern, in order; −3 for %04d is -003, or with Blender -0003."""
     number = NUMBER.search(pattern.name)
     assert number is not None
     min_digits = int(number["digits"] or 1)
@@ -139,6 +142,7 @@ def check_supported_format(path: Path) -> None:
 
 
 def _unsupported_error(path: Path, prefix: str, suffix: str) -> MediaError:
+    """Return the MediaError for a picture format that is not read; ``prefix``: a text before the format's name."""
     ending = suffix.lower().lstrip(".")
     remedy = "save the picture as PNG or EXR"
     if ending in ("dpx", "cin"):  # These formats are mostly log-encoded
@@ -182,7 +186,7 @@ def find_guides(folder: Path) -> dict[str, Path]:
 
 
 def find_guide_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the paths of the guides ``names``, in this order, with their # and view if any. Raises MediaError."""
+    """Return the paths of the guides ``names`` by name, in this order, each with its # and view. Raises MediaError."""
     available = find_guides(folder) if folder.is_dir() else {}
     paths: dict[str, Path] = {}
     for name in names:

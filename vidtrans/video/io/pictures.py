@@ -42,7 +42,7 @@ MILLISECOND, FINE_TICK = Fraction(1, 1000), Fraction(1, 90_000)  # Time bases of
 
 
 class PictureFiles:
-    """Files of one picture each, with the interface of ``PictureStack``."""
+    """A sequence of files with one picture each, with the interface of ``PictureStack``."""
 
     is_timed = False
 
@@ -65,7 +65,7 @@ class PictureFiles:
 
 
 class PictureReader:
-    """A reader of pictures, at 25 frames per second, or by the times of an animation; see ``Reader``."""
+    """A reader of pictures as a clip: 25 frames per second, or the times of an animation; see ``Reader``."""
 
     def __init__(
         self, path: Path, pictures: PictureFiles | PictureStack | PoseFrames, frame_format: FrameFormat
@@ -87,6 +87,7 @@ class PictureReader:
 
     @property
     def num_frames_expected(self) -> int:
+        """The number of pictures."""
         return len(self._pictures.names)
 
     def frames(
@@ -105,6 +106,7 @@ class PictureReader:
             yield frame if index is None else Frame(number, index.pts[number], frame.rgb, alpha=frame.alpha)
 
     def _frame(self, number: int) -> Frame:
+        """Return a picture as a frame in the frame format, and record the properties that the clip's index contains."""
         frame_format = self.frame_format
         still, duration_ms = self._pictures.read(number)
         self._durations_ms.append(duration_ms)
@@ -127,7 +129,7 @@ class PictureReader:
         return Frame(number, number, rgb, alpha=alpha)
 
     def set_white(self, white: float) -> None:
-        """Set the white sample of all pictures, as in ``Findings.white``; 0: the highest of the format."""
+        """Set the sample value that is white in all pictures (``Findings.white``); 0: the highest of the format."""
         self._white = white
         self._set_span((0, white) if white else None)
 
@@ -145,13 +147,16 @@ class PictureReader:
 
     @property
     def _span(self) -> Span | None:
+        """The span of values from black to white in the view; None without one."""
         return None if isinstance(self._pictures, PoseFrames) else self._pictures.view.span
 
     def _set_span(self, span: Span | None) -> None:
+        """Set the view's span of values from black to white; None and drawn keypoints change nothing."""
         if span is not None and not isinstance(self._pictures, PoseFrames):
             self._pictures.view = PictureView(self._pictures.view.layer, span)
 
     def needs_second_pass(self) -> bool:
+        """Return False: one pass reads all properties of pictures."""
         return False
 
     def index(self) -> ClipIndex:
@@ -187,6 +192,7 @@ class PictureReader:
         )
 
     def _data_span(self) -> Span | None:
+        """Return the data values that are black and white in all pictures; None for pictures that are not data."""
         whole = default_span(min(self._values), max(self._values)) if self._values else None
         return whole and (self._span or whole)
 
@@ -200,7 +206,7 @@ class PictureReader:
 
 
 def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Fraction, Fraction]:
-    """Return the pts of the frames and of their end, the time base, and the average rate."""
+    """Return the pts of all frames and of the end, the time base, and the average rate of an animation."""
     exact = [Fraction(d).limit_denominator(1001) for d in durations_ms]
     base = MILLISECOND if all(d.denominator == 1 for d in exact) else FINE_TICK
     pts = [round(at * MILLISECOND / base) for at in accumulate(exact, initial=Fraction(0))]
@@ -208,7 +214,7 @@ def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Frac
 
 
 def guide_with_span(folder: Path, name: str) -> str:
-    """Return the guide's name; for OpenEXR data without a span of values, add the span. Raises MediaError."""
+    """Return a guide's name, with the span of values if it holds OpenEXR data and has none. Raises MediaError."""
     path = find_guide_paths(folder, [name])[name]
     if not is_picture_source(path):
         return name
@@ -264,11 +270,13 @@ class _GuidesReader:
 
     @property
     def num_frames_expected(self) -> int | None:
+        """The number of frames of the shortest guide, from the headers; None if they state none."""
         return min((n for r in self._readers if (n := r.num_frames_expected)), default=None)
 
     def frames(
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
     ) -> Generator[Frame, None, None]:
+        """Yield the frames ``start`` … ``stop − 1``: the picture of the first guide, with those of the other guides."""
         stop = stop if index is None else min(index.num_frames if stop is None else stop, index.num_frames)
         for reader, white in zip(self._readers, index.findings.whites if index else (), strict=False):
             if isinstance(reader, PictureReader):
@@ -289,10 +297,11 @@ class _GuidesReader:
                 yield Frame(first.index, first.pts, first.rgb, guides)
 
     def needs_second_pass(self) -> bool:
+        """Return whether a guide that was read to its end must be read again."""
         return any(reader.needs_second_pass() for reader in self._ended_readers)
 
     def index(self) -> ClipIndex:
-        """Return the index, with as many frames as the shortest guide."""
+        """Return the index of the clip, with as many frames as the shortest guide."""
         count = self._num_frames
         indices = [reader.index() for reader in self._readers]
         first, pts, names = indices[0], indices[0].pts[:count], indices[0].names[:count]
@@ -373,7 +382,10 @@ def performer_body(path: Path, text: str) -> str:
 
 
 def _pose_frames(source: Path, source_view: str, model_view: str | None) -> PoseFrames:
-    """Return the drawn poses of a source, by the text after its # and the text in a model. Raises MediaError."""
+    """Return the drawn poses of a source of keypoints. Raises MediaError.
+
+    ``source_view``: the text after the source's #; ``model_view``: the text of the view in a model, if any.
+    """
     if not source.exists():
         raise MediaError(str(source), "no such file", missing_file_remedy(source))
     if not is_keypoints(source):

@@ -19,15 +19,17 @@ from vidtrans.video.side_data import (
     texts_by_decision,
 )
 
+# Texts on the mapping of colours, by the value of ``Findings.colour``.
 COLOUR_MAPPING_TEXTS = {
     "PQ": "HDR (PQ): mapped to SDR, BT.709",
     "HLG": "HDR (HLG): mapped to SDR, BT.709",
     "wide": "BT.2020 colours: mapped to BT.709",
 }
+# Warning on clips without a compatible base layer, with a place for the profile.
 DOLBY_VISION_WARNING = (
     "Dolby Vision profile {}: without its own conversion its colours (IPT-PQ) come out green and purple"
 )
-# The primaries of standard definition are near BT.709 and usual for their size: they are mapped without a warning.
+# Values of ``Findings.colour`` for standard definition, mapped without a warning: near BT.709 and usual there.
 _SD_COLOURS = {mapped_colours(number, BT709) for number in SD_PRIMARIES}
 
 
@@ -89,7 +91,7 @@ def _frame_properties(index: ClipIndex) -> list[str]:
     findings, lines = index.findings, []
     gaps = index.durations()[:-1] or [0]
     spread = max(gaps) - min(gaps)
-    # Larger differences than by the rounding of the time base.
+    # Report durations that differ by more than the rounding of the time base.
     if not findings.damage and not findings.holes and spread > 1 and spread > 0.01 * max(gaps):
         slowest, fastest = (1 / float(gap * index.time_base) for gap in (max(gaps), min(gaps)))
         rates = f"{slowest:.2f} to {fastest:.2f} frames/s"
@@ -133,6 +135,7 @@ def _file_properties(info: MediaInfo, index: ClipIndex) -> list[str]:
 
 
 def _unused_tracks(info: MediaInfo) -> list[str]:
+    """Return texts on the video, sound and subtitle tracks that are not used."""
     lines = []
     if info.num_video_streams > 1:
         lines.append(f"{info.num_video_streams} video tracks: number {info.stream_index} is used")
@@ -168,4 +171,5 @@ def _container_text(can_hold: Iterable[bool]) -> str:
 
 
 def _colour_mapping(findings: Findings) -> str:
+    """Return a text on the colours of a clip that are mapped to BT.709."""
     return COLOUR_MAPPING_TEXTS.get(findings.colour, f"{findings.colour}: mapped to BT.709")

@@ -1,4 +1,4 @@
-"""Read a video: each frame that a player shows, once, upright, in RGB, with its timestamp.
+"""Read the frames of a video as a player shows them: each once, upright, in RGB, with its timestamp.
 
 ``Decoder`` decodes a file, on a GPU's video engine if requested, and deinterlaces. ``FrameConverter`` converts frames
 to RGB. ``ClipReader`` joins both.
@@ -72,23 +72,22 @@ from vidtrans.video.side_data import (
     stereo_of,
 )
 
-# PyAV frees the name of a PNG's profile twice, and crashes: the side data of such frames must not be touched.
+# PNG codecs, whose frames' side data must not be read: PyAV would free the ICC profile's name twice, and crash.
 PNG_CODECS = ("png", "apng")
-_MAX_PROFILE_BYTES = 1 << 24  # Length of a decompressed ICC profile; longer ones are cut
-# Tolerated difference between the durations of header and tracks, in seconds and as a share: headers round durations,
-# and tracks may end a little early.
+_MAX_PROFILE_BYTES = 1 << 24  # Largest length of a decompressed ICC profile in bytes; longer ones are cut
+# Tolerances between the duration in a header and the end of the tracks: in seconds, and as a share of the duration.
 DURATION_TOLERANCE_S, DURATION_TOLERANCE_SHARE = 0.5, 0.02
-DEINTERLACE_RADIUS = 1  # Frames that the deinterlacer uses before a frame; after a seek, reading begins there
-# Formats whose standards fix every sample of a decoded picture, so that all decoders return equal samples. MPEG-2 and
-# MPEG-4 leave the rounding of their transform open. FFmpeg decodes AV1 with dav1d, which runs on no GPU.
+DEINTERLACE_RADIUS = 1  # Number of earlier frames that the deinterlacer uses; after a seek, decoding begins there
+# Without MPEG-2 and MPEG-4, which leave the rounding of their transform open, and AV1, whose dav1d runs on no GPU.
+# Codecs whose standards fix every sample of a decoded picture, so that CPU and GPU decoders return equal samples.
 EXACT_CODECS = ("h264", "hevc", "vp9")
-# Pixel formats in which a GPU returns 4:2:0 pictures of 8 and 10 bits. ``ToRGB`` converts them bit-exactly to the same
-# RGB as the CPU decoder's formats in ``SOFTWARE_PIX_FMTS``.
+# ``ToRGB`` converts these formats, and those of the CPU in ``SOFTWARE_PIX_FMTS``, to exactly the same RGB.
+# FFmpeg's pixel formats in which a GPU returns 4:2:0 pictures of 8 and 10 bits.
 HARDWARE_PIX_FMTS = ("nv12", "p010le")
-SOFTWARE_PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")
-# Errors of PyAV where FFmpeg, the driver or the format lacks a feature.
+SOFTWARE_PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")  # FFmpeg's pixel formats of the same pictures from the CPU
+# Errors that PyAV raises if FFmpeg, the GPU driver or the format lacks a feature.
 _UNSUPPORTED_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
-_OpenVideo = tuple[InputContainer, VideoStream]
+_OpenVideo = tuple[InputContainer, VideoStream]  # An open file and its video stream
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class FrameProfile:
 
     @property
     def colour(self) -> str:
-        """A text on the colours that are converted; '' without a conversion."""
+        """A text that names the converted colours, for messages; '' without a conversion."""
         return f"colours of {self.conversion.name}" if self.conversion else ""
 
 
@@ -140,6 +139,7 @@ def png_profile(data: bytes) -> bytes:
 
 
 def _profile_bytes(frame: av.VideoFrame) -> bytes:
+    """Return the bytes of the ICC profile in a frame's side data; b'' without one, or if PyAV cannot read them."""
     try:
         return side_data(frame, Type.ICC_PROFILE)
     except ValueError:
@@ -155,6 +155,7 @@ class Orientation:
 
     @property
     def swaps_sides(self) -> bool:
+        """Whether the rotation exchanges width and height."""
         return self.quarter_turns % 2 == 1
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -170,7 +171,7 @@ class Orientation:
         return np.ascontiguousarray(picture)
 
 
-UPRIGHT = Orientation()
+UPRIGHT = Orientation()  # Orientation of frames that need no rotation
 
 
 def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
@@ -188,12 +189,12 @@ def orientation_from_matrix(matrix: np.ndarray) -> Orientation:
 
 
 def rotation_of(frame: av.VideoFrame) -> Orientation:
-    """Return the rotation of a decoded frame without mirroring, which only its side data state."""
+    """Return the rotation of a decoded frame; without the mirroring, which only its side data state."""
     return Orientation(-frame.rotation // 90 % 4)
 
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
-    """Return the orientation in a decoded frame's side data; upright without one."""
+    """Return the orientation in a decoded frame's side data; ``UPRIGHT`` if they have none."""
     try:
         matrix = side_data(frame, Type.DISPLAYMATRIX)
     except ValueError:
@@ -225,6 +226,7 @@ class ClipReader:
 
     @property
     def info(self) -> MediaInfo:
+        """The properties of the video, from its headers."""
         return self._decoder.info
 
     @property
@@ -240,6 +242,7 @@ class ClipReader:
         self._decoder.__exit__()
 
     def _open(self, tolerant: bool) -> None:
+        """Open the file with a new decoder at the first frame; ``tolerant``: see ``Decoder``."""
         with ExitStack() as stack:
             decoder = Decoder(self.path, self.threads, tolerant=tolerant, hardware=self._hardware)
             self._decoder, self._is_at_start = stack.enter_context(decoder), True
@@ -361,7 +364,7 @@ class ClipReader:
         return may_be_transparent or self._decoder.num_silent_packets(self._stamps, ended=self._has_ended) > 0
 
     def index(self) -> ClipIndex:
-        """Return the index of what was read, from the first frame on. Raises MediaError where there are no frames."""
+        """Return the index of the frames read so far, from the first one on. Raises MediaError if there are none."""
         info, losses, converter = self.info, self._decoder.losses, self._convert
         if not self._stamps:
             raise MediaError(info.path, "no frame could be decoded", "give a video with pictures in it")
@@ -456,6 +459,7 @@ class FrameConverter:
         self._upright = self.frame_format.size.of(*self.first_size)
 
     def _note_side_data(self, decoded: av.VideoFrame) -> None:
+        """Record the kinds of a frame's side data, its stereo layout and projection, and Dolby Vision profile 5."""
         if (kinds := kinds_of(decoded)) <= self.side_data_kinds:
             return
         self.side_data_kinds |= kinds
@@ -465,7 +469,7 @@ class FrameConverter:
             self.dolby_vision_only = self.dolby_vision_only or has_dolby_vision_only(decoded)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        """Return a decoded frame, cropped, upright and in the frame format."""
+        """Convert a decoded frame to frame number ``index`` of the clip: cropped, upright, and in the frame format."""
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
@@ -531,6 +535,7 @@ class DecodeLosses:
     packet_pts: array[int] = field(default_factory=lambda: array("q"))  # Without the hidden packets
 
     def record_damage_time(self, damaged: Packet[Any] | av.VideoFrame) -> None:
+        """Record the time of a damaged packet or frame, in seconds, unless one is already recorded."""
         if self.first_damage_s is None and damaged.pts is not None and damaged.time_base is not None:
             self.first_damage_s = float(damaged.pts * damaged.time_base)
 
@@ -564,7 +569,7 @@ class Decoder:
             self._software = (self.container, self.stream, self._context)
             self._seek_pts: int | None = None
             self.is_accelerated = False
-            # The file is opened a second time, for the device; the first one is for the CPU if the device fails.
+            # Open the file a second time, for the GPU; the CPU uses the first container if the GPU fails.
             hardware = None if alpha_decoder else self._hardware
             if hardware and (opened := hardware.open(self.path, self.info.codec, self.info.pix_fmt, stack)):
                 self.container, self.stream = opened
@@ -596,7 +601,7 @@ class Decoder:
             return False
 
     def pictures(self, *, interlaced: bool | None = None, may_be_joined: bool = True) -> Iterator[av.VideoFrame]:
-        """Return the frames from the current position, deinterlaced. Raises MediaError, also while iterating.
+        """Return the frames from the current position on, deinterlaced. Raises MediaError, also while iterating.
 
         ``interlaced``: whether the clip has interlaced frames; None checks the next frame. ``may_be_joined``: the file
         may consist of several recordings, whose times are then moved to one clock, unless ``seek`` was called.
@@ -649,7 +654,7 @@ class Decoder:
         return 0 if self.info.codec == "vp8" else num_packets - losses.num_lost_packets - num_frames
 
     def zero_pts(self, first_pts: int) -> int:
-        """Return the timestamp that becomes 0 in a result; ``first_pts``: of the first frame."""
+        """Return the clip's timestamp that becomes 0 in a result; ``first_pts``: the timestamp of the first frame."""
         base = self.info.time_base
         return floor(zero_s(self.container, self.stream, first_pts * base) / base)
 
@@ -665,7 +670,7 @@ class Decoder:
         return stream.start_time + stream.duration
 
     def missing_end_s(self, last_pts: int) -> float:
-        """Return the seconds at the end that Matroska's header lists and no track contains; 0 for other containers.
+        """Return how many seconds at the end Matroska's header lists and no track contains; 0 for other containers.
 
         Other headers only estimate the duration. A video may be shorter than its sound, so the other tracks are read if
         the video seems cut short.
@@ -681,7 +686,7 @@ class Decoder:
         return round(end_from_header_s - end_s, 3) if end_s < end_from_header_s - tolerance_s else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Decode packet by packet: decoding the whole container would drop good frames around a bad packet."""
+        """Yield the decoded frames, packet by packet: a container would drop good frames around a bad packet."""
         num_frames = 0
         for packet in self._packets():
             try:
@@ -758,7 +763,7 @@ def _last_packet_end_s(path: Path) -> float:
 
 
 def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
-    """Return libvpx's decoder for VP8 or VP9 with alpha, which FFmpeg's own decoders ignore; else None."""
+    """Return libvpx's decoder for VP8 or VP9 with alpha, since FFmpeg's own decoders ignore it; else None."""
     name = {"vp8": "libvpx", "vp9": "libvpx-vp9"}.get(stream.codec_context.name)
     if name is None or stream.metadata.get("alpha_mode") != "1":
         return None
@@ -769,13 +774,13 @@ def _alpha_decoder(stream: VideoStream) -> VideoCodecContext | None:
 
 
 def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield one progressive frame per frame: frames flagged interlaced are filtered by FFmpeg's bwdif."""
+    """Yield one progressive frame for each frame; frames flagged as interlaced are filtered by FFmpeg's bwdif."""
     for _, group in groupby(frames, lambda frame: (frame.format.name, frame.width, frame.height)):
         yield from _deinterlace_group(group)
 
 
 def _deinterlace_group(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Deinterlace frames of one size. Each keeps its timestamp, since the filter changes the time base."""
+    """Yield frames of one size, deinterlaced. Each keeps its timestamp, since the filter changes the time base."""
     graph: Graph | None = None
     times: deque[tuple[int | None, Fraction | None]] = deque()
     for number, frame in enumerate(frames):
@@ -790,6 +795,7 @@ def _deinterlace_group(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFram
 
 
 def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Iterator[av.VideoFrame]:
+    """Yield the frames that a filter graph has ready, with their own ``times``: (pts, time base) in order."""
     with suppress(BlockingIOError, EOFError):  # The filter needs more frames, or has ended
         while True:
             frame = graph.vpull()
@@ -798,6 +804,7 @@ def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Ite
 
 
 def _bwdif(frame: av.VideoFrame) -> Graph:
+    """Return a filter graph that deinterlaces frames of this frame's size and format by FFmpeg's bwdif."""
     graph = Graph()
     graph.threads = 1
     graph.link_nodes(
@@ -809,7 +816,7 @@ def _bwdif(frame: av.VideoFrame) -> Graph:
 
 
 class HardwareDecodeError(Exception):
-    """A GPU could not decode a packet, which the CPU may be able to decode."""
+    """Raised if a GPU cannot decode a packet, which the CPU may be able to decode."""
 
 
 class HardwareDecoder:
@@ -852,7 +859,7 @@ class HardwareDecoder:
 
 @contextmanager
 def open_accelerated(path: Path, device_type: str, device: str) -> Iterator[_OpenVideo]:
-    """Open a video for decoding on a device. Raises MediaError, or PyAV's errors if the device is missing.
+    """Open a video for decoding on a GPU. Raises MediaError, or PyAV's errors if the GPU is missing.
 
     The software fallback is disabled, so that frames which the device cannot decode raise an error.
     """
@@ -866,7 +873,7 @@ def open_accelerated(path: Path, device_type: str, device: str) -> Iterator[_Ope
 
 
 def decode_accelerated(context: VideoCodecContext, packet: Packet[Any], size: tuple[int, int]) -> list[av.VideoFrame]:
-    """Decode a packet on the device; frames are in main memory, in one of ``HARDWARE_PIX_FMTS``.
+    """Decode a packet on the GPU; the frames are in main memory, in one of ``HARDWARE_PIX_FMTS``.
 
     Raises HardwareDecodeError where decoding fails, and where frames have another ``size`` (width, height): on a
     device, FFmpeg crops pictures at two sides only.

@@ -17,10 +17,10 @@ from vidtrans.core.errors import MediaError
 from vidtrans.video.io.container import find_picture_stream, open_media, packets_of, side_tracks
 from vidtrans.video.io.timestamps import ClockFilter, zero_s
 
-RATE_HZ = 22_050
-_MIN_GAP = RATE_HZ // 50  # Samples; containers round times, so less is neither a gap nor an overlap
-_MAX_GAP_S = 4 * 3600  # More silence means a damaged clock
-_MAX_SAMPLE = 100.0  # Samples of float formats have no limit of their own
+RATE_HZ = 22_050  # Samples per second of the returned sound
+_MIN_GAP = RATE_HZ // 50  # Shortest gap or overlap in samples; shorter ones come from rounded times
+_MAX_GAP_S = 4 * 3600  # Longest gap in seconds; a longer one means a damaged clock
+_MAX_SAMPLE = 100.0  # Largest magnitude of a sample, as float formats have no limit of their own
 
 
 def read_blocks(path: Path) -> Generator[np.ndarray, None, None]:
@@ -61,7 +61,10 @@ def sound_track(container: InputContainer, path: Path) -> AudioStream | None:
 
 
 def decode_sound(container: InputContainer, track: AudioStream, path: Path, clock: ClockFilter) -> Iterator[AudioFrame]:
-    """Yield the frames of a sound track from the start, on one clock. Raises av.error.FFmpegError, OSError."""
+    """Yield the frames of a sound track from its start, with restarted clocks repaired by ``clock``.
+
+    Raises av.error.FFmpegError, OSError.
+    """
     pictures = find_picture_stream(container, path)
     for packet in packets_of(container, [track, pictures] if pictures else [track]):
         if clock(packet).stream_index == track.index:
@@ -78,7 +81,7 @@ def sound_zero_s(container: InputContainer, path: Path) -> Fraction:
 
 
 def _fill_gap(samples: np.ndarray, first: int, position: int, path: Path) -> Iterator[np.ndarray]:
-    """Yield silence from sample number ``position`` to ``first``, then ``samples``, which begin at ``first``.
+    """Yield silence from sample ``position`` to sample ``first``, then ``samples``, which begin at sample ``first``.
 
     Samples before ``position`` are cut off.
 

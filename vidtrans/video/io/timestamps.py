@@ -1,4 +1,4 @@
-"""ClockRepair the timestamps of a video, find its frame rate and gaps, and count in timecode.
+"""Repair the timestamps of a video, find its frame rate and missing frames, and compute with timecodes.
 
 Where a file consists of joined recordings, each of which starts its clock again, all its tracks are moved to one clock.
 
@@ -46,7 +46,8 @@ from vidtrans.video.io.container import (
     starts_s,
 )
 
-MAX_REORDER = 16  # Frames between decoding and presentation order, at most (H.264 and HEVC)
+MAX_REORDER = 16  # Largest distance in frames between decoding and presentation order (H.264 and HEVC)
+# Usual frame rates in frames per second: whole numbers, and NTSC rates such as 30000/1001.
 USUAL_RATES = (
     *(Fraction(rate) for rate in (12, 15, 24, 25, 30, 48, 50, 60, 90, 120, 240)),
     *(Fraction(rate * 1000, 1001) for rate in (24, 30, 48, 60, 120, 240)),
@@ -54,16 +55,20 @@ USUAL_RATES = (
 FORMATS_WITH_DTS = (
     *CLOCK_FORMATS,
     "flv",
-)  # Formats that store decoding times, which always increase
-CLOCK_JUMP_S = 10  # A longer gap in all tracks of a transport or program stream is a new clock (FFmpeg's limit, too)
-OUTLIER_S = 1  # A sound packet that is later than this, and is followed by an earlier one, has a wrong time
-MAX_DEMUX_ERRORS = 64  # Errors in a file, after which reading ends
-REORDER_EDIT_S = 1  # An edit list that only compensates the reordering of frames moves the start by less
-NUM_JOIN_PACKETS = 16  # Packets on either side of a join that determine the recordings' end and start
-NO_PTS = -(2**63)  # FFmpeg's AV_NOPTS_VALUE
+)  # FFmpeg's names of formats that store decoding times, which always increase
+# Longest gap in all tracks of a transport or program stream, in seconds; a longer one is a new clock (as in FFmpeg).
+CLOCK_JUMP_S = 10
+# Largest excess of a sound packet's time over the next packet's, in s; a larger one means that the time is wrong.
+OUTLIER_S = 1
+MAX_DEMUX_ERRORS = 64  # Number of errors in a file after which reading ends
+REORDER_EDIT_S = 1  # Seconds; an edit list that only compensates the reordering of frames moves the start by less
+NUM_JOIN_PACKETS = 16  # Number of packets on each side of a join from which the recordings' end and start are measured
+NO_PTS = -(2**63)  # FFmpeg's value of a missing timestamp (AV_NOPTS_VALUE)
+# Matches a timecode: 01:02:03:04, or 01:02:03;04 with drop-frame.
 _TIMECODE = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
-MAX_MOVIE_HEADER_BYTES = 1 << 27  # Length of a QuickTime header that is searched
-_DROPPED_PER_MINUTE = {30: 2, 60: 4}  # Numbers that drop-frame leaves out, by the frames counted per second
+MAX_MOVIE_HEADER_BYTES = 1 << 27  # Bytes of a QuickTime header that are searched
+# Timecode numbers that drop-frame leaves out per minute, by the frames counted per second.
+_DROPPED_PER_MINUTE = {30: 2, 60: 4}
 
 
 def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple[int, ...], int]:
@@ -115,7 +120,7 @@ def drop_uneven_timestamps(stamps: Sequence[int | None]) -> list[int | None]:
 
 
 def _remove_outliers(stamps: Sequence[int | None], max_ahead: int) -> list[int | None]:
-    """Replace single times more than ``max_ahead`` ticks after both neighbours by None.
+    """Replace single times by None if they are more than ``max_ahead`` ticks after both neighbours.
 
     They would delay all later frames.
     """
@@ -149,7 +154,7 @@ def _extrapolated_start(stamps: Sequence[int | None], nominal: int) -> int:
 
 
 def _next_present(stamps: Sequence[int | None]) -> list[int]:
-    """Return for each position the next position that has a time, or the length."""
+    """Return for each position the next position that has a time, or the number of positions."""
     positions, following = [len(stamps)] * len(stamps), len(stamps)
     for i in reversed(range(len(stamps))):
         positions[i] = following
@@ -211,7 +216,7 @@ def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
 
 @dataclass(frozen=True)
 class ClockRepair:
-    """The corrections of a file's packet times.
+    """The corrections of the packet times of a file.
 
     Attributes:
         ticks: Ticks to add to the times of each packet, by track and packet number. Correct tracks are left out.
@@ -239,6 +244,7 @@ class ClockFilter:
         self.repair, self.num_shifted = ClockRepair({}), 0
 
     def __call__(self, packet: Packet[Any]) -> Packet[Any]:
+        """Move the times of a packet to the common clock, in place, and return the packet."""
         track = packet.stream_index
         number = self._numbers[track]
         self._numbers[track] += packet.size > 0
@@ -263,13 +269,14 @@ class ClockFilter:
 
 
 class _JumpDetector:
-    """Detects jumps in the times of one track: at least those of ``TrackTimes.clock_starts``, possibly more."""
+    """A detector of jumps in the packet times of one track; it may report more than ``TrackTimes.clock_starts``."""
 
     def __init__(self, stream: Stream) -> None:
         self._type, self._by_dts = stream.type, stream.container.format.name in FORMATS_WITH_DTS
         self._highest: int | None = None
 
     def is_jump(self, packet: Packet[Any]) -> bool:
+        """Return whether a packet's time goes back, or jumps ahead of all earlier packets of the track."""
         stamp = packet.dts if self._by_dts else packet.pts
         if stamp is None or self._type not in ("audio", "video"):
             return False
@@ -291,6 +298,7 @@ class TrackTimes:
         self._is_key = bytearray()
 
     def add(self, packet: Packet[Any]) -> None:
+        """Record the times, the file position and the keyframe flag of the track's next packet."""
         self.pts.append(NO_PTS if packet.pts is None else packet.pts)
         self._dts.append(NO_PTS if packet.dts is None else packet.dts)
         self._durations.append(packet.duration or 0)
@@ -311,7 +319,7 @@ class TrackTimes:
 
     @cached_property
     def clock_starts(self) -> list[int]:
-        """The numbers of the packets at which the clock starts again; a single wrong time is not counted.
+        """The numbers of the packets at which the clock starts again; single wrong times are not counted.
 
         Without stored decoding times, only a keyframe can be one, since all earlier pictures are presented before it.
         """
@@ -347,13 +355,14 @@ class TrackTimes:
         return start * self.time_base, end * self.time_base
 
     def _near_median(self, stamps: Sequence[int]) -> list[int]:
+        """Return the timestamps that are at most ``CLOCK_JUMP_S`` seconds from their median."""
         median = median_low(stamps)
         return [stamp for stamp in stamps if abs(stamp - median) * self.time_base <= CLOCK_JUMP_S]
 
 
 @lru_cache(maxsize=8)
 def _compute_repair(path: Path, size: int, modified_ns: int) -> ClockRepair:
-    """Read all packets of a file and return the repair; size and modification time identify its version."""
+    """Read all packets of a file and return the repair of their times; size and modification time identify the file."""
     with open_media(path) as container:
         pictures = find_picture_stream(container, path)
         lead = pictures or next(iter(container.streams.audio), None)
@@ -368,7 +377,7 @@ def _compute_repair(path: Path, size: int, modified_ns: int) -> ClockRepair:
 
 
 def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> ClockRepair:
-    """Return the repair of tracks; restarts of the clock are found in the track numbered ``lead_index``."""
+    """Return the repair of tracks that were read; the track numbered ``lead_index`` shows where the clock restarts."""
     lead = next((track for track in tracks if track.index == lead_index), None)
     joins = _joins(lead, [track for track in tracks if track is not lead]) if lead else []
     bounds = {t.index: [0, *(join[t.index] for join in joins), len(t.pts)] for t in tracks}
@@ -390,7 +399,7 @@ def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> Clock
 
 
 def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int]]:
-    """Return, for each restart of the clock, the first packet of each track, by track number.
+    """Return, for each restart of the clock, the number of each track's first packet after it, by track.
 
     A track's own restarts are matched by their order if it has as many as the lead, else by their position in the file:
     the join lies between the last packet with the old clock and the first with the new one. If the lead's times go back
@@ -549,7 +558,7 @@ def convert_timecode(timecode: str, rate: Fraction, new_rate: Fraction) -> str:
 
 
 def _parse_timecode(timecode: str, rate: Fraction) -> tuple[int, int, int, int, int, int]:
-    """Return hours below 24, minutes, seconds, frame, counted frames per second, dropped numbers per minute."""
+    """Return hours below 24, minutes, seconds, frame, frames counted per second, numbers dropped per minute."""
     match = _TIMECODE.fullmatch(timecode)
     if match is None:
         raise ValueError(f"{timecode!r} is not a timecode: write HH:MM:SS:FF, or HH:MM:SS;FF with drop-frame")
@@ -565,6 +574,7 @@ def _parse_timecode(timecode: str, rate: Fraction) -> tuple[int, int, int, int, 
 
 
 def _frames_per_second(rate: Fraction) -> int:
+    """Return the frames per second that timecode counts at a rate: 30 for 30000/1001. Raises ValueError below 1."""
     base = floor(rate + Fraction(1, 2))
     if base < 1:
         raise ValueError(f"timecode needs a frame rate, not {rate}")
@@ -572,7 +582,7 @@ def _frames_per_second(rate: Fraction) -> int:
 
 
 def _dropped_per_minute(rate: Fraction) -> int:
-    """Return the numbers dropped per minute at this rate; 0 where there is no drop-frame."""
+    """Return how many timecode numbers drop-frame leaves out per minute at this rate; 0 without drop-frame."""
     base = _frames_per_second(rate)
     # Containers round rates: 2997/100 means 30000/1001.
     is_ntsc = abs(rate - base * Fraction(1000, 1001)) <= Fraction(1, 100)
@@ -580,13 +590,15 @@ def _dropped_per_minute(rate: Fraction) -> int:
 
 
 def _frames_in_ten_minutes(base: int, dropped: int) -> int:
+    """Return the frames in ten minutes of timecode; ``base``: counted per second, ``dropped``: left out per minute."""
     return 600 * base - 9 * dropped
 
 
 def _format_timecode(count: int, base: int, dropped: int) -> str:
+    """Return a number of frames from 00:00:00:00 as timecode; ``base``: frames per second, ``dropped``: per minute."""
     minute, ten_minutes = 60 * base - dropped, _frames_in_ten_minutes(base, dropped)
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
-    # The first of ten minutes has all its numbers; the other nine each leave out their first ones.
+    # The first of ten minutes has all its numbers; each of the other nine leaves out its first numbers.
     number = tens * 600 * base + rest + dropped * max(0, (rest - dropped) // minute)
     seconds, frame = divmod(number, base)
     minutes, second = divmod(seconds, 60)
