@@ -18,7 +18,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.batch.farm_report import FarmReport
 
-REPORT_HOURS = 24.0  # Default period of the report, in hours
+REPORT_HOURS = 24.0  # Default of --hours: length of the period before now that the report covers, in hours
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class BatchReport(Command):
         table = _table(report, output)
 
         def make(path: Path) -> Table:
+            """Write the page to a path; return the report's table."""
             write_page(path, report, f"Renders of {output.resolve().parent.name}")
             return table
 
@@ -71,6 +72,7 @@ class BatchReport(Command):
         return produce(context, output, key, [], lambda: make, lineage="batch report") | table
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written page as text. ``table``: the result of ``make``."""
         now, then = table["with_another_s"]
         frames, chunks = count(table["frames"], "frame"), count(table["chunks"], "chunk")
         by = f"by {count(len(table['hosts']), 'host')}, {count(len(table['failures']), 'failure')}"
@@ -81,6 +83,7 @@ class BatchReport(Command):
 
 
 def _table(report: FarmReport, output: Path) -> Table:
+    """Return the figures of a batch report as the table that ``--json`` prints; times are in seconds."""
     now, then = report.simulate_another_machine()
     return {
         "output": str(output),

@@ -20,18 +20,21 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
-FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"  # The clips to learn, and to render
+# Bundled clips: the film that the model learns, and the clip that it is rendered onto
+FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
 MODEL = str(PACKAGE / "assets" / "flower.safetensors")  # A path, because the user may have a model named flower
-MEDIUM = "oil"
+MEDIUM = "oil"  # Painting medium of the painted render
 STROKE_SCALE = 0.5  # Factor of the medium's stroke width, because the face in the clip is small
-MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0  # Default training times of the bundled model, and of a new network
-# Maximum numbers of steps, about what two cores can do in that time. A faster machine finishes sooner with the same
-# result.
+# Default training times in minutes: of the bundled model, and of a new network
+MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0
+# Maximum numbers of training steps, of a new network and of the bundled model: about what two CPU cores can do in the
+# default time. A faster machine finishes sooner with the same result.
 MAX_STEPS, MAX_MORE_STEPS = 1200, 400
-# Settings that train a new network.
+# Settings, by recipe table and key, for training a new network
 FROM_NOTHING_TABLES: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
-# Settings that continue the training of the bundled model, after one hour: its network size, and a lower learning rate.
-# Renders have the source's size, because the flower has fewer lines than the scene.
+# Settings, by recipe table and key, for training the bundled model further: the size of its network, and a lower
+# learning rate, because it was already trained for one hour. Renders have the source's size, because the film of the
+# flower has fewer lines than the rendered scene.
 MORE_TRAINING_TABLES: dict[str, Table] = {
     "generator": {"channels": 24},
     "training": {"preview_seconds": 10.0, "lr": 2e-4},
@@ -136,6 +139,7 @@ class Demo(Command):
 
     @property
     def _minutes(self) -> float:
+        """Return the training time in minutes: the user's, or the default."""
         if self.minutes is not None:
             return self.minutes
         return MINUTES_FROM_NOTHING if self.from_nothing else MINUTES
@@ -146,6 +150,10 @@ class Demo(Command):
         return duration(round_time(60 * (self._minutes + 1)))
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written files, with the next commands to try, as text.
+
+        ``table``: the result of ``make``.
+        """
         if table.get("dry_run"):
             line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
             return line + f"{self._minutes_in_all} on a CPU, 60 MB"
@@ -172,5 +180,6 @@ class Demo(Command):
 
 
 def _in_columns(*rows: tuple[str, str]) -> list[str]:
+    """Return lines of two aligned columns, indented by two spaces."""
     width = max(len(left) for left, _ in rows)
     return [f"  {left:<{width}}  {right}" for left, right in rows]

@@ -1,4 +1,4 @@
-"""``vidtrans studio``: the whole chain in a page, for those who do not work in a terminal."""
+"""``vidtrans studio``: serve a browser page for training, painting and rendering, for users without a terminal."""
 
 from __future__ import annotations
 
@@ -56,5 +56,6 @@ class Studio(PageServerCommand):
         return {"output": None, "folder": str(folder.root), "running": num_running}
 
     def describe(self, table: Table) -> str:
+        """Return the number of jobs that still run, as text. ``table``: the result of ``make``."""
         number = table["running"]
         return f"{number} still {'runs' if number == 1 else 'run'}" if number else "nothing runs any more"

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from vidtrans.voting.stimuli import Stimuli
     from vidtrans.voting.vote_log import VoteLog
 
-EXCERPT_S, EXPOSURE_S = 2.0, 1.0  # Defaults of --seconds: for preference votes, and for votes with --real
+# Default seconds that a voter sees an excerpt: for preference votes, and for votes with --real
+EXCERPT_S, EXPOSURE_S = 2.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -127,11 +128,13 @@ class Vote(PageServerCommand):
         return report(log, page, self.left_out, material, self.clips, report_context) | {"log": str(votes)}
 
     def show(self, table: Table, terminal: Terminal) -> int:
+        """Print the table of votes by condition and then the report; return the exit status."""
         if table.get("votes"):
             terminal.figures(*_figures(table))
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
+        """Return the numbers of people and votes, and the verdict, as text. ``table``: the result of ``make``."""
         if table.get("dry_run"):
             waits = f"{count(table['trials'], 'trial')} a person, of {count(table['items'], 'item')}"
             return f"would ask {waits}; the page waits {table['forced_s']:.0f} s in all, beside the answers"
@@ -151,6 +154,7 @@ class Vote(PageServerCommand):
         return "\n".join([*lines, *([f"{table['output']}"] if table["output"] else [])])
 
     def _study(self, context: Context) -> tuple[Stimuli, Study]:
+        """Open the clips; return them, and the study: its conditions, items and numbers of trials."""
         from vidtrans.voting.ballot import Study
         from vidtrans.voting.stimuli import condition_names, open_stimuli
 
@@ -198,6 +202,7 @@ class Vote(PageServerCommand):
         return Material(examples, *measure_distances(stimuli, len(self.clips), self.critic, context))
 
     def _serve(self, stimuli: Stimuli, study: Study, votes: Path, context: Context) -> VoteLog:
+        """Serve the page of the vote until a stop is requested; return the log of all votes."""
         from vidtrans.voting.poll import Poll, make_app
         from vidtrans.voting.vote_log import OpenLog
         from vidtrans.voting.vote_summary import summarise
@@ -220,6 +225,7 @@ class Vote(PageServerCommand):
 
 
 def _figures(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows of the table of votes, with the 95 % interval of each condition."""
     is_real = table["question"] == "real"
     headings = ["", "taken for real", "of", "95 %"] if is_real else ["", "preferred", "of", "score", "95 %"]
     rows = []
