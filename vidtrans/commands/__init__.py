@@ -2,8 +2,6 @@
 
 Each command is a module with its parameters, action and report; a new one needs a line in ``COMMANDS``. A two-word name
 is a command of a group. ``function``: the name of the Python function, if it differs.
-
-A two-word name is a command of a group. ``function``: the name of the Python function, if it differs.
 """
 
 from __future__ import annotations

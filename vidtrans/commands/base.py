@@ -1,4 +1,4 @@
-"""The base of commands: parameters declared once, the action, and the report as text.
+"""The base class of commands: their parameters, declared once, their action, and their report as text.
 
 A command is a frozen dataclass in its own module. Its fields declared with ``option`` or ``argument`` are the user's
 parameters, from which the command line, the Python function, the schema and the reference are derived. Further

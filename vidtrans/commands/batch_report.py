@@ -42,7 +42,7 @@ class BatchReport(Command):
             raise UsageError(f"--hours {self.hours:g}", "it must be greater than 0", "give a number above 0")
 
     def make(self, context: Context) -> Table:
-        """Write the page on the renders of the last ``hours`` hours, and return its figures.
+        """Write the report page on the renders of the last ``hours`` hours; return its figures.
 
         If ``folder`` has summaries of batches, the page covers only their clips, and adds their failures of any time;
         otherwise it covers all clips in the log. Raises UsageError, MediaError if there is nothing to report.

@@ -36,7 +36,7 @@ class Bench(Command):
     slow: bool = option(False, "Include engines that are slow to start: compile.", Group.SPEED, ("--all",))
 
     def make(self, context: Context) -> Table:
-        """Measure the speed of this machine, and return the rates.
+        """Measure each step of a render, each engine and whole renders on this machine; return their frames a second.
 
         The table has ``steps`` (with the engine of ``auto``), all available ``engines``, the ``skipped`` engines with
         reasons, and ``together``: the filter with its flow, and whole renders. ``bottleneck`` is the slowest step.

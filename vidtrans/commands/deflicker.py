@@ -142,7 +142,7 @@ class Deflicker(Command):
             raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
         model = load_model(IDENTITY, context)
         # The identity model is a colour model, and the default filter of colour models is "off": set the filter's name.
-        # The result has the size of the clip.
+        # The result keeps the clip's size: set the size to the source's.
         temporal = {"name": self.recipe.choice("temporal")[0]}
         recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
         settings = ResolvedRenderSettings.of(recipe, model, context.device)
@@ -180,7 +180,7 @@ class Deflicker(Command):
         return result.produce(prepare)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
-        """Plan the render of the clip's span, along the motion of a source, or with an exposure correction."""
+        """Plan the filtering of the clip's span: along the motion of a source clip, or after an exposure correction."""
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import measure_exposure, open_clip, with_picture_fps
         from vidtrans.evaluation.scoring import find_guide, with_source_sound

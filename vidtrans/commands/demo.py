@@ -1,4 +1,4 @@
-"""``vidtrans demo``: dataset, training, renders and comparison from bundled clips."""
+"""``vidtrans demo``: make a dataset, a model, renders and a comparison from bundled clips."""
 
 from __future__ import annotations
 
@@ -22,19 +22,21 @@ from vidtrans.store.cache import FOLDER
 
 # Bundled clips: the film that the model learns, and the clip that it is rendered onto
 FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
-MODEL = str(PACKAGE / "assets" / "flower.safetensors")  # A path, because the user may have a model named flower
+# Path of the bundled model, and not its name, because the user may have a model of that name
+MODEL = str(PACKAGE / "assets" / "flower.safetensors")
 MEDIUM = "oil"  # Painting medium of the painted render
-STROKE_SCALE = 0.5  # Factor of the medium's stroke width, because the face in the clip is small
+# Factor of the painting medium's stroke width: narrow strokes, because the face in the clip is small
+STROKE_SCALE = 0.5
 # Default training times in minutes: of the bundled model, and of a new network
 MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0
-# Maximum numbers of training steps, of a new network and of the bundled model: about what two CPU cores can do in the
-# default time. A faster machine finishes sooner with the same result.
+# A faster machine than two CPU cores reaches these steps sooner, with the same result.
+# Maximum numbers of training steps in the default time: of a new network, and of the bundled model.
 MAX_STEPS, MAX_MORE_STEPS = 1200, 400
 # Settings, by recipe table and key, for training a new network
 FROM_NOTHING_TABLES: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
-# Settings, by recipe table and key, for training the bundled model further: the size of its network, and a lower
-# learning rate, because it was already trained for one hour. Renders have the source's size, because the film of the
-# flower has fewer lines than the rendered scene.
+# The bundled model was already trained for one hour: continue with its network size and a lower learning rate.
+# Render at the source's size, because the film of the flower has fewer lines than the rendered scene.
+# Settings, by recipe table and key, for training the bundled model further.
 MORE_TRAINING_TABLES: dict[str, Table] = {
     "generator": {"channels": 24},
     "training": {"preview_seconds": 10.0, "lr": 2e-4},

@@ -88,7 +88,7 @@ class Dream(Command):
 
     @property
     def _source(self) -> Path | None:
-        """Return the path of the seed; None for noise."""
+        """Return the path of the video or picture to start from; None for noise."""
         from vidtrans.dreaming.predictors import NOISE
 
         seed = next(name for name in self.source if not name.endswith(MODEL_SUFFIX))
@@ -106,7 +106,7 @@ class Dream(Command):
         return [p for p in (self._source, self.blend, self.sound, mask and mask.path) if p]
 
     def make(self, context: Context) -> Table:
-        """Predict frames, encode and join them.
+        """Generate frames by repeated prediction, and write them as a video or pictures.
 
         Raises UsageError, MediaError, ModelError, DeviceError, Interrupted.
         """

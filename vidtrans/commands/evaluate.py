@@ -1,4 +1,4 @@
-"""``vidtrans evaluate``: score the flicker and fidelity of a render."""
+"""``vidtrans evaluate``: score the flicker and fidelity of a render, a dream, label maps or a matte."""
 
 from __future__ import annotations
 
@@ -176,8 +176,7 @@ class Evaluate(Command):
             return f"would score {table['path']}: {frames}" + (
                 f", and write {table['output']}" if table["output"] else ""
             )
-        # Function that makes the rows, and width of their first column in characters, by the measure that only
-        # scores of a dream, of labels or of a matte contain.
+        # Functions that make the rows, and width of the first column in characters; by a measure of only that kind.
         special = {"nn": (_dream_rows, 14), "confusion": (_label_rows, 18), "matte_region": (_matte_rows, 14)}
         for measure, (rows, width) in special.items():
             if measure in table:

@@ -58,7 +58,7 @@ class Fix(Command):
     )
 
     def make(self, context: Context) -> Table:
-        """Propagate painted corrections of frames of a result through its clip.
+        """Propagate corrections, which were painted over frames of a result, through the whole result.
 
         Pixels without corrections stay unchanged, bit for bit with a lossless codec. Raises UsageError, MediaError,
         Interrupted.

@@ -1,4 +1,4 @@
-"""``vidtrans grade``: learn a grade from pictures or clips before and after it, as a model or ``.cube`` table."""
+"""``vidtrans grade``: learn a colour grade, as a model or ``.cube`` table, from pictures before and after it."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Grade(Command):
             raise UsageError(f"--nodes {self.nodes}", why, f"leave it out: {CUBE_SIZE} is usual")
 
     def make(self, context: Context) -> Table:
-        """Learn a grade and write it. Raises UsageError, MediaError."""
+        """Learn a colour grade; write it as a model or a .cube table. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
         from vidtrans.output.result import produce, refuse_link

@@ -18,8 +18,8 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 VERSION = 2  # Version of the method that chooses key frames, part of the cache key
-# Advice after the command; {}: the clip, and the folder of key frames. One literal, because a test checks the option
-# names in texts.
+# One literal, because a test checks the option names in texts.
+# Advice after the command, with {} for the clip and for the folder of key frames.
 NEXT_STEP = "paint over them, then vidtrans propagate {} --keyframes {}"
 
 

@@ -95,7 +95,7 @@ class Live(PageServerCommand):
         self._stage_settings()
 
     def make(self, context: Context) -> Table:
-        """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
+        """Serve the live page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
         loading = f"loading {', '.join((*self.model, *self._looks)) or medium_of_tables(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve

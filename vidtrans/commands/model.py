@@ -79,7 +79,7 @@ class ModelShow(Command):
     model: str = argument("MODEL", file="model")
 
     def make(self, context: Context) -> Table:
-        """Return the file's format and record. Raises ModelError."""
+        """Return the format and the record of the model file. Raises ModelError."""
         from vidtrans.models.formats import detect_format, load_format
         from vidtrans.models.model_file import find_model
 

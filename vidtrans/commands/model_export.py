@@ -65,7 +65,7 @@ class ModelExport(Command):
             raise UsageError(f"--stroke-size {self.stroke_size:g}", "out of bounds", "choose a value from 0 to 1")
 
     def make(self, context: Context) -> Table:
-        """Write a model in another format, and compare the outputs of both.
+        """Write a model in another format, and compare the outputs of the written file and the model.
 
         Raises UsageError for a model or options that the format does not support, ModelError.
         """
@@ -127,7 +127,7 @@ class ModelExport(Command):
     def _conditions(self, model: LoadedModel) -> tuple[float, ...]:
         """Return the values of the input planes for style and stroke size, in [0, 1]; () without --whole.
 
-        Raises UsageError if the model has no such inputs.
+        Raises UsageError if --look or --stroke-size is given and the model has no input for it.
         """
         from vidtrans.pairing.look_pairing import LookPairing, look_conditions
 

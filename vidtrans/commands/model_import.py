@@ -28,8 +28,8 @@ VERSION = 1  # Version of the importing code, part of the cache key of imported 
 LIGHT_LINE_PAIRINGS = ("edges",)  # Names of pairings whose network input has light lines on black
 # Values of --norms: batch-norm statistics of each picture, or those stored in the file
 NORM_SOURCES = ("picture", "stored")
-# Suffixes of model names, by file stems that are the same for all models of a tool: such a model is named after its
-# folder plus the suffix, which is the direction of a CycleGAN.
+# These file stems are the same for all models of a tool, so a model gets the name of its folder plus a suffix.
+# Suffixes of imported models' names, by file stem; _A and _B are the directions of a CycleGAN.
 NAME_SUFFIXES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
 

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 VERSION = 1  # Version of the packing code, part of the cache key of packs
 # Path in the package of the bundled picture that a model paints for its thumbnail
 THUMBNAIL_SOURCE = "assets/frames/landscape.jpg"
-ABOUT_SUFFIX = ".about"  # Suffix of the folder, beside a model from a pack, with its card, licence and thumbnail
+# Suffix of the folder with the card, licence and thumbnail of an installed model, in the model's folder
+ABOUT_SUFFIX = ".about"
 PAGE_NAME = "models.html"  # Default file name of the page of packs
 
 
@@ -179,7 +180,7 @@ def _paint_thumbnail(model: Path, context: Context) -> np.ndarray | None:
 
 
 def _last_preview(model: Path) -> Path | None:
-    """Return the last preview that the training of a model wrote beside it; None if there is none."""
+    """Return the path of the last preview picture that a model's training wrote; None if there is none."""
     return max(model.with_suffix(".train").glob("film/[0-9]*.png"), default=None)
 
 

@@ -87,7 +87,7 @@ TARGET_OPTION = _shared_option(
 LABELS_OPTION = _shared_option(
     "The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"
 )
-# --first-number: the number in the file name of the clip's first painted frame
+# --first-number: the number that the painted pictures' file names give to the clip's first frame
 FIRST_NUMBER_OPTION = _shared_option(
     "The number of the first frame in the names of the painted pictures: 1 for those that ffmpeg wrote.",
     Group.INPUT,
@@ -118,13 +118,14 @@ AS_IS_OPTION = _shared_option(
     Group.TRAINING,
     rare=True,
 )
-STOP_CONDITIONS = (("steps", "minutes"),)  # Pairs of parameters that exclude each other, as both limit the training
+# Pairs of parameters that exclude each other, because both limit the length of the training
+STOP_CONDITIONS = (("steps", "minutes"),)
 # Fields of ``BatchOptions`` that become options of commands which process several clips
 BATCH_OPTIONS = ("jobs", "executor", "shard", "retry", "halt")
 
 
 def output_option(help: str, default_text: str = "", default: Any = None) -> Any:  # noqa: ANN401  (a field)
-    """Declare the ``-o`` option. ``default_text``: the default name, for the help."""
+    """Declare a field as the option ``-o``. ``default_text``: the default file name, for the help."""
     return option(default, help, Group.OUTPUT, ("-o", "--output"), default_text=default_text)
 
 

@@ -1,8 +1,6 @@
 """Schemas of commands for forms on a browser page, and command lines from the values of a form.
 
 Values from a page are not trusted: options that can run a program are left out, and paths must stay in the folder.
-
-Values from a page are not trusted: options that can run a program are left out, and paths must stay in the folder.
 """
 
 from __future__ import annotations
@@ -192,7 +190,10 @@ class LiveRoomCommand(PageCommands):
         return self.words(LIVE_COMMAND, values)
 
     def open(self, values: Mapping[str, object], report: Report) -> LivePages:
-        """Open a live session, which takes seconds. Raises UsageError, ModelError, MediaError, DeviceError."""
+        """Load the models and open a live session, which takes seconds; return its pages.
+
+        Raises UsageError, ModelError, MediaError, DeviceError.
+        """
         from vidtrans.live.app import LivePages
 
         arguments, preset = self.arguments(LIVE_COMMAND, values)

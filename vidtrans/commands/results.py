@@ -158,7 +158,7 @@ class MadePicture(CommandResult):
 
 
 class MadeDataset(CommandResult):
-    """The result of ``make_dataset``: the numbers of frames, pairs and shots of the dataset."""
+    """The numbers of frames, pairs and shots of a dataset."""
 
     frames = ResultField("frames", int, "The number of frames that it holds.")
     pairs = ResultField("pairs", int, "The number of pairs, including held-out pairs.")
@@ -173,7 +173,7 @@ class MadeDataset(CommandResult):
 
 
 class TrainedModel(CommandResult):
-    """The result of a training: the number of steps, scores and the report page."""
+    """The number of steps, the scores and the report page of a training."""
 
     steps = ResultField("steps", int, "The number of training steps.")
     held_out = ResultField(
@@ -208,7 +208,7 @@ class ClipScores(CommandResult):
 
 
 class ProbedClip(CommandResult):
-    """The result of ``probe``: the frames, size, rate, cuts and warnings of a clip."""
+    """The frames, size, rate, cuts and warnings of a clip."""
 
     frames = ResultField("frames", int, "The number of frames.")
     width = ResultField("width", int, "The displayed width in pixels.")
@@ -233,7 +233,7 @@ class SampledCurves(CommandResult):
 
 
 class VoteOutcome(CommandResult):
-    """The result of ``vote``: the number of votes, the conclusion, and the scores of conditions and pairs."""
+    """The number of votes, the conclusion, and the scores of a vote."""
 
     votes = ResultField("votes", int, "The number of votes that count.")
     verdict = ResultField("verdict", str, "The conclusion, in a sentence.")

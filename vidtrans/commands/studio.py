@@ -31,7 +31,7 @@ class Studio(PageServerCommand):
         self.check_address("see, change and delete the files of the folder")
 
     def make(self, context: Context) -> Table:
-        """Serve the page until a stop is requested. Raises UsageError, OSError."""
+        """Serve the studio's page until a stop is requested. Raises UsageError, OSError."""
         from vidtrans.commands.page_commands import LiveRoomCommand, PageCommands
         from vidtrans.studio.project_folder import ProjectFolder
         from vidtrans.studio.studio_app import serve

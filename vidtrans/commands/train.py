@@ -111,7 +111,7 @@ class Train(Command):
         return dataset_recipe(None, {})
 
     def make(self, context: Context) -> Table:
-        """Train a model, or several variants.
+        """Train a model, or with --ablate or --sweep several variants.
 
         An interrupted training resumes, and more steps continue a finished one, unless ``fresh``. Of processes started
         by PyTorch's launcher, only rank 0 returns the result, and the others return {}. Raises UsageError, MediaError,

@@ -97,7 +97,10 @@ class Vote(PageServerCommand):
             raise UsageError("--label", why, "give one per clip, in order")
 
     def make(self, context: Context) -> Table:
-        """Serve the page until a stop is requested, or report votes. Raises UsageError, MediaError, ModelError."""
+        """Serve the voting page until a stop is requested, or report the votes of log files.
+
+        Raises UsageError, MediaError, ModelError.
+        """
         from vidtrans.core.files import base_name
         from vidtrans.output.result import refuse_link
         from vidtrans.voting.result_page import Material, check_left_out, check_page, report
@@ -181,7 +184,7 @@ class Vote(PageServerCommand):
         return stimuli, study
 
     def _note_limits(self, stimuli: Stimuli, study: Study, context: Context) -> None:
-        """Report limits of the study: different sizes, which voters may notice, equal content, and few trials."""
+        """Warn about limits of the study: clips of different sizes (voters may notice) or equal content, few trials."""
         stimuli.warn_about_sizes(study.conditions, context)
         for n, digest in enumerate(study.digests):
             if (same := study.digests.index(digest)) < n:
@@ -191,7 +194,7 @@ class Vote(PageServerCommand):
             context.note(f"{things} give {count(study.num_trials, 'trial')} a person, not {self.trials}")
 
     def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
-        """Return an example of each condition, and the distances that the critic measured, if there is one."""
+        """Return the material of the result page: an example of each condition, and the critic's distances."""
         from vidtrans.voting.result_page import Material, examples_of
 
         examples = examples_of(stimuli, study.conditions)
