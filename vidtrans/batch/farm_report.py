@@ -2,9 +2,6 @@
 
 Its data are the chunk log of a cache and the summaries of batches. The page is one self-contained file from the Jinja
 template ``farm_report.html``.
-
-Its data are the chunk log of a cache and the summaries of batches. The page is one self-contained file from the Jinja
-template ``farm_report.html``.
 """
 
 from __future__ import annotations
@@ -31,7 +28,7 @@ MAX_COUNT = 1 << 53  # Largest valid count in a line of the chunk log
 WIDTH_PX = 1160  # Width of the timeline, in pixels
 LABEL_WIDTH_PX = 150  # Width of the column of host names on the left of the timeline, in pixels
 LANE_HEIGHT_PX = 18  # Height of a lane (a row of bars of the timeline), in pixels
-HOST_GAP_PX = 12  # Distance between the lanes of two hosts, in pixels
+HOST_GAP_PX = 12  # Vertical distance between the lanes of two hosts in the timeline, in pixels
 AXIS_HEIGHT_PX = 26  # Height of the time axis, in pixels
 MAX_BARS = 5000  # Number of chunks above which consecutive chunks of a lane are drawn as one bar
 # Possible distances between two ticks on the time axis, in seconds

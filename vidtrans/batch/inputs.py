@@ -58,7 +58,7 @@ class Item:
 
 
 def is_batch(paths: Sequence[Path], batch: BatchOptions) -> bool:
-    """Return whether the inputs make a batch: ``paths`` may expand to several sources, or ``batch`` is partial."""
+    """Return whether a command processes a batch: several clips, a folder, a glob pattern, or a part of them."""
     return len(paths) > 1 or any(map(_expands_to_several, paths)) or batch.is_partial
 
 
@@ -130,7 +130,7 @@ def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, re
 
 
 def place_beside(clip: Path, name: str, recipe: Recipe) -> Path:
-    """Return the path of a clip's result beside it: ``clip.NAME.mp4``. Raises UsageError for a link."""
+    """Return the path of a clip's result in the clip's folder: ``clip.NAME.mp4``. Raises UsageError for a link."""
     return refuse_link(source_folder(clip) / f"{base_name(clip)}{_ending(clip, name, recipe)}")
 
 

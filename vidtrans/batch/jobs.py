@@ -2,9 +2,6 @@
 
 A failed job does not end the others. A stopped batch can be resumed: finished results are not made again. The summary,
 in the folder of the results, lists the outcome of each job.
-
-A stopped batch can be resumed: finished results are not made again. A summary file next to the results lists the
-outcome of each job.
 """
 
 from __future__ import annotations
@@ -41,7 +38,7 @@ SAVE_S = 2.0  # Interval at which a running batch writes its summary, in seconds
 # Errors that reading a missing or incomplete summary raises
 SUMMARY_ERRORS = (OSError, ValueError, KeyError, TypeError)
 JSON_SCALARS = (int, float, str, bool, type(None))  # Types of the result values that the summary copies
-TRIM_S = 30.0  # Interval at which a running batch trims the cache, in seconds
+TRIM_S = 30.0  # Interval at which a running batch trims the cache to its size limit, in seconds
 REPORT_S = 0.2  # Interval at which a running batch reports progress, in seconds
 MAX_LOST_WORKERS = 2  # Number of lost workers after which the task that they ran fails
 # Plural nouns for the items of a batch and for their units; the second is also a key of an item's table

@@ -29,7 +29,7 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.variants import ABLATIONS, Variant, check_networks, check_variants, sweep_name
 
 TABLE_PICTURE = "table.png"  # File name, in the output folder, of the picture that compares the trained variants
-SHEET_VERSION = 1  # Version of the layout of that picture, part of its cache key
+SHEET_VERSION = 1  # Version of the layout of the picture that compares the variants, part of its cache key
 TRAINING_NOUNS = "trainings", "steps"  # Plural nouns for the items of the batch and for their units
 
 

@@ -72,7 +72,7 @@ class TaskResult:
 
 
 class Executor(Protocol):
-    """An interface that runs up to ``slots`` tasks in parallel, one task per process.
+    """Interface of executors, which run up to ``slots`` tasks in parallel, one task per process.
 
     Constructed from the tasks' shared context, the value of ``--jobs`` (None: one per device), and the address in
     ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it cannot

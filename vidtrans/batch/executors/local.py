@@ -3,10 +3,6 @@
 A worker receives tasks, runs them one at a time and sends their results. Pickled messages arrive on its standard input
 and leave on its original standard output; prints of libraries are redirected, so they cannot disturb the messages. It
 ends when its parent process ends.
-
-A worker receives tasks, runs them one at a time and sends their results. Pickled messages arrive on its standard input
-and leave on its original standard output; prints of libraries are redirected, so they cannot disturb the messages. It
-ends when its parent process ends.
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 Ray places tasks and reports lost ones, which the scheduler submits again. A temporary cluster ends with the process
 that started it. All machines have the folders of sources, results and cache at the same paths. ``run_on_ray``,
 ``describe_node`` and ``EventBoard`` run in the cluster's processes. Ray is imported only where it is used.
-
-Ray places tasks and reports lost ones, which the scheduler submits again. A temporary cluster ends with the process
-that started it. All machines have the folders of sources, results and cache at the same paths. ``run_on_ray``,
-``describe_node`` and ``EventBoard`` run in the cluster's processes. Ray is imported only where it is used.
 """
 
 from __future__ import annotations

@@ -1,12 +1,6 @@
 """The executor for a Ray cluster without a shared disk: cluster machines render parts, this machine joins them.
 
 A process on this machine divides and joins items. A part's input files go through Ray's object store, in pieces, and
-each chunk comes back when it is finished, so that a lost machine does not lose it. A cluster machine has the input
-files in a mirror folder: a file /a/b of the command's machine is MIRROR/a/b there. The part is rendered in the mirror
-of the command's current folder, so that paths relative to that folder lead to the same files as on the command's
-machine.
-
-A process on this machine divides and joins items. A part's input files go through Ray's object store, in pieces, and
 each chunk comes back when it is finished, so that a lost machine does not lose it.
 
 A cluster machine has the input files in a mirror folder: a file /a/b of the command's machine is MIRROR/a/b there. The
@@ -520,7 +514,7 @@ class Mirror:
 
 
 def remove_mirrors(command: str) -> None:
-    """Remove this machine's mirrors for the mark of a command."""
+    """Remove the mirror folders that a command has on this machine. ``command``: its mark (identifier)."""
     remove(Path(tempfile.gettempdir()) / f"{MIRROR_PREFIX}{command}")
 
 

@@ -2,8 +2,6 @@
 
 Such queues are ``xargs`` and OpenCue's ``cuecmd``. The commands may run in any order; the part that ends last joins the
 clip.
-
-The part that ends last joins the clip.
 """
 
 from __future__ import annotations

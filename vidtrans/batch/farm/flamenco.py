@@ -1,8 +1,6 @@
 """The farm-job format "flamenco": a job type for Flamenco 3, as a script for the manager's ``scripts`` folder.
 
 The manager compiles the script to tasks. The script contains its clips and commands: submit it once, without settings.
-
-The script contains its clips and commands: submit it once, without settings.
 """
 
 from __future__ import annotations

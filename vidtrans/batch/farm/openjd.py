@@ -1,8 +1,6 @@
 """The farm-job format "openjd": an Open Job Description template (2023-09) with task chunking, for Deadline Cloud.
 
 One step renders the parts of a clip, as many per task as the queue chooses, and a dependent step joins them.
-
-One step renders the parts of a clip, as many per task as the queue chooses, and a dependent step joins them.
 """
 
 from __future__ import annotations
