@@ -1,8 +1,6 @@
 """Quick checks of an installation: libraries, device, codecs, disk and presets, with remedies for what is missing.
 
 ``self_test`` checks the results that a device computes.
-
-``self_test`` checks the results that a device computes.
 """
 
 from __future__ import annotations

@@ -3,10 +3,6 @@
 Each kind of check is a function of the ``SelfTestSubject`` that returns check functions by name; a check function
 returns a ``Verdict``, and an exception counts as a failed check. Pictures, clips and networks are synthetic; all files
 are temporary.
-
-Each kind of check is a function of the ``SelfTestSubject`` that returns check functions by name; a check function
-returns a ``Verdict``, and an exception counts as a failed check. Pictures, clips and networks are synthetic; all files
-are temporary.
 """
 
 from __future__ import annotations
@@ -76,35 +72,31 @@ REPORTED_LIBRARIES = (
 REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"  # Remedy for a failed check
 FILTER_FLOW = "dis-fast"  # Flow method of the filter checks: the fastest of OpenCV's methods
 
-# The minimum PSNR in dB of an engine against eager fp32, for 16-bit pictures, chosen with the synthetic network on a
-# CPU. There, fp32 with other kernels and fp64 give 111 to 116 dB (three kinds of generators), convolutions with factors
-# rounded to TF32 67 to 70 dB, and bf16 50 to 52 dB. So 90 dB requires true fp32, and 40 dB allows bf16 but no further
-# error.
+# On a CPU, the synthetic network with other fp32 kernels, or in fp64, gives 111 to 116 dB (three kinds of generators).
+# Convolutions with factors rounded to TF32 give 67 to 70 dB, and bf16 gives 50 to 52 dB.
+# So a minimum of 90 dB requires true fp32, and 40 dB allows bf16 but no further error.
+# Minimum PSNR in dB of an engine's 16-bit pictures against eager torch in fp32, by the engine's precision.
 MIN_ENGINE_PSNR_DB = {"fp32": 90.0, "bf16": 40.0}
 NUM_ENGINE_PICTURES = 4  # Number of pictures that each engine computes for the comparison
 
-# Shapes of the compared convolutions: kernel sizes, strides, and widths, heights and input channels; several, because
-# libraries have special kernels for some shapes.
+# Libraries have special kernels for some shapes, so several are compared.
+# Shapes of the compared convolutions: kernel sizes, strides, output widths and heights, and input channels.
 KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (1, 8, 32), (3, 32)
 
-# Minimum PSNR in dB of a filter on the device against NumPy, as in the project's tests; coordinates in half precision
-# give only 7 dB.
+# Minimum PSNR of a filter on the device against NumPy, in dB; half-precision coordinates give only 7 dB
 MIN_FILTER_PSNR_DB = 70.0
 
-# The flow check is a pan by whole pixels over a texture. As in the project's tests, the mean end-point error must be at
-# most 0.15 pixels. Two devices add in different orders and may then choose different patches; a mean difference of 0.05
-# pixels allows for that, but not for a faulty operation.
-MOTION_PX = (3, -2)  # The motion of the texture in x and y, in pixels
+# Two devices add in different orders, and may therefore match different patches: MAX_FLOW_DISTANCE_PX allows for that.
+MOTION_PX = (3, -2)  # Motion (x, y) of the texture between the two pictures of the flow check, in pixels
 # Width in pixels of the border that the flow check ignores, because its match may be outside of the other picture
 BORDER_PX = 16
-MAX_FLOW_ERROR_PX = 0.15  # Maximum mean end-point error against the true motion, in pixels
+MAX_FLOW_ERROR_PX = 0.15  # Maximum mean end-point error against the true motion, in pixels, as in the project's tests
 MAX_FLOW_DISTANCE_PX = 0.05  # Maximum mean end-point distance between the device's flow and the CPU's, in pixels
 
-# Memory limits of the memory check, as shares of the memory that an unlimited run needs; tried in turn until memory
-# runs out.
+# Limits of the memory check, as shares of the memory that an unlimited run needs; tried until memory runs out
 MEMORY_SHARES = (0.75, 0.5, 0.35, 0.25)
-# Minimum PSNR in dB of a picture computed in tiles against the whole picture. They are never equal: 45 to 54 dB on a
-# CPU, by tile size.
+# Tiled and whole pictures are never equal: 45 to 54 dB on a CPU, by tile size.
+# Minimum PSNR in dB of a picture computed in tiles against the picture computed whole.
 MIN_TILED_PSNR_DB = 40.0
 # Maximum number of frame pairs that the simulated limit accepts per call of the flow method, on devices other than CUDA
 MAX_FLOW_PAIRS = 3

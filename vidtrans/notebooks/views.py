@@ -1,8 +1,6 @@
 """Self-contained HTML views of results: videos, pictures, pages and datasets, scaled to fit a notebook.
 
 All files are embedded, so that a notebook can be moved and converted. A file that cannot be read gives an error text.
-
-All files are embedded, so that a notebook can be moved and converted. A file that cannot be read gives an error text.
 """
 
 from __future__ import annotations
