@@ -66,7 +66,7 @@ class _PathType(click.Path):
 
 
 class _ParsedType(click.ParamType):
-    """A click type for values that ``parse`` reads from text; "" gives None."""
+    """A click type for values that the function ``parse`` converts from text; "" gives None."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name, self._parse = name, parse

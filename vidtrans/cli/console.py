@@ -25,8 +25,8 @@ MAX_BAR_COLUMNS, MIN_BAR_COLUMNS, MAX_NAME_COLUMNS = 40, 8, 48
 # Width of the spinner with its space, and of the gap between two texts of a line, in columns (characters)
 SPINNER_COLUMNS, GAP_COLUMNS = 2, 2
 PLAIN_INTERVAL_S = 5.0  # Interval of a task's progress lines if standard error is not a terminal, in seconds
-# Interval of a batch's progress lines if standard error is not a terminal, in seconds; each item also has a line at its
-# end.
+# A batch also prints a line when an item ends.
+# Interval of a batch's progress lines if standard error is not a terminal, in seconds.
 BATCH_INTERVAL_S = 60.0
 # ASCII replacements of characters that an output's encoding may lack, such as a Windows code page of 256 characters
 _ASCII_REPLACEMENTS = str.maketrans(

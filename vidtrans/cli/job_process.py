@@ -2,9 +2,6 @@
 
 The program may end, start again, and find the job by its folder. A file ``stop`` there asks the command to save and
 end, as Ctrl-C does in a terminal.
-
-The program may end, start again, and find the job by its folder. A file ``stop`` there asks the command to save and
-end, as Ctrl-C does in a terminal.
 """
 
 from __future__ import annotations

@@ -121,9 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-# Threads that wait by spinning slow down other processes, and themselves. Training steps per second on two cores, with
-# this value and with GNU OpenMP's longer default: alone 8.3 and 8.4, beside another job 0.7-1.5 and 0.2-0.3, beside
-# another training 1.5 and 2.1. torch reads the variable when it is imported.
+# Training steps per second on two cores, with this value and with GNU OpenMP's longer default: alone 8.3 and 8.4.
+# While another job runs, the steps per second are 0.7-1.5 and 0.2-0.3; while another training runs, 1.5 and 2.1.
+# Threads that wait by spinning slow down other processes, and themselves. torch reads the variable at its import.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 

@@ -1,12 +1,7 @@
 """Recipes: settings merged from presets, ``vidtrans.toml``, variables and flags; refusal of settings that run programs.
 
 From low to high priority: defaults, the preset, ``vidtrans.toml`` in the current folder, ``VIDTRANS_*`` variables,
-flags. A preset named on the command line outranks the file. A filter graph can read and write any file, and so can some
-encoder options, which the user's own ffmpeg runs. They are accepted from flags and variables, and, with a warning, from
-a preset or a list named on the command line; never from a file that was found in the current folder.
-
-From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
-named on the command line outranks the file.
+flags. A preset named on the command line outranks the file.
 
 A filter graph can read and write any file, and so can some encoder options, which the user's own ffmpeg runs. They are
 accepted from flags and variables, and, with a warning, from a preset or a list named on the command line; never from a
@@ -48,8 +43,8 @@ PROJECT_FILE = "vidtrans.toml"  # Name of the project file in the current folder
 DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"
 # Value of --pairing for models whose input is the frame itself, and the pairing that it selects
 NO_PAIRING, FRAME_PAIRING = "none", "aligned"
-# Default names, by table, of the tables whose key ``name`` chooses an entry of a registry. The other keys of such a
-# table are the settings of the chosen entry.
+# In a table with the key ``name``, which chooses an entry of a registry, the other keys are that entry's settings.
+# Default values of the key ``name``, by table.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
 # Options that set the key ``name`` of a table, by table
 CHOICE_OPTIONS = {

@@ -103,7 +103,7 @@ class TimeLeft:
         elapsed = now - self.began
         if not event.total or event.done >= event.total or event.done <= self.first or elapsed < self.MIN_S:
             return None
-        # The rate is that of the last half to three quarters of the time, because first units are slow.
+        # Measure the rate over the last half to three quarters of the elapsed time, because the first units are slow.
         if now - self._next[0] >= elapsed / 2:
             if event.done > self._next[1]:
                 self._rate_since = self._next

@@ -125,10 +125,11 @@ DISK_REMEDIES = {
 # Remedy if temporary files cannot be written
 TEMPORARY_REMEDY = "free some space, or set TMPDIR to a folder that can be written"
 
-# Messages of libraries that ran out of memory. NVIDIA's libraries have status names, which torch passes on.
-# CUDNN_STATUS_NOT_INITIALIZED and its equivalent in cuBLAS are left out: the cause may be a full GPU, but also an
-# incompatible driver or cuDNN, and then retries with less memory would end in wrong advice. "cuDNN finds no engine or
-# algorithm" may also come from an old driver, but it is the only message that torch gives for a lack of memory there.
+# NVIDIA's libraries have status names, such as CUBLAS_STATUS_ALLOC_FAILED, which torch passes on.
+# CUDNN_STATUS_NOT_INITIALIZED, and its equivalent in cuBLAS, are left out, because they have other causes, too.
+# If their cause is an incompatible driver or cuDNN, retries with less memory would end in wrong advice.
+# "Unable to find an engine" may also come from an old driver, but torch has no other message if cuDNN lacks memory.
+# The expression matches messages of libraries that ran out of memory: "CUDA out of memory", "std::bad_alloc".
 _OUT_OF_MEMORY = re.compile(
     "|".join(
         (

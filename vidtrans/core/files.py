@@ -1,8 +1,6 @@
 """Files: write them atomically, read small ones safely, compute digests, and name them in errors.
 
 Partial files have hidden names with the mark of a process, so that the files of killed processes can be found.
-
-Partial files have hidden names with the mark of a process, so that the files of killed processes can be found.
 """
 
 from __future__ import annotations

@@ -2,9 +2,6 @@
 
 The process of the command writes all files except ``stop``. It locks the file ``lock`` while it runs, so that another
 program, even after a restart, knows that the job is running.
-
-The process of the command writes all files except ``stop``. It holds ``lock`` while it runs, so that another program,
-even after a restart, knows that the job is running.
 """
 
 from __future__ import annotations

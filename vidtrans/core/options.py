@@ -4,11 +4,6 @@ The fields that are declared in this way are the parameters of commands, the set
 the context and the batch. A field with a group has a flag, and is a parameter of the commands that read it; a field
 without a group is a setting of its table. The command line, the Python functions, the schema, the checks of tables and
 the reference are derived from these fields. This module has only light imports and does not depend on any command.
-
-All of these are declared so: parameters of commands, settings of recipes, networks and plug-ins, the context, the
-batch. A field with a group has a flag, and is a parameter of the commands that read it; a field without a group is a
-setting of its table. The command line, the Python functions, the schema, the checks of tables and the reference are
-derived from these fields. This module has only light imports and does not depend on any command.
 """
 
 from __future__ import annotations
@@ -181,8 +176,8 @@ def option_factory(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], A
     return declare
 
 
-# Function that declares a field as an option: ``option(default, help, group, …)``. The default of a required option is
-# MISSING.
+# The default of a required option is MISSING.
+# Function that declares a dataclass field as an option: ``option(default, help, group, …)``.
 option = option_factory(Option)
 
 

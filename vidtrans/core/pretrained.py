@@ -1,6 +1,4 @@
-"""Pretrained networks of torchvision and their weights. torchvision would download missing weights; vidtrans does not.
-
-The weights must be in torch's cache folder; the error for missing weights gives their address.
+"""Pretrained networks of torchvision and their weights.
 
 torchvision would download missing weights; vidtrans does not. The weights must be in torch's cache folder; the error
 for missing weights gives their address.

@@ -2,9 +2,6 @@
 
 A settings class is a frozen dataclass whose fields, declared as in ``options.py``, are str, int, float, bool, tuples of
 these, or one of them ``| None``. Unknown keys and wrong types are refused with a list of the valid ones.
-
-A settings class is a frozen dataclass whose fields, declared as in ``options.py``, are str, int, float, bool, tuples of
-these, or one of them ``| None``. Unknown keys and wrong types are refused with a list of the valid ones.
 """
 
 from __future__ import annotations
@@ -42,7 +39,7 @@ class JoinedSettings:
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
-        """Return the field and the type of each setting of all classes, by key.
+        """Return the dataclass field and the type of each setting of all joined classes, by key.
 
         Settings of plug-ins are included only if ``wanted`` has their keys. Raises PluginError if one does not load.
         """

@@ -2,9 +2,6 @@
 
 Also parse JSON of pages and project files, and check that a page can parse it again: Python's parser accepts NaN,
 infinity and lone surrogates, while browsers refuse NaN and infinity, and UTF-8 cannot encode lone surrogates.
-
-Also parse JSON of pages and project files, and check that a page can parse it again: Python's parser accepts NaN,
-infinity and lone surrogates, while browsers refuse NaN and infinity, and UTF-8 cannot encode lone surrogates.
 """
 
 from __future__ import annotations

@@ -96,6 +96,8 @@ class StreamTransfers(Transfers):
 
 
 class _StreamUpload(Upload):
+    """A running copy of a picture to the GPU. ``arrived``: the CUDA event at its end."""
+
     def __init__(self, source: np.ndarray, tensor: Tensor, arrived: torch.cuda.Event) -> None:
         super().__init__(source, tensor)
         self._arrived = arrived
@@ -109,6 +111,8 @@ class _StreamUpload(Upload):
 
 
 class _StreamDownload(Download):
+    """A running copy of a picture from the GPU. ``arrived``: the CUDA event at its end."""
+
     def __init__(self, pinned: Tensor, arrived: torch.cuda.Event) -> None:
         super().__init__(pinned)
         self._arrived = arrived
