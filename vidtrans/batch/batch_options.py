@@ -11,12 +11,12 @@ from vidtrans.batch.executors import AUTO, check_unshared_support, parse_executo
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Names, option
 
-T = TypeVar("T")
+T = TypeVar("T")  # Type of the items that a shard divides
 
 
 @dataclass(frozen=True)
 class BatchOptions:
-    """How to run a batch: parallel jobs, shard, executor. Raises UsageError if the options conflict."""
+    """The options of a batch: parallel jobs, shard, executor. Raises UsageError if the options conflict."""
 
     jobs: int | None = option(
         None,
@@ -64,12 +64,12 @@ class BatchOptions:
         return bool(self.shard) or self.retry
 
     def share_of(self, items: Sequence[T]) -> list[T]:
-        """Return this shard's items: every n-th, which balances short and long items; without --shard, all items."""
+        """Return this shard's items: every N-th item, to balance long and short ones; all items without --shard."""
         number, count = parse_shard(self.shard or "1/1")
         return list(items[number - 1 :: count])
 
     def is_inline(self, device: str) -> bool:
-        """Return whether a single clip is rendered in this process: on request, or if there is only one worker."""
+        """Return whether a single clip is rendered in this process: with --executor inline, or auto and one worker."""
         if self.executor == AUTO:
             from vidtrans.batch.executors.local import devices_for
 
@@ -77,11 +77,11 @@ class BatchOptions:
         return self.executor == "inline"
 
 
-SEQUENTIAL = BatchOptions()  # The defaults: no shard, and the executor "auto"
+SEQUENTIAL = BatchOptions()  # The default options: no shard, and the executor "auto"
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Parse ``"2/8"`` to (2, 8). Raises UsageError."""
+    """Parse the value of --shard: ``"2/8"`` gives (2, 8). Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     number, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= count:

@@ -1,4 +1,4 @@
-"""The farm report: chunks by host and time, failures, and the estimated time with more workers, as an HTML page.
+"""The farm report, an HTML page: rendered chunks by host and time, failures, and the estimated time with more workers.
 
 Its data are the chunk log of a cache and the summaries of batches. The page is one self-contained file from the Jinja
 template ``farm_report.html``.
@@ -22,16 +22,16 @@ from vidtrans.core.settings import Table
 from vidtrans.video.report_page import Filter, load_page
 
 NUM_SLOWEST = 12  # Number of chunks in the list of the slowest ones
-OVERLAP_TOLERANCE_S = 2e-3  # Overlap of two chunks that counts as none, in seconds, because times are rounded
+OVERLAP_TOLERANCE_S = 2e-3  # Overlap in time of two chunks that is ignored, in seconds, because times are rounded
 MAX_TIME_S = 32_500_000_000.0  # Latest valid time, in seconds since the epoch: in 2999, which every system supports
 MAX_COUNT = 1 << 53  # Largest valid count in a line of the chunk log
 WIDTH_PX = 1160  # Width of the timeline, in pixels
-LABEL_WIDTH_PX = 150  # Width of the hosts' names on the left, in pixels
-LANE_HEIGHT_PX = 18  # Height of a lane, in pixels
-HOST_GAP_PX = 12  # Distance between the lanes of two hosts, in pixels
+LABEL_WIDTH_PX = 150  # Width of the column of host names on the left of the timeline, in pixels
+LANE_HEIGHT_PX = 18  # Height of a lane (a row of bars of the timeline), in pixels
+HOST_GAP_PX = 12  # Vertical distance between the lanes of two hosts in the timeline, in pixels
 AXIS_HEIGHT_PX = 26  # Height of the time axis, in pixels
 MAX_BARS = 5000  # Number of chunks above which consecutive chunks of a lane are drawn as one bar
-# Possible distances of two ticks on the time axis, in seconds.
+# Possible distances between two ticks on the time axis, in seconds
 TICK_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 28800, 86400)
 
 
@@ -56,7 +56,7 @@ class ChunkRecord:
 
     @classmethod
     def of(cls, line: Table) -> ChunkRecord:
-        """Parse a line of the log. Raises KeyError, TypeError, ValueError, OverflowError if it is not valid."""
+        """Parse a line of the chunk log. Raises KeyError, TypeError, ValueError, OverflowError if it is not valid."""
         first, stop = map(int, line["frames"])
         number, process, size = (int(line[key]) for key in ("chunk", "process", "bytes"))
         device = f"{line['device']}: {line['processor']}" if line["processor"] else str(line["device"])
@@ -75,10 +75,12 @@ class ChunkRecord:
 
     @property
     def duration_s(self) -> float:
+        """Return the render time of the chunk in seconds."""
         return self.ended - self.began
 
     @property
     def frames(self) -> int:
+        """Return the number of frames in the chunk."""
         return self.stop - self.first
 
 
@@ -94,12 +96,13 @@ class Failure:
 
 
 class _ChunkTotals:
-    """Totals over the rendered ``chunks``."""
+    """Base class for a set of rendered ``chunks``, with its totals of frames and seconds."""
 
     chunks: Sequence[ChunkRecord]
 
     @property
     def frames(self) -> int:
+        """Return the number of frames in all chunks."""
         return sum(chunk.frames for chunk in self.chunks)
 
     @property
@@ -109,7 +112,7 @@ class _ChunkTotals:
 
     @property
     def seconds(self) -> dict[str, float]:
-        """Return the total seconds of each step."""
+        """Return the total seconds of each step of a render, by step name."""
         return seconds_by_step(self.chunks)
 
 
@@ -122,11 +125,12 @@ class HostShare(_ChunkTotals):
 
     @cached_property
     def lanes(self) -> list[list[ChunkRecord]]:
-        """Return the chunks of each lane of the timeline, in order of their start."""
+        """Return the chunks in each lane (row) of the host's timeline, in order of their start."""
         return _lanes(self.chunks)
 
     @property
     def devices(self) -> list[str]:
+        """Return the names of the devices that the host used."""
         return sorted({chunk.device for chunk in self.chunks})
 
 
@@ -175,6 +179,7 @@ class FarmReport(_ChunkTotals):
 
     @cached_property
     def hosts(self) -> list[HostShare]:
+        """Return the chunks of each host, by host name."""
         by_host = defaultdict[str, list[ChunkRecord]](list)
         for chunk in self.chunks:
             by_host[chunk.host].append(chunk)
@@ -182,7 +187,7 @@ class FarmReport(_ChunkTotals):
 
     @property
     def num_lanes(self) -> int:
-        """Return the number of lanes of all hosts, which is the largest number of parallel chunks."""
+        """Return the total number of lanes of all hosts: each lane is a worker that renders one chunk at a time."""
         return sum(len(host.lanes) for host in self.hosts)
 
     @property
@@ -218,6 +223,7 @@ def _lanes(chunks: Sequence[ChunkRecord]) -> list[list[ChunkRecord]]:
 
 
 def seconds_by_step(chunks: Iterable[ChunkRecord]) -> dict[str, float]:
+    """Return the total seconds of each step (decode, network …) over the chunks."""
     total = defaultdict[str, float](float)
     for chunk in chunks:
         for step, seconds in chunk.seconds.items():
@@ -248,12 +254,12 @@ class Bar:
 
 
 def write_page(path: Path, report: FarmReport, title: str) -> None:
-    """Write a report atomically as an HTML page. Equal reports give equal bytes."""
+    """Write a farm report as an HTML page, atomically. Equal reports give equal bytes."""
     write_bytes(path, render(report, title).encode("utf-8", "replace"))
 
 
 def render(report: FarmReport, title: str) -> str:
-    """Return a report as an HTML page. All text is escaped."""
+    """Return a farm report as the text of an HTML page; names from the log are escaped."""
     y_px, rows = AXIS_HEIGHT_PX, list[tuple[str, float]]()
     bars = list[Bar]()
     for share in report.hosts:
@@ -271,6 +277,7 @@ def render(report: FarmReport, title: str) -> str:
 
 @cache
 def _template() -> Template:
+    """Return the page's Jinja template with the filters that it uses."""
     filters: dict[str, Filter] = {
         "px": "{:.1f}".format,
         "count": "{:,}".format,
@@ -281,10 +288,12 @@ def _template() -> Template:
 
 
 def _x_px(report: FarmReport, moment: float) -> float:
+    """Return the x coordinate of a time in the timeline, in pixels. ``moment``: seconds since the epoch."""
     return LABEL_WIDTH_PX + (WIDTH_PX - LABEL_WIDTH_PX - 8) * (moment - report.began) / max(report.duration_s, 1e-3)
 
 
 def _bars(report: FarmReport, lane: Sequence[ChunkRecord], y: float, *, merge: bool) -> Iterator[Bar]:
+    """Yield the bars of a lane. ``y``: its top in pixels. ``merge``: draw consecutive chunks of a clip as one bar."""
     groups: list[list[ChunkRecord]] = []
     for chunk in lane:
         if merge and groups and groups[-1][-1].clip == chunk.clip and chunk.chunk == groups[-1][-1].chunk + 1:
@@ -297,6 +306,7 @@ def _bars(report: FarmReport, lane: Sequence[ChunkRecord], y: float, *, merge: b
 
 
 def _tooltip(group: Sequence[ChunkRecord]) -> str:
+    """Return the tooltip of a bar: the clip, its frames, the duration and the seconds of each step."""
     first, last, seconds = group[0], group[-1], seconds_by_step(group)
     steps = ", ".join(f"{step} {value:.1f} s" for step, value in sorted(seconds.items(), key=lambda pair: -pair[1]))
     return (
@@ -310,6 +320,7 @@ def _hue(clip: str) -> int:
 
 
 def _ticks(report: FarmReport) -> list[tuple[float, str]]:
+    """Return the ticks of the time axis: x in pixels, and the local time of day as text."""
     step = next((s for s in TICK_STEPS_S if report.duration_s / s <= 12), TICK_STEPS_S[-1])
     first = -(-report.began // step) * step
     count = int(max(0.0, report.ended - first) // step) + 1

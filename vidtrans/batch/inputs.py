@@ -1,4 +1,4 @@
-"""The inputs of a batch: its sources, the names of the results, and the items of this run."""
+"""The inputs of a batch: expand paths to source clips, match clips by name, and name the results."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from vidtrans.rendering.parts import Division
     from vidtrans.session import Context
 
-Work = Callable[["Context"], "Table"]  # Picklable function of a context that makes a result and returns its table
-GLOB_CHARACTERS = re.compile(r"[*?\[]")
+# Picklable function that makes a result, called with a context; it returns the result's table
+Work = Callable[["Context"], "Table"]
+GLOB_CHARACTERS = re.compile(r"[*?\[]")  # A character that makes a path a glob pattern: *, ? or [
 
 
 @dataclass(frozen=True)
@@ -48,23 +49,26 @@ class Item:
 
     @property
     def title(self) -> str:
+        """Return the item's name, or else the path of its source."""
         return self.name or str(self.source)
 
     def message(self, text: str) -> str:
-        """Return ``text``, with the item's name before it unless the text contains it."""
+        """Return the text of a message, with the item's name before it unless the text contains the source's name."""
         return text if not self.name and self.source.name in text else f"{self.title}: {text}"
 
 
 def is_batch(paths: Sequence[Path], batch: BatchOptions) -> bool:
-    """Return whether the inputs make a batch: ``paths`` may expand to several sources, or ``batch`` is partial."""
+    """Return whether a command processes a batch: several clips, a folder, a glob pattern, or a part of them."""
     return len(paths) > 1 or any(map(_expands_to_several, paths)) or batch.is_partial
 
 
 def _expands_to_several(path: Path) -> bool:
+    """Return whether a path is a folder with videos or a glob pattern."""
     return (path.is_dir() and bool(_videos_in(path))) or _is_glob(path)
 
 
 def _is_glob(path: Path) -> bool:
+    """Return whether a path is a glob pattern, and not an existing file or numbered pictures (%05d)."""
     return bool(GLOB_CHARACTERS.search(str(path))) and not path.exists() and not is_pattern(path)
 
 
@@ -88,6 +92,7 @@ def expand_sources(paths: Sequence[Path], *, whole_folders: bool = False) -> lis
 
 
 def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
+    """Return the sources that one path stands for; see ``expand_sources``."""
     path = path_as_stored(path)
     if path.is_dir() and not whole_folders:
         return _videos_in(path) or [path]
@@ -102,7 +107,10 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
 
 
 def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
-    """Return the sources without those that an earlier run made from another source. ``output_of``: the output path."""
+    """Return the sources without results that an earlier run made from another source in the list.
+
+    ``output_of``: returns the path of a source's result.
+    """
     results = {path_key(output_of(source)) for source in sources}
     return [source for source in sources if path_key(source) not in results]
 
@@ -122,11 +130,12 @@ def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, re
 
 
 def place_beside(clip: Path, name: str, recipe: Recipe) -> Path:
-    """Return the path of a clip's result beside it: ``clip.NAME.mp4``. Raises UsageError for a link."""
+    """Return the path of a clip's result in the clip's folder: ``clip.NAME.mp4``. Raises UsageError for a link."""
     return refuse_link(source_folder(clip) / f"{base_name(clip)}{_ending(clip, name, recipe)}")
 
 
 def _ending(clip: Path, name: str, recipe: Recipe) -> str:
+    """Return the ending of the name of a clip's result, after the clip's name: ``.NAME.mp4``."""
     return default_ending(clip, [name], recipe.settings("encoding", EncodingSettings))
 
 
@@ -144,7 +153,7 @@ def bytes_of(source: Path) -> int:
 
 
 def match_clips(outputs: Sequence[Path], candidates: Path, noun: str) -> list[Path]:
-    """Return, for each of ``outputs``, the clip in ``candidates`` with a matching name. ``noun``: for it, in errors.
+    """Return, for each of ``outputs``, the clip in ``candidates`` with a matching name. ``noun``: its noun in errors.
 
     ``candidates``: one clip for all outputs, or a folder or glob. Of several clips, the clip matches whose name is the
     longest prefix of the output's name (in.mov for in.x.mp4). Raises UsageError if no clip matches.
@@ -165,7 +174,10 @@ def match_clips(outputs: Sequence[Path], candidates: Path, noun: str) -> list[Pa
 
 
 def match_clip(output: Path, candidates: Path, noun: str) -> Path:
-    """Return the clip that matches an output: ``candidates``, or the clip with its name in a glob or video folder."""
+    """Return the clip that matches ``output`` by name in a glob or video folder; another path is returned itself.
+
+    ``candidates``, ``noun``: as for ``match_clips``.
+    """
     is_folder = candidates.is_dir() and bool(_videos_in(candidates)) and not pictures_in(candidates)
     return match_clips([output], candidates, noun)[0] if is_folder or _is_glob(candidates) else candidates
 
@@ -256,7 +268,10 @@ def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
 
 
 def _stem(source: Path, level: int) -> str:
-    """Return a source's name, at higher levels with its extension and folders; '' if there are no more folders."""
+    """Return the file name of a source's result, without its ending. '' if the source has too few folders.
+
+    ``level``: 0: the source's name; 1: also its extension; 2: also its folder; 3: both; higher: more folders.
+    """
     num_folders, with_extension = divmod(level, 2)
     folders = source.resolve().parent.parts[1:]
     if num_folders > len(folders):

@@ -1,7 +1,7 @@
-"""Run the jobs of a batch with an executor; a failed job does not end the others.
+"""The jobs of a batch: run them with an executor, and write a summary file.
 
-A stopped batch can be resumed: finished results are not made again. A summary file next to the results lists the
-outcome of each job.
+A failed job does not end the others. A stopped batch can be resumed: finished results are not made again. The summary,
+in the folder of the results, lists the outcome of each job.
 """
 
 from __future__ import annotations
@@ -32,15 +32,17 @@ from vidtrans.store.cache import Cache
 if TYPE_CHECKING:
     from vidtrans.rendering.parts import Division
 
-State = Literal["done", "failed", "pending"]
+State = Literal["done", "failed", "pending"]  # Outcome of an item; "pending": it has not ended
 SUMMARY_NAME = "vidtrans-batch"  # Stem of the names of a batch's summary and report
 SAVE_S = 2.0  # Interval at which a running batch writes its summary, in seconds
-SUMMARY_ERRORS = (OSError, ValueError, KeyError, TypeError)  # Errors of reading a missing or incomplete summary
-JSON_SCALARS = (int, float, str, bool, type(None))  # Types of the values that the summary includes
-TRIM_S = 30.0  # Interval at which a running batch trims the cache, in seconds
-REPORT_S = 0.2  # Interval of progress reports, in seconds
-MAX_LOST_WORKERS = 2  # Number of lost workers after which a task fails
-CLIP_NOUNS = "clips", "frames"  # Plural nouns for items and for their units, which are also a key of an item's table
+# Errors that reading a missing or incomplete summary raises
+SUMMARY_ERRORS = (OSError, ValueError, KeyError, TypeError)
+JSON_SCALARS = (int, float, str, bool, type(None))  # Types of the result values that the summary copies
+TRIM_S = 30.0  # Interval at which a running batch trims the cache to its size limit, in seconds
+REPORT_S = 0.2  # Interval at which a running batch reports progress, in seconds
+MAX_LOST_WORKERS = 2  # Number of lost workers after which the task that they ran fails
+# Plural nouns for the items of a batch and for their units; the second is also a key of an item's table
+CLIP_NOUNS = "clips", "frames"
 
 
 def run_batch(
@@ -139,7 +141,7 @@ def process_each(
 
 
 def batch_table(outcomes: Sequence[Outcome], summary: Path, base: Table) -> Table:
-    """Return the ``--json`` table of a batch. ``base``: the entries that the command adds."""
+    """Return the table of a batch that ``--json`` prints. ``base``: the entries that the command adds."""
     done = [o.table for o in outcomes if o.state == "done"]
     failed = {str(o.item.source): o.error for o in outcomes if o.state == "failed"}
     pending = [str(o.item.source) for o in outcomes if o.state == "pending"]
@@ -167,7 +169,7 @@ def run_jobs(
 
 
 def run_divided_item(item: Item, options: BatchOptions, context: Context) -> Table:
-    """Run one item, divided among workers, and return its table. Raises JobFailedError with the item's error."""
+    """Run one item, divided into parts among workers; return its result table. Raises JobFailedError."""
     outcomes = [Outcome(item)]
     Scheduler(outcomes, options, context, should_report_ends=False).run()  # The caller reports the end.
     if outcomes[0].state == "failed":
@@ -177,7 +179,7 @@ def run_divided_item(item: Item, options: BatchOptions, context: Context) -> Tab
 
 
 class JobFailedError(VidtransError):
-    """An item failed in another process, with this message and exit status."""
+    """The error of an item that failed in another process, with that error's message and exit status."""
 
     def __init__(self, what: str, exit_status: int) -> None:
         super().__init__(what)
@@ -195,7 +197,7 @@ class Outcome:
     exit_status: int = 0
 
     def row(self) -> Table:
-        """Return the row of the item in the summary."""
+        """Return the item's row in the summary file: source, output, state and scalar results, or the error."""
         output = None if self.item.output is None else str(self.item.output)
         row: Table = {"source": str(self.item.source), "output": output, "state": self.state}
         row |= {k: v for k, v in self.table.items() if k not in row and isinstance(v, JSON_SCALARS)}
@@ -220,13 +222,13 @@ class Summary:
             raise UsageError(f"--retry-failed: {self.path}", why, "leave out --retry-failed") from None
 
     def refresh(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the file if ``SAVE_S`` seconds have passed. Errors are ignored, and raised by the final ``save``."""
+        """Write the file if ``SAVE_S`` seconds have passed since the last time. The final ``save`` raises errors."""
         if time.monotonic() - self._saved >= SAVE_S:
             with suppress(OSError):
                 self.save(outcomes)
 
     def save(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the file atomically. Raises OSError."""
+        """Write the summary file atomically. Raises OSError."""
         self._saved = time.monotonic()
         rows = [outcome.row() for outcome in outcomes]
         counts = {state: sum(row["state"] == state for row in rows) for state in ("done", "failed", "pending")}
@@ -234,7 +236,7 @@ class Summary:
 
 
 def read_summaries(folder: Path) -> list[Table]:
-    """Return the rows of all summaries in a folder, each with ``source``, ``state``, and ``error`` if failed."""
+    """Return the rows of all summary files in a folder, each with ``source``, ``state``, and ``error`` if failed."""
     rows: list[Table] = []
     for path in sorted(folder.glob(f"{SUMMARY_NAME}*.json")):
         with suppress(*SUMMARY_ERRORS):
@@ -277,6 +279,7 @@ class Scheduler:
         self._update_lock = threading.Lock()
 
     def _whole(self, number: int) -> Task:
+        """Return the task that renders an item as a whole. ``number``: the item's index."""
         return Task(number, "whole", self.outcomes[number].item.work)
 
     def run(self) -> None:
@@ -313,9 +316,10 @@ class Scheduler:
             self.progress.running[task] = _TaskProgress()
             self.executor.submit(task, partial(self._receive_event, task))
 
-    # While a task runs, in any thread
+    # Methods that are called while a task runs, in any thread
 
     def _receive_event(self, task: Task, event: Event) -> None:
+        """Handle an event of a running task: update the progress, or report a note. Thread-safe."""
         if isinstance(event, Progress):
             if running := self.progress.running.get(task):
                 running.update(event)
@@ -326,7 +330,10 @@ class Scheduler:
             self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
 
     def _update(self) -> None:
-        """Forward a stop request; every ``REPORT_S`` seconds report progress and save. One thread runs it at a time."""
+        """Pass on a stop request; every ``REPORT_S`` seconds report progress and save the summary.
+
+        Thread-safe: if another thread runs it, it returns at once.
+        """
         if not self._update_lock.acquire(blocking=False):
             return
         try:
@@ -347,9 +354,10 @@ class Scheduler:
         finally:
             self._update_lock.release()
 
-    # When a task ends
+    # Methods that are called when a task ends
 
     def _end_task(self, task: Task, result: TaskResult) -> None:
+        """Handle the result of an ended task: store it, queue the task again, or fail the item."""
         self.progress.end_task(task)
         if result.state == "done":
             self._end_work(task, result.value)
@@ -364,6 +372,7 @@ class Scheduler:
             self._fail(task, result.error, result.exit_status)
 
     def _end_work(self, task: Task, value: Table | Division | None) -> None:
+        """Handle the value of a finished task: queue the parts of a divided item, or end the item."""
         number, divided = task.number, self._divided.get(task.number)
         if not isinstance(value, dict):
             tasks = [self._whole(number)]
@@ -396,6 +405,7 @@ class Scheduler:
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:
+        """Fail the item of a task, and drop its waiting parts."""
         number, divided = task.number, self._divided.get(task.number)
         if task.kind == "part" and divided:
             dropped = [t for t in self._waiting if t.number == number]
@@ -406,6 +416,7 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
 
     def _end_item(self, number: int, outcome: Outcome) -> None:
+        """Store an item's outcome, and note it with its place in the batch: ``[3/8] out.mp4: 240 frames``."""
         if divided := self._divided.get(number):
             divided.pins.close()
         self.progress.end_item(number, outcome)
@@ -460,7 +471,10 @@ class _DividedItem:
             return cls(locks.pop_all(), pins.pop_all(), len(division.parts))
 
     def end_part(self, counts: Mapping[str, int]) -> bool:
-        """Add a part's counts, empty if it failed; after the last part unlock the cache entries and return True."""
+        """Add a part's frame counts (empty: it failed).
+
+        After the last part, unlock the cache entries and return True.
+        """
         self.counts.update(counts)
         self.num_left -= 1
         if not self.num_left:
@@ -484,12 +498,14 @@ class _TaskProgress:
     counted: tuple[Progress, Progress] | None = None
 
     def update(self, progress: Progress) -> None:
+        """Store a progress report of the task."""
         self.last = progress
         if progress.counted:
             self.counted = self.counted[0] if self.counted else progress, progress
 
     @property
     def units(self) -> int:
+        """Return the number of frames or steps that the task has done since its first report."""
         return self.counted[1].done - self.counted[0].done if self.counted else 0
 
     @property
@@ -503,12 +519,16 @@ class _TaskProgress:
         return self._share_of_item(self.counted[0].done - 1) if self.counted else 0.0
 
     def _share_of_item(self, units: int) -> float:
+        """Return ``units`` as a share of the item's total, in [0, 1]; 0 if the total is unknown."""
         total = self.counted[1].total if self.counted else None
         return min(1.0, units / total) if total else 0.0
 
 
 class _BatchProgress:
-    """The total progress of a batch. The remaining time is estimated from item sizes: frame counts are not known."""
+    """The total progress of a batch.
+
+    The remaining time is estimated from the sizes of the items, because their frame counts are not known in advance.
+    """
 
     def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:
         self.items, self.nouns = items, nouns
@@ -519,6 +539,7 @@ class _BatchProgress:
         self._sizes = {"all": float(sum(item.size for item in items)), "done": 0.0, "skipped": 0.0}
 
     def end_task(self, task: Task) -> None:
+        """Remove an ended task from the running ones."""
         progress = self.running.pop(task)
         if task.kind == "whole":
             self._resumed_shares[task.number] = progress.resumed_share
@@ -531,6 +552,7 @@ class _BatchProgress:
             self.units += round(table[self.nouns[1]] * (1 - self._resumed_shares[number]))
 
     def end_item(self, number: int, outcome: Outcome) -> None:
+        """Count an ended item, and its size as done or as skipped."""
         self.ended += 1
         self.failed += outcome.state == "failed"
         is_new = outcome.state == "done" and not outcome.table.get("cached")
@@ -539,6 +561,7 @@ class _BatchProgress:
         self._sizes["skipped"] += outcome.item.size * (1 - share)
 
     def event(self) -> BatchStatus:
+        """Return the state of the batch with its rate and the estimated remaining time."""
         elapsed, running = time.monotonic() - self._began, dict(self.running)
         sizes = {task: self.items[task.number].size for task in running}
         done = self._sizes["done"] + sum(p.share * sizes[task] for task, p in running.items())

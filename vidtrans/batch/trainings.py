@@ -1,4 +1,4 @@
-"""Several trainings with varied settings, and a table of their results with pictures."""
+"""Several trainings with different settings (an ablation or a sweep), and a table and picture of their results."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ from vidtrans.training.requested_training import TrainingRequest, finished_model
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.variants import ABLATIONS, Variant, check_networks, check_variants, sweep_name
 
-TABLE_PICTURE = "table.png"  # File name of the picture in the output folder
-SHEET_VERSION = 1  # Version of the picture's layout, part of its cache key
+TABLE_PICTURE = "table.png"  # File name, in the output folder, of the picture that compares the trained variants
+SHEET_VERSION = 1  # Version of the layout of the picture that compares the variants, part of its cache key
 TRAINING_NOUNS = "trainings", "steps"  # Plural nouns for the items of the batch and for their units
 
 
 @dataclass(frozen=True)
 class VariedTraining:
-    """A request to train all variants of an ablation, which ``kind`` names, or of a ``sweep``; the other one is empty.
+    """A request to train all variants of an ablation (its name is ``kind``) or of a ``sweep``; one of them is empty.
 
     ``minutes``: time limit of each training. ``batch``: how to run the trainings. ``labeller``: the name of a model
     that segments held-out outputs, which gives scores. Raises UsageError if the options conflict.
@@ -63,6 +63,7 @@ class VariedTraining:
 
     @property
     def option(self) -> str:
+        """Return the option that requests the trainings, for messages: "--ablate NAME" or "--sweep"."""
         return f"--ablate {self.kind}" if self.kind else "--sweep"
 
 
@@ -120,7 +121,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
 
 
 def _label_scorer(request: VariedTraining, dataset: Dataset, context: Context) -> Callable[[Path], Table]:
-    """Return a function that scores the labels in a model's outputs; without a labeller it returns {}.
+    """Return a function that scores the class labels in a model's outputs; without a labeller, it returns {}.
 
     Raises UsageError.
     """
@@ -135,6 +136,7 @@ def _label_scorer(request: VariedTraining, dataset: Dataset, context: Context) -
 
 
 def _output_of(request: VariedTraining) -> Path:
+    """Return the output folder: the user's, or one named after the dataset and what is varied."""
     if request.output:
         return request.output
     stem = request.dataset.resolve().name.removesuffix(DATASET_SUFFIX)
@@ -143,21 +145,22 @@ def _output_of(request: VariedTraining) -> Path:
 
 
 def _swept_keys(request: VariedTraining) -> list[str]:
-    """Return the settings' keys that a sweep varies; [] for an ablation."""
+    """Return the keys (table.key) of the settings that a sweep varies; [] for an ablation."""
     return list(request.sweep[0].settings) if request.sweep else []
 
 
 def _lineage_digest(request: VariedTraining) -> str:
-    """Return the lineage of the table picture, which is equal for one dataset and ablation, or the same swept keys."""
+    """Return a digest of the dataset and the varied keys: a picture may replace an earlier one with equal digest."""
     return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_swept_keys(request))])
 
 
 def _model_of(variant: Variant, output: Path) -> Path:
+    """Return the path of a variant's model file."""
     return output / f"{variant.name}{SUFFIX}"
 
 
 def _row(variant: Variant, output: Path, table: Table) -> Table:
-    """Return the row of a variant. ``table``: the result of its training, or of its dry run."""
+    """Return a variant's row in the result table. ``table``: the result of its training, or of its dry run."""
     row: Table = {"name": variant.name, "label": variant.label, "settings": variant.settings}
     row |= {"model": str(_model_of(variant, output))}
     row |= {key: table.get(key) for key in ("steps", "held_out", "cached", "seconds")}
@@ -175,7 +178,10 @@ def _check_table_picture(path: Path, lineage: str, context: Context) -> None:
 def _train_all(
     request: VariedTraining, dataset: Dataset, variants: Sequence[Variant], output: Path, context: Context
 ) -> tuple[dict[str, Table], dict[str, str]]:
-    """Train the variants without a model; return the tables of trained ones, and the errors of failed ones, by name."""
+    """Train the variants that have no finished model.
+
+    Return the result tables of trained variants, and the errors of failed ones, both by variant name.
+    """
     pictures, trained, missing = dataset_digest(context, dataset), dict[str, Table](), list[Variant]()
     requests = {v.name: TrainingRequest(request.dataset, _model_of(v, output), v.recipe, fresh=True) for v in variants}
     for variant in variants:
@@ -213,10 +219,12 @@ def _train_all(
 
 
 def _train_one(request: TrainingRequest, seed: int | None, context: Context) -> Table:
+    """Train one variant; return its result table. ``seed``: None for the context's seed. Picklable."""
     return train(request, _with_seed(context, seed))
 
 
 def _with_seed(context: Context, seed: int | None) -> Context:
+    """Return the context with a seed; unchanged for None."""
     return context if seed is None else replace(context, seed=seed)
 
 
@@ -233,6 +241,7 @@ def _draw_table(output: Path, table: Table, dataset: Dataset, lineage: str, cont
     }
 
     def make(path: Path) -> Table:
+        """Draw the picture of the variants into a file."""
         from vidtrans.training.variant_sheet import draw_sheet  # It imports torch, which an up-to-date picture omits.
 
         title = output.name if table["steps"] is None else f"{output.name}: {count(table['steps'], 'step')} each"
@@ -243,7 +252,7 @@ def _draw_table(output: Path, table: Table, dataset: Dataset, lineage: str, cont
 
 
 def _steps_in_minutes(dataset: Dataset, recipes: Sequence[Recipe], minutes: float, context: Context) -> int:
-    """Return the number of steps that the slowest of ``recipes`` can do in ``minutes``, from a cached measurement."""
+    """Return the number of steps that the slowest recipe can train in ``minutes``, from a cached measurement."""
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import find_budget
 

@@ -1,4 +1,4 @@
-"""Build a click command from a command's parameters; run it, and show its result."""
+"""Click commands: build one from a command's parameters, run it, and show its result."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from vidtrans.commands.base import Command
     from vidtrans.core.events import Event, Report, Stop
 
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # Beginning of a URL
-MAX_CHOICE_CHARS = 30  # Length up to which a list of names is shown next to the flag
-HELP_ALL = "--help-all"
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # Beginning of a URL: https://
+MAX_CHOICE_CHARS = 30  # Length in characters up to which the help shows a list of names next to the flag
+HELP_ALL = "--help-all"  # Flag for the help with rarely used options
 _RECIPE = "vidtrans.recipe"  # Key of the cached recipe in a click context's ``meta``
-CONSOLE_PARAMETERS = ("as_json", "quiet", "verbose", "job_folder")  # Parameters that all commands have
+# Parameters of messages and output, which all commands have
+CONSOLE_PARAMETERS = ("as_json", "quiet", "verbose", "job_folder")
 MAX_FLAG_COLUMNS = 26  # Width of the flags in the help, in columns; wider flags get a separate line
 
 
@@ -57,6 +58,7 @@ class _PathType(click.Path):
     def convert(
         self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None
     ) -> str | bytes | os.PathLike[str]:
+        """Return the path. Raises UsageError for an empty path or a URL."""
         if value == "":  # Usually from an unset shell variable; Path("") would be the current folder.
             raise UsageError("an empty path", "a file name is expected", "give the name of a file")
         _refuse_address(value)
@@ -64,13 +66,13 @@ class _PathType(click.Path):
 
 
 class _ParsedType(click.ParamType):
-    """A click type for values that ``parse`` reads from text; "" gives None."""
+    """A click type for values that the function ``parse`` converts from text; "" gives None."""
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name, self._parse = name, parse
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> object:
-        """Parse a text. Raises UsageError."""
+        """Return the parsed value of a text; None for "". Raises UsageError."""
         return (self._parse(value) if value else None) if isinstance(value, str) else value
 
 
@@ -83,11 +85,12 @@ class RegistryName(click.ParamType):
         self.values = values
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
+        """Return the names for the help; "NAME" if they are too long."""
         whole = f"[{'|'.join(self.values)}]"
         return whole if len(whole) <= MAX_CHOICE_CHARS else "NAME"
 
     def words(self) -> str:
-        """Return the list of names for the help; '' if the metavar shows them."""
+        """Return the names in the registry for the help, joined by commas; '' if they are shown beside the flag."""
         all_names, packages = list(self.values), self.values.packages()
         if len(", ".join(all_names)) + 2 <= MAX_CHOICE_CHARS:
             return ""
@@ -103,6 +106,7 @@ class RegistryName(click.ParamType):
         return value
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Return the names that start with ``incomplete``."""
         return [CompletionItem(name) for name in self.values if name.startswith(incomplete)]
 
 
@@ -154,6 +158,7 @@ def click_command(entry: str) -> click.Command:
 
 
 def _console_options() -> list[click.Option]:
+    """Return the options of messages and output, which all commands have."""
     as_json = "Print the result as one JSON object on standard output."
     return [
         click.Option(["--json", "as_json"], is_flag=True, help=as_json),
@@ -231,7 +236,7 @@ class ParameterCommand(click.Command):
                 raise UsageError(f"{option} {first} {second}", f"{option} takes one file at a time", remedy)
 
     def _refuse_second_look(self, args: list[str]) -> None:
-        """Raise UsageError if an option for one look is repeated, because click would silently use the last one."""
+        """Raise UsageError if --look is repeated where one is allowed: click would use the last one without notice."""
         single_looks = (p for p in self.parameters.values() if p.option.file == "look" and not p.many)
         for flag in (flag for p in single_looks for flag in p.flags):
             if sum(arg.partition("=")[0] == flag for arg in args) > 1:
@@ -239,12 +244,14 @@ class ParameterCommand(click.Command):
                 raise UsageError(flag, "it was given twice", remedy)
 
     def _show_full_help(self, ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        """Print the help with rarely used options, and exit. The callback of ``--help-all``."""
         if value and not ctx.resilient_parsing:
             self._shows_rare = True
             click.echo(ctx.get_help(), color=ctx.color)
             ctx.exit()
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options into the help, in a section for each group."""
         by_name = {param.name: param for param in self.params}
         names: dict[Group, list[str]] = {}
         for p in self._listed_parameters():
@@ -263,15 +270,17 @@ class ParameterCommand(click.Command):
                     formatter.write_dl([(flags.ljust(widest), text) for flags, text in rows], col_max=MAX_FLAG_COLUMNS)
 
     def _listed_parameters(self) -> list[Parameter]:
+        """Return the parameters that the help lists: rare ones only for ``--help-all``."""
         return [p for p in self.parameters.values() if self._shows_rare or not p.option.rare]
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the command's epilog below the options."""
         self.epilog = self.cls.epilog() or None
         super().format_epilog(ctx, formatter)
 
 
 def _attach_flag_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
-    """Return the arguments with ``=VALUE`` behind each flag in ``sets``.
+    """Return the command line's words with ``=VALUE`` appended to each flag in ``sets``.
 
     VALUE is the next word if that is a value, otherwise ``sets[flag]``.
     """
@@ -285,7 +294,7 @@ def _attach_flag_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
 
 
 def _is_flag_value(word: str) -> bool:
-    """Return whether a word is a number or a curve, and not an option, a clip, a folder or a pattern."""
+    """Return whether a word is a flag's value, a number or a curve, and not an option, clip, folder or pattern."""
     from vidtrans.curves.curve import SUFFIXES, parse_curve
 
     is_plain = word.replace(".", "", 1).isdecimal() or Path(word).suffix.lower() in SUFFIXES
@@ -299,6 +308,7 @@ def _is_flag_value(word: str) -> bool:
 
 
 def _click_parameter(parameter: Parameter, cls: type[Command]) -> click.Parameter:
+    """Return the click argument or option of a command's parameter."""
     given, kind, name = parameter.option, _click_type(parameter), parameter.name
     if given.is_argument:
         many = {"nargs": -1} if parameter.many else {}
@@ -357,13 +367,13 @@ class ParameterOption(click.Option):
         super().__init__(*names, **attributes)
 
     def get_help_extra(self, ctx: click.Context) -> click.types.OptionHelpExtra:
-        """Return click's additions to the help without ranges, which do not help users to choose a value."""
+        """Return click's additions to an option's help without ranges, which do not help users to choose a value."""
         extra = super().get_help_extra(ctx)
         extra.pop("range", None)
         return extra
 
     def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        """Return the flags, and the help text with the default."""
+        """Return an option's flags, and its help text with the effective default."""
         text = self.help
         if isinstance(self.type, RegistryName) and (names := self.type.words()):
             self.help = f"{text} NAME: {names}."
@@ -375,6 +385,7 @@ class ParameterOption(click.Option):
         return record
 
     def _default_text(self, ctx: click.Context) -> str:
+        """Return the effective default as text: of the variable, the recipe or the field; '' for none."""
         parameter = self.parameter
         if variable := self.resolve_envvar_value(ctx):
             return variable
@@ -425,6 +436,7 @@ def _run_command(*, as_json: bool, quiet: bool, verbose: bool, **others: object)
 
 
 def _report_to_both(first: Report, second: Report, event: Event) -> None:
+    """Pass an event to two reports."""
     first(event)
     second(event)
 
@@ -434,6 +446,7 @@ def _stop_on_signals(stop: Stop) -> None:
     signal_break = getattr(signal, "SIGBREAK", None)  # Only Windows has this signal.
 
     def handler(number: int, frame: object) -> None:
+        """Request the stop; at the second signal, let the system end the process."""
         if stop.requested:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
@@ -465,7 +478,7 @@ def command_of(context: click.Context) -> Command:
 
 
 def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
-    """Return the parameters set by flags and environment variables, with their values, by name."""
+    """Return the parameters that flags or environment variables set, with their values, by Python name."""
     assert isinstance(context.command, ParameterCommand)
     parameters, given = context.command.parameters, context.params
     found = {name: (p, given[name]) for name, p in parameters.items() if given[name] not in (None, ())}

@@ -1,4 +1,4 @@
-"""Synonyms of commands and options, for suggestions in errors; the command line and watcher of the running command."""
+"""Synonyms of commands and options, for suggestions in errors; the running command's words and its watching program."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Watcher(NamedTuple):
     stop: Stop
 
 
-# Commands and options that users expect, and their names in vidtrans; errors suggest those that the command has.
+# Names of commands by words that users may type instead; errors suggest the name if the group has that command
 COMMAND_WORDS = {
     **dict.fromkeys(("clear", "delete", "empty", "purge", "remove", "rm"), "clean"),
     **dict.fromkeys(("ls", "all"), "list"),
@@ -41,6 +41,7 @@ COMMAND_WORDS = {
     "help": "--help",
     "version": "--version",
 }
+# Flags by flags that users may type instead; errors suggest the flag if the command has it
 OPTION_WORDS = {
     **dict.fromkeys(("--style", "--effect", "--filter", "--art"), "--look"),
     **dict.fromkeys(("--height", "--resolution", "--res", "--scale", "--width"), "--size"),
@@ -57,8 +58,9 @@ OPTION_WORDS = {
     **dict.fromkeys(("--keep-colors", "--preserve-color", "--preserve-colour"), "--keep-colour"),
 }
 COMMAND_LINE: ContextVar[tuple[str, ...]] = ContextVar("line", default=())  # The user's words after ``vidtrans``
-JOB_FOLDER = "--job-folder"
-WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)  # Set by ``job_process``
+JOB_FOLDER = "--job-folder"  # Option through which another program watches and stops a command: see ``job_process``
+# Program that watches the running command; None without --job-folder. ``job_process`` sets it.
+WATCHER: ContextVar[Watcher | None] = ContextVar("watcher", default=None)
 
 
 def unknown_command(name: str, names: Sequence[str], context: click.Context) -> click.UsageError:

@@ -1,4 +1,4 @@
-"""Printing: progress and notes to standard error, results to standard output. No other module prints."""
+"""The console: progress and notes on standard error, results on standard output. No other module prints."""
 
 from __future__ import annotations
 
@@ -20,20 +20,24 @@ from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress
 from vidtrans.core.machine import is_secondary_rank
 from vidtrans.core.system import WINDOWS
 
-MAX_BAR_COLUMNS, MIN_BAR_COLUMNS, MAX_NAME_COLUMNS = 40, 8, 48  # Limits of the widths of bars and of names
-SPINNER_COLUMNS, GAP_COLUMNS = 2, 2  # Width of the spinner with its space, and of the gap between parts
-PLAIN_INTERVAL_S = 5.0  # Interval of a task's progress lines in a pipe, in seconds
-BATCH_INTERVAL_S = 60.0  # Interval of a batch's progress lines in a pipe, in seconds: each item has a line, too
-# Replacements for characters that a pipe's encoding lacks, usually a code page of 256 characters on Windows.
+# Maximum and minimum width of a progress bar, and maximum width of an item's name, in columns (characters)
+MAX_BAR_COLUMNS, MIN_BAR_COLUMNS, MAX_NAME_COLUMNS = 40, 8, 48
+# Width of the spinner with its space, and of the gap between two texts of a line, in columns (characters)
+SPINNER_COLUMNS, GAP_COLUMNS = 2, 2
+PLAIN_INTERVAL_S = 5.0  # Interval of a task's progress lines if standard error is not a terminal, in seconds
+# A batch also prints a line when an item ends.
+# Interval of a batch's progress lines if standard error is not a terminal, in seconds.
+BATCH_INTERVAL_S = 60.0
+# ASCII replacements of characters that an output's encoding may lack, such as a Windows code page of 256 characters
 _ASCII_REPLACEMENTS = str.maketrans(
     {"→": "->", "−": "-", "–": "-", "—": "-", "…": "...", "×": "x", "·": ".", "─": "-", "≥": ">=", "�": "?"}
     | {"█": "#", "▀": "'", "▄": "."}
 )
-_NO_BREAK = "\0"  # Placeholder for a space at which no line is broken
+_NO_BREAK = "\0"  # Placeholder for a space at which lines are not wrapped
 
 
 def progress_parts(event: Progress, estimate: TimeLeft, now: float, *, verbose: bool = False) -> list[str]:
-    """Return the texts on a task's progress, most important first: amount, time left, detail; for -v rate and figures.
+    """Return texts on a task's progress, the most important first: amount, time left, detail; with -v rate, figures.
 
     ``estimate``: the task's remaining time, which is updated. ``now``: seconds of ``time.monotonic``.
     """
@@ -59,9 +63,9 @@ def left_text(seconds: float) -> str:
 
 
 def fit_columns(task: str, parts: list[str], columns: int) -> tuple[str, int, list[str]]:
-    """Fit a line into ``columns``; return the task's name, the width of its bar, and its parts.
+    """Fit a progress line into ``columns``; return the task's name, the bar's width in columns, and the texts.
 
-    A bar of fewer than ``MIN_BAR_COLUMNS`` is left out (0); then the last parts are left out; then the name is cut.
+    A bar of fewer than ``MIN_BAR_COLUMNS`` is left out (0); then the last texts are left out; then the name is cut.
     """
     parts, columns = list(parts), columns - SPINNER_COLUMNS
     while len(parts) > 1 and len(task) + sum(GAP_COLUMNS + len(part) for part in parts) > columns:
@@ -75,7 +79,7 @@ def fit_columns(task: str, parts: list[str], columns: int) -> tuple[str, int, li
 
 
 def batch_parts(event: BatchStatus) -> list[str]:
-    """Return the texts on the state of a batch: items, time left, units, and units per second."""
+    """Return the texts on the state of a batch: items done, time left, frames (or other units) done, and their rate."""
     failed = f", {event.failed} failed" if event.failed else ""
     items, units = event.nouns
     parts = [
@@ -117,7 +121,7 @@ def batch_table(event: BatchStatus, columns: int) -> Any:  # noqa: ANN401  (rich
 
 
 def live_line(event: Progress) -> Any:  # noqa: ANN401  (rich loads where it is used)
-    """Start and return rich's display of one task: a line that is redrawn, and vanishes when it is stopped."""
+    """Start and return rich's display of one task: a line that is redrawn, and is erased when it is stopped."""
     from rich.console import Console as Rich
     from rich.progress import Progress as Live
     from rich.progress import ProgressColumn, SpinnerColumn, Task
@@ -125,9 +129,10 @@ def live_line(event: Progress) -> Any:  # noqa: ANN401  (rich loads where it is 
     from rich.table import Table
 
     class Line(ProgressColumn):
-        """The line of a task with its bar and parts, fitted to the current width of the terminal."""
+        """The line of a task: its name, bar and progress texts, fitted to the current width of the terminal."""
 
         def render(self, task: Task) -> Table:
+            """Return the line: the task's name, a bar if there is room, and the texts on its progress."""
             name, bar, parts = fit_columns(task.description, task.fields["parts"], live.console.width)
             row: list[Any] = [name, *parts]
             if bar:
@@ -154,13 +159,14 @@ def allow_any_text() -> None:
 
 
 def _replace_unencodable(error: UnicodeError) -> tuple[str, int]:
+    """Return the replacement for characters that the encoding lacks: similar ASCII text, or an escape."""
     assert isinstance(error, UnicodeEncodeError)
     text = error.object[error.start : error.end].translate(_ASCII_REPLACEMENTS)
     return text.encode("ascii", "backslashreplace").decode("ascii"), error.end
 
 
 class Console:
-    """The console. It shows events as a live line on a terminal, and as plain lines in a pipe. Close it after use."""
+    """The console of a command: shows events as a redrawn line on a terminal, or as plain lines. Close it after use."""
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
@@ -213,7 +219,7 @@ class Console:
         Rich(markup=False, highlight=False).print(table)
 
     def text(self, text: str) -> None:
-        """Print text that is the result itself."""
+        """Print text that is itself the command's result, such as a schema."""
         with _name_standard_output():
             sys.stdout.write(text.rstrip("\n") + "\n")
             sys.stdout.flush()
@@ -242,12 +248,14 @@ class Console:
         sys.stdout.flush()
 
     def _line(self, text: str) -> None:
+        """Print a line on standard error; above the live line, if there is one."""
         if shown := self._live or self._table:
             shown.console.print(text, markup=False, highlight=False)
         else:
             _log(text)
 
     def _progress(self, event: Progress) -> None:
+        """Show the progress of a task: update the live line, or print a plain line at intervals."""
         now = time.monotonic()
         is_over = 0 < (event.total or 0) <= event.done
         if is_over and event.task == self._finished_task:
@@ -268,7 +276,7 @@ class Console:
             self._line(f"{event.task}: {', '.join(part.strip() for part in parts)}")
 
     def _batch(self, event: BatchStatus) -> None:
-        """Show the state of a batch on one line; on a terminal, with a line for each running task."""
+        """Show the state of a batch: on a terminal with a line for each running task, otherwise as one plain line."""
         now = time.monotonic()
         if self._live is not None:  # It shows an earlier task.
             self.close()
@@ -324,7 +332,7 @@ def _wrap_line(line: str, width: int) -> str:
 
     A command line is not broken, because users copy it; text behind it moves to the next line.
     """
-    # Quoted commands in a sentence
+    # Do not break quoted commands in a sentence.
     line = re.sub(r"'vidtrans [^']*'", lambda found: found[0].replace(" ", _NO_BREAK), line)
     columns = re.match(r"( *)(?:(\S.*?) {2,}(?=\S))?", line)
     assert columns is not None, "the pattern matches every line, as its parts may be empty"
@@ -349,6 +357,7 @@ def _round_numbers(value: Any) -> Any:  # noqa: ANN401  (a JSON value)
 
 @contextmanager
 def _name_standard_output() -> Iterator[None]:
+    """Give an OSError in this block the file name "standard output", if it has none."""
     try:
         yield
     except OSError as error:

@@ -27,9 +27,9 @@ from vidtrans.core.files import write_bytes
 from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.machine import is_secondary_rank
 
-STOP_POLL_S = 0.2  # Interval at which the file ``stop`` is checked, in seconds
-LOCK_TIMEOUT_S = 5.0  # Time limit for the folder's lock, in seconds, as an earlier process may be about to end
-REPORT_INTERVAL_S = 0.3  # Minimum interval of progress reports, in seconds
+STOP_POLL_S = 0.2  # Interval at which the job folder is checked for the file ``stop``, in seconds
+LOCK_TIMEOUT_S = 5.0  # Time limit for locking the job folder, in seconds; an earlier process may be about to end
+REPORT_INTERVAL_S = 0.3  # Minimum interval at which progress is written to the job folder, in seconds
 
 
 class JobReport:
@@ -61,12 +61,12 @@ class JobReport:
             self.write()
 
     def write(self) -> None:
-        """Write the last event, which may not be written yet."""
+        """Write the latest progress into the job folder."""
         self._folder.report(self._table)
 
 
 def _relative(path: Path) -> str:
-    """Return a path relative to the working folder, with slashes; an absolute path on another drive."""
+    """Return a path relative to the current folder, with slashes; on another drive, the absolute path."""
     try:
         return Path(os.path.relpath(path)).as_posix()
     except ValueError:
@@ -74,7 +74,7 @@ def _relative(path: Path) -> str:
 
 
 def watch_for_stop(folder: JobFolder, stop: Stop) -> None:
-    """Request the stop when the file ``stop`` appears in the folder; runs in a thread."""
+    """Request the stop when the file ``stop`` appears in the job folder. Runs in a thread."""
     while not stop.requested:
         if folder.stop.exists():
             stop.request()

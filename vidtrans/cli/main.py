@@ -1,4 +1,4 @@
-"""The entry point `vidtrans`, and the one place that turns errors into messages and exit statuses."""
+"""The entry point ``vidtrans``, and the only place that converts errors to messages and exit statuses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vidtrans.commands import COMMANDS, GROUPS, command_lines
 from vidtrans.core.errors import describe_error, shorten
 from vidtrans.core.machine import is_distributed, set_up_heap
 
-_VARIABLE_PREFIX = "VIDTRANS"  # Prefix of the environment variables of options
+_VARIABLE_PREFIX = "VIDTRANS"  # Prefix of the environment variables that set options: VIDTRANS_TRAIN_STEPS
 
 
 class CommandGroup(click.Group):
@@ -43,9 +43,11 @@ class CommandGroup(click.Group):
         return (not self._prefix and name in GROUPS) or (" " not in name and self._prefix + name in COMMANDS)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of the group's commands and subgroups."""
         return list(self.help_lines())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command or subgroup, which is imported now; None for an unknown name."""
         if not self.has_command(cmd_name):
             return None
         if not self._prefix and cmd_name in GROUPS:
@@ -55,6 +57,7 @@ class CommandGroup(click.Group):
         return click_command(self._prefix + cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the list of commands into the help."""
         with formatter.section("Commands"):
             formatter.write_dl(list(self.help_lines().items()))
 
@@ -68,7 +71,7 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _error_for_other_word(self, args: Sequence[str], ctx: click.Context) -> click.UsageError | None:
-        """Return the error for a first word that is a file, a medium or 'help'; None for others."""
+        """Return the error for a first word that is a file, a painting medium or 'help'; None for other words."""
         from vidtrans.strokes.media import medium_names
 
         word, rest = args[0], [name for name in args[1:2] if self.has_command(name)]
@@ -118,9 +121,9 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-# Threads that wait by spinning slow down other processes, and themselves. Training steps per second on two cores, with
-# this value and with GNU OpenMP's longer default: alone 8.3 and 8.4, beside another job 0.7-1.5 and 0.2-0.3, beside
-# another training 1.5 and 2.1. torch reads the variable when it is imported.
+# Training steps per second on two cores, with this value and with GNU OpenMP's longer default: alone 8.3 and 8.4.
+# While another job runs, the steps per second are 0.7-1.5 and 0.2-0.3; while another training runs, 1.5 and 2.1.
+# Threads that wait by spinning slow down other processes, and themselves. torch reads the variable at its import.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 
@@ -160,7 +163,7 @@ def _missing_option(error: click.UsageError) -> str:
 
 
 def _describe(error: BaseException) -> tuple[str, int] | None:
-    """Return the message and the exit status of an error; None for a bug."""
+    """Return the message and the exit status of an error that a user can fix; None for a bug."""
     if isinstance(error, click.UsageError):
         where = f" (see '{error.ctx.command_path} --help')" if error.ctx else ""
         return (_missing_option(error) or shorten(error.format_message())) + where, 2

@@ -1,6 +1,7 @@
-"""The commands, one module each: its parameters, its action and its report. A new command needs a line below.
+"""The registry of commands.
 
-A two-word name is a command of a group. ``function``: the name of the Python function, if it differs.
+Each command is a module with its parameters, action and report; a new one needs a line in ``COMMANDS``. A two-word name
+is a command of a group. ``function``: the name of the Python function, if it differs.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ class CommandEntry(Entry):
     function: str = ""
 
 
+# Registry of commands by name on the command line: (name, module:class, line in --help, Python function's name)
 COMMANDS = Registry(
     "command",
     {
@@ -78,12 +80,13 @@ COMMANDS = Registry(
 
 
 def function_names(entries: Iterable[tuple[str, CommandEntry]]) -> dict[str, str]:
-    """Return the names of commands by the names of their Python functions."""
+    """Return a dictionary from the names of Python functions to the names of their commands."""
     return {entry.function or name.replace("-", "_").replace(" ", "_"): name for name, entry in entries}
 
 
-FUNCTIONS = function_names(COMMANDS.builtin.items())  # Names of the built-in commands, by Python function
-# Line in ``--help`` of each group of commands.
+# Command names ("batch report") by the names of their Python functions (batch_report)
+FUNCTIONS = function_names(COMMANDS.builtin.items())
+# Lines in ``--help`` of the groups of two-word commands, by group name
 GROUPS = {
     "batch": "Report on batches of renders.",
     "model": "List, show, import, export and share models.",
@@ -93,6 +96,9 @@ GROUPS = {
 
 
 def command_lines() -> dict[str, str]:
-    """Return each command's line in ``--help``; a plug-in is not imported, and its line names its package."""
+    """Return the line of each command in ``--help``, by command name.
+
+    Plug-ins are not imported for this; their lines name only their packages.
+    """
     lines = {name: entry.summary for name, entry in COMMANDS.builtin.items()}
     return lines | {name: f"Of the plug-in {package}." for name, package in COMMANDS.packages.items()}

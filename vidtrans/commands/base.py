@@ -1,4 +1,4 @@
-"""The base of commands: parameters declared once, the action, and the report as text.
+"""The base class of commands: their parameters, declared once, their action, and their report as text.
 
 A command is a frozen dataclass in its own module. Its fields declared with ``option`` or ``argument`` are the user's
 parameters, from which the command line, the Python function, the schema and the reference are derived. Further
@@ -26,9 +26,11 @@ from vidtrans.core.settings import Table, value_text
 from vidtrans.core.system import path_as_stored
 from vidtrans.session import Context
 
-# Fields of the Context for commands that read clips, for commands that also write results, or that also fill the cache.
+# Fields of ``Context`` that become options of commands which read clips
 READ_OPTIONS = ("cache_dir", "allow_damaged", "dry_run")
+# Fields of ``Context`` that become options of commands which also write results
 WRITE_OPTIONS = (*READ_OPTIONS, "overwrite")
+# Fields of ``Context`` that become options of commands which also fill the cache
 CACHE_OPTIONS = (*WRITE_OPTIONS, "cache_limit_gb")
 
 
@@ -49,7 +51,7 @@ class UserArguments:
     messages: tuple[str, ...] = ()
 
 
-NO_ARGUMENTS = UserArguments()
+NO_ARGUMENTS = UserArguments()  # Default of ``Command.user_arguments``: the user gave no arguments
 
 
 @dataclass(frozen=True)
@@ -76,15 +78,15 @@ class Command:
     RESULT: ClassVar[type[CommandResult]] = CommandResult
 
     def make(self, context: Context) -> Table:
-        """Run the command; return the table that ``--json`` prints. Raises VidtransError."""
+        """Run the command; return its result as the table that ``--json`` prints. Raises VidtransError."""
         raise NotImplementedError
 
     def describe(self, table: Table) -> str:
-        """Return the text of the report on a result. ``table``: from ``make``."""
+        """Return the report on a result, as text for the terminal. ``table``: the result of ``make``."""
         raise NotImplementedError
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the report, or the outcome of a batch; return the exit status."""
+        """Show the report on a result, or the outcome of a batch, in the terminal; return the exit status."""
         if "items" in table and "failed" in table:
             return show_batch(terminal, table, self.describe)
         terminal.result(table, self.describe(table))
@@ -97,12 +99,15 @@ class Command:
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of ``--preset`` and flags; ``arguments``: all other values. Raises UsageError."""
+        """Return the recipe that ``--preset`` and the flags of settings give. Raises UsageError.
+
+        ``tables``: the settings from flags. ``arguments``: the values of all other parameters.
+        """
         return render_recipe(preset, tables, cls.title() if cls.READS else "", cls.READS)
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
-        """Return the recipe that gives the defaults in the help. Raises UsageError."""
+        """Return the recipe whose settings the help shows as defaults. Raises UsageError."""
         return cls.recipe_of(None, {}, {})
 
     @classmethod
@@ -113,7 +118,7 @@ class Command:
 
 
 def parameters_of(cls: type[Command]) -> dict[str, Parameter]:
-    """Return all parameters of a command by Python name, except ``preset`` and ``settings``."""
+    """Return the parameters of a command by Python name, except ``preset`` and ``settings``."""
     found = dict(parameters(cls, "command"))
     for table, keys in cls.TABLES.items():
         offered = parameters(SETTINGS[table].load(), "recipe", table) if table in SETTINGS else {}
@@ -131,9 +136,9 @@ def build(
     tables: Mapping[str, Table] | None = None,
     messages: tuple[str, ...] = (),
 ) -> tuple[Command, dict[str, Any]]:
-    """Return a command built from ``values``, and the values for its context. Raises UsageError.
+    """Build a command from parameter values; return it, and the fields for its ``Context``. Raises UsageError.
 
-    ``tables``: settings, which override flags. ``messages``: as in ``Given``.
+    ``values``: parameter values by Python name. ``tables``: settings by table and key, which override flags.
     """
     _check_given(cls, values)
     known = parameters_of(cls)
@@ -158,7 +163,7 @@ def build(
 
 
 def _check_given(cls: type[Command], values: Mapping[str, Any]) -> None:
-    """Raise UsageError if arguments exclude each other, or a required argument is missing."""
+    """Raise UsageError if two parameters in ``values`` exclude each other, or a required one is missing."""
     for one, other in cls.EXCLUSIVE:
         if one in values and other in values:
             raise UsageError(f"--{one} and --{other}", "both say when to stop", "give one of them")
@@ -180,7 +185,10 @@ def _as_stored(parameter: Parameter | None, value: Any) -> Any:  # noqa: ANN401 
 
 
 def command_line_words(cls: type[Command], arguments: UserArguments, excluded: Collection[str] = ()) -> list[str]:
-    """Return the user's options as words of a command line, without positional arguments and those in ``excluded``."""
+    """Return the user's options as words of a command line.
+
+    Positional arguments, and the options named in ``excluded``, are left out.
+    """
     words, remaining = list[str](), {name: dict(table) for name, table in arguments.tables.items()}
     for parameter in parameters_of(cls).values():
         if parameter.name not in arguments.values or parameter.name in excluded or parameter.option.is_argument:

@@ -18,7 +18,7 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.batch.farm_report import FarmReport
 
-REPORT_HOURS = 24.0  # Default period of the report, in hours
+REPORT_HOURS = 24.0  # Default of --hours: length of the period before now that the report covers, in hours
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class BatchReport(Command):
             raise UsageError(f"--hours {self.hours:g}", "it must be greater than 0", "give a number above 0")
 
     def make(self, context: Context) -> Table:
-        """Write the page on the renders of the last ``hours`` hours, and return its figures.
+        """Write the report page on the renders of the last ``hours`` hours; return its figures.
 
         If ``folder`` has summaries of batches, the page covers only their clips, and adds their failures of any time;
         otherwise it covers all clips in the log. Raises UsageError, MediaError if there is nothing to report.
@@ -64,6 +64,7 @@ class BatchReport(Command):
         table = _table(report, output)
 
         def make(path: Path) -> Table:
+            """Write the page to a path; return the report's table."""
             write_page(path, report, f"Renders of {output.resolve().parent.name}")
             return table
 
@@ -71,6 +72,7 @@ class BatchReport(Command):
         return produce(context, output, key, [], lambda: make, lineage="batch report") | table
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written page as text. ``table``: the result of ``make``."""
         now, then = table["with_another_s"]
         frames, chunks = count(table["frames"], "frame"), count(table["chunks"], "chunk")
         by = f"by {count(len(table['hosts']), 'host')}, {count(len(table['failures']), 'failure')}"
@@ -81,6 +83,7 @@ class BatchReport(Command):
 
 
 def _table(report: FarmReport, output: Path) -> Table:
+    """Return the figures of a batch report as the table that ``--json`` prints; times are in seconds."""
     now, then = report.simulate_another_machine()
     return {
         "output": str(output),

@@ -36,7 +36,7 @@ class Bench(Command):
     slow: bool = option(False, "Include engines that are slow to start: compile.", Group.SPEED, ("--all",))
 
     def make(self, context: Context) -> Table:
-        """Measure the speed of this machine, and return the rates.
+        """Measure each step of a render, each engine and whole renders on this machine; return their frames a second.
 
         The table has ``steps`` (with the engine of ``auto``), all available ``engines``, the ``skipped`` engines with
         reasons, and ``together``: the filter with its flow, and whole renders. ``bottleneck`` is the slowest step.
@@ -102,6 +102,7 @@ class Bench(Command):
             }
 
     def describe(self, table: Table) -> str:
+        """Return the report on the measured speeds as text. ``table``: the result of ``make``."""
         if table.get("dry_run"):
             plan = f"would measure '{table['model']}' in {table['rounds']} rounds of {count(self.frames, 'frame')}"
             return f"{plan}; 16 of 256 pixels take about half a minute on two CPU cores"
@@ -120,12 +121,14 @@ class Bench(Command):
         return "\n".join(lines)
 
     def show(self, table: Table, terminal: Terminal) -> int:
+        """Print the table of frame rates and then the report; return the exit status."""
         if not table.get("dry_run"):
             terminal.figures(("", "frames/s", "spread", "ms a frame", ""), _rates(table))
         return super().show(table, terminal)
 
 
 def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames: int, context: Context) -> None:
+    """Render the first ``frames`` frames of a video with a model, as 'vidtrans stylize' does."""
     from vidtrans.stylizing.requested_render import stylize
     from vidtrans.stylizing.requests import StylizeRequest
 
@@ -133,11 +136,16 @@ def stylize_frames(video: Path, model: str, output: Path, recipe: Recipe, frames
 
 
 def _rates(table: Table) -> list[tuple[str, ...]]:
-    """Return the rows of the table: steps in the order of a render, all engines, and the combined measurements."""
+    """Return the rows of the printed table: label, frames a second, range, milliseconds a frame, bottleneck mark.
+
+    The rows are the steps in the order of a render, with all engines, and then the combined measurements. ``table``:
+    the result of ``Bench.make``.
+    """
     steps, together, source = table["steps"], table["together"], "x".join(map(str, table["source_size"]))
     rows: list[tuple[str, ...]] = []
 
     def add(label: str, rate: Table, step: str = "") -> None:
+        """Append the row of a measured rate; mark it if ``step`` is the bottleneck."""
         spread = f"{rate['slowest']:.1f} to {rate['fastest']:.1f}"
         mark = "bottleneck" if step == table["bottleneck"] else ""
         rows.append((label, f"{rate['fps']:.1f}", spread, f"{1000 / rate['fps']:.1f}", mark))

@@ -1,4 +1,4 @@
-"""``vidtrans cache``: the entries of the cache."""
+"""``vidtrans cache``: list and delete entries of the cache."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ class CacheList(Command):
     CONTEXT: ClassVar = ("cache_dir",)
 
     def make(self, context: Context) -> Table:
+        """Return the stage, key, size in bytes and completeness of each cache entry."""
         rows: list[Table] = [
             {"stage": e.stage, "key": e.key, "bytes": e.size, "complete": (e.folder / "meta.json").is_file()}
             for e in context.cache.entries()
@@ -26,6 +27,7 @@ class CacheList(Command):
         return {"output": str(context.cache.root), "entries": rows}
 
     def describe(self, table: Table) -> str:
+        """Return the number and total size of the entries of each stage, as text. ``table``: the result of ``make``."""
         from vidtrans.store.stages import STAGES
 
         lines = []
@@ -49,7 +51,7 @@ class CacheClean(Command):
             STAGES[name]  # Raises UsageError for an unknown stage.
 
     def make(self, context: Context) -> Table:
-        """Delete entries; return the number and bytes of deleted entries, and the number of entries in use."""
+        """Delete cache entries; return the number and bytes of deleted entries, and the number kept because in use."""
         store = context.cache
         freed = deleted = in_use = 0
         if not self.stage:
@@ -65,6 +67,7 @@ class CacheClean(Command):
         return {"output": str(store.root), "deleted": deleted, "bytes": freed, "kept": in_use}
 
     def describe(self, table: Table) -> str:
+        """Return the report on the deleted entries as text. ``table``: the result of ``make``."""
         busy = f", {table['kept']} in use were kept" if table["kept"] else ""
         entries = "1 entry" if table["deleted"] == 1 else f"{table['deleted']} entries"
         return f"{entries} deleted, {table['bytes'] / 1e6:.1f} MB freed{busy}"

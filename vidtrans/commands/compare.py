@@ -80,6 +80,7 @@ class Compare(Command):
         }
 
         def prepare() -> Callable[[Path], Table]:
+            """Open the clips; return a function that writes the comparison to a path."""
             opened = [open_clip(context, c) for c in clips]
             first, span = opened[0], range(*opened[0].trim(start, end))
             panels = [clip_panel(clip, first, span, label, context) for clip, label in zip(opened, labels, strict=True)]
@@ -94,4 +95,5 @@ class Compare(Command):
         return produce(context, output, key, clips, prepare)
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written comparison as text. ``table``: the result of ``make``."""
         return sheet_text(table)

@@ -1,4 +1,4 @@
-"""``vidtrans curves``: show what curves do over a clip, with its sound."""
+"""``vidtrans curves``: show the values of curves (settings that change over time) over a clip, with its sound."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
     from vidtrans.curves.curve import CurveSamples
 
-VERSION = 1  # Version of the plot and the table, part of their cache key
+VERSION = 1  # Version of the written plot and value table, part of their cache key
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Curves(Command):
 
     @classmethod
     def epilog(cls) -> str:
+        """Return the help on the syntax of curves: names, signals, functions and key frames."""
         from vidtrans.curves.curve import EASINGS
         from vidtrans.curves.expressions import CALLS, FUNCTIONS, NAMES, form
 
@@ -69,7 +70,7 @@ class Curves(Command):
         )
 
     def make(self, context: Context) -> Table:
-        """Return the values of the curves, and write the plot or the table. Raises UsageError, MediaError."""
+        """Sample the curves over the clip; write the plot or the table, if requested. Raises UsageError, MediaError."""
         from vidtrans.clips.clip_signals import clip_clock, mask_shares
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import open_clip
@@ -94,11 +95,13 @@ class Curves(Command):
         key = {"command": "curves", "version": VERSION, "values": digest_of(facts["curves"]), "source": clip.digest}
 
         def prepare() -> Callable[[Path], Table]:
+            """Return a function that writes the plot or the table to a path."""
             return lambda path: self._write(path, clip, samples) | {"frames": frames}
 
         return produce(context, self.output, key, [self.clip] if self.clip.is_file() else [], prepare) | facts
 
     def _write(self, path: Path, clip: Clip, samples: CurveSamples) -> Table:
+        """Write the sampled curves to a path: a table (.csv), or else a plot over the sound's waveform."""
         from vidtrans.core.files import write_bytes
         from vidtrans.curves.hearing import waveform
         from vidtrans.video.images.picture import write_picture
@@ -111,6 +114,10 @@ class Curves(Command):
         return {}
 
     def describe(self, table: Table) -> str:
+        """Return the report on the curves, with small plots of characters, as text.
+
+        ``table``: the result of ``make``.
+        """
         from vidtrans.curves.curve import small_plot
 
         lines = [f"{table['path']}: {count(table['frames'], 'frame')}, {table['duration_s']:g} s"]

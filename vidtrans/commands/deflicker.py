@@ -1,4 +1,4 @@
-"""``vidtrans deflicker``: filter the flicker out of the result of any tool."""
+"""``vidtrans deflicker``: filter the flicker out of a video that another tool has made frame by frame."""
 
 from __future__ import annotations
 
@@ -87,6 +87,7 @@ class Deflicker(Command):
 
     @classmethod
     def epilog(cls) -> str:
+        """Return the help on the settings of filters and on the settings of [rendering]."""
         from dataclasses import fields
 
         from vidtrans.temporal import FILTERS
@@ -108,6 +109,7 @@ class Deflicker(Command):
         from vidtrans.batch.jobs import process_clips
 
         def work(clip: Path, place: Path | None, _: bool) -> partial[Table]:
+            """Return the task for one clip: find its source, and write the result to ``place`` (None: the default)."""
             source = self.source
             if source is not None:
                 many = is_batch(self.processed, self.batch)
@@ -119,6 +121,7 @@ class Deflicker(Command):
         return process_clips(self.processed, work, *options, beside=self.beside)
 
     def describe(self, table: Table) -> str:
+        """Return the report on the filtered clip as text. ``table``: the result of ``make``."""
         return render_text(table)
 
     def _make_one(self, context: Context) -> Table:
@@ -138,8 +141,8 @@ class Deflicker(Command):
         if is_one_picture(processed):
             raise UsageError(str(processed), "one picture cannot flicker", "give a video or a folder of pictures")
         model = load_model(IDENTITY, context)
-        # The identity model maps colours, for which the default is no filter, so set the filter's name.
-        # The result has the size of the clip.
+        # The identity model is a colour model, and the default filter of colour models is "off": set the filter's name.
+        # The result keeps the clip's size: set the size to the source's.
         temporal = {"name": self.recipe.choice("temporal")[0]}
         recipe = self.recipe.under({"temporal": temporal, "rendering": {"size": "source"}})
         settings = ResolvedRenderSettings.of(recipe, model, context.device)
@@ -161,6 +164,7 @@ class Deflicker(Command):
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
         def prepare() -> Work:
+            """Plan the render; return its work, and its forecast for --dry-run."""
             warn_about_programs(self.recipe.programs, context, ("encoding",))
             plan = self._plan(model, settings, target.pattern, context)
             target.check_holds(plan.num_frames)
@@ -176,7 +180,7 @@ class Deflicker(Command):
         return result.produce(prepare)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
-        """Plan the render of the clip's span, along the motion of a source, or with an exposure correction."""
+        """Plan the filtering of the clip's span: along the motion of a source clip, or after an exposure correction."""
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import measure_exposure, open_clip, with_picture_fps
         from vidtrans.evaluation.scoring import find_guide, with_source_sound

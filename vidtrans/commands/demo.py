@@ -1,4 +1,4 @@
-"""``vidtrans demo``: dataset, training, renders and comparison from bundled clips."""
+"""``vidtrans demo``: make a dataset, a model, renders and a comparison from bundled clips."""
 
 from __future__ import annotations
 
@@ -20,18 +20,23 @@ from vidtrans.core.settings import Table
 from vidtrans.session import Context
 from vidtrans.store.cache import FOLDER
 
-FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"  # The clips to learn, and to render
-MODEL = str(PACKAGE / "assets" / "flower.safetensors")  # A path, because the user may have a model named flower
-MEDIUM = "oil"
-STROKE_SCALE = 0.5  # Factor of the medium's stroke width, because the face in the clip is small
-MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0  # Default training times of the bundled model, and of a new network
-# Maximum numbers of steps, about what two cores can do in that time. A faster machine finishes sooner with the same
-# result.
+# Bundled clips: the film that the model learns, and the clip that it is rendered onto
+FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
+# Path of the bundled model, and not its name, because the user may have a model of that name
+MODEL = str(PACKAGE / "assets" / "flower.safetensors")
+MEDIUM = "oil"  # Painting medium of the painted render
+# Factor of the painting medium's stroke width: narrow strokes, because the face in the clip is small
+STROKE_SCALE = 0.5
+# Default training times in minutes: of the bundled model, and of a new network
+MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0
+# A faster machine than two CPU cores reaches these steps sooner, with the same result.
+# Maximum numbers of training steps in the default time: of a new network, and of the bundled model.
 MAX_STEPS, MAX_MORE_STEPS = 1200, 400
-# Settings that train a new network.
+# Settings, by recipe table and key, for training a new network
 FROM_NOTHING_TABLES: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
-# Settings that continue the training of the bundled model, after one hour: its network size, and a lower learning rate.
-# Renders have the source's size, because the flower has fewer lines than the scene.
+# The bundled model was already trained for one hour: continue with its network size and a lower learning rate.
+# Render at the source's size, because the film of the flower has fewer lines than the rendered scene.
+# Settings, by recipe table and key, for training the bundled model further.
 MORE_TRAINING_TABLES: dict[str, Table] = {
     "generator": {"channels": 24},
     "training": {"preview_seconds": 10.0, "lr": 2e-4},
@@ -136,6 +141,7 @@ class Demo(Command):
 
     @property
     def _minutes(self) -> float:
+        """Return the training time in minutes: the user's, or the default."""
         if self.minutes is not None:
             return self.minutes
         return MINUTES_FROM_NOTHING if self.from_nothing else MINUTES
@@ -146,6 +152,10 @@ class Demo(Command):
         return duration(round_time(60 * (self._minutes + 1)))
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written files, with the next commands to try, as text.
+
+        ``table``: the result of ``make``.
+        """
         if table.get("dry_run"):
             line = f"would make {table['output']}: a dataset, a model, a video and a comparison; about "
             return line + f"{self._minutes_in_all} on a CPU, 60 MB"
@@ -172,5 +182,6 @@ class Demo(Command):
 
 
 def _in_columns(*rows: tuple[str, str]) -> list[str]:
+    """Return lines of two aligned columns, indented by two spaces."""
     width = max(len(left) for left, _ in rows)
     return [f"  {left:<{width}}  {right}" for left, right in rows]

@@ -12,6 +12,7 @@ from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
+# First column of the report, padded to one width, by the state of a finding
 STATE_LABELS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 
@@ -26,7 +27,10 @@ class Doctor(Command):
     )
 
     def make(self, context: Context) -> Table:
-        """Run all checks; ``wrong`` lists the failed ones. Raises UsageError, DeviceError, Interrupted."""
+        """Run all checks; the returned entry ``wrong`` has the names of failed ones.
+
+        Raises UsageError, DeviceError, Interrupted.
+        """
         from vidtrans.doctor.checks import run_checks
 
         test = None
@@ -46,10 +50,11 @@ class Doctor(Command):
         return table | ({"self_test": test.table} if test is not None else {})
 
     def describe(self, table: Table) -> str:
+        """Return a line for each finding, if all checks succeeded. ``table``: the result of ``make``."""
         return "\n".join([*map(_line, table["findings"]), "all is well"])
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the findings; with --quiet only the failed ones."""
+        """Show the findings, with --quiet only those of failed checks; return the exit status."""
         if not table["wrong"]:
             return super().show(table, terminal)
         if not terminal.as_json:
@@ -60,5 +65,6 @@ class Doctor(Command):
 
 
 def _line(finding: Table) -> str:
+    """Return the line on a finding: its state, name and detail, with the remedy on a second line."""
     text = f"{STATE_LABELS[finding['state']]} {finding['name']:15} {finding['detail']}"
     return f"{text}\n{'':6}{'':15} -> {finding['remedy']}" if finding["remedy"] else text

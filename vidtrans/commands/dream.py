@@ -1,4 +1,7 @@
-"""``vidtrans dream``: next-frame prediction fed back on itself, with camera control, resumable at any frame."""
+"""``vidtrans dream``: generate frames with a model that predicts each frame from the last ones.
+
+The camera can be moved along curves, and a stopped run resumes at any frame.
+"""
 
 from __future__ import annotations
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from vidtrans.rendering.requested_output import OutputTarget
 
 READS = settings_with_use(RenderingSettings, Use.DREAM)  # Keys of [rendering] that the command reads
+# Help text on settings that accept a curve instead of a number
 VALUE_HELP = (
     "A VALUE is a number, or a curve (see 'vidtrans curves --help'): an expression such as '1.01 + 0.004*sin(t)', with "
     "--sound also of what is heard, '1 + 0.03*low'; keyframes, frames or times: '0: 1, 4s: 1.02'; or a file of values."
@@ -79,11 +83,12 @@ class Dream(Command):
 
     @classmethod
     def epilog(cls) -> str:
+        """Return the help on settings that accept curves."""
         return VALUE_HELP
 
     @property
     def _source(self) -> Path | None:
-        """Return the path of the seed; None for noise."""
+        """Return the path of the video or picture to start from; None for noise."""
         from vidtrans.dreaming.predictors import NOISE
 
         seed = next(name for name in self.source if not name.endswith(MODEL_SUFFIX))
@@ -91,17 +96,17 @@ class Dream(Command):
 
     @property
     def _models(self) -> list[str]:
-        """Return the models, including those that a shell expanded from ``--model *.safetensors``."""
+        """Return the names of the models, including files that a shell expanded from ``--model *.safetensors``."""
         return [*self.model, *(name for name in self.source if name.endswith(MODEL_SUFFIX))]
 
     @property
     def _paths(self) -> list[Path]:
-        """Return the input files other than models."""
+        """Return the paths of all input files except models: seed, driving video, sound and mask."""
         mask = optional_mask(self.mask)
         return [p for p in (self._source, self.blend, self.sound, mask and mask.path) if p]
 
     def make(self, context: Context) -> Table:
-        """Predict frames, encode and join them.
+        """Generate frames by repeated prediction, and write them as a video or pictures.
 
         Raises UsageError, MediaError, ModelError, DeviceError, Interrupted.
         """
@@ -131,6 +136,7 @@ class Dream(Command):
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
         def prepare() -> Work:
+            """Plan the dream; return its work, and its forecast for --dry-run."""
             from vidtrans.dreaming.dream_job import DreamJob  # torch
             from vidtrans.dreaming.dream_planning import DreamSpec, plan_dream
 
@@ -146,6 +152,7 @@ class Dream(Command):
         return result.produce(prepare)
 
     def describe(self, table: Table) -> str:
+        """Return the report on the generated clip as text. ``table``: the result of ``make``."""
         return render_text(table)
 
     def _digest(self, models: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:

@@ -1,4 +1,4 @@
-"""``vidtrans evaluate``: score the flicker and fidelity of a render."""
+"""``vidtrans evaluate``: score the flicker and fidelity of a render, a dream, label maps or a matte."""
 
 from __future__ import annotations
 
@@ -22,11 +22,13 @@ from vidtrans.flow import GREY_FLOWS
 from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.session import Context
 
-CLIP_PARAMETERS = ("output", "source", "per_frame", "reference", "matte")  # Parameters that are input clips
-# Measures in the table of several clips: of renders, dreams, labels and mattes.
+# Names of the parameters that are input clips
+CLIP_PARAMETERS = ("output", "source", "per_frame", "reference", "matte")
+# Measures, in column order, of the table that compares several clips: of renders, dreams, labels and mattes
 BATCH_MEASURES = ["warping_error", "ratio", "psnr", "ssim", "sharpness", "nn", "drift", "m4", "uniq", "pixel_accuracy"]
 BATCH_MEASURES += ["class_accuracy", "mean_iou", "label_flicker", "matte_region", "matte_boundary", "matte_jitter"]
-COLUMN_HEADINGS = {"": "output", "_per_frame": "per frame", "_source": "source"}  # By the suffix of a measure's key
+# Column headings of the report, by the suffix of a measure's key: psnr, psnr_per_frame, psnr_source
+COLUMN_HEADINGS = {"": "output", "_per_frame": "per frame", "_source": "source"}
 
 
 @dataclass(frozen=True)
@@ -129,19 +131,21 @@ class Evaluate(Command):
             raise UsageError("evaluate", "it compares a render with what it was made from", "give --source VIDEO")
 
     def _options_against_matte(self) -> list[str]:
+        """Return the given options that cannot be combined with --matte."""
         given_names = {"--dream": self.dream, "--per-frame": self.per_frame, "--reference": self.reference}
         given_names |= {"--source": self.source, "--flow": self.flow != SCORING_FLOW}
         return [name for name, value in given_names.items() if value]
 
     @classmethod
     def epilog(cls) -> str:
+        """Return the help on the size at which pictures are scored."""
         return (
             f"Pictures are scored at {SHORT_SIDE} pixels on their short side or less; sharpness (but of dreams) at "
             "OUTPUT's full size."
         )
 
     def make(self, context: Context) -> Table:
-        """Score renders. Raises UsageError, MediaError, Interrupted."""
+        """Score one or several renders, dreams, label maps or mattes. Raises UsageError, MediaError, Interrupted."""
         from vidtrans.batch.inputs import is_batch, match_clip
 
         if is_batch(self.output, self.batch):
@@ -155,7 +159,7 @@ class Evaluate(Command):
         return replace(self, **matched)._make_one(context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the scores; several renders as a table."""
+        """Show the scores; for several clips, as a table with a row for each. Return the exit status."""
         if items := table.get("items", ()):
             names = [name for name in BATCH_MEASURES if any(item.get(name) is not None for item in items)]
             values = [[item.get(name) for name in names] for item in items]
@@ -166,12 +170,13 @@ class Evaluate(Command):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
+        """Return the scores of one clip and a verdict, as text. ``table``: the result of ``make``."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would score {table['path']}: {frames}" + (
                 f", and write {table['output']}" if table["output"] else ""
             )
-        # The rows and the width of the first column, by a measure that only a dream, labels or a matte has.
+        # Functions that make the rows, and width of the first column in characters; by a measure of only that kind.
         special = {"nn": (_dream_rows, 14), "confusion": (_label_rows, 18), "matte_region": (_matte_rows, 14)}
         for measure, (rows, width) in special.items():
             if measure in table:
@@ -190,6 +195,7 @@ class Evaluate(Command):
         return "\n".join([*lines, verdict(table)])
 
     def _make_one(self, context: Context) -> Table:
+        """Score one clip, and write the plot or table if ``result`` is set; return the result table."""
         from vidtrans.clips.indexing import open_clip
         from vidtrans.output.result import produce
 
@@ -210,7 +216,7 @@ class Evaluate(Command):
         return table
 
     def _make_several(self, context: Context) -> Table:
-        """Score several renders against the clips with their names; ``result`` is a folder of plots."""
+        """Score several clips, each against the clips of its name; write plots into the folder ``result``."""
         from vidtrans.batch.inputs import expand_sources, match_clips
         from vidtrans.batch.jobs import process_each
 
@@ -222,6 +228,7 @@ class Evaluate(Command):
                 beside[name] = dict(zip(outputs, clips, strict=True))
 
         def work(output: Path, place: Path) -> partial[Table]:
+            """Return the task that scores one render against its matching clips."""
             one_render: Table = {name: clips[output] for name, clips in beside.items()}
             one = replace(self, output=(output,), result=place if folder else None, **one_render)
             return partial(type(self)._make_one, one)
@@ -229,11 +236,12 @@ class Evaluate(Command):
         return process_each(dict.fromkeys(outputs, ".scores.png"), work, "evaluate", folder, self.batch, context)
 
     def _videos(self) -> dict[str, Path]:
+        """Return the paths of the scored clip and of the clips to compare it with, by parameter name."""
         clips = {name: getattr(self, name) for name in CLIP_PARAMETERS[1:]}
         return {"output": self.output[0]} | {name: path for name, path in clips.items() if path is not None}
 
     def _key(self, result: Path, context: Context) -> Table:
-        """Return the cache key of the written result: all values that affect it."""
+        """Return the cache key of the written plot or table: all values that affect it."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.evaluation.dream_scores import VERSION as DREAM_VERSION
         from vidtrans.evaluation.label_evaluation import labels_for_key
@@ -272,7 +280,7 @@ class Evaluate(Command):
             check_scored(output)
         aligned = {}
         for name, clip in clips.items():
-            # A render or reference with as many frames covers the same part of the source, which needs no start.
+            # A clip with as many frames as the output shows the same part of the source: do not trim it.
             is_part = name != "source" and clip.index.num_frames == output.index.num_frames
             span = (None, None) if is_part else (self.start, self.end)
             is_source = name == "source" and not labels
@@ -291,7 +299,10 @@ class Evaluate(Command):
 
 
 def _flicker_rows(table: Table) -> list[str]:
-    """Return rows with the warping error and the flicker of each scored video; [] without pairs of frames."""
+    """Return rows with the warping error and the flicker (8-bit levels) of each scored video.
+
+    Return [] if no pairs of frames were scored.
+    """
     if not table["pairs"]:
         return []
     share = "" if table["ratio"] is None else f"{table['ratio']:.2f} of the per-frame video's"
@@ -305,7 +316,7 @@ def _flicker_rows(table: Table) -> list[str]:
 
 
 def _dream_rows(table: Table) -> list[str]:
-    """Return rows on a dream's stability and, if available, its prediction quality."""
+    """Return rows with a dream's stability scores and, if measured, the PSNR of its predictions."""
     rows = [
         _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
         _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),
@@ -325,7 +336,7 @@ def _dream_rows(table: Table) -> list[str]:
 def _fidelity_rows(table: Table, name: str) -> list[str]:
     """Return rows with the output's PSNR, SSIM, sharpness and ghosting against the video called ``name``.
 
-    If a reference and a per-frame video (without a temporal filter) are given_names, a second column has the per-frame
+    If a reference and a per-frame video (without a temporal filter) are given, a second column has the per-frame
     video's values, without ghosting, and the last row compares the output with that video.
     """
     suffixes = ["", "_per_frame"] if table["psnr_per_frame"] is not None else [""]
@@ -350,10 +361,12 @@ def _fidelity_rows(table: Table, name: str) -> list[str]:
 
 
 def _row(name: str, values: list[str], note: str = "") -> str:
+    """Return a line of the report: a label, aligned values, and a note."""
     return f"  {name:14}" + "".join(f"{v:>13}" for v in values) + (f"   {note}" if note else "")
 
 
 def _label_rows(table: Table) -> list[str]:
+    """Return rows with the accuracies, IoU (in total and for each class) and flicker of predicted label maps."""
     names = ("pixel_accuracy", "class_accuracy", "mean_iou")
     rows = [f"  {name.replace('_', ' ').replace('iou', 'IoU'):18}{table[name]:.4f}" for name in names]
     for colour, iou in zip(table["classes"], table["class_ious"], strict=True):
@@ -371,6 +384,7 @@ def _label_rows(table: Table) -> list[str]:
 
 
 def _matte_rows(table: Table) -> list[str]:
+    """Return rows with a matte's region and boundary scores (J, F), its edge jitter, and its worst frames."""
     rows = [f"  {'region J':14}{table['matte_region']:>13.3f}   intersection over union"]
     rows.append(f"  {'boundary F':14}{table['matte_boundary']:>13.3f}   of the edge, within 0.8 % of the diagonal")
     if table["matte_jitter"] is not None:

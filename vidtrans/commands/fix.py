@@ -58,7 +58,7 @@ class Fix(Command):
     )
 
     def make(self, context: Context) -> Table:
-        """Propagate painted corrections of frames of a result through its clip.
+        """Propagate corrections, which were painted over frames of a result, through the whole result.
 
         Pixels without corrections stay unchanged, bit for bit with a lossless codec. Raises UsageError, MediaError,
         Interrupted.
@@ -69,6 +69,7 @@ class Fix(Command):
         return fix(FixRequest(self.render, self.painted, self.output, *options), context)
 
     def describe(self, table: Table) -> str:
+        """Return the report on the corrected clip as text. ``table``: the result of ``make``."""
         corrected, frames = count(len(table["corrections"]), "correction"), count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would carry {corrected} through {frames} of {table['output']}{cost_text(table)}"

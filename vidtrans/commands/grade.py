@@ -1,4 +1,4 @@
-"""``vidtrans grade``: learn a grade from pictures or clips before and after it, as a model or ``.cube`` table."""
+"""``vidtrans grade``: learn a colour grade, as a model or ``.cube`` table, from pictures before and after it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
     from vidtrans.clips.indexing import Clip
     from vidtrans.grading.learning import LearnedGrade
 
-VERSION = 3  # Version of the grade, part of its cache key
-NUM_FRAMES = 12  # Number of frames that are read from a clip
-CUBE_SUFFIX = ".cube"
-CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # Default and maximum number of nodes per side of a table
+VERSION = 3  # Version of the method that learns a grade, part of its cache key
+NUM_FRAMES = 12  # Number of evenly spaced frames that a grade is learned from, per clip
+CUBE_SUFFIX = ".cube"  # Suffix of colour tables for other programs (.cube files)
+CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # Default and maximum number of nodes per side of the colour table
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Grade(Command):
             raise UsageError(f"--nodes {self.nodes}", why, f"leave it out: {CUBE_SIZE} is usual")
 
     def make(self, context: Context) -> Table:
-        """Learn a grade and write it. Raises UsageError, MediaError."""
+        """Learn a colour grade; write it as a model or a .cube table. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
         from vidtrans.core.files import base_name
         from vidtrans.output.result import produce, refuse_link
@@ -85,6 +85,7 @@ class Grade(Command):
         }
 
         def prepare() -> Callable[[Path], Table]:
+            """Open both clips; return a function that learns the grade and writes it to a path."""
             from vidtrans.grading.learning import learn_from_colours, place_pairs
 
             before, after = (open_clip(context, p) for p in (self.before, self.after))
@@ -96,6 +97,7 @@ class Grade(Command):
             return lambda path: write(path, learn_from_colours(*sides, self.nodes, method))
 
         def write(path: Path, learned: LearnedGrade) -> Table:
+            """Write a learned grade to a path, as a .cube file or a model; return its scores."""
             for text in learned.doubts:
                 context.note(text, "warning")
             title = ", ".join(learned.words)
@@ -113,6 +115,10 @@ class Grade(Command):
         return produce(context, output, key, sources, prepare)
 
     def describe(self, table: Table) -> str:
+        """Return the learned grade in words, with its remaining colour error, as text.
+
+        ``table``: the result of ``make``.
+        """
         output = table["output"]
         if table.get("dry_run"):
             return f"would make {output}"

@@ -17,8 +17,9 @@ from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
-VERSION = 2  # Version of the choice, part of the cache key
-# One literal, because a test checks the options of commands in texts.
+VERSION = 2  # Version of the method that chooses key frames, part of the cache key
+# One literal, because a test checks the option names in texts.
+# Advice after the command, with {} for the clip and for the folder of key frames.
 NEXT_STEP = "paint over them, then vidtrans propagate {} --keyframes {}"
 
 
@@ -81,12 +82,14 @@ class Keyframes(Command):
         }
 
         def prepare() -> Callable[[Path], Table]:
+            """Open the clip and find its shots; return a function that writes the key frames to a folder."""
             clip = with_cuts(open_clip(context, video), self.cuts)
             if not clip.index.same_size:
                 raise UsageError(str(video), "its pictures are not of one size", "give pictures of one size")
             shots, num_keyframes = shots_and_count(clip, range(*clip.trim(self.start, self.end)), self.count)
 
             def make(folder: Path) -> Table:
+                """Choose the key frames, and write them and a contact sheet to ``folder``; return the scores."""
                 proposal = Proposal.of(clip, shots, num_keyframes, context)
                 proposal.write(folder, context)
                 return proposal.table()
@@ -96,6 +99,7 @@ class Keyframes(Command):
         return produce(context, output, key, [video] if video.is_file() else [], prepare, folder=True)
 
     def describe(self, table: Table) -> str:
+        """Return the chosen frames and the next command, as text. ``table``: the result of ``make``."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         numbers = ", ".join(map(str, table["keyframes"]))

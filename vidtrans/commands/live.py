@@ -1,4 +1,4 @@
-"""``vidtrans live``: models that stylise the pictures sent by a page, a camera or a program."""
+"""``vidtrans live``: serve a page on which models stylise pictures from drawings, a camera or another program."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ class Live(PageServerCommand):
         self._stage_settings()
 
     def make(self, context: Context) -> Table:
-        """Serve the page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
+        """Serve the live page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
         loading = f"loading {', '.join((*self.model, *self._looks)) or medium_of_tables(self.recipe.tables)}"
         context.begin(loading)
         from vidtrans.live.app import serve
@@ -120,7 +120,7 @@ class Live(PageServerCommand):
         }
 
     def open(self, context: Context) -> tuple[Hub, StageWorker]:
-        """Load the models; return the hub and the worker, which the caller must close.
+        """Load the models; return the hub (connections to pages) and the worker (renders), which the caller closes.
 
         Raises UsageError, ModelError, MediaError, DeviceError.
         """
@@ -148,16 +148,18 @@ class Live(PageServerCommand):
         return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures, strokes)
 
     def describe(self, table: Table) -> str:
+        """Return the number of painted frames and the recording's path, as text. ``table``: the result of ``make``."""
         recorded = f", recorded {table['output']}" if table["output"] else ""
         return f"painted {count(table['frames'], 'frame')}{recorded}"
 
     @property
     def _looks(self) -> tuple[str, ...]:
+        """Return the values of --look, or else the look that the recipe names; () for none."""
         look = look_named(self.recipe.tables)
         return self.looks or ((look,) if look else ())
 
     def _pictures(self, models: Mapping[str, LoadedModel]) -> tuple[list[NamedPictures], str]:
-        """Return the pictures named by --look, and the name of a model's look, '' if there is none.
+        """Sort the values of --look into pictures, and the name of a style of a loaded model ('' for none).
 
         Raises UsageError.
         """
@@ -185,7 +187,7 @@ class Live(PageServerCommand):
         return pictures, next(iter(model_looks), "")
 
     def _load_models(self, context: Context) -> dict[str, LoadedModel]:
-        """Return the models by name. Raises UsageError, ModelError."""
+        """Load the models of --model; return them by name. Raises UsageError, ModelError."""
         from vidtrans.models.loaded_model import OWN_SIZES, load_model
         from vidtrans.models.look_pictures import models_named
 
@@ -210,11 +212,11 @@ class Live(PageServerCommand):
         return models
 
     def _stage_settings(self) -> StageSettings:
-        """Return the settings for OSC and for pictures to other programs. Raises UsageError."""
+        """Return the settings for Open Sound Control and for sending pictures to other programs. Raises UsageError."""
         return stage_settings(self.osc, self.osc_out, self.send, allow_network=self.allow_network)
 
     def _announce(self, server: WebServer, context: Context) -> None:
-        """Report the links to the page, and who can reach it; open the page on request."""
+        """Print the links to the page and who can reach it; open it in the browser, if --open is set."""
         link = server.link()
         context.note(f"open {link}")
         if self.kiosk:
@@ -229,13 +231,13 @@ class Live(PageServerCommand):
 
 
 def _unique(model: LoadedModel, models: Mapping[str, LoadedModel]) -> LoadedModel:
-    """Return the model, renamed if one of ``models`` has its name."""
+    """Return the model, with a number added to its name if another of ``models`` has that name."""
     names = (model.name, *(f"{model.name}-{number}" for number in range(2, 99)))
     return replace(model, name=next(name for name in names if name not in models))
 
 
 def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
-    """Return the ``changes`` whose keys are settings of the pairing of model ``name``. Raises ModelError."""
+    """Return the setting ``changes`` that apply to the pairing of model ``name``. Raises ModelError."""
     from vidtrans.models.model_file import find_model, read_record
     from vidtrans.pairing import PAIRINGS
 

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 def check_pictures(pictures: Sequence[Path]) -> None:
-    """Raise UsageError if a name is a medium, which has no picture to learn from."""
+    """Raise UsageError if a style picture is the name of a painting medium, which cannot be learned from."""
     from vidtrans.models.look_pictures import is_medium
 
     for name in map(str, pictures):
@@ -117,7 +117,7 @@ class Look(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe for learning a look; without a preset, use the preset 'look'. Raises UsageError."""
+        """Return the recipe for training a style; the default preset is 'look'. Raises UsageError."""
         return make_recipe(preset, "look", tables)
 
     def make(self, context: Context) -> Table:
@@ -143,10 +143,11 @@ class Look(Command):
         return table | {"seconds": round(time.monotonic() - began, 3)}
 
     def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
-        """Estimate the cost of learning the look, and of ``renders`` with it, from a trial of each step."""
+        """Estimate the time of training the style model and of ``renders`` with it, from a trial of each step."""
         return self._forecast(self._lesson(context), renders, context)
 
     def _forecast(self, lesson: LookRequest, renders: Sequence[StylizeRequest], context: Context) -> Table:
+        """Return the estimated time and size of the training in ``lesson`` and of ``renders`` with its model."""
         from vidtrans.stylizing.forecast import forecast_chain
 
         with TemporaryDirectory() as folder:
@@ -156,7 +157,10 @@ class Look(Command):
             return table | {"looks": lesson.names}
 
     def _check_videos(self) -> None:
-        """Raise UsageError for a video among pictures without --on, which may be a style or the clip to learn on."""
+        """Raise UsageError if videos are mixed with pictures and --on is missing.
+
+        Such a video may be meant as a style (its middle frame) or as the clip to learn on.
+        """
         from vidtrans.video.io.picture_paths import is_picture_source
 
         videos = [path for path in self.pictures if path.is_file() and not is_picture_source(path)]
@@ -166,6 +170,7 @@ class Look(Command):
             raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookRequest:
+        """Return the training request: the style pictures, the clips and masks to learn on, and the output."""
         from vidtrans.batch.inputs import match_clips
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookRequest
@@ -177,11 +182,13 @@ class Look(Command):
         return LookRequest.of(self.pictures, clips, output, self.recipe, context, area, masks)
 
     def _output(self, names: Sequence[str]) -> Path:
+        """Return the path of the model: --output, or else a file named after the first picture."""
         from vidtrans.output.result import refuse_link
 
         return self.output or refuse_link(Path(f"{names[0]}{MODEL_SUFFIX}"))
 
     def describe(self, table: Table) -> str:
+        """Return the report on the trained model as text. ``table``: the result of ``make``."""
         if "steps" not in table and table.get("dry_run"):
             return f"would write {table['output']}, which optimises each frame"
         if "steps" not in table:

@@ -79,7 +79,7 @@ class MakeDataset(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a dataset, with pairs or without. Raises UsageError."""
+        """Return the recipe of a dataset; with --unpaired, of one without pairs. Raises UsageError."""
         return (unpaired_recipe if arguments.get("unpaired") else dataset_recipe)(preset, tables)
 
     def make(self, context: Context) -> Table:
@@ -98,6 +98,7 @@ class MakeDataset(Command):
         return replace(self, videos=tuple(videos), target=target)._make_one(context)
 
     def _make_one(self, context: Context) -> Table:
+        """Make one dataset of all ``videos``; return its table."""
         from vidtrans.batch.inputs import mattes_for
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
         from vidtrans.data.domains import find_domains
@@ -116,7 +117,10 @@ class MakeDataset(Command):
         return make_dataset(spec, output, context, restore=self.restore)
 
     def _make_each(self, context: Context) -> Table:
-        """Make a dataset of each video in the output folder; ``target`` may be a folder of clips with their names."""
+        """Make a dataset of each video, in the output folder.
+
+        ``target`` may be a folder with a clip of each video's name.
+        """
         from vidtrans.batch.inputs import match_clips
         from vidtrans.batch.jobs import process_each
         from vidtrans.data.dataset_planning import SUFFIX
@@ -125,12 +129,14 @@ class MakeDataset(Command):
         targets = dict(zip(videos, match_clips(videos, self.target, "--target"), strict=True)) if self.target else {}
 
         def work(video: Path, place: Path) -> partial[Table]:
+            """Return the task that makes the dataset of one video in the folder ``place``."""
             one_dataset = replace(self, videos=(video,), output=place, target=targets.get(video))
             return partial(type(self)._make_one, one_dataset)
 
         return process_each(dict.fromkeys(videos, SUFFIX), work, "make-dataset", folder, self.batch, context)
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written dataset as text. ``table``: the result of ``make``."""
         frames = count(table["frames"], "frame")
         if table.get("dry_run"):
             return f"would make {table['output']}: {frames} in {count(table['shots'], 'shot')}{cost_text(table)}"
@@ -151,5 +157,6 @@ class MakeDataset(Command):
 
 
 def _domain_text(domain: Table) -> str:
+    """Return the numbers of training and held-out frames of a domain, as text."""
     held_out = f" and {domain['held_out']} held out" if domain["held_out"] else ""
     return f"{domain['frames'] - domain['held_out']} of '{domain['name']}' to train on{held_out}"

@@ -1,4 +1,4 @@
-"""``vidtrans matte``: a matte of one thing of a clip, from painted frames."""
+"""``vidtrans matte``: make a matte of an object in a clip, from frames on which the user painted it."""
 
 from __future__ import annotations
 
@@ -131,11 +131,12 @@ class Matte(Command):
         from vidtrans.commands.propagate import keyframe_folder
         from vidtrans.matting.matte_job import make_mattes
 
-        # The same check as in __post_init__, which does not know the content of folders.
+        # Repeat the check of __post_init__, because only now are the clips in folders counted.
         if is_batch(self.video, self.batch) and (self.frame or (self.keyframes is None and not self.model)):
             raise _one_clip_only()
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
+            """Return the task that makes the mattes of one clip. ``is_only``: it is the only clip."""
             keys = self.keyframes and keyframe_folder(video, self.keyframes, is_only=is_only)
             return partial(make_mattes, replace(self._request(), video=video, keyframes=keys, output=output))
 
@@ -145,7 +146,7 @@ class Matte(Command):
 
     @property
     def _matte_recipe(self) -> Recipe:
-        """Return the recipe with the default codec of mattes, unless it names a codec."""
+        """Return the recipe; if it names no codec, with the default codec of mattes."""
         from vidtrans.matting.matte_request import usual_codec
 
         codec = usual_codec(with_colours=self.with_colours)
@@ -153,6 +154,7 @@ class Matte(Command):
         return self.recipe if known else self.recipe.under({"encoding": {"codec": codec}})
 
     def _request(self) -> MatteRequest:
+        """Return the request for the mattes of the first clip, from all options. Raises UsageError."""
         from vidtrans.matting.matte_request import Brushes, MatteRequest, parse_frame
 
         brushes = Brushes.of(self.inside, self.outside, self.names)
@@ -173,6 +175,7 @@ class Matte(Command):
         )
 
     def describe(self, table: Table) -> str:
+        """Return the mattes' paths, confidence and frames to paint next, as text. ``table``: the result of ``make``."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
         keys = f"the pictures of '{Path(self.model).name}'" if self.model else keys
         if table.get("dry_run"):
@@ -193,5 +196,6 @@ class Matte(Command):
 
 
 def _one_clip_only() -> UsageError:
+    """Return the error for --frame with several clips."""
     why = "it names a frame of one clip, and there are several"
     return UsageError("--frame", why, "give --keyframes DIR, with a folder for each clip")

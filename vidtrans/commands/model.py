@@ -1,4 +1,4 @@
-"""``vidtrans model list|show|formats``: models that are found by name, the record of one, and the formats."""
+"""``vidtrans model list|show|formats``: list the models found by name, show a model's record, list the file formats."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ModelList(Command):
     """List models and media that can be given by name: models for --model, media for --look and --strokes."""
 
     def make(self, context: Context) -> Table:
-        """Return, by name, the path of each model, the summary and file of each medium, the summary of each format."""
+        """Return the paths of models, the summaries and files of painting media, the summaries of formats; by name."""
         from vidtrans.models.formats import FORMATS
         from vidtrans.models.model_file import IDENTITY, list_models
         from vidtrans.strokes.media import FOLDER, load_medium, medium_names
@@ -43,6 +43,7 @@ class ModelList(Command):
         }
 
     def describe(self, table: Table) -> str:
+        """Return a line for each model and painting medium, as text. ``table``: the result of ``make``."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
         media = [f"{name:20} {one['summary']}" for name, one in table["media"].items()]
         more = "'vidtrans stylize VIDEO --look NAME' paints in a medium", "'vidtrans model formats' lists more models"
@@ -65,6 +66,7 @@ class ModelFormats(Command):
         return {"formats": formats, "families": {name: entry.summary for name, entry in FAMILIES.items()}}
 
     def describe(self, table: Table) -> str:
+        """Return a line for each file format and network family, as text. ``table``: the result of ``make``."""
         lines = ["formats of files", *(f"  {name:18} {text}" for name, text in table["formats"].items())]
         lines += ["families of networks in checkpoints"]
         return "\n".join([*lines, *(f"  {name:18} {text}" for name, text in table["families"].items())])
@@ -77,7 +79,7 @@ class ModelShow(Command):
     model: str = argument("MODEL", file="model")
 
     def make(self, context: Context) -> Table:
-        """Return the file's format and record. Raises ModelError."""
+        """Return the format and the record of the model file. Raises ModelError."""
         from vidtrans.models.formats import detect_format, load_format
         from vidtrans.models.model_file import find_model
 
@@ -88,6 +90,7 @@ class ModelShow(Command):
         return {"output": str(path), "format": kind, **load_format(kind).read_record(path).__dict__}
 
     def describe(self, table: Table) -> str:
+        """Return the model's record as text. ``table``: the result of ``make``."""
         from vidtrans.models.formats import load_format
 
         if "output" not in table:
@@ -97,6 +100,7 @@ class ModelShow(Command):
 
 
 def _record_lines(path: Path, kind: str, record: ModelRecord) -> list[str]:
+    """Return the lines that show a model's record. ``kind``: the format of the file ``path``."""
     from vidtrans.models.formats import FORMATS
 
     training = record.training
@@ -150,24 +154,29 @@ def _changed_ports(ports: Table) -> Table:
 
 
 def _plate_text(table: Table) -> str:
+    """Return the size of a background plate, and the share of it that does not move, as text."""
     size, share = "x".join(map(str, table["size"])), 100 * table["still"]
     return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
 
 
 def _extractor_text(table: Table) -> str:
+    """Return the description of the embedded network that makes the model's input (an extractor), as text."""
     return f"embedded, makes its input: {table['generator']['name']}, pairing '{table['pairing']['name']}'"
 
 
 def _dream_text(table: Table) -> str:
+    """Return the frame rate and the clock of a model that predicts frames, as text."""
     clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
     return f"{clock}; learned at {table['rate']} frames a second"
 
 
 def _settings_text(table: Table) -> str:
+    """Return the settings of a table as text: ``channels 24, norm batch``."""
     return ", ".join(f"{k} {v}" for k, v in table.items())
 
 
 def _training_lines(training: Table) -> list[str]:
+    """Return the lines on a model's training: steps, pairs, preset and held-out scores."""
     steps = " + ".join(map(str, training["steps"]))
     delivered = training.get("delivered")
     pairs = count(training["pairs"], "pair") if "pairs" in training else "an unknown number of pairs"

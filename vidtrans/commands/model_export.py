@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from vidtrans.models.loaded_model import LoadedModel
 
-VERSION = 2  # Version of the exported files, part of their cache key
+VERSION = 2  # Version of the exporting code, part of the cache key of exported files
 STROKE_SIZE = 0.5  # Default of --stroke-size, from 0 (fine) to 1 (broad)
 
 
@@ -65,7 +65,7 @@ class ModelExport(Command):
             raise UsageError(f"--stroke-size {self.stroke_size:g}", "out of bounds", "choose a value from 0 to 1")
 
     def make(self, context: Context) -> Table:
-        """Write a model in another format, and compare the outputs of both.
+        """Write a model in another format, and compare the outputs of the written file and the model.
 
         Raises UsageError for a model or options that the format does not support, ModelError.
         """
@@ -92,12 +92,14 @@ class ModelExport(Command):
         }
 
         def prepare() -> Callable[[Path], Table]:
+            """Load the network and check the format's limits; return a function that writes the file to a path."""
             generator, record = load_generator(path)
             subject = ExportSubject(model.name, generator, record, model.pairing, self.whole, conditions)
             form: ExportFormat = EXPORTS.load(self.format)()
             form.check(subject)
 
             def make(temporary: Path) -> Table:
+                """Write the exported model to a temporary path; return the report on it."""
                 report = form.write(temporary, subject)
                 size = temporary.stat().st_size
                 return {"frames": 0, "format": self.format, "whole": self.whole, "bytes": size, **report}
@@ -107,6 +109,10 @@ class ModelExport(Command):
         return produce(context, output, key, [path], prepare)
 
     def describe(self, table: Table) -> str:
+        """Return the size of the file, and its largest difference from the model, as text.
+
+        ``table``: the result of ``make``.
+        """
         if table.get("dry_run"):
             return f"would write {table['output']}"
         if "family" in table:
@@ -119,7 +125,10 @@ class ModelExport(Command):
         return f"{table['output']}: {takes}, {size}, {same}{timing(table)}"
 
     def _conditions(self, model: LoadedModel) -> tuple[float, ...]:
-        """Return the values of the condition planes, in [0, 1]; () without --whole. Raises UsageError."""
+        """Return the values of the input planes for style and stroke size, in [0, 1]; () without --whole.
+
+        Raises UsageError if --look or --stroke-size is given and the model has no input for it.
+        """
         from vidtrans.pairing.look_pairing import LookPairing, look_conditions
 
         pairing = model.pairing
@@ -135,7 +144,7 @@ class ModelExport(Command):
 
 
 def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
-    """Return the condition planes' values, in [0, 1], for a ``look``: a seed or picture.
+    """Return the values of the input planes, in [0, 1], for a style. ``look``: a seed number or a picture's path.
 
     Raises UsageError, MediaError.
     """
@@ -143,6 +152,7 @@ def _code_of(model: LoadedModel, look: str) -> tuple[float, ...]:
     from vidtrans.rendering.conditions import CodeConditions
 
     def refuse(moment: Time) -> Fraction:
+        """Raise UsageError: a style that changes over time cannot be exported."""
         raise UsageError(f"--look '{look}'", "an exported file has one look", "give one number or picture")
 
     return tuple((CodeConditions(model, look, CurveClock(int, refuse, float)).values(0) / 255).tolist())

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from vidtrans.pairing.base import Pairing
     from vidtrans.rendering.extraction import FrameExtractor
 
-VERSION = 1  # Version of the imported model files, part of their cache key
-LIGHT_LINE_PAIRINGS = ("edges",)  # Pairings whose input has light lines on black
-NORM_SOURCES = ("picture", "stored")  # Sources of the batch-norm statistics of an imported network
-# Uninformative stems of files: the model is named after the folder, plus this suffix, the direction of a CycleGAN.
+VERSION = 1  # Version of the importing code, part of the cache key of imported model files
+LIGHT_LINE_PAIRINGS = ("edges",)  # Names of pairings whose network input has light lines on black
+# Values of --norms: batch-norm statistics of each picture, or those stored in the file
+NORM_SOURCES = ("picture", "stored")
+# These file stems are the same for all models of a tool, so a model gets the name of its folder plus a suffix.
+# Suffixes of imported models' names, by file stem; _A and _B are the directions of a CycleGAN.
 NAME_SUFFIXES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
 
@@ -104,13 +106,13 @@ class ModelImport(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Table, arguments: Table) -> Recipe:  # type: ignore[override]
-        """Return the recipe with the chosen pairing, and the model card."""
+        """Return the recipe: the pairing that --pairing chooses, and the model card."""
         if name := arguments.get("pairing"):
             tables = tables | {"pairing": {"name": name} | tables.get("pairing", {})}
         return import_recipe(preset, tables)
 
     def make(self, context: Context) -> Table:
-        """Convert a model. Raises UsageError, ModelError, MediaError."""
+        """Convert a model file of another tool. Raises UsageError, ModelError, MediaError."""
         from vidtrans.clips.indexing import content_digest
         from vidtrans.core.settings import record_table
         from vidtrans.models.formats import ForeignFormat, detect_format, load_format
@@ -149,6 +151,7 @@ class ModelImport(Command):
         record = model.record(path, pairing)  # Raises before any file is written.
 
         def prepare() -> Callable[[Path], Table]:
+            """Read the weights; return a function that writes the model file to a path."""
             return self._writer(form, path, model, pairing, extractor, context)
 
         table = produce(context, output, key, form.files(path), prepare)
@@ -185,6 +188,7 @@ class ModelImport(Command):
         inputs = calibration_inputs(self.calibrate, record, extractor, context) if self.calibrate else None
 
         def make(target: Path) -> Table:
+            """Calibrate the batch norms, if requested, and write the model file with its extractor."""
             if inputs is not None:
                 from vidtrans.interop.calibration import calibrate
 
@@ -197,6 +201,7 @@ class ModelImport(Command):
         return make
 
     def describe(self, table: Table) -> str:
+        """Return the model's family, input and size, as text. ``table``: the result of ``make``."""
         done = "would make" if table.get("dry_run") else "up to date:" if table["cached"] else "made"
         takes = "takes the frame itself" if table["pairing"] == FRAME_PAIRING else f"pairing '{table['pairing']}'"
         if table["looks"]:
@@ -244,12 +249,16 @@ class ModelImport(Command):
 
 
 def _default_name(path: Path) -> str:
+    """Return the name of the imported model: the file's stem, or the folder's name for a stem in ``NAME_SUFFIXES``."""
     folder = path.resolve().parent.name
     return f"{folder}{NAME_SUFFIXES[path.stem]}" if folder and path.stem in NAME_SUFFIXES else path.stem
 
 
 def _choose_pairing(model: ForeignModel, recipe: Recipe) -> Pairing | None:
-    """Return the recipe's pairing, or the file's pairing with the recipe's settings; None if neither names one."""
+    """Return the pairing that the recipe names, or else the file's pairing with the recipe's settings.
+
+    Return None if neither names a pairing.
+    """
     from vidtrans.pairing.pairing_records import make_pairing
 
     table = {**recipe.tables.get("pairing", {}), **recipe.pairing_changes}
@@ -261,7 +270,7 @@ def _choose_pairing(model: ForeignModel, recipe: Recipe) -> Pairing | None:
 
 
 def _warn_if_shrunk(model: ForeignModel, record: ModelRecord, context: Context) -> None:
-    """Warn if the network enlarges pictures more than its pairing, so that each frame is shrunk first."""
+    """Warn if the network enlarges pictures by a larger factor than its pairing, so that frames are first shrunk."""
     from vidtrans.pairing.pairing_records import make_pairing
 
     enlarges = int(model.generator["settings"].get("enlarges", 1))
@@ -273,6 +282,7 @@ def _warn_if_shrunk(model: ForeignModel, record: ModelRecord, context: Context) 
 
 
 def _card_texts(recipe: Recipe) -> Table:
+    """Return the texts of the model card that are not empty, by name."""
     from vidtrans.models.model_record import Card
 
     return {name: text for name, text in to_table(recipe.settings("card", Card)).items() if text}

@@ -1,4 +1,4 @@
-"""``vidtrans model pack|add|page``: share models: pack one into a file, take one, show the packs of a folder."""
+"""``vidtrans model pack|add|page``: pack a model into one file to share, install a pack, write a page of packs."""
 
 from __future__ import annotations
 
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
     from vidtrans.models.model_record import ModelRecord
     from vidtrans.models.packs import OpenedPack, PackFacts
 
-VERSION = 1  # Version of packs, part of their cache key
-THUMBNAIL_SOURCE = "assets/frames/landscape.jpg"  # Bundled picture that a model paints for its thumbnail
-ABOUT_SUFFIX = ".about"  # Suffix of the folder, beside a model from a pack, with its card, licence and thumbnail
-PAGE_NAME = "models.html"  # Default file name of the page
+VERSION = 1  # Version of the packing code, part of the cache key of packs
+# Path in the package of the bundled picture that a model paints for its thumbnail
+THUMBNAIL_SOURCE = "assets/frames/landscape.jpg"
+# Suffix of the folder with the card, licence and thumbnail of an installed model, in the model's folder
+ABOUT_SUFFIX = ".about"
+PAGE_NAME = "models.html"  # Default file name of the page of packs
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ class ModelPack(Command):
             raise UsageError(str(self.output), f"a pack is a {PACK_SUFFIX} file", remedy)
 
     def make(self, context: Context) -> Table:
-        """Write the pack. Raises UsageError, ModelError, MediaError."""
+        """Write the pack of a model. Raises UsageError, ModelError, MediaError."""
         from vidtrans.models.formats import NATIVE, PACK_SUFFIX, detect_format
         from vidtrans.models.model_file import find_model, read_record
         from vidtrans.models.packs import is_model_name
@@ -100,6 +102,7 @@ class ModelPack(Command):
         }
 
         def prepare() -> Callable[[Path], Table]:
+            """Return a function that writes the pack to a path."""
             return lambda temporary: self._write(temporary, path, facts, texts, picture, context)
 
         sources = [one for one in (path, self.about, self.licence_file, self.thumbnail) if one is not None]
@@ -109,12 +112,14 @@ class ModelPack(Command):
         return table
 
     def describe(self, table: Table) -> str:
+        """Return the size of the pack and the command that installs it, as text. ``table``: the result of ``make``."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         size = f"{table['bytes'] / 1e6:.1f} MB"
         return f"{table['output']}: {size}{timing(table)}\nto use it: vidtrans model add {table['output']}"
 
     def _facts(self, name: str, path: Path, record: ModelRecord, context: Context) -> PackFacts:
+        """Return the facts of a pack: name, hash, size, card, command, network, pairing and training size."""
         from vidtrans.core.system import command_line
         from vidtrans.models.packs import PackFacts, make_card, strip_folders
         from vidtrans.output.result import recorded
@@ -137,6 +142,7 @@ class ModelPack(Command):
     def _write(
         self, target: Path, model: Path, facts: PackFacts, texts: dict[str, str], picture: Path | None, context: Context
     ) -> Table:
+        """Write a pack to ``target``: the model, its facts, texts and thumbnail. Return the facts."""
         from vidtrans.models.packs import LICENCE, README, THUMBNAIL, about_text, encode_thumbnail, write_pack
         from vidtrans.video.images.picture import read_picture
 
@@ -174,7 +180,7 @@ def _paint_thumbnail(model: Path, context: Context) -> np.ndarray | None:
 
 
 def _last_preview(model: Path) -> Path | None:
-    """Return the last preview that the training of a model wrote beside it; None if there is none."""
+    """Return the path of the last preview picture that a model's training wrote; None if there is none."""
     return max(model.with_suffix(".train").glob("film/[0-9]*.png"), default=None)
 
 
@@ -194,7 +200,7 @@ class ModelAdd(Command):
         check_suffix(self.output, "a model", MODEL_SUFFIX)
 
     def make(self, context: Context) -> Table:
-        """Write the model, and its card, licence and thumbnail. Raises UsageError, ModelError."""
+        """Extract the model of a pack, its card, its licence and its thumbnail. Raises UsageError, ModelError."""
         from vidtrans.core.errors import UsageError
         from vidtrans.core.files import link_target, write_atomically
         from vidtrans.models.model_file import read_record, user_model_folder
@@ -224,6 +230,10 @@ class ModelAdd(Command):
         return table | {"seconds": round(time.monotonic() - began, 3), "cached": is_installed}
 
     def describe(self, table: Table) -> str:
+        """Return the installed model's path, licence and the command that uses it, as text.
+
+        ``table``: the result of ``make``.
+        """
         from vidtrans.core.system import command_line
         from vidtrans.models.model_file import model_folders
 
@@ -236,7 +246,7 @@ class ModelAdd(Command):
 
 
 def card_table(pack: OpenedPack) -> Table:
-    """Return the facts of a pack that a report contains."""
+    """Return the facts of a pack for the report of 'vidtrans model add': author, licence, command, hash, size."""
     facts = pack.facts
     return {
         "author": facts.author,
@@ -249,7 +259,7 @@ def card_table(pack: OpenedPack) -> Table:
 
 
 def _check_about(folder: Path) -> None:
-    """Raise UsageError if a folder that will be replaced has files that this command did not write."""
+    """Raise UsageError if the folder for a pack's card has files that 'vidtrans model add' does not write."""
     from vidtrans.core.errors import UsageError
     from vidtrans.models.packs import LICENCE, README, THUMBNAIL
 
@@ -260,6 +270,7 @@ def _check_about(folder: Path) -> None:
 
 
 def _write_about(folder: Path, pack: OpenedPack) -> None:
+    """Write the card, the licence and the thumbnail of a pack into a new folder."""
     from vidtrans.models.packs import LICENCE, README, THUMBNAIL, reencode_thumbnail
 
     folder.mkdir()
@@ -286,7 +297,7 @@ class ModelPage(Command):
         check_suffix(self.output, "the page", ".html")
 
     def make(self, context: Context) -> Table:
-        """Write the page without damaged packs, which give warnings. Raises MediaError, UsageError."""
+        """Write a page of the packs in a folder; warn about damaged packs. Raises MediaError, UsageError."""
         from vidtrans.core.files import digest_file, write_bytes
         from vidtrans.models.packs import render_page
         from vidtrans.output.result import produce, refuse_link
@@ -303,6 +314,7 @@ class ModelPage(Command):
         title = f"Models in {self.folder.resolve().name}"
 
         def make(path: Path) -> Table:
+            """Write the page of packs to a path."""
             write_bytes(path, render_page(packs, title).encode("utf-8", "replace"))
             return {"frames": 0, "packs": [pack.path.name for pack in packs]}
 
@@ -310,11 +322,13 @@ class ModelPage(Command):
         return produce(context, output, key, [p.path for p in packs], lambda: make, lineage="model page")
 
     def describe(self, table: Table) -> str:
+        """Return the page's path and the number of models on it, as text. ``table``: the result of ``make``."""
         if table.get("dry_run"):
             return f"would write {table['output']}"
         return f"{table['output']}: {count(len(table['packs']), 'model')}"
 
     def _packs(self, context: Context) -> list[OpenedPack]:
+        """Return the readable packs in the folder, by file name; warn about damaged ones."""
         from vidtrans.models.formats import PACK_SUFFIX
         from vidtrans.models.packs import open_pack
 

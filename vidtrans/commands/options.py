@@ -14,16 +14,19 @@ from vidtrans.core.settings import parse_rate
 if TYPE_CHECKING:
     from vidtrans.config.recipe import Recipe
 
-MODEL_SUFFIX = ".safetensors"
+MODEL_SUFFIX = ".safetensors"  # Suffix of model files
 
 
 def _shared_option(*args: Any, **traits: Any) -> Callable[[Any], Any]:  # noqa: ANN401  (what ``option`` takes)
-    """Return a function that declares the option as a field of a command, with a default."""
+    """Return a function that declares an option as a field of a command; its argument is the field's default."""
     return lambda default: option(default, *args, **traits)
 
 
+# --start: the first frame to process, as a time or a frame number
 START_OPTION = _shared_option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
+# --end: the frame before which to stop, as a time or a frame number
 END_OPTION = _shared_option("End time (exclusive).", Group.TIME)
+# --cuts: detection of shots, or a file with their first frames
 CUTS_OPTION = _shared_option(
     "Where shots begin: auto, off, or a file: a frame or a time on each line, a CSV of PySceneDetect, or a timeline.",
     Group.TIME,
@@ -31,6 +34,7 @@ CUTS_OPTION = _shared_option(
     access="path",
     form="more",
 )
+# --mask, repeatable: mattes that limit the render, or that --region refers to by name
 MASKS_OPTION = _shared_option(
     "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
     "each); not:FILE for the other side. For --region, with a name: man=man.mkv.",
@@ -38,6 +42,7 @@ MASKS_OPTION = _shared_option(
     metavar="[NAME=]MATTE",
     access="path",
 )
+# --region, repeatable: the model or medium for a named mask
 REGIONS_OPTION = _shared_option(
     "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a medium, a picture, or "
     "'keep'; repeat it for a chain. Later regions lie over earlier ones.",
@@ -45,6 +50,7 @@ REGIONS_OPTION = _shared_option(
     metavar="NAME=MODEL",
     access="path",
 )
+# --rest, repeatable: the models for the area outside of all regions
 REST_OPTION = _shared_option(
     "With --region: the model of all that is in no region; repeat it for a chain.",
     Group.LOOK,
@@ -52,41 +58,50 @@ REST_OPTION = _shared_option(
     default_text="keep, the frames as they are",
     access="path",
 )
+# --handles: number of extra frames on both sides of a timeline's clip
 HANDLES_OPTION = _shared_option(
     "Of a timeline: frames to render on both sides of what it shows of a clip.", Group.TIME, bounds=(0, 100_000)
 )
+# --media, repeatable: folders in which a timeline's missing clips are searched
 MEDIA_OPTION = _shared_option(
     "Of a timeline: a folder in which media that are not in their places are searched by name; repeat it for several.",
     Group.INPUT,
     metavar="FOLDER",
 )
+# --rate: the frame rate of an edit decision list (EDL), in frames per second
 RATE_OPTION = _shared_option(
     "Of an EDL, which does not state it: frames per second, as 25, 23.976 or 30000/1001.",
     Group.TIME,
     metavar="FPS",
     default_text="that of its clips",
 )
+# --beside: write each result into its source's folder
 BESIDE_OPTION = _shared_option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
+# --target: the clip or folder that shows what the network should output
 TARGET_OPTION = _shared_option(
     "A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",
     Group.INPUT,
     metavar="VIDEO",
 )
+# --label, repeatable: displayed names of clips
 LABELS_OPTION = _shared_option(
     "The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"
 )
+# --first-number: the number that the painted pictures' file names give to the clip's first frame
 FIRST_NUMBER_OPTION = _shared_option(
     "The number of the first frame in the names of the painted pictures: 1 for those that ffmpeg wrote.",
     Group.INPUT,
     metavar="N",
     default_text="0, or the numbers of the clip's own pictures",
 )
+# --keep: a matte of the content of the training clip that the style should not change
 KEEP_OPTION = _shared_option(
     "A matte of the clip that is learned on, white where its content is kept, such as faces: a video, a picture, or a "
     "folder. With several clips: one for all, or a folder with a video of each clip's name.",
     Group.INPUT,
     metavar="MATTE",
 )
+# --minutes: training time in minutes, instead of a number of steps
 MINUTES_OPTION = _shared_option(
     "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
     Group.TRAINING,
@@ -94,19 +109,23 @@ MINUTES_OPTION = _shared_option(
     low_open=True,
     form="more",
 )
+# --fresh: ignore the state of earlier training
 FRESH_OPTION = _shared_option("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
+# --as-is: write the model of an interrupted training without further steps
 AS_IS_OPTION = _shared_option(
     "Train no further: write the model of the steps that an interrupted run has taken. The same options without this "
     "one continue the run later.",
     Group.TRAINING,
     rare=True,
 )
-STOP_CONDITIONS = (("steps", "minutes"),)  # Pairs of parameters that exclude each other, as both limit the training
-BATCH_OPTIONS = ("jobs", "executor", "shard", "retry", "halt")  # Fields of BatchOptions for a batch of clips
+# Pairs of parameters that exclude each other, because both limit the length of the training
+STOP_CONDITIONS = (("steps", "minutes"),)
+# Fields of ``BatchOptions`` that become options of commands which process several clips
+BATCH_OPTIONS = ("jobs", "executor", "shard", "retry", "halt")
 
 
 def output_option(help: str, default_text: str = "", default: Any = None) -> Any:  # noqa: ANN401  (a field)
-    """Declare the ``-o`` option. ``default_text``: the default name, for the help."""
+    """Declare a field as the option ``-o``. ``default_text``: the default file name, for the help."""
     return option(default, help, Group.OUTPUT, ("-o", "--output"), default_text=default_text)
 
 
@@ -125,13 +144,13 @@ def models_option(help: str, default: Any = ()) -> Any:  # noqa: ANN401
 
 
 def check_beside(beside: bool, output: Path | None, other: str = "-o") -> None:
-    """Raise UsageError if both --beside and ``output`` set the place of results. ``other``: the name of ``output``."""
+    """Raise UsageError if --beside and an output path are both given. ``other``: the output's name in the message."""
     if beside and output is not None:
         raise UsageError(f"--beside and {other}", "both say where results go", "leave one of them out")
 
 
 def expand_clips(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
-    """Expand files, folders and globs to clips; with pairings that need guides, a folder is one clip.
+    """Expand files, folders and glob patterns to clips; with a pairing that needs guide passes, a folder is one clip.
 
     Raises UsageError.
     """
@@ -141,7 +160,7 @@ def expand_clips(paths: Sequence[Path], recipe: Recipe) -> list[Path]:
 
 
 def missing_model_error(command: str, inputs: Sequence[Path] = ()) -> UsageError:
-    """Return the error of a command without a model and a look, with suggestions.
+    """Return the error for a command that has neither a model nor --look, with suggestions.
 
     ``inputs``: the command's clips; one of them may be the name of a look or model, without its option.
     """
@@ -160,7 +179,7 @@ def missing_model_error(command: str, inputs: Sequence[Path] = ()) -> UsageError
 
 
 def check_counts(**counts: int | None) -> None:
-    """Raise UsageError if a count is less than 1."""
+    """Raise UsageError if a count is less than 1; ``counts``: values by option name, None if not given."""
     for name, count in counts.items():
         if count is not None and count < 1:
             raise UsageError(f"--{name} {count}", "it must be at least 1", "give a larger number")
@@ -174,7 +193,7 @@ def check_suffix(output: Path | None, what: str, *suffixes: str) -> None:
 
 
 def check_minutes(minutes: float | None) -> None:
-    """Raise UsageError if ``minutes`` is not positive and finite."""
+    """Raise UsageError if a training time in minutes is not positive and finite."""
     if minutes is not None and not 0 < minutes < float("inf"):
         raise UsageError("--minutes", f"it must be greater than 0 (got {minutes:g})", "give a number above 0")
 

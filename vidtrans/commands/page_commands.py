@@ -1,4 +1,4 @@
-"""The commands on a page: schemas for forms, and command lines from the values of a form.
+"""Schemas of commands for forms on a browser page, and command lines from the values of a form.
 
 Values from a page are not trusted: options that can run a program are left out, and paths must stay in the folder.
 """
@@ -31,23 +31,25 @@ from vidtrans.session import Context
 if TYPE_CHECKING:
     from vidtrans.live.app import LivePages
 
-# Commands that a page does not offer: they print for a terminal, belong to the machine, or write outside of the folder.
+# Commands that a page does not offer, because they print for a terminal or concern the whole machine
 TERMINAL_COMMANDS = ("doctor", "plugins", "schema", "bench", "demo", "preset show", "preset list")
+# All commands that a page does not offer: also those that change files outside of the page's folder
 HIDDEN_COMMANDS = (*TERMINAL_COMMANDS, "cache list", "cache clean", "model add")
-# Parameters that a page does not offer.
+# Parameters that a page does not offer, by Python name
 HIDDEN_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
-# The JSON types that each type of parameter accepts; other types accept text.
+# Python types of JSON values that a parameter accepts, by the parameter's type; other types accept text
 JSON_TYPES: Mapping[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
-LIVE_COMMAND = "live"
+LIVE_COMMAND = "live"  # Name of the command that ``LiveRoomCommand`` offers
 
 
 class PageCommands:
-    """The commands that a page offers. ``check_path``: raises UsageError if a path leads out of the folder."""
+    """The commands that a page offers. ``check_path``: raises UsageError if a path leads out of the page's folder."""
 
     def __init__(self, check_path: Callable[[str], None]) -> None:
         self._check_path = check_path
 
     def names(self) -> list[str]:
+        """Return the names of the commands that the page offers."""
         return [
             n
             for n, _ in COMMANDS.working_entries()
@@ -68,7 +70,10 @@ class PageCommands:
         return schema
 
     def words(self, name: str, values: Mapping[str, object]) -> list[str]:
-        """Return the words of a command line, without ``vidtrans``. Raises UsageError if a value is invalid."""
+        """Return the words of the command line for a form's values, without ``vidtrans``.
+
+        Raises UsageError if a value is invalid.
+        """
         arguments, preset = self.arguments(name, values)
         cls: type[Command] = COMMANDS.load(name)
         known = parameters_of(cls)
@@ -85,7 +90,10 @@ class PageCommands:
         ]
 
     def arguments(self, name: str, values: Mapping[str, object]) -> tuple[dict[str, Any], str | None]:
-        """Convert values from a page to their parameters' types; return them and the preset. Raises UsageError."""
+        """Convert the JSON values of a form to their parameters' types; return them and the preset's name.
+
+        Raises UsageError if a value is invalid.
+        """
         self._check_name(name)
         cls: type[Command] = COMMANDS.load(name)
         offered, known = self.schema(name)["properties"], parameters_of(cls)
@@ -108,6 +116,7 @@ class PageCommands:
         return arguments, preset
 
     def _check_name(self, name: str) -> None:
+        """Raise UsageError if the page does not offer the command ``name``."""
         if name not in self.names():
             raise unknown_name("command of the page", name, self.names())
 
@@ -122,6 +131,7 @@ class PageCommands:
         return convert(parameter, several if parameter.many else value)
 
     def _check_text(self, parameter: Parameter, text: str) -> None:
+        """Raise UsageError if a text value could run a program or read a file outside of the page's folder."""
         names = parameter.option.choices
         if isinstance(names, Names):
             if text not in names:  # A prefixed name, such as ffmpeg:NAME, could run a program.
@@ -138,7 +148,7 @@ class PageCommands:
 
 
 def _has_json_type(parameter: Parameter, value: object) -> TypeGuard[object]:
-    """Return whether a JSON value has a type that can be converted to the parameter's type."""
+    """Return whether a JSON value is of a type that the parameter accepts, and text below 4096 characters."""
     is_union = isinstance(parameter.type, types.UnionType)
     allowed = JSON_TYPES.get(parameter.type, (str, int, float) if is_union else (str,))
     if isinstance(value, bool) and bool not in allowed:
@@ -147,22 +157,24 @@ def _has_json_type(parameter: Parameter, value: object) -> TypeGuard[object]:
 
 
 def _as_argument(name: str) -> str:
-    """Return a file name as a word of a command line, which is not parsed as an option."""
+    """Return a file name as a word of a command line that is not parsed as an option: -a.mp4 gives ./-a.mp4."""
     return f"./{name}" if name.startswith("-") else name
 
 
 def _refused_value(name: str, value: object) -> UsageError:
+    """Return the error for a value that the parameter ``name`` does not accept."""
     return UsageError(f"{name}: {str(value)[:80]!r}", "the value is not of this option's kind", "correct it")
 
 
 class LiveRoomCommand(PageCommands):
-    """The command 'live' on a page. ``folder``: for recordings, models and pictures."""
+    """The command 'live' on a page. ``folder``: the folder of its recordings, models and pictures."""
 
     def __init__(self, check_path: Callable[[str], None], folder: Path) -> None:
         super().__init__(check_path)
         self._folder = folder
 
     def names(self) -> list[str]:
+        """Return the only command that this page offers."""
         return [LIVE_COMMAND]
 
     def schema(self, name: str = LIVE_COMMAND) -> Table:
@@ -174,11 +186,14 @@ class LiveRoomCommand(PageCommands):
         return schema
 
     def line(self, values: Mapping[str, object]) -> list[str]:
-        """Return the words of the command line, without ``vidtrans``. Raises UsageError."""
+        """Return the words of the command line of 'live', without ``vidtrans``. Raises UsageError."""
         return self.words(LIVE_COMMAND, values)
 
     def open(self, values: Mapping[str, object], report: Report) -> LivePages:
-        """Open a live session, which takes seconds. Raises UsageError, ModelError, MediaError, DeviceError."""
+        """Load the models and open a live session, which takes seconds; return its pages.
+
+        Raises UsageError, ModelError, MediaError, DeviceError.
+        """
         from vidtrans.live.app import LivePages
 
         arguments, preset = self.arguments(LIVE_COMMAND, values)
@@ -188,6 +203,7 @@ class LiveRoomCommand(PageCommands):
         hub, worker = replace(command, output=self._folder).open(context)
 
         def release() -> None:
+            """Free the memory of the session's models."""
             context.engines.clear()
             release_cached_memory(context.device_kind)  # Jobs in other processes need the memory.
 

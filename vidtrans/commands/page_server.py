@@ -17,13 +17,13 @@ from vidtrans.web import LOOPBACK
 if TYPE_CHECKING:
     from vidtrans.web.server import Address, WebServer
 
-DEFAULT_PORT = 8765
-MIN_TOKEN_CHARS = 16  # Minimum length of an access token
+DEFAULT_PORT = 8765  # Default TCP port of the served page
+MIN_TOKEN_CHARS = 16  # Minimum length of the access token in the page's link, in characters
 
 
 @dataclass(frozen=True)
 class PageServerCommand(Command):
-    """The base of commands that serve a page."""
+    """Base class of commands that serve a browser page, with the options of the server."""
 
     _: KW_ONLY
     host: str = option(LOOPBACK[0], "The address to listen at.", Group.SERVER)
@@ -38,7 +38,10 @@ class PageServerCommand(Command):
     open_page: bool = option(False, "Open the page in the browser.", Group.SERVER, ("--open",))
 
     def check_address(self, visitors: str) -> None:
-        """Raise UsageError if the address or the token is not allowed. ``visitors``: the actions of others, as text."""
+        """Raise UsageError if the address or the access token is not allowed.
+
+        ``visitors``: what others on the network could do on the page, as text for the message.
+        """
         if self.host not in LOOPBACK and not self.allow_network:
             why = f"others on the network could {visitors}"
             raise UsageError(f"--host {self.host}", why, "add --allow-network if that is meant")
@@ -47,6 +50,7 @@ class PageServerCommand(Command):
             raise UsageError("--token", why, "leave it out: one is made")
 
     def address(self) -> Address:
+        """Return the server's address, with an access token and, for --https, the certificate's folder."""
         from vidtrans.web.access import new_token
         from vidtrans.web.certificate import certificate_folder
         from vidtrans.web.server import Address
@@ -55,7 +59,10 @@ class PageServerCommand(Command):
         return Address(self.host, self.port, self.token or new_token(), folder)
 
     def announce_reach(self, server: WebServer, context: Context, visitors: str) -> None:
-        """Report who can reach the page, and how to end it. ``visitors``: the actions of others, as text."""
+        """Print who can reach the page, and how to stop the server.
+
+        ``visitors``: what others on the network can do on the page, as text for the message.
+        """
         if server.address.is_open:
             from vidtrans.web.server import qr_text
 
@@ -68,5 +75,6 @@ class PageServerCommand(Command):
         context.note("Ctrl-C ends it")
 
     def open_in_browser(self, link: str) -> None:
+        """Open a link in the browser, if --open is set."""
         if self.open_page:
             webbrowser.open(link)

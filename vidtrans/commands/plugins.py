@@ -1,4 +1,4 @@
-"""``vidtrans plugins``: the parts that other packages add."""
+"""``vidtrans plugins``: list the components that plug-in packages add, and the errors of those that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from vidtrans.core.registry import Entry, Plugin, Registry, installed_plugins
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
-# The registry of each kind of plug-in, by ``Plugin.group``.
+# Locations (module:object) of the registries that plug-ins extend, by ``Plugin.group``
 _REGISTRIES = {
     "pairings": Entry("vidtrans.pairing:PAIRINGS", ""),
     "generators": Entry("vidtrans.networks:GENERATORS", ""),
@@ -38,6 +38,7 @@ class Plugins(Command):
         return {"plugins": [_row(plugin) for plugin in installed_plugins()]}
 
     def describe(self, table: Table) -> str:
+        """Return a line for each plug-in, with its error, as text. ``table``: the result of ``make``."""
         rows = table["plugins"]
         if not rows:
             return "no plug-ins are installed; docs/extend/index.md says how a package offers parts"
@@ -47,6 +48,7 @@ class Plugins(Command):
 
 
 def _row(plugin: Plugin) -> Table:
+    """Return the package, version, kind, name, summary and state of a plug-in; the state is "ok" or the error."""
     summary, state = "", "ok"
     try:
         entry = _entry(plugin)
@@ -68,7 +70,10 @@ def _row(plugin: Plugin) -> Table:
 
 
 def _entry(plugin: Plugin) -> Entry | None:
-    """Return the plug-in's entry; None if a built-in entry has its name. Raises PluginError if it cannot be used."""
+    """Return the registry entry of a plug-in; None if a built-in entry has the same name.
+
+    Raises PluginError if the plug-in cannot be used.
+    """
     if plugin.group not in _REGISTRIES or plugin.error:
         plugin.load()  # Raises PluginError with the reason.
     registry: Registry[Entry] = _REGISTRIES[plugin.group].load()

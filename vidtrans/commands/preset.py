@@ -1,4 +1,4 @@
-"""``vidtrans preset``: the presets that ship."""
+"""``vidtrans preset``: list the bundled presets, and show the file of one."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ class PresetList(Command):
     """List the bundled presets, with their purpose and the cost of training with them."""
 
     def make(self, context: Context) -> Table:
+        """Return the summary and the training cost of each bundled preset, by preset name."""
         from vidtrans.config.recipe import preset_names, preset_text
 
         summaries = {name: preset_text(name, "summary") for name in preset_names()}
         return {"presets": summaries, "costs": {name: preset_text(name, "cost") for name in summaries}}
 
     def describe(self, table: Table) -> str:
+        """Return the summary and cost of each preset as text. ``table``: the result of ``make``."""
         presets, costs = table["presets"], table["costs"]
         return "\n".join(f"{name:12} {text}\n{'':12} {costs[name]}".rstrip() for name, text in presets.items())
 
@@ -40,6 +42,7 @@ class PresetShow(Command):
         return {"preset": self.name, **texts, "tables": tables}
 
     def describe(self, table: Table) -> str:
+        """Return the text of the preset's file. ``table``: the result of ``make``."""
         from vidtrans.config.recipe import preset_path
 
         return preset_path(self.name).read_text("utf-8").rstrip()

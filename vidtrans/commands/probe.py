@@ -14,7 +14,7 @@ from vidtrans.core.options import argument
 from vidtrans.core.settings import Table, to_table
 from vidtrans.session import Context
 
-MAX_CUTS_LISTED = 12  # Maximum number of cuts in the report
+MAX_CUTS_LISTED = 12  # Maximum number of cuts that the report lists
 
 
 @dataclass(frozen=True)
@@ -77,6 +77,7 @@ class Probe(Command):
         }
 
     def describe(self, table: Table) -> str:
+        """Return the clip's properties and warnings as text. ``table``: the result of ``make``."""
         kind, rate = table["format"].split(",")[0], float(Fraction(table["rate"]))
         timing = f"{count(table['frames'], 'frame')}, {table['seconds']:.3f} s at {rate:.3f} frames/s"
         notes = [f"  note     {warning}" for warning in table["warnings"]]
@@ -84,7 +85,7 @@ class Probe(Command):
 
 
 def _clip_lines(table: Table) -> list[str]:
-    """Return lines of text on the picture, each sound track, other streams, and the cuts."""
+    """Return the report's lines on the picture, each sound track, other streams, and the cuts."""
     picture = f"{table['width']}x{table['height']}, {table['findings']['depth']} bits a channel"
     if "codec" in table:
         space, primaries = table["colour_space"], table["colour_primaries"]

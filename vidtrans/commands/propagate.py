@@ -106,7 +106,7 @@ class Propagate(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe for painted frames; without a preset, use the preset 'painted'. Raises UsageError."""
+        """Return the recipe for training on painted frames; the default preset is 'painted'. Raises UsageError."""
         return make_recipe(preset, "painted", tables)
 
     def make(self, context: Context) -> Table:
@@ -118,6 +118,7 @@ class Propagate(Command):
         from vidtrans.propagation.propagating import NAME, propagate
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
+            """Return the task that propagates the key frames of one clip. ``is_only``: it is the only clip."""
             keys = keyframe_folder(video, self.keyframes, is_only=is_only)
             return partial(propagate, replace(self._request(), video=video, keyframes=keys, output=output))
 
@@ -125,6 +126,7 @@ class Propagate(Command):
         return process_clips(self.video, work, *options, beside=self.beside)
 
     def _request(self) -> PropagateRequest:
+        """Return the request to propagate the key frames of the first clip, from all options."""
         return PropagateRequest(
             self.video[0],
             self.keyframes,
@@ -141,6 +143,7 @@ class Propagate(Command):
         )
 
     def describe(self, table: Table) -> str:
+        """Return the report on the painted clip as text. ``table``: the result of ``make``."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "key frame")
         if table.get("dry_run"):
             learned = f", learn them in {count(table['steps'], 'step')}" if table["steps"] else ""
@@ -150,7 +153,7 @@ class Propagate(Command):
 
 
 def keyframe_folder(video: Path, folder: Path, *, is_only: bool) -> Path:
-    """Return the folder of a clip's key frames: in ``folder``, a folder with the clip's name.
+    """Return the folder of a clip's painted key frames: in ``folder``, a folder with the clip's name.
 
     ``is_only``: there is only one clip, whose key frames may be in ``folder`` itself. Raises UsageError.
     """

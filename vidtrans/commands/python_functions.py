@@ -1,4 +1,4 @@
-"""Commands as Python functions: plain arguments in, a typed result out."""
+"""Functions of the Python API, made from commands: plain arguments in, a typed result out."""
 
 from __future__ import annotations
 
@@ -35,6 +35,7 @@ def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any p
 
 
 def _convert_item(kind: Any, value: Any) -> Any:  # noqa: ANN401
+    """Convert a single value to the type ``kind``: text to a path, time or part of a clip, a path to text."""
     if kind is Path:
         return Path(value)
     if kind is Time and isinstance(value, str):
@@ -45,7 +46,10 @@ def _convert_item(kind: Any, value: Any) -> Any:  # noqa: ANN401
 
 
 def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any]) -> None:
-    """Raise UsageError if a number is out of range. Settings are not checked here, but in the recipe."""
+    """Raise UsageError if a number is out of its parameter's bounds. The recipe checks the settings itself.
+
+    ``parameters`` and ``values`` are by Python name.
+    """
     for name, value in values.items():
         parameter = parameters.get(name)
         if value is None or parameter is None or parameter.owner == "recipe" or parameter.option.bounds is None:
@@ -59,11 +63,15 @@ def check_ranges(parameters: Mapping[str, Parameter], values: Mapping[str, Any])
 
 
 def function_of(cls: type[Command], name: str) -> Callable[..., CommandResult]:
-    """Return a command as a Python function, which also accepts paths and times as text."""
+    """Return a Python function that runs a command; it also accepts paths and times as text.
+
+    ``name``: the function's name.
+    """
     known = parameters_of(cls)
     signature = _signature(cls)
 
     def call(*args: Any, **kwargs: Any) -> CommandResult:  # noqa: ANN401  (the signature names them)
+        """Run the command with Python arguments; return its result. Raises BatchError if items failed."""
         option = signature.bind(*args, **kwargs).arguments
         report, stop = option.pop("report", None), option.pop("stop", None)
         preset, settings = option.pop("preset", None), option.pop("settings", None)
@@ -104,6 +112,7 @@ def _signature(cls: type[Command]) -> inspect.Signature:
 
 
 def python_annotation(parameter: Parameter) -> Any:  # noqa: ANN401  (a type)
+    """Return the type annotation of a parameter in the signature of the Python function."""
     kind = {Path: str | Path, Time: str | Time, ClipPart: str}.get(parameter.type, parameter.type)
     if parameter.type is str and parameter.access == "path":
         kind = str | Path

@@ -1,4 +1,4 @@
-"""The results of the Python functions: the table that ``--json`` prints, with typed attributes, shown by notebooks."""
+"""Results of the Python functions: the table that ``--json`` prints, with typed attributes and views for notebooks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar, overload
 
 from vidtrans.core.settings import Table
 
-Kind = TypeVar("Kind")
+Kind = TypeVar("Kind")  # Type of a result's attribute
 
 
 class ResultField(Generic[Kind]):
@@ -38,7 +38,10 @@ class ResultField(Generic[Kind]):
 
 
 def _optional(read: Callable[[Any], Kind]) -> Callable[[Any], Kind | None]:
+    """Return a converter that keeps None, and converts other values with ``read``."""
+
     def optional(value: Any) -> Kind | None:  # noqa: ANN401  (an entry of a table)
+        """Return None for None, and the converted value otherwise."""
         return None if value is None else read(value)
 
     optional.__name__ = f"{getattr(read, '__name__', '')} | None"
@@ -46,25 +49,28 @@ def _optional(read: Callable[[Any], Kind]) -> Callable[[Any], Kind | None]:
 
 
 def to_size(value: Any) -> tuple[int, int]:  # noqa: ANN401  (an entry of a table)
-    """Convert to (width, height) in pixels."""
+    """Convert a JSON array to (width, height) in pixels."""
     width, height = value
     return int(width), int(height)
 
 
 def to_ints(value: Any) -> tuple[int, ...]:  # noqa: ANN401
+    """Convert a JSON array to a tuple of integers."""
     return tuple(map(int, value))
 
 
 def to_strings(value: Any) -> tuple[str, ...]:  # noqa: ANN401
+    """Convert a JSON array to a tuple of strings."""
     return tuple(map(str, value))
 
 
 def to_scores(value: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Convert to scores by name; None gives {}."""
+    """Convert a JSON object to scores by name; None gives {}."""
     return dict(value or {})
 
 
 def to_tables(value: Any) -> tuple[dict[str, Any], ...]:  # noqa: ANN401
+    """Convert a JSON array of objects to a tuple of dictionaries."""
     return tuple(map(dict, value))
 
 
@@ -107,13 +113,14 @@ class CommandResult(dict[str, Any]):
         return []
 
     def _repr_html_(self) -> str:
+        """Return the HTML that notebooks display: views of the written files, and the report."""
         from vidtrans.notebooks.views import text_view
 
         return "".join([*self._views(), text_view(str(self))])
 
 
 class RenderedClip(CommandResult):
-    """The result of a render."""
+    """The result of a command that renders a clip."""
 
     frames = ResultField("frames", int, "The number of frames.")
     size = ResultField("size", to_size, "The (width, height) in pixels.")
@@ -128,6 +135,7 @@ class RenderedClip(CommandResult):
         return None if table is None else ClipScores(table)
 
     def _views(self) -> list[str]:
+        """Return an HTML player for each rendered clip; [] after a dry run."""
         from vidtrans.notebooks.views import film_view
 
         clips = () if self.get("dry_run") or "job" in self else self.each
@@ -140,16 +148,17 @@ class MadePicture(CommandResult):
     frames = ResultField("frames", int, "The number of frames that it shows.")
 
     def _views(self) -> list[str]:
+        """Return the HTML view of the picture or video; for a folder of key frames, of its contact sheet."""
         from vidtrans.notebooks.views import file_view
 
         if self.get("dry_run"):
             return []
-        sheet = self.path / "sheet.png"  # of key frames
+        sheet = self.path / "sheet.png"  # Contact sheet in a folder of key frames
         return [file_view(sheet if sheet.is_file() else self.path)]
 
 
 class MadeDataset(CommandResult):
-    """The result of making a dataset."""
+    """The numbers of frames, pairs and shots of a dataset."""
 
     frames = ResultField("frames", int, "The number of frames that it holds.")
     pairs = ResultField("pairs", int, "The number of pairs, including held-out pairs.")
@@ -157,13 +166,14 @@ class MadeDataset(CommandResult):
     shots = ResultField("shots", int, "The number of shots.")
 
     def _views(self) -> list[str]:
+        """Return the HTML view of each dataset; [] after a dry run."""
         from vidtrans.notebooks.views import dataset_view
 
         return [] if self.get("dry_run") else [dataset_view(one.path) for one in self.each]
 
 
 class TrainedModel(CommandResult):
-    """The result of a training."""
+    """The number of steps, the scores and the report page of a training."""
 
     steps = ResultField("steps", int, "The number of training steps.")
     held_out = ResultField(
@@ -173,6 +183,7 @@ class TrainedModel(CommandResult):
     report = ResultField("report", Path, "The report page of the training.")
 
     def _views(self) -> list[str]:
+        """Return HTML views of the training's report page and picture."""
         from vidtrans.notebooks.views import file_view
 
         return [file_view(Path(self[key])) for key in ("report", "picture") if self.get(key)]
@@ -192,11 +203,12 @@ class ClipScores(CommandResult):
     worst = ResultField("worst", to_tables, "The worst frames: tables of ``frame``, ``seconds`` and scores.")
 
     def _views(self) -> list[str]:
+        """Return the HTML view of the plot of scores."""
         return _plot_views(self)
 
 
 class ProbedClip(CommandResult):
-    """The properties of a clip."""
+    """The frames, size, rate, cuts and warnings of a clip."""
 
     frames = ResultField("frames", int, "The number of frames.")
     width = ResultField("width", int, "The displayed width in pixels.")
@@ -216,11 +228,12 @@ class SampledCurves(CommandResult):
     )
 
     def _views(self) -> list[str]:
+        """Return the HTML view of the plot of curves."""
         return _plot_views(self)
 
 
 class VoteOutcome(CommandResult):
-    """The outcome of a vote."""
+    """The number of votes, the conclusion, and the scores of a vote."""
 
     votes = ResultField("votes", int, "The number of votes that count.")
     verdict = ResultField("verdict", str, "The conclusion, in a sentence.")

@@ -1,4 +1,4 @@
-"""``vidtrans run``: dataset, model and renders in one resumable command."""
+"""``vidtrans run``: make a dataset, train a model and render clips with it, in one resumable command."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from vidtrans.data.dataset_planning import DatasetSpec
     from vidtrans.stylizing.requests import StylizeRequest
 
-MIN_SHARP_STEPS = 300  # Number of steps below which the small U-Net's pictures are blurred, at 256 pixels
-# Tables of the recipe that only a training reads.
+MIN_SHARP_STEPS = 300  # Number of training steps below which the small U-Net's 256-pixel pictures are blurred
+# Recipe tables that only a training reads
 TRAINING_TABLES = ("pairing", "dataset", "generator", "discriminator", "training", "card")
 
 
@@ -115,7 +115,7 @@ class Run(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe for learning from a video, or with ``--look`` from pictures. Raises UsageError."""
+        """Return the recipe for training on a video, or with ``--look`` on style pictures. Raises UsageError."""
         if arguments.get("at_once"):
             return render_recipe(preset, tables)
         if arguments.get("looks"):
@@ -124,10 +124,12 @@ class Run(Command):
 
     @classmethod
     def epilog(cls) -> str:
+        """Return the help on the defaults with --look and --at-once."""
         return "With --look the defaults are those of 'vidtrans look', with --at-once those of 'vidtrans stylize'."
 
     @property
     def _training_clips(self) -> tuple[Path, ...]:
+        """Return the clips to learn on: VIDEO, or without it the clips to render."""
         return (self.video,) if self.video else self.apply
 
     def make(self, context: Context) -> Table:
@@ -150,7 +152,7 @@ class Run(Command):
         )
 
     def _recipe_for(self, clips: tuple[Path, ...], context: Context) -> tuple[Recipe, str]:
-        """Return the recipe, and a note on the chosen preset; the note is '' if the user chose it.
+        """Return the recipe, and a note for the user on the default preset; '' if the user chose a preset.
 
         The default is the preset for other footage; if all clips are the video itself, the preset that learns it by
         heart.
@@ -165,6 +167,7 @@ class Run(Command):
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
     def _make(self, context: Context, note: str, *, is_batch: bool) -> Table:
+        """Train the model and render the clips, or forecast both for --dry-run; return the result table."""
         from vidtrans.batch.jobs import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
@@ -212,7 +215,7 @@ class Run(Command):
         }
 
     def _check_at_once(self) -> None:
-        """Raise UsageError unless there is exactly one look, or if an option has no effect without a training."""
+        """Raise UsageError unless --look is given once, or if an option has no effect without a training."""
         if len(self.looks) != 1:
             why = "it has no picture" if not self.looks else f"{len(self.looks)} looks were given, and one is rendered"
             remedy = 'give one --look: a picture, a mixture "a.jpg: 0.6, b.jpg: 0.4", or moments "0: a.jpg, 5s: b.jpg"'
@@ -233,6 +236,7 @@ class Run(Command):
             raise UsageError("--set rendering.look", "--look names the pictures", "leave it out")
 
     def _render_at_once(self, context: Context) -> Table:
+        """Render the clips in the style of --look without a training; return the result table."""
         from vidtrans.batch.jobs import batch_table
         from vidtrans.stylizing.clips import requests_for, stylize_batch, stylize_one
         from vidtrans.stylizing.requests import StylizeRequest
@@ -246,6 +250,7 @@ class Run(Command):
         return table | stylize_one(replace(requests[0], output=self.output), self.batch, context)
 
     def _renders(self, model: Path, output: Path | None) -> list[StylizeRequest]:
+        """Return the request for the render of each clip with ``model``. ``output``: None for a batch."""
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.stylizing.requests import StylizeRequest
 
@@ -255,7 +260,7 @@ class Run(Command):
         return [StylizeRequest(clip, (str(model),), output, recipe) for clip in self.apply]
 
     def _train(self, dataset: Path, model: Path, context: Context) -> Table:
-        """Make the dataset and train the model; ``cached`` is true if both existed."""
+        """Make the dataset and train the model; the returned entry ``cached`` is true if both were up to date."""
         from vidtrans.data.making import make_dataset
         from vidtrans.stylizing.forecast import check_scene
         from vidtrans.training.requested_training import TrainingRequest, import_for_training, train
@@ -276,6 +281,7 @@ class Run(Command):
         return trained | {"cached": made["cached"] and trained["cached"]}
 
     def _forecast(self, dataset: Path, model: Path, renders: list[StylizeRequest], context: Context) -> Table:
+        """Return the estimated time of the dataset, the training and the renders."""
         from vidtrans.stylizing.forecast import forecast_chain
 
         if self.looks:
@@ -285,6 +291,7 @@ class Run(Command):
         return forecast_chain(self._spec(context), dataset, model, self.minutes, renders, context)
 
     def _spec(self, context: Context) -> DatasetSpec:
+        """Return the description of the dataset to make."""
         from vidtrans.data.dataset_planning import DatasetSpec
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.rendering.extraction import FrameExtractor
@@ -293,10 +300,12 @@ class Run(Command):
         return DatasetSpec(self._training_clips, self.recipe, self.target, extractor=extractor)
 
     def _look(self, model: Path) -> Look:
+        """Return the command 'look' that trains ``model`` on the pictures of --look."""
         on, keep = self._training_clips, self.keep
         return Look(self.looks, model, on=on, keep=keep, minutes=self.minutes, recipe=self.recipe)
 
     def describe(self, table: Table) -> str:
+        """Return the report on the rendered clips as text. ``table``: the result of ``make``."""
         if self.at_once:
             return render_text(table)
         if table.get("dry_run"):

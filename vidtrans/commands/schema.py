@@ -1,4 +1,4 @@
-"""``vidtrans schema``: print the parameters of commands as JSON Schema, for pages, nodes and other programs."""
+"""``vidtrans schema``: print the parameters of commands as JSON Schema, for pages, node editors and other programs."""
 
 from __future__ import annotations
 
@@ -17,8 +17,9 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
-JSON_TYPE_NAMES = {int: "integer", float: "number", bool: "boolean"}  # Other types are "string"
+DIALECT = "https://json-schema.org/draft/2020-12/schema"  # Value of ``$schema``: the version of JSON Schema
+# JSON Schema types by Python type; other types are "string"
+JSON_TYPE_NAMES = {int: "integer", float: "number", bool: "boolean"}
 
 
 @dataclass(frozen=True)
@@ -40,12 +41,13 @@ class Schema(Command):
             raise unknown_name("command", name, COMMANDS)
 
     def make(self, context: Context) -> Table:
-        """Return the schema of a command, or of all commands by name. Raises UsageError."""
+        """Return the JSON Schema of a command, or of all commands by name. Raises UsageError."""
         if name := " ".join(self.command):
             return schema_of(name)
         return {"commands": {name: schema_of(name) for name, _ in COMMANDS.working_entries()}}
 
     def describe(self, table: Table) -> str:
+        """Return the schema as JSON text. ``table``: the result of ``make``."""
         return json.dumps(table, indent=2, ensure_ascii=False)
 
 
@@ -77,6 +79,7 @@ def schema_of(name: str) -> Table:
 
 
 def _property(parameter: Parameter, recipe: Recipe | None) -> Table:
+    """Return the JSON Schema of a parameter. ``recipe``: has the defaults of settings."""
     declared = parameter.option
     one = {"type": _type(parameter.type)} | _values(parameter)
     found: Table = {"type": "array", "items": one} if parameter.many else one
@@ -93,13 +96,14 @@ def _property(parameter: Parameter, recipe: Recipe | None) -> Table:
 
 
 def _type(kind: Any) -> str | list[str]:  # noqa: ANN401  (an annotation)
+    """Return the JSON Schema type of a Python type; for a union, the list of types."""
     if isinstance(kind, types.UnionType):
         return [JSON_TYPE_NAMES.get(one, "string") for one in typing.get_args(kind)]
     return JSON_TYPE_NAMES.get(kind, "string")
 
 
 def _values(parameter: Parameter) -> Table:
-    """Return the schema of a parameter's valid values, without their type."""
+    """Return the part of a parameter's JSON Schema that limits its values: names, range or format."""
     declared = parameter.option
     if isinstance(declared.choices, Names):
         names = list(declared.choices)
@@ -121,6 +125,7 @@ def _values(parameter: Parameter) -> Table:
 
 
 def _default(parameter: Parameter, recipe: Recipe | None) -> Any:  # noqa: ANN401  (as JSON has it)
+    """Return a parameter's default as a JSON value; None if it has none. ``recipe``: has the defaults of settings."""
     if parameter.owner == "recipe":
         assert recipe is not None
         value = recipe.value(parameter.table, parameter.key)

@@ -94,6 +94,7 @@ class Sheet(Command):
         }
 
         def prepare() -> Callable[[Path], Table]:
+            """Open the clip or dataset; return a function that writes the sheet to a path."""
             if is_dataset:
                 dataset = open_dataset(source)
                 check_has_pictures(dataset)
@@ -105,10 +106,12 @@ class Sheet(Command):
             return lambda path: write(path, clip_sheet(clip, span, self.count, context))
 
         def write(path: Path, sheet: plots.ContactSheet) -> Table:
+            """Draw a contact sheet into a file; return the number of pictures on it."""
             write_picture(path, sheet.draw())
             return {"frames": sum(picture is not None for row in sheet.rows for picture in row)}
 
         return produce(context, output, key, [source] if source.is_file() else [], prepare)
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written sheet as text. ``table``: the result of ``make``."""
         return sheet_text(table)

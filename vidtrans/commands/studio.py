@@ -1,4 +1,4 @@
-"""``vidtrans studio``: the whole chain in a page, for those who do not work in a terminal."""
+"""``vidtrans studio``: serve a browser page for training, painting and rendering, for users without a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Studio(PageServerCommand):
         self.check_address("see, change and delete the files of the folder")
 
     def make(self, context: Context) -> Table:
-        """Serve the page until a stop is requested. Raises UsageError, OSError."""
+        """Serve the studio's page until a stop is requested. Raises UsageError, OSError."""
         from vidtrans.commands.page_commands import LiveRoomCommand, PageCommands
         from vidtrans.studio.project_folder import ProjectFolder
         from vidtrans.studio.studio_app import serve
@@ -56,5 +56,6 @@ class Studio(PageServerCommand):
         return {"output": None, "folder": str(folder.root), "running": num_running}
 
     def describe(self, table: Table) -> str:
+        """Return the number of jobs that still run, as text. ``table``: the result of ``make``."""
         number = table["running"]
         return f"{number} still {'runs' if number == 1 else 'run'}" if number else "nothing runs any more"

@@ -41,8 +41,8 @@ from vidtrans.timelines.timeline import is_timeline
 if TYPE_CHECKING:
     from vidtrans.stylizing.requests import StylizeRequest
 
-LIST_SUFFIX = ".toml"  # Suffix of a list of clips
-# Parameters of --print-jobs' command that the printed commands do not get.
+LIST_SUFFIX = ".toml"  # Suffix of a file that lists clips with their models and options
+# Parameters of 'stylize' that --print-jobs leaves out of the printed commands
 UNPRINTED_PARAMETERS = (
     *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),
     *("jobs", "executor", "shared_disk", "shard", "halt", "retry"),
@@ -131,6 +131,7 @@ class Stylize(Command):
         self._check_parts()
 
     def _check_strokes(self) -> None:
+        """Raise UsageError if settings of strokes are given, but nothing paints strokes."""
         from vidtrans.models.look_pictures import is_medium
         from vidtrans.models.model_file import sole_medium
 
@@ -141,6 +142,7 @@ class Stylize(Command):
             raise UsageError(setting, why, "add --strokes MEDIUM")
 
     def _check_parts(self) -> None:
+        """Raise UsageError if --print-jobs, --chunk or --join conflict with the input or other options."""
         for flag, value in (("--print-jobs", self.print_jobs), ("--chunk, --join", self.chunk or self.join)):
             if value and self._is_list:
                 why = f"each clip of {self._input_noun} has its own output and options"
@@ -155,6 +157,7 @@ class Stylize(Command):
             raise UsageError("--chunk, --join", why, "leave out --jobs and --executor")
 
     def _check_timeline(self) -> None:
+        """Raise UsageError if options for timelines are given without one, or --start or --end with one."""
         if not self._is_timeline:
             if used := [name for name in ("handles", "media", "rate") if name in self.user_arguments.values]:
                 why = f"{self.video[0]} is not a timeline"
@@ -165,6 +168,7 @@ class Stylize(Command):
             parse_frame_rate("--rate", self.rate)
 
     def _check_regions(self) -> None:
+        """Raise UsageError if --mask, --region, --rest, --model and --look conflict."""
         look = look_named(self.recipe.tables)
         if self._is_list and self.region:
             why = "the clips of a list have their own masks"
@@ -173,31 +177,40 @@ class Stylize(Command):
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe of a render; for a list without the preset, which each clip applies. Raises UsageError."""
+        """Return the recipe of a render. Raises UsageError.
+
+        For a list of clips the preset is left out, because each clip's entry applies it.
+        """
         return render_recipe(None if _is_list(arguments["video"]) else preset, tables)
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
+        """Return the recipe whose settings the help shows as defaults."""
         return render_recipe(None, {})
 
     @property
     def _is_list(self) -> bool:
+        """Return whether the input is a list of clips (.toml)."""
         return _is_list(self.video)
 
     @property
     def _is_timeline(self) -> bool:
+        """Return whether the input is an editor's timeline (.otio, .edl)."""
         return is_timeline(self.video[0])
 
     @property
     def _has_clip_list(self) -> bool:
+        """Return whether the input is a list of clips or a timeline."""
         return self._is_list or self._is_timeline
 
     @property
     def _input_noun(self) -> str:
+        """Return the noun for a list of clips or a timeline, for messages."""
         return "a timeline" if self._is_timeline else "a list of clips"
 
     @property
     def _folder(self) -> Path:
+        """Return the folder of the results: --output, or else the current folder."""
         return Path(self.output or "")
 
     def make(self, context: Context) -> Table:
@@ -256,6 +269,7 @@ class Stylize(Command):
         return replace(template, models=parse_rest(self.rest) or (IDENTITY,), regions=regions)
 
     def _requests(self, context: Context) -> list[StylizeRequest]:
+        """Return the request for the render of each clip."""
         from vidtrans.stylizing.clips import place_one, read_clip_list, requests_for
 
         template = self._template
@@ -268,12 +282,12 @@ class Stylize(Command):
         return requests
 
     def _is_named(self, requests: Sequence[StylizeRequest]) -> bool:
-        """Return whether the user named a single clip. Folders and patterns give a folder of results instead."""
+        """Return whether the user named a single clip, and not a folder or pattern, whose results go into a folder."""
         return [request.video for request in requests] == list(self.video[:1]) and not self.batch.is_partial
 
     @property
     def _command(self) -> tuple[str, ...]:
-        """Return the words of the commands that a job prints, up to the source."""
+        """Return the words of the commands that --print-jobs prints, up to the input's path."""
         return ("vidtrans", "stylize", *command_line_words(type(self), self.user_arguments, UNPRINTED_PARAMETERS))
 
     def show(self, table: Table, terminal: Terminal) -> int:
@@ -284,10 +298,12 @@ class Stylize(Command):
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
+        """Return the report on a rendered clip or part as text. ``table``: the result of ``make``."""
         if "job" in table:
             return ""
         return part_text(table) if self.chunk or self.join else render_text(table)
 
 
 def _is_list(paths: tuple[Path, ...]) -> bool:
+    """Return whether the first path is a list of clips (.toml)."""
     return paths[0].suffix.lower() == LIST_SUFFIX

@@ -1,4 +1,4 @@
-"""Text reports on results, and the interface through which commands show them."""
+"""Reports on results as text, and the interface of the console that commands use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from vidtrans.core.errors import BatchError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 
-MAX_FAILED_NAMES = 5  # Maximum number of failed clips in the report's line
+MAX_FAILED_NAMES = 5  # Maximum number of failed clips that the report of a batch names
 
 
 class Terminal(Protocol):
-    """The interface of the console for commands."""
+    """The methods of the console that commands use to show results and errors."""
 
     as_json: bool
     quiet: bool
@@ -23,10 +23,10 @@ class Terminal(Protocol):
         """Show the result of a successful command: ``text``, or with --json ``table``."""
 
     def text(self, text: str) -> None:
-        """Show text that is the result itself."""
+        """Show text that is itself the command's result, such as a schema."""
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Show a table of numbers above the result; not with --json or --quiet."""
+        """Show a table of numbers above the result, unless --json or --quiet is given."""
 
     def failure(self, message: str, exit_status: int, table: Table | None = None) -> None:
         """Show the error of a failed command; with --json, ``table`` with the error and the exit status."""
@@ -63,6 +63,7 @@ def part_text(table: Table) -> str:
 
 
 def sheet_text(table: Table) -> str:
+    """Return the report on a written sheet, grid or comparison, as text."""
     if table.get("dry_run"):
         return f"would make {table['output']}"
     what = "picture" if table["output"].endswith(".png") else "frame"
@@ -70,6 +71,7 @@ def sheet_text(table: Table) -> str:
 
 
 def cost_text(table: Table) -> str:
+    """Return ``; `` and the estimated time and disk space of a dry run, as text."""
     return f"; {format_cost(table)}"
 
 
@@ -79,6 +81,7 @@ def timing(table: Table) -> str:
 
 
 def trained_text(table: Table) -> str:
+    """Return the report on a trained model: steps, held-out scores, files and the next command."""
     scores = table.get("held_out") or {}
     score = f", held out {scores['psnr']:.1f} dB" if "psnr" in scores else ""
     if (likeness := scores.get("feature_likeness")) is not None:
@@ -115,12 +118,13 @@ def delivered_text(scores: Table) -> str:
 
 
 def next_command(model: str, *, dreams: bool = False) -> str:
-    """Return the command line that uses a model; ``dreams``: the model predicts frames."""
+    """Return the command line that uses a model file. ``dreams``: the model predicts the next frame of a clip."""
     name = shell_path(model)
     return f"vidtrans dream VIDEO --model {name} --frames 300" if dreams else f"vidtrans stylize VIDEO --model {name}"
 
 
 def shell_path(path: str) -> str:
+    """Return a path, quoted for the shell, as a word that is not parsed as an option."""
     return command_line([f"./{path}" if path.startswith("-") else path])
 
 
@@ -139,7 +143,7 @@ def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str
     names += f" and {len(failed) - MAX_FAILED_NAMES} more" if len(failed) > MAX_FAILED_NAMES else ""
     line = f"{len(failed)} of {count(len(done) + len(failed) + len(pending), 'clip')} failed: {names}"
     line += f"; {len(pending)} not begun" if pending else ""
-    remedy = f"the first of them: {next(iter(failed.values()))}"  # a dry run leaves no summary
+    remedy = f"the first of them: {next(iter(failed.values()))}"  # A dry run writes no summary.
     if summary:
         remedy = f"see {summary}; run the command again to continue, with --retry-failed for the failed ones only"
     terminal.failure(f"{line} — {remedy}", BatchError.exit_status, table)

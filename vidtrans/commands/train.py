@@ -1,4 +1,4 @@
-"""``vidtrans train``: train a model on a dataset; with ``--ablate`` or ``--sweep``, several, with a table."""
+"""``vidtrans train``: train a model on a dataset, or with ``--ablate`` or ``--sweep`` several, compared in a table."""
 
 from __future__ import annotations
 
@@ -107,10 +107,11 @@ class Train(Command):
 
     @classmethod
     def usual_recipe(cls) -> Recipe:
+        """Return the recipe whose settings the help shows as defaults."""
         return dataset_recipe(None, {})
 
     def make(self, context: Context) -> Table:
-        """Train a model, or several variants.
+        """Train a model, or with --ablate or --sweep several variants.
 
         An interrupted training resumes, and more steps continue a finished one, unless ``fresh``. Of processes started
         by PyTorch's launcher, only rank 0 returns the result, and the others return {}. Raises UsageError, MediaError,
@@ -133,6 +134,7 @@ class Train(Command):
         return train(request, context)
 
     def _train_varied(self, context: Context) -> Table:
+        """Train the variants of --ablate or --sweep; return the table that compares them."""
         from vidtrans.batch.trainings import VariedTraining, train_varied
         from vidtrans.data.making import train_recipe
         from vidtrans.training.variants import parse_sweep, sweep_variants
@@ -147,7 +149,10 @@ class Train(Command):
         return train_varied(varied, context)
 
     def show(self, table: Table, terminal: Terminal) -> int:
-        """Show the trained model; of variants, a table of held-out scores, if there are any, and the failures."""
+        """Show the report on the model; for variants, a table of held-out scores and the failures.
+
+        Return the exit status.
+        """
         if not table:  # Rank 0 reports for all processes.
             return 0
         if not (self.ablate or self.sweep):
@@ -169,6 +174,7 @@ class Train(Command):
         return BatchError.exit_status
 
     def describe(self, table: Table) -> str:
+        """Return the report on the trained model or variants as text. ``table``: the result of ``make``."""
         if "rows" in table:
             return _varied_text(table)
         if not table.get("dry_run"):
@@ -183,6 +189,7 @@ class Train(Command):
 
 
 def _transfer_text(transfer: Table) -> str:
+    """Return the advice on training from another model's weights, as text."""
     options = [f"--steps {transfer['steps']}"]
     options += [
         f"--set {name}={json.dumps(value, separators=(',', ':'))}" for name, value in transfer["settings"].items()
@@ -195,6 +202,7 @@ def _transfer_text(transfer: Table) -> str:
 
 
 def _varied_text(table: Table) -> str:
+    """Return the report on trained variants, as text."""
     rows, steps = table["rows"], table["steps"]
     models = count(len(rows), "model") + (f" of {count(steps, 'step')}" if steps is not None else "")
     if table.get("dry_run"):

@@ -1,4 +1,4 @@
-"""``vidtrans try``: draw a grid of settings on a few frames."""
+"""``vidtrans try``: draw a grid of a few frames rendered with different settings."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vidtrans.rendering.settings_grid import Variation
 
 VERSION = 6  # Version of the grid's layout, part of its cache key
-MEDIUM_KEYS = ("strokes", "strokes.medium")  # Keys of --vary that set the medium
+MEDIUM_KEYS = ("strokes", "strokes.medium")  # Keys of --vary that set the painting medium
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,7 @@ class Try(Command):
         key["strokes"] = [strokes_digest(each, context) for each in variants]
 
         def prepare() -> Callable[[Path], Table]:
+            """Open the clip; return a function that draws the grid into a file."""
             clip = open_clip(context, video, chosen_models[0].pairing.guides)
             models = [
                 (model.with_changes(label_setting_changes(model.parts[0].pairing, clip, context)), rendering)
@@ -137,7 +138,7 @@ class Try(Command):
         return produce(context, output, key, sources, prepare)
 
     def _columns_and_label(self) -> tuple[Recipe, list[Variation], str]:
-        """Return the recipe, the varied columns, and the label of the first column; '' stands for the model's name.
+        """Return the recipe, the columns of --vary, and the label of the first column; '' stands for the model's name.
 
         Without a model and a medium, the first column gets the first medium of ``--vary strokes``.
         """
@@ -155,7 +156,7 @@ class Try(Command):
     def _model_at_once(
         self, rendering: RenderingSettings, variations: Sequence[Variation], context: Context
     ) -> tuple[LoadedModel, RenderingSettings, StrokesSettings, list[Variation], list[Path], str]:
-        """Return a model made of all pictures or media, settings and columns for it, and the pictures' files.
+        """Return a model for all pictures or media of --look and --vary, its settings and columns, and the files.
 
         The last is the label of the first column.
 
@@ -199,11 +200,12 @@ class Try(Command):
         return model, replace(rendering, look=names[first]), strokes, columns, whole.files, f"--look {first}"
 
     def describe(self, table: Table) -> str:
+        """Return the report on the written grid as text. ``table``: the result of ``make``."""
         return sheet_text(table)
 
 
 def _colour_map_models(chosen_models: Sequence[LoadedModel], context: Context) -> list[LoadedModel]:
-    """Return the colour-map models stored beside unpaired models, which the grid shows for comparison."""
+    """Return the colour-map models in the folders of unpaired models; the grid shows them for comparison."""
     from vidtrans.models.loaded_model import load_model
     from vidtrans.models.model_file import COLOURS, companion_path
 

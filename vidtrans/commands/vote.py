@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from vidtrans.voting.stimuli import Stimuli
     from vidtrans.voting.vote_log import VoteLog
 
-EXCERPT_S, EXPOSURE_S = 2.0, 1.0  # Defaults of --seconds: for preference votes, and for votes with --real
+# Default seconds that a voter sees an excerpt: for preference votes, and for votes with --real
+EXCERPT_S, EXPOSURE_S = 2.0, 1.0
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,10 @@ class Vote(PageServerCommand):
             raise UsageError("--label", why, "give one per clip, in order")
 
     def make(self, context: Context) -> Table:
-        """Serve the page until a stop is requested, or report votes. Raises UsageError, MediaError, ModelError."""
+        """Serve the voting page until a stop is requested, or report the votes of log files.
+
+        Raises UsageError, MediaError, ModelError.
+        """
         from vidtrans.core.files import base_name
         from vidtrans.output.result import refuse_link
         from vidtrans.voting.result_page import Material, check_left_out, check_page, report
@@ -127,11 +131,13 @@ class Vote(PageServerCommand):
         return report(log, page, self.left_out, material, self.clips, report_context) | {"log": str(votes)}
 
     def show(self, table: Table, terminal: Terminal) -> int:
+        """Print the table of votes by condition and then the report; return the exit status."""
         if table.get("votes"):
             terminal.figures(*_figures(table))
         return super().show(table, terminal)
 
     def describe(self, table: Table) -> str:
+        """Return the numbers of people and votes, and the verdict, as text. ``table``: the result of ``make``."""
         if table.get("dry_run"):
             waits = f"{count(table['trials'], 'trial')} a person, of {count(table['items'], 'item')}"
             return f"would ask {waits}; the page waits {table['forced_s']:.0f} s in all, beside the answers"
@@ -151,6 +157,7 @@ class Vote(PageServerCommand):
         return "\n".join([*lines, *([f"{table['output']}"] if table["output"] else [])])
 
     def _study(self, context: Context) -> tuple[Stimuli, Study]:
+        """Open the clips; return them, and the study: its conditions, items and numbers of trials."""
         from vidtrans.voting.ballot import Study
         from vidtrans.voting.stimuli import condition_names, open_stimuli
 
@@ -177,7 +184,7 @@ class Vote(PageServerCommand):
         return stimuli, study
 
     def _note_limits(self, stimuli: Stimuli, study: Study, context: Context) -> None:
-        """Report limits of the study: different sizes, which voters may notice, equal content, and few trials."""
+        """Warn about limits of the study: clips of different sizes (voters may notice) or equal content, few trials."""
         stimuli.warn_about_sizes(study.conditions, context)
         for n, digest in enumerate(study.digests):
             if (same := study.digests.index(digest)) < n:
@@ -187,7 +194,7 @@ class Vote(PageServerCommand):
             context.note(f"{things} give {count(study.num_trials, 'trial')} a person, not {self.trials}")
 
     def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
-        """Return an example of each condition, and the distances that the critic measured, if there is one."""
+        """Return the material of the result page: an example of each condition, and the critic's distances."""
         from vidtrans.voting.result_page import Material, examples_of
 
         examples = examples_of(stimuli, study.conditions)
@@ -198,6 +205,7 @@ class Vote(PageServerCommand):
         return Material(examples, *measure_distances(stimuli, len(self.clips), self.critic, context))
 
     def _serve(self, stimuli: Stimuli, study: Study, votes: Path, context: Context) -> VoteLog:
+        """Serve the page of the vote until a stop is requested; return the log of all votes."""
         from vidtrans.voting.poll import Poll, make_app
         from vidtrans.voting.vote_log import OpenLog
         from vidtrans.voting.vote_summary import summarise
@@ -220,6 +228,7 @@ class Vote(PageServerCommand):
 
 
 def _figures(table: Table) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows of the table of votes, with the 95 % interval of each condition."""
     is_real = table["question"] == "real"
     headings = ["", "taken for real", "of", "95 %"] if is_real else ["", "preferred", "of", "score", "95 %"]
     rows = []

@@ -1,1 +1,1 @@
-"""Recipes: presets, project files and flags, merged into settings."""
+"""Recipes: the settings that result from presets, project files and flags."""

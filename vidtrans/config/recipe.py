@@ -1,7 +1,7 @@
-"""Recipes: settings merged from presets, ``vidtrans.toml``, variables and flags; and which may run a program.
+"""Recipes: settings merged from presets, ``vidtrans.toml``, variables and flags; refusal of settings that run programs.
 
-From low to high: defaults, the preset, ``vidtrans.toml`` in the folder, ``VIDTRANS_*`` variables, flags. A preset
-named on the command line outranks the file.
+From low to high priority: defaults, the preset, ``vidtrans.toml`` in the current folder, ``VIDTRANS_*`` variables,
+flags. A preset named on the command line outranks the file.
 
 A filter graph can read and write any file, and so can some encoder options, which the user's own ffmpeg runs. They are
 accepted from flags and variables, and, with a warning, from a preset or a list named on the command line; never from a
@@ -27,23 +27,26 @@ from vidtrans.pairing.palettes import with_palette_file
 if TYPE_CHECKING:
     from vidtrans.session import Context
 
-Tables = Mapping[str, Mapping[str, Any]]
+Tables = Mapping[str, Mapping[str, Any]]  # Settings by table and key
+# Reason in the error for a setting that controls ffmpeg, in a file that the user did not name
 PROGRAM_REFUSAL = "a file in the folder may not run a program, as ffmpeg can write any file"
-# The settings that control a program, by table and key, and their flags.
+# Flags of the settings that control the user's ffmpeg program, by (table, key)
 PROGRAM_FLAGS = {
     ("encoding", "filter"): "--filter",
     ("rendering", "source_filter"): "--filter-source",
     ("encoding", "codec"): "--codec",
     ("encoding", "options"): "--set encoding.options=…",
 }
-T = TypeVar("T")
-PROJECT_FILE = "vidtrans.toml"
-DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"  # For rendering the look onto other clips, and onto the clip itself
-NO_PAIRING, FRAME_PAIRING = "none", "aligned"  # Value of --pairing, and its pairing: the input is the frame itself
-# The tables with a key ``name``, which chooses an entry of a registry, and the default names. The other keys of such a
-# table are the settings of the chosen entry.
+T = TypeVar("T")  # A settings class
+PROJECT_FILE = "vidtrans.toml"  # Name of the project file in the current folder
+# Default presets: for renders onto other clips, and for renders onto the training clip itself
+DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"
+# Value of --pairing for models whose input is the frame itself, and the pairing that it selects
+NO_PAIRING, FRAME_PAIRING = "none", "aligned"
+# In a table with the key ``name``, which chooses an entry of a registry, the other keys are that entry's settings.
+# Default values of the key ``name``, by table.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
-# The options that choose the ``name`` of a table.
+# Options that set the key ``name`` of a table, by table
 CHOICE_OPTIONS = {
     "pairing": Option(
         "How pairs are made from frames.",
@@ -58,7 +61,7 @@ CHOICE_OPTIONS = {
         form="main",
     ),
 }
-# The settings classes of the other tables.
+# Locations of the settings classes of the tables without a key ``name``, by table
 SETTINGS = {
     "dataset": Entry("vidtrans.data.settings:DatasetSettings", ""),
     "training": Entry("vidtrans.training.settings:TrainingSettings", ""),
@@ -69,20 +72,20 @@ SETTINGS = {
     "encoding": Entry("vidtrans.video.io.encoding:EncodingSettings", ""),
     "card": Entry("vidtrans.models.model_record:Card", ""),
 }
-# The registries of the tables with a key ``name``.
+# Locations of the registries of the tables with a key ``name``, by table
 REGISTRIES = {
     "pairing": Entry("vidtrans.pairing:PAIRINGS", ""),
     "temporal": Entry("vidtrans.temporal:FILTERS", ""),
     "generator": Entry("vidtrans.networks:GENERATORS", ""),  # Its settings are checked when the network is built.
     "discriminator": Entry("vidtrans.networks:DISCRIMINATORS", ""),
 }
-TABLES = (*CHOICES, *SETTINGS)
-# The tables for the steps from a video to a render.
+TABLES = (*CHOICES, *SETTINGS)  # Names of all tables of a recipe
+# Tables for the steps from a training video to a render: pairing, dataset, training, rendering, encoding …
 CHAIN = tuple(name for name in TABLES if name not in ("dreaming", "matting"))
 
 
 def programs_in(tables: Tables) -> dict[str, str]:
-    """Return the settings in ``tables`` that control the user's ffmpeg: 'table.key' → value."""
+    """Return the settings in ``tables`` that control the user's ffmpeg program: values by 'table.key'."""
     from vidtrans.video.io.encoding import FFMPEG_PREFIX  # Its module imports av.
 
     found = {}
@@ -94,7 +97,10 @@ def programs_in(tables: Tables) -> dict[str, str]:
 
 
 def refuse_programs(tables: Tables, file: str) -> None:
-    """Raise UsageError if ``tables`` control ffmpeg. ``file``: their file, which the command line does not name."""
+    """Raise UsageError if ``tables`` have settings that control ffmpeg.
+
+    ``file``: the file with the tables, which the user did not name on the command line.
+    """
     for name in programs_in(tables):
         table, _, key = name.partition(".")
         raise UsageError(
@@ -140,12 +146,13 @@ def warn_about_programs(
 
 
 def _preset_folder() -> Path:
-    """Return the folder of the presets: in an installed package inside it, in a checkout beside it."""
+    """Return the folder of the bundled presets: inside an installed package, or beside the package in a checkout."""
     installed = PACKAGE / "_presets"
     return installed if installed.is_dir() else PACKAGE.parent / "presets"
 
 
 def preset_names() -> list[str]:
+    """Return the names of the bundled presets, sorted."""
     return sorted(p.stem for p in _preset_folder().glob("*.toml"))
 
 
@@ -174,7 +181,7 @@ def read_tables(path: Path) -> dict[str, Table]:
 
 
 def preset_text(name: str, key: Literal["summary", "cost"]) -> str:
-    """Return a preset's purpose ("summary") or training cost ("cost"); '' if it has none."""
+    """Return the text on a preset's purpose (key "summary") or training time (key "cost"); '' if it has none."""
     return str(read_toml(preset_path(name)).get(key, ""))
 
 
@@ -211,23 +218,26 @@ class Recipe:
         object.__setattr__(self, "_settings", found)
 
     def choice(self, name: str) -> tuple[str, Table]:
-        """Return the chosen name (key ``name``) of a table such as "pairing", and the rest of the table."""
+        """Return the value of the key ``name`` in a table such as "pairing" (or its default), and the other keys."""
         table = dict(self.tables.get(name, {}))
         return str(table.pop("name", CHOICES[name])), table
 
     def choice_settings(self, name: str) -> tuple[str, Any]:
-        """Return the chosen name of the table "pairing" or "temporal", and the settings of the chosen entry."""
+        """Return the name and the settings of the chosen pairing or temporal filter.
+
+        ``name``: "pairing" or "temporal".
+        """
         chosen, _ = self.choice(name)
         return chosen, self._settings.get(name) or REGISTRIES[name].load().load(chosen).Settings()
 
     def settings(self, name: str, cls: type[T]) -> T:
-        """Return table ``name`` as its settings class ``cls``."""
+        """Return the table ``name`` as an instance of its settings class ``cls``."""
         settings = self._settings.get(name) or cls()
         assert isinstance(settings, cls)
         return settings
 
     def value(self, table: str, key: str) -> object:
-        """Return the value of a setting; for the ``key`` "name", the chosen name."""
+        """Return the value of a setting; of the key "name", the chosen pairing, network or filter."""
         if key == "name":
             return self.choice(table)[0]
         return getattr(self.settings(table, SETTINGS[table].load()), key)
@@ -237,12 +247,12 @@ class Recipe:
         return replace(self, tables=overlaid(self.tables, tables))
 
     def only(self, *names: str) -> dict[str, Table]:
-        """Return the tables with these names, for records and cache keys."""
+        """Return the tables called ``names``, for records and cache keys."""
         return {n: dict(self.tables.get(n, {})) for n in names}
 
 
 def table_of(key: str, among: Sequence[str]) -> str:
-    """Return the table, of ``among``, that has a setting ``key``, for any chosen name. Raises UsageError.
+    """Return the table in ``among`` that has the setting ``key``, whatever its key ``name`` is. Raises UsageError.
 
     Imports torch if the tables of networks are among them.
     """
@@ -257,7 +267,7 @@ def table_of(key: str, among: Sequence[str]) -> str:
 
 
 def _keys(table: str, key: str) -> set[str]:
-    """Return the keys of a table, with the keys of plug-ins that can be imported. ``key``: the key to find."""
+    """Return the setting keys of a table, including those of plug-ins. ``key``: the key that is searched for."""
     if table in SETTINGS:
         return set(setting_fields(SETTINGS[table].load(), (key,)))
     return {"name"} | {f.name for _, cls in REGISTRIES[table].load().loaded() for f in fields(cls.Settings)}
@@ -318,14 +328,14 @@ def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
 
 
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset; without ``preset``, use the pairing's preset, or ``DEFAULT_PRESET``."""
+    """Return the recipe of a dataset; the default is the preset with the pairing's name, or ``DEFAULT_PRESET``."""
     pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
     default_preset = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, default_preset, flags)
 
 
 def unpaired_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of an unpaired dataset of domains; without ``preset``, use the preset 'unpaired'.
+    """Return the recipe of a dataset of several domains without pairs; the default preset is 'unpaired'.
 
     The pairing in ``vidtrans.toml`` is ignored, because it is for datasets with pairs.
     """

@@ -1,4 +1,4 @@
-"""Cost estimates: the seconds, disk and memory of ``--dry-run``, as a table and as text; a task's remaining time."""
+"""Cost estimates for ``--dry-run`` (seconds, disk, memory) as a table and as text; the remaining time of a task."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.core.system import peak_memory
 
-TRIAL_FRAMES = 12  # Maximum number of frames in the trial from which the cost of all frames is estimated
+TRIAL_FRAMES = 12  # Maximum number of frames in the trial from which the time and memory for all frames are estimated
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_memory_bytes: int = 0) -> Table:
-    """Return the table of a dry run: seconds, and bytes of the result, of the cache, and of peak memory.
+    """Return the estimate of a dry run as a table: seconds, and bytes of result, cache and peak memory.
 
     ``cache_bytes``: files that can be deleted afterwards. ``extra_memory_bytes``: memory that the job needs in addition
     to its trial, which has run in this process.
@@ -23,20 +23,20 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_me
             "seconds": round(seconds, 1),
             "disk_bytes": round(disk_bytes),
             "cache_bytes": round(cache_bytes),
-            # A job that streams its frames needs no more memory than its trial.
+            # The peak memory of the trial is also that of the job, because the job streams its frames.
             "memory_bytes": peak_memory() + extra_memory_bytes,
         }
     }
 
 
 def add_seconds(seconds: float, table: Table) -> Table:
-    """Return an estimate plus the ``seconds`` that reading the clip took before the trial: the job reads it, too."""
+    """Return an estimate with ``seconds`` added, such as the time of reading the clip before the trial."""
     cost = table["estimate"]
     return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 
 
 def add_estimates(tables: Sequence[Table]) -> Table:
-    """Return the sum of the estimates of consecutive steps; the memory is the largest of all steps."""
+    """Return the sum of the estimates of consecutive steps; the memory is that of the largest step."""
     parts = [t["estimate"] for t in tables]
     memory = [p["memory_bytes"] for p in parts if p["memory_bytes"]]
     sums = {k: round(sum(p[k] for p in parts), 1) for k in ("seconds", "disk_bytes", "cache_bytes")}
@@ -44,7 +44,7 @@ def add_estimates(tables: Sequence[Table]) -> Table:
 
 
 def without_output_bytes(table: Table) -> Table:
-    """Return an estimate with 0 bytes for the result, for a step that writes only to the cache."""
+    """Return an estimate with 0 bytes on disk for the result: its step writes only to the cache."""
     return {"estimate": table["estimate"] | {"disk_bytes": 0}}
 
 
@@ -103,7 +103,7 @@ class TimeLeft:
         elapsed = now - self.began
         if not event.total or event.done >= event.total or event.done <= self.first or elapsed < self.MIN_S:
             return None
-        # The rate is that of the last half to three quarters of the time, because first units are slow.
+        # Measure the rate over the last half to three quarters of the elapsed time, because the first units are slow.
         if now - self._next[0] >= elapsed / 2:
             if event.done > self._next[1]:
                 self._rate_since = self._next
@@ -121,7 +121,10 @@ class TimeLeft:
         return self._displayed_s
 
     def _follow(self, end: float, now: float) -> None:
-        """Move the smoothed end time towards ``end``, the newest estimate; exponential smoothing over time."""
+        """Move the smoothed end time towards ``end``, the newest estimate, by exponential smoothing.
+
+        ``end``, ``now``: seconds of ``time.monotonic``.
+        """
         if math.isnan(self._end):
             self._end = end
         else:

@@ -19,9 +19,11 @@ import re
 
 from vidtrans.core.system import is_too_long
 
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Control characters
-MAX_QUOTED_CHARS = 200  # Maximum length of a library's message in an error; it may contain text from an untrusted file
-_MAX_PART_CHARS = 1000  # Maximum length of one part of an error message
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # Control characters (ASCII and C1), which could manipulate a terminal
+# Maximum length of a library's error text in a message, in characters; the text may contain parts of an untrusted file
+MAX_QUOTED_CHARS = 200
+# Maximum length of each of the three parts (what, why, remedy) of an error message, in characters
+_MAX_PART_CHARS = 1000
 
 
 def shorten(text: str, max_chars: int = _MAX_PART_CHARS) -> str:
@@ -30,7 +32,7 @@ def shorten(text: str, max_chars: int = _MAX_PART_CHARS) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """Return the first non-empty line of an error's text, cut after ``MAX_QUOTED_CHARS``; '' texts give the type."""
+    """Return the first non-empty line of an error's text, or else its type's name; at most ``MAX_QUOTED_CHARS``."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     line = (lines or [type(error).__name__])[0]
     return line if len(line) <= MAX_QUOTED_CHARS else f"{line[:MAX_QUOTED_CHARS]}…"
@@ -61,7 +63,7 @@ class VidtransError(Exception):
 
 
 class UsageError(VidtransError):
-    """The command or a setting is wrong."""
+    """A command, option or setting is wrong."""
 
     exit_status = 2
 
@@ -83,7 +85,7 @@ class ModelError(VidtransError):
 
 
 class DeviceError(VidtransError):
-    """The device is missing or out of memory."""
+    """The computing device (GPU or CPU) is missing, or its memory is full."""
 
     exit_status = 4
 
@@ -95,16 +97,17 @@ class BatchError(VidtransError):
 
 
 class Interrupted(VidtransError):
-    """Stopped by Ctrl-C (130), TERM (143) or a ``Stop``, after the current work was finished and saved."""
+    """The command was stopped by Ctrl-C (130), SIGTERM (143) or a ``Stop``, after it had saved its finished work."""
 
     def __init__(self, exit_status: int = 130) -> None:
         self.exit_status = exit_status
         super().__init__("stopped", "finished work is saved", "run the same command again to continue")
 
 
-_WRITABLE = "choose a folder that can be written"
+_WRITABLE = "choose a folder that can be written"  # Remedy for a folder without write permission
+# Remedy for a file in the place of a folder, or a folder in the place of a file
 _IN_THE_WAY = "a file stands where a folder should be, or the reverse: choose another place"
-# Remedies for errors of a disk, by errno.
+# Remedies for disk errors, by the error's number (errno)
 DISK_REMEDIES = {
     errno.ENOSPC: "free some space and run the same command again",
     errno.EDQUOT: "free some space and run the same command again",
@@ -119,12 +122,14 @@ DISK_REMEDIES = {
     errno.EISDIR: _IN_THE_WAY,
     errno.ENAMETOOLONG: "use a shorter name",
 }
+# Remedy if temporary files cannot be written
 TEMPORARY_REMEDY = "free some space, or set TMPDIR to a folder that can be written"
 
-# Messages of libraries that ran out of memory. NVIDIA's libraries have status names, which torch passes on.
-# CUDNN_STATUS_NOT_INITIALIZED and its equivalent in cuBLAS are left out: the cause may be a full GPU, but also an
-# incompatible driver or cuDNN, and then retries with less memory would end in wrong advice. "cuDNN finds no engine or
-# algorithm" may also come from an old driver, but it is the only message that torch gives for a lack of memory there.
+# NVIDIA's libraries have status names, such as CUBLAS_STATUS_ALLOC_FAILED, which torch passes on.
+# CUDNN_STATUS_NOT_INITIALIZED, and its equivalent in cuBLAS, are left out, because they have other causes, too.
+# If their cause is an incompatible driver or cuDNN, retries with less memory would end in wrong advice.
+# "Unable to find an engine" may also come from an old driver, but torch has no other message if cuDNN lacks memory.
+# The expression matches messages of libraries that ran out of memory: "CUDA out of memory", "std::bad_alloc".
 _OUT_OF_MEMORY = re.compile(
     "|".join(
         (

@@ -11,7 +11,7 @@ from vidtrans.core.errors import Interrupted
 
 @dataclass(frozen=True)
 class Progress:
-    """The progress of a ``task``, by its name: ``done`` of ``total`` units; ``total`` is None if it is unknown.
+    """The progress of a job's task: ``done`` of ``total`` units (None: unknown). ``task``: its name for the user.
 
     ``unit``: the plural of the unit. ``detail``: text to show after the numbers; ``figures``: more text, for -v.
     ``counted``: the units are frames of a render or steps of a training, which a batch adds up. ``at_most_s``: upper
@@ -67,16 +67,16 @@ class Preview:
     path: Path
 
 
-Event = Progress | Note | BatchStatus | Preview
-Report = Callable[[Event], None]  # A callback that receives events
+Event = Progress | Note | BatchStatus | Preview  # An event that a job reports
+Report = Callable[[Event], None]  # A callback that receives the events of a job
 
 
 def ignore_event(event: Event) -> None:
-    """Ignore an event: the Report of callers that need no events."""
+    """Do nothing with an event: the ``Report`` of callers that need no events."""
 
 
 def without_advice(report: Report) -> Report:
-    """Return a Report that forwards all events except notes that recommend a setting."""
+    """Return a ``Report`` that passes on all events to ``report``, except notes that recommend a setting."""
     return lambda event: None if isinstance(event, Note) and event.advises else report(event)
 
 
@@ -103,4 +103,4 @@ class Stop:
             raise Interrupted(self.exit_status)
 
 
-NEVER_STOP = Stop()  # The default of functions that take a Stop: nothing requests it
+NEVER_STOP = Stop()  # Default of functions that take a ``Stop``: a stop is never requested

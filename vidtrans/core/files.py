@@ -1,4 +1,4 @@
-"""Write files atomically, read small files safely, compute digests, and name files in errors.
+"""Files: write them atomically, read small ones safely, compute digests, and name them in errors.
 
 Partial files have hidden names with the mark of a process, so that the files of killed processes can be found.
 """
@@ -23,20 +23,25 @@ from vidtrans.core.errors import MediaError, VidtransError
 from vidtrans.core.system import WINDOWS, is_alive, max_name_length, name_length, retry_while_in_use
 
 PARTIAL = ".partial"  # Suffix of the names of unfinished files
-HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]  # This host's ID, as hosts may share a folder
-PROCESS = "[0-9a-f]{8}-[0-9]+"  # Regular expression of ``process_mark``
+# Identifier of this host in the names of partial files, because hosts may share a folder
+HOST = hashlib.sha256(socket.gethostname().encode()).hexdigest()[:8]
+PROCESS = "[0-9a-f]{8}-[0-9]+"  # Regular expression for the mark of a process (``process_mark``): 1a2b3c4d-1234
 _MARK_LENGTH = 8 + 1 + 10  # Maximum length of ``process_mark``
-_STALE_AGE_S = 86_400.0  # Age above which another host's partial file is stale, in seconds; its process is not visible
-_MAX_SUFFIX_LENGTH = 32  # Maximum ``name_length`` of a suffix; a longer one is not a file type
+# Age in seconds above which another host's partial file counts as left by a killed process, which is not visible here
+_STALE_AGE_S = 86_400.0
+# Maximum ``name_length`` of a suffix that a partial file's name keeps; a longer one is not a file type
+_MAX_SUFFIX_LENGTH = 32
 PACKAGE = Path(__file__).parent.parent  # Folder of the package, with its data files
-IN_USE = "another program has it open"
-_MAX_SMALL_BYTES = 1 << 28  # Maximum size of a small file, in bytes; no JSON file that vidtrans writes is larger
+IN_USE = "another program has it open"  # Reason in the error for a file that cannot be replaced
+# Maximum size in bytes of a file for ``read_small_file``; no JSON file that vidtrans writes is larger
+_MAX_SMALL_BYTES = 1 << 28
 _BLOCK_BYTES = 1 << 20  # Size of the blocks that ``digest_file`` reads, in bytes
-_TOO_DEEP = "it is nested too deeply"
-_NEARLY_FULL_BYTES = 1 << 20  # Free space below which the cause of a failed write is a full disk, in bytes
-# Errors that only writes cause. The system does not name the file.
+_TOO_DEEP = "it is nested too deeply"  # Reason in the error for JSON with too many levels of brackets
+# Free disk space in bytes below which a full disk is taken for the cause of a failed write
+_NEARLY_FULL_BYTES = 1 << 20
+# Numbers (errno) of errors that only writes cause, and for which the system does not name the file
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-# Placeholder of a picture's number in a pattern: %d, or %05d with at least five digits.
+# Placeholder of the number in the pattern of numbered pictures: %d, or %05d for at least five digits
 NUMBER = re.compile("%(?:0(?P<digits>[0-9]{1,2}))?d(?![A-Za-z])")
 
 
@@ -52,12 +57,12 @@ def canonical_json(value: object) -> str:
 
 
 def digest_of(value: object) -> str:
-    """Return the SHA-256 (hex) of a value's canonical JSON."""
+    """Return the SHA-256 of a value's canonical JSON, as hexadecimal text."""
     return hashlib.sha256(canonical_json(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def base_name(path: Path) -> str:
-    """Return a path's name without its extension, and of a pattern without the number's placeholder."""
+    """Return a path's name without extension; for numbered pictures (clip.%05d.png), without the placeholder."""
     path = path.resolve()
     if path.is_dir():
         return path.name
@@ -96,6 +101,7 @@ def digest_file(path: Path, check: Callable[[], None] | None = None) -> str:
 
 
 def _open_nonblocking(path: str, flags: int) -> int:
+    """Open a file without blocking, also if it is a pipe; return its descriptor. An ``opener`` for ``open``."""
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
@@ -140,6 +146,7 @@ def sync_file(path: Path) -> None:
 
 
 def _sync(path: Path, flags: int) -> None:
+    """Flush a file or folder to the disk. ``flags``: for ``os.open``."""
     handle = os.open(path, flags)
     try:
         os.fsync(handle)
@@ -265,7 +272,7 @@ def convert_disk_errors(path: Path) -> Iterator[None]:
 
 
 def _disk_error(error: Exception, path: Path) -> int | None:
-    """Return the errno of a write error that names no file; None for other errors."""
+    """Return the number (errno) of a write error that names no file; None for other errors."""
     if isinstance(error, OSError):
         return None if error.filename or error.errno not in _WRITE_ERRORS else error.errno
     if shutil.disk_usage(path.parent).free < _NEARLY_FULL_BYTES:
@@ -279,6 +286,7 @@ def _disk_error(error: Exception, path: Path) -> int | None:
 
 
 def write_bytes(target: Path, data: bytes) -> None:
+    """Write a file atomically: the file has its old content until the new one is complete."""
     with write_atomically(target) as temporary:
         temporary.write_bytes(data)
 
@@ -324,7 +332,7 @@ def partial_path(target: Path) -> Path:
 
 
 def replaced_path(target: Path) -> Path:
-    """Return the hidden path to which an old folder is moved while a new one is renamed to ``target``."""
+    """Return the hidden path to which the old folder ``target`` is moved while a new folder replaces it."""
     return target.with_name(_hidden_name(target, target.name, ".replaced") + ".replaced")
 
 
@@ -340,7 +348,7 @@ def stale_partials(target: Path) -> list[Path]:
 
 
 def _is_stale(partial: Path, mark: str) -> bool:
-    """Return whether the process that wrote a partial file has ended, or is this process."""
+    """Return whether the process with this ``mark``, which wrote a partial file, has ended or is this process."""
     host, _, number = mark.partition("-")
     if host == HOST:
         return int(number) == os.getpid() or not is_alive(int(number))
@@ -350,7 +358,7 @@ def _is_stale(partial: Path, mark: str) -> bool:
 
 
 def _partial_name(target: Path) -> tuple[str, str]:
-    """Return the name of ``partial_path`` before and after the mark of the process."""
+    """Return the parts of a partial file's name before and after the mark of the process."""
     suffix = target.suffix if name_length(target.suffix) <= _MAX_SUFFIX_LENGTH else ""
     after = f"{PARTIAL}{suffix}"
     stem = target.name[: len(target.name) - len(suffix)]
@@ -358,7 +366,10 @@ def _partial_name(target: Path) -> tuple[str, str]:
 
 
 def _hidden_name(target: Path, stem: str, ending: str) -> str:
-    """Return '.STEM', short enough for ``ending`` to follow; a cut stem gets a digest of the whole name."""
+    """Return the hidden name '.STEM', cut so that a name with ``ending`` is not too long.
+
+    A cut stem ends with a digest of the whole name.
+    """
     room = max_name_length(target.parent) - name_length(f".{ending}")
     if name_length(stem) <= room:
         return f".{stem}"

@@ -1,7 +1,7 @@
-"""The files of ``--job-folder FOLDER``, through which another program watches and stops a command.
+"""The job folder (``--job-folder FOLDER``): files through which another program watches and stops a command.
 
-The process of the command writes all files except ``stop``. It holds ``lock`` while it runs, so that another program,
-even after a restart, knows that the job is running.
+The process of the command writes all files except ``stop``. It locks the file ``lock`` while it runs, so that another
+program, even after a restart, knows that the job is running.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from vidtrans.core.text_files import read_table
 
 
 class JobFolder:
-    """The files of one job: its progress, its result, its end, and the request to stop."""
+    """The files of one job: its progress, its result, its exit status, and the request to stop."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -29,6 +29,7 @@ class JobFolder:
         return FileLock(self.path / "lock")
 
     def is_running(self) -> bool:
+        """Return whether the job's process runs, which then holds the lock."""
         try:
             with self.lock().acquire(timeout=0):
                 return False
@@ -42,17 +43,17 @@ class JobFolder:
         return read_table(self._progress_file) or {}
 
     def report(self, table: Table) -> None:
-        """Store the progress. Errors are ignored, because the next report may succeed."""
+        """Store the job's progress. Write errors are ignored, because the next report may succeed."""
         with suppress(OSError):
             write_json(self._progress_file, table)
 
     def end(self) -> Table | None:
-        """Return the ``exit_status`` and the time ``finished`` of the job; None if it has not ended."""
+        """Return the job's ``exit_status`` and end time ``finished`` (seconds since the epoch); None before its end."""
         table = read_table(self._end_file)
         return table if table and isinstance(table.get("exit_status"), int) else None
 
     def finish(self, exit_status: int, finished: float) -> None:
-        """Store the exit status, and the time in seconds since the epoch. Raises OSError."""
+        """Store the job's exit status and end time, in seconds since the epoch. Raises OSError."""
         write_json(self._end_file, {"exit_status": exit_status, "finished": finished})
 
     def outcome(self) -> Table:
@@ -60,7 +61,7 @@ class JobFolder:
         return read_table(self.result) or {}
 
     def kill(self) -> None:
-        """Kill the process, if it runs. The job can be resumed from its saved work."""
+        """Kill the job's process, if it runs. The job can be resumed from its saved work."""
         import psutil
 
         with suppress(OSError, ValueError, psutil.Error):
@@ -69,11 +70,11 @@ class JobFolder:
                 process.kill()
 
     def request_stop(self) -> None:
-        """Ask the process to save and end. Raises OSError."""
+        """Ask the job's process to save its work and end, by the file ``stop``. Raises OSError."""
         self.stop.touch()
 
     def is_foreign(self) -> bool:
-        """Return whether the folder has a result of another program: the process of a job writes ``pid`` first."""
+        """Return whether the folder has result files, but not of a job: a job writes the file ``pid`` first."""
         return not self.pid.exists() and (self.result.exists() or self._end_file.exists())
 
     def clear_end(self, *, keep_stop: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Find the processor, the kinds of devices and this process's rank without importing torch; set up memory."""
+"""The machine: its processor, device kinds and this process's rank, found without importing torch; memory settings."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from typing import Any
 from vidtrans.core.errors import UsageError
 
 ROOT = Path("/")  # Root of the file system, below which the kernel lists its devices
-ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -8, -3, -1  # Parameters of glibc's mallopt
-LARGE_BLOCK_BYTES = 4_000_000  # Size of heap blocks from which ``return_large_blocks`` returns them, in bytes
-RELEASE_PIXELS = 8_000_000  # Rendered pixels between two releases of freed memory: one 4K picture, or four of 1080p
+ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -8, -3, -1  # Parameters of the C function mallopt, as glibc numbers them
+# Size of memory blocks from which ``return_large_blocks`` returns freed ones to the system, in bytes
+LARGE_BLOCK_BYTES = 4_000_000
+# Number of rendered pixels between two releases of freed memory: one 4K picture, or four of 1080p
+RELEASE_PIXELS = 8_000_000
 
 
 def cores() -> int:
-    """Return the number of processors that this process may use."""
+    """Return the number of CPU cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -63,6 +65,7 @@ def set_up_heap() -> None:
 
 
 def _set_heap(option: int, value: int) -> None:
+    """Set a parameter of glibc's memory allocator (mallopt), if the system has it."""
     import ctypes  # The import takes milliseconds.
 
     with suppress(OSError, AttributeError):
@@ -117,7 +120,7 @@ def release_cached_memory(device_kind: str) -> None:
 
 
 def processor() -> str:
-    """Return the processor's name as reported by the system."""
+    """Return the CPU's model name as the system reports it."""
     with suppress(OSError, StopIteration):
         lines = Path("/proc/cpuinfo").read_text("utf-8", "replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
@@ -151,7 +154,7 @@ def num_cuda_devices() -> int:
         if entry in entries:
             return 0  # CUDA shows no GPU if one is listed twice.
         entries.append(entry)
-    # CUDA shows only one instance of a divided GPU (MIG) to a process, even if several are listed.
+    # CUDA lets a process use only one instance of a divided GPU (MIG), even if several are listed.
     return 1 if entries and entries[0].startswith("MIG-") else len(entries)
 
 
@@ -179,6 +182,7 @@ def _torch_version_file() -> str:
 
 @cache
 def _installed_gpus() -> int:
+    """Return the number of GPUs in this machine that the installed torch supports."""
     if _torch_build() == "hip":
         return _amd_gpus()
     try:
@@ -209,7 +213,7 @@ def check_device_name(name: str) -> None:
         raise UsageError(f"device '{name}'", "no such device", "choose auto, cuda, cuda:N, mps or cpu")
 
 
-_DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")
+_DEVICES = re.compile(r"auto|cpu|mps|cuda(:[0-9]{1,4})?")  # Valid values of --device: auto, cpu, mps, cuda, cuda:1
 
 
 def is_distributed() -> bool:

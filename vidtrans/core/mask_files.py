@@ -1,4 +1,4 @@
-"""Masks and regions as options name them: ``man=man.mkv``, ``not:man.mkv``, ``man=ink``."""
+"""Parse the options for masks and regions: ``man=man.mkv``, ``not:man.mkv``, ``man=ink``."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.system import name_key, path_as_stored
 
-INVERTED_PREFIX = "not:"  # Prefix of a file or mask name: the inverted mask
-KEEP = "keep"  # Value in the place of a model: the source's frames, unchanged
-NAME_PATTERN = re.compile(r"[^\W\d][\w-]*")  # Valid names of masks
+INVERTED_PREFIX = "not:"  # Prefix of a mask's file or name that selects the inverted mask: not:man.mkv
+KEEP = "keep"  # Value in the place of a region's model that keeps the source's frames unchanged
+NAME_PATTERN = re.compile(r"[^\W\d][\w-]*")  # Valid names of masks: a letter or _, then letters, digits, _ and -
 
 
 @dataclass(frozen=True)
 class MaskFile:
-    """The file of a matte, white where the look is applied, or black if ``inverted``. ``name``: for ``--region``.
+    """The file of a matte: white where the style is applied, black if ``inverted``. ``name``: for ``--region``.
 
     ``sequence``: the folder of masks to which this picture belongs, whose values decide which is inside; None: a single
     file.
@@ -30,12 +30,13 @@ class MaskFile:
     sequence: Path | None = None
 
     def inverse(self) -> MaskFile:
+        """Return the mask with black and white exchanged."""
         return replace(self, inverted=not self.inverted)
 
 
 @dataclass(frozen=True)
 class RegionLook:
-    """A region of the picture, where ``mask`` is white, and the look for it.
+    """A region of the picture, where ``mask`` is white, and the style for it.
 
     ``models``: a chain of models; if it is empty, ``look`` names pictures or a medium, or the source is kept.
     """
@@ -64,12 +65,12 @@ def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> Mask
 
 
 def optional_mask(text: str | None) -> MaskFile | None:
-    """Parse an optional mask option; None gives None. Raises UsageError."""
+    """Parse the value of a mask option; None (not given) gives None. Raises UsageError."""
     return parse_mask(text) if text is not None else None
 
 
 def only_mask(masks: Sequence[str], folder: Path = Path()) -> MaskFile | None:
-    """Parse the masks of a command that takes at most one; return None if there is none. Raises UsageError."""
+    """Parse the values of --mask of a command that takes at most one; None for no value. Raises UsageError."""
     if len(masks) > 1:
         raise UsageError("--mask", f"{len(masks)} were given", "give a look to each: --region NAME=MODEL")
     return parse_mask(masks[0], folder) if masks else None
@@ -130,7 +131,7 @@ def check_regions(
 ) -> None:
     """Raise UsageError if the options for masks and regions conflict.
 
-    ``others``: the options for the look of the whole picture, with their values.
+    ``others``: the options for the style of the whole picture, as pairs of name and value.
     """
     if not regions:
         only_mask(masks)

@@ -1,9 +1,9 @@
-"""Options, declared once, as fields of dataclasses: ``share: float = option(1.0, "share of the look", bounds=(0, 1))``.
+"""Options, declared once as fields of dataclasses: ``share: float = option(1.0, "share of the style", bounds=(0, 1))``.
 
-All of these are declared so: parameters of commands, settings of recipes, networks and plug-ins, the context, the
-batch. A field with a group has a flag, and is a parameter of the commands that read it; a field without a group is a
-setting of its table. The command line, the Python functions, the schema, the checks of tables and the reference are
-derived from these fields. This module has only light imports and does not depend on any command.
+The fields that are declared in this way are the parameters of commands, the settings of recipes, networks and plug-ins,
+the context and the batch. A field with a group has a flag, and is a parameter of the commands that read it; a field
+without a group is a setting of its table. The command line, the Python functions, the schema, the checks of tables and
+the reference are derived from these fields. This module has only light imports and does not depend on any command.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any, Concatenate, Literal, ParamSpec
 
 from vidtrans.core.registry import Package
 
-P = ParamSpec("P")
+P = ParamSpec("P")  # Parameters of an option class's constructor
 
 
 class Group(StrEnum):
@@ -46,7 +46,7 @@ class Group(StrEnum):
 
 
 class Use(Flags):
-    """The additional users of a render setting, besides the commands that read its whole table.
+    """Features that use a render setting, in addition to the commands that read its whole table.
 
     RUN: commands that train and render offer its option. VARY: ``try`` compares values of it on one frame, and a marker
     on a timeline can set it. STREAM: it applies to a stream of single frames, as in a live session. LIVE: it is a
@@ -76,6 +76,7 @@ class Names(Collection[str]):
     has_address: bool = False
 
     def load(self) -> Mapping[str, Any]:
+        """Import and return the registry that has the names."""
         module, _, name = self.registry.partition(":")
         registry: Mapping[str, Any] = getattr(importlib.import_module(module), name)
         return registry
@@ -95,11 +96,12 @@ class Names(Collection[str]):
         return len(self.others) + len(self.load())
 
 
-NO_USE = Use(0)
-Bounds = tuple[float | None, float | None]  # The lowest and the highest number; None: no limit
-Form = Literal["", "main", "more"]  # See ``Option.form``
-Access = Literal["plain", "path", "program"]  # See ``Option.access``
-Owner = Literal["command", "context", "batch", "recipe"]  # See ``Parameter.owner``
+NO_USE = Use(0)  # Default of ``Option.uses``: no additional users
+Bounds = tuple[float | None, float | None]  # Lowest and highest valid number; None: no limit
+Form = Literal["", "main", "more"]  # Visibility in small forms: see ``Option.form``
+Access = Literal["plain", "path", "program"]  # Reach of a value (nothing, a file, a program): see ``Option.access``
+# Class that declares a parameter's field: see ``Parameter.owner``
+Owner = Literal["command", "context", "batch", "recipe"]
 
 
 @dataclass(frozen=True)
@@ -150,27 +152,32 @@ class Option:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lowest and the highest value, over time, too; infinite without a limit."""
+        """The lowest and the highest valid value, of curves too; infinite without a limit."""
         low, high = self.moves or self.bounds or (None, None)
         return -math.inf if low is None else low, math.inf if high is None else high
 
     @property
     def sentence(self) -> str:
-        """The help of the flag, with an initial capital and a full stop."""
+        """The help of the flag as a sentence, with an initial capital and a full stop."""
         text = self.flag_help or self.help
         return text if text.endswith(".") else f"{text[:1].upper()}{text[1:]}."
 
 
 def option_factory(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], Any]:
-    """Return a function that declares a field: it takes the default, and the arguments of ``kind``, an option class."""
+    """Return a function that declares a dataclass field with an option of the class ``kind``.
+
+    The function takes the field's default, and the arguments of ``kind``.
+    """
 
     def declare(default: Any, /, *args: P.args, **traits: P.kwargs) -> Any:  # noqa: ANN401  (of any field)
+        """Declare a field with an option. ``traits``: arguments of the option's class."""
         return dataclasses.field(default=default, metadata={"option": kind(*args, **traits)})
 
     return declare
 
 
-# Declares a field: ``option(default, help, group, …)``. The default of a required option is MISSING.
+# The default of a required option is MISSING.
+# Function that declares a dataclass field as an option: ``option(default, help, group, …)``.
 option = option_factory(Option)
 
 
@@ -185,24 +192,25 @@ def option_of(field: dataclasses.Field[Any]) -> Option:
     return given
 
 
-_PLAIN = Option("")
+_PLAIN = Option("")  # Option of a field that declares none: without help and bounds
 
 
 def _options_of(cls: Any) -> Mapping[str, Option]:  # noqa: ANN401  (of any dataclass)
+    """Return the option of each field of a dataclass, by field name."""
     return {field.name: option_of(field) for field in dataclasses.fields(cls)}
 
 
-# The options of the fields of a dataclass, by field name. Cached, because live controls call it for each frame.
+# Cached function that returns the options of a dataclass by field name; live controls call it for each frame
 options_of: Callable[[Any], Mapping[str, Option]] = cache(_options_of)
 
 
 def settings_with_use(cls: type, use: Use) -> tuple[str, ...]:
-    """Return the keys of the settings of a class that have a use, in order."""
+    """Return the keys of the settings in a class whose ``uses`` include ``use``, in order."""
     return tuple(name for name, given in options_of(cls).items() if use & given.uses)
 
 
 def settings_over_time(cls: type) -> dict[str, Option]:
-    """Return the settings of a class that may change over time, by key."""
+    """Return the options of the settings in a class that may be curves over time, by key."""
     return {name: given for name, given in options_of(cls).items() if given.moves}
 
 
@@ -233,6 +241,7 @@ class Parameter:
 
     @property
     def flags(self) -> tuple[str, ...]:
+        """The flags on the command line, by default the parameter's name with dashes."""
         return self.option.flags or ("--" + self.name.replace("_", "-"),)
 
     @property
@@ -246,7 +255,7 @@ class Parameter:
         return self.option.access or ("path" if self.type is Path or self.option.file else "plain")
 
 
-# Cached, because a live control that moves needs the types of its class sixty times a second.
+# Cached ``typing.get_type_hints``; a moving live control needs the types of its class sixty times a second
 type_hints = cache(typing.get_type_hints)
 
 
@@ -268,7 +277,7 @@ def parameters(cls: Any, owner: Owner, table: str = "") -> dict[str, Parameter]:
 
 
 def plain_type(hint: Any) -> tuple[Any, bool]:  # noqa: ANN401  (an annotation)
-    """Return the type of an annotation without ``| None``, or of a tuple's items, and whether it is a tuple."""
+    """Return the type in an annotation without ``| None`` (of a tuple: the items' type), and whether it is a tuple."""
     parts = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     kept = [part for part in parts if part is not type(None)]
     if len(kept) == 1 and typing.get_origin(kept[0]) is tuple:

@@ -1,4 +1,4 @@
-"""Networks of torchvision and their weights.
+"""Pretrained networks of torchvision and their weights.
 
 torchvision would download missing weights; vidtrans does not. The weights must be in torch's cache folder; the error
 for missing weights gives their address.
@@ -17,7 +17,10 @@ from vidtrans.core.errors import ModelError, UsageError
 
 
 def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN401  (a module)
-    """Import ``torchvision.NAME``. Raises UsageError: ``what`` needs torchvision; the user may choose ``instead``."""
+    """Import and return the module ``torchvision.NAME``. Raises UsageError if it cannot be imported.
+
+    ``what``: the feature that needs it, and ``instead``: the user's alternative, both for the message.
+    """
     try:
         return importlib.import_module(f"torchvision.{name}")
     except ImportError as error:
@@ -29,7 +32,7 @@ def torchvision_module(name: str, what: str, instead: str) -> Any:  # noqa: ANN4
 
 
 def find_weights(address: str, what: str, instead: str, *, lacking: str = "") -> Path:
-    """Return the path, in torch's cache, of the weights published at ``address``. Raises UsageError if it is missing.
+    """Return the path, in torch's cache folder, of weights published at the URL ``address``. Raises UsageError.
 
     ``lacking``: text before the reason in the error; ``what`` and ``instead`` as for ``torchvision_module``.
     """
@@ -41,7 +44,10 @@ def find_weights(address: str, what: str, instead: str, *, lacking: str = "") ->
 
 
 def load_weights(network: Any, path: Path, address: str) -> Any:  # noqa: ANN401  (of torchvision)
-    """Load weights, which are published at ``address``, from a file into a torchvision network. Raises ModelError."""
+    """Load weights from a file into a torchvision network; return the network. Raises ModelError.
+
+    ``address``: the URL of the published weights, for the message.
+    """
     try:
         network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     except (OSError, EOFError, RuntimeError, ValueError, TypeError, AttributeError, pickle.UnpicklingError) as error:

@@ -25,7 +25,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 from vidtrans.core.errors import PluginError, UsageError, VidtransError, first_line
 from vidtrans.core.system import name_key
 
-# The kinds of plug-ins: groups of entry points without the prefix "vidtrans.".
+# Kinds of plug-ins: the names of groups of entry points, without the prefix "vidtrans."
 GROUPS = (
     "pairings",
     "generators",
@@ -38,19 +38,21 @@ GROUPS = (
     "model_formats",
     "commands",
 )
-VARIABLE = "VIDTRANS_PLUGINS"  # Environment variable with plug-ins under development
-_PREFIX = "vidtrans."  # Prefix of the groups of entry points
+VARIABLE = "VIDTRANS_PLUGINS"  # Environment variable that lists plug-ins under development, as module:object
+_PREFIX = "vidtrans."  # Prefix of the names of entry-point groups
 _RECORDS = (".dist-info", ".egg-info")  # Suffixes of the folders with the metadata of installed packages
-_DIGITS = 12  # Number of digits of the file's digest, which is the version of a module in VIDTRANS_PLUGINS
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # Valid name of a distribution
-_OBJECT = re.compile(r"[A-Za-z_][\w.]{0,99}:[A-Za-z_][\w.]{0,99}")  # Valid ``module:object``
-_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}")  # Valid version of a distribution
-MAX_LIST_CHARS = 80  # Length above which an error shows only the nearest name, and not the list of names
+_DIGITS = 12  # Number of hexadecimal digits of a file's digest, which is the version of a module in VIDTRANS_PLUGINS
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")  # Valid name of an installed distribution: my-plugin
+# Valid location of a Python object: package.module:name
+_OBJECT = re.compile(r"[A-Za-z_][\w.]{0,99}:[A-Za-z_][\w.]{0,99}")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+!_-]{0,63}")  # Valid version of an installed distribution: 1.2.0rc1
+# Length in characters above which an error gives only the nearest name, instead of the list of names
+MAX_LIST_CHARS = 80
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An entry of a registry; ``path`` is ``package.module:Name``."""
+    """An entry of a registry: the import path of a component, ``package.module:Name``, and a one-line summary."""
 
     path: str
     summary: str
@@ -63,7 +65,7 @@ class Entry:
         return getattr(importlib.import_module(module), name)
 
 
-E = TypeVar("E", bound=Entry)
+E = TypeVar("E", bound=Entry)  # Class of a registry's entries
 
 
 class Registry(Mapping[str, E], Generic[E]):
@@ -115,7 +117,7 @@ class Registry(Mapping[str, E], Generic[E]):
             yield name, entry
 
     def loaded(self) -> Iterator[tuple[str, Any]]:
-        """Yield the names and imported objects of ``working``; skip plug-ins whose module cannot be imported."""
+        """Yield the names and imported objects of ``working_entries``; skip plug-ins that cannot be imported."""
         for name, entry in self.working_entries():
             try:
                 part = entry.load()
@@ -134,10 +136,10 @@ class Registry(Mapping[str, E], Generic[E]):
         return {"plugin": package.to_table()} if package else {}
 
     def require(self, record: Mapping[str, Any], file: Path, error: type[VidtransError]) -> None:
-        """Raise ``error`` if a recorded component needs a plug-in that is not installed. ``file``: of the record.
+        """Raise ``error`` if a recorded component needs a plug-in that is not installed. ``file``: the record's file.
 
         ``record``: the component's ``name``, and ``plugin`` if it belongs to one (see ``origin``). Raises ValueError if
-        that is invalid.
+        the entry ``plugin`` is invalid.
         """
         if "plugin" in record and record["name"] not in self:
             package = Package.of_table(record["plugin"])
@@ -145,10 +147,12 @@ class Registry(Mapping[str, E], Generic[E]):
             raise error(str(file), why, package.how_to_install())
 
     def _plugins(self) -> dict[str, list[Plugin]]:
+        """Return the plug-ins of this registry's group by name, without names of built-in entries."""
         found = plugins_of(self.group) if self.group else {}
         return {name: found[name] for name in found if name not in self._entries}
 
     def _entry(self, name: str) -> E:
+        """Return the entry of a plug-in. Raises PluginError if it cannot be used, or packages share the name."""
         plugin, *others = self._plugins()[name]
         if others:
             packages = " and ".join(str(one.package) for one in (plugin, *others))
@@ -179,7 +183,7 @@ def unknown_name(
 
 
 def with_package(name: str, packages: Mapping[str, Package]) -> str:
-    """Return a name, followed by its package if a plug-in adds it."""
+    """Return a component's name as text; of a plug-in's component, followed by its package."""
     return f"{name} (of {packages[name]})" if name in packages else name
 
 
@@ -225,11 +229,11 @@ class Package(NamedTuple):
         return f"{VARIABLE}={self.name}" if ":" in self.name else f"{self.name} {self.version}"
 
     def to_table(self) -> dict[str, str]:
-        """Return the package as a table for records and cache keys."""
+        """Return the package's name and version as a table for records and cache keys."""
         return {"package": self.name, "version": self.version}
 
     def how_to_install(self) -> str:
-        """Return the remedy for a machine without the package."""
+        """Return the remedy, for messages, on a machine without the package."""
         return f"set {self}" if ":" in self.name else f"if you trust it: pip install {self.name}"
 
 
@@ -255,6 +259,7 @@ class Plugin:
 
 
 def broken_plugin(package: Package, why: str) -> PluginError:
+    """Return the error for a plug-in that cannot be used, with the reason and a remedy."""
     remedy = "correct it" if ":" in package.name else f"update or remove it: pip uninstall {package.name}"
     return PluginError(f"plug-in {package}", why, remedy)
 
@@ -277,6 +282,7 @@ def _import_object(path: str) -> tuple[Any, str]:
 
 
 def _import(path: str, package: Package) -> Any:  # noqa: ANN401  (whatever the path names)
+    """Import the object at a ``module:object``. Raises PluginError that names the package."""
     found, error = _import_object(path)
     if error:
         raise broken_plugin(package, error)
@@ -306,6 +312,7 @@ def installed_plugins() -> tuple[Plugin, ...]:
 
 
 def _plugins_of_packages() -> Iterator[Plugin]:
+    """Yield the plug-ins that installed packages declare by entry points."""
     seen = set()
     for folder in _folders_with_entry_points():
         from importlib.metadata import Distribution  # Its import is slow, and rarely needed.
@@ -350,6 +357,7 @@ def _folders_with_entry_points() -> Iterator[Path]:
 
 
 def _plugins_of_variable() -> Iterator[Plugin]:
+    """Yield the plug-ins in the environment variable VIDTRANS_PLUGINS."""
     for path in filter(None, (part.strip() for part in os.environ.get(VARIABLE, "").split(","))):
         tables, error = _import_object(path) if _OBJECT.fullmatch(path) else (None, "it must be module:object")
         package = Package(path if ":" in path else f"{path}:object", _digest(path))

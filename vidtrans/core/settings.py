@@ -1,4 +1,4 @@
-"""Settings: frozen dataclasses filled from tables, and the parsers of times, sizes, rates and assignments.
+"""Settings: frozen dataclasses filled from tables of TOML or JSON, and parsers of times, sizes, rates and assignments.
 
 A settings class is a frozen dataclass whose fields, declared as in ``options.py``, are str, int, float, bool, tuples of
 these, or one of them ``| None``. Unknown keys and wrong types are refused with a list of the valid ones.
@@ -25,21 +25,21 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.system import WINDOWS
 from vidtrans.core.text_files import read_text
 
-T = TypeVar("T")
+T = TypeVar("T")  # A settings class
 LARGEST_INT = 2**63 - 1  # Largest integer that TOML requires parsers to support
-MAX_DEPTH = 32  # Maximum depth of nested tables and lists; a list of clips needs 5
-# A frame rate: a decimal number, optionally divided by an integer.
+MAX_DEPTH = 32  # Maximum depth of nested tables and lists in a TOML file; a list of clips needs 5
+# A frame rate: a decimal number, optionally divided by an integer: 23.976, 30000/1001
 _RATE = re.compile(r"[0-9]{0,12}(\.[0-9]{0,12})?(/[0-9]{1,12})?", re.ASCII)
 Table = dict[str, Any]  # A table of TOML or JSON
-SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # Field and type of each setting, by key
+SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # Dataclass field and type of each setting, by key
 
 
 class JoinedSettings:
-    """The base of a settings class whose table combines the keys of several classes; ``of`` builds it from values."""
+    """Base class for settings whose table combines the keys of several classes; ``of`` builds them from values."""
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
-        """Return the field and the type of each setting of all classes, by key.
+        """Return the dataclass field and the type of each setting of all joined classes, by key.
 
         Settings of plug-ins are included only if ``wanted`` has their keys. Raises PluginError if one does not load.
         """
@@ -80,7 +80,7 @@ def from_table(cls: type[T], table: Mapping[str, Any], where: str) -> T:
 
 
 def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
-    """Return the settings as a table for JSON, including defaults; tuples become lists."""
+    """Return all settings, including defaults, as a table for JSON; tuples become lists."""
     if isinstance(settings, JoinedSettings):
         values = settings.values()
     else:
@@ -89,12 +89,16 @@ def to_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
 
 
 def record_table(settings: Any) -> Table:  # noqa: ANN401  (of any settings class)
-    """Return the table for records and cache keys, without ``unrecorded`` fields, which do not affect results."""
+    """Return settings as a table for records and cache keys.
+
+    The fields that the settings class lists in ``unrecorded`` do not affect results, and are left out.
+    """
     unrecorded = getattr(type(settings), "unrecorded", ())
     return {name: value for name, value in to_table(settings).items() if name not in unrecorded}
 
 
 def _coerce(value: Any, hint: Any, name: str) -> Any:  # noqa: ANN401  (types of TOML values)
+    """Convert a TOML value to the type ``hint``. ``name``: the setting's name in errors. Raises UsageError."""
     options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
     for option in options:
         if option is type(None):
@@ -116,7 +120,7 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:  # noqa: ANN401  (types of
 
 
 def _quote(value: object) -> str:
-    """Return the repr of a value for messages; huge numbers and deeply nested values are replaced by words."""
+    """Return a value as Python text for messages; a description if it is a huge number or deeply nested."""
     try:
         return repr(value)
     except ValueError:
@@ -126,6 +130,7 @@ def _quote(value: object) -> str:
 
 
 def _check(value: Any, option: Option, name: str) -> None:  # noqa: ANN401  (a coerced value)
+    """Raise UsageError if a setting's value is out of bounds or not a valid choice. ``name``: as ``table.key``."""
     (low, high), choices = option.bounds or (None, None), option.choices
     for one in value if isinstance(value, tuple) else () if value is None else (value,):
         if type(one) is int and abs(one) > LARGEST_INT:
@@ -167,7 +172,7 @@ def read_toml(path: Path) -> Table:
 
 
 def _parse_toml(text: str) -> Table:
-    """Parse TOML. Raises tomllib.TOMLDecodeError, and ValueError for values that are invalid in all settings."""
+    """Parse TOML. Raises tomllib.TOMLDecodeError, and ValueError for values that no setting accepts."""
     import tomllib
 
     try:
@@ -190,12 +195,15 @@ def _parse_toml(text: str) -> Table:
     return table
 
 
-# A quoted Windows path, which is TOML only if its backslashes are doubled: otherwise "C:\new" has a line break.
+# A Windows path in quotes ("C:\new"), which is valid TOML only if its backslashes are doubled: \n is a line break
 _WINDOWS_PATH = re.compile(r'"((?:[A-Za-z]:\\|\\\\)[^"]*)"')
 
 
 def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
-    """Parse a TOML value; other texts are returned unchanged. Raises UsageError for values invalid in all settings."""
+    """Parse the text of a TOML value; text that is not TOML is returned unchanged.
+
+    Raises UsageError for values that no setting accepts, such as numbers with thousands of digits.
+    """
     import tomllib
 
     path = _WINDOWS_PATH.fullmatch(text) if WINDOWS else None
@@ -210,7 +218,7 @@ def parse_value(text: str) -> Any:  # noqa: ANN401  (a TOML value)
 
 
 def value_text(value: Any) -> str:  # noqa: ANN401  (a TOML value)
-    """Format a value so that ``parse_value`` reads it back."""
+    """Format a setting's value as text that ``parse_value`` converts back to the value."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
@@ -222,6 +230,7 @@ def value_text(value: Any) -> str:  # noqa: ANN401  (a TOML value)
 
 
 def _quoted(text: str) -> str:
+    """Return a text in double quotes, as TOML and JSON write it."""
     return json.dumps(text, ensure_ascii=False)
 
 
@@ -248,7 +257,7 @@ class Time:
         return f"{self.frame}" if self.frame is not None else f"{Decimal(repr(float(self.seconds or 0))):f}s"
 
 
-MAX_TIME_CHARS = 40  # Maximum length of a time as text
+MAX_TIME_CHARS = 40  # Maximum length of a time as text, in characters
 
 
 def parse_time(text: str) -> Time:
@@ -279,7 +288,7 @@ class Size:
     least: int = 0
 
     def of(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) in pixels for a source of a size."""
+        """Return the working size (width, height) for a source of ``width`` × ``height``, all in pixels."""
         if self.exact:
             return self.exact
         side = min(width, height)
@@ -295,8 +304,8 @@ class Size:
         return "source" if self.short is None else str(self.short)
 
 
-SOURCE_SIZE = Size()  # The size of the source
-SMALLEST_SIDE, LARGEST_SIDE = 16, 8192  # Valid range of a side, in pixels
+SOURCE_SIZE = Size()  # Working size equal to the source's size
+SMALLEST_SIDE, LARGEST_SIDE = 16, 8192  # Smallest and largest valid side of a working size, in pixels
 
 
 def parse_size(text: str | int) -> Size:

@@ -1,4 +1,4 @@
-"""Differences between operating systems: names of files, files in use, processes, memory."""
+"""Differences between operating systems in file names, files in use, processes and memory."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-WINDOWS = os.name == "nt"
-MACOS = sys.platform == "darwin"
+WINDOWS = os.name == "nt"  # Whether this system is Windows
+MACOS = sys.platform == "darwin"  # Whether this system is macOS
 
-_DEFAULT_NAME_LIMIT = 255  # Maximum ``name_length`` if the system reports none
+_DEFAULT_NAME_LIMIT = 255  # Maximum ``name_length`` of a file name if the system reports no limit
 _WINDOWS_PATH_LIMIT = 259  # Maximum length of a path on Windows without long paths, in UTF-16 units
-_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # Characters that Windows refuses in names
-_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[1-9¹²³])(\..*)?", re.IGNORECASE)  # Names that Windows reserves
+_FORBIDDEN = re.compile(r'[<>:"|?*\x00-\x1f]')  # Characters that Windows refuses in file names
+# File names that Windows reserves for devices: NUL, COM1.txt
+_DEVICES = re.compile(r"(CON|PRN|AUX|NUL|(COM|LPT)[1-9¹²³])(\..*)?", re.IGNORECASE)
 # Pauses between retries, in seconds: a virus scanner, indexer or backup briefly opens each new file.
 _RETRIES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
 
@@ -38,13 +39,13 @@ def max_name_length(folder: Path) -> int:
 
 
 def path_key(path: Path) -> str:
-    """Return a key that is equal for all spellings of a path: in lower case on Windows and macOS, which ignore case."""
+    """Return a text that is equal for all spellings of a path; in lower case where the system ignores case."""
     text = str(path.resolve())
     return unicodedata.normalize("NFC", text).lower() if WINDOWS or MACOS else text
 
 
 def name_key(name: str) -> str:
-    """Return a name in Unicode form NFC, which is equal for all spellings: Macs decompose é, keyboards do not."""
+    """Return a name in Unicode form NFC, equal for all spellings of accents (macOS stores é as e and an accent)."""
     return unicodedata.normalize("NFC", name)
 
 

@@ -1,4 +1,4 @@
-"""Read text and tables as editors and spreadsheets save them: in any common encoding, with any separator.
+"""Text and tables in any common encoding and with any separator, as editors and spreadsheets save them.
 
 Also parse JSON of pages and project files, and check that a page can parse it again: Python's parser accepts NaN,
 infinity and lone surrogates, while browsers refuse NaN and infinity, and UTF-8 cannot encode lone surrogates.
@@ -22,9 +22,11 @@ from vidtrans.core.files import canonical_json, check_regular_file, parse_json, 
 from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.system import path_as_stored
 
-NOT_TEXT = "it is not a text file"
-SEPARATORS = "\t;|,"  # Separators of cells in the order of preference; a comma may also be a decimal sign
-NUM_SAMPLED_ROWS = 50  # Number of rows from which the separator of a table is found
+NOT_TEXT = "it is not a text file"  # Reason in the error for a file with binary content
+# Separators of a table's cells in order of preference; the comma is last, because it may be a decimal sign
+SEPARATORS = "\t;|,"
+NUM_SAMPLED_ROWS = 50  # Number of first rows from which the separator of a table's cells is detected
+# Byte order marks at the beginning of a file, with Python's names of the encodings
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),  # It precedes the mark of UTF-16, because it begins with that mark.
@@ -32,13 +34,15 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_SEPARATOR_LINE = re.compile(r'"?sep=(?P<sign>[^\n])"?\n', re.IGNORECASE)  # First line of a table, as Excel writes it
+# First line of a table that names its separator, as Excel writes it: sep=;
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<sign>[^\n])"?\n', re.IGNORECASE)
 _BINARY = re.compile(r"[\0-\x08\x0e-\x19\x1c-\x1f\x7f]")  # Control characters that text files do not contain
-_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")  # A number such as 1,234,567.8
+# A number with commas between groups of three digits: 1,234,567.8
+_THOUSANDS = re.compile(r"[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+(\.[0-9]*)?")
 
 
 def text_encoding(data: bytes) -> str:
-    """Return the codec of a text from its first bytes: UTF-8, UTF-16 or UTF-32, otherwise Windows-1252."""
+    """Return Python's name of a text's encoding, from its first bytes: UTF-8, UTF-16, UTF-32, else Windows-1252."""
     if named := next((name for mark, name in _BYTE_ORDER_MARKS if data.startswith(mark)), ""):
         return named
     head = data[:4096]
@@ -107,7 +111,7 @@ def read_rows(text: str) -> Iterator[TableRow]:
 
 
 def _separator(text: str) -> str:
-    """Return the separator that gives most rows the same number of cells."""
+    """Return the separator of a table's cells that gives most rows the same number of cells."""
     alike = {}
     for separator in SEPARATORS:
         counts = [len(cells) for _, cells in islice(_parse_rows(text, separator), NUM_SAMPLED_ROWS)]
@@ -117,6 +121,7 @@ def _separator(text: str) -> str:
 
 
 def _parse_rows(text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the number of the last line and the cells of each row. Raises ValueError for a cell that is too long."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
     try:
         yield from ((reader.line_num, cells) for cells in reader)
@@ -154,6 +159,7 @@ def read_table(path: Path) -> dict[str, Any] | None:
 
 
 def _checked_object(value: object) -> dict[str, Any]:
+    """Return a JSON object unchanged. Raises ValueError for other values, and for values that a page cannot parse."""
     if not isinstance(value, dict):
         raise ValueError("it is no JSON object")
     canonical_json(value).encode()  # Raises ValueError for values that a page cannot parse.

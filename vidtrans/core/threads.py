@@ -17,10 +17,11 @@ import cv2
 
 from vidtrans.core.machine import cores
 
-T = TypeVar("T")
-WAITING = ""  # Name of the step whose time is not counted
-POLL_S = 0.05  # Interval at which ``close`` checks whether a thread has ended, in seconds
-MAX_BUFFERED_BYTES = 12_000_000  # Maximum size of the pictures between two stages: one of 1080p, or four of 720p
+T = TypeVar("T")  # Type of a generator's items
+WAITING = ""  # Name of the step of a ``StepClock`` whose time is not counted
+POLL_S = 0.05  # Interval at which ``Prefetcher.close`` checks whether its thread has ended, in seconds
+# Maximum size in bytes of the pictures in the buffer between two stages: one of 1080p, or four of 720p
+MAX_BUFFERED_BYTES = 12_000_000
 
 
 def buffer_capacity(width: int, height: int, least: int = 2) -> int:
@@ -65,6 +66,7 @@ def import_in_background(name: str) -> None:
     """Import a module in a thread; a later import in another thread waits for it, and raises the error of a failure."""
 
     def load() -> None:
+        """Import the module; an error is ignored, because the later import raises it again."""
         with suppress(Exception), _without_garbage_collection():  # The later import raises the error again.
             importlib.import_module(name)
 
@@ -120,7 +122,7 @@ class _OpenCVThreads:
         self.lock, self.blocks, self.threads_before = threading.RLock(), 0, 0
 
 
-_OPENCV = _OpenCVThreads()
+_OPENCV = _OpenCVThreads()  # State that all blocks of ``limit_opencv_threads`` share
 
 
 class Prefetcher(Iterator[T], Generic[T]):
@@ -221,7 +223,7 @@ class BackgroundQueue:
             self._pending.popleft().result()
 
     def close(self) -> None:
-        """Wait until all jobs are done, or one has raised. May be called more than once."""
+        """Wait until all jobs are done, or one has failed. May be called more than once."""
         if self._pool is not None:
             self._pool.shutdown()
 
@@ -250,7 +252,7 @@ class StepClock:
             local.name, local.since = outer, ended
 
     def take(self) -> dict[str, float]:
-        """Return the seconds of each step in all threads since the last call, without unfinished steps."""
+        """Return the seconds spent in each step by all threads since the last call, without unfinished steps."""
         with self._lock:
             taken, self._seconds = self._seconds, defaultdict(float)
         return {name: seconds for name, seconds in taken.items() if name != WAITING}

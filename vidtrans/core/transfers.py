@@ -23,7 +23,7 @@ class Upload:
 
 
 class Download:
-    """A running copy of a picture to the host."""
+    """A running copy of a picture from the device to the host."""
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor
@@ -34,7 +34,7 @@ class Download:
 
 
 class Transfers:
-    """Copies between host and device without streams; each copy is finished on return."""
+    """Copier of pictures between host and device without streams; each copy is finished on return."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -49,6 +49,7 @@ class Transfers:
 
 
 def transfers_for(device: torch.device) -> Transfers:
+    """Return the copier for a device: with GPU streams for CUDA, otherwise without."""
     return StreamTransfers(device) if device.type == "cuda" else Transfers(device)
 
 
@@ -65,7 +66,10 @@ def from_bits(bits: Tensor) -> np.ndarray:
 
 
 class StreamTransfers(Transfers):
-    """Copies on two GPU streams, through pinned memory, which torch keeps until they are done. Thread-safe."""
+    """Copier of pictures on two GPU streams, through pinned memory, which torch keeps until a copy is done.
+
+    Thread-safe, and used on CUDA GPUs.
+    """
 
     def __init__(self, device: torch.device) -> None:
         super().__init__(device)
@@ -79,7 +83,7 @@ class StreamTransfers(Transfers):
             return _StreamUpload(picture, tensor, self._up.record_event())
 
     def download(self, tensor: Tensor) -> Download:
-        """Start to copy a tensor to the host, after the launched computations have finished."""
+        """Start to copy a tensor to the host; the copy begins after the computations launched so far."""
         computed = torch.cuda.current_stream(self._device).record_event()
         with torch.cuda.stream(self._down):
             pinned = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=True)
@@ -92,6 +96,8 @@ class StreamTransfers(Transfers):
 
 
 class _StreamUpload(Upload):
+    """A running copy of a picture to the GPU. ``arrived``: the CUDA event at its end."""
+
     def __init__(self, source: np.ndarray, tensor: Tensor, arrived: torch.cuda.Event) -> None:
         super().__init__(source, tensor)
         self._arrived = arrived
@@ -105,6 +111,8 @@ class _StreamUpload(Upload):
 
 
 class _StreamDownload(Download):
+    """A running copy of a picture from the GPU. ``arrived``: the CUDA event at its end."""
+
     def __init__(self, pinned: Tensor, arrived: torch.cuda.Event) -> None:
         super().__init__(pinned)
         self._arrived = arrived

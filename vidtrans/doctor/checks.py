@@ -1,4 +1,4 @@
-"""Quick checks of an installation: everything that renders and trainings need, with remedies for what is missing.
+"""Quick checks of an installation: libraries, device, codecs, disk and presets, with remedies for what is missing.
 
 ``self_test`` checks the results that a device computes.
 """
@@ -18,16 +18,21 @@ import vidtrans
 from vidtrans.core.errors import UsageError, describe_error
 from vidtrans.doctor import Finding, State
 
-CheckResult = tuple[State, str] | tuple[State, str, str]  # State, detail and remedy
-# The libraries whose versions are reported.
+# Result of a check: state, detail, and the remedy unless the state is "ok"
+CheckResult = tuple[State, str] | tuple[State, str, str]
+# Libraries whose installed versions are reported
 LIBRARIES = ("torch", "av", "opencv-python-headless", "numpy", "scikit-image", "pillow", "safetensors", "click", "rich")
 MIN_FREE_GB = 5.0  # Free disk space below which a check gives a note, in GB
-REINSTALL = "reinstall vidtrans: pip install --force-reinstall ."
+REINSTALL = "reinstall vidtrans: pip install --force-reinstall ."  # Remedy for a damaged installation
+# Remedy for a damaged FFmpeg, which is part of PyAV
 REINSTALL_AV = "pip install --force-reinstall av (its wheel includes FFmpeg)"
 
 
 def run_checks(device: str = "auto") -> Iterator[Finding]:
-    """Yield the finding of each check; an error in a check is a finding. Raises DeviceError without ``device``."""
+    """Yield the finding of each check; an error in a check becomes a finding.
+
+    Raises DeviceError if ``device`` is not available.
+    """
     if device != "auto":
         from vidtrans.inference.device import resolve_device
 
@@ -56,11 +61,13 @@ def run_checks(device: str = "auto") -> Iterator[Finding]:
 
 
 def _python() -> CheckResult:
+    """Report the versions of Python and vidtrans, and the system."""
     where = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return "ok", f"{platform.python_version()}, vidtrans {vidtrans.__version__}, {where}"
 
 
 def _libraries() -> CheckResult:
+    """Check that all required libraries are installed in new enough versions."""
     required = _required_libraries()
     if missing := [name for name in dict.fromkeys((*LIBRARIES, *required)) if not library_version(name)]:
         return "wrong", f"missing: {', '.join(missing)}", "pip install vidtrans"
@@ -90,11 +97,12 @@ def _required_libraries() -> dict[str, str]:
 
 
 def _lowest_version(bounds: str) -> str:
+    """Return the lowest version in version bounds: "18.1" for "<19,>=18.1"."""
     return next(part.removeprefix(">=") for part in bounds.split(",") if part.startswith(">="))
 
 
 def _release(version: str) -> list[int]:
-    """Return the numbers of a version without trailing zeros: [2, 13] for '2.13.0+cpu' and for '2.13'."""
+    """Return the numbers of a version, without trailing zeros, for comparisons: [2, 13] for '2.13.0+cpu'."""
     match = re.match(r"\d+(\.\d+)*", version)
     numbers = [int(number) for number in match[0].split(".")] if match else []
     while numbers and not numbers[-1]:
@@ -111,6 +119,7 @@ def library_version(name: str) -> str:
 
 
 def _device(name: str) -> CheckResult:
+    """Check that the device can be used; note an NVIDIA GPU that this torch cannot use."""
     import torch
 
     from vidtrans.inference.device import resolve_device, resolve_precision
@@ -127,6 +136,7 @@ def _device(name: str) -> CheckResult:
 
 
 def _video() -> CheckResult:
+    """Check that FFmpeg has all encoders, and that lossless video is exact."""
     import av
     from av.codec import codecs_available
 
@@ -143,6 +153,7 @@ def _video() -> CheckResult:
 
 
 def _hardware_video() -> CheckResult:
+    """Report the codecs that the GPU decodes and encodes."""
     from vidtrans.doctor.installation import find_hardware_codecs
 
     decoded, encoded, why = find_hardware_codecs()
@@ -153,12 +164,14 @@ def _hardware_video() -> CheckResult:
 
 
 def _model(device: str) -> CheckResult:
+    """Measure the speed of the bundled model on the device."""
     from vidtrans.doctor.installation import measure_model_fps
 
     return "ok", f"'flower' runs at about {measure_model_fps('flower', 456, 256, device):.0f} frames/s of 456x256"
 
 
 def _looks() -> CheckResult:
+    """Report the features by which 'vidtrans look' compares styles; note a missing weights package."""
     from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, resolve_measure
 
     found = resolve_measure("auto")
@@ -169,6 +182,7 @@ def _looks() -> CheckResult:
 
 
 def _strokes() -> CheckResult:
+    """Check that there is a folder for the compiled code that paints strokes."""
     from vidtrans.strokes.kernels import cache_folder
 
     if folder := cache_folder():
@@ -178,6 +192,7 @@ def _strokes() -> CheckResult:
 
 
 def _folder() -> CheckResult:
+    """Check that the current folder can be written and its disk has free space."""
     here = Path().absolute()
     free_gb = shutil.disk_usage(here).free / 1e9
     if not os.access(here, os.W_OK):
@@ -189,6 +204,7 @@ def _folder() -> CheckResult:
 
 
 def _ffmpeg_program() -> CheckResult:
+    """Report the user's ffmpeg program, which only some options need."""
     from vidtrans.video.ffmpeg import find_program, program_version
 
     try:
@@ -202,6 +218,7 @@ def _ffmpeg_program() -> CheckResult:
 
 
 def _presets() -> CheckResult:
+    """Check that the bundled presets can be read."""
     from vidtrans.config.recipe import preset_names, preset_path, read_tables
 
     names = preset_names()

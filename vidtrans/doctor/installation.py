@@ -1,4 +1,4 @@
-"""Short tests of an installation: a lossless round trip, a GPU's decoders and encoders, and the speed of a model."""
+"""Short tests of an installation: lossless video, the GPU's decoders and encoders, and the speed of a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vidtrans.video.io.encoder import SegmentWriter, read_lossless
 from vidtrans.video.io.encoding import CODECS, EncodingSettings, PictureFormat, decoder_problem, encoder_problem
 from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 
-# The software encoder of the test clip for each codec that NVDEC may decode.
+# FFmpeg's software encoder for the test clip, by the codec whose decoding by the GPU (NVDEC) is tested
 TEST_ENCODERS = {"h264": "libx264", "hevc": "libx265", "vp9": "libvpx-vp9"}
 
 

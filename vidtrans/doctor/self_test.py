@@ -1,4 +1,4 @@
-"""The self-test of ``vidtrans doctor --self-test``: whether a device computes correctly, and how fast.
+"""The self-test of ``vidtrans doctor --self-test``: check that a device computes correctly, and measure its speed.
 
 Each kind of check is a function of the ``SelfTestSubject`` that returns check functions by name; a check function
 returns a ``Verdict``, and an exception counts as a failed check. Pictures, clips and networks are synthetic; all files
@@ -58,6 +58,7 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.trials import seconds_per_step
 from vidtrans.video.images.picture import write_picture
 
+# Libraries whose installed versions the self-test's table contains
 REPORTED_LIBRARIES = (
     "torch",
     "torchvision",
@@ -68,42 +69,46 @@ REPORTED_LIBRARIES = (
     "onnxruntime",
     "openvino",
 )
-REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"
+REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"  # Remedy for a failed check
 FILTER_FLOW = "dis-fast"  # Flow method of the filter checks: the fastest of OpenCV's methods
 
-# The minimum PSNR in dB of an engine against eager fp32, for 16-bit pictures, chosen with the synthetic network on a
-# CPU. There, fp32 with other kernels and fp64 give 111 to 116 dB (three kinds of generators), convolutions with factors
-# rounded to TF32 67 to 70 dB, and bf16 50 to 52 dB. So 90 dB requires true fp32, and 40 dB allows bf16 but no further
-# error.
+# On a CPU, the synthetic network with other fp32 kernels, or in fp64, gives 111 to 116 dB (three kinds of generators).
+# Convolutions with factors rounded to TF32 give 67 to 70 dB, and bf16 gives 50 to 52 dB.
+# So a minimum of 90 dB requires true fp32, and 40 dB allows bf16 but no further error.
+# Minimum PSNR in dB of an engine's 16-bit pictures against eager torch in fp32, by the engine's precision.
 MIN_ENGINE_PSNR_DB = {"fp32": 90.0, "bf16": 40.0}
-NUM_ENGINE_PICTURES = 4
+NUM_ENGINE_PICTURES = 4  # Number of pictures that each engine computes for the comparison
 
-# The shapes of the compared convolutions, because libraries have special kernels for some shapes.
+# Libraries have special kernels for some shapes, so several are compared.
+# Shapes of the compared convolutions: kernel sizes, strides, output widths and heights, and input channels.
 KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (1, 8, 32), (3, 32)
 
-# The minimum PSNR in dB of a filter against NumPy, as in the project's tests. Coordinates in half precision give 7 dB.
+# Minimum PSNR of a filter on the device against NumPy, in dB; half-precision coordinates give only 7 dB
 MIN_FILTER_PSNR_DB = 70.0
 
-# The flow check is a pan by whole pixels over a texture. As in the project's tests, the mean end-point error must be at
-# most 0.15 pixels. Two devices add in different orders and may then choose different patches; a mean difference of 0.05
-# pixels allows for that, but not for a faulty operation.
-MOTION_PX = (3, -2)  # The motion of the texture in x and y, in pixels
-BORDER_PX = 16  # Width of the ignored border, in pixels: its match may be outside of the other picture
-MAX_FLOW_ERROR_PX = 0.15  # Maximum mean end-point error against the true motion, in pixels
+# Two devices add in different orders, and may therefore match different patches: MAX_FLOW_DISTANCE_PX allows for that.
+MOTION_PX = (3, -2)  # Motion (x, y) of the texture between the two pictures of the flow check, in pixels
+# Width in pixels of the border that the flow check ignores, because its match may be outside of the other picture
+BORDER_PX = 16
+MAX_FLOW_ERROR_PX = 0.15  # Maximum mean end-point error against the true motion, in pixels, as in the project's tests
 MAX_FLOW_DISTANCE_PX = 0.05  # Maximum mean end-point distance between the device's flow and the CPU's, in pixels
 
-MEMORY_SHARES = (0.75, 0.5, 0.35, 0.25)  # Shares of the unlimited run's memory, tried in turn until memory runs out
-# The minimum PSNR in dB of a tiled against a whole picture. They are never equal: 45 to 54 dB on a CPU, by tile size.
+# Limits of the memory check, as shares of the memory that an unlimited run needs; tried until memory runs out
+MEMORY_SHARES = (0.75, 0.5, 0.35, 0.25)
+# Tiled and whole pictures are never equal: 45 to 54 dB on a CPU, by tile size.
+# Minimum PSNR in dB of a picture computed in tiles against the picture computed whole.
 MIN_TILED_PSNR_DB = 40.0
-MAX_FLOW_PAIRS = 3  # Maximum number of frame pairs per call of the limited flow method, on devices other than CUDA
+# Maximum number of frame pairs that the simulated limit accepts per call of the flow method, on devices other than CUDA
+MAX_FLOW_PAIRS = 3
 
-TEST_PAIRING = "denoise"  # A pairing with three input channels, which the synthetic generator needs
-NUM_TRAINING_PICTURES, TRAINING_BATCH_SIZE = 8, 4
-RATE_MODEL, RATE_NETWORK = "flower", "unet-256"  # The bundled model and the network of pix2pix for the speed checks
+# Pairing of the training check; its input has three channels, which the synthetic generator needs
+TEST_PAIRING = "denoise"
+NUM_TRAINING_PICTURES, TRAINING_BATCH_SIZE = 8, 4  # Number of pictures of the training check, and pictures per step
+RATE_MODEL, RATE_NETWORK = "flower", "unet-256"  # Bundled model, and network of pix2pix, whose speed is measured
 
-GENERATOR = ("unet-small", {"channels": 16})  # The generator of most presets
-FLICKER_LEVELS = 12  # Maximum change of a frame's brightness, in grey levels
-GRAIN_LEVELS = 6.0  # Standard deviation of the grain, in grey levels
+GENERATOR = ("unet-small", {"channels": 16})  # Name and settings of the synthetic generator: the one of most presets
+FLICKER_LEVELS = 12  # Maximum change of a frame's brightness in the flickering test clip, in grey levels of 255
+GRAIN_LEVELS = 6.0  # Standard deviation of the grain in the flickering test clip, in grey levels of 255
 
 
 @dataclass(frozen=True)
@@ -206,6 +211,7 @@ def make_flickering_clip(clip: np.ndarray) -> tuple[np.ndarray, list[Sample]]:
 
 
 def _to_uint16(levels: np.ndarray) -> np.ndarray:
+    """Convert grey levels from 0 to 255 to uint16, where 255 becomes 65535."""
     return np.rint(np.clip(levels, 0, 255) * 257).astype(np.uint16)
 
 
@@ -220,11 +226,12 @@ class Verdict:
 
     @classmethod
     def of(cls, ok: bool, detail: str, figures: Table) -> Verdict:
+        """Return the verdict "ok" or "wrong", with details and figures."""
         return cls("ok" if ok else "wrong", detail, figures)
 
     @classmethod
     def absent(cls, error: UsageError) -> Verdict:
-        """Return a note on an engine or a method that is not installed."""
+        """Return the verdict "note" for an engine or a flow method that is not installed."""
         return cls("note", f"not available: {error.why}")
 
 
@@ -232,6 +239,7 @@ Checks = Mapping[str, Callable[[], Verdict]]  # Check functions by name
 
 
 def _repeatability_text(repeats: bool) -> str:
+    """Return "repeatable" or "NOT repeatable", for two runs with equal or unequal results."""
     return f"{'' if repeats else 'NOT '}repeatable"
 
 
@@ -241,6 +249,7 @@ def device_checks(subject: SelfTestSubject) -> Checks:
 
 
 def _check_device(device: Device) -> Verdict:
+    """Return the device's name, memory, driver and precision as a verdict, which is always "ok"."""
     figures: Table = machine(device) if device.torch.type == device.kind else {"device": device.name}
     figures["precision"] = resolve_precision("auto", device)
     if device.torch.type != "cuda":
@@ -331,6 +340,7 @@ def _check_convolutions(subject: SelfTestSubject, precision: Precision) -> Verdi
     cases = list(itertools.product(KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS, (False, True), (False, True)))
 
     def run() -> None:
+        """Run all convolutions; ``find_wrong_operators`` compares each with its reference."""
         for case in cases:
             _convolve(subject, precision, *case)
 
@@ -355,6 +365,10 @@ def _convolve(
     transposed: bool,
     channels_last: bool,
 ) -> None:
+    """Run one convolution and its gradients on random input.
+
+    ``width``, ``height``: the size of its output in pixels; of a transposed convolution, of its input.
+    """
     place, dtype = subject.device.torch, torch_dtype(precision)
     kind = nn.ConvTranspose2d if transposed else nn.Conv2d
     conv = kind(channels, 16, kernel, stride, (kernel - 1) // 2).to(place, dtype)
@@ -377,6 +391,7 @@ def filter_checks(subject: SelfTestSubject) -> Checks:
 
 
 def _check_filter(subject: SelfTestSubject, name: str) -> Verdict:
+    """Compare a temporal filter on the device with NumPy and a second run; measure the removed flicker."""
     entry, kind = FILTERS[name], subject.device.kind
     pictures = make_frames(subject.scale.side, subject.scale.frames)
     steady, samples = make_flickering_clip(pictures)
@@ -395,6 +410,7 @@ def _check_filter(subject: SelfTestSubject, name: str) -> Verdict:
 
 
 def _filter_clip(cls: Any, device: str, pictures: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter's class)
+    """Apply a filter of the class ``cls`` to a flickering clip; return its output, (N, H, W, 3) uint16."""
     known = {f.name for f in fields(cls.Settings)}
     method = cls(cls.Settings(**({"flow": FILTER_FLOW} if "flow" in known else {})), device)
     return _apply_filter(method, pictures)
@@ -411,6 +427,7 @@ def flow_checks(subject: SelfTestSubject) -> Checks:
 
 
 def _check_flow(subject: SelfTestSubject, name: str) -> Verdict:
+    """Compare a flow method with the known motion, a second run, and the CPU."""
     first, second = _moving_pair(subject.scale.side)
     on_device = FLOWS[name].runs_on_device
     device = str(subject.device.torch) if on_device else "cpu"
@@ -432,7 +449,7 @@ def _check_flow(subject: SelfTestSubject, name: str) -> Verdict:
 
 
 def _moving_pair(side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return two pictures (side, side, 3) uint8, between which the texture moves by ``MOTION_PX`` pixels."""
+    """Return two pictures, (side, side, 3) uint8; from the first to the second, the texture moves by ``MOTION_PX``."""
     (x, y), big = MOTION_PX, make_texture(side + 2 * BORDER_PX)
     return tuple(
         np.ascontiguousarray(big[top : top + side, left : left + side])
@@ -441,6 +458,7 @@ def _moving_pair(side: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _flow(name: str, device: str, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the flow of the method ``name`` from the first picture to the second, (H, W, 2) float32 in pixels."""
     estimator = FlowEstimator(name, device=device)
     return estimator.estimate_both(*map(estimator.prepare, (first, second)))[0]
 
@@ -514,10 +532,12 @@ def _check_filter_memory(subject: SelfTestSubject) -> Verdict:
 
 
 def _is_cuda(subject: SelfTestSubject) -> bool:
+    """Return whether the device under test is a CUDA GPU."""
     return subject.device.torch.type == "cuda"
 
 
 def _describe_limit(subject: SelfTestSubject) -> str:
+    """Return the kind of memory limit, real or simulated, as text."""
     return "the device's memory was limited" if _is_cuda(subject) else "the lack of memory was simulated"
 
 
@@ -564,6 +584,7 @@ def _limit_engine(engine: TorchEngine, subject: SelfTestSubject, share: float, n
     network, most = engine._network, share * subject.scale.large_side**2
 
     def small(x: torch.Tensor) -> torch.Tensor:
+        """Run the network; raise torch's out-of-memory error for pictures that are too large."""
         if x.shape[2] * x.shape[3] > most:
             raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
         return network(x)
@@ -585,6 +606,7 @@ def _make_window_filter(subject: SelfTestSubject, max_pairs: int | None = None) 
 
 
 def _limited_flow(flow: BatchFlow, max_pairs: int, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """Estimate the flow; raise torch's out-of-memory error for more than ``max_pairs`` pairs."""
     if len(first) > max_pairs:
         raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
     return flow(first, second)
@@ -622,6 +644,7 @@ def make_training(subject: SelfTestSubject, folder: Path, steps: int, side: int)
 
 
 def _make_pairs(folder: Path, side: int) -> list[Pair]:
+    """Write synthetic pictures into a folder; return pairs whose input and target are the same picture."""
     paths = [folder / f"{number:06}.png" for number in range(NUM_TRAINING_PICTURES)]
     folder.mkdir(parents=True, exist_ok=True)
     for path, picture in zip(paths, make_frames(side, NUM_TRAINING_PICTURES), strict=True):
@@ -630,6 +653,7 @@ def _make_pairs(folder: Path, side: int) -> list[Pair]:
 
 
 def _check_resume(subject: SelfTestSubject) -> Verdict:
+    """Compare the weights of an interrupted and resumed training with those of an uninterrupted one."""
     steps = subject.scale.training_steps
     whole = make_training(subject, subject.folder / "whole", steps, subject.scale.training_side)
     TrainingLoop(whole, ignore_event, Stop()).train()
@@ -651,6 +675,7 @@ def _train_interrupted(subject: SelfTestSubject, steps: int) -> tuple[TrainingSt
     stop, folder = Stop(), subject.folder / "resumed"
 
     def stop_half_way(event: Event) -> None:
+        """Request a stop after half of the steps."""
         if isinstance(event, Progress) and event.done == steps // 2:
             stop.request(130)
 
@@ -702,11 +727,12 @@ def rate_checks(subject: SelfTestSubject) -> Checks:
 
 
 def _num_frames(subject: SelfTestSubject) -> int:
+    """Return the number of frames of the clips in the speed check."""
     return subject.scale.rate_frames if subject.device.kind == "cpu" else subject.scale.rate_frames_on_gpu
 
 
 def _measure_render(subject: SelfTestSubject, size: tuple[int, int]) -> Verdict:
-    """Measure the steps of a render whose source and working size are ``size`` (width, height)."""
+    """Measure each step of a render. ``size``: (width, height) of source and network input, in pixels."""
     count, folder = _num_frames(subject), subject.folder / f"{size[0]}x{size[1]}"
     folder.mkdir()
     context = Context(cache_dir=folder / "cache", device=subject.device.name)
@@ -735,7 +761,7 @@ def _measure_unet(subject: SelfTestSubject) -> Verdict:
 
 
 def _measure_training(subject: SelfTestSubject) -> Verdict:
-    """Measure a training step, including the preparation of its batch."""
+    """Measure the speed of training steps, including the preparation of their batches, in pictures per second."""
     side = subject.scale.side
     run = make_training(subject, subject.folder / "rate", 1000, side)
     rate = round(TRAINING_BATCH_SIZE / seconds_per_step(run), 2)
@@ -745,7 +771,7 @@ def _measure_training(subject: SelfTestSubject) -> Verdict:
     return Verdict("ok", detail, {"pictures_per_second": rate, "precision": precision, "batch": TRAINING_BATCH_SIZE})
 
 
-# The kinds of checks, in the order of the self-test.
+# Functions that return the checks of one kind, by kind, in the order of the self-test
 CHECKS: dict[str, Callable[[SelfTestSubject], Checks]] = {
     "device": device_checks,
     "engine": engine_checks,
@@ -778,7 +804,7 @@ class SelfTest:
         self.table["seconds"] = round(time.perf_counter() - began, 1)
 
     def _run(self, kind: str, name: str, check: Callable[[], Verdict]) -> Finding:
-        """Run one check and return its finding; an exception becomes a finding, too."""
+        """Run one check, store its figures, and return its finding; an exception gives the state "wrong"."""
         began = time.perf_counter()
         try:
             verdict = check()
@@ -798,6 +824,7 @@ class SelfTest:
 
 
 def _error_verdict(error: Exception) -> Verdict:
+    """Return the verdict "wrong" for a check that raised an exception."""
     description = describe_error(error)
     if isinstance(error, OSError) and description:  # The checks write only temporary files.
         return Verdict("wrong", f"the check could not run: {description[0]}", remedy=TEMPORARY_REMEDY)
@@ -806,7 +833,7 @@ def _error_verdict(error: Exception) -> Verdict:
 
 
 def system() -> Table:
-    """Return the versions of the platform and of the libraries that affect the checks."""
+    """Return the versions of the system, Python, vidtrans and the libraries that affect the checks."""
     return {
         "platform": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": platform.python_version(),

@@ -1,1 +1,1 @@
-"""Display in notebooks: results as HTML, and the progress of a job."""
+"""Display in notebooks (Jupyter): results as HTML, and the progress of a job."""

@@ -1,4 +1,4 @@
-"""The progress of a job in a notebook: a bar, warnings, and previews."""
+"""The progress of a job in a notebook (Jupyter): a bar, messages, and previews."""
 
 from __future__ import annotations
 
@@ -16,14 +16,15 @@ from vidtrans.core.events import BatchStatus, Event, Note, Preview, Progress, Re
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DRAW_INTERVAL_S = 0.2  # Minimum interval of updates of the bar, in seconds
-PREVIEW_INTERVAL_S = 5.0  # Minimum interval of updates of the preview, in seconds, as a page has megabytes
-MAX_NOTES = 4  # Number of last notes below the bar
+DRAW_INTERVAL_S = 0.2  # Minimum interval between two updates of the progress bar, in seconds
+# Minimum interval between two updates of the preview, in seconds, because a page may have megabytes
+PREVIEW_INTERVAL_S = 5.0
+MAX_NOTES = 4  # Number of latest messages that are shown below the progress bar
 
 
 @contextmanager
 def notebook_report(report: Report | None) -> Iterator[Report]:
-    """Yield the report for a job: ``report``; by default a bar in a notebook, else ``ignore_event``."""
+    """Yield a job's report: ``report``, or for None a progress bar in a notebook, and ``ignore_event`` elsewhere."""
     display = None if report else _display_factory()
     if display is None:
         yield report or ignore_event
@@ -46,7 +47,7 @@ def _display_factory() -> Callable[[], Any] | None:
 
 
 class NotebookProgress:
-    """A report that shows events in two output areas of a notebook: the bar, and the preview."""
+    """A report that shows a job's events in two output areas of a notebook: progress bar with messages, and preview."""
 
     def __init__(self, bar: Any, preview: Any) -> None:  # noqa: ANN401  (IPython's handles)
         self._bar, self._preview, self._lock = bar, preview, Lock()
@@ -57,7 +58,7 @@ class NotebookProgress:
         self._began = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        """Show an event. Thread-safe."""
+        """Show an event in the notebook: a message, a preview, or progress at intervals. Thread-safe."""
         with self._lock:
             if isinstance(event, Note):
                 self._notes.append(f"warning: {event.text}" if event.level == "warning" else event.text)
@@ -78,6 +79,7 @@ class NotebookProgress:
             self._show(self._preview, "")
 
     def _draw(self) -> None:
+        """Show the progress line and the latest messages in the bar's output area."""
         self._drawn_s = time.monotonic()
         notes = "".join(f"<div>{escape(note)}</div>" for note in self._notes[-MAX_NOTES:])
         self._show(self._bar, f'<div style="font-size:.9em">{self._line}{notes}</div>' if self._line or notes else "")
@@ -93,12 +95,14 @@ class NotebookProgress:
 
     @staticmethod
     def _show(handle: Any, html: str) -> None:  # noqa: ANN401
+        """Replace the content of an output area by HTML. ``handle``: IPython's display handle."""
         from IPython.display import HTML
 
         handle.update(HTML(html))
 
 
 def _task_line(event: Progress) -> str:
+    """Return the HTML of a task's progress: a bar, and the number of finished units."""
     value = f' value="{event.done}" max="{event.total}"' if event.total else ""
     count = f"{event.done:,} of {event.total:,} {event.unit}" if event.total else ""
     words = "  ".join(filter(None, (event.task, count, event.detail)))
@@ -106,6 +110,7 @@ def _task_line(event: Progress) -> str:
 
 
 def _batch_line(event: BatchStatus) -> str:
+    """Return the HTML of a batch's progress: a bar, and the numbers of items, units and failures."""
     clips, units = event.nouns
     words = f"{event.done} of {event.total} {clips}, {event.units:,} {units}"
     words += f", {event.failed} failed" if event.failed else ""

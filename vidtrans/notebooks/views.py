@@ -1,4 +1,4 @@
-"""Self-contained HTML views of results: videos, pictures, pages and datasets, at the size of a page.
+"""Self-contained HTML views of results: videos, pictures, pages and datasets, scaled to fit a notebook.
 
 All files are embedded, so that a notebook can be moved and converted. A file that cannot be read gives an error text.
 """
@@ -24,8 +24,8 @@ from vidtrans.video.report_page import load_page
 
 MAX_FILM_SIDE_PX, MAX_PICTURE_SIDE_PX = 640, 1280  # Maximum long side of embedded videos and pictures, in pixels
 MAX_FILM_S = 10  # Maximum duration of an embedded video, in seconds
-NUM_DATASET_ROWS = 4  # Number of pairs in the view of a dataset
-JPEG_QUALITY = 90
+NUM_DATASET_ROWS = 4  # Number of pairs that the view of a dataset shows
+JPEG_QUALITY = 90  # JPEG quality of embedded pictures, 0 to 100
 
 
 def text_view(text: str) -> str:
@@ -34,7 +34,7 @@ def text_view(text: str) -> str:
 
 
 def file_view(path: Path) -> str:
-    """Return the view of a picture, a video, a folder of pictures or an HTML page."""
+    """Return the HTML view of a picture, a video, a folder of pictures or an HTML page."""
     if path.suffix.lower() == ".html":
         try:
             return _page("page", name=path.name, html=path.read_text("utf-8"))
@@ -44,7 +44,7 @@ def file_view(path: Path) -> str:
 
 
 def dataset_view(folder: Path) -> str:
-    """Return the view of a few pairs of a dataset, input beside target."""
+    """Return the HTML view of a few pairs of a dataset, with input beside target."""
     try:
         dataset = open_dataset(folder)
         sheet = dataset_sheet(dataset, NUM_DATASET_ROWS).draw() if dataset.pairs else None
@@ -54,7 +54,7 @@ def dataset_view(folder: Path) -> str:
 
 
 def film_view(output: Path, source: str | Path | None = None, part: Sequence[int] | None = None) -> str:
-    """Return the view of a clip, picture or folder of pictures; with a ``source``, a before/after wipe.
+    """Return the HTML view of a clip, picture or folder of pictures; with a ``source``, as a before/after wipe.
 
     ``part``: the frames [first, stop) of the source. Shows at most ``MAX_FILM_S`` seconds, with sound.
     """
@@ -89,6 +89,7 @@ def _embed_clip(path: Path, part: Sequence[int] | None) -> tuple[str, str]:
 
 
 def _write_small(clip: OpenedClip, path: Path) -> None:
+    """Write the first seconds of a clip as a small MP4 video."""
     begin = clip.times[0]
     embedded = clip[: sum(time - begin < MAX_FILM_S for time in clip.times)]
     width, height = cell_size(embedded[0].rgb, min(MAX_FILM_SIDE_PX, max(clip.size)))
@@ -97,13 +98,16 @@ def _write_small(clip: OpenedClip, path: Path) -> None:
 
 
 def _jpeg(picture: np.ndarray) -> str:
+    """Return a picture, scaled down, as the data URI of a JPEG."""
     small = resize(picture[..., :3], *cell_size(picture, min(MAX_PICTURE_SIDE_PX, max(picture.shape[:2]))))
     return _data_uri("image/jpeg", encode_jpeg(small, JPEG_QUALITY, subsampled=True))
 
 
 def _data_uri(kind: str, data: bytes) -> str:
+    """Return data as a base64 data URI. ``kind``: its media type, such as "image/jpeg"."""
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def _page(template: str, **values: object) -> str:
+    """Return the HTML of one of the views in the template ``views.html``. ``template``: the view's name."""
     return load_page(Path(__file__).with_name("views.html"), {}).render(view=template, **values)

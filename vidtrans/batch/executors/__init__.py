@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from vidtrans.rendering.parts import Division
 
 LOCAL = "local"  # Name of the executor that "auto" chooses for several clips or devices
-AUTO = "auto"  # Value of --executor: inline for one clip on one device, otherwise local
-# Attributes of a context that all processes of a batch share.
+AUTO = "auto"  # Default of --executor: inline for one clip on one device, otherwise local
+# Attributes of a ``Context`` that all processes of a batch share
 SHARED_OPTIONS = (
     "cache_dir",
     "seed",
@@ -38,7 +38,7 @@ SHARED_OPTIONS = (
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A task of a batch: ``work`` on the item with index ``number``, called with a context. Picklable.
+    """A task of a batch: a function ``work`` of a context, for the item with index ``number``. Picklable.
 
     ``kind``: render the whole item, decide how to divide it, or render one ``part``, the chunks [first, stop), of its
     ``division``. ``num_lost_workers``: the number of lost workers that this task may have caused.
@@ -72,7 +72,7 @@ class TaskResult:
 
 
 class Executor(Protocol):
-    """An interface that runs up to ``slots`` tasks in parallel, one task per process.
+    """Interface of executors, which run up to ``slots`` tasks in parallel, one task per process.
 
     Constructed from the tasks' shared context, the value of ``--jobs`` (None: one per device), and the address in
     ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it cannot
@@ -93,7 +93,7 @@ class Executor(Protocol):
         """Return an ended task and its result; None if no task ends within ``timeout_s`` (``inline`` runs its task)."""
 
     def stop(self, exit_status: int) -> None:
-        """Ask all running tasks to save and end; ``receive`` then returns each task, as "stopped" if unfinished."""
+        """Ask all running tasks to save and end; ``receive`` then returns each one ("stopped" if unfinished)."""
 
     def close(self) -> None:
         """End running tasks, and release all resources. Items of ended tasks stay unfinished in the cache."""
@@ -101,11 +101,15 @@ class Executor(Protocol):
 
 @dataclass(frozen=True)
 class ExecutorEntry(Entry):
-    """A registry entry of an executor. ``unshared``: path of its class for machines without a shared disk, or ''."""
+    """The registry entry of an executor.
+
+    ``unshared``: the import path of its class for machines without a shared disk; '' if there is none.
+    """
 
     unshared: str = ""
 
 
+# Registry of executors: values of --executor
 EXECUTORS = Registry(
     "executor",
     {
@@ -122,7 +126,10 @@ EXECUTORS = Registry(
 
 
 def parse_executor(text: str) -> tuple[str, str]:
-    """Split ``NAME[://ADDRESS]``. Raises UsageError on an unknown name, or if that executor takes no address."""
+    """Split the value of --executor, ``NAME[://ADDRESS]``, into name and address.
+
+    Raises UsageError for an unknown name, or if that executor takes no address.
+    """
     name, _, address = text.partition("://")
     if address and not EXECUTORS.load(name).takes_address:
         raise UsageError(f"--executor {text}", f"'{name}' takes no address", f"write --executor {name}")
@@ -139,7 +146,7 @@ def check_unshared_support(text: str) -> None:
 
 
 def make_executor(text: str, context: Context, jobs: int | None, *, shared_disk: bool = True) -> Executor:
-    """Return the executor for ``--executor`` and ``--jobs``. Close it after use. Raises UsageError."""
+    """Return the executor for the values of --executor (``text``) and --jobs. Close it after use. Raises UsageError."""
     name, address = parse_executor(LOCAL if text == AUTO else text)
     entry = EXECUTORS[name]
     executor_class = (entry if shared_disk else Entry(entry.unshared, entry.summary)).load()
@@ -166,9 +173,10 @@ def run_task(task: Task, context: Context) -> TaskResult:
 
 
 def is_disk_full(error: Exception) -> bool:
+    """Return whether an error means that the disk, or the user's quota of it, is full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def shared_options(context: Context) -> Table:
-    """Return a context's options for another process, all but device, report and stop. Picklable."""
+    """Return the fields of a context for another process: all except device, report and stop. Picklable."""
     return {name: getattr(context, name) for name in SHARED_OPTIONS}

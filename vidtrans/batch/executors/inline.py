@@ -1,4 +1,7 @@
-"""Run tasks in this process: for debugging, and when starting a process costs more than it saves."""
+"""The executor that runs tasks in this process.
+
+It is for debugging, and for tasks that are shorter than the start of a process.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from vidtrans.session import Context
 
 
 class InlineExecutor:
-    """An executor that runs one task at a time, in this process, in ``receive``. A crash ends the batch."""
+    """An executor that runs each task in this process, during ``receive``. A crash ends the batch."""
 
     num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
@@ -22,6 +25,7 @@ class InlineExecutor:
         self._submitted: list[tuple[Task, Report]] = []
 
     def submit(self, task: Task, report: Report) -> None:
+        """Store the task; ``receive`` runs it."""
         self._submitted.append((task, report))
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:

@@ -1,4 +1,4 @@
-"""Run tasks in worker processes on this machine, started on demand and replaced when one dies.
+"""The executor that runs tasks in worker processes on this machine, started on demand and replaced when one dies.
 
 A worker receives tasks, runs them one at a time and sends their results. Pickled messages arrive on its standard input
 and leave on its original standard output; prints of libraries are redirected, so they cannot disturb the messages. It
@@ -27,9 +27,9 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import module_command
 from vidtrans.session import Context
 
-REPORT_S = 0.2  # Minimum interval of a task's progress reports, in seconds
-NUM_STDERR_LINES = 20  # Number of last lines of a worker's standard error that are kept for the error message
-EXIT_TIMEOUT_S = 5.0  # Time limit for a worker to end before it is killed, in seconds
+REPORT_S = 0.2  # Minimum interval of a worker's progress messages, in seconds
+NUM_STDERR_LINES = 20  # Number of last lines of a worker's standard error that are stored for the error message
+EXIT_TIMEOUT_S = 5.0  # Time limit for a worker to end by itself before it is killed, in seconds
 
 
 class LocalExecutor:
@@ -47,12 +47,16 @@ class LocalExecutor:
         self._busy: dict[Worker, tuple[Task, Report]] = {}
 
     def submit(self, task: Task, report: Report) -> None:
+        """Send a task to an idle worker, or to a new one on a free device."""
         worker = self._idle.pop(0) if self._idle else Worker(self._free_devices.pop(0), self._options, self._messages)
         self._busy[worker] = task, report
         worker.send(task)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Handle one message of a worker; return the task if it ended. Raises VidtransError for a failed start."""
+        """Handle one message of a worker; return the task and its result if it ended.
+
+        Raises VidtransError if a worker could not start.
+        """
         try:
             worker, message = self._messages.get(timeout=timeout_s)
         except queue.Empty:
@@ -67,7 +71,7 @@ class LocalExecutor:
         return None
 
     def _handle_exit(self, worker: Worker) -> tuple[Task, TaskResult] | None:
-        """Free the device of a dead worker; return its task, if it had one, as lost."""
+        """Free the device of a worker that died; return its task, if any, with the result "lost"."""
         worker.end()
         self._free_devices.append(worker.device)
         if worker in self._idle:
@@ -78,10 +82,12 @@ class LocalExecutor:
         return None if task is None else (task, TaskResult("lost", error=worker.exit_reason))
 
     def stop(self, exit_status: int) -> None:
+        """Send the stop request to all busy workers."""
         for worker in self._busy:
             worker.send(exit_status)
 
     def close(self) -> None:
+        """End all worker processes."""
         for worker in (*self._busy, *self._idle):
             worker.end()
 
@@ -137,12 +143,14 @@ class Worker:
 
     @property
     def exit_reason(self) -> str:
+        """Return the reason why the process ended: its signal or exit status, and its last line on standard error."""
         status = self._process.returncode
         how = f"by {signal.Signals(-status).name}" if status < 0 else f"with status {status}"
         message = f": {self._lines[-1]}" if self._lines else ""
         return f"its process was ended {how}{message}"
 
     def _read_messages(self, stdout: IO[bytes], messages: queue.Queue[tuple[Worker, Any]]) -> None:
+        """Put the process's messages into the queue until its output ends. Runs in a thread."""
         with suppress(Exception):  # The process has ended, or its message is unreadable.
             while True:
                 message = pickle.load(stdout)
@@ -153,6 +161,7 @@ class Worker:
         messages.put((self, None))
 
     def _read_lines(self, stderr: IO[bytes]) -> None:
+        """Store the last lines of the process's standard error. Runs in a thread."""
         for line in stderr:
             if text := line.decode(errors="replace").strip():
                 self._lines.append(text)
@@ -183,6 +192,7 @@ def main() -> None:
 
 
 def _listen(messages: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
+    """Put received tasks into the queue, and pass on stop requests. Runs in a thread; ends with the parent process."""
     while True:
         try:
             message = pickle.load(messages)
@@ -201,12 +211,13 @@ class _MessageWriter:
         self._out, self._lock, self._progress_sent_s = out, threading.Lock(), 0.0
 
     def send(self, message: object) -> None:
+        """Send a pickled message to the parent process. Thread-safe."""
         with self._lock:
             pickle.dump(message, self._out)
             self._out.flush()
 
     def report(self, event: Event) -> None:
-        """Send every note, and progress at most every ``REPORT_S`` seconds."""
+        """Send an event to the parent process; progress at most every ``REPORT_S`` seconds."""
         now = time.monotonic()
         if isinstance(event, Progress):
             if now - self._progress_sent_s < REPORT_S:

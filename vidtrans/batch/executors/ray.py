@@ -1,4 +1,4 @@
-"""Run tasks on a Ray cluster: this machine's cluster, one at an address, or a temporary one on this machine.
+"""The executor that runs tasks on a Ray cluster: an existing one, or a temporary one on this machine.
 
 Ray places tasks and reports lost ones, which the scheduler submits again. A temporary cluster ends with the process
 that started it. All machines have the folders of sources, results and cache at the same paths. ``run_on_ray``,
@@ -29,15 +29,18 @@ from vidtrans.store.cache import lock_warning
 from vidtrans.store.stages import libraries
 
 BOARD_EXCHANGE_S = 0.25  # Interval at which a task exchanges messages with the event board, in seconds
-# Packages whose versions affect the bytes of the results.
+# Packages whose versions affect the bytes of the results; all nodes must have equal versions
 RESULT_PACKAGES = ("vidtrans", "torch", "av", "opencv-python-headless", "numpy")
-RayObject = Any  # Type of Ray's objects, because Ray is imported only where it is used
-ENGINES: dict[tuple[str, ...], Any] = {}  # Inference engines of this process, reused by its consecutive tasks
+RayObject = Any  # Stand-in for the types of Ray's objects, because Ray is imported only where it is used
+# Inference engines of this process, by model and settings; consecutive tasks reuse them
+ENGINES: dict[tuple[str, ...], Any] = {}
 CONNECT_TIMEOUT_S = 5.0  # Time limit for a cluster's address to accept a connection, in seconds
 NODE_CHECK_TIMEOUT_S = 120.0  # Time limit for the answers of all nodes, which first start Python, in seconds
-CLUSTER_CHECK_S = 10.0  # Interval at which the cluster's size is checked, in seconds
-OBJECT_STORE_BYTES = 128 << 20  # Object store of a temporary cluster, small because tasks exchange little data
-THREAD_VARIABLES = ("GOMP_SPINCOUNT",)  # Environment variables that torch reads when it is imported
+CLUSTER_CHECK_S = 10.0  # Interval at which the executor counts the cluster's machines, in seconds
+# Size of a temporary cluster's object store, in bytes; small because tasks exchange little data
+OBJECT_STORE_BYTES = 128 << 20
+# Environment variables on threads that torch reads at its import; tasks get their values
+THREAD_VARIABLES = ("GOMP_SPINCOUNT",)
 
 
 class RayExecutor:
@@ -69,6 +72,7 @@ class RayExecutor:
             raise
 
     def _set_up(self, context: Context, jobs: int | None) -> None:
+        """Choose the device, count the slots, check that all nodes are equal, and start the event board."""
         self.device_kind = device_kind = self._device_kind(context.device)
         import torch
 
@@ -90,7 +94,7 @@ class RayExecutor:
         board = self._ray.remote(EventBoard).options(num_cpus=0, scheduling_strategy=this_node, **restarts)
         self._board = board.remote()
 
-    # Connection to the cluster
+    # Methods for the connection to the cluster
 
     def _connect(self, address: str) -> str:
         """Connect to a cluster, or start one; return the temporary folder of a started cluster, '' otherwise."""
@@ -118,7 +122,7 @@ class RayExecutor:
         return folder
 
     def _device_kind(self, device: str) -> str:
-        """Return the device kind, cuda or cpu, of all tasks, as one clip must not mix kinds. Raises DeviceError."""
+        """Return the device kind of all tasks, cuda or cpu, because a clip must not mix kinds. Raises DeviceError."""
         num_gpus = int(self._ray.cluster_resources().get("GPU", 0))
         device_kind = device.partition(":")[0]
         if device_kind == "auto":
@@ -147,7 +151,7 @@ class RayExecutor:
                 why = f"a machine of the cluster does not run vidtrans: {first_line(error)}"
                 raise VidtransError("--executor ray", why, "install vidtrans there") from error
         first = answers[0]
-        # This machine's processor does not matter, because it renders nothing.
+        # Compare only the versions of this machine, and not its processor, because it renders nothing.
         check_node(first, first | {"versions": libraries(*RESULT_PACKAGES), "host": socket.gethostname()}, self._folder)
         for answer in answers:
             check_node(answer, first, self._folder)
@@ -185,7 +189,7 @@ class RayExecutor:
         self._max_cpus = max((n.get("CPU", 0) for n in nodes), default=self._cpus)
         self.slots = self._max_jobs or max(1, int(sum(per_node)))
 
-    # The interface ``Executor``
+    # Methods of the interface ``Executor``
 
     def submit(self, task: Task, report: Report) -> None:
         """Submit the task to Ray. A task that was lost for lack of memory gets a whole node."""
@@ -199,12 +203,12 @@ class RayExecutor:
         self._running[self._start(task, options)] = self._count, task, report
 
     def _start(self, task: Task, options: Table) -> RayObject:
-        """Submit a task with Ray's ``options``; return its Ray reference. ``_count`` is its submission number."""
+        """Submit a task with Ray's ``options``; return its Ray reference. ``self._count`` is its submission number."""
         remote = self._ray.remote(run_on_ray).options(**options)
         return remote.remote(self._count, replace(task, division=None), self._options, self._node, self._board)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Forward the tasks' events; return an ended task and its result, if any."""
+        """Pass on the events of running tasks; return an ended task and its result; None if none has ended."""
         self._update_slots()
         if not self._running:
             time.sleep(timeout_s)
@@ -228,9 +232,11 @@ class RayExecutor:
         return task, self._result(number, ended[0], task)
 
     def _handle_event(self, number: int, event: RayObject, report: Report) -> None:
+        """Pass an event of a running task to its report. ``number``: the submission number."""
         report(event)
 
     def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
+        """Return the result of an ended task; errors of Ray become "lost" or "failed"."""
         errors = self._ray.exceptions
         try:
             result: TaskResult = self._ray.get(reference)
@@ -249,7 +255,7 @@ class RayExecutor:
             return TaskResult("lost", error=f"Ray could not run it: {first_line(error)}")
 
     def stop(self, exit_status: int) -> None:
-        """Put the stop request on the board, which tasks poll."""
+        """Put the stop request on the event board, which running tasks poll."""
         self._exit_status = exit_status
         self._board.stop.remote(exit_status)
 
@@ -265,6 +271,7 @@ class RayExecutor:
         self._disconnect()
 
     def _disconnect(self) -> None:
+        """Leave the cluster; end it and delete its folder if this process started it."""
         if self._owns_connection:
             self._ray.shutdown()
         if self._temporary_folder:
@@ -315,7 +322,7 @@ def marker_file(context: Context, *, is_needed: bool) -> Iterator[str]:
 
 
 def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayObject) -> TaskResult:
-    """Run a task, in a process of the cluster, with a context of ``options``; ``number`` is its submission number.
+    """Run a task in a process of the cluster, with a context made of ``options``. ``number``: its submission number.
 
     ``node``: the ``folder`` to run in, and the required software and hardware as ``describe_node`` returns them, which
     a node that joined the cluster later may lack.
@@ -335,7 +342,10 @@ def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayO
 
 
 def describe_node(folder: str, marker: str, device: str) -> Table:
-    """Return this node's ``host``, ``versions``, ``processor``, and whether it ``sees`` ``folder`` and ``marker``."""
+    """Return the host name, package versions and processor of the node that runs this function.
+
+    The entry ``sees`` tells whether the node finds ``folder`` and the file ``marker`` ('': not checked).
+    """
     from vidtrans.inference.device import resolve_device
     from vidtrans.rendering.parts import processor
 
@@ -382,6 +392,7 @@ class EventBoard:
         return events
 
     def stop(self, exit_status: int) -> None:
+        """Store the stop request, which tasks receive at their next exchange."""
         self._exit_status = exit_status
 
 
@@ -396,7 +407,7 @@ class BoardClient:
         self._thread.start()
 
     def report(self, event: Event) -> None:
-        """Queue every note, and only the latest progress."""
+        """Queue an event for the board: every note, but only the latest progress."""
         with self._lock:
             if isinstance(event, Progress):
                 self._progress = event
@@ -404,22 +415,24 @@ class BoardClient:
                 self._notes.append(event)
 
     def close(self) -> None:
-        """Send the remaining events."""
+        """Send the remaining events, and end the thread."""
         self._ended.set()
         self._thread.join()
         self._exchange()
 
     def _run(self) -> None:
+        """Exchange messages with the board at intervals until ``close``. Runs in the thread."""
         while not self._ended.wait(BOARD_EXCHANGE_S):
             self._exchange()
 
     def _exchange(self) -> None:
+        """Send the queued events to the board, and pass on its stop request."""
         import ray
 
         with self._lock:
             events = [*self._notes, *([self._progress] if self._progress else [])]
             self._notes, self._progress = [], None
-        # Missing progress must not fail a task; if the board is lost, the command itself ends.
+        # Ignore a lost board: missing progress must not fail a task, and the command itself ends.
         with suppress(ray.exceptions.RayError):
             status = ray.get(self._board.exchange.remote(self._number, events))
             if status is not None:

@@ -1,4 +1,4 @@
-"""A Ray cluster without a shared disk: its machines render parts of items, and this machine does the rest.
+"""The executor for a Ray cluster without a shared disk: cluster machines render parts, this machine joins them.
 
 A process on this machine divides and joins items. A part's input files go through Ray's object store, in pieces, and
 each chunk comes back when it is finished, so that a lost machine does not lose it.
@@ -50,14 +50,16 @@ from vidtrans.store.cache import Cache
 from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import InferStage, RenderStage
 
-CHUNK_CHECK_S = 1.0  # Interval at which a machine looks for finished chunks to send, in seconds
-PIECE_BYTES = 32 << 20  # Size of the pieces in which files are sent, in bytes
+CHUNK_CHECK_S = 1.0  # Interval at which a cluster machine looks for finished chunks to send, in seconds
+PIECE_BYTES = 32 << 20  # Size of the pieces in which files are sent through Ray, in bytes
 MIRROR_PREFIX = "vidtrans-mirror-"  # Prefix of the names of mirror folders in the system's temporary folder
-LOCK_GRACE_S = 60.0  # Age below which a mirror without a lock file counts as in use, in seconds
-_MIRRORS: dict[str, Mirror] = {}  # The mirrors of this process, by the mark of their command
-LOCAL_MESSAGES = 64  # Maximum number of local messages that are handled before the cluster's
+# Age in seconds below which a mirror folder without a lock file counts as in use, because its process may be starting
+LOCK_GRACE_S = 60.0
+# Mirror folders of this process, by the mark (identifier) of the command that they serve
+_MIRRORS: dict[str, Mirror] = {}
+LOCAL_MESSAGES = 64  # Maximum number of messages of the local process that are handled before one of the cluster
 CLEANUP_TIMEOUT_S = 10.0  # Time limit for all machines to remove their mirrors, in seconds
-BYTES_PER_MB = 1_000_000
+BYTES_PER_MB = 1_000_000  # Bytes per megabyte, the unit of the progress of sent files
 
 
 class UnsharedRayExecutor:
@@ -84,7 +86,7 @@ class UnsharedRayExecutor:
 
     @property
     def slots(self) -> int:
-        """Return the maximum number of tasks: more than the cluster's slots, so that no machine is idle."""
+        """Return the maximum number of tasks: the cluster's slots plus those for dividing and joining items here."""
         return self._cluster.slots + self.num_local_slots
 
     def submit(self, task: Task, report: Report) -> None:
@@ -94,6 +96,7 @@ class UnsharedRayExecutor:
         self._start_waiting(executor)
 
     def _start_waiting(self, executor: Executor) -> None:
+        """Submit queued tasks to ``executor`` while it has free slots."""
         while self._waiting[executor] and self._running[executor] < executor.slots:
             executor.submit(*self._waiting[executor].popleft())
             self._running[executor] += 1
@@ -145,6 +148,7 @@ class PartExecutor(RayExecutor):
         self._input_files = InputFileStore(self._ray)
 
     def _set_up(self, context: Context, jobs: int | None) -> None:
+        """Set up the cluster, with paths relative to the mirror folders of its machines."""
         super()._set_up(context, jobs)
         self._node |= {"mark": self._mark, "folder": str(path_in_mirror(Path(self._folder)))}
         self._options["cache_dir"] = path_in_mirror(context.cache_dir)
@@ -165,6 +169,7 @@ class PartExecutor(RayExecutor):
         assert division is not None
 
         def report_bytes(done: int, total: int) -> None:
+            """Report the sent bytes as progress in megabytes. Raises Interrupted on a stop request."""
             report(Progress("sending files", -(-done // BYTES_PER_MB), -(-total // BYTES_PER_MB), "MB"))
             self._stop.check()
 
@@ -181,6 +186,7 @@ class PartExecutor(RayExecutor):
             self._ended_early.append((task, TaskResult("failed", error=message, exit_status=1)))
 
     def _start(self, task: Task, options: Table) -> RayObject:
+        """Submit the part without its stored leading chunks to Ray; return its Ray reference."""
         division = task.division
         assert division is not None
         if self._full_nodes and task.number not in self._whole_node_items and (nodes := self._nodes()):
@@ -195,16 +201,18 @@ class PartExecutor(RayExecutor):
         return remote.remote(self._count, part_task, self._options, self._node, self._board, files, entry)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Write received chunks into the cache; return an ended task."""
+        """Write received chunks into the cache; return an ended task and its result; None if none has ended."""
         return self._ended_early.popleft() if self._ended_early else super().receive(timeout_s)
 
     def _handle_event(self, number: int, event: RayObject, report: Report) -> None:
+        """Write a received piece of a chunk or log lines into the cache; report other events."""
         if isinstance(event, FilePiece | LogLines):
             self._receiver.write(number, event)
         else:
             report(event)
 
     def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
+        """Return the result of an ended task; a full disk excludes its node, and the part counts as lost."""
         result: Any = super()._result(number, reference, task)
         self._receiver.end(number)
         if isinstance(result, TaskResult):  # The task was lost.
@@ -219,6 +227,7 @@ class PartExecutor(RayExecutor):
         return task_result
 
     def _nodes(self) -> list[Table]:
+        """Return Ray's tables of the nodes that can run a task and whose disk is not full."""
         return [node for node in super()._nodes() if node["NodeID"] not in self._full_nodes]
 
     def drop_files(self, number: int) -> None:
@@ -226,6 +235,7 @@ class PartExecutor(RayExecutor):
         self._input_files.drop_files(number)
 
     def _disconnect(self) -> None:
+        """Delete incomplete files and the mirrors on all machines, and leave the cluster."""
         self._receiver.close()
         with suppress(Exception):  # A lost machine needs no cleanup.
             if self._count:
@@ -242,7 +252,7 @@ class PartExecutor(RayExecutor):
 
 
 class CannotSendError(Exception):
-    """A file is missing, or the object store has no room for it."""
+    """An input file cannot be sent: it is missing, or Ray's object store has no room for it."""
 
 
 @dataclass(frozen=True)
@@ -260,7 +270,10 @@ class SentFile:
 
 @dataclass(frozen=True)
 class FilePiece:
-    """A piece of the file ``name`` of a chunk; ``is_last``: it ends the file. A chunk's JSON file is sent last."""
+    """A piece of a chunk's file ``name``; ``is_last``: the last piece of that file.
+
+    Of the files of a chunk, the JSON file is sent last.
+    """
 
     name: str
     data: bytes = field(repr=False)
@@ -269,19 +282,19 @@ class FilePiece:
 
 @dataclass(frozen=True)
 class LogLines:
-    """Lines for the file ``name`` of the chunk log."""
+    """Lines to append to the file ``name`` of the cache's chunk log."""
 
     name: str
     lines: str
 
 
 def path_in_mirror(path: Path) -> Path:
-    """Return the path of an absolute path's file relative to a mirror folder."""
+    """Return the path, relative to a mirror folder, of the copy of a file with an absolute path."""
     return Path(*path.parts[1:])
 
 
 class InputFileStore:
-    """The input files in Ray's object store, each stored once, while an item needs it."""
+    """The input files in Ray's object store; each is stored once, as long as an item of the batch needs it."""
 
     def __init__(self, ray: RayObject) -> None:
         self._ray = ray
@@ -323,7 +336,7 @@ class InputFileStore:
             raise CannotSendError(f"{getattr(error, 'filename', None) or ''} {reason}".strip()) from error
 
     def drop_files(self, number: int) -> None:
-        """Drop the item's files that no other item needs."""
+        """Drop the files of item ``number`` that no other item needs."""
         dropped = self._needed.pop(number, set())
         needed = set().union(*self._needed.values())
         for path in dropped - needed:
@@ -351,7 +364,7 @@ class ChunkReceiver:
         self._folders[number] = self._cache.entry(*division.entries[0]).folder
 
     def write(self, number: int, event: FilePiece | LogLines) -> None:
-        """Write a piece or log lines of a submission. Raises OSError."""
+        """Write a received piece of a chunk, or log lines, into the cache. Raises OSError."""
         if isinstance(event, LogLines):
             self._cache.log.append(Path(event.name).name, event.lines)
             return
@@ -369,12 +382,13 @@ class ChunkReceiver:
                 del self._open[number]
 
     def end(self, number: int) -> None:
-        """Accept no more pieces of a submission, and delete its incomplete file."""
+        """End a submission: accept no more of its pieces, and delete its incomplete file."""
         self._folders.pop(number, None)
         if temporary := self._open.pop(number, None):
             remove(temporary)
 
     def close(self) -> None:
+        """Delete the incomplete files of all submissions."""
         for number in [*self._folders]:
             self.end(number)
 
@@ -404,6 +418,7 @@ def run_part_on_ray(
     transfer_errors: list[str] = []
 
     def work(context: Context) -> Table:
+        """Fetch the input files, render the part in the mirror folder, and send its chunks meanwhile."""
         try:
             check_node(describe_node("/", "", options["device"]), node, "/")
             mirror.fetch(files, context)
@@ -447,7 +462,7 @@ def run_part_on_ray(
 
 
 def _remove_chunks(context: Context) -> None:
-    """Remove all rendered chunks, which were sent: the next task of this process usually renders another clip."""
+    """Remove all rendered chunks after they were sent, because the next task usually renders another clip."""
     with suppress(OSError, VidtransError):
         for entry in context.cache.entries():
             if entry.stage in (RenderStage.name, InferStage.name):
@@ -455,7 +470,7 @@ def _remove_chunks(context: Context) -> None:
 
 
 class Mirror:
-    """The mirror folder of this process, which locks it: a mirror without a lock was left by a killed process."""
+    """A mirror folder, locked by the process that uses it. A mirror without a lock was left by a killed process."""
 
     def __init__(self, command: str) -> None:
         base = Path(tempfile.gettempdir()) / f"{MIRROR_PREFIX}{command}"
@@ -471,14 +486,14 @@ class Mirror:
 
     @classmethod
     def of(cls, command: str) -> Mirror:
-        """Return this process's mirror for the mark of a command; first remove mirrors that killed commands left."""
+        """Return this process's mirror folder for a command's mark; first remove mirrors of killed commands."""
         if command not in _MIRRORS:
             _remove_abandoned_mirrors(command)
             _MIRRORS[command] = cls(command)
         return _MIRRORS[command]
 
     def fetch(self, files: list[SentFile], context: Context) -> None:
-        """Write these files into the mirror, and remove all others. Raises OSError, Interrupted, and Ray's errors."""
+        """Write ``files`` into the mirror, and remove all others. Raises OSError, Interrupted, and Ray's errors."""
         import ray
 
         for path in self._fingerprints.keys() - {file.relative_path for file in files}:
@@ -499,7 +514,7 @@ class Mirror:
 
 
 def remove_mirrors(command: str) -> None:
-    """Remove this machine's mirrors for the mark of a command."""
+    """Remove the mirror folders that a command has on this machine. ``command``: its mark (identifier)."""
     remove(Path(tempfile.gettempdir()) / f"{MIRROR_PREFIX}{command}")
 
 
@@ -519,6 +534,7 @@ def _is_own(base: Path) -> bool:
 
 
 def _is_abandoned(base: Path) -> bool:
+    """Return whether no running process holds a lock of a mirror folder."""
     locks = sorted(base.glob("*.lock"))
     if not locks:
         return time.time() - base.stat().st_mtime > LOCK_GRACE_S
@@ -557,6 +573,7 @@ class _ChunkSender(threading.Thread):
         self._send()
 
     def _send(self) -> None:
+        """Send the finished chunks that were not sent yet, each with its JSON file last."""
         for description in sorted(self._folder.glob("chunk-*.json")):
             if description.name not in self._sent_names:
                 for path in self._folder.glob(f"{description.stem}.*"):
@@ -566,6 +583,7 @@ class _ChunkSender(threading.Thread):
                 self._sent_names.add(description.name)
 
     def _send_file(self, path: Path) -> None:
+        """Send a file to the board in pieces."""
         size, is_last = path.stat().st_size, False
         with path.open("rb") as file:
             while not is_last:

@@ -16,7 +16,10 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class ClipTasks:
-    """A clip that is rendered in ``parts`` parts by ``command``. ``output_options``: options for writing the result."""
+    """The farm tasks of a clip, which ``command`` renders in ``parts`` parts.
+
+    ``output_options``: options of the command for writing the result.
+    """
 
     source: str
     output: str
@@ -26,12 +29,13 @@ class ClipTasks:
 
     @property
     def is_divided(self) -> bool:
+        """Return whether the clip is rendered in several parts."""
         return self.parts > 1
 
     def part_command(self, part: str, *, join: bool = False) -> list[str]:
         """Return the command that renders a ``part``: "3", "3-5", or a variable of the queue.
 
-        ``join``: the command that ends last joins the clip.
+        ``join``: the command also joins the clip's parts, if no part is missing.
         """
         return [*self.command, "--chunk", f"{part}/{self.parts}", *(["--join", *self.output_options] if join else [])]
 
@@ -42,12 +46,13 @@ class ClipTasks:
 
     @property
     def whole_command(self) -> list[str]:
+        """Return the command that renders the clip without parts."""
         return [*self.command, *self.output_options]
 
 
 @dataclass(frozen=True)
 class FarmJob:
-    """A farm job: its ``clips`` are rendered by commands in ``folder`` with the variables of ``environment``."""
+    """A farm job: commands that render ``clips`` in ``folder`` with the environment variables ``environment``."""
 
     name: str
     folder: Path
@@ -60,6 +65,7 @@ class FarmJob:
         return f"cd {shlex.quote(str(self.folder))} && {' '.join([*variables, shlex.join(command)])}"
 
 
+# Registry of the formats of farm jobs: values of --print-jobs
 JOB_FORMATS = Registry(
     "job format",
     {

@@ -1,6 +1,7 @@
-"""A list of commands, one per line, in any order, for queues without dependencies: ``xargs``, OpenCue's ``cuecmd``.
+"""The farm-job format "commands": shell commands, one per line, for queues without dependencies between tasks.
 
-The part that ends last joins the clip.
+Such queues are ``xargs`` and OpenCue's ``cuecmd``. The commands may run in any order; the part that ends last joins the
+clip.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""A job type for Flamenco 3: a script for the manager's ``scripts`` folder, compiled to tasks by the manager.
+"""The farm-job format "flamenco": a job type for Flamenco 3, as a script for the manager's ``scripts`` folder.
 
-The script contains its clips and commands: submit it once, without settings.
+The manager compiles the script to tasks. The script contains its clips and commands: submit it once, without settings.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from vidtrans.batch.farm import ClipTasks, FarmJob
 from vidtrans.core.settings import Table
 
+# Template of the JavaScript file; %(label)s and %(clips)s are JSON values
 SCRIPT = """\
 // Save it as scripts/NAME.js beside the Flamenco Manager, and submit a job of this type.
 // The workers run its commands with bash, on Windows too: Git for Windows has it.
@@ -48,6 +49,7 @@ def write_flamenco(job: FarmJob) -> str:
 
 
 def _clip(job: FarmJob, clip: ClipTasks) -> Table:
+    """Return a clip's name, shell lines of its parts, and shell line of the join (None for an undivided clip)."""
     if not clip.is_divided:
         return {"name": clip.output, "parts": [job.shell_line(clip.whole_command)], "join": None}
     commands = [clip.part_command(str(part)) for part in range(1, clip.parts + 1)]

@@ -1,4 +1,4 @@
-"""A farm job as JSON, for programs that convert it for their own queue."""
+"""The farm-job format "json": a job as JSON, for programs that convert it for their own queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An Open Job Description template (openjobdescription 2023-09) with task chunking, for Deadline Cloud.
+"""The farm-job format "openjd": an Open Job Description template (2023-09) with task chunking, for Deadline Cloud.
 
 One step renders the parts of a clip, as many per task as the queue chooses, and a dependent step joins them.
 """
@@ -11,6 +11,7 @@ from vidtrans.batch.farm import ClipTasks, FarmJob
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 
+# Description of the job in the template
 DESCRIPTION = "Its commands run in bash, on Windows too: Git for Windows has it."
 MAX_CLIPS = 50  # Maximum number of clips in a template, which may have 100 steps: two for each clip
 MAX_NAME_CHARS = 60  # Maximum length of a step's name, in characters; the format allows 64
@@ -33,6 +34,7 @@ def write_openjd(job: FarmJob) -> str:
 
 
 def _steps(job: FarmJob, clip: ClipTasks, number: int) -> list[Table]:
+    """Return the steps of a clip in the template: one that renders its parts, and one that joins them."""
     name = f"{number} {_replace_controls(clip.output)}"[: MAX_NAME_CHARS - 7]
     if not clip.is_divided:
         return [{"name": name, "script": _script(_check_literal(job.shell_line(clip.whole_command)))}]
@@ -49,6 +51,7 @@ def _steps(job: FarmJob, clip: ClipTasks, number: int) -> list[Table]:
 
 
 def _script(line: str) -> Table:
+    """Return a step's script that runs a shell line in bash."""
     run = {"command": "bash", "args": ["{{Task.File.Run}}"]}
     return {"actions": {"onRun": run}, "embeddedFiles": [{"name": "Run", "type": "TEXT", "data": f"{line}\n"}]}
 

@@ -1,4 +1,4 @@
-"""A script that submits to Slurm, for each clip, a job array of its parts and a dependent job that joins them."""
+"""The farm-job format "slurm": a script that submits, for each clip, an array of parts and a job that joins them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import shlex
 
 from vidtrans.batch.farm import ClipTasks, FarmJob
 
-# Maximum number of tasks in an array (Slurm's default MaxArraySize). With more parts, a task renders several.
+# Maximum number of tasks in a job array (Slurm's default MaxArraySize). With more parts, a task renders several.
 MAX_ARRAY_TASKS = 1000
 
+# First lines of the printed script
 HEAD = """\
 #!/bin/bash
 # Run it where sbatch is. Options for sbatch may follow: bash THIS --partition=render --mem=8G
@@ -22,6 +23,7 @@ def write_slurm(job: FarmJob) -> str:
 
 
 def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
+    """Return the shell lines that submit the job array of a clip's parts, and the dependent job that joins them."""
     name, title = f"{job.name}-{number}", f"# {' '.join(clip.source.split())}"
     if not clip.is_divided:
         return f"{title}\n{_sbatch(job, name, job.shell_line(clip.whole_command))}\n"
