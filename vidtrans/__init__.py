@@ -23,7 +23,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# What is public beside the commands: its module, and its name there.
+# Public names other than commands, each with MODULE:NAME of the object.
 LIBRARY = {
     "BatchError": "vidtrans.core.errors:BatchError",
     "BatchStatus": "vidtrans.core.events:BatchStatus",
