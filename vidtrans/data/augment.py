@@ -1,4 +1,4 @@
-"""Augmentation: the paper's jitter and flip, and a synthetic motion that simulates video."""
+"""Augmentation of training pictures: jitter and flip as in the pix2pix paper, and a synthetic motion."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def draw_geometry(
     flip: bool,
     zoom_range: float = 1.0,
 ) -> Geometry:
-    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, and perhaps ``flip``.
+    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, mirror half if ``flip``.
 
     ``zoom_range``: the largest factor of an additional random enlargement or reduction; a picture never becomes smaller
     than the crop.

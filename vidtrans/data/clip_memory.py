@@ -26,7 +26,7 @@ NUM_ALTERNATIVES = 4  # Number of the most similar positions, excluded ones left
 
 
 def stored_size(width: int, height: int, max_pixels: float) -> tuple[int, int]:
-    """Return the (height, width) of a frame's copy of about ``max_pixels`` pixels, no larger than the frame."""
+    """Return the (height, width) of a stored frame of about ``max_pixels`` pixels, at most the original size."""
     if max_pixels >= width * height:
         return height, width
     stored_height = max(8, round((max_pixels * height / width) ** 0.5))
@@ -74,7 +74,7 @@ class ClipMemory:
 
     @cached_property
     def goals(self) -> dict[int | str, frozenset[int]]:
-        """Return the frame numbers among ``places`` of each shot, by its number, and of each action, by its name."""
+        """Return the numbers among ``places`` of the frames of each shot (by number) and of each action (by name)."""
         places = set(self.places.tolist())
         by_shot: dict[int | str, set[int]] = {}
         for (end, length), shot in zip(self._spans, self.shots or (1,) * len(self.runs), strict=True):

@@ -153,7 +153,7 @@ class Dataset:
         return list(dict.fromkeys(n for r in self.records for n in r.names))
 
     def pair_names(self) -> list[str]:
-        """Return the paths of the pictures at the dataset's size, relative to the folder, in order."""
+        """Return the paths of the pictures at the dataset's size, relative to the folder, in order of records."""
         return list(dict.fromkeys(n for r in self.records for n in r.pair_names))
 
     @property
@@ -259,7 +259,7 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def _check(dataset: Dataset) -> None:
-    """Raise ValueError on paths outside of the folder, half a full-size pair, or a mismatch of domains and sources."""
+    """Raise ValueError on paths outside of the folder, incomplete full-size pairs, or wrong numbers of domains."""
     if any(len(r.full) not in (0, 2) for r in dataset.records):
         raise ValueError("a full-size pair is not of two pictures")
     paths = [Path(name) for r in dataset.records for name in r.names]

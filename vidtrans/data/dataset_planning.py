@@ -352,7 +352,7 @@ class DatasetSpec:
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Return the pairing, completed from the sources: guides of a stack that names none, palette of label maps."""
+        """Return the pairing, completed from the sources: guides of a stack without names, palette of label maps."""
         named = with_clip_names(self._requested_pairing, self.videos[0], self.target)
         if self._target_maps is not None:
             return with_found_classes(named, self._target_maps)

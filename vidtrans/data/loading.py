@@ -88,7 +88,7 @@ class PictureGrowth:
 def plan_growth(
     crop: tuple[int, int], first: int, share: float, total: int, *, multiple: int, smallest: int
 ) -> PictureGrowth:
-    """Return a run's growth from crops of about ``first`` pixels, doubled until they reach ``crop``.
+    """Return a run's progressive resizing, from crops of about ``first`` pixels, doubled until they reach ``crop``.
 
     Args:
         crop: (width, height) at full size.

@@ -113,7 +113,7 @@ class MatchSearch:
 
     @cached_property
     def _matcher(self) -> Matcher:
-        """Return a matcher of the frames of ``input_source``, read on first use: cached matches do not need them."""
+        """Return a matcher with the frames of ``input_source``, read on first use, as cached matches need none."""
         candidates: list[Outlines] = []
         for number, picture in enumerate(_read_small(self.input_source, self._candidates, self._size)):
             candidates.append(outlines(picture, self._size))

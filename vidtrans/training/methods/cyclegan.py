@@ -29,7 +29,7 @@ class Direction(NamedTuple):
 
 
 class CycleGAN(UnpairedMethod):
-    """The CycleGAN method. Losses of a step: gan, cycle, identity, steady, structure, and both discriminators'."""
+    """The CycleGAN method. Losses of a step: gan, cycle, identity, steady, structure, and one per discriminator."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
