@@ -58,7 +58,7 @@ LIBRARY = {
     "open_clip": "vidtrans.library.opened_clip:open_clip",
     "write_clip": "vidtrans.library.opened_clip:write_clip",
 }
-# What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
+# The functions' parameters are in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"
 
 

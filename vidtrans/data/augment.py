@@ -93,7 +93,10 @@ class Geometry:
         return apply_colour_variant(picture, self.colours) if self.colours else picture
 
     def view(self, frame: tuple[int, int]) -> tuple[float, ...]:
-        """Return the visible area of a stored frame of size (width, height), as ``ClipConditions.view``."""
+        """Return the area of a stored frame that the transform shows, as ``ClipConditions.view``.
+
+        ``frame``: the stored frame's (width, height).
+        """
         if self.windows:
             view = normalised(self.windows.view(), self.crop, frame)
         else:

@@ -92,10 +92,10 @@ class ClipMemory:
         return list(zip(np.cumsum(self.runs).tolist(), self.runs, strict=True))
 
     def distances(self, before: np.ndarray, latest: np.ndarray, covered: np.ndarray | None = None) -> np.ndarray:
-        """Return the mean squared difference of two consecutive frames from the stored frames at each of ``places``.
+        """Return the mean squared differences between two given frames and the stored frames at each of ``places``.
 
         Args:
-            before: The earlier frame, a thumbnail as from ``to_thumbnail``.
+            before: The earlier of two consecutive frames, a thumbnail as from ``to_thumbnail``.
             latest: The later frame, in the same format.
             covered: (h', w'): 1 where the two frames are known, else 0; None: known everywhere. All 0 gives 0.
         """

@@ -170,7 +170,7 @@ class Dataset:
         return path_as_stored(self.folder / name)
 
     def with_all_pictures(self) -> Dataset:
-        """Return the dataset as if all its pictures existed."""
+        """Return a copy of the dataset that counts deleted pictures as existing."""
         return replace(self, pairs=tuple(_pairs(self, set(self.names()))))
 
 

@@ -405,7 +405,7 @@ class DatasetSpec:
         )
 
     def _check_cuts(self) -> None:
-        """Raise UsageError if the setting ``cuts`` is a file and there is more or less than one clip."""
+        """Raise UsageError if the setting ``cuts`` is a file and the dataset is not made from exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"

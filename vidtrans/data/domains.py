@@ -24,7 +24,8 @@ from vidtrans.session import Context
 
 NUM_SAMPLES = 16  # Number of sampled frames per clip, for the search of black bars and of equal pictures.
 THUMBNAIL_SIDE_PX = 32  # Side of a thumbnail, in pixels.
-MAX_THUMBNAIL_DIFFERENCE = 3.0  # Maximum mean difference between thumbnails of one picture, re-encoded, in grey levels.
+# Maximum mean difference between thumbnails of the same picture after re-encoding, in grey levels.
+MAX_THUMBNAIL_DIFFERENCE = 3.0
 # Ratio between the short sides of two domains from which there is a warning, as objects differ in size.
 MAX_SIZE_RATIO = 1.5
 MIN_CROP_SHARE = 0.6  # Share of a picture's area in a training crop below which there is a message.

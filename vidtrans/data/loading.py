@@ -78,7 +78,7 @@ class PictureGrowth:
         return replace(self, total=total, since=since)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
-        """Return (start, end, growth) for each scale: its span as shares of the run, and a growth with one scale."""
+        """Return each scale's (start, end, growth): its span as shares of the run, and a growth with this scale only."""
         smaller = len(self.scales) - 1
         ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
         spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)
@@ -170,7 +170,7 @@ class Batches(Protocol):
     growth: PictureGrowth
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of ``step``, counted from 0; it does not depend on other batches."""
+        """Return the batch of ``step``, counted from 0; a batch does not depend on other batches."""
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop)."""
@@ -305,7 +305,7 @@ class Loader(PictureBatches):
         self.whole = whole and single and weigh is None and not self.forget and zoom_range == 1
 
     def indices(self, step: int) -> list[int]:
-        """Return the indices of the pairs in the batch of ``step``."""
+        """Return the indices of the pairs in the batch of ``step``, counted from 0."""
         count = len(self.pairs)
         positions = range(step * self.batch, (step + 1) * self.batch)
         return [int(epoch_order(self.seed, p // count, count)[p % count]) for p in positions]

@@ -84,7 +84,7 @@ def make_dataset(spec: DatasetSpec, output: Path, context: Context, *, restore: 
 
 
 def estimate_pictures(planned: PlannedDataset) -> Table:
-    """Estimate the time and disk space for the pictures of a dataset from a sample of them."""
+    """Estimate the time and disk space to write the pictures of a dataset, from a sample of the pictures."""
     plan = planned.plan
     table = _estimate(planned.first_pictures(), plan.num_stored)
     if not (full := plan.full_size):
@@ -94,7 +94,10 @@ def estimate_pictures(planned: PlannedDataset) -> Table:
 
 
 def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
-    """Estimate the time and disk space for ``num_frames`` frames from a sample, ``frames``: the pictures of each."""
+    """Estimate time and disk space for the pictures of ``num_frames`` frames.
+
+    ``frames``: pictures of a sample of frames.
+    """
     began = time.perf_counter()
     sizes = [sum(len(encode_png(p)) for p in pictures) for pictures in islice(frames, TRIAL_FRAMES)]
     share = num_frames / max(1, len(sizes))
@@ -134,7 +137,7 @@ def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
-    """Return the existing dataset with this ``key``; None if there is none, or one that may be replaced.
+    """Return the existing dataset with this ``key``; None if no dataset exists, or if it may be replaced.
 
     Raises UsageError otherwise.
     """

@@ -370,7 +370,7 @@ def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
 
 
 def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
-    """Return the pairs of pictures in two folders: by equal names, or if there are none, by equal numbers in names."""
+    """Return the pairs of pictures in two folders with equal names, or, if there are none, with equal numbers."""
     files, other_files = pictures_in(a), pictures_in(b)
     if not files or not other_files:
         return []

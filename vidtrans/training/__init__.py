@@ -196,21 +196,21 @@ def weight_key(loss: str) -> str:
 
 
 # Labels of the losses of style codes, by column of losses.csv.
-_OF_CODES = {
+_CODE_LOSS_LABELS = {
     "latent": Label("Codes", "Error of the code that is recovered from an output.", aim=-math.inf),
     "kl": Label("Codes: KL", "Distance of the codes from a normal distribution, in nats."),
 }
 
 
 # Labels of the losses that several methods share, by column of losses.csv.
-_JUDGED = {
+_SHARED_LOSS_LABELS = {
     "discriminator": Label("D", "Near 0, D has won: it gives G almost no gradient."),
     "source_discriminator": Label("D of the source", "Loss of the discriminator of the source domain."),
     "identity": Label("Identity", "Change of the target's own frames; lower is better.", aim=-math.inf),
     "memory": Label("Memory", "Recurrent output: distance to the new picture, plus adversarial."),
     "steady": Label("Steadiness", "Difference of outputs along the motion; lower is better.", aim=-math.inf),
     "structure": Label("Structure", "Mismatch of edges of output and input; 0 is good.", aim=-math.inf),
-    **_OF_CODES,
+    **_CODE_LOSS_LABELS,
 }
 
 
@@ -222,7 +222,7 @@ METHODS = Registry(
             "vidtrans.training.methods.pix2pix:Pix2Pix",
             "pairs, a generator and a discriminator: Isola et al., CVPR 2017",
             curves={
-                "discriminator": _JUDGED["discriminator"],
+                "discriminator": _SHARED_LOSS_LABELS["discriminator"],
                 "temporal_discriminator": Label(
                     "D: three frames", "Loss of D on three frames in a row; 0 in steps without any."
                 ),
@@ -259,7 +259,7 @@ METHODS = Registry(
             "two domains without pairs, a translator each way: Zhu et al., ICCV 2017",
             curves={
                 "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
-                **_JUDGED,
+                **_SHARED_LOSS_LABELS,
             },
             settings=CycleGANSettings,
         ),
@@ -272,7 +272,7 @@ METHODS = Registry(
                 ),
                 "prediction": Label("Prediction", "Error of the predicted next frame.", aim=-math.inf),
                 "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
-                **_JUDGED,
+                **_SHARED_LOSS_LABELS,
             },
             settings=RecycleGANSettings,
         ),
@@ -283,7 +283,7 @@ METHODS = Registry(
                 "contrastive": Label(
                     "Patches", "Error of matching output patches to their input patches.", aim=-math.inf
                 ),
-                **_JUDGED,
+                **_SHARED_LOSS_LABELS,
             },
             settings=CUTSettings,
         ),
@@ -291,9 +291,9 @@ METHODS = Registry(
             "vidtrans.training.methods.bicyclegan:BicycleGAN",
             "pairs, many looks from one input: Zhu et al., NeurIPS 2017",
             curves={
-                "discriminator": _JUDGED["discriminator"],
+                "discriminator": _SHARED_LOSS_LABELS["discriminator"],
                 "drawn_gan": Label("G: drawn looks", "Adversarial loss of G with random codes."),
-                **_OF_CODES,
+                **_CODE_LOSS_LABELS,
                 "mode_seeking": Label(
                     "Difference", "Code difference over picture difference; large if looks are alike."
                 ),
@@ -305,7 +305,7 @@ METHODS = Registry(
 )
 
 
-# The first two make up the loss of the pix2pix paper.
+# The first two losses make up the loss of the pix2pix paper.
 # Terms of the generator's loss by name, in the order of the columns of losses.csv.
 LOSSES = Registry(
     "loss",

@@ -21,12 +21,12 @@ from vidtrans.training.validation import pick_evenly, render_pair
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.plots import centre_crop
 
-TOGETHER = 4  # Number of frames of a shot in which the network's faults are searched, as few as in a render.
+SEARCH_FRAMES = 4  # Number of frames of a shot in which the network's faults are searched, as few as in a render.
 # Number of rows of crops in the report, and a crop's (width, height) in pixels: three crops fit next to each other.
 REPORT_ROWS, REPORT_CROP = 4, (368, 276)
 
 # Long side in pixels to which a region is reduced, so that fine texture averages out; maximum edge strength, in levels.
-FEATURES, LIMIT = 20, 48
+REGION_SIDE_PX, MAX_EDGE = 20, 48
 MAX_PIXELS = 4_000_000  # Maximum number of pixels that a preview during training enlarges, which takes about a second.
 
 
@@ -67,11 +67,11 @@ def most_structured(picture: np.ndarray, width: int, height: int) -> tuple[slice
         height: Height of the region in pixels.
     """
     height, width = min(height, picture.shape[0]), min(width, picture.shape[1])
-    scale = min(1.0, FEATURES / max(width, height))
+    scale = min(1.0, REGION_SIDE_PX / max(width, height))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
     box = min(max(1, round(width * scale)), small.shape[1]), min(max(1, round(height * scale)), small.shape[0])
     spread = (cv2.blur(small * small, box) - np.square(cv2.blur(small, box))).sum(axis=2)
-    edges = cv2.blur(np.minimum(np.abs(cv2.Laplacian(small, cv2.CV_32F)).mean(axis=2), LIMIT), box)
+    edges = cv2.blur(np.minimum(np.abs(cv2.Laplacian(small, cv2.CV_32F)).mean(axis=2), MAX_EDGE), box)
     found = centre_crop(spread.clip(0) * edges, small.shape[1] - box[0] + 1, small.shape[0] - box[1] + 1)
     y, x = np.unravel_index(int(found.argmax()), found.shape)
     top = min(round(int(y) / scale), picture.shape[0] - height)
@@ -88,9 +88,9 @@ def deliver(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Iterator
     mode = settings.upscale_for(fills_holes=pairing.fills_holes)
     for _, shot in groupby((pair for pair in pairs if pair.full), key=lambda pair: pair.shot):
         held_out = list(shot)
-        for at in range(0, len(held_out), TOGETHER):
-            stored = [render_pair(engine, pairing, pair) for pair in held_out[at : at + TOGETHER]]
-            full = [pair.full for pair in held_out[at : at + TOGETHER] if pair.full]
+        for at in range(0, len(held_out), SEARCH_FRAMES):
+            stored = [render_pair(engine, pairing, pair) for pair in held_out[at : at + SEARCH_FRAMES]]
+            full = [pair.full for pair in held_out[at : at + SEARCH_FRAMES] if pair.full]
             outputs, sources = [output for _, output, _ in stored], [read_picture(source) for source, _ in full]
             delivered = enlarge_frames(outputs, sources, mode, settings.sharpness)
             for (given, output, target), whole, (_, other) in zip(stored, delivered, full, strict=True):

@@ -123,9 +123,8 @@ def distributed_context() -> Iterator[DistContext]:
     except (KeyError, ValueError) as error:
         why = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
-    # The first step of an optimizer imports torch._dynamo. If that happens after the process group is created, it keeps
-    # a reference to the group, whose threads outlive destroy_process_group and may abort the process at its end
-    # (measured with PyTorch 2.13).
+    # If the first optimizer step imports torch._dynamo, this module keeps a reference to the process group.
+    # The group's threads then outlive destroy_process_group and may abort the process at its end (PyTorch 2.13).
     importlib.import_module("torch._dynamo")
     # Losses and flags are exchanged from CPU memory, so the backend gloo is needed with any device.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"

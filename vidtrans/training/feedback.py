@@ -60,9 +60,9 @@ class Feedback(Protocol):
         """
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """Return a rollout's example after ``age`` outputs, or None at its end.
+        """Return the example with which a rollout continues after ``age`` outputs; None if the rollout ends there.
 
-        ``successor``: index of the next pair.
+        ``successor``: the index of the next pair, or None.
         """
 
 
@@ -294,10 +294,11 @@ def _from_checkpoint(packed: dict[str, Any]) -> PooledRollout:
 
 
 class RecurrentFeedback:
-    """The feedback of a recurrent generator; ``flow``: the name of the flow method that warps its previous output.
+    """The feedback of a recurrent generator: the previous output, warped to the current frame.
 
-    ``motion_fraction``: the share of pictures that are followed by a synthetic motion of themselves instead of by the
-    next frame; a picture with neither a next nor a previous frame is always followed by its synthetic motion.
+    ``flow``: the name of the optical-flow method for the warp. ``motion_fraction``: the share of pictures that are
+    followed by a synthetic motion of themselves instead of by the next frame; a picture with neither a next nor a
+    previous frame is always followed by its synthetic motion.
     """
 
     num_outputs = 1
@@ -308,8 +309,7 @@ class RecurrentFeedback:
         after = successors(loader.pairs, loader.pairing.stride)
         self._before = {following: i for i, following in enumerate(after) if following is not None}
         self._estimator = BackwardFlowEstimator(flow)
-        # A thread estimates optical flows in advance, in parallel to training, because OpenCV releases the interpreter
-        # lock.
+        # A thread estimates optical flows in advance, parallel to training, as OpenCV releases the interpreter lock.
         worker, size = ThreadPoolExecutor(1, "flows"), FLOW_CACHE_BYTES // (FLOW_BYTES * loader.max_pixels)
 
         @lru_cache(max(1, size))

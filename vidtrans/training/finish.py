@@ -57,8 +57,7 @@ BEST_FILE = "best.safetensors"  # File name of the model of the best state.
 BEST = "best."  # Prefix of the file names of the best state's companion models.
 # Seconds of training before the first model for the callback ``preview``; the interval doubles each time.
 FIRST_PREVIEW_S = 60.0
-# Maximum number of held-out pairs scored during training; few do, as scores are only compared with each other.
-VAL_PAIRS = 16
+VAL_PAIRS = 16  # Maximum number of held-out pairs scored during training; a few suffice, as scores are only compared.
 # Warning for a training on CUDA with nondeterministic operations.
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"

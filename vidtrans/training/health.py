@@ -18,7 +18,7 @@ MIN_RELATIVE_VARIATION = 0.1  # Variation of outputs below which G has collapsed
 # Standard deviation of targets in [−1, 1] below which nearly all targets are the same picture.
 MIN_TARGET_VARIATION = 0.01
 CHECK_INTERVAL = 50  # Number of training steps between two health checks.
-# Untrained networks that use colours have 0.3 and more.
+# Untrained networks that use colours have a relative change of 0.3 and more.
 # Change of the output below which G ignores colours, as a share of the output's standard deviation.
 MIN_COLOUR_RESPONSE = 0.01
 _THUMBNAIL_SIDE_PX = 8  # Side in pixels to which outputs and targets are reduced.

@@ -179,7 +179,7 @@ class LookRequest:
                 write_picture(path, rgb)
 
     def _is_stored(self, folder: Path, context: Context) -> bool:
-        """Return whether ``folder`` contains the same style pictures."""
+        """Return whether ``folder`` already contains the request's style pictures."""
         pairs = zip(self.styles, self._paths(folder), strict=True)
         return all(_is_equal(path, read_style_picture(style, context, self.area)) for style, path in pairs)
 
@@ -253,7 +253,10 @@ def make_optimised_look(
 
 
 def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:
-    """Write a model with the generator ``optimised`` and the style pictures; ``size``: its side in pixels."""
+    """Write a model with the generator ``optimised`` and the style pictures.
+
+    ``size``: short side of frames, in pixels.
+    """
     from vidtrans.flow.history import METHOD
     from vidtrans.models.model_file import save_model
     from vidtrans.models.model_record import NORMALISATION, ModelRecord

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
 NORM_PICTURES = 64  # Maximum number of training pictures over which BatchNorm statistics are averaged.
 CUDA_STEP_VERSION = 2  # Version of the augmentation and of the learning rate's rounding on a GPU, a part of cache keys.
 # Settings that are only for targets that are pictures, not label maps.
-OF_PICTURES = ("background_plate", "motion_weight", "colour_rebalancing", "recurrent", "rollout_fraction")
+PICTURES_ONLY = ("background_plate", "motion_weight", "colour_rebalancing", "recurrent", "rollout_fraction")
 # Settings that need a target for each frame, so they are refused for unpaired datasets.
 NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction")
 FRAME_MEMORY = "frame_memory."  # Part of the names of the weights that store the memorised frames of a clip.
@@ -333,8 +333,7 @@ class TrainingSetup:
         missing.
         """
         settings, digest = self.settings, self.context.cache.digest
-        # The cache stage has a separate field for the steps, and the resolved precision is among the engine's
-        # parameters.
+        # The cache stage has separate fields for the steps and, resolved in ``engine``, for the precision.
         table = {k: v for k, v in settings.for_key().items() if k not in ("steps", "precision")}
         engine: Table = {"device": self.device.kind, "precision": self.precision}
         engine |= {"threads": self.threads, "world_size": self.dist.size}
@@ -411,7 +410,7 @@ def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pai
         kind = "pictures" if method.has_label_targets else "label maps"
         why = f"the targets of pairing '{pairing.name}' are {kind}"
         raise UsageError(what, why, f"use --set training.method={'pix2pix' if method.has_label_targets else 'classes'}")
-    for name in OF_PICTURES if method.has_label_targets else ():
+    for name in PICTURES_ONLY if method.has_label_targets else ():
         if getattr(settings, name):
             raise UsageError(
                 f"training.{name}", "it is for targets that are pictures, and these are label maps", "leave it out"
@@ -504,7 +503,7 @@ class Smaller(NamedTuple):
     setting: str
 
 
-# Generators that can start from a smaller one, by name of the network.
+# Generators that can start from the weights of a smaller generator, by name of the network.
 SMALLER = {
     "hd": Smaller(is_coarser, load_coarser, "enhancers"),
     "predicted-style": Smaller(is_narrower, load_narrower, "channels"),

@@ -24,7 +24,8 @@ ROLLOUT_VERSION = 5  # Version of the training on own outputs and on noisy input
 # On an H100, 64 pairs are 1.5 times as fast as 16, but 16 fit into more GPUs.
 # Number of pairs in a step if batch_size is 0: by kind of device, and for other kinds of devices.
 AUTO_BATCH, DEFAULT_AUTO_BATCH = {"cuda": 16}, 4
-MAX_RECURRENT_LENGTH = 24  # Maximum rollout length of a recurrent model, in frames: its memory fades within a few.
+# Maximum rollout length of a recurrent model, in frames; the model's memory fades within a few frames.
+MAX_RECURRENT_LENGTH = 24
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class Variant:
 Variants = Callable[[Recipe, Dataset, Context], list[Variant]]  # A function that returns the variants of an ablation.
 
 
-# Ablations by name: functions ``Variants``.
+# Ablations by name; each entry is a function of type ``Variants``.
 ABLATIONS = Registry(
     "ablation",
     {
@@ -331,7 +331,7 @@ def sweep_name(names: Sequence[str]) -> str:
 
 
 def _short_keys(names: Sequence[str]) -> list[str]:
-    """Return keys without their tables (``TABLE.name`` as ``TABLE``); keys that would collide keep their tables."""
+    """Return setting names without their tables ('lr' for 'training.lr', TABLE for 'TABLE.name') if still distinct."""
     short = [table if key == "name" else key for table, _, key in (name.rpartition(".") for name in names)]
     return [name if short.count(word) > 1 else word for name, word in zip(names, short, strict=True)]
 

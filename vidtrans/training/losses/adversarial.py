@@ -99,7 +99,7 @@ class GAN(Term):
         self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return G's loss against D."""
+        """Return G's adversarial loss, a scalar."""
         return generator_loss(self.objective, step.on_fake)
 
 

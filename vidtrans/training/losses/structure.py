@@ -16,7 +16,7 @@ BLUR_SIGMA_PX = 1.5
 BLUR_RADIUS_PX = 3  # Radius of the blur kernel, in pixels.
 EDGE_EPSILON = 1e-3  # Squared difference of neighbours in [−1, 1] below which there is no edge.
 VARIANCE_EPSILON = 1e-8  # Added to the squared variance against a division by 0, for pictures without edges.
-# Photographs have 0.81 with their line drawings, 0.79 with ink drawings; a demand of 1 made drawings noisy.
+# Photographs correlate by 0.81 with line drawings and 0.79 with ink drawings; a demand of 1 made drawings noisy.
 # Correlation of edge strengths from which the loss is 0.
 MAX_CORRELATION = 0.9
 

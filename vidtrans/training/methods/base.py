@@ -40,7 +40,7 @@ _NONDETERMINISM_WARNINGS = (
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """The input of one step of a method.
+    """The input of one training step: pictures, learning rate, seed and pixel weights.
 
     Attributes:
         inputs: (N, C, H, W) float32 in [−1, 1].
@@ -129,8 +129,7 @@ class TrainingMethod(Protocol):
     columns: list[str]  # The names of a step's losses.
     average: WeightAverage | None = None  # The moving average of the generator's weights.
     g: NetworkTrainer  # The generator with its optimizer.
-    # All trained networks by name, ``generator`` first. Each has the attribute ``smallest``, the generator ``multiple``
-    # too.
+    # All trained networks by name, ``generator`` first; all have ``smallest``, the generator also has ``multiple``.
     networks: dict[str, Any]
 
     @classmethod
