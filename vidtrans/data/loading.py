@@ -78,7 +78,7 @@ class PictureGrowth:
         return replace(self, total=total, since=since)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
-        """Return each scale's (start, end, growth): its span as shares of the run, and a growth with this scale only."""
+        """Return the (start, end, growth) of each scale: its span as shares of the run, and a growth of one scale."""
         smaller = len(self.scales) - 1
         ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
         spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)

@@ -94,7 +94,7 @@ def estimate_pictures(planned: PlannedDataset) -> Table:
 
 
 def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
-    """Estimate time and disk space for the pictures of ``num_frames`` frames.
+    """Estimate time and disk space of ``num_frames`` frames from the pictures of sample ``frames``.
 
     ``frames``: pictures of a sample of frames.
     """
@@ -217,7 +217,7 @@ def write_pictures(
 
 
 def _write_png(path: Path, picture: np.ndarray) -> None:
-    """Write a picture as PNG, and synchronise the file to disk. Raises an error if the disk is full."""
+    """Write a picture as a PNG file, and synchronise the file to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with convert_disk_errors(path):
         path.write_bytes(encode_png(picture))

@@ -246,7 +246,7 @@ class RolloutPool:
 
 
 def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
-    """Return for each pair the index of the pair ``stride`` places later in its shot, or None."""
+    """Return for each pair the index of the pair whose ``place`` in the shot is ``stride`` later, or None."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     places = {shot: num_clock_positions(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
     following: list[int | None] = []
@@ -272,7 +272,10 @@ def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
 
 
 def num_clock_positions(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
-    """Return the number of positions on the cyclic timeline (clock) of ``shot``, played forwards and backwards."""
+    """Return the number of positions on the cyclic timeline (clock) of ``shot``, played forwards and backwards.
+
+    ``Pair.place`` counts the positions from 0.
+    """
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 

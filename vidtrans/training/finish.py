@@ -487,7 +487,10 @@ class RolloutScorer:
         return [to_pictures(rollout.step()[None], deep=False)[0] for _ in range(count)]
 
     def _horizons(self, engine: TorchEngine, film: Sequence[np.ndarray]) -> Table:
-        """Return the mean scores by horizon (frames) of held-out rollouts, and of repeating the last true frame."""
+        """Return the mean scores by horizon (frames) of held-out rollouts, and of repeating the last true frame.
+
+        ``film``: the frames of the first block's rollout.
+        """
         ours, copies = [], []
         for number, block in enumerate(self.blocks):
             truth = [self._read(path) for path in block.truth]

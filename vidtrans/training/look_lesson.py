@@ -208,7 +208,10 @@ def _warn_without_network(recipe: Recipe, context: Context) -> None:
 def make_optimised_look(
     pictures: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context
 ) -> Table:
-    """Write a model of the style ``pictures``, called ``names``, that optimises each frame; return its report."""
+    """Write a model of the style ``pictures``, called ``names``, that optimises each frame; return its report.
+
+    Raises UsageError, MediaError.
+    """
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
     for name in ("sizes", "measure"):
         if name in own:

@@ -496,7 +496,7 @@ class TimeBudget:
         return any(share > last and run.seconds >= share * self.seconds for share in REVISED_AT)
 
     def resolve(self, loop: TrainingLoop, milestones: Milestones) -> Revision:
-        """Return the number of steps that fit at the rate since ``began``, at least one more than were taken."""
+        """Return the new number of steps, as many as fit at the rate since ``began``, at least one more than taken."""
         run, began = loop.state, self.began
         tried = (run.step - began.step) * mean_cost(self.costs, began.progress, run.progress)
         slower = (loop.step_seconds - began.seconds) / tried

@@ -136,7 +136,7 @@ class TrainingSetup:
 
     @property
     def memory(self) -> Table:
-        """Return the model record's table about a recurrent generator; {} for other generators."""
+        """Return the model record's table about a recurrent generator's history; {} for other generators."""
         return {"flow": METHOD} if self.settings.recurrent else {}
 
     @property

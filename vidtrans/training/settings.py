@@ -30,7 +30,10 @@ MAX_RECURRENT_LENGTH = 24
 
 @dataclass(frozen=True)
 class TrainingSettings(JoinedSettings):
-    """The settings of the table [training]: these fields, loss weights ``lambda_NAME``, and those of the method."""
+    """The settings of the table [training].
+
+    ``of`` takes the fields of this class, weights ``lambda_NAME`` of ``LOSSES``, and a method's own settings.
+    """
 
     method: str = option("pix2pix", "the training method", choices=METHODS)
     steps: int = option(

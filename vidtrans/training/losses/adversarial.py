@@ -17,7 +17,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class CrossEntropy:
-    """Cross-entropy objective (Goodfellow et al., 2014), non-saturating for G; halved for D as in pix2pix.
+    """Cross-entropy objective (Goodfellow et al., 2014), non-saturating for G; halved for D (pix2pix, CVPR 2017).
 
     ``balance``: D's loss when it cannot tell fake from real, here log 2.
     """
