@@ -88,7 +88,7 @@ class ClipMemory:
 
     @property
     def _spans(self) -> list[tuple[int, int]]:
-        """Return (end, length) of each run: the number after its last frame, and its number of frames."""
+        """Return (end, length) of each run: the number of the frame after the run, and the run's number of frames."""
         return list(zip(np.cumsum(self.runs).tolist(), self.runs, strict=True))
 
     def distances(self, before: np.ndarray, latest: np.ndarray, covered: np.ndarray | None = None) -> np.ndarray:
@@ -187,7 +187,7 @@ class MemoryPlan:
 
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the frames and their run lengths in the storage format of ``FrameMemory``. Raises MediaError."""
+        """Read the frames, and return them in the storage format of ``FrameMemory``. Raises MediaError."""
         height, width = self.size
         return pack_pictures(np.stack([resize(read_picture(file), width, height) for file in self.files]))
 

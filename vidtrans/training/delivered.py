@@ -21,7 +21,8 @@ from vidtrans.training.validation import pick_evenly, render_pair
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.plots import centre_crop
 
-SEARCH_FRAMES = 4  # Number of frames of a shot in which the network's faults are searched, as few as in a render.
+# Number of frames of a shot in which the network's faults are searched together, as few as in a render.
+SEARCH_FRAMES = 4
 # Number of rows of crops in the report, and a crop's (width, height) in pixels: three crops fit next to each other.
 REPORT_ROWS, REPORT_CROP = 4, (368, 276)
 
