@@ -30,14 +30,14 @@ MIN_CORRELATION = 0.7  # Minimum correlation of two blocks that match.
 MIN_STRUCTURED_SHARE = 0.02  # Share of blocks with contrast below which brightness is compared instead.
 MAX_GREY_DIFFERENCE = 24.0  # Maximum difference between the means of two blocks that match, in grey levels.
 
-# Chosen on 25 shots of 18 clips: 13 shots with a camera at rest (such as a walk, a juggler) have at least 0.60.
-# 11 shots with a moving camera, or filled by a moving object, have at most 0.37.
-# A hand-held shot of a table has 0.62, and its plate fits.
+# Chosen on 25 shots of 18 clips: 13 shots with a camera at rest (a walk, a juggler …) have a stillness ≥ 0.60.
+# 11 shots with a moving camera, or filled by a moving object, have a stillness ≤ 0.37.
+# A hand-held shot of a table has a stillness of 0.62, and its plate fits.
 # Minimum ``stillness`` of a shot with a still camera, 0 to 1.
 STILL = 0.5
 # On the same shots, the visible share with the plate of another shot is at most 0.24.
-# With the plate of their own scene, half of the frames of a still clip have at least 0.68.
-# Frames of four clips have from 0.28 to 0.53 once the camera is shifted by four of 128 pixels.
+# With the plate of their own scene, half of the frames of a still clip have a visible share of at least 0.68.
+# Once the camera is shifted by four of 128 pixels, frames of four clips have a visible share from 0.28 to 0.53.
 # Minimum ``visible_share`` of a frame with the plate of its own scene, 0 to 1.
 SAME_SCENE = 0.4
 

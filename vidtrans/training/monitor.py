@@ -253,7 +253,7 @@ def sheet_steps(total: int) -> list[int]:
 
 
 class ProgressSheet:
-    """``training.png`` in ``folder``: the same few pairs at milestones of the run, and the losses.
+    """The sheet ``training.png`` in ``folder``: a few pairs, the same at all milestones of the run, and the losses.
 
     ``steps/`` holds a strip of outputs for each milestone, so that a resumed run continues the sheet.
     """

@@ -39,7 +39,7 @@ Scores = Sequence[tuple[int, Score]]  # (step, held-out scores) of every scoring
 _LOSS_LABELS = {name: loss.label for name, loss in LOSSES.builtin.items()}
 for _method in METHODS.builtin.values():
     _LOSS_LABELS |= _method.curves
-# Label of the curve of the rollouts' ages.
+# Label of the curve of the rollouts' ages, in frames.
 ROLLOUT_AGE_LABEL = Label("Rollouts", "Number of own outputs in a row that led to an input.", "frames")
 # Labels of the held-out scores, by name.
 SCORE_LABELS = {

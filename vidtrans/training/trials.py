@@ -48,7 +48,8 @@ WARM_UP = 2  # Number of steps of a trial before the measured steps.
 # Duration of a trial in seconds, and the (minimum, maximum) of its number of steps.
 TRIAL_S, TRIAL_STEPS = 2.0, (4, 60)
 TRIAL = "trial"  # The message from the main process that makes all processes time steps, before the plan of the run.
-MAX_LIKENESS_PAIRS = 12  # Maximum number of pairs in the measurement of the likeness of a model's outputs.
+# Maximum number of pairs on which the likeness of a model's outputs to the targets is measured.
+MAX_LIKENESS_PAIRS = 12
 MAX_COMPARED_PICTURES = 200  # Maximum number of pictures in the calculation of the effective number.
 THUMBNAIL_SIDE_PX = 16  # Side in pixels of the thumbnails in the calculation of the effective number.
 KERNEL_WIDTH = 0.05  # Root mean square difference of two distinct thumbnails, for values from 0 to 1.
