@@ -23,7 +23,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-# What is public beside the commands: its module, and its name there.
+# Public names other than commands, each with MODULE:NAME of the object.
 LIBRARY = {
     "BatchError": "vidtrans.core.errors:BatchError",
     "BatchStatus": "vidtrans.core.events:BatchStatus",
@@ -58,7 +58,7 @@ LIBRARY = {
     "open_clip": "vidtrans.library.opened_clip:open_clip",
     "write_clip": "vidtrans.library.opened_clip:write_clip",
 }
-# What the functions take is in ``__init__.pyi``, which docs/generate.py writes from the commands.
+# The functions' parameters are in ``__init__.pyi``, which docs/generate.py writes from the commands.
 __version__ = "0.1.0"
 
 

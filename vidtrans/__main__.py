@@ -1,4 +1,4 @@
-"""``python -m vidtrans``: the command line."""
+"""The command line as a module: ``python -m vidtrans``."""
 
 from vidtrans.cli.main import main
 

@@ -21,8 +21,8 @@ from vidtrans.video.io.encoding import CPU, HARDWARE_DECODERS
 class Context:
     """The options common to all commands.
 
-    ``decode_threads``: per decoder; 0: one for each core. ``decoder``: "cpu", or a GPU decoder from
-    ``HARDWARE_DECODERS``. Neither affects results. ``line``: the words of the command line after ``vidtrans``, for
+    ``decode_threads``: the number of threads per decoder; 0: one for each core. ``decoder``: "cpu", or a GPU decoder
+    from ``HARDWARE_DECODERS``. Neither affects results. ``line``: the words of the command line after ``vidtrans``, for
     records of results; () without one. ``warned``: the warnings given so far, with their source.
     """
 
@@ -62,7 +62,7 @@ class Context:
     stop: Stop = field(default_factory=Stop)
     engines: dict[tuple[str, ...], Any] = field(
         default_factory=dict, repr=False
-    )  # the engines that were used last, by model and settings
+    )  # The engines that were used last, by model and settings.
     line: tuple[str, ...] = ()
     warned: set[tuple[str, Path | None]] = field(default_factory=set, repr=False)
 
@@ -82,27 +82,30 @@ class Context:
 
     @property
     def device_kind(self) -> str:
-        """Return the kind of ``device``, 'cuda', 'mps' or 'cpu', its only property that affects results."""
+        """Return the kind of ``device``: 'cuda', 'mps' or 'cpu'. No other property of the device affects results."""
         return device_kind(self.device)
 
     def note(self, text: str, level: str = "info") -> None:
-        """Report a message; ``level`` is 'info' or 'warning'."""
+        """Report a message to the user; ``level`` is 'info' or 'warning'."""
         self.report(Note(text, level))
 
     def begin(self, task: str) -> None:
-        """Report that ``task`` begins, which may take seconds and counts nothing: a terminal shows it until it ends."""
+        """Report the start of ``task``, which may take seconds and has no progress.
+
+        A terminal shows it until its end.
+        """
         self.report(Progress(task, 0, None))
 
     def trim_cache(self) -> None:
-        """Delete cache entries until the cache has at most ``cache_limit_gb``; called after the work of a command."""
+        """Delete cache entries until the cache has at most ``cache_limit_gb``; called at the end of a command."""
         self.cache.trim(int(self.cache_limit_gb * 1e9))
 
     def warn_once(self, text: str, about: Path | None = None) -> None:
-        """Report a warning about a source, once even if it is opened often; ``about`` None: on the whole command."""
+        """Report a warning about a source only once; ``about`` None: about the whole command."""
         self.note_once(text, about, "warning")
 
     def note_once(self, text: str, about: Path | None, level: str) -> None:
-        """Report a message as ``warn_once`` does; ``level`` is 'info' or 'warning'."""
+        """Report a message about a source only once, see ``warn_once``; ``level`` is 'info' or 'warning'."""
         with self._lock:  # threads that decode warn, too
             known = (text, about) in self.warned
             self.warned.add((text, about))

@@ -1,1 +1,1 @@
-"""The dataset: a folder whose pictures a person can view and delete."""
+"""The dataset of a training: a folder whose pictures a person can view and delete."""

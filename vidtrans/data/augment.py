@@ -1,4 +1,4 @@
-"""Augmentation: the paper's jitter and flip, and a synthetic motion that simulates video."""
+"""Augmentation of training pictures: jitter and flip as in the pix2pix paper, and a synthetic motion."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from vidtrans.flow.history import BackwardFlow
 from vidtrans.flow.warping import grid, resize_flow
 from vidtrans.video.images.picture import resize
 
-MAX_SHIFT = 0.02  # Largest shift of a synthetic motion per step, as a share of the picture's short side.
-MAX_ROTATION_RAD = 0.02  # Largest rotation of a synthetic motion per step, in radians.
-MAX_ZOOM = 0.02  # Largest relative change of size of a synthetic motion per step.
-# Number of colour variants: 6 channel orders times 8 choices of inverted channels, in full colour and nearly grey.
+MAX_SHIFT = 0.02  # Maximum shift of a synthetic motion per step, as a share of the picture's short side.
+MAX_ROTATION_RAD = 0.02  # Maximum rotation of a synthetic motion per step, in radians.
+MAX_ZOOM = 0.02  # Maximum relative change of size of a synthetic motion per step.
+# Number of colour variants: 6 channel orders × 8 choices of inverted channels × (full colour, nearly grey).
 NUM_COLOUR_VARIANTS = 96
 GREY_SHARE = 0.75  # Weight of the channels' mean in a nearly grey variant.
 
@@ -40,13 +40,14 @@ class SyntheticMotion:
         return cv2.warpAffine(picture, moved, (width, height), flags=flags, borderMode=cv2.BORDER_REFLECT_101)
 
     def backward_flow(self, height: int, width: int) -> BackwardFlow:
-        """Return the backward flow of one step; it is the same for all steps."""
+        """Return the backward flow of one step for pictures of this size; the flow is the same for all steps."""
         places = grid(height, width)
         flow = places @ self._rows[:, :2].T.astype(np.float32) + self._rows[:, 2].astype(np.float32) - places
         return BackwardFlow(flow, np.ones((height, width), np.float32)).within()
 
     @property
     def _rows(self) -> np.ndarray:
+        """Return the affine map, (2, 3) float64."""
         return np.array(self.matrix).reshape(2, 3)
 
 
@@ -66,7 +67,7 @@ class Geometry:
     """A randomly drawn transform: resize to ``scaled``, crop a box of size ``crop`` at (x, y), mirror if ``mirrored``.
 
     Sizes are (width, height) in pixels. ``motion`` is applied last. ``colours``: the number of a colour variant, see
-    ``apply_colour_variant``. ``windows``: the camera windows to render instead of a crop.
+    ``apply_colour_variant``. ``windows``: the camera windows to render instead of the crop; None: the crop.
     """
 
     scaled: tuple[int, int]
@@ -79,9 +80,10 @@ class Geometry:
     windows: Windows | None = None
 
     def apply(self, picture: np.ndarray, num_back: int = 0) -> np.ndarray:
-        """Transform (H, W, 3) uint8 to (crop height, crop width, 3); pad smaller pictures by mirroring.
+        """Transform a picture, (H, W, 3) uint8, to (crop height, crop width, 3).
 
-        ``num_back``: the number of frames between the picture and the target; 0 for the target.
+        Smaller pictures are padded by mirroring. ``num_back``: the number of frames between the picture and the target;
+        0 for the target.
         """
         if self.windows:
             picture = self.windows.render_past(picture, num_back) if num_back else self.windows.render_target(picture)
@@ -91,7 +93,10 @@ class Geometry:
         return apply_colour_variant(picture, self.colours) if self.colours else picture
 
     def view(self, frame: tuple[int, int]) -> tuple[float, ...]:
-        """Return the visible area of a stored frame of size (width, height), as ``ClipConditions.view``."""
+        """Return the area of a stored frame that the transform shows, as ``ClipConditions.view``.
+
+        ``frame``: the stored frame's (width, height).
+        """
         if self.windows:
             view = normalised(self.windows.view(), self.crop, frame)
         else:
@@ -101,12 +106,12 @@ class Geometry:
         return tuple(map(float, view[:2].ravel()))
 
     def apply_to_labels(self, picture: np.ndarray) -> np.ndarray:
-        """Transform a label map in colours, (H, W, 3) uint8, as ``apply`` does, but without mixing colours."""
+        """Transform a label map in class colours, (H, W, 3) uint8, as ``apply`` does, but without mixing colours."""
         scaled = cv2.resize(picture, self.scaled, interpolation=cv2.INTER_NEAREST_EXACT)
         return self._cropped(self._padded(scaled))
 
     def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
-        """Transform the backward flow of whole pictures to that of the output of ``apply``; ``motion`` is ignored."""
+        """Transform a whole picture's backward flow to that of the output of ``apply``; ``motion`` is ignored."""
         flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)
         height, width = flow.shape[:2]
         flow = self._padded(flow)
@@ -118,19 +123,20 @@ class Geometry:
         return BackwardFlow(flow, confidence).within()
 
     def _padded(self, picture: np.ndarray) -> np.ndarray:
-        """Pad a picture by mirroring to at least the size of the crop."""
+        """Pad a picture by mirroring to at least the crop's size."""
         below, right = max(0, self.crop[1] - picture.shape[0]), max(0, self.crop[0] - picture.shape[1])
         if not below and not right:
             return picture
         return cv2.copyMakeBorder(picture, 0, below, 0, right, cv2.BORDER_REFLECT)
 
     def _cropped(self, picture: np.ndarray) -> np.ndarray:
+        """Crop a picture to the box, and mirror it if ``mirrored``."""
         picture = picture[self.y : self.y + self.crop[1], self.x : self.x + self.crop[0]]
         return np.ascontiguousarray(picture[:, ::-1] if self.mirrored else picture)
 
 
 def apply_colour_variant(picture: np.ndarray, number: int) -> np.ndarray:
-    """Return (H, W, 3) uint8 in colour variant ``number``: permuted, inverted or nearly grey channels; 0: unchanged."""
+    """Permute, invert or nearly grey the channels of (H, W, 3) uint8 by variant ``number``; 0 changes nothing."""
     is_grey, rest = divmod(number, NUM_COLOUR_VARIANTS // 2)
     order, inverted_channels = divmod(rest, 8)
     permuted = picture[..., list(permutations(range(3)))[order]]
@@ -151,7 +157,7 @@ def draw_geometry(
     flip: bool,
     zoom_range: float = 1.0,
 ) -> Geometry:
-    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, and perhaps ``flip``.
+    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, mirror half if ``flip``.
 
     ``zoom_range``: the largest factor of an additional random enlargement or reduction; a picture never becomes smaller
     than the crop.

@@ -1,7 +1,8 @@
-"""Background plates of a still camera, a test for pictures of the same scene, and L1 weights for moving objects.
+"""Background plates of a still camera: a test for pictures of one scene, and L1 weights for moving objects.
 
-A plate is a median over frames, (H, W, 3) uint8, valid only for footage of this scene. A moving object is small and
-counts little in a mean over the picture, so pixels are weighted by their difference from their shot's plate.
+A plate is a median over frames, (H, W, 3) uint8, valid only for footage of the same scene and camera position. A moving
+object is small and counts little in a mean over the picture, so pixels are weighted by their difference from their
+shot's plate.
 """
 
 from __future__ import annotations
@@ -21,31 +22,34 @@ from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
 MAX_PICTURES = 61  # Maximum number of pictures in a median; odd, so that the median is one of the values.
-MIN_PICTURES = 5  # Minimum number of pictures in a median; moving objects stay visible in the median of fewer.
-SHORT_SIDE_PX = 128  # Short side of pictures for the comparison, in pixels.
-NUM_BLOCKS = 12  # Number of blocks along the short side.
-MIN_CONTRAST = 3.0  # Minimum RMS contrast of a recognisable block, in grey levels.
-MIN_CORRELATION = 0.7  # Minimum correlation of two matching blocks.
-MIN_STRUCTURED_SHARE = 0.02  # Share of blocks with contrast below which blocks are compared by brightness instead.
-MAX_GREY_DIFFERENCE = 24.0  # Largest difference of the means of two matching blocks, in grey levels.
+MIN_PICTURES = 5  # Minimum number of pictures in a median; with fewer, moving objects stay visible.
+SHORT_SIDE_PX = 128  # Short side in pixels to which pictures are reduced for the comparison with a plate.
+NUM_BLOCKS = 12  # Number of compared blocks along the short side of a picture.
+MIN_CONTRAST = 3.0  # Minimum RMS contrast of a block that can be recognised, in grey levels.
+MIN_CORRELATION = 0.7  # Minimum correlation of two blocks that match.
+MIN_STRUCTURED_SHARE = 0.02  # Share of blocks with contrast below which brightness is compared instead.
+MAX_GREY_DIFFERENCE = 24.0  # Maximum difference between the means of two blocks that match, in grey levels.
 
-# Minimum ``stillness`` of a shot with a still camera. Chosen on 25 shots of 18 clips: 13 shots with a camera at rest (a
-# walk, a juggler, an opening flower, the inside of a car) have at least 0.60; 11 shots with a moving camera, or filled
-# by a moving object, have at most 0.37. (A hand-held shot of a table has 0.62: its plate fits.)
+# Chosen on 25 shots of 18 clips: 13 shots with a camera at rest (a walk, a juggler …) have a stillness ≥ 0.60.
+# 11 shots with a moving camera, or filled by a moving object, have a stillness ≤ 0.37.
+# A hand-held shot of a table has a stillness of 0.62, and its plate fits.
+# Minimum ``stillness`` of a shot with a still camera, 0 to 1.
 STILL = 0.5
-# Minimum ``visible_share`` of a frame with the plate of its own scene. On the same shots, the share with
-# the plate of another shot is at most 0.24. With its own plate, half of the frames of a still clip have at least 0.68,
-# and frames of four clips have from 0.28 to 0.53 once the camera is shifted by four of 128 pixels.
+# On the same shots, the visible share with the plate of another shot is at most 0.24.
+# With the plate of their own scene, half of the frames of a still clip have a visible share of at least 0.68.
+# Once the camera is shifted by four of 128 pixels, frames of four clips have a visible share from 0.28 to 0.53.
+# Minimum ``visible_share`` of a frame with the plate of its own scene, 0 to 1.
 SAME_SCENE = 0.4
 
-FULL_MOTION = 40.0  # Difference from the plate at which a pixel counts as fully moving, in levels of 255.
-BLUR_SIGMA = 1 / 64  # Blur σ of the motion map, as a share of the short side: surroundings of motion count too.
-MAX_PICTURES_OF_SHOTS = 1200  # Maximum number of pictures in the medians of all shots together.
+FULL_MOTION = 40.0  # Difference from the plate, in levels of 255, from which a pixel has the full motion weight.
+# Blur σ of the motion map, as a share of the short side, so that the surroundings of motion get weight too.
+BLUR_SIGMA = 1 / 64
+MAX_PICTURES_OF_SHOTS = 1200  # Maximum total number of pictures in the medians of all shots.
 
 
 @dataclass(frozen=True)
 class BackgroundPlate:
-    """The background plate of a dataset: medians of its targets (``picture``) and of its source frames (``scene``).
+    """The background plate of a dataset: the median of the targets (``picture``) and of the source frames (``scene``).
 
     ``still``: the ``stillness`` of the source frames, 0 to 1.
     """
@@ -56,15 +60,16 @@ class BackgroundPlate:
 
     @property
     def is_still(self) -> bool:
+        """Return whether the camera of the source frames is still."""
         return self.still >= STILL
 
     def for_record(self) -> Table:
-        """Return the plate's size and ``still``, for the model file."""
+        """Return the plate's size and stillness, for the record in the model file."""
         return {"size": [self.picture.shape[1], self.picture.shape[0]], "still": self.still}
 
 
 def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
-    """Return the background plate of pairs; None if pictures differ in size or are fewer than ``MIN_PICTURES``."""
+    """Return the background plate of pairs; None for mixed picture sizes, or fewer than ``MIN_PICTURES`` pairs."""
     if len(pairs) < MIN_PICTURES or len({picture_size(p.target) for p in pairs}) > 1:
         return None
     chosen = [pairs[i] for i in segment_centres(len(pairs), min(len(pairs), MAX_PICTURES))]
@@ -84,7 +89,10 @@ def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:
 
 
 def median(pictures: Iterable[np.ndarray]) -> np.ndarray:
-    """Return the median of pictures (H, W, 3) uint8, pixel by pixel; of an even number, the lower middle one."""
+    """Return the median of pictures (H, W, 3) uint8, per pixel and channel.
+
+    Of an even number, the lower middle value.
+    """
     stack = np.stack(list(pictures))
     middle = (len(stack) - 1) // 2
     return np.ascontiguousarray(np.partition(stack, middle, axis=0)[middle])
@@ -110,12 +118,13 @@ def visible_share(picture: np.ndarray, plate: np.ndarray) -> float:
 
 
 def _grey(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture in grey at ``size`` (width, height), slightly blurred, (H, W) float32 in levels of 255."""
     grey = cv2.cvtColor(resize(picture, *size), cv2.COLOR_RGB2GRAY).astype(np.float32)
     return cv2.GaussianBlur(grey, (0, 0), 1.0)
 
 
 def _blocks(grey: np.ndarray) -> np.ndarray:
-    """Split a picture, (H, W) float32, into square blocks, (blocks, pixels)."""
+    """Split a grey picture, (H, W) float32, into square blocks, (blocks, pixels)."""
     side = min(grey.shape) // NUM_BLOCKS
     rows, columns = (s // side for s in grey.shape)
     cut = grey[: rows * side, : columns * side].reshape(rows, side, columns, side)
@@ -123,9 +132,9 @@ def _blocks(grey: np.ndarray) -> np.ndarray:
 
 
 class MotionWeights:
-    """Pixel weights of the L1 loss, ``PixelWeights`` of a dataset; ``weight``: the maximum that motion adds to 1.
+    """Pixel weights of the L1 loss by motion, as ``PixelWeights``; ``weight``: the maximum that motion adds to 1.
 
-    ``plates``: the plate and the mean weight of its shot, for each target in a shot with a still camera.
+    ``plates``: the plate and the mean weight of the shot, by target, for shots with a still camera.
     """
 
     def __init__(self, weight: float, plates: Mapping[Path, tuple[np.ndarray, float]]) -> None:
@@ -134,7 +143,7 @@ class MotionWeights:
     def __call__(self, pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
         """Return pixel weights, (1, H, W) float32, for a pair's transformed ``target``, (H, W, 3) uint8.
 
-        Their mean over a shot is 1. All are 1 if the camera moves.
+        The weights' mean over a shot is 1. All weights are 1 if the camera moves.
         """
         if pair.target not in self.plates:
             return np.ones((1, *target.shape[:2]), np.float32)
@@ -144,7 +153,7 @@ class MotionWeights:
 
 
 def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
-    """Return the motion weights of ``pairs``, with a plate for each shot with a still camera and one picture size."""
+    """Return the motion weights for ``pairs``, from a plate per shot with a still camera and one picture size."""
     shots_of = {dataset.path(r.target or r.file): (r.source, r.shot) for r in dataset.records}
     targets_of: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for pair in pairs:

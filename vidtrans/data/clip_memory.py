@@ -1,4 +1,4 @@
-"""The clip memory of a next-frame model: frames of its clip, and a search for the frames most similar to given ones."""
+"""The clip memory of a next-frame model: stored frames of its clip, and a search for the most similar frames."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 
 MAX_STORED_PIXELS = 14_000_000  # Maximum number of pixels of all stored frames together: 300 frames of 288x160.
-SEGMENT_FRAMES = 30  # Number of consecutive frames in a segment of a clip that is stored in part.
+SEGMENT_FRAMES = 30  # Number of consecutive frames per segment of a clip that is too long to be stored completely.
 THUMBNAIL_PIXELS = 20 * 36  # Number of pixels of a frame's thumbnail, for comparisons and for drift correction.
-EXCLUDED_FRAMES = 15  # Number of frames on either side of a pair's own frame in which no similar frame is searched.
-NUM_ALTERNATIVES = 4  # Number of the most similar positions, without the excluded ones, from which one is drawn.
+EXCLUDED_FRAMES = 15  # Number of frames on either side of a pair's own frame that are excluded from the search.
+NUM_ALTERNATIVES = 4  # Number of the most similar positions, excluded ones left out, from which training draws one.
 
 
 def stored_size(width: int, height: int, max_pixels: float) -> tuple[int, int]:
-    """Return the (height, width) of a frame's copy of about ``max_pixels`` pixels, no larger than the frame."""
+    """Return the (height, width) of a stored frame of about ``max_pixels`` pixels, at most the original size."""
     if max_pixels >= width * height:
         return height, width
     stored_height = max(8, round((max_pixels * height / width) ** 0.5))
@@ -35,12 +35,12 @@ def stored_size(width: int, height: int, max_pixels: float) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class ClipMemory:
-    """Stored frames, (N, h, w, 3) uint8, with the lengths of the ``runs`` of consecutive frames.
+    """Stored frames, (N, h, w, 3) uint8, with the lengths of the ``runs``, which are spans of consecutive frames.
 
     ``step``: the number of frames that a prediction advances. A position on the timeline of all N frames, forwards and
-    back, is a phase in [0, 1). ``shots``: the number of each run's shot, from 1; empty: all are of one shot. ``files``:
-    the frames' files in the dataset, during training. ``actions``: the numbers of the frames that show an action, by
-    its name.
+    back, is a phase in [0, 1). ``shots``: the number of each run's shot, from 1; empty: all runs are of one shot.
+    ``files``: the frames' files in the dataset, during training. ``actions``: the numbers of the frames that show an
+    action, by the action's name.
     """
 
     pictures: np.ndarray
@@ -52,7 +52,7 @@ class ClipMemory:
 
     @cached_property
     def lows(self) -> np.ndarray:
-        """Return thumbnails of the frames for comparisons, (N, h', w', 3) float32 in [−1, 1]."""
+        """Return thumbnails of the stored frames for comparisons, (N, h', w', 3) float32 in [−1, 1]."""
         height, width = stored_size(self.pictures.shape[2], self.pictures.shape[1], THUMBNAIL_PIXELS)
         return np.stack([to_thumbnail(picture, (height, width)) for picture in self.pictures])
 
@@ -64,17 +64,17 @@ class ClipMemory:
 
     @cached_property
     def rooms(self) -> np.ndarray:
-        """Return the number of predictions from each of ``places`` to the end of its run, (P,) int64."""
+        """Return the number of predictions from each of ``places`` to the end of the run, (P,) int64."""
         ends = [end for end, length in self._spans for _ in range(end - length + self.step, end - self.step)]
         return (np.array(ends, np.int64) - 1 - self.places) // self.step
 
     def phase(self, place: float) -> float:
-        """Return the timeline position of frame number ``place``, in [0, 1)."""
+        """Return the position of frame number ``place`` on the timeline, in [0, 1)."""
         return place / max(1, 2 * (len(self.pictures) - 1))
 
     @cached_property
     def goals(self) -> dict[int | str, frozenset[int]]:
-        """Return the frame numbers among ``places`` of each shot, by its number, and of each action, by its name."""
+        """Return the numbers among ``places`` of the frames of each shot (by number) and of each action (by name)."""
         places = set(self.places.tolist())
         by_shot: dict[int | str, set[int]] = {}
         for (end, length), shot in zip(self._spans, self.shots or (1,) * len(self.runs), strict=True):
@@ -88,16 +88,16 @@ class ClipMemory:
 
     @property
     def _spans(self) -> list[tuple[int, int]]:
-        """Return (end, length) of each run, in frames."""
+        """Return (end, length) of each run: the number of the frame after the run, and the run's number of frames."""
         return list(zip(np.cumsum(self.runs).tolist(), self.runs, strict=True))
 
     def distances(self, before: np.ndarray, latest: np.ndarray, covered: np.ndarray | None = None) -> np.ndarray:
-        """Return the mean squared difference of two consecutive frames from the stored frames at each of ``places``.
+        """Return the mean squared differences between two given frames and the stored frames at each of ``places``.
 
         Args:
-            before: The earlier frame, a thumbnail as from ``to_thumbnail``.
+            before: The earlier of two consecutive frames, a thumbnail as from ``to_thumbnail``.
             latest: The later frame, in the same format.
-            covered: (h', w'): 1 where the two frames are known, else 0; None: everywhere. If nowhere, the result is 0.
+            covered: (h', w'): 1 where the two frames are known, else 0; None: known everywhere. All 0 gives 0.
         """
         flat, total = self.lows.reshape(len(self.lows), -1), np.zeros(len(self.places))
         before, latest, squares, count = before.ravel(), latest.ravel(), self._squared_norms, float(flat.shape[1])
@@ -111,10 +111,12 @@ class ClipMemory:
 
     @cached_property
     def _squared_pixels(self) -> np.ndarray:
+        """Return the squared pixels of the thumbnails, (N, h'·w'·3)."""
         return np.square(self.lows).reshape(len(self.lows), -1)
 
     @cached_property
     def _squared_norms(self) -> np.ndarray:
+        """Return the sum of the squared pixels of each thumbnail, (N,)."""
         norms: np.ndarray = np.square(self.lows).sum((1, 2, 3))
         return norms
 
@@ -127,6 +129,7 @@ class ClipMemory:
         return [replace(pair, nearest=self._nearest(pair, numbers)) for pair in pairs]
 
     def _nearest(self, pair: Pair, numbers: dict[Path, int]) -> tuple[float, ...]:
+        """Return the positions ``nearest`` of one pair, see ``pointed``."""
         size = self.lows.shape[1:3]
         frames = [to_thumbnail(read_picture(path), size) for path in pair.inputs[-2:]]
         distances = self.distances(frames[0], frames[-1])
@@ -148,7 +151,7 @@ def to_thumbnail(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The dataset frames that a model stores: their ``files``, ``size`` (height, width) and ``step``.
+    """The frames of a dataset that a model will store: ``files``, stored ``size`` (height, width) and ``step``.
 
     ``runs`` and ``shots``: see ``ClipMemory``.
     """
@@ -161,9 +164,9 @@ class MemoryPlan:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], count: int, pairing: Pairing, size: tuple[int, int] | None) -> Self:
-        """Choose at most ``count`` frames of the training ``pairs``: along a clock's timeline, or in runs.
+        """Choose at most ``count`` frames of the training ``pairs``: evenly spaced for a clock, else runs of frames.
 
-        Raises UsageError if no run is long enough for a pointer.
+        Raises UsageError if no run is long enough for predictions.
         """
         if pairing.has_clock:
             files = clock_frames(pairs, count)
@@ -179,12 +182,12 @@ class MemoryPlan:
 
     @cached_property
     def memory(self) -> ClipMemory:
-        """Return the frames as the model file will contain them. Raises MediaError."""
+        """Read the frames, as the model file will contain them. Raises MediaError."""
         return ClipMemory(unpack_pictures(*self.packed, self.size), self.runs, self.step, self.shots, tuple(self.files))
 
     @cached_property
     def packed(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the frames in the storage format of ``FrameMemory``. Raises MediaError."""
+        """Read the frames, and return them in the storage format of ``FrameMemory``. Raises MediaError."""
         height, width = self.size
         return pack_pictures(np.stack([resize(read_picture(file), width, height) for file in self.files]))
 
@@ -194,7 +197,7 @@ class MemoryPlan:
 
 
 def clock_frames(pairs: Sequence[Pair], count: int) -> list[Path]:
-    """Return the files of at most ``count`` evenly spaced frames of a clock's shot, from its first to its last."""
+    """Return the files of at most ``count`` evenly spaced frames of a clock's shot, the first and the last included."""
     forwards = sorted((pair for pair in pairs if (pair.phase or 0) <= 0.5), key=lambda pair: pair.place)
     files = [pair.target for pair in forwards]
     chosen = np.rint(np.linspace(0, len(files) - 1, min(count, len(files)))).astype(int)
@@ -228,7 +231,7 @@ def runs_of_frames(pairs: Sequence[Pair], count: int, step: int) -> tuple[list[P
 
 
 def _choose_segments(segments: Sequence[tuple[int, list[Path]]], count: int) -> list[int]:
-    """Return the indices of evenly spaced segments with about ``count`` frames together."""
+    """Return the indices of evenly spaced segments that have about ``count`` frames in total."""
     total = sum(len(files) for _, files in segments)
     if total <= count:
         return list(range(len(segments)))
@@ -237,7 +240,7 @@ def _choose_segments(segments: Sequence[tuple[int, list[Path]]], count: int) -> 
 
 
 def _join_segments(chosen: Sequence[int], segments: Sequence[tuple[int, list[Path]]]) -> Iterator[list[int]]:
-    """Yield groups of chosen segments that are consecutive in one run."""
+    """Yield groups of chosen segment numbers that are consecutive segments of one run."""
     group: list[int] = []
     for k in chosen:
         if group and (k != group[-1] + 1 or segments[k][0] != segments[group[-1]][0]):

@@ -1,4 +1,4 @@
-"""The dataset's format on disk, and its pairs.
+"""The dataset's file format, and its training pairs.
 
     flower.dataset/
       dataset.json   pairing and its settings, sources, one record a frame
@@ -29,15 +29,15 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import picture_size
 
-FORMAT = 1
-INDEX = "dataset.json"
-# A 'dropped' frame has a record but no stored picture, so the frames on either side of it are not consecutive.
+FORMAT = 1  # Version of the dataset's file format.
+INDEX = "dataset.json"  # Name of the index file in a dataset's folder.
+# The use of a frame: 'gap' frames separate 'train' from 'val'; a 'dropped' frame has a record but no picture.
 Role = Literal["train", "val", "gap", "dropped"]
 
 
 @dataclass(frozen=True)
 class FrameRecord:
-    """A frame, stored or dropped; ``index`` and ``shot`` count within its ``source``.
+    """A frame of a dataset, stored or dropped; ``index`` and ``shot`` count within the frame's ``source``.
 
     Paths are relative to the dataset's folder, with forward slashes.
     """
@@ -51,39 +51,40 @@ class FrameRecord:
     target: str | None = None
     guides: tuple[str, ...] = ()  # Additional input pictures: guides of a stack, extracted pictures, mattes.
     full: tuple[str, ...] = ()  # Source and target at the source's size.
-    keep: str | None = None  # The matte of the content that a look preserves.
+    keep: str | None = None  # The matte of the content that a style model preserves.
 
     @property
     def inputs(self) -> tuple[str, ...]:
+        """Return the paths of the frame's input pictures: the frame, then its guides."""
         return (self.file, *self.guides)
 
     @property
     def pair_names(self) -> tuple[str, ...]:
-        """Return the paths of the frame's pictures at the dataset's size; none for a dropped frame."""
+        """Return the paths of the frame's pictures that are stored at the dataset's size; () for a dropped frame."""
         if self.role == "dropped":
             return ()
         return self.inputs if self.target is None else (*self.inputs, self.target)
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the paths of all stored pictures of the frame; none for a dropped frame."""
+        """Return the paths of all stored pictures of the frame; () for a dropped frame."""
         return (*self.pair_names, *self.mattes, *self.full) if self.pair_names else ()
 
     @property
     def mattes(self) -> tuple[str, ...]:
-        """Return the path of the frame's matte, or nothing."""
+        """Return the path of the frame's matte of preserved content; () without a matte."""
         return () if self.keep is None else (self.keep,)
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A training pair: the input pictures (oldest first), and the target.
+    """A training pair: the paths of the input pictures (oldest first), and of the target.
 
     ``place``: the pair's number within its ``shot`` (source, shot). ``phase``: the value of the clock input, in [0, 1);
     None for a pairing without a clock. ``domain``: index of the domain in an unpaired dataset, whose pairs are single
     frames; 0 is the source. ``full``: source and target of a held-out pair at the source's size, if they are stored.
-    ``keep``: a grey matte, white where a look preserves the newest input; None: nowhere. ``nearest``: the positions for
-    a pointer, see ``ClipMemory.pointed``.
+    ``keep``: a grey matte, white where a style model preserves the newest input; None: nowhere. ``nearest``: the
+    positions for a pointer, see ``ClipMemory.pointed``.
     """
 
     inputs: tuple[Path, ...]
@@ -99,13 +100,16 @@ class Pair:
 
     @property
     def together(self) -> tuple[Path, ...]:
-        """Return the pictures whose size must equal the target's."""
+        """Return the paths of the pictures that must have the target's size."""
         return self.inputs if self.keep is None else (*self.inputs, self.keep)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """An opened dataset. ``pairs``: the pairs whose pictures all exist; ``num_missing``: number of deleted pictures."""
+    """An opened dataset. ``pairs``: the pairs whose pictures all exist.
+
+    ``num_missing``: the number of deleted pictures.
+    """
 
     folder: Path
     key: str
@@ -120,53 +124,58 @@ class Dataset:
 
     @property
     def pairing(self) -> Pairing:
+        """Return the pairing of frames that the index describes."""
         return make_pairing(self.pairing_table["name"], self.pairing_table["settings"])
 
     def role(self, role: Role) -> list[Pair]:
+        """Return the pairs with this role: 'train' or 'val'."""
         return [p for p in self.pairs if p.role == role]
 
     def inputs(self, role: Role) -> list[Pair]:
-        """Return the pairs that give network inputs: all of a role, or, if unpaired, those of the source domain."""
+        """Return the pairs that give network inputs: all of a role.
+
+        Of an unpaired dataset, those of the source domain.
+        """
         return [p for p in self.role(role) if p.domain == 0]
 
     def targets(self, role: Role) -> list[Pair]:
-        """Return the pairs that give targets: all of a role, or, if unpaired, those of the target domains."""
+        """Return the pairs that give targets: all of a role; of an unpaired dataset, those of the target domains."""
         return [p for p in self.role(role) if p.domain or not self.domains]
 
     @property
     def domains(self) -> tuple[str, ...]:
-        """Return the names of the domains, the source first; empty for a paired dataset."""
+        """Return the names of the domains, the source domain first; () for a paired dataset."""
         pairing = self.pairing
         return pairing.settings.domains if isinstance(pairing, Unpaired) else ()
 
     def names(self) -> list[str]:
-        """Return the paths of all pictures of the dataset, relative to the folder, in order."""
+        """Return the paths of all pictures of the dataset, relative to the folder, in the order of the records."""
         return list(dict.fromkeys(n for r in self.records for n in r.names))
 
     def pair_names(self) -> list[str]:
-        """Return the paths of the pictures at the dataset's size, relative to the folder, in order."""
+        """Return the paths of the pictures at the dataset's size, relative to the folder, in order of records."""
         return list(dict.fromkeys(n for r in self.records for n in r.pair_names))
 
     @property
     def num_frames(self) -> int:
-        """Return the number of existing pictures at the dataset's size."""
+        """Return the number of existing frames at the dataset's size."""
         return len(set(self.pair_names()) & set(self.files()))
 
     def files(self) -> list[str]:
-        """Return the paths of the pictures that exist, relative to the folder, in order."""
+        """Return the paths of the pictures that exist, relative to the folder, in the order of the records."""
         return [n for n in self.names() if self.path(n).is_file()]
 
     def path(self, name: str) -> Path:
-        """Return the path of a picture by its name in the index, in the spelling of the file system."""
+        """Return the path of a picture by its name in the index, spelled as in the file system."""
         return path_as_stored(self.folder / name)
 
     def with_all_pictures(self) -> Dataset:
-        """Return the dataset as if all its pictures existed."""
+        """Return a copy of the dataset that counts deleted pictures as existing."""
         return replace(self, pairs=tuple(_pairs(self, set(self.names()))))
 
 
 def check_sizes(pairs: Sequence[Pair]) -> None:
-    """Raise MediaError if the pictures of a pair differ in size, as after an edit by the user."""
+    """Raise MediaError if the pictures of a pair differ in size, for example after an edit by the user."""
     together = [(pair.together, pair.target) for pair in pairs] + [(p.full[:1], p.full[1]) for p in pairs if p.full]
     sizes = {path: picture_size(path) for others, target in together for path in (*others, target)}
     for others, target in together:
@@ -196,7 +205,7 @@ def check_pairs(dataset: Dataset, pairing: Pairing) -> None:
 
 
 def write_index(folder: Path, dataset: Dataset) -> None:
-    """Write ``dataset.json``; it is written last, because it turns the folder into a dataset."""
+    """Write ``dataset.json``, the last file of a dataset: only with this file the folder counts as a dataset."""
     value: dict[str, Any] = {
         "format": FORMAT,
         "key": dataset.key,
@@ -250,7 +259,7 @@ def open_dataset(folder: Path) -> Dataset:
 
 
 def _check(dataset: Dataset) -> None:
-    """Raise ValueError on paths outside of the folder, half a full-size pair, or a mismatch of domains and sources."""
+    """Raise ValueError on paths outside of the folder, incomplete full-size pairs, or wrong numbers of domains."""
     if any(len(r.full) not in (0, 2) for r in dataset.records):
         raise ValueError("a full-size pair is not of two pictures")
     paths = [Path(name) for r in dataset.records for name in r.names]
@@ -263,6 +272,7 @@ def _check(dataset: Dataset) -> None:
 
 
 def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
+    """Return the pairs whose pictures are all among ``present``, the existing files."""
     pairing = dataset.pairing
     pairs = []
     for shot, frames in groupby(dataset.records, key=lambda r: (r.source, r.shot)):
@@ -293,7 +303,7 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
 
 
 def _full(dataset: Dataset, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:
-    """Return source and target of a frame at full size, if both are present."""
+    """Return the paths of source and target of a frame at full size; None if one is missing."""
     if not record.full or not present.issuperset(record.full):
         return None
     source, target = map(dataset.path, record.full)

@@ -1,6 +1,6 @@
-"""The plan of a dataset: open and check its sources, and lay out its frames, without writing anything.
+"""The plan of a dataset: open and check the sources, and assign roles and file names to frames, without writing.
 
-Held-out pairs are also kept at their source's size, to score what a render delivers: it enlarges outputs.
+Some held-out pairs are also stored at the source's size, to score delivered pictures, which a render enlarges.
 """
 
 from __future__ import annotations
@@ -62,21 +62,22 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.picture_paths import exr_layer_names, find_guides, is_picture_source, picture_files
 from vidtrans.video.io.pictures import guide_with_span, open_reader, performer_body
 
-SUFFIX = ".dataset"
-CHUNK_FRAMES = 50  # Number of frames in a chunk, whose pictures are written, or written again, together.
-# Suffixes of the folders of pictures extracted by another network, of mattes, of the mattes of content that a look
-# preserves, and of full-size pictures (NAME.full/, NAME.full.target/).
+SUFFIX = ".dataset"  # Suffix of the names of dataset folders.
+# Number of frames in a chunk, whose pictures are written together; an interrupted run writes it again.
+CHUNK_FRAMES = 50
+# Suffixes of the folders of extracted pictures, of mattes, of mattes of preserved content, and of full-size pictures.
 EXTRACTED, MATTES, KEEP, FULL = "extracted", "matte", "keep", "full"
 MAX_LISTED_LAYERS = 6  # Maximum number of layer names in a message.
-GREY_CHECK_SIDE_PX = 64  # Short side of guides in the search for colour, in pixels.
-MAX_GREY_SPREAD = 2  # Maximum difference of channels in a grey picture, in levels of 255: codecs add that much.
+GREY_CHECK_SIDE_PX = 64  # Short side in pixels to which guides are reduced in the search for colour.
+# Maximum difference between the channels of a grey picture, in levels of 255; codecs add up to this.
+MAX_GREY_SPREAD = 2
 
 
 @dataclass(frozen=True)
 class DatasetPlan:
-    """The frame records of a dataset, and the chunks in which pictures are written; a chunk belongs to one source.
+    """The frame records of a dataset, and the chunks in which its pictures are written; a chunk belongs to one source.
 
-    ``pairing``: converts frames to stored pictures.
+    ``pairing``: the pairing, which converts frames to the stored pictures.
     """
 
     records: tuple[FrameRecord, ...]
@@ -85,6 +86,7 @@ class DatasetPlan:
 
     @property
     def num_stored(self) -> int:
+        """Return the number of frames whose pictures are stored."""
         return sum(map(len, self.chunks))
 
     @property
@@ -95,7 +97,7 @@ class DatasetPlan:
 
 @dataclass(frozen=True)
 class PlannedDataset:
-    """A dataset before its pictures are written."""
+    """A dataset before its pictures are written: index, plan, opened sources, settings and cache stage."""
 
     dataset: Dataset
     plan: DatasetPlan
@@ -104,16 +106,16 @@ class PlannedDataset:
     stage: DatasetStage
 
     def first_pictures(self) -> Iterator[Sequence[np.ndarray]]:
-        """Yield the pictures of each frame in the first chunk; see ``ClipSource.pictures``."""
+        """Yield the pictures of each frame in the first chunk, see ``ClipSource.pictures``."""
         first = self.plan.chunks[0]
         rows = self.sources[first[0].source].pictures([r.index for r in first], parse_size(self.settings.size))
         return ((self.plan.pairing.stored(frame), *others) for frame, *others in rows)
 
 
 def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetSettings) -> DatasetPlan:
-    """Return the plan of a dataset: file names and roles of frames, and chunks.
+    """Return the plan of a dataset: file names and roles of the frames, and the chunks.
 
-    Only the headers of the held-out pictures of a folder of pairs are read. Raises MediaError if one is damaged.
+    Only the headers of the held-out pictures of a folder of pairs are read. Raises MediaError if a picture is damaged.
     """
     records: list[FrameRecord] = []
     chunks: list[tuple[FrameRecord, ...]] = []
@@ -144,14 +146,14 @@ def _frame_records(
         yield from _single_picture_records(source, settings)
         return
     if isinstance(source, FolderSource):
-        # The pairs have no order in time, so single pairs are held out, and no gap is needed.
+        # The folder's pairs have no order in time, so single pairs are held out, and no gap is needed.
         roles = split_roles(len(source.pairs), settings.val_fraction, 1, 0)
         has_val = "val" in source.roles
         for i, (folder_role, split_role) in enumerate(zip(source.roles, roles, strict=True)):
             yield FrameRecord("", 0, i, i, i, folder_role if has_val and folder_role else split_role)
         return
     for shot, inside in enumerate(source.shots()):
-        # A separate target may move while the source rests, so nothing is dropped then.
+        # Frames are not dropped if there is a separate target, which may move while the source rests.
         dropped = _frames_to_drop(source.survey, inside, settings) if may_drop else source.left_out
         stored = [n for n in inside if n not in dropped]
         roles = split_roles(len(stored), settings.val_fraction, settings.val_block_size, settings.val_gap)
@@ -163,7 +165,7 @@ def _frame_records(
 
 
 def _single_picture_records(source: ClipSource, settings: DatasetSettings) -> Iterator[FrameRecord]:
-    """Yield the records of a folder of unrelated pictures: single pictures are held out, not blocks of a shot."""
+    """Yield the records of a folder of unrelated pictures, of which single pictures are held out."""
     numbers = [(n, shot) for shot, inside in enumerate(source.shots()) for n in inside]
     dropped = _frames_to_drop(source.survey, [n for n, _ in numbers], replace(settings, min_sharpness=0.0))
     roles = iter(split_roles(len(numbers) - len(dropped), settings.val_fraction, 1, 0))
@@ -172,14 +174,15 @@ def _single_picture_records(source: ClipSource, settings: DatasetSettings) -> It
 
 
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
-    """Return the role of each frame of a shot: about ``fraction`` is held out, in evenly spaced blocks of ``block``.
+    """Return the role of each frame of a shot.
 
-    Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block are unused. All frames of a
-    shot that is too short for a block and its gaps are for training.
+    About ``fraction`` is held out, in evenly spaced blocks of ``block`` frames. Neighbouring frames are nearly
+    identical, so ``gap`` frames on either side of a block are unused. All frames of a shot that is too short for a
+    block and its gaps are for training.
     """
     roles: list[Role] = ["train"] * num_frames
     span = block + 2 * gap
-    # At least half of the frames around every block are for training.
+    # The number of blocks leaves at least half of the frames around every block for training.
     count = min(round(num_frames * fraction / block) or 1, num_frames // (2 * span)) if fraction > 0 else 0
     for middle in segment_centres(num_frames, count):
         first = middle - span // 2
@@ -189,7 +192,7 @@ def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[
 
 
 def _frames_to_drop(survey: Survey, numbers: list[int], settings: DatasetSettings) -> set[int]:
-    """Return the near-duplicates and blurred frames among ``numbers``, frames of one shot."""
+    """Return the numbers of near-duplicate and blurred frames among ``numbers``, the frames of one shot."""
     dropped = find_near_duplicates(survey.looks, numbers) if settings.drop_duplicates else set()
     if settings.min_sharpness:
         dropped |= find_blurred(survey.sharpness, [n for n in numbers if n not in dropped], settings.min_sharpness)
@@ -197,7 +200,7 @@ def _frames_to_drop(survey: Survey, numbers: list[int], settings: DatasetSetting
 
 
 def _folder_names(sources: Sequence[Source]) -> list[str]:
-    """Return a folder name for each source; a number is appended to repeated names."""
+    """Return the name of the picture folder of each source; a number is appended to repeated names."""
     names: list[str] = []
     for source in sources:
         plain = "".join(c if c.isalnum() or c in "-_" else "_" for c in source.name).strip("_") or "clip"
@@ -211,9 +214,9 @@ def _folder_names(sources: Sequence[Source]) -> list[str]:
 def with_full_size(
     records: Sequence[FrameRecord], sources: Sequence[Source], settings: DatasetSettings
 ) -> list[FrameRecord]:
-    """Return the records of a dataset, with names of full-size pictures for evenly spaced held-out frames.
+    """Return the records, with names of full-size pictures added for evenly spaced held-out frames.
 
-    Only frames whose source is larger than the stored size are chosen, ``settings.full_size_pairs`` at most. Raises
+    Only frames whose source is larger than the stored size are chosen, at most ``settings.full_size_pairs``. Raises
     MediaError if a picture of a folder of pairs cannot be read.
     """
     planned = list(records)
@@ -229,16 +232,16 @@ def with_full_size(
 
 
 def _is_larger(source: Source, number: int, size: Size) -> bool:
-    """Return whether the source of a pair has a full size, with both sides longer than at the stored ``size``."""
+    """Return whether a pair's source has a full size with both sides longer than those of the stored ``size``."""
     full = source.full_size(number)
     return full is not None and all(whole > stored for whole, stored in zip(full, size.of(*full), strict=True))
 
 
 def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without names gets all guides of ``folder`` but the target, grey ones as one channel.
+    """Return the pairing; a stack without guide names gets all guides of ``folder`` but the target's.
 
-    OpenEXR guides of data (depth …) get a fixed range of values, so that renders of other clips use the same range.
-    Poses get the size of the target's frames, and the person that is visible longest.
+    Grey guides become one channel. OpenEXR guides of data (depth …) get a fixed range of values, so that renders of
+    other clips use the same range. Poses get the size of the target's frames, and the person that is visible longest.
     """
     if isinstance(pairing, Pose):
         return _with_body(pairing, folder, target)
@@ -262,7 +265,7 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
 
 
 def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
-    """Return the pairing with the size of the drawn pictures and the person to draw. Raises MediaError."""
+    """Return the pose pairing with the size of the drawn pictures, and the person to draw. Raises MediaError."""
     settings = pairing.settings
     if not settings.size and target is not None:
         with open_reader(target) as reader, closing(reader.frames()) as frames:
@@ -274,7 +277,7 @@ def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
 
 
 def _is_grey(guide: Path) -> bool:
-    """Return whether no frame of a guide has colour. All frames are read, as the first may be black."""
+    """Return whether all frames of a guide are grey; every frame is read, as the first may be black."""
     with (
         open_reader(guide, FrameFormat(Size(short=GREY_CHECK_SIDE_PX)), tolerant=True) as reader,
         closing(reader.frames()) as frames,
@@ -283,7 +286,10 @@ def _is_grey(guide: Path) -> bool:
 
 
 def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, *, has_mattes: bool) -> None:
-    """Raise UsageError if the inputs do not suit the pairing; ``has_mattes``: each of ``videos`` has a matte."""
+    """Raise UsageError if the inputs do not suit the pairing.
+
+    ``has_mattes``: whether each of ``videos`` has a matte.
+    """
     has_clips = any(not v.is_dir() for v in videos)
     if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
         remedy = "add --target VIDEO, or give a folder of pairs"
@@ -300,17 +306,18 @@ def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, 
 
 
 def default_output(videos: Sequence[Path], domains: Sequence[Domain] = ()) -> Path:
+    """Return the default path of a dataset, named after its domains or after the first video."""
     return Path(("-".join(domain.name for domain in domains) or base_name(videos[0])) + SUFFIX)
 
 
 @dataclass(frozen=True)
 class DatasetSpec:
-    """A requested dataset. Raises UsageError if the request is invalid.
+    """A dataset as requested by the user. Raises UsageError if the request is invalid.
 
     ``extractor``: the network that extracts a picture from each frame, if the pairing needs one. ``domains``: the
     domains of an unpaired dataset; ``videos`` lists all their clips too, in the same order. ``start``, ``end``: the
-    used span of each clip. ``keep``: a mask for each of ``videos``, white where a look preserves the content; none by
-    default. ``mattes``: a matte for each of ``videos``, which becomes an input channel.
+    used span of each clip. ``keep``: a mask for each of ``videos``, white where a style model preserves the content;
+    none by default. ``mattes``: a matte for each of ``videos``, which becomes an input channel.
     """
 
     videos: Sequence[Path]
@@ -331,10 +338,12 @@ class DatasetSpec:
 
     @property
     def settings(self) -> DatasetSettings:
+        """Return the recipe's dataset settings."""
         return self.recipe.settings("dataset", DatasetSettings)
 
     @cached_property
     def _requested_pairing(self) -> Pairing:
+        """Return the pairing as requested, before it is completed from the sources."""
         name, table = self.recipe.choice("pairing")
         if self.domains and name == Unpaired.name:
             table = {"domains": [domain.name for domain in self.domains]} | table
@@ -343,7 +352,7 @@ class DatasetSpec:
 
     @cached_property
     def pairing(self) -> Pairing:
-        """Return the pairing, completed from the sources: guides of a stack that names none, palette of label maps."""
+        """Return the pairing, completed from the sources: guides of a stack without names, palette of label maps."""
         named = with_clip_names(self._requested_pairing, self.videos[0], self.target)
         if self._target_maps is not None:
             return with_found_classes(named, self._target_maps)
@@ -358,7 +367,7 @@ class DatasetSpec:
 
     @property
     def _label_maps(self) -> list[Path]:
-        """Return the picture files of inputs that are label maps; none for other pairings. Raises MediaError."""
+        """Return the picture files of inputs that are label maps; [] for other pairings. Raises MediaError."""
         if not isinstance(self._requested_pairing, Labels):
             return []
         files: list[Path] = []
@@ -369,11 +378,14 @@ class DatasetSpec:
 
     @property
     def training_tables(self) -> dict[str, Table]:
-        """Return the preset's tables for training: generator, discriminator and training."""
+        """Return the preset's tables that are for training: generator, discriminator and training."""
         return {n: t for n, t in self.recipe.from_preset.items() if n in ("generator", "discriminator", "training")}
 
     def digest(self, context: Context) -> str:
-        """Return the digest of all inputs that affect the pictures. Raises UsageError if a file of cuts is missing."""
+        """Return the digest of all inputs that affect the pictures.
+
+        Raises UsageError if the file of cuts is missing.
+        """
         cuts = self.settings.cuts
         return digest_of(
             {
@@ -393,7 +405,7 @@ class DatasetSpec:
         )
 
     def _check_cuts(self) -> None:
-        """Raise UsageError if ``cuts`` is a file and the dataset has other sources than exactly one clip."""
+        """Raise UsageError if the setting ``cuts`` is a file and the dataset is not made from exactly one clip."""
         if self.settings.cuts in (AUTO, OFF):
             return
         what = f"--cuts {self.settings.cuts}"
@@ -404,20 +416,22 @@ class DatasetSpec:
             raise UsageError(what, why, "leave it out")
 
     def _is_pair_folder(self, video: Path) -> bool:
+        """Return whether a video is a folder of pairs: input and target pictures."""
         return video.is_dir() and self._requested_pairing.needs_target and self.target is None
 
     def _pair_folder(self, folder: Path) -> FolderSource:
+        """Return the source of a folder of pairs. Raises MediaError."""
         return find_pairs(folder, getattr(self._requested_pairing.settings, "direction", "AtoB"))
 
     def _source_digest(self, context: Context, video: Path) -> str:
-        """Return the digest of a source's content. Raises MediaError."""
+        """Return the digest of the content of a video or a folder of pairs. Raises MediaError."""
         if not self._is_pair_folder(video):
             return content_digest(context, video, self.pairing.guides)
         files = [p for pair in self._pair_folder(video).pairs for p in pair if p]
         return digest_of([[p.relative_to(video).as_posix(), context.cache.digest(p)] for p in files])
 
     def plan(self, output: Path, context: Context) -> PlannedDataset:
-        """Open the sources and lay out the frames. Raises UsageError, MediaError."""
+        """Open the sources, and assign roles and file names to their frames. Raises UsageError, MediaError."""
         pairing, settings = self.pairing, self.settings
         check_domains_are_disjoint(self.domains, partial(content_digest, context))
         opened = [self._open(number, context) for number in range(len(self.videos))]
@@ -451,10 +465,14 @@ class DatasetSpec:
 
     @property
     def _domain_numbers(self) -> list[int]:
+        """Return the number of the domain of each video."""
         return [number for number, domain in enumerate(self.domains) for _ in domain.videos]
 
     def _add_domains(self, sources: list[Source], described: list[Table], context: Context) -> None:
-        """Add domain and black bars to each table of ``described``, and set the bars to crop. Raises MediaError."""
+        """Add domain and black bars to each source's index table in ``described``, and set the bars to crop.
+
+        Raises MediaError.
+        """
         clips: list[DomainClip] = []
         for i, number in enumerate(self._domain_numbers):
             source = sources[i]
@@ -468,7 +486,7 @@ class DatasetSpec:
         check_clips(clips, [d.name for d in self.domains], parse_size(self.settings.size), context)
 
     def _open(self, number: int, context: Context) -> tuple[Source, Table]:
-        """Return the source of video ``number``, and its table in the dataset's index."""
+        """Return the source of video number ``number``, and the source's table in the dataset's index."""
         video = self.videos[number]
         if self._is_pair_folder(video):
             folder = self._pair_folder(video)
@@ -502,7 +520,7 @@ class DatasetSpec:
         return source, self._source_table(clip, other, source, clip)
 
     def _open_matched(self, pairing: Matched, video: Path, context: Context) -> tuple[Source, Table]:
-        """Return the source of target frames matched with the video's frames, and its table in the dataset's index."""
+        """Return the source of target frames matched with the frames of ``video``, and its table in the index."""
         assert self.target is not None  # check_inputs raises an error otherwise.
         clip, other = open_clip(context, video), self._with_cuts(open_clip(context, self.target))
         for side in (clip, other):
@@ -521,7 +539,7 @@ class DatasetSpec:
         return source, self._source_table(clip, other, source, other) | {"matches": digest_of(sorted(matches.items()))}
 
     def _with_cuts(self, clip: Clip) -> Clip:
-        """Return a clip with the shots that the setting ``cuts`` defines. Raises UsageError."""
+        """Return the clip with the shots that the setting ``cuts`` defines. Raises UsageError."""
         cuts = self.settings.cuts
         if cuts != AUTO and not clip.index.same_size:
             why = f"the pictures of {clip.name} are of several sizes, and a shot has one"
@@ -529,7 +547,10 @@ class DatasetSpec:
         return with_cuts(clip, cuts)
 
     def _source_table(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
-        """Return a source's table in the dataset's index. ``timed``: the clip whose frame numbers the source uses."""
+        """Return a source's table in the dataset's index.
+
+        ``timed``: the clip that the source's frame numbers refer to.
+        """
         return {
             "name": clip.path.name,
             "digest": clip.digest,

@@ -1,4 +1,4 @@
-"""The domains of an unpaired dataset: names, black bars of their clips, and warnings on content."""
+"""The domains of an unpaired dataset: names, black bars of the clips, and warnings about the clips' content."""
 
 from __future__ import annotations
 
@@ -22,18 +22,20 @@ from vidtrans.pairing.aligned import Unpaired
 from vidtrans.pairing.base import Pairing
 from vidtrans.session import Context
 
-NUM_SAMPLES = 16  # Number of frames of a clip that are searched for bars and for equal pictures.
+NUM_SAMPLES = 16  # Number of sampled frames per clip, for the search of black bars and of equal pictures.
 THUMBNAIL_SIDE_PX = 32  # Side of a thumbnail, in pixels.
-MAX_THUMBNAIL_DIFFERENCE = 3.0  # Maximum mean difference of equal thumbnails after re-encoding, in grey levels.
-MAX_SIZE_RATIO = 1.5  # Ratio of the short sides of two domains from which objects differ clearly in size.
-MIN_CROP_SHARE = 0.6  # Share of a picture's area in a training crop below which there is a note.
-MAX_COUNT_RATIO = 10  # Ratio of the numbers of frames of two domains from which there is a note.
-OUTLINE_SIZE = (128, 128)  # Width and height of pictures for the comparison of edges, in pixels.
+# Maximum mean difference between thumbnails of the same picture after re-encoding, in grey levels.
+MAX_THUMBNAIL_DIFFERENCE = 3.0
+# Ratio between the short sides of two domains from which there is a warning, as objects differ in size.
+MAX_SIZE_RATIO = 1.5
+MIN_CROP_SHARE = 0.6  # Share of a picture's area in a training crop below which there is a message.
+MAX_COUNT_RATIO = 10  # Ratio between the numbers of frames of two domains from which there is a message.
+OUTLINE_SIZE = (128, 128)  # (width, height) in pixels to which pictures are reduced for the comparison of edges.
 
 
 @dataclass(frozen=True)
 class Domain:
-    """A domain's name and its clips, folders of pictures, or pictures."""
+    """A domain of an unpaired dataset: its name, and its clips, folders of pictures, or pictures."""
 
     name: str
     videos: tuple[Path, ...]
@@ -41,9 +43,9 @@ class Domain:
 
 @dataclass(frozen=True)
 class DomainClip:
-    """A clip of domain number ``domain``, with samples of its frames.
+    """A clip of the domain number ``domain``, with samples of its frames.
 
-    ``bars``: the black borders of its frames; ``cut``: the borders that the dataset crops. ``thumbnails``: frames
+    ``bars``: the black borders of the frames; ``cut``: the borders that the dataset crops. ``thumbnails``: frames
     spread over the clip, without bars, (n, 32, 32, 3) float32 in grey levels; ``outlines``: edges of the same frames.
     ``size``: (width, height) of the cropped frames, before they are resized.
     """
@@ -103,7 +105,7 @@ def check_domains_are_disjoint(domains: Sequence[Domain], digest: Callable[[Path
 
 
 def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -> DomainClip:
-    """Sample frames of a clip at full size to find bars, thumbnails and outlines; ``crop``: crop its bars.
+    """Sample full-size frames of a clip for black bars, thumbnails and outlines; ``crop``: whether to crop the bars.
 
     If pictures differ in size, bars are not searched. Raises MediaError.
     """
@@ -126,11 +128,15 @@ def sample_clip(source: ClipSource, domain: int, crop: bool, context: Context) -
 
 
 def _thumbnail(picture: np.ndarray) -> np.ndarray:
+    """Return the thumbnail of a picture, (32, 32, 3), for a comparison with others."""
     return cv2.resize(picture, (THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX), interpolation=cv2.INTER_AREA).astype(np.float32)
 
 
 def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
-    """Warn about clips that are hard to learn from; ``names``: of the domains; ``size``: of the stored pictures."""
+    """Warn about clips that are hard to learn from; ``names``: names of the domains.
+
+    ``size``: size of stored pictures.
+    """
     _note_bars(clips, context)
     for one, other in itertools.combinations(clips, 2):
         if one.domain == other.domain:
@@ -147,6 +153,7 @@ def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
 
 
 def _note_bars(clips: Sequence[DomainClip], context: Context) -> None:
+    """Report each clip's black bars, with a warning if they are not cropped."""
     for clip in clips:
         if not any(clip.bars):
             continue
@@ -158,7 +165,7 @@ def _note_bars(clips: Sequence[DomainClip], context: Context) -> None:
 
 
 def _have_equal_frames(one: DomainClip, other: DomainClip) -> bool:
-    """Return whether most sampled frames of the clip with fewer samples appear in the other."""
+    """Return whether most sampled frames of the clip with fewer samples also appear in the other clip."""
     few, many = sorted((one.thumbnails, other.thumbnails), key=len)
     nearest = [float(np.abs(many - picture).mean((1, 2, 3)).min()) for picture in few]
     return float(np.median(nearest)) < MAX_THUMBNAIL_DIFFERENCE
@@ -174,7 +181,7 @@ def _have_equal_edges(one: DomainClip, other: DomainClip) -> bool:
 
 
 def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
-    """Warn if domains are stored at very different sizes or shapes."""
+    """Warn if domains are stored at very different sizes or aspect ratios."""
     if size.exact:
         width, height = size.exact
         for clip in clips:
@@ -201,7 +208,7 @@ def _note_sizes(clips: Sequence[DomainClip], names: Sequence[str], size: Size, c
 
 
 def check_frames(dataset: Dataset, context: Context) -> None:
-    """Warn if a domain has few training frames. Raises MediaError if it has none."""
+    """Warn if a domain has few training frames. Raises MediaError if a domain has none."""
     names = dataset.domains
     counts = [sum(p.domain == k for p in dataset.role("train")) for k in range(len(names))]
     held_out = {names[p.domain] for p in dataset.role("val")}

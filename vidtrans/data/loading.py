@@ -1,8 +1,8 @@
 """Training batches of pictures from disk, in an order and at a size that depend only on the seed and the step.
 
-So a resumed run sees the same pictures. With progressive resizing a run begins with downscaled pictures, which are
-cheap, and ends at full size. Unlike Karras et al. (ICLR 2018), the networks do not change: fully convolutional networks
-take any size.
+So a resumed run gets the same pictures. With progressive resizing, a run begins with downscaled pictures, whose steps
+are short, and ends at full size. Unlike Karras et al. (ICLR 2018), the networks do not change: fully convolutional
+networks take any size.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.next_frame import ClipConditions, append_condition_planes
 from vidtrans.video.images.picture import picture_size, read_picture
 
-CACHE_BYTES = 1 << 30  # Memory for decoded pictures, in bytes.
+CACHE_BYTES = 1 << 30  # Memory limit of the cache of decoded pictures, in bytes.
 MIN_WORKERS = 2  # Minimum number of threads that load batches.
-# Largest recall condition of a similar, but not the true, position: recall 1 promises the true next frame.
-MAX_RECALL_OF_ALTERNATIVES = 0.5
-MAX_FRAMES_WITH_REPEATS = 2  # Maximum number of frames in an example in which a frame may replace a missing neighbour.
-EPOCH_STRIDE = 1 << 40  # Difference of the epoch numbers of two domains: more than the epochs of a run.
-SOURCE_KEY, TARGET_KEY = 1 << 63, 3 << 62  # First keys of the random draws for source frames and target frames.
-# Computes pixel weights, (1, H, W) float32, from a pair, its geometry and its transformed target, (H, W, 3).
+MAX_RECALL_OF_ALTERNATIVES = 0.5  # Maximum recall condition with an alternative position; 1 is for the true next frame.
+# Maximum number of frames in an example in which a frame may stand for a missing neighbour.
+MAX_FRAMES_WITH_REPEATS = 2
+EPOCH_STRIDE = 1 << 40  # Difference between the epoch numbers of two domains; it exceeds the number of epochs of a run.
+SOURCE_KEY, TARGET_KEY = 1 << 63, 3 << 62  # First keys of the random draws for source frames and for target frames.
+# A function of a pair, its geometry and its transformed target, (H, W, 3), to pixel weights, (1, H, W) float32.
 PixelWeights = Callable[[Pair, Geometry, np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class PictureScale:
-    """The picture size of a step: scale by ``scale``, then crop to ``crop``, (width, height) in pixels."""
+    """The picture size of a step: resize by the factor ``scale``, then crop to ``crop``, (width, height) in pixels."""
 
     crop: tuple[int, int]
     scale: float = 1.0
@@ -49,7 +49,7 @@ class PictureScale:
 
 @dataclass(frozen=True)
 class PictureGrowth:
-    """The scales of a run of ``total`` steps, the smallest first; the last is full size.
+    """The picture scales of a run of ``total`` steps with progressive resizing, the smallest first, full size last.
 
     ``share``: the share of the run before full size, divided evenly among the smaller scales; ``since``: the step at
     which ``total`` was last changed, and the share of the run completed at that step.
@@ -70,15 +70,15 @@ class PictureGrowth:
         return [first + round(start) if k else 0 for k, start in enumerate(starts)]
 
     def at(self, step: int) -> PictureScale:
-        """Return the scale of ``step``, counted from 0."""
+        """Return the picture scale of ``step``, counted from 0."""
         return self.scales[sum(start <= step for start in self._starts) - 1]
 
     def of_run(self, total: int, since: tuple[int, float] = (0, 0.0)) -> PictureGrowth:
-        """Return a copy for a run of ``total`` steps; ``since``: see the class."""
+        """Return a copy for a run of ``total`` steps. ``since``: see the class."""
         return replace(self, total=total, since=since)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
-        """Return (start, end, growth) for each scale: its span as shares of the run, and a growth with one scale."""
+        """Return the (start, end, growth) of each scale: its span as shares of the run, and a growth of one scale."""
         smaller = len(self.scales) - 1
         ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
         spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)
@@ -88,7 +88,7 @@ class PictureGrowth:
 def plan_growth(
     crop: tuple[int, int], first: int, share: float, total: int, *, multiple: int, smallest: int
 ) -> PictureGrowth:
-    """Return a run's growth from crops of about ``first`` pixels, doubled until they reach ``crop``.
+    """Return a run's progressive resizing, from crops of about ``first`` pixels, doubled until they reach ``crop``.
 
     Args:
         crop: (width, height) at full size.
@@ -120,14 +120,14 @@ def plan_growth(
 
 
 def _fitting(side: float, full: int, multiple: int, smallest: int) -> int:
-    """Return a side near ``side``, in pixels, that all networks accept, at most ``full``."""
+    """Return the side nearest to ``side``, in pixels, that all networks accept, at most ``full``."""
     least = -(-smallest // multiple) * multiple
     return min(full, max(least, round(side / multiple) * multiple, multiple))
 
 
 @dataclass(frozen=True)
 class Example:
-    """An example of a batch: pair number ``index``, transformed by ``geometry``."""
+    """An example of a batch: the pair number ``index``, transformed by ``geometry``."""
 
     index: int
     geometry: Geometry
@@ -154,20 +154,23 @@ class TrainingBatch:
 
 @lru_cache(maxsize=16)  # One or two epochs of each domain.
 def epoch_order(seed: int, epoch: int, count: int) -> np.ndarray:
-    """Return an epoch's permutation of ``count`` pairs, determined by (seed, epoch); read-only."""
+    """Return the permutation of ``count`` pairs in an epoch, determined by (seed, epoch); the array is read-only."""
     permutation = np.random.Generator(np.random.Philox(key=(seed << 64) + epoch)).permutation(count)
     permutation.setflags(write=False)
     return permutation
 
 
 class Batches(Protocol):
-    """A source of batches. ``crop``: (width, height) of pictures at full size; ``growth``: picture size by step."""
+    """A source of training batches. ``crop``: (width, height) of pictures at full size.
+
+    ``growth``: picture size by step.
+    """
 
     crop: tuple[int, int]
     growth: PictureGrowth
 
     def make(self, step: int) -> TrainingBatch:
-        """Return the batch of ``step``, counted from 0; it does not depend on other batches."""
+        """Return the batch of ``step``, counted from 0; a batch does not depend on other batches."""
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
         """Yield the batches of the steps [first, stop)."""
@@ -175,7 +178,7 @@ class Batches(Protocol):
 
 
 class PictureBatches(Batches):
-    """Batches of pictures on disk.
+    """The base of batches of pictures on disk.
 
     Args:
         pairs: Training pairs.
@@ -183,9 +186,9 @@ class PictureBatches(Batches):
         seed: Determines order and geometry, together with the step.
         multiple: A divisor of the crop's sides, required by the network.
         crop: The crop's side in pixels; None for the largest that fits in every picture.
-        jitter: As in ``draw_geometry``.
-        flip: As in ``draw_geometry``.
-        zoom_range: As in ``draw_geometry``.
+        jitter: See ``draw_geometry``.
+        flip: See ``draw_geometry``.
+        zoom_range: See ``draw_geometry``.
         share: The positions in a step's batch that this process loads; by default all.
     """
 
@@ -212,11 +215,11 @@ class PictureBatches(Batches):
         self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
 
     def stream(self, first: int, stop: int) -> Iterator[TrainingBatch]:
-        """Yield the batches of the steps [first, stop), prefetched by threads."""
+        """Yield the batches of the steps [first, stop), computed in advance by threads."""
         return prefetch(self.make, first, stop)
 
     def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
-        """Return a random generator seeded by the seed and ``key``, and a geometry drawn with it for ``picture``."""
+        """Return a random generator seeded by the seed and ``key``, and a geometry that it drew for ``picture``."""
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
         return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip, self.zoom_range)
@@ -233,6 +236,7 @@ class NoiseLoader(Batches):
         self.growth = PictureGrowth((PictureScale(size),))
 
     def make(self, step: int) -> TrainingBatch:
+        """Return a batch of noise for ``step``, determined by the step."""
         rng, (width, height) = np.random.default_rng(step), self.growth.at(step).crop
         count = len(self.pairing.offsets) * self.pairing.pictures_per_frame
         rows = []
@@ -246,14 +250,14 @@ class NoiseLoader(Batches):
 
 
 class Loader(PictureBatches):
-    """Batches of pairs.
+    """Training batches of pairs.
 
     ``plate``: a background plate of the pairs' size, (H, W, 3) uint8, appended to each input; ``weigh``: computes pixel
     weights; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the device
     if the result is the same, that is, for pictures at full scale and of one size, a pointwise pairing, no zoom and no
-    ``weigh``; ``forget``: the share of examples with conditions that forbid recalling the clip, half of them in other
-    colours; ``camera``: the share of examples with a moving camera window, with ``crop`` as its short side; 0: random
-    crops.
+    ``weigh``; ``forget``: the share of examples with conditions that forbid recalling the clip, half of these examples
+    in other colours; ``camera``: the share of examples with a moving camera window, with ``crop`` as its short side; 0:
+    random crops.
     """
 
     def __init__(
@@ -301,12 +305,13 @@ class Loader(PictureBatches):
         self.whole = whole and single and weigh is None and not self.forget and zoom_range == 1
 
     def indices(self, step: int) -> list[int]:
-        """Return the indices of the pairs in the batch of ``step``."""
+        """Return the indices of the pairs in the batch of ``step``, counted from 0."""
         count = len(self.pairs)
         positions = range(step * self.batch, (step + 1) * self.batch)
         return [int(epoch_order(self.seed, p // count, count)[p % count]) for p in positions]
 
     def make(self, step: int) -> TrainingBatch:
+        """Return the batch of ``step``, counted from 0."""
         indices = self.indices(step)
         rows = [self._draw(indices[k], step * self.batch + k) for k in self.share]
         examples, pictures = zip(*rows, strict=True)
@@ -316,6 +321,7 @@ class Loader(PictureBatches):
         return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples, whole)
 
     def _draw(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
+        """Draw the geometry of pair ``index`` at ``position`` in the run; return the example and its pictures."""
         target, scale = self.read(self.pairs[index].target), self.growth.at(position // self.batch)
         rng, geometry = self.draw((1 << 63) + position, target, scale)
         if self.camera:
@@ -345,19 +351,20 @@ class Loader(PictureBatches):
 
 
 def _unchanged(picture: np.ndarray, num_back: int = 0) -> np.ndarray:
+    """Return the picture unchanged, in place of ``Geometry.apply`` for batches that the device transforms."""
     del num_back
     return picture
 
 
 def condition_position(pair: Pair) -> float | None:
-    """Return the position condition of a pair, as a phase in [0, 1); None for a pairing without one."""
+    """Return the position on the clip's timeline that is a pair's condition, in [0, 1); None without conditions."""
     return pair.nearest[0] if pair.nearest else pair.phase
 
 
 def draw_conditions(
     pair: Pair, geometry: Geometry, frame: tuple[int, int], forget: float, rng: np.random.Generator
 ) -> ClipConditions | None:
-    """Draw the conditions of an example of a next-frame network, without noise; None for a pairing without conditions.
+    """Draw the conditions of a next-frame example, without noise; None for a pairing without conditions.
 
     ``frame``: (width, height) of the pair's stored pictures. ``forget``: see ``Loader``.
     """
@@ -371,7 +378,7 @@ def draw_conditions(
 
 
 def _draw_recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:
-    """Draw the recall condition, 0 to 1, see ``forget`` of ``Loader``; 0 for a colour variant."""
+    """Draw the recall condition, 0 to 1; 0 for a colour variant. ``forget``: see ``Loader``."""
     if geometry.colours:
         return 0.0
     value = rng.random() if forget else 1.0
@@ -394,8 +401,8 @@ class UnpairedLoader(PictureBatches):
 
     ``inputs``: F consecutive frames of domain 0, the newest first, (N, 3·F, H, W) uint8; ``targets``: frames of another
     domain in the same format, drawn independently; several target domains alternate over the run. The frames of an
-    example share jitter, crop and flip. For F = 2 a frame replaces its missing neighbour; for larger F only frames with
-    all their neighbours are drawn. ``examples`` belong to the inputs.
+    example share jitter, crop and flip. For F = 2 a frame stands for its missing neighbour; for larger F only frames
+    with all their neighbours are drawn. ``examples`` belong to the inputs.
 
     Args:
         pairs: Training pairs of all domains.
@@ -437,6 +444,7 @@ class UnpairedLoader(PictureBatches):
         )
 
     def make(self, step: int) -> TrainingBatch:
+        """Return the batch of ``step``, counted from 0."""
         positions = [step * self.batch + k for k in self.share]
         scale = self.growth.at(step)
         sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE_KEY + p, scale) for p in positions), strict=True)
@@ -445,7 +453,7 @@ class UnpairedLoader(PictureBatches):
         return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
 
     def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
-        """Return the example at ``position`` in the domain's order, and its frames, (3·F, H, W) uint8."""
+        """Return the example at ``position`` in the domain's random order, and its frames, (3·F, H, W) uint8."""
         count = len(domain.rows)
         epoch = domain.number * EPOCH_STRIDE + position // count
         row = domain.rows[epoch_order(self.seed, epoch, count)[position % count]]
@@ -462,6 +470,7 @@ class UnpairedNoise(Batches):
         self.growth = PictureGrowth((PictureScale(size),))
 
     def make(self, step: int) -> TrainingBatch:
+        """Return a batch of noise for ``step``, determined by the step."""
         rng, (width, height) = np.random.default_rng(step), self.growth.at(step).crop
         shape = (self.batch, self.channels, height, width)
         inputs, targets = (rng.integers(0, 256, shape, dtype=np.uint8) for _ in range(2))
@@ -469,6 +478,7 @@ class UnpairedNoise(Batches):
 
 
 def _select_domain(number: int, name: str, pairs: Sequence[Pair], num_frames: int) -> _Domain:
+    """Return the pairs of domain ``number``. Raises MediaError without pairs, UsageError without consecutive frames."""
     domain_pairs = tuple(pair for pair in pairs if pair.domain == number)
     if not domain_pairs:
         raise MediaError(
@@ -495,14 +505,17 @@ def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int
 
 
 def preserved_content_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
-    """Return the matte of the content that a look preserves, as ``PixelWeights`` from 0 to 1; 0 without a matte."""
+    """Return the matte of preserved content, as ``PixelWeights`` from 0 to 1; all 0 without a matte."""
     if pair.keep is None:
         return np.zeros((1, *target.shape[:2]), np.float32)
     return to_planes(geometry.apply(read_picture(pair.keep)))[:1] / np.float32(255)
 
 
 def prefetch(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Iterator[TrainingBatch]:
-    """Yield ``make(step)`` for the steps [first, stop), computed in threads; start more threads if a step waits."""
+    """Yield ``make(step)`` for the steps [first, stop), computed in threads.
+
+    More threads are started if a step waits.
+    """
     max_workers = max(MIN_WORKERS, cores())
     with ThreadPoolExecutor(max_workers, thread_name_prefix="loader") as pool:
         pending: deque[Future[TrainingBatch]] = deque()
@@ -527,17 +540,17 @@ def _append_channels(picture: np.ndarray, plate: np.ndarray | None, recurrent: b
 
 
 def to_planes(picture: np.ndarray) -> np.ndarray:
-    """Convert (H, W, C) to a new array (C, H, W)."""
+    """Convert a picture (H, W, C) to a new array (C, H, W)."""
     return np.array(picture.transpose(2, 0, 1), order="C")
 
 
 def to_signed(picture: np.ndarray) -> np.ndarray:
-    """Convert (H, W, C) uint8 to (C, H, W) float32 in [−1, 1]."""
+    """Convert a picture (H, W, C) uint8 to (C, H, W) float32 in [−1, 1]."""
     return signed_planes(to_planes(picture))
 
 
 def signed_planes(planes: np.ndarray) -> np.ndarray:
-    """Convert uint8 of any shape to float32 in [−1, 1]; copy float32."""
+    """Convert uint8 of any shape to float32 in [−1, 1]; copy float32 unchanged."""
     if planes.dtype != np.uint8:
         return planes.copy()
     return planes.astype(np.float32) / np.float32(127.5) - np.float32(1)

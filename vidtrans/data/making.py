@@ -1,4 +1,4 @@
-"""Make a dataset atomically, or reuse the existing dataset and restore deleted pictures on request.
+"""Making of a dataset: write it atomically, or reuse the existing dataset and restore deleted pictures on request.
 
 Pictures are written chunk by chunk, so that an interrupted run can be continued.
 """
@@ -48,7 +48,7 @@ from vidtrans.video.images.picture import encode_png
 
 
 def make_dataset(spec: DatasetSpec, output: Path, context: Context, *, restore: bool = False) -> Table:
-    """Make a dataset folder, and return its report.
+    """Make a dataset folder, or reuse the existing folder; return the report.
 
     The folder belongs to the user: a finished dataset is not changed, and deleted pictures are not written again unless
     ``restore``. Raises UsageError, MediaError, Interrupted.
@@ -84,7 +84,7 @@ def make_dataset(spec: DatasetSpec, output: Path, context: Context, *, restore: 
 
 
 def estimate_pictures(planned: PlannedDataset) -> Table:
-    """Estimate the time and disk space for the pictures of a dataset from a sample of them."""
+    """Estimate the time and disk space to write the pictures of a dataset, from a sample of the pictures."""
     plan = planned.plan
     table = _estimate(planned.first_pictures(), plan.num_stored)
     if not (full := plan.full_size):
@@ -94,7 +94,10 @@ def estimate_pictures(planned: PlannedDataset) -> Table:
 
 
 def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
-    """Estimate the time and disk space for ``num_frames`` frames from a sample, ``frames``: the pictures of each."""
+    """Estimate time and disk space of ``num_frames`` frames from the pictures of sample ``frames``.
+
+    ``frames``: pictures of a sample of frames.
+    """
     began = time.perf_counter()
     sizes = [sum(len(encode_png(p)) for p in pictures) for pictures in islice(frames, TRIAL_FRAMES)]
     share = num_frames / max(1, len(sizes))
@@ -102,6 +105,7 @@ def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
 
 
 def _dataset_report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
+    """Return the report of a dataset: output path, numbers of frames and pairs, shots, domains and seconds."""
     gone = set(dataset.names()) - set(dataset.files()) if dataset.num_missing else set()
     full = sum(pair.full is not None for pair in dataset.pairs)
     return {
@@ -120,19 +124,23 @@ def _dataset_report(dataset: Dataset, output: Path, began: float, *, cached: boo
 
 
 def _domain_report(dataset: Dataset, number: int) -> Table:
+    """Return the name of domain ``number``, and its numbers of frames and held-out frames."""
     domain_pairs = [pair for pair in dataset.pairs if pair.domain == number]
     held_out = sum(pair.role == "val" for pair in domain_pairs)
     return {"name": dataset.domains[number], "frames": len(domain_pairs), "held_out": held_out}
 
 
 def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
-    """Return the recipe to train on a dataset, from ``preset`` (None: the dataset's own) and tables of ``flags``."""
+    """Return the recipe to train on a dataset, from ``preset`` (None: the dataset's preset) and tables of ``flags``."""
     dataset = open_dataset(folder)
     return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
-    """Return the existing dataset if it has this ``key``, None if it may be replaced. Raises UsageError otherwise."""
+    """Return the existing dataset with this ``key``; None if no dataset exists, or if it may be replaced.
+
+    Raises UsageError otherwise.
+    """
     if not output.is_dir():
         raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
     existing: Dataset | None = None
@@ -151,7 +159,10 @@ def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None
 
 
 def write_dataset(planned: PlannedDataset, output: Path, existing: Dataset | None, context: Context) -> None:
-    """Write the pictures into the cache and move them into place; an ``existing`` dataset only gets missing ones."""
+    """Write the pictures into the cache and move them into place.
+
+    To an ``existing`` dataset only add missing pictures.
+    """
     plan = planned.plan
     entry = context.cache.entry(planned.stage.name, planned.stage.key)
     with entry.locked():
@@ -179,7 +190,7 @@ def write_pictures(
     report: Report,
     stop: Stop,
 ) -> None:
-    """Write the pictures of all unfinished chunks; mark a chunk when its files are synchronised to disk.
+    """Write the pictures of all unfinished chunks; mark each chunk once its files are synchronised to disk.
 
     Raises Interrupted between pictures on a stop request, MediaError on unreadable sources.
     """
@@ -206,6 +217,7 @@ def write_pictures(
 
 
 def _write_png(path: Path, picture: np.ndarray) -> None:
+    """Write a picture as a PNG file, and synchronise the file to disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with convert_disk_errors(path):
         path.write_bytes(encode_png(picture))
@@ -222,7 +234,7 @@ def full_size_pictures(
     by_number = {record.index: record for record in records if record.full}
     if not by_number:
         return
-    # The pairs of a folder may differ in size; close frames of a clip are read in one pass.
+    # A folder's pairs may differ in size, so each is read separately; close frames of a clip are read in one pass.
     groups = [[number] for number in by_number] if isinstance(source, FolderSource) else reading_passes(list(by_number))
     for numbers in groups:
         full = source.full_size(numbers[0])
@@ -231,16 +243,17 @@ def full_size_pictures(
 
 
 class PictureMarks:
-    """Markers of completely written chunks: one small file per chunk, with the SHA-256 of each picture."""
+    """The marks of completely written chunks: one small file per chunk, with the SHA-256 of each picture."""
 
     def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names
 
     def _path(self, chunk: int) -> Path:
+        """Return the path of the mark of a chunk."""
         return self.entry.folder / f"chunk-{chunk:06d}.json"
 
     def is_done(self, chunk: int) -> bool:
-        """Return whether a chunk is written and undamaged."""
+        """Return whether a chunk is completely written and undamaged."""
         try:
             return bool(read_small_json(self._path(chunk)) == self._digests(chunk))
         except FileNotFoundError:
@@ -250,9 +263,11 @@ class PictureMarks:
             return False
 
     def mark(self, chunk: int) -> None:
+        """Mark a chunk as completely written."""
         write_json(self._path(chunk), self._digests(chunk))
 
     def _digests(self, chunk: int) -> dict[str, Any]:
+        """Return the SHA-256 of each picture of a chunk, by the picture's name."""
         return {name: digest_file(self.entry.folder / "pictures" / name) for name in self.names[chunk]}
 
 
@@ -267,7 +282,7 @@ def _move_into_place(folder: Path, output: Path) -> None:
 
 
 def _restore_deleted(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
-    """Copy the deleted pictures of ``existing`` from ``folder``, which has all pictures, under their old names."""
+    """Copy pictures that were deleted from ``existing`` back from ``folder``, which has all, under their old names."""
     for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():
@@ -276,6 +291,6 @@ def _restore_deleted(folder: Path, planned: Dataset, output: Path, existing: Dat
 
 
 def dataset_digest(context: Context, dataset: Dataset) -> str:
-    """Return the digest of the index and of the existing pictures, for the key of a training."""
+    """Return the digest of the index and of the existing pictures, for the cache key of a training."""
     pictures = [[n, context.cache.digest(dataset.path(n))] for n in dataset.files()]
     return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])

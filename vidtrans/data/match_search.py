@@ -22,9 +22,10 @@ from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import MatchStage, media_libraries
 from vidtrans.video.images.picture import resize
 
-MIN_MATCHED_SHARE = 0.25  # Share of the target's frames with a match below which there is a warning.
-MAX_CANDIDATES = 4000  # Maximum number of candidate frames for matches; they are evenly spaced in a longer clip.
-BLOCK_FRAMES = 50  # Number of target frames whose matches are stored together: some seconds of computation.
+MIN_MATCHED_SHARE = 0.25  # Share of the target's frames that have a match, below which there is a warning.
+# Maximum number of input frames among which matches are searched; in a longer clip they are evenly spaced.
+MAX_CANDIDATES = 4000
+BLOCK_FRAMES = 50  # Number of target frames whose matches are cached together: some seconds of computation.
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ class MatchSearch:
         return matches
 
     def _search(self, block: list[int]) -> Iterator[Match]:
+        """Yield the best match of each target frame of ``block``, and report the progress."""
         for number, picture in zip(block, _read_small(self.target, block, self._size), strict=True):
             match = self._matcher(outlines(picture, self._size))
             yield Match(self._candidates[match.number], match.share)
@@ -93,7 +95,7 @@ class MatchSearch:
 
     @cached_property
     def _size(self) -> tuple[int, int]:
-        """Return the (width, height) for the comparison of frames."""
+        """Return the (width, height) in pixels at which frames are compared."""
         return Size(short=SHORT_SIDE).of(self.target.index.width, self.target.index.height)
 
     @cached_property
@@ -111,7 +113,7 @@ class MatchSearch:
 
     @cached_property
     def _matcher(self) -> Matcher:
-        """Return a matcher of the frames of ``input_source``, read on first use: cached matches do not need them."""
+        """Return a matcher with the frames of ``input_source``, read on first use, as cached matches need none."""
         candidates: list[Outlines] = []
         for number, picture in enumerate(_read_small(self.input_source, self._candidates, self._size)):
             candidates.append(outlines(picture, self._size))
@@ -119,11 +121,13 @@ class MatchSearch:
         return Matcher(candidates)
 
     def _report_progress(self, task: str, done: int, total: int) -> None:
+        """Report the progress of ``task``. Raises Interrupted on a stop request."""
         self.context.stop.check()
         self.context.report(Progress(task, done, total))
 
 
 def _read_small(source: ClipSource, numbers: list[int], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Yield the frames ``numbers`` of a source at ``size`` (width, height), (H, W, 3) uint8."""
     return (row[0] for row in source.pictures(numbers, Size(exact=size)))
 
 
@@ -139,10 +143,12 @@ class MatchedSource(ClipSource):
 
     @property
     def name(self) -> str:
+        """Return the name of the input clip, for the folder of the pictures."""
         return base_name(self.input_source.path)
 
     @property
     def left_out(self) -> frozenset[int]:
+        """Return the numbers of the target frames without a match."""
         return frozenset(range(self.first, self.stop)) - self.matches.keys()
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -168,7 +174,7 @@ def separate_held_out(roles: Mapping[int, Role], matches: Mapping[int, int], gap
 
 
 def _split_at_gaps(numbers: list[int]) -> list[list[int]]:
-    """Split increasing numbers at gaps that are faster to seek over than to decode."""
+    """Split increasing frame numbers at gaps that are faster to seek over than to decode."""
     groups: list[list[int]] = []
     for number in numbers:
         if groups and number - groups[-1][-1] <= MAX_SKIPPED:

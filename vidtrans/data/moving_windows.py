@@ -12,20 +12,20 @@ from typing import Self
 import cv2
 import numpy as np
 
-MAX_PAN = 0.03  # Largest shift per frame, as a share of the window's side.
-MAX_ZOOM = 0.03  # Largest relative change of size per frame.
-MAX_ROTATION_DEG = 2.0  # Largest rotation per frame, in degrees.
+MAX_PAN = 0.03  # Maximum shift of a window per frame, as a share of the window's side.
+MAX_ZOOM = 0.03  # Maximum relative change of a window's size per frame.
+MAX_ROTATION_DEG = 2.0  # Maximum rotation of a window per frame, in degrees.
 STATIONARY_SHARE = 0.25  # Share of the windows that do not move.
 ROTATION_SIGMA_DEG = 8.0  # Standard deviation of the windows' rotation, in degrees.
-FULL_ROTATION_SHARE = 0.1  # Share of the windows whose rotation is uniform over all angles instead.
+FULL_ROTATION_SHARE = 0.1  # Share of the windows whose rotation is drawn uniformly from all angles instead.
 MOTION_CHANGE_PROBABILITY = 0.05  # Probability per frame that a moving window changes its motion.
-MAX_OUTSIDE = 0.15  # Largest distance of a window's centre from the frame, as a share of the frame's side.
+MAX_OUTSIDE = 0.15  # Maximum distance of a window's centre outside of the frame, as a share of the frame's side.
 
-Matrix = tuple[float, ...]  # The two upper rows of a window's matrix, row by row.
+Matrix = tuple[float, ...]  # The two upper rows of a window's 3 × 3 matrix, row by row.
 
 
 def moved_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
-    """Return the view of a moved, rotated and enlarged picture, (3, 3).
+    """Return the view (matrix) of a moved, rotated and enlarged picture, (3, 3) float64.
 
     The move is (``dx``, ``dy``) in pixels, the rotation ``rotate`` in degrees anticlockwise, ``zoom`` the enlargement.
     """
@@ -37,14 +37,14 @@ def moved_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
 
 
 def normalised(view: np.ndarray, picture: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
-    """Return a view in coordinates from −1 to 1 between the edges, for a view in pixels; sizes are (width, height)."""
+    """Convert a view in pixels to coordinates from −1 to 1 between the edges; sizes are (width, height) in pixels."""
     of_picture = np.diag([picture[0] / 2, picture[1] / 2, 1.0])
     scaled: np.ndarray = np.diag([2 / frame[0], 2 / frame[1], 1.0]) @ view @ of_picture
     return scaled
 
 
 def render(picture: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Render (H, W, C), uint8 or float32, through a view to ``size`` (width, height); shrink without aliasing."""
+    """Render a picture, (H, W, C) uint8 or float32, through a view to ``size`` (width, height), without aliasing."""
     scale = float(np.sqrt(abs(np.linalg.det(view[:2, :2]))))
     if scale > 1:
         height, width = picture.shape[:2]
@@ -86,11 +86,11 @@ class Windows:
 
     @classmethod
     def of(cls, size: tuple[int, int], views: list[np.ndarray]) -> Self:
-        """Return the windows of matrices ``views``, (3, 3) each."""
+        """Return the windows with the matrices ``views``, (3, 3) each."""
         return cls(size, tuple(tuple(map(float, view[:2].ravel())) for view in views))
 
     def view(self, num_back: int = 0) -> np.ndarray:
-        """Return the window ``num_back`` frames before the target's, (3, 3)."""
+        """Return the matrix of the window ``num_back`` frames before the target's, (3, 3)."""
         return np.vstack([np.reshape(self.rows[-1 - num_back], (2, 3)), (0.0, 0.0, 1.0)])
 
     def render_target(self, frame: np.ndarray) -> np.ndarray:
@@ -102,16 +102,16 @@ class Windows:
         return self.align_to_target(render(frame, self.view(num_back), self.size), num_back)
 
     def align_to_target(self, picture: np.ndarray, num_back: int) -> np.ndarray:
-        """Warp (H, W, 3), seen through the window ``num_back`` frames before the target's, to the target's window."""
+        """Warp a picture, (H, W, 3), from the window ``num_back`` frames before the target's to the target's window."""
         change = np.linalg.solve(self.view(num_back), self.view())
         return picture if np.allclose(change, np.eye(3), atol=1e-9) else render(picture, change, self.size)
 
     def stationary(self) -> Self:
-        """Return windows of a camera that rests at the last window."""
+        """Return the windows of a camera that stays at the last window."""
         return replace(self, rows=(self.rows[-1],) * len(self.rows))
 
     def advance(self, rng: np.random.Generator, frame: tuple[int, int]) -> Self:
-        """Return the windows one frame later: the motion continues, unless it is drawn again."""
+        """Return the windows one frame later: the motion continues, or rarely a new motion is drawn."""
         current, previous = self.view(), self.view(1)
         following = current @ np.linalg.solve(previous, current)
         if rng.random() < MOTION_CHANGE_PROBABILITY or not _is_inside(following, self.size, frame):
@@ -124,7 +124,7 @@ class Windows:
 def draw_windows(
     rng: np.random.Generator, size: tuple[int, int], frame: tuple[int, int], count: int, *, moving: bool
 ) -> Windows:
-    """Draw ``count`` windows of ``size`` in a frame of size ``frame``, (width, height) each, of one camera motion."""
+    """Draw ``count`` windows of one camera motion; window ``size`` and ``frame`` size are (width, height) in pixels."""
     scale = _largest_scale(size, frame) ** rng.uniform(0, 1)
     is_any_angle = rng.random() < FULL_ROTATION_SHARE
     angle = rng.uniform(-180, 180) if is_any_angle else ROTATION_SIGMA_DEG * rng.standard_normal()
@@ -142,7 +142,7 @@ def draw_windows(
 
 
 def _draw_move(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
-    """Draw a camera motion per frame: shifts, and often a zoom or a rotation."""
+    """Draw a camera motion per frame as a matrix, (3, 3): shifts, and often a zoom or a rotation."""
     dx, dy, zoom, angle = rng.uniform(-1, 1, 4) * (MAX_PAN * size[0], MAX_PAN * size[1], MAX_ZOOM, MAX_ROTATION_DEG)
     is_used = rng.random(4) < (0.7, 0.5, 0.4, 0.3)
     dx, dy, zoom, angle = np.where(is_used, (dx, dy, zoom, angle), 0.0)
@@ -150,6 +150,7 @@ def _draw_move(rng: np.random.Generator, size: tuple[int, int]) -> np.ndarray:
 
 
 def _largest_scale(size: tuple[int, int], frame: tuple[int, int]) -> float:
+    """Return the maximum scale at which a window fits into the frame, at least 1."""
     return max(1.0, min(side / window_side for side, window_side in zip(frame, size, strict=True)))
 
 

@@ -1,4 +1,4 @@
-"""The settings of ``[dataset]``."""
+"""The settings of the table ``[dataset]``."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class DatasetSettings:
     crop_bars: bool = option(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
 
     def for_key(self, *, has_targets: bool) -> Table:
-        """Return the settings that affect pictures and roles, except cuts and bars, which are recorded by source.
+        """Return the settings that affect pictures and roles, except cuts and bars, which are recorded per source.
 
-        ``has_targets``: the pairing has separate targets, so full-size pairs may be stored.
+        ``has_targets``: whether the pairing has separate targets, so that full-size pairs may be stored.
         """
         others = ("cuts", "crop_bars", *(() if has_targets else ("full_size_pairs",)))
         return {name: value for name, value in to_table(self).items() if name not in others}

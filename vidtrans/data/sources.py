@@ -1,4 +1,4 @@
-"""Sources of frames: clips with their targets, stacks of guides, and folders of pairs from other tools."""
+"""Sources of a dataset's frames: clips with their targets, stacks of guides, and folders of pairs from other tools."""
 
 from __future__ import annotations
 
@@ -31,38 +31,39 @@ from vidtrans.video.io.clip import ClipIndex, Frame, FrameCursor, Reader, read_f
 from vidtrans.video.io.picture_paths import picture_files, pictures_in
 from vidtrans.video.io.pictures import open_reader
 
-HELD_OUT_FOLDERS = ("test", "val")
-SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)
+HELD_OUT_FOLDERS = ("test", "val")  # Names of the folders whose pairs are held out, in a folder of pairs.
+SPLIT_FOLDERS = ("train", *HELD_OUT_FOLDERS)  # Names of all folders that define the role of their pairs.
 MAX_LISTED_NAMES = 6  # Maximum number of file names in a message.
-# Largest relative difference of the aspect ratios of input and target; 1088 lines instead of 1080 are allowed.
+# Maximum relative difference between the aspect ratios of input and target, which allows 1088 lines for 1080.
 SHAPE_TOLERANCE = 0.02
-MIN_TARGET_SIZE = 0.9  # Minimum height of a target that shows the detail of the source, as a share of its height.
+MIN_TARGET_SIZE = 0.9  # Minimum height of a target that shows the source's detail, as a share of the source's height.
 
 
 class PictureExtractor(Protocol):
     """A network that extracts a picture from each frame (``rendering.extraction.FrameExtractor``)."""
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) of the network's input for frames of this size."""
+        """Return the (width, height) of the network's input for frames of this width and height."""
 
     def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
-        """Yield the extracted picture of each frame, (H, W, 3) uint8, at that size."""
+        """Yield the extracted picture of each frame, (H, W, 3) uint8, of the size from ``size``."""
 
     def for_record(self) -> Table:
         """Return the extractor's entries in a pairing's settings: its ``model`` name and the ``digest`` of its file."""
 
     def for_key(self) -> Table:
-        """Return the engine properties that affect the pictures."""
+        """Return the engine properties that affect the extracted pictures, for cache keys."""
 
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Frames ``first`` … ``stop − 1`` of a clip, every ``every``-th; ``target``: a second, synchronised clip.
+    """Every ``every``-th frame of ``first`` … ``stop − 1`` of a clip; ``target``: a second, synchronised clip.
 
     ``target_steps``: the number of the target's frame, by frame number, without frames that have no target; None: the
-    numbers are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds one picture per frame.
-    ``bars`` are cropped from each picture of a clip without a target or ``mask``. ``mask`` adds a matte per frame;
-    ``matte`` adds one too, as a part of the input. ``classes``: the target's classes, if it consists of label maps.
+    numbers are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds an extracted picture per
+    frame. ``bars`` are cropped from each picture of a clip without a target or ``mask``. ``mask`` adds a matte per
+    frame; ``matte`` adds one too, as a part of the input. ``classes``: the target's classes, if it consists of label
+    maps.
     """
 
     path: Path
@@ -83,11 +84,12 @@ class ClipSource:
 
     @property
     def name(self) -> str:
+        """Return the clip's name, for the folder of the pictures."""
         return base_name(self.path)
 
     @property
     def shows_single_pictures(self) -> bool:
-        """Return whether this is a folder of mostly unrelated pictures, each of which is a shot."""
+        """Return whether the clip is a folder of mostly unrelated pictures, each of which is a shot."""
         shots = self.shots() if self.index.names else []
         return 2 * sum(len(shot) == 1 for shot in shots) > len(shots)
 
@@ -99,15 +101,16 @@ class ClipSource:
         return frozenset(range(self.first, self.stop)) - set(self.target_steps)
 
     def shots(self) -> list[list[int]]:
+        """Return the numbers of the used frames of each shot."""
         starts = sorted({self.first, *(s for s in self.survey.shots if self.first < s < self.stop)})
         numbers = range(self.first, self.stop, self.every)
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
 
     def full_size(self, number: int) -> tuple[int, int] | None:
-        """Return the (width, height) of a frame with a separate target, or None.
+        """Return the (width, height) of a frame that can be stored at full size with a separate target, else None.
 
-        None also if the target is smaller, if the input has more pictures than the frame, or if pictures differ in
-        size.
+        It is None if there is no target or a smaller one, if the input has other pictures than the frame, or if
+        pictures differ in size.
         """
         del number
         index, other = self.index, self.target_index
@@ -124,9 +127,10 @@ class ClipSource:
                 yield from (frame.rgb for frame in read_frames(reader, self.index, group))
 
     def pictures(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield the picture, guides, extracted picture, matte, target and mask of each frame of ``numbers``.
+        """Yield the frame's picture, guides, extracted picture, matte, target and mask, for each frame of ``numbers``.
 
-        Numbers increase. Each is (H, W, 3) uint8, matte and mask (H, W), and all pictures of a frame have one size.
+        Numbers increase. Pictures are (H, W, 3) uint8, matte and mask (H, W), and all pictures of a frame have one
+        size.
         """
         if any(self.bars):
             yield from self._cropped(numbers, size)
@@ -142,20 +146,20 @@ class ClipSource:
                 yield *frame.pictures, *(self._resized(picture, width, height) for picture in beside)
 
     def _resized(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Resize a target or a matte, without mixing the colours of label maps."""
+        """Resize a target or a matte to ``width`` and ``height``, without mixing the colours of label maps."""
         if self.classes is not None and picture.ndim == 3 and picture.shape[:2] != (height, width):
             return self.classes.resized(picture, width, height)
         return resize(picture, width, height)
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield one picture per frame, without its bars, which are cropped before the picture is resized."""
+        """Yield one picture per frame, cropped to the area without bars, then resized."""
         with closing(_read_frames_of(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
             for frame in frames:
                 picture = self.bars.crop(frame.rgb)
                 yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
     def _other_streams(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
-        """Yield the streams of extracted pictures, mattes, targets and masks, as far as the source has them."""
+        """Yield the iterators of extracted pictures, mattes, targets and masks, of those that the source has."""
         if self.extractor is not None:
             yield self._extracted_pictures(self.extractor, numbers)
         if self.matte is not None:
@@ -173,7 +177,7 @@ class ClipSource:
     def _label_maps(
         classes: ClassColours, path: Path, index: ClipIndex, steps: list[int], size: Size
     ) -> Generator[np.ndarray, None, None]:
-        """Yield the label maps of frames, (H, W, 3) uint8, resized without mixing colours."""
+        """Yield the label maps of the frames ``steps``, (H, W, 3) uint8, resized without mixing colours."""
         with closing(_read_pictures_of(open_reader(path, FrameFormat()), index, steps)) as pictures:
             for picture in pictures:
                 yield classes.resized(picture, *size.of(picture.shape[1], picture.shape[0]))
@@ -201,12 +205,13 @@ class ClipSource:
 
 
 def _read_frames_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
+    """Open a reader, and yield the frames ``numbers``, which increase."""
     with opened as reader:
         yield from read_frames(reader, index, numbers)
 
 
 def _read_pictures_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
-    """Yield the pictures of frames in any order."""
+    """Open a reader, and yield the pictures of the frames ``numbers``, which may be in any order."""
     with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
         yield from (frame_of(number).rgb for number in numbers)
 
@@ -255,7 +260,7 @@ def find_targets(
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A folder of unordered pairs; each pair is a shot.
+    """A folder of unordered pairs from another tool; each pair counts as a shot.
 
     ``unpaired``: the names of pictures without a counterpart. ``classes``: the targets' classes, if they are label
     maps.
@@ -263,7 +268,7 @@ class FolderSource:
 
     path: Path
     pairs: tuple[tuple[Path, Path | None], ...]  # (A, B), or (side-by-side picture, None).
-    roles: tuple[Role | None, ...]  # None: the folder has no train and val parts.
+    roles: tuple[Role | None, ...]  # None: the folder has no folders train and val.
     a_is_input: bool
     unpaired: tuple[str, ...] = ()
     guides: tuple[str, ...] = ()
@@ -271,16 +276,17 @@ class FolderSource:
 
     @property
     def name(self) -> str:
+        """Return the folder's name, for the folder of the pictures."""
         return base_name(self.path)
 
     @property
     def inputs(self) -> list[Path]:
-        """Return the files of the inputs; none for side-by-side pictures, where input and target share a file."""
+        """Return the files of the inputs; [] for side-by-side pictures, where input and target share a file."""
         return [a if self.a_is_input else b for a, b in self.pairs if b is not None]
 
     @property
     def target_files(self) -> list[Path]:
-        """Return the files of the targets; none for side-by-side pictures."""
+        """Return the files of the targets; [] for side-by-side pictures."""
         return [b if self.a_is_input else a for a, b in self.pairs if b is not None]
 
     def describe_unpaired(self) -> str:
@@ -292,7 +298,7 @@ class FolderSource:
         )
 
     def full_size(self, number: int) -> tuple[int, int] | None:
-        """Return the (width, height) of the input of a pair; None if its target is smaller. Raises MediaError."""
+        """Return the (width, height) of a pair's input; None if the target is smaller. Raises MediaError."""
         one, other = self.pairs[number]
         width, height = picture_size(one)
         if other is None:
@@ -326,9 +332,9 @@ class FolderSource:
 
 
 def find_pairs(folder: Path, direction: str) -> FolderSource:
-    """Detect a pair folder: ``A/`` + ``B/`` with equal names, or A|B pictures; with or without train/val/test.
+    """Open a folder of pairs: ``A/`` + ``B/`` with equal names, or A|B pictures; with or without train/val/test.
 
-    ``direction``: "AtoB" or "BtoA"; the first is the input. Raises MediaError if there are no pairs.
+    ``direction``: "AtoB" or "BtoA"; the first letter is the input. Raises MediaError if there are no pairs.
     """
     pairs: list[tuple[Path, Path | None]] = []
     roles: list[Role | None] = []
@@ -353,16 +359,18 @@ def find_pairs(folder: Path, direction: str) -> FolderSource:
 
 
 def _sides(folder: Path) -> tuple[Path, Path]:
+    """Return the folders of the pictures A and B in ``folder``."""
     return folder / "A", folder / "B"
 
 
 def _pairs_in(folder: Path) -> list[tuple[Path, Path | None]]:
+    """Return the pairs (A, B) of a folder; for side-by-side pictures (picture, None)."""
     a, b = _sides(folder)
     return _pairs_of(a, b) if a.is_dir() and b.is_dir() else [(p, None) for p in pictures_in(folder)]
 
 
 def _pairs_of(a: Path, b: Path) -> list[tuple[Path, Path | None]]:
-    """Return the pairs of pictures in two folders: by equal names, or if there are none, by equal numbers in names."""
+    """Return the pairs of pictures in two folders with equal names, or, if there are none, with equal numbers."""
     files, other_files = pictures_in(a), pictures_in(b)
     if not files or not other_files:
         return []
@@ -386,12 +394,12 @@ def check_names(folder: Path, names: Sequence[str]) -> None:
 
 
 def is_as_large(target: int, source: int) -> bool:
-    """Return whether a target has enough detail for a comparison at the source's size; heights in pixels."""
+    """Return whether a target of this height has enough detail for scores at the source's height; both in pixels."""
     return target >= MIN_TARGET_SIZE * source
 
 
 def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -> None:
-    """Raise MediaError about ``source`` if its ``size`` and the ``target``'s have different aspect ratios."""
+    """Raise MediaError about ``source`` if its ``size`` and the ``target`` size have different aspect ratios."""
     if abs(size[0] * target[1] / (size[1] * target[0]) - 1) > SHAPE_TOLERANCE:
         raise MediaError(
             str(source),
@@ -400,4 +408,4 @@ def check_shapes(source: Path, size: tuple[int, int], target: tuple[int, int]) -
         )
 
 
-Source = ClipSource | FolderSource
+Source = ClipSource | FolderSource  # A source of a dataset's frames.

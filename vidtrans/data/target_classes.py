@@ -1,4 +1,4 @@
-"""Find the classes of targets that are label maps, check them, and report them to the user."""
+"""Classes of targets that are label maps: find the classes, check the maps, and report to the user."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ from vidtrans.video.images.picture import pack_colours, read_indices, read_palet
 from vidtrans.video.io.picture_paths import find_guides, is_picture_source, picture_files
 from vidtrans.video.io.pictures import open_reader
 
-VOID = 255  # Index of pixels without a class in many data sets.
+VOID = 255  # Index of pixels without a class, in many data sets.
 MIN_CLASS_DISTANCE = 40  # Minimum RGB distance of two classes in compressed label maps, in levels of 255.
-MAX_FLAT_DIFFERENCE = 8  # Maximum difference of neighbouring pixels inside an area, in levels; borders have more.
-MIN_FLAT_SHARE = 0.5  # Minimum share of the pixels inside areas, in compressed label maps.
+# Maximum difference between neighbouring pixels inside an area, in levels of 255; borders have more.
+MAX_FLAT_DIFFERENCE = 8
+MIN_FLAT_SHARE = 0.5  # Minimum share of the pixels that lie inside areas, in compressed label maps.
+# Reason in the message about targets that are not label maps.
 NOT_MAPS = "no classes are found in it: its colours are not those of label maps"
+# Remedy in the message about targets without recognisable classes.
 REMEDY = (
     "name the colours: --set pairing.palette='#rrggbb …', a FILE that lists them, or cityscapes, voc, camvid, facades"
 )
@@ -39,7 +42,7 @@ REMEDY = (
 
 @dataclass(frozen=True)
 class TargetMaps:
-    """The label maps of a dataset's targets: ``files``, folders of side-by-side ``pairs``, or a ``video``."""
+    """The label maps of a dataset's targets: picture ``files``, side-by-side ``pairs``, or a ``video``."""
 
     name: str
     files: Sequence[Path] = ()
@@ -48,7 +51,7 @@ class TargetMaps:
 
     @classmethod
     def of(cls, target: Path | None, pairs: Sequence[FolderSource]) -> TargetMaps:
-        """Return the maps of a ``--target``, or of folders of pairs if there is no ``--target``."""
+        """Return the label maps of the option ``--target``, or of folders of pairs if there is no ``--target``."""
         if target is None:
             files = [path for folder in pairs for path in folder.target_files]
             return cls(pairs[0].path.name, files, [folder for folder in pairs if not folder.target_files])
@@ -73,7 +76,7 @@ class TargetMaps:
 
 
 def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
-    """Return a pairing with the classes found in its targets; unchanged if it names them or has other targets.
+    """Return a pairing with the classes found in the targets; unchanged if it names classes or needs none.
 
     The classes are the indices of indexed pictures, else the colours, in the order of their values. Raises MediaError
     if there is only one class, or more than a model can have.
@@ -99,6 +102,7 @@ def with_found_classes(pairing: Pairing, maps: TargetMaps) -> Pairing:
 
 
 def _palette_codes(palette: str) -> list[int]:
+    """Return the colours of a palette as codes 0xrrggbb."""
     codes: list[int] = pack_colours(colours(palette)).tolist()
     return codes
 
@@ -122,7 +126,7 @@ def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
 
 
 def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
-    """Return the colours of the classes of label maps, 0xrrggbb, sorted. Raises MediaError for too many."""
+    """Return the class colours in label maps as codes 0xrrggbb, sorted. Raises MediaError for too many."""
     counts: Counter[int] = Counter()
     pictures = maps.pictures(0 if maps.is_lossless else 2 * NUM_SAMPLE_FRAMES)
     pixels = 0
@@ -149,7 +153,10 @@ def _is_flat(picture: np.ndarray) -> np.ndarray:
 
 
 def _clusters(counts: Counter[int], maps: TargetMaps) -> list[int]:
-    """Return the cluster centres of the colours of compressed label maps, sorted. Raises MediaError for too many."""
+    """Return the centres of the clusters of colours in compressed label maps, sorted.
+
+    Raises MediaError for too many.
+    """
     codes = np.array(sorted(counts), np.int64)
     times = np.array([counts[code] for code in codes.tolist()], np.int64)
     rgb = _rgb(codes)
@@ -182,7 +189,7 @@ def _is_photograph(counts: Counter[int], centres: Sequence[int]) -> bool:
 
 
 def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, context: Context) -> None:
-    """Note the found classes, and warn of pixels without a class and of compressed label maps."""
+    """Report the found classes, and warn of pixels without a class and of compressed label maps."""
     if not isinstance(pairing, Segment) or not isinstance(requested, Segment):
         return
     classes, name = pairing.class_colours, maps.name
@@ -207,7 +214,7 @@ def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, conte
 
 
 def with_clip_names(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return a pairing of changes with the names of the two clips in ``folder``; unchanged if it has names."""
+    """Return a changes pairing with the names of the two clips in ``folder``; unchanged if it has names."""
     if not isinstance(pairing, Change) or pairing.settings.guides or not folder.is_dir():
         return pairing
     label_maps = target.resolve() if target else None

@@ -1,4 +1,4 @@
-"""Training methods and their losses; interrupted runs resume exactly.
+"""The registries of training methods and of losses, with their settings; interrupted runs resume exactly.
 
 A method is a ``methods.base.TrainingMethod``, a loss a ``losses.base.Term``. Settings, records, ``losses.csv``, curves,
 ablations and docs derive from the two registries here. Like the settings of the methods, they need no torch, so that
@@ -23,7 +23,7 @@ from vidtrans.perception import MEASURES
 
 
 class Label(NamedTuple):
-    """A curve's name, explanation ``hint`` and unit. ``aim``: the best value, or ±∞; None if no value is better."""
+    """A curve's name, explanation ``hint``, unit and best value ``aim``: ±∞ for a direction, None for no best value."""
 
     name: str
     hint: str
@@ -42,10 +42,10 @@ class Label(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss(Entry):
-    """A term of the generator's loss. The setting ``lambda_NAME`` is its weight; 0 turns it off.
+    """A term of the generator's loss. The setting ``lambda_NAME`` is the term's weight; 0 turns the term off.
 
     ``weight``: the default weight. ``needs``: settings that must be on. ``alone``: it can be the only loss.
-    ``reported``: it has a column in ``losses.csv`` even at weight 0.
+    ``reported``: the loss has a column in ``losses.csv`` even at weight 0.
     """
 
     label: Label
@@ -55,19 +55,19 @@ class Loss(Entry):
     reported: bool = False
 
     def setting(self) -> Field[float]:
-        """Return the dataclass field of the setting ``lambda_NAME``."""
+        """Return the dataclass field of the loss's weight, the setting ``lambda_NAME``."""
         weight: Field[float] = option(self.weight, f"weight of {self.summary}", bounds=(0.0, None))
         return weight
 
 
 @dataclass(frozen=True)
 class MethodSettings:
-    """A method's own settings, here none; methods with settings have a subclass, named in ``METHODS``."""
+    """The settings of one training method; empty here, with a subclass in ``METHODS`` per method that has settings."""
 
 
 @dataclass(frozen=True)
 class LookMethodSettings(MethodSettings):
-    """Settings of ``look``."""
+    """Settings of the training method ``look``, which learns the styles of pictures."""
 
     look_pictures: tuple[str, ...] = option((), "paths of the style pictures, one for each look")
     look_measure: str = option("auto", "the measure that compares styles", choices=("auto", *MEASURES))
@@ -83,7 +83,7 @@ class LookMethodSettings(MethodSettings):
 
 @dataclass(frozen=True)
 class ClassMethodSettings(MethodSettings):
-    """Settings of ``classes``."""
+    """Settings of the training method ``classes``, which learns label maps."""
 
     class_balance: float = option(
         0.25,
@@ -92,15 +92,17 @@ class ClassMethodSettings(MethodSettings):
     )
 
 
+# Setting ``lambda_latent`` of all methods with style codes.
 _LATENT = option(0.5, "weight of recovering the style code from the output", bounds=(0.0, 100.0))
 
 
+# Setting ``lambda_kl`` of all methods with style codes.
 _KL = option(0.01, "weight of the codes' distance from a normal distribution", bounds=(0.0, None))
 
 
 @dataclass(frozen=True)
 class UnpairedMethodSettings(MethodSettings):
-    """Settings of all methods without pairs."""
+    """Settings that all training methods without pairs share."""
 
     pool_size: int = option(50, "earlier outputs in the pool that discriminators see too; 0 for none", bounds=(0, 1000))
     lambda_identity: float = option(
@@ -128,14 +130,14 @@ class UnpairedMethodSettings(MethodSettings):
 
 @dataclass(frozen=True)
 class CycleGANSettings(UnpairedMethodSettings):
-    """Settings of ``cyclegan``."""
+    """Settings of the training method ``cyclegan``."""
 
     lambda_cycle: float = option(10.0, "weight of the cycle-consistency loss, the paper's λ", bounds=(0.0, 1000.0))
 
 
 @dataclass(frozen=True)
 class RecycleGANSettings(CycleGANSettings):
-    """Settings of ``recyclegan``."""
+    """Settings of the training method ``recyclegan``."""
 
     lambda_recycle: float = option(
         10.0, "weight of the recycle loss, the cycle through predicted frames", bounds=(0.0, 1000.0)
@@ -146,7 +148,7 @@ class RecycleGANSettings(CycleGANSettings):
 
 @dataclass(frozen=True)
 class CUTSettings(UnpairedMethodSettings):
-    """Settings of ``cut``."""
+    """Settings of the training method ``cut``."""
 
     lambda_contrastive: float = option(
         1.0, "weight of the contrastive loss, which keeps the content of the input", bounds=(0.0, 1000.0)
@@ -164,7 +166,7 @@ class CUTSettings(UnpairedMethodSettings):
 
 @dataclass(frozen=True)
 class BicycleGANSettings(MethodSettings):
-    """Settings of ``bicyclegan``."""
+    """Settings of the training method ``bicyclegan``."""
 
     lambda_latent: float = _LATENT
     lambda_kl: float = _KL
@@ -176,7 +178,7 @@ class BicycleGANSettings(MethodSettings):
 
 @dataclass(frozen=True)
 class Method(Entry):
-    """A training method. ``curves``: labels of its losses outside ``LOSSES``; ``settings``: its settings class."""
+    """A training method. ``curves``: labels of losses that are not in ``LOSSES``; ``settings``: the settings class."""
 
     curves: Mapping[str, Label] = field(default_factory=dict)
     settings: type[MethodSettings] = MethodSettings
@@ -193,23 +195,26 @@ def weight_key(loss: str) -> str:
     return f"lambda_{loss}"
 
 
-_OF_CODES = {
+# Labels of the losses of style codes, by column of losses.csv.
+_CODE_LOSS_LABELS = {
     "latent": Label("Codes", "Error of the code that is recovered from an output.", aim=-math.inf),
     "kl": Label("Codes: KL", "Distance of the codes from a normal distribution, in nats."),
 }
 
 
-_JUDGED = {
+# Labels of the losses that several methods share, by column of losses.csv.
+_SHARED_LOSS_LABELS = {
     "discriminator": Label("D", "Near 0, D has won: it gives G almost no gradient."),
     "source_discriminator": Label("D of the source", "Loss of the discriminator of the source domain."),
     "identity": Label("Identity", "Change of the target's own frames; lower is better.", aim=-math.inf),
     "memory": Label("Memory", "Recurrent output: distance to the new picture, plus adversarial."),
     "steady": Label("Steadiness", "Difference of outputs along the motion; lower is better.", aim=-math.inf),
     "structure": Label("Structure", "Mismatch of edges of output and input; 0 is good.", aim=-math.inf),
-    **_OF_CODES,
+    **_CODE_LOSS_LABELS,
 }
 
 
+# Training methods by the name in the setting ``training.method``.
 METHODS = Registry(
     "training method",
     {
@@ -217,7 +222,7 @@ METHODS = Registry(
             "vidtrans.training.methods.pix2pix:Pix2Pix",
             "pairs, a generator and a discriminator: Isola et al., CVPR 2017",
             curves={
-                "discriminator": _JUDGED["discriminator"],
+                "discriminator": _SHARED_LOSS_LABELS["discriminator"],
                 "temporal_discriminator": Label(
                     "D: three frames", "Loss of D on three frames in a row; 0 in steps without any."
                 ),
@@ -254,7 +259,7 @@ METHODS = Registry(
             "two domains without pairs, a translator each way: Zhu et al., ICCV 2017",
             curves={
                 "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
-                **_JUDGED,
+                **_SHARED_LOSS_LABELS,
             },
             settings=CycleGANSettings,
         ),
@@ -267,7 +272,7 @@ METHODS = Registry(
                 ),
                 "prediction": Label("Prediction", "Error of the predicted next frame.", aim=-math.inf),
                 "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
-                **_JUDGED,
+                **_SHARED_LOSS_LABELS,
             },
             settings=RecycleGANSettings,
         ),
@@ -278,7 +283,7 @@ METHODS = Registry(
                 "contrastive": Label(
                     "Patches", "Error of matching output patches to their input patches.", aim=-math.inf
                 ),
-                **_JUDGED,
+                **_SHARED_LOSS_LABELS,
             },
             settings=CUTSettings,
         ),
@@ -286,9 +291,9 @@ METHODS = Registry(
             "vidtrans.training.methods.bicyclegan:BicycleGAN",
             "pairs, many looks from one input: Zhu et al., NeurIPS 2017",
             curves={
-                "discriminator": _JUDGED["discriminator"],
+                "discriminator": _SHARED_LOSS_LABELS["discriminator"],
                 "drawn_gan": Label("G: drawn looks", "Adversarial loss of G with random codes."),
-                **_OF_CODES,
+                **_CODE_LOSS_LABELS,
                 "mode_seeking": Label(
                     "Difference", "Code difference over picture difference; large if looks are alike."
                 ),
@@ -300,7 +305,8 @@ METHODS = Registry(
 )
 
 
-# Columns of losses.csv are in this order. The first two make up the paper's loss.
+# The first two losses make up the loss of the pix2pix paper.
+# Terms of the generator's loss by name, in the order of the columns of losses.csv.
 LOSSES = Registry(
     "loss",
     {
@@ -365,6 +371,7 @@ LOSSES = Registry(
 )
 
 
+# Adversarial objectives (loss functions of D and G) by the name in the setting ``training.gan_mode``.
 ADVERSARIAL = Registry(
     "adversarial objective",
     {
@@ -376,7 +383,7 @@ ADVERSARIAL = Registry(
 
 
 def plugins_in_use(losses: Iterable[str], method: str, generator: str = "") -> dict[str, Any]:
-    """Return ``{"plugins": …}`` with the packages of those of these parts that are of plug-ins; {} for none."""
+    """Return ``{"plugins": …}`` with the plug-in packages of these losses, method and generator; {} without any."""
     origins = {name: LOSSES.origin(name) for name in losses} | {"method": METHODS.origin(method)}
     origins |= {"generator": GENERATORS.origin(generator)} if generator else {}
     found = {name: origin["plugin"] for name, origin in origins.items() if origin}

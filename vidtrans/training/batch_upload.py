@@ -1,8 +1,8 @@
-"""Batches on the device: uploaded as uint8, augmented there unless the loader has done it, converted to [−1, 1].
+"""Upload of batches as uint8 to the device, where they are converted to [−1, 1], and augmented unless already done.
 
-On a GPU a thread uploads the next batches during a step. Jitter, crop and flip follow the loader's random draws, as in
-``data.augment``. Crops and flips give the same pixels as on the CPU; enlargements are bicubic as OpenCV's, but in
-floating point, and may differ by one level, because OpenCV rounds in fixed-point arithmetic.
+On a GPU a background thread uploads the next batches during a training step. Jitter, crop and flip follow the loader's
+random draws, as in ``data.augment``. Crops and flips give the same pixels as on the CPU; enlargements are bicubic as
+OpenCV's, but in floating point, and may differ by one level, because OpenCV rounds in fixed-point arithmetic.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from vidtrans.data.augment import Geometry
 from vidtrans.data.loading import TrainingBatch
 from vidtrans.inference.device import Device, to_device
 
-MAX_PREFETCHED_BATCHES = 2  # Maximum number of uploaded batches that wait for their step.
+MAX_PREFETCHED_BATCHES = 2  # Maximum number of uploaded batches that wait for their training step.
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class DeviceBatch:
     ready: torch.cuda.Event | None = None
 
     def wait(self) -> None:
-        """Make the current CUDA stream wait for the upload, which ran on its own stream."""
+        """Make the current CUDA stream wait for this batch's upload, which uses a stream of its own."""
         if self.ready is None:
             return
         stream = torch.cuda.current_stream(self.inputs.device)
@@ -47,7 +47,10 @@ class DeviceBatch:
 
 
 def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
-    """Upload a batch, in [−1, 1], and augment it if it is ``whole``. Its host arrays may be overwritten afterwards."""
+    """Upload a batch as [−1, 1]; augment it if it is ``whole``.
+
+    The arrays in host memory may be overwritten afterwards.
+    """
     inputs, targets = (to_device(torch.from_numpy(planes), device) for planes in (batch.inputs, batch.targets))
     if batch.whole:
         geometries = [example.geometry for example in batch.examples]
@@ -107,7 +110,7 @@ def transform(pictures: Tensor, geometries: Sequence[Geometry]) -> Tensor:
 
 
 def _reflect(indices: Tensor, length: int) -> Tensor:
-    """Mirror pixel indices of ``length`` or more back into the picture; its last pixel is repeated."""
+    """Mirror pixel indices ≥ ``length`` back into a picture of ``length`` pixels; its last pixel is repeated."""
     indices = indices % (2 * length)
     return torch.minimum(indices, 2 * length - 1 - indices)
 

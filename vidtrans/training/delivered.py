@@ -1,4 +1,4 @@
-"""The pictures that a render delivers of held-out pairs kept at full size: outputs enlarged with their source."""
+"""Previews of the pictures that a render delivers at the source's size, for held-out pairs stored at full size."""
 
 from __future__ import annotations
 
@@ -21,16 +21,19 @@ from vidtrans.training.validation import pick_evenly, render_pair
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.plots import centre_crop
 
-TOGETHER = 4  # Frames of a shot in which the network's faults are sought, as few as in a render.
-REPORT_ROWS, REPORT_CROP = 4, (368, 276)  # Width and height in pixels: three crops beside each other fit into the page.
+# Number of frames of a shot in which the network's faults are searched together, as few as in a render.
+SEARCH_FRAMES = 4
+# Number of rows of crops in the report, and a crop's (width, height) in pixels: three crops fit next to each other.
+REPORT_ROWS, REPORT_CROP = 4, (368, 276)
 
-FEATURES, LIMIT = 20, 48  # Pixels on the long side of a part, in which fine texture averages out; levels of an edge.
-MAX_PIXELS = 4_000_000  # Pixels that a preview during training enlarges at most, about a second's work.
+# Long side in pixels to which a region is reduced, so that fine texture averages out; maximum edge strength, in levels.
+REGION_SIDE_PX, MAX_EDGE = 20, 48
+MAX_PIXELS = 4_000_000  # Maximum number of pixels that a preview during training enlarges, which takes about a second.
 
 
 @dataclass(frozen=True)
 class DeliveredPair:
-    """A held-out pair at both sizes; pictures are (H, W, 3) uint8, ``given`` (H, W, C).
+    """A held-out pair at both sizes; pictures are (H, W, 3) uint8, the network's input ``given`` is (H, W, C).
 
     ``given``, ``output`` and ``target`` have the dataset's size, ``delivered`` and ``full_target`` the source's.
     """
@@ -43,13 +46,13 @@ class DeliveredPair:
 
     @property
     def bicubic(self) -> np.ndarray:
-        """Return the output at full size by a bicubic resize, for comparison."""
+        """Return the network's output at full size by a bicubic resize, for comparison with the delivered picture."""
         return resize(self.output, self.full_target.shape[1], self.full_target.shape[0])
 
     def crops(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the same part of the bicubic resize, of the delivered picture and of the target.
+        """Return one region of the bicubic resize, of the delivered picture and of the target.
 
-        It is the part in which the target has most structure, of ``width`` by ``height`` pixels or less.
+        It is the region in which the target has most structure, ``width`` by ``height`` pixels or less.
         """
         rows, columns = most_structured(self.full_target, width, height)
         bicubic, delivered, target = (p[rows, columns].copy() for p in (self.bicubic, self.delivered, self.full_target))
@@ -57,19 +60,19 @@ class DeliveredPair:
 
 
 def most_structured(picture: np.ndarray, width: int, height: int) -> tuple[slice, slice]:
-    """Return the rows and columns of the part with most structure: outlines and features, rather than fine texture.
+    """Return (rows, columns) of the region with most structure: outlines and features rather than fine texture.
 
     Args:
         picture: (H, W, 3) uint8.
-        width: Of the part, in pixels; a smaller picture gives a smaller part.
-        height: Of the part, in pixels.
+        width: Width of the region in pixels; a smaller picture gives a smaller region.
+        height: Height of the region in pixels.
     """
     height, width = min(height, picture.shape[0]), min(width, picture.shape[1])
-    scale = min(1.0, FEATURES / max(width, height))
+    scale = min(1.0, REGION_SIDE_PX / max(width, height))
     small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA).astype(np.float32)
     box = min(max(1, round(width * scale)), small.shape[1]), min(max(1, round(height * scale)), small.shape[0])
     spread = (cv2.blur(small * small, box) - np.square(cv2.blur(small, box))).sum(axis=2)
-    edges = cv2.blur(np.minimum(np.abs(cv2.Laplacian(small, cv2.CV_32F)).mean(axis=2), LIMIT), box)
+    edges = cv2.blur(np.minimum(np.abs(cv2.Laplacian(small, cv2.CV_32F)).mean(axis=2), MAX_EDGE), box)
     found = centre_crop(spread.clip(0) * edges, small.shape[1] - box[0] + 1, small.shape[0] - box[1] + 1)
     y, x = np.unravel_index(int(found.argmax()), found.shape)
     top = min(round(int(y) / scale), picture.shape[0] - height)
@@ -78,17 +81,17 @@ def most_structured(picture: np.ndarray, width: int, height: int) -> tuple[slice
 
 
 def deliver(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Iterator[DeliveredPair]:
-    """Yield the delivered pictures of those ``pairs`` that are kept at full size, in order, with default settings.
+    """Yield the delivered pictures of those ``pairs`` that are stored at full size, in order, with default settings.
 
-    They are those of a render without temporal filter. Pairs of one shot have to be in a row.
+    They equal those of a render without temporal filter. Pairs of one shot must be consecutive in ``pairs``.
     """
     settings = RenderingSettings()
     mode = settings.upscale_for(fills_holes=pairing.fills_holes)
     for _, shot in groupby((pair for pair in pairs if pair.full), key=lambda pair: pair.shot):
         held_out = list(shot)
-        for at in range(0, len(held_out), TOGETHER):
-            stored = [render_pair(engine, pairing, pair) for pair in held_out[at : at + TOGETHER]]
-            full = [pair.full for pair in held_out[at : at + TOGETHER] if pair.full]
+        for at in range(0, len(held_out), SEARCH_FRAMES):
+            stored = [render_pair(engine, pairing, pair) for pair in held_out[at : at + SEARCH_FRAMES]]
+            full = [pair.full for pair in held_out[at : at + SEARCH_FRAMES] if pair.full]
             outputs, sources = [output for _, output, _ in stored], [read_picture(source) for source, _ in full]
             delivered = enlarge_frames(outputs, sources, mode, settings.sharpness)
             for (given, output, target), whole, (_, other) in zip(stored, delivered, full, strict=True):
@@ -96,7 +99,7 @@ def deliver(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Iterator
 
 
 def few_at_full_size(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Return at most ``count`` evenly spaced full-size pairs for a preview, fewer if their pictures are large."""
+    """Return at most ``count`` evenly spaced full-size pairs for a preview; fewer if their pictures are large."""
     full = [(pair, pair.full[1]) for pair in pairs if pair.full]
     if not full:
         return []
@@ -107,7 +110,8 @@ def few_at_full_size(pairs: Sequence[Pair], count: int) -> list[Pair]:
 def score_pair(pair: DeliveredPair) -> Table:
     """Return PSNR in dB, SSIM, and sharpness (``detail_ratio``) of a delivered picture at full size.
 
-    ``bicubic_psnr``: of a bicubic resize of the output. ``ssim`` is None if the picture is smaller than its window.
+    ``bicubic_psnr``: PSNR of a bicubic resize of the output. ``ssim`` is None if the picture is smaller than its
+    window.
     """
     target, delivered = pair.full_target, pair.delivered
     return {
@@ -119,7 +123,10 @@ def score_pair(pair: DeliveredPair) -> Table:
 
 
 def summarise(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], step: int) -> DeliveredSummary | None:
-    """Return the scores of all full-size ``pairs``, and crops of a few of them, at a ``step``; None without any."""
+    """Return the scores of all full-size ``pairs``, and a few crops, at training ``step``.
+
+    None if no pair has full size.
+    """
     full = [pair for pair in pairs if pair.full]
     if not full:
         return None
@@ -134,7 +141,7 @@ def summarise(engine: Engine, pairing: Pairing, pairs: Sequence[Pair], step: int
 
 
 def _means(rows: Sequence[Table], sizes: Iterable[tuple[int, ...]]) -> Table:
-    """Return the table of the scores: number of pairs, (width, height) if all have one size, and means."""
+    """Return a table with the number of pairs, their (width, height) if all have one size, and the mean scores."""
     found = set(sizes)
     columns = {name: [row[name] for row in rows] for name in rows[0]}
     means = {name: None if None in c else round(float(np.mean(c)), 4) for name, c in columns.items()}

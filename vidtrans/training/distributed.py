@@ -3,8 +3,8 @@
     torchrun --nproc-per-node 4 -m vidtrans train clip.dataset
 
 All processes start with the same weights and take the same steps, with averaged gradients; rank 0 writes. BatchNorm
-uses only its process's share, as in DistributedDataParallel (Li et al., VLDB 2020); the running statistics of rank 0
-are used.
+uses only the examples of its own process, as in DistributedDataParallel (Li et al., VLDB 2020); the running statistics
+of rank 0 are used.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from vidtrans.core.settings import Table
 
 @dataclass(frozen=True)
 class DistContext:
-    """A process of a distributed run: its number ``rank`` among ``size`` processes."""
+    """The position of this process in a distributed run: its number ``rank``, from 0, among ``size`` processes."""
 
     rank: int = 0
     size: int = 1
@@ -38,7 +38,10 @@ class DistContext:
         return self.rank == 0
 
     def share(self, batch: int) -> range:
-        """Return this process's indices into a batch of ``batch`` pairs. Raises UsageError if there is a remainder."""
+        """Return this process's indices into a batch of ``batch`` pairs.
+
+        Raises UsageError on a remainder of the division.
+        """
         if batch % self.size:
             size = -(-batch // self.size) * self.size
             remedy = f"use --set training.batch_size={size}, or another number of processes"
@@ -47,9 +50,9 @@ class DistContext:
         return range(self.rank * each, (self.rank + 1) * each)
 
     def device(self, name: str) -> str:
-        """Return the name of this process's device: its own GPU if one is available and ``wanted`` allows it.
+        """Return the name of this process's device: its own GPU if one is available and ``name`` allows it.
 
-        Raises DeviceError, in all processes of this machine, if it has fewer GPUs than processes.
+        Raises DeviceError, in all processes of this machine, if the machine has fewer GPUs than processes.
         """
         if self.size == 1 or name not in ("auto", "cuda") or not torch.cuda.is_available():
             return name
@@ -61,7 +64,7 @@ class DistContext:
         return f"cuda:{os.environ.get('LOCAL_RANK', self.rank)}"
 
     def average_gradients(self, network: nn.Module) -> None:
-        """Replace each gradient by its mean over the processes, in place; a missing gradient counts as 0."""
+        """Replace each gradient of a network by its mean over the processes, in place; a missing gradient is 0."""
         if self.size == 1:
             return
         trained = [p for p in network.parameters() if p.requires_grad]
@@ -71,7 +74,7 @@ class DistContext:
             parameter.grad = gradient
 
     def mean(self, values: Sequence[float]) -> list[float]:
-        """Return the mean of each number, such as a loss, over the processes."""
+        """Return the mean over the processes of each number in ``values``, such as a loss."""
         if self.size == 1:
             return list(values)
         tensor = torch.tensor(values, dtype=torch.float64)
@@ -80,21 +83,22 @@ class DistContext:
         return means
 
     def any(self, flag: bool) -> bool:
-        """Return whether the flag is set in any process, so that all processes stop at the same step."""
+        """Return whether ``flag`` is True in any process, so that all processes stop at the same step."""
         return self.mean([float(flag)])[0] > 0
 
     def broadcast(self, value: Table | str | None = None) -> Table | str | None:
-        """Return the first process's ``value`` in all processes; blocks until it arrives."""
+        """Return the main process's ``value`` in all processes; blocks until the value arrives."""
         values = [value]
         if self.size > 1:
             distributed.broadcast_object_list(values, 0, device=torch.device("cpu"))
         return values[0]
 
     def barrier(self) -> None:
+        """Wait until all processes have reached this call."""
         self.mean([0.0])
 
     def _average(self, tensors: Sequence[Tensor]) -> None:
-        """Average tensors over the processes, in place, in one message."""
+        """Average each tensor over the processes, in place; all tensors are sent in one message."""
         flat = torch.cat([t.reshape(-1) for t in tensors])
         distributed.all_reduce(flat)
         flat /= self.size
@@ -102,7 +106,7 @@ class DistContext:
             tensor.copy_(mean.view_as(tensor))
 
 
-SINGLE_PROCESS = DistContext()
+SINGLE_PROCESS = DistContext()  # The context of a run in one process.
 
 
 @contextmanager
@@ -119,11 +123,10 @@ def distributed_context() -> Iterator[DistContext]:
     except (KeyError, ValueError) as error:
         why = f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, but RANK is not known ({error})"
         raise UsageError("training in several processes", why, "start them with torchrun") from None
-    # The first step of an optimiser imports this module. If it is imported after the group is created, it keeps a
-    # reference to the group, whose threads outlive destroy_process_group and may abort the process at its end (measured
-    # with PyTorch 2.13).
+    # If the first optimizer step imports torch._dynamo, this module keeps a reference to the process group.
+    # The group's threads then outlive destroy_process_group and may abort the process at its end (PyTorch 2.13).
     importlib.import_module("torch._dynamo")
-    # Losses and flags are always on the CPU, so gloo is needed with any device.
+    # Losses and flags are exchanged from CPU memory, so the backend gloo is needed with any device.
     backends = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     with _stdout_to_stderr():
         distributed.init_process_group(backends, rank=dist.rank, world_size=dist.size)

@@ -1,10 +1,11 @@
-"""Feedback in training: a network gets its own outputs as inputs, as in rendering, where many frames feed back.
+"""Feedback in training: a network receives its own outputs as inputs, as in rendering, where most frames do.
 
-A next-frame model gets its outputs as context frames, a recurrent generator its previous output, warped to the frame.
+A next-frame model gets its outputs as context frames; a recurrent generator gets its previous output, warped to the
+current frame.
 
-A pool stores outputs of the network, each with the pair that follows. A share of every batch continues from there: the
-input is the network's own output, the target is the real next frame, so the network learns to correct its drift. The
-outputs are computed anyway and no gradient runs through a rollout, so rollouts of any length cost next to nothing.
+A pool stores outputs of the network, each with the next pair of its shot. A share of every batch continues from these:
+the input is the network's own output, the target is the real next frame, so the network learns to correct its drift.
+The outputs are computed anyway and no gradient runs through a rollout, so rollouts of any length cost next to nothing.
 (Magenta's next-frame prediction does this between whole trainings; DAgger, Ross et al., AISTATS 2011, in general.)
 """
 
@@ -28,20 +29,23 @@ from vidtrans.training.losses.base import NUM_PRECEDING, PrecedingFrames
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-GROWTH_START, GROWTH_END = 0.1, 0.5  # Shares of the run between which the maximum rollout length grows.
-MIN_LENGTH = 4  # Maximum rollout length before the growth, in steps of the model.
-MIN_RELOCATION_SUCCESSORS = 10  # Minimum number of pairs after a pair at which a rollout may continue.
+GROWTH_START, GROWTH_END = 0.1, 0.5  # Shares of the run, 0 to 1, between which the maximum rollout length grows.
+MIN_LENGTH = 4  # Maximum rollout length before it grows, in steps of the model.
+# Minimum number of pairs that follow a pair in its shot, so that a rollout may continue there.
+MIN_RELOCATION_SUCCESSORS = 10
 POOL_SIZE = 16  # Number of rollouts in the pool: few, so that they grow long.
-MAX_ERROR = 0.35  # Mean |output − target| in [−1, 1] above which a rollout ends.
-FLOW_BYTES = 12  # Memory for the flow of a pixel, in bytes.
-FLOW_CACHE_BYTES = 1 << 29  # Memory for flows, in bytes: for 680 pictures of 256x256 pixels.
-MAX_MOTION_STEPS = 6  # Maximum number of steps of a synthetic motion, in which a third of the picture may leave.
+MAX_ERROR = 0.35  # Mean |output − target|, for colours in [−1, 1], above which a rollout ends.
+FLOW_BYTES = 12  # Memory for the optical flow of one pixel, in bytes.
+# Memory for the cache of optical flows, in bytes: enough for 680 pictures of 256x256 pixels.
+FLOW_CACHE_BYTES = 1 << 29
+# Maximum number of steps of a synthetic motion; more would move over a third of the picture out of view.
+MAX_MOTION_STEPS = 6
 
 
 class Feedback(Protocol):
     """The interface that inserts a network's own outputs into its input.
 
-    ``num_outputs``: the number of latest outputs that it needs. ``relocates``: whether a rollout continues at another
+    ``num_outputs``: the number of latest outputs to insert. ``relocates``: whether a rollout continues at another
     pair when it reaches the end of its shot.
     """
 
@@ -51,12 +55,15 @@ class Feedback(Protocol):
     def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
         """Insert own ``outputs``, (3, H, W) each, oldest first, into ``network_input``, a pair's input (C, H, W).
 
-        The outputs, ``num_outputs`` at most, belong to the pairs just before; after a relocation they are substitutes.
+        The outputs, at most ``num_outputs``, belong to the preceding pairs; after a relocation they are substitutes.
         The result is a new array, float32 in [−1, 1].
         """
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
-        """Return a rollout's example after ``age`` outputs; None if it ends. ``successor``: the next pair's index."""
+        """Return the example with which a rollout continues after ``age`` outputs; None if the rollout ends there.
+
+        ``successor``: the index of the next pair, or None.
+        """
 
 
 class NextFrameFeedback:
@@ -68,6 +75,7 @@ class NextFrameFeedback:
         self.num_outputs = context
 
     def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """Return the input with the latest context frames replaced by own outputs, see ``Feedback.input``."""
         result = network_input.copy()
         if windows := example.geometry.windows:
             pictures = [output.transpose(1, 2, 0) for output in outputs]
@@ -77,6 +85,7 @@ class NextFrameFeedback:
         return result
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        """Return the next pair's example, with the camera's window moved on; None at the end of the shot."""
         del age
         if successor is None:
             return None
@@ -88,7 +97,7 @@ class NextFrameFeedback:
 
 @dataclass(frozen=True)
 class PooledRollout:
-    """A rollout: its next ``example``, latest own ``outputs`` (3, H, W), oldest first, and its length ``age`` in steps.
+    """A rollout: its next ``example``, the latest ``outputs`` (3, H, W), oldest first, and its length ``age`` in steps.
 
     ``targets``: the targets of these outputs, used only with the temporal discriminator.
     """
@@ -100,7 +109,7 @@ class PooledRollout:
 
 
 class RolloutPool:
-    """The pool of rollouts of one process; the share ``settings.own_output_fraction`` of a batch continues them.
+    """The rollouts of one process; the share ``settings.own_output_fraction`` of every batch continues rollouts.
 
     Call ``mix`` before a step and ``update`` after it; both depend on seed and state only.
     """
@@ -147,10 +156,11 @@ class RolloutPool:
         return replace(batch, inputs=inputs, targets=targets, weights=weights, examples=tuple(examples))
 
     def _example_rollouts(self) -> list[PooledRollout | None]:
+        """Return the rollout that each example of the batch continues; None for an ordinary example."""
         return [None if slot is None else self.slots[slot] for slot in self._example_slots]
 
     def preceding(self) -> PrecedingFrames | None:
-        """Return the two frames before each mixed example that has them; None if no example does."""
+        """Return the two frames before each example that continues a rollout of two outputs or more, or None."""
         rollouts = {
             k: r for k, r in enumerate(self._example_rollouts()) if r is not None and len(r.targets) == NUM_PRECEDING
         }
@@ -161,7 +171,7 @@ class RolloutPool:
         return PrecedingFrames(torch.tensor(list(rollouts)), outputs, targets)
 
     def update(self, batch: TrainingBatch, outputs: torch.Tensor) -> None:
-        """Store the outputs of a mixed batch, (N, 3, H, W) float32."""
+        """Store the outputs, (N, 3, H, W) float32, of a batch from ``mix`` in the pool."""
         rows = zip(batch.examples, self._example_slots, outputs.cpu().numpy(), batch.targets, strict=True)
         for example, slot, output, target in rows:
             rollout = None if slot is None else self.slots[slot]
@@ -173,7 +183,7 @@ class RolloutPool:
     def _extend(
         self, example: Example, rollout: PooledRollout | None, output: np.ndarray, target: np.ndarray
     ) -> PooledRollout | None:
-        """Return the rollout with one more output; None if it ends."""
+        """Return the rollout extended by one output; None if the rollout ends."""
         age = (rollout.age if rollout else 0) + 1
         following = self.feedback.following(example, self._successors[example.index], age, self._rng)
         error = float(np.abs(output - target).mean())
@@ -187,7 +197,7 @@ class RolloutPool:
 
     @cached_property
     def _relocation_indices(self) -> dict[tuple[int, int], list[int]]:
-        """Return the indices of the pairs at which rollouts of a picture size (width, height) can continue.
+        """Return the indices of pairs where rollouts can continue, by picture size (width, height).
 
         Computed on first use; a cyclic timeline (clock) may never need them.
         """
@@ -197,10 +207,11 @@ class RolloutPool:
         return by_size
 
     def _picture_size(self, index: int) -> tuple[int, int]:
+        """Return the (width, height) of the target of pair ``index``."""
         return picture_size(self.loader.pairs[index].target)
 
     def _relocate(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
-        """Return a rollout at another pair of this size: true frames plus the last output's ``error``, or None.
+        """Return a rollout moved to another pair of this size: true frames plus the last output's ``error``, or None.
 
         Held-out blocks cut a clip into spans of a second or two, in which errors stay smaller than in a long rollout.
         The output itself cannot be used, because the frames of the other pair do not continue it.
@@ -217,14 +228,19 @@ class RolloutPool:
         return PooledRollout(relocated, tuple(np.clip(frame + error, -1, 1) for frame in frames), age)
 
     def log(self, step: int) -> None:
-        """Record the rollouts' ages for the report: if rollouts end early, late frames are never trained on."""
+        """Record the rollouts' ages at a step for the report.
+
+        If rollouts end early, late frames are never trained on.
+        """
         if ages := [rollout.age for rollout in self.slots if rollout is not None]:
             self.ages.append((step, min(ages), sum(ages) / len(ages), max(ages)))
 
     def state(self) -> dict[str, Any]:
+        """Return the pool's rollouts and the history of their ages, for a checkpoint."""
         return {"slots": [rollout and _to_checkpoint(rollout) for rollout in self.slots], "ages": self.ages}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore the rollouts and their ages from a checkpoint."""
         self.slots = [packed and _from_checkpoint(packed) for packed in state["slots"]]
         self.ages = [tuple(row) for row in state["ages"]]
 
@@ -241,7 +257,7 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
-    """Return the indices of pairs with at least ``MIN_RELOCATION_SUCCESSORS`` successors.
+    """Return the indices of pairs followed by at least ``MIN_RELOCATION_SUCCESSORS`` pairs.
 
     ``next_pairs``: the result of ``successors``.
     """
@@ -256,7 +272,10 @@ def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
 
 
 def num_clock_positions(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
-    """Return the number of clock positions of ``shot``, forwards and back; ``Pair.place`` counts them from 0."""
+    """Return the number of positions on the cyclic timeline (clock) of ``shot``, played forwards and backwards.
+
+    ``Pair.place`` counts the positions from 0.
+    """
     return next(round(p.place / p.phase) for p in pairs if p.shot == shot and p.phase)
 
 
@@ -267,6 +286,7 @@ def _to_checkpoint(rollout: PooledRollout) -> dict[str, Any]:
 
 
 def _from_checkpoint(packed: dict[str, Any]) -> PooledRollout:
+    """Return the rollout that ``_to_checkpoint`` stored."""
     geometry = dict(packed["example"]["geometry"])
     if geometry["motion"]:
         geometry["motion"] = SyntheticMotion(**geometry["motion"])
@@ -277,10 +297,11 @@ def _from_checkpoint(packed: dict[str, Any]) -> PooledRollout:
 
 
 class RecurrentFeedback:
-    """The feedback of a recurrent generator; ``flow``: the name of the flow method that warps its previous output.
+    """The feedback of a recurrent generator: the previous output, warped to the current frame.
 
-    ``motion_fraction``: the share of pictures that are followed by a synthetic motion of themselves instead of by the
-    next frame; a picture with neither a next nor a previous frame is always followed by its synthetic motion.
+    ``flow``: the name of the optical-flow method for the warp. ``motion_fraction``: the share of pictures that are
+    followed by a synthetic motion of themselves instead of by the next frame; a picture with neither a next nor a
+    previous frame is always followed by its synthetic motion.
     """
 
     num_outputs = 1
@@ -291,16 +312,18 @@ class RecurrentFeedback:
         after = successors(loader.pairs, loader.pairing.stride)
         self._before = {following: i for i, following in enumerate(after) if following is not None}
         self._estimator = BackwardFlowEstimator(flow)
-        # A thread estimates flows in advance, which works in parallel because OpenCV releases the interpreter lock.
+        # A thread estimates optical flows in advance, parallel to training, as OpenCV releases the interpreter lock.
         worker, size = ThreadPoolExecutor(1, "flows"), FLOW_CACHE_BYTES // (FLOW_BYTES * loader.max_pixels)
 
         @lru_cache(max(1, size))
         def backward_flow(index: int) -> Future[BackwardFlow]:
+            """Start to estimate the backward flow of pair ``index`` in the worker thread, or return the cached one."""
             return worker.submit(self._estimate, index)
 
         self._flow = backward_flow
 
     def input(self, network_input: np.ndarray, outputs: Sequence[np.ndarray], example: Example) -> np.ndarray:
+        """Return the input with its last planes replaced by the previous output, warped by flow or synthetic motion."""
         geometry = example.geometry
         if geometry.motion:
             flow = geometry.motion.backward_flow(*network_input.shape[1:])
@@ -311,6 +334,7 @@ class RecurrentFeedback:
         return result
 
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
+        """Return the example of the next pair or of a further synthetic motion; None if the rollout ends."""
         motion = example.geometry.motion
         is_single = successor is None and example.index not in self._before
         if motion:
@@ -327,15 +351,15 @@ class RecurrentFeedback:
         return replace(example, geometry=replace(example.geometry, motion=next_motion))
 
     def pair_history(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
-        """Return the history of pair ``index``, (H, W, 4) float32; None if no pair precedes it.
+        """Return the history (warped previous output with confidence) of pair ``index``, (H, W, 4) float32, or None.
 
-        ``paint``: renders the preceding pair, (H, W, 3) uint8.
+        It is None if no pair precedes. ``paint``: renders the preceding pair, (H, W, 3) uint8.
         """
         if index not in self._before:
             return None
         return history(to_signed_range(paint(self.loader.pairs[self._before[index]])), self._flow(index).result())
 
     def _estimate(self, index: int) -> BackwardFlow:
-        """Return the flow from the stored frame of pair ``index`` back to the frame before it."""
+        """Return the optical flow from the stored frame of pair ``index`` back to the frame before it."""
         frames = [self.loader.read(self.loader.pairs[i].inputs[0]) for i in (self._before[index], index)]
         return self._estimator(*frames)

@@ -1,4 +1,4 @@
-"""What a training run writes: previews, snapshots, the best state, and the final model at its output path."""
+"""Writer of a training run's files: previews, snapshots, the best state, and the final model at its output path."""
 
 from __future__ import annotations
 
@@ -51,27 +51,29 @@ from vidtrans.training.training_words import advice, best_step, has_stalled, sco
 from vidtrans.training.validation import pair_input
 from vidtrans.video.images.picture import picture_size, read_picture
 
-MODEL_FILE = "model.safetensors"
-EMBEDDED_FILE = "embedded.safetensors"  # The model with the network that makes its input.
-BEST_FILE = "best.safetensors"
-BEST = "best."  # Prefix of the file names of the best state's companions.
-FIRST_PREVIEW_S = 60.0  # Seconds of training before the first model for ``preview``; the interval doubles each time.
-VAL_PAIRS = 16  # Held-out pairs that are scored during training: scores are only compared with each other.
+MODEL_FILE = "model.safetensors"  # File name of the final model in the run's cache entry.
+EMBEDDED_FILE = "embedded.safetensors"  # File name of the model that also contains the network that extracts its input.
+BEST_FILE = "best.safetensors"  # File name of the model of the best state.
+BEST = "best."  # Prefix of the file names of the best state's companion models.
+# Seconds of training before the first model for the callback ``preview``; the interval doubles each time.
+FIRST_PREVIEW_S = 60.0
+VAL_PAIRS = 16  # Maximum number of held-out pairs scored during training; a few suffice, as scores are only compared.
+# Warning for a training on CUDA with nondeterministic operations.
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
-MAX_BLOCKS = 4  # Held-out blocks in which horizons are measured.
-QUICK_HORIZON = 10  # Frames.
-STILL = CameraMove()
+MAX_BLOCKS = 4  # Maximum number of held-out blocks (spans of frames) in which rollout horizons are measured.
+QUICK_HORIZON = 10  # Number of frames of the short rollouts that are scored during training.
+STILL = CameraMove()  # The camera move of a camera that does not move.
 
 
 def companion_file(name: str) -> str:
-    """Return the file name, in the run's cache entry, of a companion model."""
+    """Return the file name of the companion model ``name`` in the run's cache entry."""
     return f"{name}{SUFFIX}"
 
 
 class ModelWriter:
-    """Writes the models of a run into its cache entry and into ``folder``, with the previews and the report.
+    """Writes a run's models into its cache entry and into ``folder``, together with previews and report.
 
     Companions are additional models: the reverse translator, and the colour map of two domains. ``preview`` is called
     with a model file of the current state, after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals.
@@ -109,7 +111,7 @@ class ModelWriter:
         )
 
     def _facts(self) -> Table:
-        """Return the report's table of facts: dataset, networks, device, seed and settings."""
+        """Return the report's facts by name: dataset, networks, device, seed and settings."""
         setup, networks = self.setup, self.state.model.networks
         names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
         return {
@@ -125,15 +127,15 @@ class ModelWriter:
 
     @property
     def _window(self) -> tuple[int, int] | None:
-        """Return the (width, height) of a moving camera's window; None without one."""
+        """Return the (width, height) in pixels of a moving camera's window; None if no camera moves."""
         return self.state.loader.crop if self.settings.camera else None
 
     def engine(self, generator: torch.nn.Module) -> TorchEngine:
-        """Return an inference engine for previews and scores."""
+        """Return an inference engine of ``generator`` for previews and scores."""
         return TorchEngine(generator, self.setup.device, self.setup.render_precision, batch=1)
 
     def milestones(self, total: int) -> dict[int, list[Task]]:
-        """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
+        """Return the functions to call during a run of ``total`` steps, by the step after which they are called."""
         settings = self.settings
         due = self.monitor.milestones(total)
         for step in film_steps(total, settings.snapshots) if settings.snapshots else ():
@@ -144,13 +146,15 @@ class ModelWriter:
         return due
 
     def _begin_to_finish(self) -> None:
+        """Report that the run now finishes the model."""
         self.context.begin("finishing the model")
 
     def _save_snapshot(self) -> None:
+        """Save the current state as a model in ``snapshots/``, named after its step."""
         self.save(f"snapshots/{self.state.step:08d}.safetensors")
 
     def refresh(self) -> None:
-        """Update the previews; called at intervals of wall time."""
+        """Update the previews, and write a model for ``preview`` when due; called at intervals of wall time."""
         self.context.report(Preview(self.monitor.refresh()))
         if self._preview is None or self.context.stop.requested or self.state.step == self.state.total:
             return
@@ -159,17 +163,20 @@ class ModelWriter:
             path = self.save("preview.safetensors")
             try:
                 self._preview(path)
-            except Interrupted:  # the loop is about to stop, and saves what was learned
+            except Interrupted:  # The training loop stops next, and saves the state.
                 return
             finally:
                 remove(path)
-            took = time.monotonic() - began  # that was no training
+            took = time.monotonic() - began  # The time of the preview does not count as training.
             self._began += took
             self.state.seconds -= took
             self._preview_due *= 2
 
     def save(self, name: str, state: TrainingState | None = None) -> Path:
-        """Save ``state`` (default: the run's) in ``folder`` as a model without scores; return its path."""
+        """Save ``state`` (default: the run's) as the model file ``name`` in ``folder``, without scores.
+
+        Return its path.
+        """
         path = self.folder / name
         self._write(path, self._finalised((state or self.state).model.trained_generator), self._record({}))
         return path
@@ -189,17 +196,18 @@ class ModelWriter:
             with write_atomically(self.best_copy) as temporary:
                 shutil.copyfile(self.best_file, temporary)
         state.enough = state.step < state.total and has_stalled(state.scores, settings.best_metric, settings.patience)
-        if state.step < state.total and not state.enough:  # otherwise the end of the run draws it
+        # At the end of the run, the report is drawn with the final scores instead.
+        if state.step < state.total and not state.enough:
             self.context.report(Preview(self.monitor.draw({})))
 
     def finish(self, output: Path) -> Table:
-        """Write the final model into the cache entry, mark it complete, and return the entry's metadata."""
+        """Write the final model into the cache entry, mark the entry complete, and return the entry's metadata."""
         meta = self.deliver(output)
         self.entry.finish(meta, (MODEL_FILE, *map(companion_file, meta["companions"])))
         return meta
 
     def deliver(self, output: Path) -> Table:
-        """Write the model of this state into the cache entry, and return the entry's metadata."""
+        """Write the model of the current state into the cache entry, and return the entry's metadata."""
         state, note = self.state, self.context.note
         best = best_step(state.scores, self.settings.best_metric)
         step = best if self.settings.exports_best and best is not None else state.step
@@ -221,7 +229,7 @@ class ModelWriter:
         return {"run_key": self.stage.run_key, "steps": state.total, "result": result, "companions": companions}
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
-        """Return the generator of the state of ``step``, the last or the ``best``; tell the user which one it is."""
+        """Return the generator of the last ``step`` or of the step ``best``, by the settings; tell the user which."""
         state, note, last = self.state, self.context.note, self.folder / "last.safetensors"
         if state.enough:
             patience = self.settings.patience
@@ -243,11 +251,11 @@ class ModelWriter:
         return generator
 
     def _write(self, path: Path, generator: torch.nn.Module, record: ModelRecord) -> None:
-        """Write a model file; for a generator with many looks, include the codes of its training pictures."""
+        """Write a model file; for a generator with style codes, include the codes of its training pictures."""
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the companion networks as models with ``record``, domains exchanged; ``prefix``: of the file names."""
+        """Write the companion models with ``record``, its domains exchanged; ``prefix``: prefix of their file names."""
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.state.model.companion_networks.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
@@ -255,7 +263,7 @@ class ModelWriter:
             save_model(path, self._finalised(network, others), replace(record, pairing=pairing | {"settings": back}))
 
     def _finish_companions(self, record: ModelRecord, *, of_best: bool) -> list[str]:
-        """Write the companions, of the best state if ``of_best``, else of the current one; return their names."""
+        """Write the companion models of the best state if ``of_best``, else of the current one; return their names."""
         folder, names = self.entry.folder, list(self.state.model.companion_networks)
         if not of_best:
             self._write_companions(record)
@@ -268,13 +276,14 @@ class ModelWriter:
         return [*names, COLOURS]
 
     def _finalised(self, generator: torch.nn.Module, pairs: Sequence[Pair] = ()) -> torch.nn.Module:
-        """Return a copy for rendering, with BatchNorm statistics over whole pictures of ``pairs`` (default: all)."""
+        """Return a generator copy for rendering, with BatchNorm statistics of whole pictures of ``pairs`` (or all)."""
         pairs = pairs or self.setup.pairs
         engine = self.engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
         multiple: Any = generator.multiple
 
         def inputs() -> Iterator[torch.Tensor]:
+            """Yield the generator's inputs, (1, C, H, W) float32 on the device, of evenly spaced pairs."""
             for index in segment_centres(len(pairs), min(len(pairs), NORM_PICTURES)):
                 for picture in self._inputs(pairs[index], index, engine):
                     x = torch.from_numpy(np.ascontiguousarray(picture[None].transpose(0, 3, 1, 2)))
@@ -284,7 +293,10 @@ class ModelWriter:
         return generator
 
     def _inputs(self, pair: Pair, index: int, engine: TorchEngine) -> Iterator[np.ndarray]:
-        """Yield the generator's input for a pair, (H, W, C) float32; for a recurrent one without and with history."""
+        """Yield the generator's input for a pair, (H, W, C) float32.
+
+        For a recurrent generator without and with history.
+        """
         plate = self.setup.plate
         given = pair_input(self.pairing, pair)
         feedback = self.state.rollouts.feedback if self.state.rollouts else None
@@ -297,7 +309,7 @@ class ModelWriter:
             yield np.dstack([to_signed_range(given), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
-        """Return the record of the state at ``step`` (default: the current one); ``more``: extra training entries."""
+        """Return the model record of the state at ``step`` (default: the current); ``more``: extra training entries."""
         state, stage, setup = self.state, self.stage, self.setup
         first = read_picture(setup.pairs[0].target)
         tail = state.rows[-100:]
@@ -332,11 +344,15 @@ class ModelWriter:
 
 
 def _millions(network: torch.nn.Module) -> str:
+    """Format a network's number of parameters in millions."""
     return f"{sum(p.numel() for p in network.parameters()) / 1e6:.3g} M parameters"
 
 
 def deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
-    """Copy the models of a cache entry to their output paths, and return the report. Raises UsageError."""
+    """Copy the models of a cache entry to their output paths; return the report.
+
+    Raises UsageError on an unrelated file.
+    """
     companions = {name: companion_path(result.output, name) for name in meta["companions"]}
     for name, path in companions.items():
         source = entry.folder / companion_file(name)
@@ -354,9 +370,13 @@ def deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedMod
 
 
 def _copy(source: Path, result: Result, table: Table) -> None:
-    """Copy a file to the path of a result. Raises UsageError if another file is there."""
+    """Copy a file to the output path of ``result``. Raises UsageError if an unrelated file exists there.
+
+    ``table``: the report of the result.
+    """
 
     def make(path: Path) -> Table:
+        """Copy the file to ``path``; return the report."""
         shutil.copyfile(source, path)
         return table
 
@@ -364,7 +384,7 @@ def _copy(source: Path, result: Result, table: Table) -> None:
 
 
 class _Start(NamedTuple):
-    """A rollout's start: the ``pair`` whose target is its first frame, and the true pictures from that frame on."""
+    """A rollout's start: the ``pair`` whose target is the first frame, and the true pictures' paths from there on."""
 
     pair: Pair
     truth: tuple[Path, ...] = ()
@@ -373,9 +393,9 @@ class _Start(NamedTuple):
 class RolloutScorer:
     """Scores rollouts of a next-frame model, without camera moves or drift correction.
 
-    They start at held-out blocks of a dataset, or, without any, at its first training pair.
+    The rollouts start at held-out blocks of a dataset, or, without any, at the first training pair.
 
-    ``window``: (width, height) of what is seen of the middle of the pictures; None for all.
+    ``window``: (width, height) in pixels of the central area that is seen; None for whole pictures.
     """
 
     def __init__(
@@ -401,16 +421,20 @@ class RolloutScorer:
         self._clip = [dataset.path(r.file) for r in dataset.records if (r.source, r.shot) == shot and r.names]
 
     def _read(self, path: Path) -> np.ndarray:
+        """Read a picture, (H, W, 3); with a window, return the central area."""
         picture = read_picture(path)
         return render(picture, np.eye(3), self.window) if self.window else picture
 
     @cached_property
     def training_frames(self) -> list[np.ndarray]:
-        """Return the training frames, at most ``dreams.MAX_TRAINING_FRAMES``."""
+        """Return at most ``dreams.MAX_TRAINING_FRAMES`` training frames, (H, W, 3) uint8."""
         return [self._read(path) for path in self._files]
 
     def score(self, engine: TorchEngine) -> RolloutSummary:
-        """Return the scores of ``metrics.dreams`` and a strip of frames. Motion is relative to the true clip's."""
+        """Return the scores of ``metrics.dreams`` and a strip of frames.
+
+        Motion is relative to that of the true clip.
+        """
         film = self._film(engine, self.start, dreams.ROLLOUT_FRAMES)
         clip = [self._read(path) for path in self._clip[:: self.pairing.stride][: dreams.MAX_TRAINING_FRAMES]]
         true_film = dreams.ping_pong(clip, dreams.ROLLOUT_FRAMES)
@@ -418,7 +442,7 @@ class RolloutScorer:
         return RolloutSummary(scores, [(n, film[n - 1]) for n in dreams.STRIP_FRAMES])
 
     def quick_score(self, engine: TorchEngine) -> Table:
-        """Return ``horizon``, the PSNR in dB at ``QUICK_HORIZON`` in a held-out block; {} if the block is shorter."""
+        """Return {"horizon": PSNR in dB after ``QUICK_HORIZON`` frames} for a held-out block; {} if it is shorter."""
         truth = self.start.truth[:QUICK_HORIZON]
         if len(truth) < QUICK_HORIZON:
             return {}
@@ -426,7 +450,7 @@ class RolloutScorer:
         return {"horizon": round(min(psnr(film[-1], self._read(truth[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
-        """Return the model file's table for dreams: positions, frame rate, frames' statistics, runs of kept frames."""
+        """Return the model record's table for dreams: positions, frame rate, frame statistics, memorised frames."""
         rate = str(self.rate / self.pairing.stride)
         table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
         table |= {"zoom": self.zoom} if self.window else {}
@@ -435,7 +459,7 @@ class RolloutScorer:
         return table | {"runs": list(memory.runs), "shots": list(memory.shots)} | self._origins(memory.files)
 
     def _origins(self, files: Sequence[Path]) -> Table:
-        """Return the clips, with their frame rates, and of each kept frame the number of its clip and its own there."""
+        """Return the clips with their frame rates, and for each memorised frame its (clip number, frame number)."""
         records = {self.dataset.path(record.file): record for record in self.dataset.records}
         kept = [records[path] for path in files]
         clips = []
@@ -446,7 +470,7 @@ class RolloutScorer:
         return {"clips": clips, "frames": [[record.source, record.index] for record in kept]}
 
     def _film(self, engine: TorchEngine, start: _Start, count: int) -> list[np.ndarray]:
-        """Return ``count`` dreamt frames, (H, W, 3) uint8."""
+        """Return the first ``count`` frames of the rollout from ``start``, (H, W, 3) uint8."""
         settings, positions = self.pairing.settings, self.positions
         model = RolloutModel(
             engine,
@@ -463,7 +487,10 @@ class RolloutScorer:
         return [to_pictures(rollout.step()[None], deep=False)[0] for _ in range(count)]
 
     def _horizons(self, engine: TorchEngine, film: Sequence[np.ndarray]) -> Table:
-        """Return mean horizons over the held-out blocks, and of a copy-last baseline. ``film``: the first's rollout."""
+        """Return the mean scores by horizon (frames) of held-out rollouts, and of repeating the last true frame.
+
+        ``film``: the frames of the first block's rollout.
+        """
         ours, copies = [], []
         for number, block in enumerate(self.blocks):
             truth = [self._read(path) for path in block.truth]
@@ -487,6 +514,6 @@ def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:
 
 
 def _means(tables: Sequence[dict[int, float]]) -> Table:
-    """Return the mean score at each horizon, over the tables that reach it."""
+    """Return the mean score at each horizon (number of frames), over the tables that have a score for it."""
     reached = sorted(set().union(*tables))
     return {str(h): round(float(np.mean([t[h] for t in tables if h in t])), 2) for h in reached}

@@ -11,21 +11,21 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-WINDOW = 300  # Number of latest steps in which D must have won.
-MAX_WINNING_LOSS = 0.1  # D's loss below which it has won, as a share of its loss when it cannot tell fake from real.
-NUM_PICTURES = 64  # Number of outputs for the measurement of variation.
+WINDOW = 300  # Number of latest steps in which the discriminator D must have won for a warning.
+MAX_WINNING_LOSS = 0.1  # D's loss below which D has won, as a share of its loss when it cannot tell fake from real.
+NUM_PICTURES = 64  # Number of outputs over which the variation is measured.
 MIN_RELATIVE_VARIATION = 0.1  # Variation of outputs below which G has collapsed, as a share of the targets' variation.
-# Standard deviation of targets in [−1, 1] below which nearly all of them are the same picture.
+# Standard deviation of targets in [−1, 1] below which nearly all targets are the same picture.
 MIN_TARGET_VARIATION = 0.01
-CHECK_INTERVAL = 50  # Number of steps between two checks.
-# Change of the output below which G ignores colours, as a share of the output's standard deviation; untrained networks
-# that use colours have 0.3 and more.
+CHECK_INTERVAL = 50  # Number of training steps between two health checks.
+# Untrained networks that use colours have a relative change of 0.3 and more.
+# Change of the output below which G ignores colours, as a share of the output's standard deviation.
 MIN_COLOUR_RESPONSE = 0.01
-_THUMBNAIL_SIDE_PX = 8
+_THUMBNAIL_SIDE_PX = 8  # Side in pixels to which outputs and targets are reduced.
 
 
 class OutputVariation:
-    """The latest outputs and targets, reduced to 8×8 pixels, which is enough to detect a collapse."""
+    """The latest outputs and targets, reduced to 8×8 pixels, which is enough to detect a collapse of G."""
 
     def __init__(self) -> None:
         self._outputs: deque[Tensor] = deque(maxlen=NUM_PICTURES)
@@ -33,7 +33,7 @@ class OutputVariation:
 
     @torch.no_grad()
     def add(self, outputs: Tensor, targets: Tensor) -> None:
-        """Add outputs and targets, both (N, 3, H, W) in [−1, 1], without a transfer from their device."""
+        """Add outputs and targets, both (N, 3, H, W) in [−1, 1], without a transfer from the device."""
         self._outputs.extend(F.adaptive_avg_pool2d(outputs.float(), _THUMBNAIL_SIDE_PX))
         self._targets.extend(F.adaptive_avg_pool2d(targets.float(), _THUMBNAIL_SIDE_PX))
 
@@ -46,14 +46,17 @@ class OutputVariation:
 
 
 def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None:
-    """Return the ratio of standard deviations across pictures, outputs to targets; None if targets hardly differ."""
+    """Return the ratio of standard deviations across pictures, outputs to targets.
+
+    None if the targets hardly differ.
+    """
     of_outputs, of_targets = (float(np.sqrt(pictures.var(0).mean())) for pictures in (outputs, targets))
     return of_outputs / of_targets if of_targets >= MIN_TARGET_VARIATION else None
 
 
 @torch.no_grad()
 def ignores_colours(generator: Any, channels: int) -> bool:  # noqa: ANN401  (a generator, see ``networks``)
-    """Return whether the output stays the same when a colour is added to all pixels of the input, (1, channels, H, W).
+    """Return whether adding a colour to all pixels of an input, (1, channels, H, W), leaves the output unchanged.
 
     That is so where an instance norm follows the first convolution. Such a network can infer the brightness of an area
     only from whole pictures: in crops a white wall and a dark wall are the same input with different targets.
@@ -72,9 +75,9 @@ def ignores_colours(generator: Any, channels: int) -> bool:  # noqa: ANN401  (a 
 
 
 def find_problems(discriminator: Sequence[float], balance: float, variation: float | None) -> list[str]:
-    """Return the problems of a training run, one line each.
+    """Return the problems of a training run, one sentence each, with advice.
 
-    ``discriminator``: D's losses so far; ``balance``: its loss when it cannot tell fake from real; ``variation``: see
+    ``discriminator``: D's losses so far; ``balance``: D's loss when it cannot tell fake from real; ``variation``: see
     ``OutputVariation``.
     """
     problems = []

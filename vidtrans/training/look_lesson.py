@@ -1,4 +1,4 @@
-"""Models of style pictures: a generator that is trained, or one that optimises each frame while rendering."""
+"""Models of style pictures: training of a generator, or a model that optimises each frame while it renders."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from vidtrans.video.frame_format import Area
 if TYPE_CHECKING:
     import numpy as np
 
-FRAMES = PACKAGE / "assets" / "frames"  # Training frames if no clip is given.
-FOLDER = "looks"  # Name of the dataset's folder with the style pictures.
-VERSION = 2  # Version of ``look --optimise``, for the key of its results.
-MAX_SHORT_SIDE_PX = 512  # Maximum short side of a stored style picture, in pixels: no strokes are broader.
+FRAMES = PACKAGE / "assets" / "frames"  # Folder of the package's training frames, used if no clip is given.
+FOLDER = "looks"  # Name of the dataset's folder that stores the style pictures.
+VERSION = 2  # Version of the results of ``look --optimise``, a part of their cache key.
+MAX_SHORT_SIDE_PX = 512  # Maximum short side of a stored style picture, in pixels; no strokes need more detail.
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class LookRequest:
     """A request to train a model on style pictures, which are opened first, so that errors appear before the training.
 
     Attributes:
-        names: The names of the looks.
+        names: The names of the styles.
         styles: The style pictures; of a video the middle frame is used.
         clips: The training content.
         output: The model file.
         recipe: The requested recipe, to which names and paths of the style pictures are added.
-        area: The used area of the style picture; None for the whole picture.
+        area: The area of the style picture that is used; None for the whole picture.
         keep: The masks of the clips, white where their content is preserved; none by default.
         fresh, as_is: See ``TrainingRequest``.
     """
@@ -74,7 +74,7 @@ class LookRequest:
         area: Area | None = None,
         keep: Sequence[Path] = (),
     ) -> LookRequest:
-        """Return the request; without ``clips`` it trains on the package's frames. Raises UsageError, MediaError.
+        """Return the request; without ``clips``, train on the package's frames. Raises UsageError, MediaError.
 
         ``keep``: see the class; each mask is opened to check it.
         """
@@ -93,10 +93,11 @@ class LookRequest:
 
     @property
     def dataset(self) -> Path:
+        """Return the path of the dataset, which is beside the output. Raises UsageError if it is a link."""
         return refuse_link(self.output.with_suffix(DATASET_SUFFIX))
 
     def spec(self, folder: Path) -> DatasetSpec:
-        """Return the specification of the dataset, with the style pictures in ``folder``."""
+        """Return the specification of the dataset to make, with the style pictures in ``folder``."""
         return DatasetSpec(self.clips, self._recipe_with(folder), keep=self.keep)
 
     def learn(self, minutes: float | None, context: Context) -> Table:
@@ -118,7 +119,7 @@ class LookRequest:
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context) -> Table | None:
-        """Return a dry run's report; None if dataset or style pictures do not exist yet. See ``learn``."""
+        """Return the report of a dry run; None if the dataset or the style pictures do not exist yet. See ``learn``."""
         folder = self.dataset / FOLDER
         self._check_dataset_exists()
         if not self.dataset.exists():
@@ -130,13 +131,13 @@ class LookRequest:
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
     def _check_dataset_exists(self) -> None:
-        """Raise UsageError for ``as_is`` without a dataset, because then there is no interrupted run."""
+        """Raise UsageError for ``as_is`` without a dataset: without it there is no interrupted run to write."""
         if self.as_is and not self.dataset.exists():
             why = f"no interrupted run has taken a step towards {self.output}"
             raise UsageError("--as-is", why, "leave it out to train")
 
     def _train(self, folder: Path, minutes: float | None, context: Context) -> Table:
-        """Train, or plan the training; a generator with predictable norms starts from predicted looks."""
+        """Train, or plan the training; a generator that predicts its normalisation starts from the predicted styles."""
         recipe, start = self._recipe_with(folder), None
         if recipe.choice("generator")[0] == GENERATOR_NAME:
             looks: dict[str, Mixture] = {
@@ -158,6 +159,7 @@ class LookRequest:
         return train(request, context)
 
     def _recipe_with(self, folder: Path) -> Recipe:
+        """Return the recipe with names and paths of the style pictures in ``folder``."""
         paths = [str(path) for path in self._paths(folder)]
         return self.recipe.under(
             {
@@ -168,7 +170,7 @@ class LookRequest:
         )
 
     def store(self, folder: Path, context: Context) -> None:
-        """Write the style pictures (of a video the middle frame) into ``folder``, unless equal files exist."""
+        """Write the style pictures (the middle frame of a video) into ``folder``, unless equal files exist there."""
         from vidtrans.video.images.picture import write_picture
 
         for style, path in zip(self.styles, self._paths(folder), strict=True):
@@ -177,22 +179,24 @@ class LookRequest:
                 write_picture(path, rgb)
 
     def _is_stored(self, folder: Path, context: Context) -> bool:
+        """Return whether ``folder`` already contains the request's style pictures."""
         pairs = zip(self.styles, self._paths(folder), strict=True)
         return all(_is_equal(path, read_style_picture(style, context, self.area)) for style, path in pairs)
 
     def _paths(self, folder: Path) -> list[Path]:
+        """Return the paths of the style pictures in ``folder``, NAME.png for each style."""
         return [folder / f"{name}.png" for name in self.names]
 
 
 def _is_equal(path: Path, rgb: np.ndarray) -> bool:
-    """Return whether a file contains the picture ``rgb``, (H, W, 3) uint8."""
+    """Return whether the file ``path`` contains the picture ``rgb``, (H, W, 3) uint8."""
     from vidtrans.video.images.picture import read_picture
 
     return path.is_file() and np.array_equal(read_picture(path), rgb)
 
 
 def _warn_without_network(recipe: Recipe, context: Context) -> None:
-    """Warn if no feature network can be imported, so that pixel patches are compared instead."""
+    """Warn if no feature network can be imported, because the training then compares pixel patches instead."""
     from vidtrans.perception import AUTO, WEIGHTS_PACKAGE, resolve_measure
 
     measure = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
@@ -204,7 +208,10 @@ def _warn_without_network(recipe: Recipe, context: Context) -> None:
 def make_optimised_look(
     pictures: Sequence[Path], names: list[str], recipe: Recipe, output: Path, context: Context
 ) -> Table:
-    """Write a model with looks ``names`` of pictures ``given``; return its report. Raises UsageError, MediaError."""
+    """Write a model of the style ``pictures``, called ``names``, that optimises each frame; return its report.
+
+    Raises UsageError, MediaError.
+    """
     own = {key: value for key, value in recipe.tables.get("generator", {}).items() if key != "name"}
     for name in ("sizes", "measure"):
         if name in own:
@@ -233,6 +240,7 @@ def make_optimised_look(
     }
 
     def make(path: Path) -> Table:
+        """Read and resize the style pictures, write the model to ``path``, and return the report."""
         from vidtrans.perception.measure import SMALLEST_SIDE, crop_to_middle, with_short_side
 
         styles = []
@@ -248,6 +256,10 @@ def make_optimised_look(
 
 
 def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:
+    """Write a model with the generator ``optimised`` and the style pictures.
+
+    ``size``: short side of frames, in pixels.
+    """
     from vidtrans.flow.history import METHOD
     from vidtrans.models.model_file import save_model
     from vidtrans.models.model_record import NORMALISATION, ModelRecord

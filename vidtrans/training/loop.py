@@ -1,10 +1,10 @@
-"""The training loop: the state of a run, its steps, checkpoints and previews by the clock, and a budget of time.
+"""The training loop: a run's state, its steps, checkpoints and previews at intervals of wall time, and a time budget.
 
-With a budget, the number of steps is resolved from a trial, and again at ``REVISED_AT`` of the time, by the rate since
-then: the rate of a trial of seconds is that of the machine at that moment. A checkpoint has each revision before it
-counts: a run that was killed continues with the same steps. Previews and checkpoints are no part of the rate: most of
-them come early, so that the first steps would seem too slow. The time that they will yet take is forecast from their
-number and their cost so far.
+With a budget, the number of steps is calculated from the rate (steps per second) of a short trial, and again at
+``REVISED_AT`` of the time from the rate since the last calculation, because the machine's load changes. Each revision
+is in a checkpoint before it takes effect, so a killed run continues with the same steps. The rate excludes previews and
+checkpoints, because most are made early and the first steps would seem too slow. The remaining time for them is
+forecast from their number and their durations so far.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ from vidtrans.training.methods.base import TrainingMethod, TrainingStep
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.training_words import describe_score
 
-POINTER = "checkpoint.json"  # The file that names the complete checkpoint of a folder.
-COSINE_FLOOR = 0.02  # Share of the learning rate at the end of a cosine schedule.
-REVISED_AT = (0.05, 0.25, 0.6, 0.85)  # Shares of the time at which the steps are resolved again.
-LEAST_STEPS = 8  # Since the last revision, or since the start of the process: fewer give no useful rate.
-LEAST_SECONDS = 1e-6  # Seconds of a step: no rate is infinite.
+POINTER = "checkpoint.json"  # Name of the file that names a folder's complete checkpoint.
+COSINE_FLOOR = 0.02  # Share of the learning rate that is left at the end of a cosine schedule.
+REVISED_AT = (0.05, 0.25, 0.6, 0.85)  # Shares of the time budget after which the number of steps is calculated again.
+LEAST_STEPS = 8  # Minimum number of steps for a useful rate, since the last revision or the start of the process.
+LEAST_SECONDS = 1e-6  # Minimum duration of a step in seconds, which keeps rates finite.
 
-Task = Callable[[], object]
-# Returns what to call after which steps of a run of so many steps.
+Task = Callable[[], object]  # A function that is called after a step, such as a preview or a checkpoint.
+# Function of a run's number of steps; it returns the tasks to call, by the step after which they are called.
 Milestones = Callable[[int], Mapping[int, Sequence[Task]]]
 
 
 class Diverged(VidtransError):
-    """A loss or a weight became infinite or NaN at step ``at``. ``step``: the last saved step, 0 for none."""
+    """Error: a loss or a weight became infinite or NaN at step ``at``. ``step``: the last saved step, 0 for none."""
 
     def __init__(self, step: int, at: int) -> None:
         super().__init__(
@@ -63,9 +63,10 @@ class Diverged(VidtransError):
 
 
 class Revision(NamedTuple):
-    """The number of steps of a run with a budget of time, resolved again at a ``step``, after a ``share`` of it.
+    """A new number of steps of a run with a time budget, calculated at a ``step``, after a ``share`` of the budget.
 
-    ``progress``: the share of the run's schedules that is done then; the remaining steps take the rest.
+    ``total``: the new number of steps. ``progress``: the share of the run's schedules that is completed at ``step``;
+    the remaining steps complete them.
     """
 
     step: int
@@ -80,8 +81,8 @@ class TrainingState:
 
     ``history``: the requested step counts so far; raising ``--steps`` later adds one. ``rows``: the losses of
     every step; ``scores``: (step, held-out scores); ``warnings``: (step, text). ``enough``: whether to stop early.
-    ``seconds``: how long it has trained, in all processes one after the other; ``revisions``: see ``TimeBudget``.
-    ``picture_channels``: the number of leading input channels that take noise. ``has_noise_level``: the last
+    ``seconds``: the training time, summed over interruptions of the run; ``revisions``: see ``TimeBudget``.
+    ``picture_channels``: the number of leading input channels that take noise. ``has_noise_level``: whether the last
     channel is the noise's level. ``device``: the device of batches.
     """
 
@@ -104,12 +105,12 @@ class TrainingState:
 
     @property
     def total(self) -> int:
-        """Return the number of steps."""
+        """Return the run's number of steps."""
         return self.history[-1]
 
     @property
     def progress(self) -> float:
-        """Return the share of the schedules that is done, 0 to 1; a revision changes their pace, never their value."""
+        """Return the completed share of the schedules, 0 to 1; a revision changes their pace, but no past value."""
         step, done = (self.revisions[-1].step, self.revisions[-1].progress) if self.revisions else (0, 0.0)
         return done + (1 - done) * (self.step - step) / (self.total - step)
 
@@ -127,14 +128,14 @@ class TrainingState:
         return True
 
     def load(self, report: Report) -> bool:
-        """Restore the folder's checkpoint; return whether it has a complete one."""
+        """Restore the state from the folder's checkpoint; return whether the folder has a complete checkpoint."""
         state = load_checkpoint(self.folder, report)
         if state is not None:
             self.restore(state)
         return state is not None
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a checkpoint's state."""
+        """Restore the state from a checkpoint's content."""
         self.model.restore(state["method"])
         if self.rollouts:
             self.rollouts.restore(state["rollouts"])
@@ -150,7 +151,7 @@ class TrainingState:
         self._plan_growth()
 
     def _plan_growth(self) -> None:
-        """Plan the sizes of the pictures; a run that is asked for more steps goes on at full size."""
+        """Plan the picture sizes of progressive resizing; additional steps of a finished run have full size."""
         growth, revisions = self.loader.growth, self.revisions if len(self.history) == 1 else []
         since = (revisions[-1].step, revisions[-1].progress) if revisions else (0, 0.0)
         self.loader.growth = growth.of_run(self.history[0], since)
@@ -161,7 +162,7 @@ class TrainingState:
         return batches if self.rollouts else uploads(batches, self.device)
 
     def losses_csv(self) -> bytes:
-        """Return the losses as CSV."""
+        """Return the losses of every step as CSV."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         columns = self.model.columns
@@ -178,7 +179,10 @@ class Trial(NamedTuple):
 
 
 def take_step(state: TrainingState, batch: TrainingBatch | DeviceBatch, trial: Trial | None = None) -> dict[str, float]:
-    """Take step ``state.step`` with a batch, and return its losses; a ``trial`` gives the conditions of the step."""
+    """Take training step ``state.step`` with a batch, and return its losses.
+
+    ``trial``: conditions of a step to be timed.
+    """
     model, rollouts = state.model, state.rollouts
     if trial:
         lr, seed, progress = model.settings.lr, trial.seed, trial.progress
@@ -204,7 +208,10 @@ def take_step(state: TrainingState, batch: TrainingBatch | DeviceBatch, trial: T
 
 
 def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
-    """Write ``step-N.pt``, name it in ``checkpoint.json``, then delete older files: a kill leaves a complete one."""
+    """Write ``step-N.pt``, name it in ``checkpoint.json``, and delete older files.
+
+    A kill leaves a complete checkpoint.
+    """
     name = f"step-{step:08d}.pt"
     with write_atomically(folder / name) as temporary, convert_disk_errors(temporary):
         torch.save(state, temporary)
@@ -215,7 +222,7 @@ def save_checkpoint(folder: Path, step: int, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
-    """Return the latest checkpoint's state, on the CPU; None if there is none, or (with a warning) if it is damaged."""
+    """Return the latest checkpoint's state, on the CPU; None without one, or (with a warning) if it is damaged."""
     pointer = folder / POINTER
     if not pointer.exists():
         return None
@@ -232,7 +239,10 @@ def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings, progress: float | None = None) -> float:
-    """Return the learning rate at ``step`` (from 0) of ``total``; ``progress``: of a run whose steps were revised."""
+    """Return the learning rate at ``step`` (from 0) of ``total``.
+
+    ``progress``: share of a run whose steps were revised.
+    """
     rate = settings.lr
     if step < settings.lr_warmup_steps:
         rate *= (step + 1) / settings.lr_warmup_steps
@@ -249,10 +259,10 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, with_level: bool) -> torch.Tensor:
-    """Add normal noise to the first ``channels`` of (N, C, H, W); if ``with_level``, the last channel is its level.
+    """Add normal noise to the first ``channels`` of inputs, (N, C, H, W).
 
-    Each example has its own deviation, from 0 to ``max_sigma``: outputs are cleaner than noisy inputs, and a network
-    trained only on noisy inputs would also smooth clean ones.
+    If ``with_level``, write its level to the last. Each example has its own deviation, from 0 to ``max_sigma``: outputs
+    are cleaner than noisy inputs, and a network trained only on noisy inputs would also smooth clean ones.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
@@ -267,12 +277,12 @@ def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, 
 
 
 class TrainingLoop:
-    """Trains a run to its last step, or until early stopping. Checkpoints and previews follow the clock.
+    """Trains a run to its last step, or until early stopping, with checkpoints and previews at intervals of wall time.
 
     ``refresh``: updates the previews of a run. ``milestones``: returns the functions to call, by step; called again
-    when a ``budget`` of time changes the steps. ``dist``: of several processes, only the first saves, refreshes and
-    resolves the steps again. ``costs``: the seconds of each call of the work beside the steps in this process, by
-    function: checkpoints, previews and what follows a milestone.
+    when a time ``budget`` changes the number of steps. ``dist``: of several processes, only the first saves, refreshes
+    and resolves the steps again. ``costs``: the durations in seconds, by function, of this process's calls outside the
+    steps: checkpoints, previews and tasks of milestones.
     """
 
     def __init__(
@@ -295,7 +305,7 @@ class TrainingLoop:
         self.saved_step = state.step
 
     def train(self) -> None:
-        """Take the steps. Raises Interrupted (after saving), and Diverged on a loss or weight that is not finite."""
+        """Take all steps. Raises Interrupted (after saving), and Diverged on a loss or weight that is not finite."""
         state = self.state
         if state.step:
             self.report(Note(f"continuing from step {state.step} of {state.total}"))
@@ -308,7 +318,7 @@ class TrainingLoop:
         self.refresh()
 
     def _steps_are_revised(self) -> bool:
-        """Train to the last step, or until early stopping; return True, early, after the budget changed the steps."""
+        """Train until the end or early stopping and return False; return True once the budget changed the steps."""
         state, dist, budget = self.state, self.dist, self.budget
         due = self.milestones(state.total)
         for batch in state.batches(state.step, state.step if state.enough else state.total):
@@ -336,7 +346,7 @@ class TrainingLoop:
         return False
 
     def _stop_if_asked(self) -> None:
-        """Save and raise Interrupted if any process received a stop request."""
+        """Save a checkpoint and raise Interrupted if any process received a stop request."""
         if self.dist.any(self.stop.requested):
             if self.dist.is_main:
                 self.state.save()
@@ -344,6 +354,7 @@ class TrainingLoop:
             raise Interrupted(self.stop.exit_status or Interrupted().exit_status)
 
     def _report_progress(self) -> None:
+        """Report the step, the newest score and losses, and the time left to the progress callback."""
         state, model = self.state, self.state.model
         at_most_s = max(0.0, self.budget.seconds - state.seconds) if self.budget else None
         detail = describe_score(state.scores)
@@ -364,7 +375,7 @@ class TrainingLoop:
                 self.report(Note(f"step {state.step}: {concern}", "warning", advises=True))
 
     def _revise(self, budget: TimeBudget) -> None:
-        """Resolve the steps again, in all processes alike, and say so if they differ by more than a tenth."""
+        """Calculate the number of steps again, equally in all processes; report a change by more than a tenth."""
         state, dist = self.state, self.dist
         sent = dist.broadcast({"revision": budget.resolve(self, self.milestones)} if dist.is_main else None)
         assert isinstance(sent, dict), "the main process has just sent it"
@@ -377,11 +388,11 @@ class TrainingLoop:
 
     @property
     def step_seconds(self) -> float:
-        """Return the time of the run without the work beside the steps; only differences have a meaning."""
+        """Return the run's time in seconds without the calls outside the steps; only differences have a meaning."""
         return self.state.seconds - sum(map(sum, self.costs.values()))
 
     def do(self, task: Task) -> None:
-        """Call ``task``, and record its time as its cost."""
+        """Call ``task``, and record the call's duration."""
         self.count_time()
         began = self.state.seconds
         task()
@@ -389,30 +400,30 @@ class TrainingLoop:
         self.costs.setdefault(task, []).append(self.state.seconds - began)
 
     def cost(self, task: Task) -> float:
-        """Return the usual seconds of ``task``; 0 if it was not called yet."""
+        """Return the usual duration of ``task`` in seconds; 0 if it was not called yet."""
         known = self.costs.get(task, [0.0])
         return statistics.median(known[1:] or known)  # the first call also imports and warms up
 
     def share_by_the_clock(self, seconds_per_step: float) -> float:
-        """Return the share of the time that checkpoints and previews take; at most one of each follows a step."""
+        """Return the share of the time for checkpoints and previews, at most one of each after a step, 0 to 1."""
         settings = self.state.model.settings
         pauses = {self.save: settings.checkpoint_seconds, self._show: settings.preview_seconds}
         beside = sum(self.cost(task) / max(pause, seconds_per_step) for task, pause in pauses.items())
         return beside / (1 + beside)
 
     def count_time(self) -> None:
-        """Add the time since the last call to the run's."""
+        """Add the time since the last call to the run's training time."""
         before, self.now = self.now, self.clock()
         self.state.seconds += self.now - before
 
     def save(self) -> None:
-        """Save a checkpoint. Raises Diverged if the state is not finite; the last checkpoint remains then."""
+        """Save a checkpoint. Raises Diverged if the state is not finite; the last checkpoint then remains."""
         if not self.state.save():
             raise Diverged(self.saved_step, self.state.step)
         self._saved_at, self.saved_step = self.clock(), self.state.step
 
     def _save_and_show_if_due(self) -> None:
-        """Save a checkpoint and update the previews if their time has come."""
+        """Save a checkpoint and update the previews if their intervals have passed."""
         state, settings = self.state, self.state.model.settings
         if self.dist.is_main and self.now - self._saved_at >= settings.checkpoint_seconds and state.step < state.total:
             self.do(self.save)
@@ -420,13 +431,14 @@ class TrainingLoop:
             self.do(self._show)
 
     def _show(self) -> None:
+        """Update the previews, and note the time for the next update."""
         self.refresh()
         self._shown_at = self.clock()
 
 
 @dataclass(frozen=True)
 class StepCost:
-    """The seconds of a step between two shares, ``start`` and ``end``, of a run's steps."""
+    """The duration of a step in ``seconds`` between two shares, ``start`` and ``end``, of a run's steps."""
 
     start: float
     end: float
@@ -434,13 +446,13 @@ class StepCost:
 
 
 def mean_cost(costs: Sequence[StepCost], start: float = 0.0, end: float = 1.0) -> float:
-    """Return the seconds of a step, a mean over the run, or over its part between two shares."""
+    """Return the mean duration of a step in seconds between two shares, ``start`` and ``end``, of a run."""
     parts = [(max(0.0, min(end, cost.end) - max(start, cost.start)), cost.seconds) for cost in costs]
     return sum(share * seconds for share, seconds in parts) / (end - start)
 
 
 class Mark(NamedTuple):
-    """A moment of a run, from which on its rate is measured; ``seconds``: of steps alone."""
+    """The point of a run from which its rate is measured; ``seconds``: the time in steps, see ``step_seconds``."""
 
     step: int = 0
     progress: float = 0.0
@@ -449,9 +461,9 @@ class Mark(NamedTuple):
 
 @dataclass
 class TimeBudget:
-    """A budget of seconds. ``costs``: of steps in the trial; ``at_most``: the most steps that are asked for.
+    """A time budget of ``seconds``. ``costs``: durations of steps in the trial; ``at_most``: maximum number of steps.
 
-    ``began``: the last revision, or the start of the process.
+    ``began``: the point of the last revision, or of the start of the process.
     """
 
     seconds: float
@@ -461,18 +473,18 @@ class TimeBudget:
 
     @property
     def steps(self) -> int:
-        """Return the steps that fit by the trial alone."""
+        """Return the number of steps that fit into the budget, by the trial alone."""
         return self._limited(self.seconds / mean_cost(self.costs))
 
     def begin(self, loop: TrainingLoop) -> None:
-        """Measure the rate from this step on."""
+        """Measure the rate of steps from the current step of ``loop`` on."""
         self.began = Mark(loop.state.step, loop.state.progress, loop.step_seconds)
 
     def is_due(self, loop: TrainingLoop) -> bool:
-        """Return whether the steps are to be resolved again now.
+        """Return whether the number of steps must be calculated again now.
 
-        Where few steps are planned, half of them do: the machine may have stood still in the trial, and the run would
-        end before its time.
+        If few steps are planned, the calculation is repeated after half of them: the machine may have been busy in the
+        trial, and the run would end before its time.
         """
         run, began = loop.state, self.began.step
         planned = run.total - began
@@ -484,7 +496,7 @@ class TimeBudget:
         return any(share > last and run.seconds >= share * self.seconds for share in REVISED_AT)
 
     def resolve(self, loop: TrainingLoop, milestones: Milestones) -> Revision:
-        """Return the number of steps that fit by the rate since ``began``, at least one more than were taken."""
+        """Return the new number of steps, as many as fit at the rate since ``began``, at least one more than taken."""
         run, began = loop.state, self.began
         tried = (run.step - began.step) * mean_cost(self.costs, began.progress, run.progress)
         slower = (loop.step_seconds - began.seconds) / tried
@@ -492,13 +504,13 @@ class TimeBudget:
         left = (self.seconds - run.seconds) * (1 - loop.share_by_the_clock(each))
 
         def fits(total: int) -> bool:
-            """Return whether the steps up to ``total`` and the work between them take no longer than is left."""
+            """Return whether the steps up to ``total`` and the milestones' tasks before it fit into the time left."""
             between = [tasks for step, tasks in milestones(total).items() if run.step < step < total]
             beside = sum(loop.cost(task) for tasks in between for task in tasks)
             return (total - run.step) * each + beside <= left
 
         fewest, more = run.step + 1, 1 + round(max(0.0, left) / each)
-        while more > 1:  # the most steps, to about one, where more steps have more milestones
+        while more > 1:  # Bisection for the maximum number of steps, because more steps have more milestones.
             more = (more + 1) // 2
             if fits(fewest + more):
                 fewest += more
@@ -507,4 +519,5 @@ class TimeBudget:
         return Revision(run.step, total, share, run.progress)
 
     def _limited(self, steps: float) -> int:
+        """Return ``steps`` rounded to 1 or more, and to at most ``at_most``."""
         return max(1, min(round(steps), self.at_most or round(steps)))

@@ -1,4 +1,4 @@
-"""The folder beside a model with previews and a report of its training.
+"""Writer of the folder beside a model, with previews and a report of the model's training.
 
 ``preview.png`` and ``losses.csv`` are refreshed at intervals of wall time. ``steps/`` holds the outputs for a few pairs
 at each milestone, which ``training.png`` and ``report.html`` show. ``film/`` holds the outputs for one pair at up to
@@ -36,20 +36,21 @@ from vidtrans.training.validation import pair_input, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank_picture, cell_size, join_row
 
-FILM_PICTURES, STEPS_PER_PICTURE = 72, 5  # A picture of a film costs about half a step.
-ROWS = 4
-CELL = 320  # Pixels on the long side of a cell.
+# Maximum number of pictures in the film, and minimum steps per picture; a picture takes as long as half a step.
+FILM_PICTURES, STEPS_PER_PICTURE = 72, 5
+ROWS = 4  # Number of rows (pairs) in a preview sheet.
+CELL = 320  # Long side of a picture in a sheet, in pixels.
 MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # Shares of the run at which outputs are saved.
-COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # RGB of the curves of a run's first columns.
-MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # Pixels.
+COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # RGB colours of the curves of a run's first three losses.
+MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # Minimum width and the height of a loss chart, in pixels.
 
 
 class TrainingMonitor:
-    """Previews and report of a run in ``folder``.
+    """Writer of the previews and the report of a run in ``folder``.
 
-    ``pairs``: a few of them are shown; ``engine``: returns an engine of the current generator;
-    ``facts``: the report's table; ``note`` receives a line if a viewer blocks the update of a file.
-    ``has_held_out``: whether the run is scored.
+    ``pairs``: the pairs of which a few are shown; ``engine``: returns an engine of the current generator;
+    ``facts``: the report's facts by name; ``note`` receives a line if a viewer blocks the update of a file.
+    ``has_held_out``: whether the run has held-out pairs, which are scored.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class TrainingMonitor:
         self.delivered: DeliveredSummary | None = None  # of the latest preview
 
     def begin(self) -> None:
-        """Delete files of steps later than the run's, which an earlier run left; write the film's input and target."""
+        """Delete an earlier run's files of later steps than this run's; write the film's input and target."""
         for name in ("steps", "film", "snapshots"):
             for file in numbered_files(self.folder / name):
                 if int(file.stem) > self.state.step:
@@ -92,18 +93,19 @@ class TrainingMonitor:
             self.events.close()
 
     def words(self) -> TrainingSummary:
-        """Return the state of the run, to be put into words."""
+        """Return the state of the run, for a summary in sentences."""
         state = self.state
         first = score_steps(state.total, state.model.settings.val_interval)[0] if self.has_held_out else None
         is_over = state.enough or state.step == state.total
         return TrainingSummary(state.scores, state.step, state.total, is_over, first, state.warnings, state.seconds)
 
     def _write_status(self) -> None:
+        """Write the status file, ``training.json``."""
         with ignore_files_in_use(self.note):
             write_json(self.folder / STATUS_FILE, self.words().table())
 
     def milestones(self, total: int) -> dict[int, list[Task]]:
-        """Return the functions to call after each milestone of a run of ``total`` steps, by its step."""
+        """Return the functions to call during a run of ``total`` steps, by the step after which they are called."""
         filmed = film_steps(total, max(8, min(FILM_PICTURES, total // STEPS_PER_PICTURE)))
         due: dict[int, list[Task]] = {step: [self._add_to_film] for step in filmed}
         for step in sheet_steps(total):
@@ -111,7 +113,7 @@ class TrainingMonitor:
         return due
 
     def refresh(self) -> Path:
-        """Write ``preview.png``, and return its path; and ``losses.csv``."""
+        """Write ``preview.png`` and ``losses.csv``; return the path of ``preview.png``."""
         state = self.state
         with ignore_files_in_use(self.note):
             write_bytes(self.folder / "losses.csv", state.losses_csv())
@@ -128,11 +130,13 @@ class TrainingMonitor:
         return preview
 
     def _add_to_timeline(self) -> None:
+        """Save the outputs of a few pairs at this step, and draw ``training.png`` with them."""
         self.timeline.add(self.state.step, self.engine())
         with ignore_files_in_use(self.note):
             self.timeline.draw(self.state.model.columns, self.state.rows, {})
 
     def _add_to_film(self) -> None:
+        """Save the output of the film's pair at this step, and write the status file."""
         output = render_pair(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.state.step:08d}.png", output)
         self._write_status()
@@ -142,7 +146,7 @@ class TrainingMonitor:
     ) -> Path:
         """Write ``training.png``, ``report.html`` and, with a ``rollout``, ``dream.png``; return the page's path.
 
-        ``scores``: the last ones. ``delivered``: full-size pairs; by default those of the latest preview.
+        ``scores``: the last scores. ``delivered``: the full-size pairs; by default those of the latest preview.
         """
         state = self.state
         self._write_status()
@@ -181,8 +185,8 @@ class TrainingMonitor:
 class EventFiles:
     """TensorBoard event files of a run: the losses of every step as ``loss/NAME``, the scores as ``held_out/NAME``.
 
-    A continued run writes those of its earlier steps again, so that none is missing or there twice after a kill; their
-    wall times are spread evenly over the time that it trained.
+    A continued run writes the values of its earlier steps again, so that none is missing or duplicated after a kill;
+    their wall times are spread evenly over the training time.
     """
 
     def __init__(self, folder: Path, state: TrainingState) -> None:
@@ -191,15 +195,16 @@ class EventFiles:
         self.state, self._num_rows, self._num_scores = state, 0, 0
         for file in folder.glob("events.out.tfevents.*"):
             remove(file)
-        # A viewer that has read the former files drops what they said from step 0 on.
+        # A viewer that has read the earlier files drops their values from step 0 on.
         self._writer: Any = SummaryWriter(str(folder), purge_step=0)
 
     def update(self) -> None:
-        """Write what is new since the last update."""
+        """Write the losses and scores that are new since the last update."""
         state, now = self.state, time.time()
         seconds_per_step = state.seconds / max(1, state.step)
 
         def add(kind: str, values: Mapping[str, float | None], step: int) -> None:
+            """Write the ``values`` of one step as curves ``kind``/NAME; skip unknown values."""
             wall_time = now - (state.step - step) * seconds_per_step
             for name, value in values.items():
                 if value is not None:
@@ -213,16 +218,17 @@ class EventFiles:
         self._writer.flush()
 
     def close(self) -> None:
+        """Close the event file."""
         self._writer.close()
 
 
 def preview_sheet(
     engine: Engine, pairing: Pairing, pairs: Sequence[Pair], title: str, path: Path, full: Sequence[DeliveredPair] = ()
 ) -> None:
-    """Write a sheet to ``path`` with input, output and target of a few pairs.
+    """Write a picture to ``path`` with input, output and target of a few pairs, one row each.
 
-    The first rows are those of ``full``, at most ``ROWS`` pairs at full size, with parts of the delivered picture and
-    of its target pixel by pixel.
+    The first rows are the pairs in ``full``, at most ``ROWS``, at full size: crops of the delivered picture and of its
+    target, at 1:1.
     """
     rows = [[pairing.preview(made.given), made.output, made.target] for made in full]
     others = pick_evenly([pair for pair in pairs if not (full and pair.full)], ROWS - len(rows))
@@ -237,7 +243,7 @@ def preview_sheet(
 
 
 def numbered_files(folder: Path) -> list[Path]:
-    """Return the files of a folder that are named after a step, in order."""
+    """Return the files of a folder whose names are step numbers, in order of the steps."""
     return sorted(f for f in folder.glob("*.*") if f.stem.isdecimal())
 
 
@@ -247,7 +253,7 @@ def sheet_steps(total: int) -> list[int]:
 
 
 class ProgressSheet:
-    """``training.png`` in ``folder``: the same few pairs at milestones of the run, and the losses.
+    """The sheet ``training.png`` in ``folder``: a few pairs, the same at all milestones of the run, and the losses.
 
     ``steps/`` holds a strip of outputs for each milestone, so that a resumed run continues the sheet.
     """
@@ -256,7 +262,7 @@ class ProgressSheet:
         self.folder, self.pairing, self.pairs = folder, pairing, pick_evenly(pairs, ROWS)
 
     def add(self, step: int, engine: Engine) -> None:
-        """Save a strip of the outputs at ``step`` in ``steps/``."""
+        """Save the outputs at ``step`` as a strip in ``steps/``."""
         cells = [render_pair(engine, self.pairing, pair)[1] for pair in self.pairs]
         same_size = [c for c in cells if c.shape == cells[0].shape]
         write_picture(self.folder / "steps" / f"{step:08d}.png", np.vstack(same_size))
@@ -269,12 +275,12 @@ class ProgressSheet:
         return [(step, np.split(s, count)) for step, s in found if s.shape == (height * count, width, 3)]
 
     def _pairs(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Return (input, target) of the pairs that have the first pair's size: a sheet has one size."""
+        """Return (input, target) of the pairs whose pictures have the first pair's size, as a sheet needs one size."""
         pairs = [(pair_input(self.pairing, p), read_picture(p.target)) for p in self.pairs]
         return [p for p in pairs if p[1].shape == pairs[0][1].shape]
 
     def draw(self, columns: Sequence[str], losses: Sequence[Sequence[float]], scores: Table) -> None:
-        """Write the sheet; ``losses``: a row of values per step; ``scores``: held-out ones, for the footer."""
+        """Write the sheet; ``losses``: a row of values per step; ``scores``: held-out scores, for the footer."""
         strips, pairs, has_target = self.strips(), self._pairs(), self.pairing.has_target
         rows = [
             [self.pairing.preview(given), *(cells[i] for _, cells in strips), *([target] if has_target else [])]

@@ -1,4 +1,4 @@
-"""Style codes of pictures: the code table of a model's record, diversity scores, and losses of codes."""
+"""Style codes of pictures: the table of codes in a model's record, diversity scores, and losses of codes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.training.validation import pair_input, pick_evenly
 from vidtrans.video.images.picture import read_picture
 
-MAX_PICTURES = 256  # Maximum number of pictures that are encoded.
-DIGITS = 6  # Number of decimals in the code table.
-NUM_LOOKS, NUM_INPUTS = 10, 4  # Numbers of looks and of inputs in the diversity score.
+MAX_PICTURES = 256  # Maximum number of pictures whose style codes are computed for the table.
+DIGITS = 6  # Number of decimals in the table of codes.
+NUM_LOOKS, NUM_INPUTS = 10, 4  # Number of random styles and number of inputs in the diversity score.
 DIFFERENCE_EPSILON = 1e-5  # Added to the ratio of output difference to code difference, against a division by 0.
 
 
 def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
-    """Return the table ``ModelRecord.codes``: size, mean and spread of the targets' codes; {} for one look."""
+    """Return the table ``ModelRecord.codes``: size, mean and spread of the targets' codes; {} without style codes."""
     if not isinstance(generator, CodedGenerator):
         return {}
     codes = _encode(generator.encoder, pairs, MAX_PICTURES)
@@ -38,10 +38,10 @@ def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
 
 
 def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float | None:
-    """Return the mean difference among ten looks of one held-out input, relative to that among targets.
+    """Return the mean difference among ten styles of one held-out input, relative to the difference among targets.
 
     Codes are drawn from the distribution of the targets' codes; differences are means over pixels and inputs. Targets
-    also differ in content, so the score is usually below 1. None if the engine has one look, or the targets are equal.
+    also differ in content, so the score is usually below 1. None if the engine has one style, or the targets are equal.
     """
     encoder = getattr(engine, "encoder", None)
     targets = [read_picture(pair.target) for pair in pick_evenly(pairs, NUM_LOOKS)]
@@ -86,7 +86,7 @@ def mode_seeking_loss(one: Tensor, other: Tensor, one_code: Tensor, other_code: 
 
 
 class TargetCodes(NamedTuple):
-    """Style codes of target frames: their ``distribution``, and the drawn ``code`` for the outputs, (N, size)."""
+    """Style codes of target frames: the ``distribution``, and the ``code`` drawn for the outputs, (N, size)."""
 
     distribution: CodeDistribution
     code: Tensor
@@ -99,13 +99,13 @@ class TargetCodes(NamedTuple):
 
 
 def append_code_planes(frames: Tensor, look: TargetCodes | None) -> Tensor:
-    """Append each frame's style code as planes, (N, 3, H, W) → (N, 3 + size, H, W); return frames without ``look``."""
+    """Append each frame's style code ``look`` as planes, (N, 3, H, W) → (N, 3 + size, H, W); None appends nothing."""
     return frames if look is None else torch.cat([frames, code_planes(look.code, *frames.shape[2:])], 1)
 
 
 @contextmanager
 def frozen(network: nn.Module) -> Iterator[None]:
-    """Return a context in which a network's weights are frozen; gradients still flow through it."""
+    """Return a context in which a network's weights are frozen; gradients still flow through the network."""
     weights = [p for p in network.parameters() if p.requires_grad]
     for weight in weights:
         weight.requires_grad_(False)
@@ -117,5 +117,5 @@ def frozen(network: nn.Module) -> Iterator[None]:
 
 
 def _encode(encoder: nn.Module, pairs: Sequence[Pair], most: int) -> np.ndarray:
-    """Return the codes of at most ``most`` targets, (N, size)."""
+    """Return the style codes of at most ``most`` evenly spaced targets, (N, size)."""
     return np.array([encode_style(encoder, read_picture(pair.target)) for pair in pick_evenly(pairs, most)])

@@ -1,4 +1,4 @@
-"""Train the requested model, continue its training, or return the existing one."""
+"""Training by request: train the requested model, continue its training, or return the existing model."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class TrainingRequest:
 
     ``minutes`` takes precedence over the recipe's steps, ``at_most`` limits the resulting steps. ``start_from``: the
     model with the initial weights. ``fresh``: ignore earlier runs. ``embed``: include the network that extracts the
-    input in the model file. ``as_is``: take no more steps, and write the model of an interrupted run.
+    input in the model file. ``as_is``: take no more steps, and write an interrupted run's model.
     """
 
     dataset: Path
@@ -109,7 +109,7 @@ def plugins_of(recipe: Recipe) -> Table:
 
 @dataclass(frozen=True)
 class _RequestedRun:
-    """A request with its opened dataset, output path and starting model."""
+    """A training request with its opened dataset, output path and the path of the starting model."""
 
     request: TrainingRequest
     dataset: Dataset
@@ -118,7 +118,7 @@ class _RequestedRun:
 
     @classmethod
     def of(cls, request: TrainingRequest) -> _RequestedRun:
-        """Open the dataset and resolve the paths. Raises UsageError, MediaError, ModelError."""
+        """Open the dataset and resolve the paths of a request. Raises UsageError, MediaError, ModelError."""
         start = find_model(request.start_from) if request.start_from else None
         if request.start_from and start is None:
             raise UsageError(
@@ -130,15 +130,17 @@ class _RequestedRun:
 
     @property
     def settings(self) -> TrainingSettings:
+        """Return the recipe's training settings. Raises UsageError."""
         return self.request.recipe.settings("training", TrainingSettings)
 
     def set_up(self, context: Context, dist: DistContext) -> TrainingSetup:
+        """Build the components of the run. Raises UsageError, MediaError, ModelError."""
         from vidtrans.training.set_up import TrainingSetup  # Imports torch.
 
         return TrainingSetup(self.dataset, self.request.recipe, self.settings, self.start, context, dist=dist)
 
     def result(self, context: Context, pictures: str) -> Result:
-        """Return the result to write: the model file, with the digest of all its inputs.
+        """Return the result to write: the model file, with the digest of all inputs of the training.
 
         Its lineage does not depend on the number of steps, so a run continues a run with fewer steps: only its model is
         replaced without ``--overwrite``.
@@ -153,7 +155,7 @@ class _RequestedRun:
         return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
 
     def _continues(self, existing: Table) -> bool:
-        """Return whether an ``existing`` model of the same lineage is an earlier state of this run."""
+        """Return whether an ``existing`` model's record, of the same lineage, is of an earlier state of this run."""
         request = self.request
         if "of_steps" in existing and request.minutes:  # The existing model was written by --as-is.
             return bool(existing["minutes"] == request.minutes)
@@ -161,14 +163,14 @@ class _RequestedRun:
         return is_shorter and not request.minutes and ("of_steps" in existing or not request.fresh)
 
     def previews(self) -> Path:
-        """Return the folder of the previews. Raises UsageError if a file has its name."""
+        """Return the folder of the previews. Raises UsageError if a file has the folder's name."""
         previews = refuse_link(self.output.with_suffix(".train"))
         if previews.exists() and not previews.is_dir():
             raise UsageError(str(previews), "it is a file; previews would go to a folder of this name", "move it away")
         return previews
 
     def finished(self, result: Result) -> Table | None:
-        """Return the report of the model if it exists with its companions, else None. Raises UsageError."""
+        """Return the report of the model if it exists with its companion models, else None. Raises UsageError."""
         existing, cache = result.existing(), result.context.cache
         if existing is not None and all(recorded(cache, Path(p)) for p in existing["companions"].values()):
             return result.report(existing, cached=True)
@@ -176,6 +178,7 @@ class _RequestedRun:
         return None
 
     def _parameters(self, context: Context, pictures: str) -> Table:
+        """Return the parameters that identify the requested model; ``pictures``: the digest of the dataset."""
         request = self.request
         return {
             "command": "train",
@@ -195,7 +198,7 @@ class _RequestedRun:
         }
 
     def budget(self, setup: TrainingSetup, digest: str) -> TimeBudget | None:
-        """Return the budget of ``minutes``, None without; ``digest``: of the request. Raises UsageError."""
+        """Return the time budget of ``minutes``, or None; ``digest``: digest of the request. Raises UsageError."""
         from vidtrans.training.trials import cached_budget, find_budget
 
         request = self.request
@@ -209,12 +212,15 @@ class _RequestedRun:
         return budget
 
     def no_steps_error(self) -> UsageError:
-        """Return the error of ``as_is`` without an interrupted run."""
+        """Return the error for ``as_is`` without an interrupted run."""
         why = f"no interrupted run of these options has taken a step towards {self.output}"
         return UsageError("--as-is", why, "leave it out to train, or give the options of that run")
 
     def extractor(self, context: Context) -> LoadedModel | None:
-        """Return the network to embed into the model file, or None. Raises UsageError, ModelError."""
+        """Return the network that makes the model's input, to embed in the model file, or None.
+
+        Raises UsageError, ModelError.
+        """
         if not self.request.embed:
             return None
         pairing = self.dataset.pairing
@@ -229,7 +235,7 @@ class _RequestedRun:
 def _train(
     run: _RequestedRun, context: Context, dist: DistContext | None, preview: Callable[[Path], None] | None
 ) -> Table:
-    """Train if the model does not exist, in a single process or the first of several, and return the report."""
+    """Train if the model does not exist, in a single process or in the main process of several; return the report."""
     began, request, output = time.monotonic(), run.request, run.output
     context.begin(f"reading {run.dataset.folder.name}")
     pictures = dataset_digest(context, run.dataset)
@@ -277,7 +283,7 @@ def _train(
 
 
 def _plan_as_is(run: _RequestedRun, writer: ModelWriter) -> Table:
-    """Return the report of a dry run with ``--as-is``. Raises UsageError if no step was taken."""
+    """Return the report of a dry run with ``--as-is``. Raises UsageError if the run has taken no step."""
     finished = writer.entry.read()
     step, total = finished["result"]["steps"] if finished else _restored_step(writer), writer.state.total
     if not step:
@@ -303,7 +309,7 @@ def _deliver_as_is(
 
 
 def _restored_step(writer: ModelWriter) -> int:
-    """Restore the checkpoint that the run would continue, and return its step; 0 if there is none."""
+    """Restore the checkpoint that the run would continue; return its step, or 0 without a checkpoint."""
     from vidtrans.training.training_run import restore
 
     return writer.state.step if restore(writer) else 0

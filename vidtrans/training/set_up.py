@@ -61,19 +61,20 @@ from vidtrans.video.images.picture import read_picture
 if TYPE_CHECKING:
     from vidtrans.training.unpaired_colours import ColourMaps
 
-NORM_PICTURES = 64  # Training pictures, at most, over which BatchNorm statistics are averaged.
-# Version of what a GPU computes beside the networks: augmentation, and the learning rate's rounding.
-CUDA_STEP_VERSION = 2
-OF_PICTURES = ("background_plate", "motion_weight", "colour_rebalancing", "recurrent", "rollout_fraction")
+NORM_PICTURES = 64  # Maximum number of training pictures over which BatchNorm statistics are averaged.
+CUDA_STEP_VERSION = 2  # Version of the augmentation and of the learning rate's rounding on a GPU, a part of cache keys.
+# Settings that are only for targets that are pictures, not label maps.
+PICTURES_ONLY = ("background_plate", "motion_weight", "colour_rebalancing", "recurrent", "rollout_fraction")
+# Settings that need a target for each frame, so they are refused for unpaired datasets.
 NEEDS_TARGETS = ("background_plate", "motion_weight", "colour_rebalancing", "rollout_fraction")
-FRAME_MEMORY = "frame_memory."
+FRAME_MEMORY = "frame_memory."  # Part of the names of the weights that store the memorised frames of a clip.
 
 
 class TrainingSetup:
-    """The components of a training run, before its first step.
+    """The components of a training run, as they are before the first step.
 
     ``picture_size`` (width, height): set if the dataset is only planned; steps are then timed with noise. ``pairs``:
-    training pairs whose inputs the generator sees; for unpaired domains, the frames of the source.
+    the training pairs whose inputs the generator receives; for unpaired domains, the source frames.
     """
 
     def __init__(
@@ -130,21 +131,21 @@ class TrainingSetup:
 
     @property
     def clip_memory(self) -> ClipMemory | None:
-        """Return the frames of the clip that the model keeps; None for none. Raises MediaError."""
+        """Return the frames of the clip that the model memorises; None if it memorises none. Raises MediaError."""
         return self.memory_plan.memory if self.memory_plan else None
 
     @property
     def memory(self) -> Table:
-        """Return the model file's table for a recurrent generator; empty for others."""
+        """Return the model record's table about a recurrent generator's history; {} for other generators."""
         return {"flow": METHOD} if self.settings.recurrent else {}
 
     @property
     def targets(self) -> list[Pair]:
-        """The training pairs whose targets show the looks to learn; for unpaired domains, the target frames."""
+        """Return the training pairs whose targets show the styles to learn; for unpaired domains, the target frames."""
         return self.dataset.targets("train") if self.dataset.domains else self.pairs
 
     def build(self, *, reverse: bool = False) -> torch.nn.Module:
-        """Build the generator, with weights not yet initialised; a reverse generator has no codes."""
+        """Build the generator with uninitialised weights; a ``reverse`` generator has no style codes."""
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
@@ -164,7 +165,7 @@ class TrainingSetup:
         return found
 
     def make_state(self, folder: Path, total: int) -> TrainingState:
-        """Return the state at step 0 of ``total``, its networks initialised; ``folder``: for checkpoints."""
+        """Return the state at step 0 of ``total``, with initialised networks; ``folder``: folder of the checkpoints."""
         method = self.method.make(self)
         loader = self._loader(method.networks["generator"].multiple)
         for kind, network in method.networks.items():
@@ -200,7 +201,7 @@ class TrainingSetup:
 
     @property
     def in_channels(self) -> int:
-        """Return the number of a generator's input channels: the pairing's, and 3 for a plate; without a history's."""
+        """Return the number of a generator's input channels, with 3 for a background plate, without a history's."""
         return self.pairing.in_channels + (3 if self.plate else 0)
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
@@ -219,7 +220,7 @@ class TrainingSetup:
 
     @cached_property
     def colours(self) -> ColourMaps | None:
-        """The colour maps to the target domain and back; None for paired or only planned datasets."""
+        """Return the colour maps to the target domain and back; None for paired or only planned datasets."""
         if not self.dataset.domains or self.picture_size is not None:
             return None
         from vidtrans.training.unpaired_colours import maps_between  # imports SciPy: a fifth of a second
@@ -228,7 +229,7 @@ class TrainingSetup:
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """The function that maps a frame to the target's colours, see ``methods.base.Setup``."""
+        """Return the function that maps a frame to the target domain's colours, see ``methods.base.Setup``, or None."""
         return self.colours.forth.apply if self.colours else None
 
     def initialise(self, network: torch.nn.Module, number: int) -> None:
@@ -236,29 +237,30 @@ class TrainingSetup:
         initialise(network, self.context.seed + number)
 
     def make_discriminator(self, channels: int, number: int) -> torch.nn.Module:
-        """Build and initialise a discriminator of the recipe's kind."""
+        """Build and initialise the recipe's discriminator for ``channels`` input channels."""
         network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
         self.initialise(network, number)
         return network
 
     def find_class_shares(self) -> torch.Tensor:
-        """Return the share of the training pixels in each class of the targets; equal ones for a planned dataset."""
+        """Return the share of each target class in the training pixels; equal shares for a planned dataset."""
         assert self.pairing.class_colours is not None, "``check_method`` has seen to it"
         pictures = (read_picture(pair.target) for pair in pick_evenly(self.pairs, NORM_PICTURES))
         return torch.from_numpy(self.pairing.class_colours.shares(() if self.picture_size else pictures))
 
     def find_rarity(self) -> torch.Tensor | None:
-        """Return the rarity weights of colours in the training pictures; None if off, or for a planned dataset."""
+        """Return the rarity weights of colours in the training pictures; None if unused, or for a planned dataset."""
         if not self.settings.colour_rebalancing or self.picture_size is not None:
             return None
         return rarity(read_picture(pair.target) for pair in pick_evenly(self.pairs, NORM_PICTURES))
 
     @property
     def _num_frames(self) -> int:
-        """Return the number of consecutive frames per example of unpaired domains; else 1."""
+        """Return the number of consecutive frames per example of unpaired domains; 1 for paired datasets."""
         return self.method.num_frames(self.settings) if self.dataset.domains else 1
 
     def _loader(self, multiple: int) -> Batches:
+        """Return the batches of the training; of noise if the dataset is only planned."""
         settings = self.settings
         if self.dataset.domains:
             return self._unpaired_batches(multiple)
@@ -286,7 +288,7 @@ class TrainingSetup:
         )
 
     def _unpaired_batches(self, multiple: int) -> Batches:
-        """Return the batches of a dataset of domains; noise if it is only planned. Raises UsageError, MediaError."""
+        """Return the batches of a dataset of domains; of noise if it is only planned. Raises UsageError, MediaError."""
         settings = self.settings
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
@@ -306,7 +308,7 @@ class TrainingSetup:
         )
 
     def _pixel_weights(self) -> PixelWeights | None:
-        """Return where a look keeps the content, for its method, or the weights of the L1; None if neither is used."""
+        """Return the function of pixel weights: of preserved content for a style method, else of the L1; or None."""
         if self.method.preserves_content:
             return preserved_content_weights if any(pair.keep for pair in self.pairs) else None
         weight = self.settings.motion_weight
@@ -325,13 +327,13 @@ class TrainingSetup:
         }
 
     def stage(self, total: int, dataset: str, exact: list[str], *, fresh: bool) -> TrainStage:
-        """Return the cache stage of a run: all that decides which bytes it makes.
+        """Return the cache stage of a run, with everything that affects the bytes of the results.
 
         ``dataset``: the dataset's digest; ``exact``: operators to compute in fp32. Raises UsageError if a file is
         missing.
         """
         settings, digest = self.settings, self.context.cache.digest
-        # The steps have a field of their own; the precision is in the engine, resolved.
+        # The cache stage has separate fields for the steps and, resolved in ``engine``, for the precision.
         table = {k: v for k, v in settings.for_key().items() if k not in ("steps", "precision")}
         engine: Table = {"device": self.device.kind, "precision": self.precision}
         engine |= {"threads": self.threads, "world_size": self.dist.size}
@@ -339,7 +341,7 @@ class TrainingSetup:
             engine["exact"] = exact
         if self.device.kind == "cuda":
             engine["step"] = CUDA_STEP_VERSION
-        # Identifiers of external inputs, by loss and method.
+        # The losses and the method, whose identifiers of external inputs are part of the stage.
         parts = {name: LOSSES.load(name) for name in settings.loss_weights} | {"method": self.method}
         engine |= {name: found for name, part in parts.items() if (found := part.identity(settings))}
         return TrainStage(
@@ -361,11 +363,12 @@ class TrainingSetup:
 
 
 def _network(registry: Registry[Entry], name: str, table: Table, kind: str) -> Table:
+    """Return a network's entry for records: its name, complete settings, and the plug-in it comes from."""
     return {"name": name, "settings": complete_settings(registry, name, table, kind)} | registry.origin(name)
 
 
 def check_method(method: type[TrainingMethod], settings: TrainingSettings, dataset: Dataset) -> None:
-    """Raise UsageError if the method or a setting does not suit the dataset: its pairs, domains or classes."""
+    """Raise UsageError if the method or a setting does not suit the dataset's pairs, domains or classes."""
     what = f"training.method={settings.method}"
     for other in ("background_plate", "recurrent") if method.code_size(settings) else ():
         if getattr(settings, other):
@@ -388,7 +391,7 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
 
 
 def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
-    """Raise UsageError if a camera is to move where no frames follow each other, or without a window."""
+    """Raise UsageError if the setting ``camera`` is used without consecutive frames or without a fixed window."""
     if not settings.camera:
         return
     if not isinstance(pairing, NextFrame):
@@ -402,12 +405,12 @@ def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
 
 
 def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pairing: Pairing, what: str) -> None:
-    """Raise UsageError if the target has classes and the method or a setting is for pictures, or the reverse."""
+    """Raise UsageError if targets are label maps but the method or a setting needs pictures, or the reverse."""
     if method.has_label_targets == (pairing.class_colours is None):
         kind = "pictures" if method.has_label_targets else "label maps"
         why = f"the targets of pairing '{pairing.name}' are {kind}"
         raise UsageError(what, why, f"use --set training.method={'pix2pix' if method.has_label_targets else 'classes'}")
-    for name in OF_PICTURES if method.has_label_targets else ():
+    for name in PICTURES_ONLY if method.has_label_targets else ():
         if getattr(settings, name):
             raise UsageError(
                 f"training.{name}", "it is for targets that are pictures, and these are label maps", "leave it out"
@@ -415,7 +418,7 @@ def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pai
 
 
 def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
-    """Return the training pairs of the longest shot: the time encoding does not distinguish shots."""
+    """Return the training pairs of the longest shot, as the time encoding does not distinguish shots."""
     shots: dict[tuple[int, int], list[Pair]] = {}
     for pair in dataset.role("train"):
         shots.setdefault(pair.shot, []).append(pair)
@@ -425,7 +428,7 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
 
 
 def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
-    """Return the dataset, without positions of the most alike frames if the generator keeps no frames to point to."""
+    """Return the dataset; if the generator memorises no frames, without the positions of similar memorised frames."""
     if not dataset.pairing.has_conditions or dataset.pairing.has_clock or _kept_frames(generator, table):
         return dataset
     settings = dataset.pairing_table["settings"] | {"position": "none"}
@@ -433,7 +436,7 @@ def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
 
 
 def _kept_frames(generator: str, table: Table) -> int:
-    """Return how many frames of its clip a generator keeps at most."""
+    """Return the maximum number of frames of its clip that a generator memorises."""
     known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
     wanted = table.get("memory_frames", 0) if "memory_frames" in known else 0
     return wanted if isinstance(wanted, int) else 0  # another value is refused with the other settings
@@ -442,10 +445,10 @@ def _kept_frames(generator: str, table: Table) -> int:
 def fit_memory(
     generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair], size: tuple[int, int] | None
 ) -> MemoryPlan | None:
-    """Set what a dataset decides in a generator's ``table``: its condition channels, and the frames that it keeps.
+    """Set the entries of a generator's ``table`` that a dataset decides: condition channels and memorised frames.
 
-    Returns what it keeps; None for nothing. ``size``: the (width, height) of pictures that do not exist yet. Raises
-    UsageError if another number of channels is set.
+    Return the plan of the memorised frames; None if there are none. ``size``: the (width, height) of pictures that do
+    not exist yet. Raises UsageError if another number of channels is set.
     """
     known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
     if "told_channels" in known:
@@ -464,9 +467,9 @@ def fit_memory(
 def rollout_pool(
     loader: Batches, pairing: Pairing, settings: TrainingSettings, dist: DistContext
 ) -> RolloutPool | None:
-    """Return the rollout pool if the settings use one; None in a trial with noise. Raises UsageError.
+    """Return the rollout pool if the settings use rollouts; None in a trial with noise. Raises UsageError.
 
-    Methods without pairs feed back outputs themselves, and have none.
+    Methods without pairs feed back outputs themselves and have no rollout pool.
     """
     if not settings.own_output_fraction:
         return None
@@ -489,13 +492,18 @@ def rollout_pool(
 
 
 class Smaller(NamedTuple):
-    """How a generator starts from a smaller one, in which the ``setting`` is lower."""
+    """Rule by which a generator starts from the weights of a smaller generator, whose ``setting`` is lower.
+
+    ``is_one``: whether the second settings table is of a smaller generator than the first; ``load``: loads its
+    weights.
+    """
 
     is_one: Callable[[Table, Table], bool]
     load: Callable[[Any, Mapping[str, Tensor]], None]
     setting: str
 
 
+# Generators that can start from the weights of a smaller generator, by name of the network.
 SMALLER = {
     "hd": Smaller(is_coarser, load_coarser, "enhancers"),
     "predicted-style": Smaller(is_narrower, load_narrower, "channels"),
@@ -505,10 +513,10 @@ SMALLER = {
 def start_with(
     generator: nn.Module, start: Path, name: str, table: Table, channels: int, *, plate: bool = False
 ) -> None:
-    """Load the weights of the model ``start`` into ``generator``, a ``name`` with the settings ``table``.
+    """Load the weights of the model file ``start`` into ``generator``, the network ``name`` with settings ``table``.
 
-    Both have a background ``plate`` or neither, and both have style codes of one size. An hd generator may start from a
-    coarser one, a predicted-style generator from a narrower one, and a recurrent one from one without recurrence.
+    Both must have a background ``plate`` or neither, and style codes of the same size. An hd generator may start from a
+    coarser one, a predicted-style generator from a narrower one, and a recurrent generator from one without recurrence.
     Raises UsageError if the architecture or the number of input ``channels`` differs, ModelError.
     """
     smaller = _check_start(start, name, complete_settings(GENERATORS, name, table, "generator"), channels, plate)
@@ -521,7 +529,7 @@ def start_with(
         SMALLER[name].load(inner, weights)
     else:
         kept = {name: value for name, value in inner.state_dict().items() if FRAME_MEMORY in name}
-        inner.load_state_dict(weights | kept)  # the frames that it keeps are those of its own clip
+        inner.load_state_dict(weights | kept)  # The memorised frames remain those of this run's clip.
     if isinstance(generator, RecurrentGenerator) and isinstance(model, RecurrentGenerator):
         generator.keeper.load_state_dict(model.keeper.state_dict())
     if isinstance(generator, CodedGenerator) and isinstance(model, CodedGenerator):
@@ -529,7 +537,7 @@ def start_with(
 
 
 def _check_start_classes(start: Path, generator: nn.Module) -> None:
-    """Raise UsageError if the model finds other classes, or if one of both paints pictures."""
+    """Raise UsageError if the model has other target classes, or only one of model and generator has classes."""
     pairing = read_record(start).pairing
     its = make_pairing(pairing["name"], pairing["settings"]).class_colours
     own = generator.class_colours.tolist() if isinstance(generator, ClassGenerator) else []
@@ -546,7 +554,7 @@ def _check_start(start: Path, name: str, table: Table, channels: int, plate: boo
         why = "it is another tool's network, whose value range or order of colours may differ from vidtrans'"
         why = f"a {its} is rendered, not trained" if its in UNTRAINED else why
         raise UsageError(f"--from {start}", why, "leave it out, or give a model that 'vidtrans train' made")
-    # A model from before a setting was added has that setting's default.
+    # A model that was made before a setting existed gets the setting's default.
     settings = complete_settings(GENERATORS, its, record.generator["settings"], "generator")
     rule = SMALLER.get(name)
     smaller = name == its and rule is not None and rule.is_one(table, settings)

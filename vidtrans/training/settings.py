@@ -10,26 +10,30 @@ from vidtrans.core.options import Group, option
 from vidtrans.core.settings import JoinedSettings, SettingFields, Table, record_table, setting_fields
 from vidtrans.training import ADVERSARIAL, LOSSES, METHODS, MethodSettings, weight_key
 
-S = TypeVar("S", bound=MethodSettings)
+S = TypeVar("S", bound=MethodSettings)  # The class of a method's own settings.
 
 
 def _plugin_losses(keys: Iterable[str]) -> list[str]:
-    """Return the losses of plug-ins whose weights are among these keys of settings."""
+    """Return the losses of plug-ins whose weights ``lambda_NAME`` are among ``keys``."""
     prefix = weight_key("")
     names = [key.removeprefix(prefix) for key in keys if key.startswith(prefix)]
     return [name for name in names if name not in LOSSES.builtin and name in LOSSES]
 
 
-ROLLOUT_VERSION = 5  # Version of training on a model's own outputs and on noisy inputs.
-# Number of pairs in a step if batch_size is 0, by kind of device, and for other kinds. On an H100, 64 are 1.5 times as
-# fast as 16, but 16 fit into more GPUs.
+ROLLOUT_VERSION = 5  # Version of the training on own outputs and on noisy inputs, a part of cache keys.
+# On an H100, 64 pairs are 1.5 times as fast as 16, but 16 fit into more GPUs.
+# Number of pairs in a step if batch_size is 0: by kind of device, and for other kinds of devices.
 AUTO_BATCH, DEFAULT_AUTO_BATCH = {"cuda": 16}, 4
-MAX_RECURRENT_LENGTH = 24  # Maximum rollout length of a recurrent model, in frames: its memory fades within a few.
+# Maximum rollout length of a recurrent model, in frames; the model's memory fades within a few frames.
+MAX_RECURRENT_LENGTH = 24
 
 
 @dataclass(frozen=True)
 class TrainingSettings(JoinedSettings):
-    """The [training] settings. ``of`` takes the fields below, ``lambda_NAME`` of ``LOSSES``, and a method's own."""
+    """The settings of the table [training].
+
+    ``of`` takes the fields of this class, weights ``lambda_NAME`` of ``LOSSES``, and a method's own settings.
+    """
 
     method: str = option("pix2pix", "the training method", choices=METHODS)
     steps: int = option(
@@ -174,7 +178,7 @@ class TrainingSettings(JoinedSettings):
     weights: Mapping[str, float] = field(default_factory=lambda: {n: loss.weight for n, loss in LOSSES.builtin.items()})
     method_settings: MethodSettings = field(default_factory=MethodSettings)
 
-    # Settings that change which losses are used, or when, unless they have their default values.
+    # Settings that change which losses are used, or when, if they do not have their default values.
     changing_losses: ClassVar[tuple[str, ...]] = ("motion_weight", "gan_start", "recurrent", "colour_rebalancing")
     unrecorded: ClassVar[tuple[str, ...]] = (
         "checkpoint_seconds",
@@ -186,7 +190,7 @@ class TrainingSettings(JoinedSettings):
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
-        """Return (field, type) by key, of this class's settings, loss weights and the settings of all methods.
+        """Return (field, type) by key: of this class, of the loss weights and of the settings of all methods.
 
         Losses and methods of plug-ins are included only if a key of ``wanted`` is not built in.
         """
@@ -204,7 +208,7 @@ class TrainingSettings(JoinedSettings):
 
     @classmethod
     def of(cls, **values: Any) -> Self:  # noqa: ANN401  (of settings)
-        """Return settings from values by key; settings of methods other than ``method`` have no effect.
+        """Return the settings from values by key; settings of other methods than ``method`` have no effect.
 
         The loss of a plug-in is off unless its weight is among the values. Raises ValueError if values conflict.
         """
@@ -218,30 +222,30 @@ class TrainingSettings(JoinedSettings):
         return cls(**values, weights=weights, method_settings=method)
 
     def values(self) -> Table:
-        """Return the values by key, without those of other methods."""
+        """Return the values by key, without the settings of other methods."""
         run = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata}
         weights = {weight_key(name): weight for name, weight in self.weights.items()}
         return run | weights | {f.name: getattr(self.method_settings, f.name) for f in fields(self.method_settings)}
 
     def own(self, cls: type[S]) -> S:
-        """Return the method's own settings, which are of class ``cls``."""
+        """Return the method's own settings, an object of class ``cls``."""
         assert isinstance(self.method_settings, cls)
         return self.method_settings
 
     @property
     def loss_weights(self) -> dict[str, float]:
-        """Return the weights of the losses in use."""
+        """Return the weights of the losses in use, by name."""
         return {name: weight for name, weight in self.weights.items() if weight and not self._missing_setting(name)}
 
     @property
     def loss_changes(self) -> Table:
-        """Return the defaults of the settings that change the losses and have other values, by key."""
+        """Return the default values of the ``changing_losses`` settings that have other values here, by key."""
         defaults = {name: getattr(type(self), name) for name in self.changing_losses}
         return {name: default for name, default in defaults.items() if getattr(self, name) != default}
 
     @property
     def rollout_version(self) -> Table:
-        """Return the version of rollouts and input noise, for the keys of runs that use them."""
+        """Return the version of rollouts and input noise for the cache keys of runs that use them; {} for others."""
         return {"rollouts": ROLLOUT_VERSION} if self.rollout_fraction or self.input_noise or self.recurrent else {}
 
     @property
@@ -274,14 +278,15 @@ class TrainingSettings(JoinedSettings):
         return {name: value for name, value in record_table(self).items() if name not in others}
 
     def on(self, kind: str) -> TrainingSettings:
-        """Return the settings with ``batch_size`` 0 replaced by the default of a ``kind`` of device, such as 'cuda'."""
+        """Return the settings with ``batch_size`` 0 replaced by the default for this ``kind`` of device ('cuda' …)."""
         return replace(self, batch_size=self.batch_size or AUTO_BATCH.get(kind, DEFAULT_AUTO_BATCH))
 
     def _missing_setting(self, loss: str) -> str:
-        """Return the first setting that a loss needs and that is off; '' if all are on."""
+        """Return the first setting that a loss needs and that is off; '' if all needed settings are on."""
         return next((key for key in LOSSES[loss].needs if not self._value(key)), "")
 
     def _value(self, key: str) -> object:
+        """Return the value of a setting or of a loss weight ``lambda_NAME``."""
         loss = key.removeprefix(weight_key(""))
         return self.weights[loss] if loss in self.weights else getattr(self, key)
 

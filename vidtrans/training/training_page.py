@@ -30,25 +30,27 @@ from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import cell_size, round_values
 from vidtrans.video.report_page import load_page
 
-# Size limits of the JPEG files in a report. Pictures are a third larger as text: 4 MB, and a few hundred kB of curves.
+# Pictures are a third larger as base64 text, so a report has about 4 MB, and a few hundred kB of curves.
+# Size limits in bytes of the JPEG files in a report: of the film, of all sheets, of a strip, of all crops.
 FILM_BYTES, SHEET_BYTES, STRIP_BYTES, CROP_BYTES = 1_500_000, 1_500_000, 200_000, 1_000_000
-MAX_FILM_FRAMES, MAX_SHEETS = 96, 12  # Maximum numbers of pictures in the film, and of sheets.
-FILM_SIDE_PX, SHEET_SIDE_PX, CROP_SIDE_PX = 384, 1400, 384  # Maximum long sides of pictures, in pixels.
-# (JPEG quality, scale), in this order until the pictures are within their size limit.
+MAX_FILM_FRAMES, MAX_SHEETS = 96, 12  # Maximum number of pictures in the film, and of sheets.
+# Maximum long sides of the pictures of film, sheets and crops, in pixels.
+FILM_SIDE_PX, SHEET_SIDE_PX, CROP_SIDE_PX = 384, 1400, 384
+# Settings (JPEG quality from 0 to 100, scale), tried in this order until the pictures are within their size limit.
 JPEG_SETTINGS = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
-MAX_OPEN_ROWS = 12  # Maximum number of rows of a table that is initially open.
+MAX_OPEN_ROWS = 12  # Maximum number of rows of a table that is open when the page is loaded.
 
 MAX_POINTS = 300  # Maximum number of points of a curve, and of its envelope.
-SMOOTHING_DIVISOR = 40  # A curve is a running mean over the number of steps divided by this.
+SMOOTHING_DIVISOR = 40  # The window of a curve's running mean is the number of steps divided by this.
 LOG_RATIO = 20.0  # Ratio of values above which an axis is logarithmic.
 WIDTH, HEIGHT = 320, 200  # Size of a plot, in pixels.
-LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168  # Borders of the plot area, in pixels.
+LEFT, RIGHT, TOP, BOTTOM = 44, 308, 22, 168  # Borders of the plot area in pixels, from the left or the top of the plot.
 
-Key = TypeVar("Key")
+Key = TypeVar("Key")  # The type of a picture's name: a text or a step.
 
 
 class StepMarks(NamedTuple):
-    """Marks in all plots of a run: its last step, its best step, and warnings with their steps."""
+    """The marks in all plots of a run: the last step, the step of the best state, and warnings with their steps."""
 
     last: int
     best: int | None = None
@@ -56,7 +58,7 @@ class StepMarks(NamedTuple):
 
 
 class LossCurve(NamedTuple):
-    """A resampled history, arrays (N,). ``low``, ``high``: the extremes over the steps of each point."""
+    """A resampled history of values, arrays (N,). ``low``, ``high``: the extremes over the steps of each point."""
 
     steps: np.ndarray
     low: np.ndarray
@@ -65,12 +67,12 @@ class LossCurve(NamedTuple):
 
 
 def window_of(count: int) -> int:
-    """Return the window of a curve's running mean, in steps, for ``count`` steps."""
+    """Return the window of a curve's running mean, in steps, for a curve of ``count`` steps."""
     return max(1, count // SMOOTHING_DIVISOR)
 
 
 def resample_curve(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
-    """Resample values of steps 1 to N, (N,), to ``most`` points; keep every extreme, drop infinities and NaN."""
+    """Resample values of steps 1 to N, (N,), to ``most`` points; keep each extreme, drop infinities and NaN."""
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
     count = min(most, len(values))
@@ -86,14 +88,14 @@ def resample_curve(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
 
 
 class Axis(NamedTuple):
-    """The range of a vertical axis; ``log``: whether it is logarithmic."""
+    """The range of a plot's vertical axis; ``log``: whether the axis is logarithmic."""
 
     low: float
     high: float
     log: bool
 
     def place(self, values: np.ndarray | float) -> np.ndarray:
-        """Return the positions of values in pixels from the top."""
+        """Return the positions of ``values`` on the axis, in pixels from the top of the plot."""
         scale = np.log10 if self.log else np.asarray
         low, high = scale(self.low), scale(self.high)
         return BOTTOM - (BOTTOM - TOP) * (scale(values) - low) / (high - low)
@@ -111,7 +113,10 @@ class Axis(NamedTuple):
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """Return an axis that covers curve and ``level``; ``from_zero``: from 0, or logarithmic for a wide range."""
+    """Return an axis for a curve and the line at ``level``.
+
+    ``from_zero``: begin at 0, or be logarithmic for a wide range.
+    """
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
         low, high = min(low, level), max(high, level)
@@ -128,8 +133,8 @@ def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = Fal
 class LossPanel:
     """A plot for ``training_page.html``, in pixels of a ``WIDTH`` x ``HEIGHT`` picture.
 
-    ``kind``: its CSS class; ``dots``: draw a line through single values instead of a mean in a band; ``level``: a
-    reference value, and its name.
+    ``kind``: the CSS class of the plot; ``dots``: draw a line through single values instead of a mean in a band;
+    ``level``: a reference value and the value's name.
     """
 
     label: Label
@@ -141,23 +146,24 @@ class LossPanel:
 
     @property
     def last(self) -> int:
-        """Return the step at the right end."""
+        """Return the step at the right end of the plot."""
         return max(1, self.marks.last)
 
     @cached_property
     def axis(self) -> Axis:
+        """Return the vertical axis that fits the curve and the reference value."""
         return axis_for(self.curve, self.level[0] if self.level else None, from_zero=not self.dots)
 
     def x(self, steps: np.ndarray | float) -> np.ndarray:
-        """Return the positions of steps in pixels from the left."""
+        """Return the positions of ``steps``, in pixels from the left of the plot."""
         return LEFT + (RIGHT - LEFT) * np.asarray(steps) / self.last
 
     def y(self, values: np.ndarray | float) -> np.ndarray:
-        """Return the positions of values in pixels from the top."""
+        """Return the positions of ``values``, in pixels from the top of the plot."""
         return self.axis.place(values)
 
     def steps(self) -> list[float]:
-        """Return the steps at the ticks of the x axis."""
+        """Return the step numbers at the ticks of the horizontal axis."""
         return round_values(0, self.last, 4, whole=True)
 
     def points(self) -> list[tuple[float, float]]:
@@ -165,7 +171,7 @@ class LossPanel:
         return list(zip(self.curve.steps.tolist(), self.curve.mean.tolist(), strict=True))
 
     def path(self, values: np.ndarray, back: np.ndarray | None = None) -> str:
-        """Return an SVG path along ``values``; with ``back``, close it along those values in reverse."""
+        """Return an SVG path along ``values``; with ``back``, close the path along those values in reverse."""
         steps = self.curve.steps
         if back is not None:
             steps, values = np.concatenate([steps, steps[::-1]]), np.concatenate([values, back[::-1]])
@@ -180,7 +186,7 @@ def short(step: float) -> str:
 
 @dataclass(frozen=True)
 class RolloutSummary:
-    """A rollout's scores (see ``RolloutScorer.score``), and a ``strip`` of (frame number, picture), (H, W, 3) uint8."""
+    """A rollout's scores (see ``RolloutScorer.score``), and a ``strip`` of (frame number, picture (H, W, 3) uint8)."""
 
     scores: Table
     strip: Sequence[tuple[int, np.ndarray]]
@@ -200,7 +206,7 @@ class DeliveredSummary:
 
 @dataclass(frozen=True)
 class TrainingReport:
-    """The content of a report. Empty sections are omitted.
+    """The content of a training report. Empty sections are omitted.
 
     ``facts``: a table in this order, with formatted values; ``columns`` and ``rows``: the losses of every step from 1
     on; ``balance``: D's loss when it cannot tell fake from real; ``scores``: (step, means over held-out pairs), as from
@@ -229,33 +235,35 @@ class TrainingReport:
 
     @property
     def last(self) -> int:
-        """Return the last step with any data."""
+        """Return the last step for which the report has data."""
         entries = (*self.scores, *self.warnings, *self.sheets, *self.film)
         return max([len(self.rows), *(entry[0] for entry in entries)])
 
     @property
     def marks(self) -> StepMarks:
+        """Return the marks in all plots."""
         return StepMarks(self.last, self.best, self.warnings)
 
 
 def film_steps(total: int, count: int = 72) -> list[int]:
-    """Return at most ``count`` steps for a run's film: denser at the start, where the outputs change most."""
+    """Return at most ``count`` steps with a picture in a run's film; denser at the start, where outputs change most."""
     return sorted({max(1, round(total * (i / (count - 1)) ** 2.5)) for i in range(count)}) if total > 0 else []
 
 
 def write_report(path: Path, report: TrainingReport) -> None:
-    """Write the page atomically. The same report gives the same bytes."""
+    """Write the HTML page to ``path`` atomically. The same report gives the same bytes."""
     write_bytes(path, render(report).encode("utf-8", "replace"))
 
 
 @cache
 def _template() -> Template:
+    """Load the page's Jinja template with its filters."""
     filters = {"figure": _format_value, "short": short, "count": "{:,}".format, "px": "{:.1f}".format}
     return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
 def render(report: TrainingReport) -> str:
-    """Return the page as HTML text. All text is escaped."""
+    """Return the report as an HTML page. All text is escaped."""
     sheets, strip = _pick_evenly(report.sheets, MAX_SHEETS), report.rollout.strip if report.rollout else []
     return _template().render(
         report=report,
@@ -277,7 +285,10 @@ def render(report: TrainingReport) -> str:
 
 
 def _film_context(report: TrainingReport) -> dict[str, object]:
-    """Return the film's steps and pictures, and the last output with input and target; {} without a film."""
+    """Return the template's variables for the film: steps, pictures, and last output with input and target.
+
+    {} without.
+    """
     if not report.film:
         return {}
     film = _pick_evenly(report.film, MAX_FILM_FRAMES)
@@ -291,7 +302,7 @@ def _film_context(report: TrainingReport) -> dict[str, object]:
 
 
 def _crop_rows(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
-    """Return the rows of the delivered crops: (caption, data URI), at 1:1."""
+    """Return the rows of the delivered crops as (caption, data URI), at 1:1."""
     names = ("bicubic resize", "delivered", "target")
     rows = delivered.crops if delivered else []
     uris = iter(
@@ -301,6 +312,7 @@ def _crop_rows(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]
 
 
 def _score_panels(report: TrainingReport) -> list[LossPanel]:
+    """Return a plot for each held-out score, with a dot per scoring."""
     panels = []
     for name in _score_names(report):
         points = [(step, value) for step, table in report.scores if is_number(value := table.get(name))]
@@ -311,7 +323,7 @@ def _score_panels(report: TrainingReport) -> list[LossPanel]:
 
 
 def _best_values(report: TrainingReport) -> dict[str, float | None]:
-    """Return the best value of each score; None for a score without a better direction."""
+    """Return the best value of each score by name; None for a score without a better direction."""
     return {
         name: _score_label(name).best([v for _, table in report.scores if is_number(v := table.get(name))])
         for name in _score_names(report)
@@ -319,7 +331,7 @@ def _best_values(report: TrainingReport) -> dict[str, float | None]:
 
 
 def _loss_panels(report: TrainingReport) -> list[LossPanel]:
-    """Return a plot for each loss: its running mean, and an envelope of all steps."""
+    """Return a plot for each loss: the running mean, and an envelope of the values of all steps."""
     panels = []
     for at, name in enumerate(report.columns):
         values = np.array([row[at] for row in report.rows], np.float64)
@@ -335,7 +347,7 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
 
 
 def _data_uris(named: Sequence[tuple[Key, np.ndarray]], side: int, budget: int) -> list[tuple[Key, str]]:
-    """Return JPEG data URIs of pictures of at most ``side`` pixels, with quality and size for ``budget`` bytes."""
+    """Return pictures as JPEG data URIs, long side at most ``side`` pixels, together at most ``budget`` bytes."""
     files: list[bytes] = []
     for quality, scale in JPEG_SETTINGS:
         fitted = [resize(p, *cell_size(p, max(16, round(side * scale)))) for _, p in named]
@@ -350,7 +362,8 @@ def _data_uris(named: Sequence[tuple[Key, np.ndarray]], side: int, budget: int) 
 
 
 def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
-    # Chroma subsampling would be visible on small pictures with thin lines.
+    """Encode a picture, (H, W, 3) uint8 RGB, as JPEG without chroma subsampling."""
+    # Use no chroma subsampling (4:4:4): it would be visible on small pictures with thin lines.
     full_colour = [cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, *full_colour]
     data: bytes = cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), options)[1].tobytes()
@@ -358,19 +371,23 @@ def _jpeg(rgb: np.ndarray, quality: int) -> bytes:
 
 
 def _pick_evenly(pictures: Sequence[tuple[int, np.ndarray]], most: int) -> list[tuple[int, np.ndarray]]:
+    """Return at most ``most`` evenly spaced items of ``pictures``, with the first and the last."""
     if len(pictures) <= most:
         return list(pictures)
     return [pictures[round(i)] for i in np.linspace(0, len(pictures) - 1, most)]
 
 
 def _score_names(report: TrainingReport) -> list[str]:
+    """Return the names of the scores with values, those in ``SCORE_LABELS`` first."""
     names = {name for _, table in report.scores for name, value in table.items() if is_number(value)} - {"pairs"}
     return [name for name in SCORE_LABELS if name in names] + sorted(names - set(SCORE_LABELS))
 
 
 def _score_label(name: str) -> Label:
+    """Return the label of a score; for a score of a plug-in, a label made of the name."""
     return SCORE_LABELS.get(name) or Label(name.replace("_", " "), "")
 
 
 def _format_value(value: float | None) -> str:
+    """Format a score for the page; "–" if it is unknown."""
     return figure(value) if is_number(value) else "–"

@@ -1,4 +1,4 @@
-"""One run in its cache entry: from scratch, from its checkpoint or from an earlier run, to the model and its report."""
+"""One training run in its cache entry: from scratch, a checkpoint or an earlier run, to the model and its report."""
 
 from __future__ import annotations
 
@@ -36,24 +36,25 @@ from vidtrans.training.set_up import TrainingSetup
 from vidtrans.training.training_words import best_step
 from vidtrans.training.trials import TRIAL, seconds_per_step
 
-FEWER_PIXELS = 0.75  # Share of the largest picture below which a crop is a part of the scene.
+FEWER_PIXELS = 0.75  # Share of the largest picture's pixels below which a crop shows only a part of the scene.
+# Warning for a generator that cannot tell the colours of a crop.
 IGNORES_COLOURS = (
     "this generator sees no colours in crops, only differences within a crop, so areas of whole frames may come out in "
     "wrong colours — use --set generator.norm=batch where the generator has it, or --set training.crop_size=none"
 )
-DESCRIPTION = "run.json"  # The file of a cache entry with the run's parameters.
-# Parameters of the engine that may change while a run is stopped: only the sharing of batches differs.
+DESCRIPTION = "run.json"  # Name of the file, in a cache entry, with the run's output path and parameters.
+# Engine parameters that may change while a run is stopped; they only affect how batches are shared.
 ELASTIC = ("threads", "world_size")
 
 
 def train_run(writer: ModelWriter, output: Path, exact: Sequence[str] = (), budget: TimeBudget | None = None) -> Table:
-    """Train from scratch, a checkpoint or a shorter run; write the model; return its cache entry's metadata.
+    """Train from scratch, a checkpoint or a shorter run; write the model; return the cache entry's metadata.
 
     Args:
-        writer: Of the run, at step 0.
+        writer: The writer of the run, whose state is at step 0.
         output: Path of the model.
         exact: The operators to compute in fp32.
-        budget: Of time, which may change the steps.
+        budget: The time budget, which may change the number of steps.
 
     Raises:
         Diverged: If a loss or a weight is not finite; the last good state is saved then.
@@ -99,7 +100,7 @@ def train_run(writer: ModelWriter, output: Path, exact: Sequence[str] = (), budg
 
 
 def deliver_as_is(writer: ModelWriter, output: Path, exact: Sequence[str], minutes: float | None) -> Table:
-    """Write the model of a restored run into its cache entry, and return the metadata. The entry stays unfinished."""
+    """Write the model of a restored run into its cache entry; return the metadata. The entry stays unfinished."""
     state = writer.state
     writer.context.note(f"the model of step {state.step:,} of {state.total:,}; without --as-is the training goes on")
     writer.context.begin("finishing the model")
@@ -110,7 +111,7 @@ def deliver_as_is(writer: ModelWriter, output: Path, exact: Sequence[str], minut
 
 
 def _ignores_colours(setup: TrainingSetup, state: TrainingState) -> bool:
-    """Return whether the generator learns pairs of pictures from crops by which it cannot tell their colours."""
+    """Return whether the generator learns from crops of pictures but cannot tell the colours of a crop."""
     loader, pairing, generator = state.loader, setup.pairing, state.model.networks["generator"]
     learns_pairs = pairing.has_target and pairing.pointwise and not setup.dataset.domains
     if not learns_pairs or not isinstance(loader, PictureBatches):
@@ -120,15 +121,15 @@ def _ignores_colours(setup: TrainingSetup, state: TrainingState) -> bool:
     return takes_crops and is_plain and health.ignores_colours(generator, pairing.in_channels)
 
 
-# Earlier runs that this one can continue: its own, shorter ones, or ones with another number of processes.
+# The functions below find earlier runs that this run can continue.
 
 
 def restore(writer: ModelWriter) -> Path | None:
-    """Restore the run's own checkpoint, or that of an earlier run; return its folder, None if there is none."""
+    """Restore this run's checkpoint or that of an earlier run; return the checkpoint's folder, None without one."""
     keeps_best = writer.state.model.settings.exports_best and not writer.context.dry_run
     best = writer.entry.folder / BEST_FILE
     if keeps_best and best.is_file() and not _is_whole(best):
-        # That state could not become the model.
+        # The best state, which may become the model, cannot be used.
         writer.context.note("the best state so far is damaged; training starts again", "warning")
         remove(best)
         remove(writer.entry.folder / POINTER)
@@ -143,7 +144,7 @@ def restore(writer: ModelWriter) -> Path | None:
 
 
 def _continue_with_other_processes(writer: ModelWriter) -> Path | None:
-    """Restore the furthest unfinished run that differs only in processes or threads, and return its folder."""
+    """Restore the furthest unfinished run that differs only in processes or threads; return its folder, or None."""
     wanted = _without_elastic(writer.stage.description())
     found = [
         (state, other, parameters)
@@ -161,7 +162,10 @@ def _continue_with_other_processes(writer: ModelWriter) -> Path | None:
 
 
 def _continue_shorter(writer: ModelWriter) -> Path | None:
-    """Restore the longest finished run that differs only in fewer steps or its model card; return its folder."""
+    """Restore the longest finished run that differs only in fewer steps or its model card.
+
+    Return its folder, or None.
+    """
     entry, stage, state = writer.entry, writer.stage, writer.state
     finished = [
         (meta["steps"], other.folder)
@@ -188,7 +192,7 @@ def _continue_shorter(writer: ModelWriter) -> Path | None:
 
 
 def _copy_best(writer: ModelWriter, folder: Path) -> None:
-    """Copy the best state's file of the continued run from ``folder``; if damaged, drop the scores instead."""
+    """Copy the continued run's file of the best state from ``folder``; if it is damaged, drop the scores instead."""
     if best_step(writer.state.scores, writer.state.model.settings.best_metric) is None:
         return
     if not _is_whole(folder / BEST_FILE):
@@ -200,7 +204,7 @@ def _copy_best(writer: ModelWriter, folder: Path) -> None:
 
 
 def _note_other_run(writer: ModelWriter, output: Path) -> None:
-    """Warn if an unfinished run for the same output exists, and name the parameters that prevent continuing it."""
+    """Warn about an unfinished run for the same output, and name the parameters that prevent continuing it."""
     for _, parameters, place in _unfinished(writer):
         if place != _place(writer.entry, output):
             continue
@@ -217,7 +221,7 @@ def _note_other_run(writer: ModelWriter, output: Path) -> None:
 
 
 def _unfinished(writer: ModelWriter) -> Iterator[tuple[CacheEntry, Table, str]]:
-    """Yield (entry, parameters, output) of other, unfinished training runs."""
+    """Yield (cache entry, parameters, output path) of other, unfinished training runs."""
     for other in writer.entry.cache.entries():
         if other.stage == writer.entry.stage and other.key != writer.entry.key and other.read() is None:
             with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -226,12 +230,12 @@ def _unfinished(writer: ModelWriter) -> Iterator[tuple[CacheEntry, Table, str]]:
 
 
 def _place(entry: CacheEntry, output: Path) -> str:
-    """Return the output path, relative to the folder of the cache."""
+    """Return the output path relative to the cache's folder."""
     return os.path.relpath(output.absolute(), entry.cache.root.absolute().parent)
 
 
 def follow_leader(setup: TrainingSetup) -> None:
-    """Take the same steps as the main process, without output, in another process of a distributed run."""
+    """Take the same steps as the main process of a distributed run, without writing files."""
     while (plan := setup.dist.broadcast()) == TRIAL:
         seconds_per_step(setup.make_state(Path(), 1))
     if not isinstance(plan, dict):
@@ -249,12 +253,13 @@ def follow_leader(setup: TrainingSetup) -> None:
 
 
 def _without_elastic(parameters: Table) -> str:
+    """Return the digest of a run's parameters without the ``ELASTIC`` engine parameters."""
     engine = {k: v for k, v in parameters["engine"].items() if k not in ELASTIC}
     return digest_of(parameters | {"engine": engine})
 
 
 def _changed(before: Table, now: Table, above: str = "") -> list[str]:
-    """Return the dotted names of the parameters that differ; ``above``: their common prefix."""
+    """Return the dotted names of the parameters that differ; ``above``: the common prefix of the names."""
     names: list[str] = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)
@@ -266,6 +271,7 @@ def _changed(before: Table, now: Table, above: str = "") -> list[str]:
 
 
 def _is_whole(model: Path) -> bool:
+    """Return whether a model file can be loaded."""
     try:
         load_generator(model)
     except ModelError:

@@ -1,4 +1,4 @@
-"""Held-out scores of a training: when to score, the best state, when to stop, and a summary in sentences.
+"""Held-out scores of a training: when to score, which state is best, when to stop, and a summary in sentences.
 
 The summary states the quality of the outputs, whether they still improve, and the next steps. The studio's page and the
 report show the same sentences; the page reads them from ``STATUS_FILE``.
@@ -18,25 +18,30 @@ from vidtrans.core.settings import Table
 from vidtrans.training import LOSSES, METHODS, Label
 
 STATUS_FILE = "training.json"  # Name of the status file in the folder of a run's previews.
-# Scores for the quality of outputs, with the smallest visible change, in the order of preference.
+# Smallest visible change of each score of quality, in its unit; the first score that is known is the main score.
 VISIBLE_CHANGE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_distance": 0.01}
+# Names of the scores that the studio plots.
 PLOTTED_SCORES = (*VISIBLE_CHANGE, "sharpness", "stroke_likeness", "content", "temporal_error", "horizon")
 NUM_FLAT_SCORINGS = 3  # Number of scorings without an improvement after which the trend is flat.
 MIN_SHARPNESS, MAX_SHARPNESS = 0.8, 1.25  # Range of normal sharpness, relative to the targets.
-FORECAST_S = 3600.0  # Duration of further training in a forecast, in seconds.
-MIN_FIT_SCORINGS = 4  # Minimum number of scorings, after a quarter of the steps, for the fit of a forecast.
+FORECAST_S = 3600.0  # Duration of the further training that a forecast assumes, in seconds.
+MIN_FIT_SCORINGS = 4  # Minimum number of scorings after the first quarter of the steps for the fit of a forecast.
 NUM_SCORINGS = 20  # Default number of scorings in a run.
-MIN_SCORING_INTERVAL = 200  # Minimum number of steps between two scorings, so that they cost a few percent.
-WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best one above which there is advice.
-MIN_LIKENESS_GAIN = 0.03  # Gain of feature likeness in the last quarter of a run from which there is advice.
+# Minimum number of steps between two scorings, so that scoring takes a few percent of the time.
+MIN_SCORING_INTERVAL = 200
+WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best L1 above which the user gets advice.
+MIN_LIKENESS_GAIN = 0.03  # Gain of feature likeness in the last quarter of a run from which the user gets advice.
 LOWER_IS_BETTER = ("l1", "patch_distance")  # Main scores whose best value is the lowest.
-Score = Mapping[str, float | None]  # Values by name of a score; None: unknown.
-Scores = Sequence[tuple[int, Score]]  # (step, scores of the held-out pairs), by step.
+Score = Mapping[str, float | None]  # Values of the held-out scores by name; None for an unknown value.
+Scores = Sequence[tuple[int, Score]]  # (step, held-out scores) of every scoring, by step.
 
+# Labels of the curves of the built-in losses, by column of losses.csv.
 _LOSS_LABELS = {name: loss.label for name, loss in LOSSES.builtin.items()}
 for _method in METHODS.builtin.values():
     _LOSS_LABELS |= _method.curves
+# Label of the curve of the rollouts' ages, in frames.
 ROLLOUT_AGE_LABEL = Label("Rollouts", "Number of own outputs in a row that led to an input.", "frames")
+# Labels of the held-out scores, by name.
 SCORE_LABELS = {
     "l1": Label("L1", "Mean distance to the target; colours are from 0 to 1. Lower is better.", aim=-math.inf),
     "psnr": Label("PSNR", "Closeness of pixels; higher is better. It favours blurred pictures.", "dB", math.inf),
@@ -82,6 +87,7 @@ SCORE_LABELS = {
     "fcn_of_targets": Label("FCN of targets", "Share of labels that it finds in the true pictures."),
     "segmentation": Label("Re-segmentation", "Share of the map that can be recovered; higher is better.", aim=math.inf),
 }
+# Labels of the scores of rollouts, by name in ``metrics.dreams``.
 ROLLOUT_LABELS = {
     "nn": Label("Nearest frame", "closeness of the last frames to the nearest training frame", "dB"),
     "drift": Label("Drift", "how far the colours of the last frames lie outside of the clip's", "levels of 255"),
@@ -93,7 +99,7 @@ ROLLOUT_LABELS = {
 
 
 def loss_label(name: str) -> Label:
-    """Return the label of a column of losses; for a plug-in that is not installed, its name."""
+    """Return the label of a column of losses.csv; for a loss of a plug-in that is not installed, only its name."""
     labels = dict(_LOSS_LABELS)
     if name not in labels:
         labels |= {key: loss.label for key, loss in LOSSES.working_entries()}
@@ -102,12 +108,12 @@ def loss_label(name: str) -> Label:
 
 
 def figure(value: float) -> str:
-    """Format a score with two decimals from 2 up, else with four."""
+    """Format a score with two decimals from 2 up, with four below 2."""
     return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
 
 
 class Trend(StrEnum):
-    """The trend of the held-out score."""
+    """The trend of the main held-out score."""
 
     UNKNOWN = "unknown"
     RISING = "rising"
@@ -141,7 +147,7 @@ class TrainingSummary:
 
     @property
     def main_score(self) -> str:
-        """Return the name of the score for the quality of outputs; '' if it is not known."""
+        """Return the name of the score that measures the quality of the outputs; '' if no score is known."""
         newest = self.scores[-1][1] if self.scores else {}
         return next((name for name in VISIBLE_CHANGE if is_number(newest.get(name))), "")
 
@@ -152,6 +158,7 @@ class TrainingSummary:
 
     @property
     def best(self) -> int | None:
+        """Return the step with the best main score; None without scores."""
         return best_step(self.scores, self.main_score)
 
     @property
@@ -184,7 +191,7 @@ class TrainingSummary:
         return sentences
 
     def _trend_phrase(self) -> str:
-        """Return the trend as the end of a sentence."""
+        """Return the end of a sentence about the trend."""
         return {
             Trend.UNKNOWN: "",
             Trend.RISING: ", still improving",
@@ -230,7 +237,7 @@ class TrainingSummary:
         return f" As the curve goes, an hour more would bring up to {_format_gain(name, gain)}."
 
     def hints(self) -> list[str]:
-        """Return suggestions without a button."""
+        """Return suggestions that have no button."""
         if self.trend is not Trend.FLAT:
             return []
         if (text := advice(self.scores)) and self.best != self.scores[-1][0]:
@@ -238,7 +245,7 @@ class TrainingSummary:
         return ["More steps change little now. More, or more varied, training frames help further."]
 
     def table(self) -> Table:
-        """Return the state in the format for a page."""
+        """Return the state of the run as a table for the status file and the report."""
         return {
             "step": self.step,
             "total": self.total,
@@ -253,16 +260,17 @@ class TrainingSummary:
         }
 
     def _plot(self, name: str) -> Table:
+        """Return the plot of a score for the page: name, unit, hint, and points (step, value)."""
         label = SCORE_LABELS[name]
         return {"name": label.name, "unit": label.unit, "hint": label.hint, "points": self._values(name)}
 
     def _values(self, name: str) -> list[tuple[int, float]]:
-        """Return the known values of a score, with their steps."""
+        """Return (step, value) of every scoring with a known value of the score ``name``."""
         return [(step, value) for step, table in self.scores if is_number(value := table.get(name))]
 
 
 def _quality_phrase(name: str, newest: Mapping[str, float | None]) -> str:
-    """Return the main score as the start of a sentence."""
+    """Return the start of a sentence about the quality, from the ``newest`` value of the main score ``name``."""
     value = newest[name] or 0.0
     if name == "psnr":
         return f"Held-out pictures are at {value:.1f} dB (colours are off by about {10 ** (-value / 20):.0%})"
@@ -274,17 +282,19 @@ def _quality_phrase(name: str, newest: Mapping[str, float | None]) -> str:
 
 
 def _format_gain(name: str, gain: float) -> str:
+    """Format a gain of the score ``name`` with its unit."""
     if name == "psnr":
         return f"{gain:.1f} dB"
     return f"{gain:.2f} of mean IoU" if name == "mean_iou" else f"{gain:.0%} of the way"
 
 
 def is_number(value: float | None) -> TypeGuard[float]:
+    """Return whether a score is known and finite."""
     return value is not None and math.isfinite(value)
 
 
 def score_steps(total: int, every: int = 0) -> list[int]:
-    """Return the steps with a scoring: every ``every`` steps (0: ``NUM_SCORINGS`` a run at most), and the last."""
+    """Return the steps after which to score: every ``every`` steps (0: up to ``NUM_SCORINGS`` times), and the last."""
     every = every or max(MIN_SCORING_INTERVAL, -(-total // NUM_SCORINGS))
     return sorted({*range(every, total, every), total})
 
@@ -299,13 +309,13 @@ def best_step(scores: Scores, name: str) -> int | None:
 
 
 def has_stalled(scores: Scores, name: str, patience: int) -> bool:
-    """Return whether the last ``patience`` scorings brought no improvement; never if ``patience`` is 0."""
+    """Return whether the last ``patience`` scorings brought no improvement; False if ``patience`` is 0."""
     best = best_step(scores, name)
     return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
 
 
 def describe_score(scores: Scores) -> str:
-    """Return the newest held-out score as text for a progress line; '' without one."""
+    """Return the newest held-out score as text for a progress line; '' without a score."""
     newest = scores[-1][1] if scores else {}
     if (psnr := newest.get("psnr")) is not None:
         return f"held out {psnr:.1f} dB"
@@ -318,7 +328,7 @@ def describe_score(scores: Scores) -> str:
 
 
 def advice(scores: Scores) -> str:
-    """Return advice at the end of a run; '' if its last state is about as good as the best one."""
+    """Return advice at the end of a run; '' if the last state is about as good as the best state."""
     if rising := _rising_advice(scores):
         return rising
     best = best_step(scores, "l1")
@@ -334,7 +344,7 @@ def advice(scores: Scores) -> str:
 
 
 def _rising_advice(scores: Scores) -> str:
-    """Return advice if a style model's likeness of features was still rising, else ''."""
+    """Return advice to train longer if a style model's likeness of features was still rising, else ''."""
     points = [(step, value) for step, table in scores if (value := table.get("feature_likeness")) is not None]
     earlier = [point for point in points if point[0] <= points[-1][0] * 3 / 4]
     if not earlier or points[-1][1] - earlier[-1][1] < MIN_LIKENESS_GAIN:

@@ -1,4 +1,4 @@
-"""Checks before a run: number of steps, cost, operators that this machine computes wrongly, advice for ``--from``."""
+"""Checks before a run: number of steps, time and disk use, operators that this machine computes wrongly, ``--from``."""
 
 from __future__ import annotations
 
@@ -43,22 +43,27 @@ from vidtrans.video.images.picture import picture_size, read_picture
 if TYPE_CHECKING:
     from vidtrans.training.set_up import TrainingSetup
 
-WARM_UP = 2  # Number of steps before the measured ones.
-# Duration of a trial in seconds, and the range of its number of steps. A longer trial is not worthwhile, as the rate
-# depends on the other load of the machine, and is measured again while the run trains.
+WARM_UP = 2  # Number of steps of a trial before the measured steps.
+# A longer trial is not worthwhile, as the rate depends on the machine's other load and is measured again in the run.
+# Duration of a trial in seconds, and the (minimum, maximum) of its number of steps.
 TRIAL_S, TRIAL_STEPS = 2.0, (4, 60)
-TRIAL = "trial"  # Broadcast by the main process to time steps in all processes, before the plan of the run.
-MAX_LIKENESS_PAIRS = 12  # Maximum number of pairs for the likeness of a model's outputs.
-MAX_COMPARED_PICTURES = 200  # Maximum number of pictures for the effective number.
-THUMBNAIL_SIDE_PX = 16  # Side of thumbnails for the effective number, in pixels.
-KERNEL_WIDTH = 0.05  # Root mean square difference of distinct thumbnails, for values from 0 to 1.
-MIN_DISTINCT_PICTURES = 12.0  # Effective number of pictures below which there are few.
-MIN_LIKENESS = 0.5  # Likeness of the untrained model from which the new pictures are similar to its own.
+TRIAL = "trial"  # The message from the main process that makes all processes time steps, before the plan of the run.
+# Maximum number of pairs on which the likeness of a model's outputs to the targets is measured.
+MAX_LIKENESS_PAIRS = 12
+MAX_COMPARED_PICTURES = 200  # Maximum number of pictures in the calculation of the effective number.
+THUMBNAIL_SIDE_PX = 16  # Side in pixels of the thumbnails in the calculation of the effective number.
+KERNEL_WIDTH = 0.05  # Root mean square difference of two distinct thumbnails, for values from 0 to 1.
+MIN_DISTINCT_PICTURES = 12.0  # Effective number of pictures below which a dataset has few pictures.
+# Likeness of the model's outputs before training from which new pictures count as similar to its own.
+MIN_LIKENESS = 0.5
 FIRST_MODULES = ("stem", "entrance", "begin", "down")  # Modules of generators that detect edges and textures.
 
 
 def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
-    """Return the budget of ``minutes``, of ``at_most`` steps; its rate is measured once per digest ``request``."""
+    """Return the time budget of ``minutes`` and at most ``at_most`` steps.
+
+    The rate of steps is measured once per digest ``request``.
+    """
     context = setup.context
     if (cached := cached_budget(context, minutes, request, at_most)) is not None:
         return cached
@@ -83,7 +88,7 @@ def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int
 
 
 def cached_budget(context: Context, minutes: float, request: str, at_most: int | None = None) -> TimeBudget | None:
-    """Return the budget that was measured for the digest ``request`` before; None if there is none."""
+    """Return the time budget that was measured earlier for the digest ``request``; None if there is none."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = read_small_json(_budget_file(context, request))
         if value["sha256"] == digest_of([request, value["costs"]]):
@@ -92,16 +97,17 @@ def cached_budget(context: Context, minutes: float, request: str, at_most: int |
 
 
 def _budget_file(context: Context, request: str) -> Path:
+    """Return the path of the measured budget for the digest ``request``."""
     return context.cache.root / "resolved" / f"{request}.json"
 
 
 def estimate_training(setup: TrainingSetup, total: int) -> Table:
-    """Return time, disk, memory and rate of ``total`` steps, estimated by a short trial that writes nothing."""
+    """Return the time, disk use, memory and rate of ``total`` steps, estimated by a short trial that writes nothing."""
     run = setup.make_state(Path(), 1)
     step_seconds = seconds_per_step(run)
     seconds = step_seconds * total
     weights = _num_bytes(run.model.trained_generator.state_dict())
-    # Two checkpoints exist while one replaces the other, together with the finished model.
+    # Two checkpoints exist while one replaces the other; the finished model needs space in addition.
     cache = 2 * _num_bytes(run.model.state()) + weights
     width, height = run.loader.crop
     memory = min(CACHE_BYTES, 3 * width * height * len(setup.dataset.pair_names()))
@@ -113,7 +119,7 @@ def estimate_training(setup: TrainingSetup, total: int) -> Table:
 
 
 def make_untrained_model(setup: TrainingSetup, output: Path, size: int) -> tuple[LoadedModel, TorchEngine]:
-    """Return an untrained model like the run's, and its engine, to time renders; ``size``: short side in pixels."""
+    """Return an untrained model like the run's, with its engine, to time renders; ``size``: short side in pixels."""
     record = ModelRecord(
         generator={"name": setup.generator_name, "settings": setup.generator_table},
         pairing=setup.dataset.pairing_table,
@@ -129,6 +135,7 @@ def make_untrained_model(setup: TrainingSetup, output: Path, size: int) -> tuple
 
 
 def _num_bytes(state: object) -> int:
+    """Return the number of bytes of all tensors in a nested state."""
     if isinstance(state, torch.Tensor):
         return state.numel() * state.element_size()
     values = state.values() if isinstance(state, dict) else state if isinstance(state, list | tuple) else ()
@@ -136,10 +143,10 @@ def _num_bytes(state: object) -> int:
 
 
 def wrong_operators(setup: TrainingSetup) -> list[str]:
-    """Return the operators of a step to compute in fp32, because this machine computes them wrongly.
+    """Return the operators that must be computed in fp32, because this machine computes them wrongly in bf16 or fp16.
 
     They are found by steps on noise at each picture size, with temporary networks; see ``inference.operator_checks``.
-    Empty in fp32 and tf32, and in a distributed run, which are not tested.
+    Without a test, the list is empty for fp32, tf32 and distributed runs.
     """
     if setup.precision not in ("bf16", "fp16") or setup.dist.size > 1:
         return []
@@ -149,6 +156,7 @@ def wrong_operators(setup: TrainingSetup) -> list[str]:
     key = [networks, table, size, pairing_record(setup.pairing), versions]
 
     def find() -> list[str]:
+        """Compare the operators of steps on noise with fp32; return the names of the wrong ones."""
         setup.context.begin(f"comparing operators in {setup.precision} with fp32")
         settings = replace(setup.settings, compile=False)  # The operators of a compiled network cannot be observed.
         noise = TrainingSetup(setup.dataset, setup.recipe, settings, setup.start, setup.context, size)
@@ -172,15 +180,15 @@ def _smallest_picture(setup: TrainingSetup) -> tuple[int, int]:
 
 
 def seconds_per_step(run: TrainingState) -> float:
-    """Return the mean duration of a step over the run, in seconds: see ``step_costs``."""
+    """Return the mean duration of a training step over the run, in seconds, see ``step_costs``."""
     return mean_cost(step_costs(run))
 
 
 def step_costs(run: TrainingState) -> list[StepCost]:
-    """Return the cost of steps in each span of the run, by a short trial that changes ``run``.
+    """Return the durations of steps in each span of the run, by a short trial that changes ``run``.
 
     Each picture size is timed before and after ``turning_point``, where a step's duration changes. All processes must
-    call it together; the costs are means over them.
+    call this function together; the durations are means over the processes.
     """
     turn, growth, costs = run.model.turning_point, run.loader.growth, []
     for start, end, alone in growth.parts():
@@ -194,7 +202,7 @@ def step_costs(run: TrainingState) -> list[StepCost]:
 
 
 def try_steps(run: TrainingState) -> None:
-    """Take steps at each picture size of the run, with the losses of its start (if they change) and of its end."""
+    """Take a few steps at each picture size of the run, with the losses of its end, and of its start if they differ."""
     for _, _, alone in run.loader.growth.parts():
         run.loader.growth = alone
         batches = enumerate(run.batches(0, 2))
@@ -203,7 +211,7 @@ def try_steps(run: TrainingState) -> None:
 
 
 def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> list[float]:
-    """Return the duration of a step in seconds at each progress: 0 before the method's turning point, 1 after it."""
+    """Return a step's duration in seconds at each progress: 0 before the method's turning point, 1 after it."""
     batches = enumerate(run.batches(0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
         seconds = _time_step(run, batches, 1.0)
@@ -215,7 +223,7 @@ def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> lis
 def _time_step(
     run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float
 ) -> float:
-    """Take a step, and return its duration in seconds, including the wait for its batch."""
+    """Take a step at ``progress``, and return its duration in seconds, including the wait for the batch."""
     began = time.perf_counter()
     step, batch = next(batches)
     take_step(run, batch, Trial(step, progress))
@@ -223,9 +231,9 @@ def _time_step(
 
 
 def transfer(setup: TrainingSetup, total: int) -> Table:
-    """Return ``{"transfer": …}`` of a run of ``total`` steps from a model: the measures and the advice.
+    """Return ``{"transfer": …}`` for a run of ``total`` steps with ``--from``: two measures and advice.
 
-    The advice names the modules to train, in the four cases of transfer learning (Yosinski et al., "How transferable
+    The advice names the modules to train in the four cases of transfer learning (Yosinski et al., "How transferable
     are features in deep neural networks?", NIPS 2014), decided by two measures: the effective number of distinct
     pictures, and the likeness of the model's outputs for the new pairs before any training. Thresholds and advice were
     chosen on fine-tunings of small models on clips, where freezing helped only for similar pictures.
@@ -252,7 +260,7 @@ def transfer(setup: TrainingSetup, total: int) -> Table:
 
 
 def transfer_advice(distinct: float, model_likeness: float, first: list[str], lr: float, total: int) -> Table:
-    """Return the recommended settings and steps with a reason; ``first``: the modules that may be frozen."""
+    """Return the recommended settings and number of steps, with a reason; ``first``: modules that may be frozen."""
     is_few, is_similar = distinct < MIN_DISTINCT_PICTURES, model_likeness > MIN_LIKENESS
     settings: Table = {"training.lr": lr / 2} if is_similar else {}
     if is_similar:
@@ -270,7 +278,7 @@ def transfer_advice(distinct: float, model_likeness: float, first: list[str], lr
 
 
 def likeness(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return the share of a flat picture's error that a model removes: 1 all, 0 none, less than 0 where it is worse.
+    """Return the share of a flat picture's error that a model removes: 1 all, 0 none, below 0 for more error.
 
     ``pictures``: (output, target), (H, W, 3) uint8 each. The flat picture has the target's median colour.
     """

@@ -1,4 +1,4 @@
-"""The colour map between two unpaired domains: the starting point of training, and its baseline."""
+"""The colour map between two unpaired domains: the starting point of the training, and a baseline for its scores."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ from vidtrans.networks.init import inner_generator
 from vidtrans.training.validation import pick_evenly
 from vidtrans.video.images.picture import read_picture
 
-METHOD = "transport"  # The name of a method in ``grading.UNPAIRED_METHODS``.
-MAX_PICTURES = 24  # Maximum number of pictures of each domain for the colour map.
+METHOD = "transport"  # Name of the colour-transfer method, one of ``grading.UNPAIRED_METHODS``.
+MAX_PICTURES = 24  # Maximum number of pictures of each domain from which the colour map is computed.
 
 
 class DomainColours:
-    """A map from the colours of one domain's pictures to another domain's, computed on first use."""
+    """A map from the colours of one domain's pictures to those of another domain, computed on first use."""
 
     def __init__(self, sources: Sequence[Pair], targets: Sequence[Pair]) -> None:
         self._sides = sources, targets
 
     @cached_property
     def _grade(self) -> LearnedGrade:
+        """Return the colour map, computed from evenly spaced pictures of both domains."""
         sources, targets = self._sides
         return learn_from_colours(_pictures(sources), _pictures(targets), SIZE, METHOD)
 
     @property
     def start(self) -> AffineColours:
-        """Return the affine approximation of the map, for colours in [−1, 1], which initialises a generator."""
+        """Return the affine approximation of the colour map, for colours in [−1, 1], which initialises a generator."""
         sources, targets = self._sides
         return affine_colours(_pictures(sources), _pictures(targets)).signed()
 
@@ -50,11 +51,11 @@ class DomainColours:
         return self._grade.grade.lattice
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """Return a picture, (H, W, 3) uint8, in the other domain's colours."""
+        """Map a picture, (H, W, 3) uint8, to the other domain's colours."""
         return np.rint(255 * self.lattice(picture / 255)).astype(np.uint8)
 
     def save(self, path: Path) -> None:
-        """Write the map as a model file."""
+        """Write the colour map to ``path`` as a model file."""
         words = self._grade.words
         save_grade(path, self.lattice.nodes, ", ".join(words), self._grade.scores | {"words": words})
 
@@ -74,7 +75,7 @@ def maps_between(dataset: Dataset) -> ColourMaps:
 
 
 def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:
-    """Set the initial colour map of a generator with ``colour_start``; ``reverse``: the map back to the source.
+    """Set the initial colour map of a generator with ``colour_start``; ``reverse``: map the target to the source.
 
     Raises UsageError if ``maps`` is None.
     """
@@ -87,7 +88,7 @@ def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse
 
 
 def _pictures(pairs: Sequence[Pair]) -> Iterator[np.ndarray]:
-    """Yield evenly spaced pictures without black bars, (H, W, 3) uint8."""
+    """Yield at most ``MAX_PICTURES`` evenly spaced pictures without black bars, (H, W, 3) uint8."""
     for pair in pick_evenly(pairs, MAX_PICTURES):
         picture = read_picture(pair.target)
         yield bars_of([picture]).crop(picture)

@@ -22,7 +22,7 @@ from vidtrans.pairing.next_frame import ClipConditions, append_condition_planes
 from vidtrans.rendering.frame_renderer import FrameRenderer, ModelInputs
 from vidtrans.video.images.picture import read_picture
 
-MAX_SCORED = 64  # Maximum number of held-out pairs for the scores.
+MAX_SCORED = 64  # Maximum number of held-out pairs that are scored.
 
 
 def pick_evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
@@ -33,7 +33,7 @@ def pick_evenly(pairs: Sequence[Pair], count: int) -> list[Pair]:
 
 
 def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
-    """Return the network's input for a pair, (H, W, C) uint8; its random parts are the same in every call."""
+    """Return the network's input for a pair, (H, W, C) uint8; random parts of the input are the same in every call."""
     rng = np.random.Generator(np.random.Philox(key=crc32(pair.target.name.encode())))
     conditions = None if (position := condition_position(pair)) is None else ClipConditions(position)
     return append_condition_planes(pairing.training_input([read_picture(p) for p in pair.inputs], rng), conditions)
@@ -42,9 +42,9 @@ def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
 def render_pair(
     engine: Engine, pairing: Pairing, pair: Pair, like: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (input, output, target) of one pair at its stored size, uint8; the output as in a render.
+    """Return (input, output, target) of a pair at its stored size, uint8; the output is computed as in a render.
 
-    A model of many looks uses the style code of the picture ``like``, by default of the target if there is one.
+    A model with style codes uses the style code of the picture ``like``, by default of the target if there is one.
     """
     given, target = pair_input(pairing, pair), read_picture(pair.target)
     if like is None and pairing.has_target:
@@ -78,6 +78,7 @@ def score(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
 
 
 def _score_classes(engine: Engine, pairing: Pairing, classes: ClassColours, pairs: Sequence[Pair]) -> Table:
+    """Return the pixel accuracy, class accuracy and mean IoU of output labels, 0 to 1, over all pixels of ``pairs``."""
     counts = LabelCounts.total(
         LabelCounts.of(classes.labels(output), classes.labels(target), len(classes))
         for _, output, target in (render_pair(engine, pairing, pair) for pair in pairs)

@@ -1,4 +1,4 @@
-"""The comparison of an ablation's or a sweep's variants: a sheet of held-out outputs with scores, and the FCN-score.
+"""The comparison sheet of an ablation's or a sweep's variants, held-out outputs with scores; and the FCN-score.
 
 The FCN-score measures how well a labeller recovers the input labels from the held-out outputs (Isola et al., CVPR 2017,
 section 3.2).
@@ -25,16 +25,17 @@ from vidtrans.training.validation import MAX_SCORED, pair_input, pick_evenly, re
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import FAINT, INK, ContactSheet, cell_size, join_row, text_band, text_width
 
-NUM_ROWS = 4  # Number of pairs in a sheet.
-CELL_SIDE_PX = 280  # Long side of a picture, in pixels.
-MIN_COLUMN_PX, MAX_COLUMN_PX = 200, 480  # Range of a column's minimum width for its heading, in pixels.
-MIN_LABELLED_SHARE = 0.5  # Minimum share of an input's pixels with a class of the labeller.
+NUM_ROWS = 4  # Number of pairs (rows) in a sheet.
+CELL_SIDE_PX = 280  # Long side of a picture in a sheet, in pixels.
+MIN_COLUMN_PX, MAX_COLUMN_PX = 200, 480  # Range of a column's minimum width, which its heading needs, in pixels.
+MIN_LABELLED_SHARE = 0.5  # Minimum share of an input's pixels that have a colour of one of the labeller's classes.
 
 
 def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, context: Context) -> None:
-    """Write a sheet to ``path`` with a column of outputs for each of ``rows``, between input and target.
+    """Write a sheet to ``path`` with a column of outputs for each variant in ``rows``, between input and target.
 
-    A row has a ``label``, the ``settings`` that a sweep varies, the path of a ``model``, and its ``held_out`` scores.
+    Each of ``rows`` has a ``label``, the ``settings`` that a sweep varies, the path of a ``model``, and its
+    ``held_out`` scores.
     """
     pairing = dataset.pairing
     held_out = dataset.role("val")
@@ -59,7 +60,7 @@ def draw_sheet(path: Path, title: str, rows: Sequence[Table], dataset: Dataset, 
 
 
 def _cell_size(picture: np.ndarray, labels: Sequence[str]) -> tuple[int, int]:
-    """Return the (width, height) of cells in pixels; small pictures are enlarged, so that text fits."""
+    """Return the (width, height) of a sheet's cells in pixels; small pictures are enlarged, so that text fits."""
     width, height = cell_size(picture, CELL_SIDE_PX)
     longest = max(text_width(label) for label in labels)
     scale = max(1.0, max(MIN_COLUMN_PX, min(longest, MAX_COLUMN_PX)) / width)
@@ -67,22 +68,22 @@ def _cell_size(picture: np.ndarray, labels: Sequence[str]) -> tuple[int, int]:
 
 
 def _score_names(rows: Sequence[Table]) -> list[str]:
-    """Return the names of the scores of all variants, without ``pairs``."""
+    """Return the names of the scores that all variants have, without ``pairs``."""
     return [n for n in SCORE_LABELS if all(row["held_out"].get(n) is not None for row in rows)]
 
 
 def _draw_scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
-    """Draw a line of the table: a name and a value below each variant, the best value bright."""
+    """Draw a line of the table: a score's name, and its value below each variant, the best value bright."""
     label = SCORE_LABELS[name]
     best = label.best(values)
-    # The font for text in pictures has no ×.
+    # The font for text in pictures has no character ×.
     bands = [text_band(f"{label.name} {label.unit.replace('×', 'x')}".strip(), width, colour=INK)]
     bands += [text_band(figure(v), width, colour=INK if v == best else FAINT) for v in values]
     return join_row([*bands, text_band("", width)])
 
 
 def check_labels(labeller: Labeller, dataset: Dataset) -> None:
-    """Raise UsageError if the inputs of a dataset are not label maps in the labeller's colours."""
+    """Raise UsageError if a dataset's inputs are not label maps in the labeller's colours."""
     held_out = dataset.role("val")
     if not held_out:
         remedy = "make the dataset with --set dataset.val_fraction=0.1"

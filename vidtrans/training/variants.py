@@ -27,23 +27,25 @@ from vidtrans.training import weight_key
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
-PATCH_SIDES_PX = {0: 1, 1: 16, 3: 70, 5: 286}  # Side of a PatchGAN's patches in pixels, by its number of layers.
-SKIPS = "skip_connections"  # Key of the setting of generators with skip connections.
+# Sides in pixels of a PatchGAN's patches, by the discriminator's number of layers.
+PATCH_SIDES_PX = {0: 1, 1: 16, 3: 70, 5: 286}
+SKIPS = "skip_connections"  # Key of the setting for skip connections of a generator.
 SWEPT_TABLES = ("generator", "discriminator", "training")  # Tables whose settings can be swept.
 SEED = "seed"  # Sweep key of the seed, which is an option of the command and not in a table.
 MAX_VARIANTS = 64  # Maximum number of variants of a sweep.
-MAX_VALUE_LENGTH = 40  # Maximum number of characters of a value in a file name.
-_FORM = "as in --sweep training.lr=0.0001,0.0002"
-_QUOTES = "\"'"
+MAX_VALUE_LENGTH = 40  # Maximum number of characters of a setting's value in a file name.
+_FORM = "as in --sweep training.lr=0.0001,0.0002"  # Example in the remedies of error messages.
+_QUOTES = "\"'"  # Characters that begin and end a quoted value.
+# Closing character by opening character, for brackets and quotes.
 _CLOSING = {"[": "]", "{": "}"} | {quote: quote for quote in _QUOTES}
-Sweep = Mapping[str, Sequence[Any]]  # Values by key, with or without its table.
+Sweep = Mapping[str, Sequence[Any]]  # Values to try by key of a setting, as KEY or TABLE.KEY.
 
 
 @dataclass(frozen=True)
 class Variant:
     """One training of an ablation or a sweep.
 
-    ``name``: the stem of its model's file; ``label``: its heading in sheets. ``settings``: its values of the swept
+    ``name``: the stem of the model's file name; ``label``: the heading in sheets. ``settings``: the values of the swept
     settings, by key. ``seed``: this variant's seed, or None for the command's.
     """
 
@@ -54,9 +56,10 @@ class Variant:
     seed: int | None = None
 
 
-Variants = Callable[[Recipe, Dataset, Context], list[Variant]]
+Variants = Callable[[Recipe, Dataset, Context], list[Variant]]  # A function that returns the variants of an ablation.
 
 
+# Ablations by name; each entry is a function of type ``Variants``.
 ABLATIONS = Registry(
     "ablation",
     {
@@ -68,7 +71,7 @@ ABLATIONS = Registry(
 
 
 def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return five variants: L1, GAN and cGAN alone, L1 + GAN, and L1 + cGAN."""
+    """Return the five variants of the loss ablation: L1, GAN and cGAN alone, L1 + GAN, and L1 + cGAN."""
     del dataset
     _note_omitted_losses(recipe, context)
     return [
@@ -81,7 +84,10 @@ def losses(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def patches(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
-    """Return PatchGAN variants of several depths, without those too deep for the training crop. Raises UsageError."""
+    """Return PatchGAN variants with several patch sizes, without those larger than the training crop.
+
+    Raises UsageError.
+    """
     name, table = recipe.choice("discriminator")
     if name != "patchgan":
         why = f"it varies the patches of 'patchgan', and this recipe has '{name}'"
@@ -126,7 +132,7 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def _loss_table(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
-    """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's if those are 0."""
+    """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's weights if 0."""
     settings, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
         weight_key(n): (settings.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
@@ -135,12 +141,13 @@ def _loss_table(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True
 
 
 def _other_losses_off(settings: TrainingSettings) -> Table:
-    """Return settings that turn off the other losses in use, and reset settings that change the losses to defaults."""
+    """Return settings that turn off the losses other than L1 and GAN, and reset settings that change losses."""
     others = (name for name in settings.loss_weights if name not in ("l1", "gan"))
     return {weight_key(name): 0.0 for name in others} | settings.loss_changes
 
 
 def _note_omitted_losses(recipe: Recipe, context: Context) -> None:
+    """Tell the user which losses of the recipe an ablation leaves out."""
     if on := _other_losses_off(recipe.settings("training", TrainingSettings)):
         context.note(f"an ablation uses only L1 and GAN; left out:  {', '.join(on)}")
 
@@ -159,7 +166,7 @@ def _shortest_side(recipe: Recipe, dataset: Dataset) -> int:
 
 @dataclass(frozen=True)
 class _SweepAxis:
-    """A swept key with its values; ``table`` is '' for the seed."""
+    """A setting of a sweep, by ``table`` and ``key``, with its values; ``table`` is '' for the seed."""
 
     table: str
     key: str
@@ -167,11 +174,12 @@ class _SweepAxis:
 
     @property
     def name(self) -> str:
+        """Return the name of the setting, TABLE.KEY; 'seed' for the seed."""
         return f"{self.table}.{self.key}" if self.table else self.key
 
 
 def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
-    """Return values by key from ``KEY=V,V`` texts, as TOML or text; a list keeps its commas. Raises UsageError."""
+    """Parse texts ``KEY=V,V`` to values by key, as TOML or text; a list keeps its commas. Raises UsageError."""
     by_key: dict[str, list[Any]] = {}
     for text in texts:
         key, equals, values = (part.strip() for part in text.partition("="))
@@ -187,7 +195,10 @@ def parse_sweep(texts: Sequence[str]) -> dict[str, list[Any]]:
 
 
 def _split(text: str, whole: str) -> list[str]:
-    """Split at commas outside brackets and quotes; ``whole``: the option's text for messages. Raises UsageError."""
+    """Split ``text`` at commas outside brackets and quotes; ``whole``: the option's text for messages.
+
+    Raises UsageError.
+    """
     parts, begin, expected = list[str](), 0, list[str]()  # ``expected``: the closing characters.
     for position, character in enumerate(text):
         if expected and character == expected[-1]:
@@ -207,7 +218,7 @@ def _split(text: str, whole: str) -> list[str]:
 def sweep_variants(
     sweep: Sweep, flags: Mapping[str, Table], make_recipe: Callable[[dict[str, Table]], Recipe]
 ) -> tuple[Variant, ...]:
-    """Return a variant for each combination of values, the last key varying fastest; empty without keys.
+    """Return a variant for each combination of values, the last key varying fastest; () without keys.
 
     ``make_recipe`` returns the recipe for tables of flags; ``flags``: the flags common to all variants. Raises
     UsageError on an invalid key or value, and on more than ``MAX_VARIANTS`` variants.
@@ -233,7 +244,7 @@ def sweep_variants(
 
 
 def _axis(key: str, values: Sequence[Any]) -> _SweepAxis:
-    """Return an axis with checked values. Raises UsageError."""
+    """Return the sweep axis of a setting, with checked values. Raises UsageError."""
     axis = _SweepAxis(*_table_and_key(key), tuple(values))
     for value in values if not axis.table else ():
         if type(value) is not int or not 0 <= value <= LARGEST_INT:
@@ -315,23 +326,23 @@ def check_networks(variants: Sequence[Variant]) -> None:
 
 
 def sweep_name(names: Sequence[str]) -> str:
-    """Return a sweep's part of a folder name."""
+    """Return the part of a folder name that lists a sweep's settings."""
     return "_".join(map(_file_word, _short_keys(names)))
 
 
 def _short_keys(names: Sequence[str]) -> list[str]:
-    """Return keys without their tables (``TABLE.name`` as ``TABLE``); keys that would collide keep their tables."""
+    """Return setting names without their tables ('lr' for 'training.lr', TABLE for 'TABLE.name') if still distinct."""
     short = [table if key == "name" else key for table, _, key in (name.rpartition(".") for name in names)]
     return [name if short.count(word) > 1 else word for name, word in zip(names, short, strict=True)]
 
 
 def _file_word(word: str) -> str:
-    """Return a key's part of a file name; a loss weight is named after the loss."""
+    """Return the part of a file name for a setting's key; a loss weight is named after the loss."""
     return _sanitise(word.removeprefix(weight_key("")))
 
 
 def _text(value: object) -> str:
-    """Format a value for labels and names, the same for 1e-4 and 0.0001."""
+    """Format a setting's value for labels and names, the same text for 1e-4 and 0.0001."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):
@@ -342,11 +353,11 @@ def _text(value: object) -> str:
 
 
 def _file_value(text: str) -> str:
-    """Return a value's part of a file name, with a digest if characters (or capitals) were dropped."""
+    """Return the part of a file name for a value, with a digest if characters (or capitals) were dropped."""
     plain = _sanitise(text)
     return plain if plain == text.lower() else f"{plain}-{digest_of(text)[:6]}"
 
 
 def _sanitise(text: str) -> str:
-    """Return text reduced to letters, digits, dots and dashes, for a file name."""
+    """Reduce text to letters, digits, dots and dashes, for a file name."""
     return re.sub(r"[^A-Za-z0-9.-]+", "-", text)[:MAX_VALUE_LENGTH].strip("-.") or "empty"

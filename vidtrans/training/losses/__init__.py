@@ -1,1 +1,1 @@
-"""Losses of the networks."""
+"""Loss functions of the generator and of the discriminators."""

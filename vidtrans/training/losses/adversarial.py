@@ -1,4 +1,4 @@
-"""Losses by discriminators: objectives of D and G, and the terms of the generator's loss that use D.
+"""Adversarial losses: the objectives of D and G, and the terms of the generator's loss that use discriminators.
 
 Every loss is a mean, independent of picture size, batch size and number of scales.
 """
@@ -17,7 +17,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class CrossEntropy:
-    """Cross-entropy (Goodfellow et al., 2014), non-saturating for G; halved for D as in Isola et al. (CVPR 2017).
+    """Cross-entropy objective (Goodfellow et al., 2014), non-saturating for G; halved for D (pix2pix, CVPR 2017).
 
     ``balance``: D's loss when it cannot tell fake from real, here log 2.
     """
@@ -26,17 +26,17 @@ class CrossEntropy:
 
     @staticmethod
     def discriminator(on_fake: Tensor, on_real: Tensor) -> Tensor:
-        """Return −½ (log D(x, y) + log(1 − D(x, G(x))))."""
+        """Return D's loss −½ (log D(x, y) + log(1 − D(x, G(x)))), a scalar mean, from logits."""
         return 0.5 * (_bce(on_fake, 0.0) + _bce(on_real, 1.0))
 
     @staticmethod
     def generator(on_fake: Tensor) -> Tensor:
-        """Return −log D(x, G(x))."""
+        """Return G's loss −log D(x, G(x)), a scalar mean, from logits."""
         return _bce(on_fake, 1.0)
 
 
 class LeastSquares:
-    """Mao et al., "Least Squares Generative Adversarial Networks" (ICCV 2017), equation 9.
+    """Least-squares objective: Mao et al., "Least Squares Generative Adversarial Networks" (ICCV 2017), equation 9.
 
     G's loss omits the factor ½, as in CycleGAN, CUT and pix2pixHD, whose other weights are tuned for that.
     """
@@ -45,32 +45,32 @@ class LeastSquares:
 
     @staticmethod
     def discriminator(on_fake: Tensor, on_real: Tensor) -> Tensor:
-        """Return ½ D(G)² + ½ (D(y) − 1)²."""
+        """Return D's loss ½ D(G)² + ½ (D(y) − 1)², a scalar mean, from logits."""
         return 0.5 * (on_fake.square().mean() + (on_real - 1).square().mean())
 
     @staticmethod
     def generator(on_fake: Tensor) -> Tensor:
-        """Return (D(G) − 1)²."""
+        """Return G's loss (D(G) − 1)², a scalar mean, from logits."""
         return (on_fake - 1).square().mean()
 
 
 class Hinge:
-    """Lim and Ye, "Geometric GAN" (2017), as in SPADE (Park et al., CVPR 2019)."""
+    """Hinge objective: Lim and Ye, "Geometric GAN" (2017), as in SPADE (Park et al., CVPR 2019)."""
 
     balance: ClassVar[float] = 2.0
 
     @staticmethod
     def discriminator(on_fake: Tensor, on_real: Tensor) -> Tensor:
-        """Return max(0, 1 + D(G)) + max(0, 1 − D(y))."""
+        """Return D's loss max(0, 1 + D(G)) + max(0, 1 − D(y)), a scalar mean, from logits."""
         return F.relu(1 + on_fake).mean() + F.relu(1 - on_real).mean()
 
     @staticmethod
     def generator(on_fake: Tensor) -> Tensor:
-        """Return −D(G)."""
+        """Return G's loss −D(G), a scalar mean, from logits."""
         return -on_fake.mean()
 
 
-Adversarial = type[CrossEntropy] | type[LeastSquares] | type[Hinge]
+Adversarial = type[CrossEntropy] | type[LeastSquares] | type[Hinge]  # The class of an adversarial objective.
 
 
 def discriminator_loss(objective: Adversarial, on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
@@ -85,11 +85,12 @@ def generator_loss(objective: Adversarial, on_fake: DiscriminatorOutput) -> Tens
 
 
 def _bce(logits: Tensor, label: float) -> Tensor:
+    """Return the mean binary cross-entropy of logits against one label, 0 for fake or 1 for real."""
     return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, label))
 
 
 class GAN(Term):
-    """The adversarial loss of G: −log D(x, G(x)), or that of another objective."""
+    """The adversarial loss of G: −log D(x, G(x)), or the loss of another objective."""
 
     uses_discriminator = True
 
@@ -98,6 +99,7 @@ class GAN(Term):
         self.objective = ADVERSARIAL.load(settings.gan_mode)
 
     def forward(self, step: LossContext) -> Tensor | None:
+        """Return G's adversarial loss, a scalar."""
         return generator_loss(self.objective, step.on_fake)
 
 
@@ -107,11 +109,12 @@ class FeatureMatching(Term):
     uses_discriminator = True
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the L1 between D's features of output and target."""
         return feature_matching(step.on_fake, step.on_real)
 
 
 def feature_matching(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
-    """Return the L1 of D's features, summed over layers as in the paper, averaged over scales.
+    """Return the L1 between D's features of output and target, summed over layers as in the paper, mean over scales.
 
     Targets are detached.
     """
@@ -123,17 +126,18 @@ def feature_matching(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput)
 
 
 class TemporalGAN(GAN):
-    """G's adversarial loss against vid2vid's temporal discriminator D_V, which compares triples of consecutive frames.
+    """G's adversarial loss against vid2vid's temporal discriminator D_V, which judges triples of consecutive frames.
 
     Wang et al., "Video-to-Video Synthesis", NeurIPS 2018, section 3.2. A single frame of a flickering video may
     resemble the target; a triple does not. Unlike the paper's, this D_V does not see the motion, and only the last
-    frame of a triple has a gradient: the two frames before come from earlier steps, see ``training.feedback``.
+    frame of a triple has a gradient: the two frames before come from earlier steps, see
+    ``training.feedback``.
     """
 
     uses_discriminator = False
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return the loss of this micro-batch's triples, weighted by its share of them; None without triples.
+        """Return the loss of this micro-batch's triples, weighted by its share of all triples; None without triples.
 
         The losses of the micro-batches add up to the mean over the step.
         """

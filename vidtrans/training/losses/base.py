@@ -1,4 +1,7 @@
-"""Terms of the generator's loss, their inputs and their weighted sum. Pictures are (N, 3, H, W) float32 in [−1, 1]."""
+"""The base of the generator's loss terms, their inputs and weighted sum.
+
+Pictures are (N, 3, H, W) float32 in [−1, 1].
+"""
 
 from __future__ import annotations
 
@@ -15,16 +18,17 @@ from vidtrans.training.settings import TrainingSettings
 
 # Output of a discriminator for a batch: for each scale the features of its layers, (N, C, h, w), then the logits.
 DiscriminatorOutput = list[list[Tensor]]
-DiscriminatorCall = Callable[[Tensor], DiscriminatorOutput]
-NUM_PRECEDING = 2  # Number of frames of a triple before the last.
+DiscriminatorCall = Callable[[Tensor], DiscriminatorOutput]  # Runs a discriminator on pictures, (N, C, H, W).
+NUM_PRECEDING = 2  # Number of frames before the last one in a triple of consecutive frames.
 TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)  # Input channels of the temporal discriminator: RGB of three frames.
 
 
 @dataclass(frozen=True)
 class PrecedingFrames:
-    """The two frames before some examples of a batch: the examples' indices ``rows`` (M,), outputs and targets.
+    """The two frames before some examples of a batch: the examples' indices ``rows`` (M,), and the frames.
 
-    ``outputs``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M / triples in the step.
+    ``outputs``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M / number of triples in
+    the step.
     """
 
     rows: Tensor
@@ -33,11 +37,12 @@ class PrecedingFrames:
     share: float = 1.0
 
     def to(self, device: torch.device, layout: torch.memory_format) -> PrecedingFrames:
+        """Return a copy on a device, in a memory layout."""
         outputs, targets = (t.to(device, memory_format=layout) for t in (self.outputs, self.targets))
         return replace(self, rows=self.rows.to(device), outputs=outputs, targets=targets)
 
     def select(self, first: int, stop: int, num_triples: float) -> PrecedingFrames | None:
-        """Return the frames for the batch rows [first, stop), renumbered from 0; None if there are none.
+        """Return the preceding frames of the batch rows [first, stop), renumbered from 0; None if there are none.
 
         ``num_triples``: the number of triples in the step, for ``share``.
         """
@@ -48,19 +53,19 @@ class PrecedingFrames:
         return PrecedingFrames(rows, self.outputs[is_inside], self.targets[is_inside], share)
 
     def fake(self, outputs: Tensor) -> Tensor:
-        """Return triples of outputs, (M, 9, H, W); ``outputs``: of the whole batch, (N, 3, H, W)."""
+        """Return triples of outputs, (M, 9, H, W), from the ``outputs`` of the whole batch, (N, 3, H, W)."""
         return torch.cat([self.outputs, outputs[self.rows]], 1)
 
     def real(self, targets: Tensor) -> Tensor:
-        """Return triples of targets, (M, 9, H, W); ``targets``: of the whole batch, (N, 3, H, W)."""
+        """Return triples of targets, (M, 9, H, W), from the ``targets`` of the whole batch, (N, 3, H, W)."""
         return torch.cat([self.targets, targets[self.rows]], 1)
 
 
 @dataclass
 class LossContext:
-    """The inputs of the loss terms for a micro-batch.
+    """The inputs of the loss terms for a micro-batch: pictures, and the discriminators to call.
 
-    A recurrent G blends ``raw_output`` with ``past`` to ``output``.
+    A recurrent G blends ``raw_output`` and ``past`` into ``output``.
     """
 
     input: Tensor  # Input of G, (N, C, H, W).
@@ -89,7 +94,7 @@ class LossContext:
             return self.judge(self.target)
 
     def sum_over_outputs(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return ``loss`` of the raw output, plus ``loss`` of the final output if they differ."""
+        """Return ``loss`` of the raw output, plus ``loss`` of the final output if the two outputs differ."""
         raw_loss = loss(self.raw_output)
         return raw_loss if self.output is self.raw_output else raw_loss + loss(self.output)
 
@@ -97,7 +102,7 @@ class LossContext:
 class Term(nn.Module):
     """A term of the generator's loss, built once per run.
 
-    ``uses_discriminator``: whether it uses D; steps without D omit it.
+    ``uses_discriminator``: whether the term uses D; steps without D omit such terms.
     """
 
     uses_discriminator = False
@@ -107,7 +112,7 @@ class Term(nn.Module):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return an identifier of external inputs, such as a file's digest; it is part of the run's key."""
+        """Return an identifier of external inputs, such as a file's digest, for the cache key of the run."""
         del settings
         return ""
 
@@ -117,7 +122,7 @@ class Term(nn.Module):
 
 
 class GeneratorLoss(nn.Module):
-    """The weighted sum of the losses in use.
+    """The weighted sum of the loss terms in use.
 
     ``weights``: the weights by name; 0 for a loss that is off but always reported.
     """
@@ -127,18 +132,21 @@ class GeneratorLoss(nn.Module):
         used = settings.loss_weights
         self.weights = {n: w for n, w in settings.weights.items() if n in used or LOSSES[n].reported}
         self.terms = nn.ModuleDict({name: LOSSES.load(name)(settings) for name in self.weights})
-        # The order of a sum affects its last bits: terms that use D come first.
+        # The order of the terms affects the last bits of their sum, so it is fixed: terms that use D come first.
         self._order = sorted(self.terms, key=lambda name: not self.terms[name].uses_discriminator)
 
     def forward(self, step: LossContext) -> dict[str, Tensor]:
+        """Return the unweighted losses by name, without the terms that do not apply to this step."""
         names = [name for name in self._order if step.judge or not self.terms[name].uses_discriminator]
         losses = {name: self.terms[name](step) for name in names}
         return {name: loss for name, loss in losses.items() if loss is not None}
 
     def total(self, losses: dict[str, Tensor]) -> Tensor:
+        """Return the weighted sum of ``losses``, a scalar."""
         first, *others = (self.weights[name] * value for name, value in losses.items())
         return sum(others, first)
 
 
 def mean_of(losses: Sequence[Tensor]) -> Tensor:
+    """Return the mean of scalar losses, such as those of a discriminator's scales."""
     return losses[0] if len(losses) == 1 else torch.stack(list(losses)).mean()

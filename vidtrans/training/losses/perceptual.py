@@ -13,12 +13,12 @@ from vidtrans.perception.vgg import DISTILLED, DistilledVGG
 from vidtrans.training.losses.base import DiscriminatorOutput, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
-# Weights of relu1_1 to relu4_1: deep layers respond to features of a face, shallow layers to colours.
+# Weights of the VGG-19 features relu1_1 to relu4_1: deep layers respond to parts of a face, shallow layers to colours.
 TAP_WEIGHTS = (0.25, 0.5, 1.0, 1.0)
 
 
 class Perceptual(Term):
-    """The distance between output and target in features of ``training.perceptual_network``."""
+    """The distance between output and target in features of the network ``training.perceptual_network``."""
 
     def __init__(self, settings: TrainingSettings) -> None:
         super().__init__(settings)
@@ -29,10 +29,11 @@ class Perceptual(Term):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the network's name with the digest of its weights; '' for D's features."""
+        """Return the network's name with the digest of the weights file; '' for the discriminator's features."""
         return f"distilled-vgg {digest_file(DISTILLED)}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the distance between the features of output and target."""
         if self.vgg is None:
             return feature_distance(step.on_fake, step.on_real)
         with step.autocast():
@@ -57,11 +58,12 @@ def feature_distance(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput)
 
 
 def _normalise(features: Tensor) -> Tensor:
+    """Scale the feature vector of each pixel to length 1."""
     return F.normalize(features.float(), dim=1, eps=1e-6)
 
 
 def vgg_distance(output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-    """Return the weighted sum of L1 distances of the taps, each relative to the mean of the target's features.
+    """Return the weighted sum of the layers' L1 distances, each relative to the mean of the target's features.
 
     After pix2pixHD (Wang et al., CVPR 2018), with other weights.
     """
@@ -70,4 +72,5 @@ def vgg_distance(output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
 
 
 def _relative_l1(output: Tensor, target: Tensor) -> Tensor:
+    """Return the L1 between features, (N, C, h, w), relative to the mean of the target's features."""
     return ((output - target).abs().mean((1, 2, 3)) / (target.mean((1, 2, 3)) + 1e-6)).mean()

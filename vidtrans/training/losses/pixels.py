@@ -1,4 +1,4 @@
-"""Losses of pixels: the L1 of pix2pix, the squared error, image gradients, and the local amount of texture."""
+"""Pixel losses: the L1 of pix2pix, the squared error, image gradients, and the local amount of texture."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ class L1(Term):
     """The L1 |y − G(x)|, with optional pixel weights for motion and for rare colours."""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the L1, with ``step.pixel_weights`` if given, of raw and final output."""
         weights = step.pixel_weights
         if weights is None:
             return step.sum_over_outputs(lambda picture: F.l1_loss(picture, step.target))
@@ -22,6 +23,7 @@ class L2(Term):
     """The mean squared error (y − G(x))²."""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the mean squared error of the raw output."""
         return F.mse_loss(step.raw_output, step.target)
 
 
@@ -29,9 +31,11 @@ class Gradients(Term):
     """The L1 between the horizontal and vertical gradients of output and target, averaged over both axes."""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the L1 between image gradients, of raw and final output."""
         weights = step.pixel_weights
 
         def distance(picture: Tensor, axis: int) -> Tensor:
+            """Return the mean difference of the gradients along ``axis`` from the target's, with pixel weights."""
             difference = (picture - step.target).diff(dim=axis).abs()
             if weights is None:
                 return difference.mean()
@@ -41,14 +45,15 @@ class Gradients(Term):
 
 
 class Texture(Term):
-    """The L1 between output and target of the local amount of fine texture."""
+    """The L1 between the local amounts of fine texture in output and target."""
 
     def forward(self, step: LossContext) -> Tensor:
+        """Return the difference in texture, of raw and final output."""
         return step.sum_over_outputs(lambda picture: texture_distance(picture, step.target))
 
 
 def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
-    """Return the L1 of the Laplacian's mean magnitude in 8×8 windows with stride 4; both are (N, C, H, W).
+    """Return the L1 between local texture: the Laplacian's mean magnitude in 8×8 windows, stride 4; (N, C, H, W) each.
 
     Where texture is unpredictable, the L1 favours a smooth output, and the GAN texture of any amount. This loss
     compares the amount of texture around each pixel, not the position of its details.
@@ -57,7 +62,7 @@ def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
 
 
 def _roughness(x: Tensor) -> Tensor:
-    """Return the Laplacian's mean magnitude in windows, (N, C, H, W) → (N, C, h, w)."""
+    """Return the Laplacian's mean magnitude in 8×8 windows, (N, C, H, W) → (N, C, h, w)."""
     inner = x[..., 1:-1, 1:-1]
     around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
     return F.avg_pool2d((inner - around / 4).abs(), min(8, *inner.shape[-2:]), 4)

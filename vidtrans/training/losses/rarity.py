@@ -1,4 +1,4 @@
-"""Class rebalancing by colour rarity (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016, section 2.2).
+"""Pixel weights by colour rarity (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016, section 2.2).
 
 The paper weights classes, which are bins of CIELAB's ab plane. The generators here output RGB, so the L1 of each pixel
 is weighted instead, by the bin of its target. The mean weight over the training pictures is 1, so
@@ -16,18 +16,18 @@ from torch import Tensor
 
 from vidtrans.networks.colour_classes import BIN_WIDTH, NUM_BINS, bin_indices, gamut, to_ab
 
-UNIFORM_SHARE = 0.5  # The paper's λ: weight of the uniform distribution in the mixture.
-SMOOTHING_SIGMA = 5.0  # The paper's smoothing of the histogram: σ in units of a and b.
+UNIFORM_SHARE = 0.5  # The paper's λ: weight of the uniform distribution in its mixture with the colour histogram.
+SMOOTHING_SIGMA = 5.0  # The paper's σ of the histogram's smoothing, in units of CIELAB's a and b.
 
 
 def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
-    """Return the weight of each ab bin, (SIDE, SIDE) float32, from the colours of pictures, (H, W, 3) uint8."""
+    """Return the weight of each bin of the ab plane, (SIDE, SIDE) float32, from pictures, (H, W, 3) uint8."""
     counts = np.zeros((NUM_BINS, NUM_BINS))
     for picture in pictures:
         a, b = bin_indices(to_ab(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1))
         counts += np.bincount((a * NUM_BINS + b).numpy().ravel(), minlength=NUM_BINS**2).reshape(NUM_BINS, NUM_BINS)
     share = counts / counts.sum()
-    # The histogram is smoothed within the gamut, because no picture has colours outside of it.
+    # The histogram is smoothed within the gamut, because no picture has colours outside of the gamut.
     is_inside = gamut()
     smooth = np.where(is_inside, cv2.GaussianBlur(share, (0, 0), SMOOTHING_SIGMA / BIN_WIDTH), 0.0)
     mixed = (1 - UNIFORM_SHARE) * smooth / smooth.sum() + UNIFORM_SHARE * is_inside / is_inside.sum()

@@ -1,4 +1,4 @@
-"""Structure loss for unpaired translators: output and input have edges at the same positions; colours are free.
+"""Structure loss for unpaired translators: the edges of output and input have equal positions; colours are free.
 
 Adversarial and cycle losses do not detect a translator that consistently misplaces objects. Contours survive when a
 picture is translated, so edge strengths are compared, as Zheng et al. compare self-similarities ("The
@@ -11,17 +11,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-BLUR_SIGMA_PX = 1.5  # Blur σ of the edge strengths, in pixels: a line has two edges, the border of a surface one.
+# Blur σ of the edge strengths in pixels, as a drawn line has two edges and the border of a surface one.
+BLUR_SIGMA_PX = 1.5
 BLUR_RADIUS_PX = 3  # Radius of the blur kernel, in pixels.
 EDGE_EPSILON = 1e-3  # Squared difference of neighbours in [−1, 1] below which there is no edge.
-VARIANCE_EPSILON = 1e-8  # Squared variance added against a division by 0, for pictures without edges.
-# Correlation of edge strengths from which the loss is 0. Photographs have a correlation of 0.81 with their line
-# drawings and 0.79 with ink drawings; a loss that demands a correlation of 1 made drawings noisy.
+VARIANCE_EPSILON = 1e-8  # Added to the squared variance against a division by 0, for pictures without edges.
+# Photographs correlate by 0.81 with line drawings and 0.79 with ink drawings; a demand of 1 made drawings noisy.
+# Correlation of edge strengths from which the loss is 0.
 MAX_CORRELATION = 0.9
 
 
 def structure(output: Tensor, source: Tensor) -> Tensor:
-    """Return how much the correlation of edge strengths is below ``MAX_CORRELATION``; a scalar, averaged over pictures.
+    """Return the shortfall of the edges' correlation below ``MAX_CORRELATION``, a scalar, averaged over pictures.
 
     Args:
         output: (N, 3, H, W) in [−1, 1], H and W of at least 8 pixels.

@@ -1,4 +1,4 @@
-"""Temporal consistency: a recurrent generator's output equals its previous output where the source does not change."""
+"""Temporal consistency loss: a recurrent output equals the previous output where the source does not change."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Temporal(Term):
-    """The L1 between an output and the previous output, warped to this frame."""
+    """The L1 between the output and the previous output, warped to this frame."""
 
     def forward(self, step: LossContext) -> Tensor | None:
+        """Return the loss; None if the step has no previous outputs."""
         return None if step.past is None else temporal(step.output, step.past)
 
 

@@ -1,1 +1,1 @@
-"""Training methods, one file each, registered in ``METHODS``."""
+"""Training methods, one file each, registered in ``training.METHODS``."""

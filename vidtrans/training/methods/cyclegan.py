@@ -1,4 +1,4 @@
-"""CycleGAN: two translators, each the inverse of the other.
+"""CycleGAN: unpaired training of two translators, each the inverse of the other.
 
 Zhu et al., "Unpaired Image-to-Image Translation using Cycle-Consistent Adversarial Networks", ICCV 2017. Follows the
 paper: G maps x to y, F maps y to x; D_Y judges G(x), D_X judges F(y).
@@ -29,7 +29,7 @@ class Direction(NamedTuple):
 
 
 class CycleGAN(UnpairedMethod):
-    """The CycleGAN method. Losses of a step: gan, cycle, identity, steady, structure, and both discriminators'."""
+    """The CycleGAN method. Losses of a step: gan, cycle, identity, steady, structure, and one per discriminator."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
@@ -43,19 +43,19 @@ class CycleGAN(UnpairedMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build the method with its translators, D_Y and D_X."""
+        """Build the method with its two translators and two discriminators, D_Y and D_X."""
         discriminators = {TARGET: setup.make_discriminator(3, 2), SOURCE: setup.make_discriminator(3, 3)}
         return cls(setup, cls.translators(setup), discriminators)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
-        """Build G as ``generator`` and F as ``reverse``."""
+        """Build the translators: G from X to Y as ``generator``, F from Y to X as ``reverse``."""
         return {"generator": setup.make_generator(), "reverse": setup.make_generator(1, reverse=True)}
 
     def translate(
         self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return losses and outputs of one direction: A to B, or B to A for the discriminator ``SOURCE``."""
+        """Return outputs and losses of one direction: A to B, or B to A if ``discriminator`` is ``SOURCE``."""
         g, f = self.networks["generator"], self.networks["reverse"]
         look = self.encode_look(y[:, :3], random)
         direction = Direction(
@@ -69,7 +69,7 @@ class CycleGAN(UnpairedMethod):
     def losses(
         self, discriminator: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return the unweighted losses of G by name, or, for the discriminator D_X, those of F with domains exchanged.
+        """Return the unweighted losses of G by name; for the discriminator D_X those of F, with domains exchanged.
 
         ``gan``: L_GAN(G, D_Y). Only if in ``weights``: ``cycle`` |F(G(x)) − x|, ``identity`` |G(y) − y|, ``steady``.
         """

@@ -1,11 +1,11 @@
-"""Style training: a generator learns the style of a picture and preserves the content of its input.
+"""Style training: a generator learns the style of a picture, and preserves the content of its input.
 
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016, on the frames of one
-clip; many looks as in Dumoulin et al. (ICLR 2017). Additional losses: the distribution of colours (sliced Wasserstein),
-since Gram matrices do not constrain large flat areas; and steadiness, along the clip's own motion (Ruder et al., GCPR
-2016) and under a small synthetic motion with noise, as in ReReVST (Wang et al., TIP 2020). Areas with preserved content
-are excluded from the style's statistics (guided Gram matrices: Gatys et al., "Controlling Perceptual Factors", CVPR
-2017).
+clip; several styles as in Dumoulin et al. (ICLR 2017). Additional losses: the distribution of colours (sliced
+Wasserstein), since Gram matrices do not constrain large flat areas; and steadiness, along the clip's own motion (Ruder
+et al., GCPR 2016) and under a small synthetic motion with noise, as in ReReVST (Wang et al., TIP 2020). Areas with
+preserved content are excluded from the style's statistics (guided Gram matrices: Gatys et al., "Controlling Perceptual
+Factors", CVPR 2017).
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import pair_input, pick_evenly
 from vidtrans.video.images.picture import read_picture
 
-MAX_SCORED = 8  # Maximum number of held-out frames for the scores.
+MAX_SCORED = 8  # Maximum number of held-out frames that are scored.
 
-T = TypeVar("T")
+T = TypeVar("T")  # The type of an item that belongs to a style and a stroke size.
 
 
 class LookMethod(TrainingMethod):
@@ -88,20 +88,23 @@ class LookMethod(TrainingMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
+        """Build the generator, and load the style pictures."""
         return cls(setup)
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return the identifiers of the measure and the critic, and the digests of the style pictures."""
+        """Return the identifiers of the two networks that compare styles, and the digests of the style pictures."""
         own_settings = settings.own(LookMethodSettings)
         measures = MEASURES.load(resolve_measure(own_settings.look_measure)), critic_class(own_settings.look_measure)
         pictures = [digest_file(Path(path)) for path in own_settings.look_pictures]
         return ", ".join([*(m.identity() for m in measures), *pictures])
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
-        """Update the generator. Planes of ``inputs`` select look and stroke size; ``targets``: preceding frames.
+        """Update the generator.
 
-        ``weights``: 1 where the content is preserved.
+        Planes of ``step.inputs`` select style and stroke size; ``step.targets``: preceding frames.
+
+        ``step.weights``: 1 where the content is preserved.
         """
         random = torch.Generator().manual_seed(step.seed + self.dist.rank)
         with training_step(self.device, self.nondeterministic), tensor_float32(self.precision):
@@ -121,12 +124,12 @@ class LookMethod(TrainingMethod):
     def _losses(
         self, inputs: Tensor, earlier: Tensor, random: torch.Generator, keep: Tensor | None = None
     ) -> list[Tensor]:
-        """Return style, content, colour and steadiness losses.
+        """Return the unweighted style, content, colour and steadiness losses, a scalar each.
 
         Args:
             inputs: (N, 3 + conditions, H, W).
             earlier: The preceding frames, (N, 3, H, W).
-            random: Draws the pictures' shift on the measure's grid, the colour loss's projections, and the view.
+            random: Draws the shift of the patch grid, the projections of the colour loss, and the augmented views.
             keep: 1 where the content is preserved, (N, 1, H, W), 0 to 1. Style and colours are ignored there;
                 ``look_keep`` times the distance from the inputs, of features and of pixels, is added to the content.
                 The weight of all other pixels does not depend on it.
@@ -196,11 +199,12 @@ class LookMethod(TrainingMethod):
         return {"pairs": len(rows)} | scores | preserved_score
 
     def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the style and content losses as text for the progress line."""
         return f"style {losses['style']:.2f}  content {losses['content']:.2f}"
 
 
 def _select(x: Tensor, items: Sequence[Sequence[T]]) -> T:
-    """Return the item of ``items``, by look and stroke size, that an input's planes select; (3 + conditions, H, W)."""
+    """Return the entry of ``items[style][stroke size]`` that the planes of an input, (3 + conditions, H, W), select."""
     planes = x[3:, 0, 0].float().cpu()
     look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
     levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1

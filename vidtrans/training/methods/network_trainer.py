@@ -1,4 +1,4 @@
-"""A network with its optimizer: gradient steps, precision, replay as CUDA graphs, and averaged weights."""
+"""A network with its optimizer: gradient steps, numerical precision, CUDA graphs of steps, and averaged weights."""
 
 from __future__ import annotations
 
@@ -23,12 +23,15 @@ from vidtrans.training.losses.adversarial import Adversarial, discriminator_loss
 from vidtrans.training.losses.base import DiscriminatorOutput
 from vidtrans.training.settings import TrainingSettings
 
-T = TypeVar("T")
-TrainingPrecision = Precision
+T = TypeVar("T")  # The return type of a network's function.
+TrainingPrecision = Precision  # The numerical precision of training steps.
+# Data types of torch.autocast by the name of a precision; other precisions need no autocast.
 _AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-# Layer types that use their weight unchanged, and under autocast only in bf16. Subclasses may compute in fp32.
+# Subclasses of these layer types are not included, because they may compute in fp32.
+# Layer types that use their weight unchanged, and under autocast only in bf16.
 BF16_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)
-WARM_UP = 3  # Number of steps before a recorded step, in which libraries choose algorithms and allocate memory.
+WARM_UP = 3  # Number of steps before a step is recorded, in which libraries choose algorithms and allocate memory.
+# A training step as a function of tensors on the device, for ``CapturedStep``.
 Body = Callable[..., tuple[Tensor, ...]]
 
 
@@ -44,11 +47,12 @@ def resolve_precisions(name: str, device: Device) -> tuple[TrainingPrecision, Pr
 
 
 def autocast(device: Device, precision: TrainingPrecision) -> torch.autocast:
+    """Return torch's autocast context for a precision; it has no effect in fp32 and tf32."""
     return torch.autocast(device.kind, _AUTOCAST_DTYPES.get(precision), enabled=precision in _AUTOCAST_DTYPES)
 
 
 class _Adam(torch.optim.Adam):
-    """PyTorch's Adam without the import of ``torch._dynamo``, which takes a second.
+    """PyTorch's Adam without the import of ``torch._dynamo``, which would take a second.
 
     PyTorch wraps these methods so that ``torch.compile`` does not trace them; here they are never compiled.
     """
@@ -61,9 +65,9 @@ class _Adam(torch.optim.Adam):
 
 
 class NetworkTrainer:
-    """A network with an Adam optimizer for its unfrozen parameters.
+    """A network with an Adam optimizer for the parameters that are not frozen.
 
-    ``dist``: the processes that share a batch.
+    ``dist``: the group of processes that share each batch.
     """
 
     def __init__(
@@ -82,25 +86,25 @@ class NetworkTrainer:
         trained = [p for p in network.parameters() if p.requires_grad]
         betas = (settings.beta1, settings.beta2)
         self.optimizer = _Adam(trained, lr=settings.lr, betas=betas, fused=True)
-        # In fp16, gradients below 6e-8 would become 0: the loss is scaled up as far as no gradient overflows.
+        # In fp16, gradients below 6e-8 would become 0, so the loss is scaled up as far as no gradient overflows.
         self.scaler = torch.amp.GradScaler(device.kind, enabled=precision == "fp16")
         casts = device.kind == "cpu" and precision == "bf16" and not settings.compile
         self._copies = WeightCopies(network) if casts else None
 
     @staticmethod
     def layout(settings: TrainingSettings, device: Device, precision: TrainingPrecision) -> torch.memory_format:
-        """Return the memory layout of weights and pictures."""
+        """Return the memory layout of the network's weights and pictures."""
         del device, precision
         return torch.channels_last if settings.channels_last else torch.contiguous_format
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """Return a context that runs the network in the precision of training."""
+        """Return a context that runs the network in the precision of the training."""
         with autocast(self.device, self.precision), self._copies.use() if self._copies else nullcontext():
             yield
 
     def maybe_compile(self, function: Callable[[Tensor], T]) -> Callable[[Tensor], T]:
-        """Return a function of the network, compiled if ``training.compile`` is set."""
+        """Return ``function``, which calls the network, compiled if ``training.compile`` is set."""
         if not self.settings.compile:
             return function
         from vidtrans.inference.user_cache import kernel_environment, use_inductor_cache  # Only few trainings compile.
@@ -110,10 +114,11 @@ class NetworkTrainer:
         return compiled
 
     def zero_grad(self) -> None:
+        """Delete the gradients of all parameters."""
         self.optimizer.zero_grad(set_to_none=True)
 
     def backward(self, loss: Tensor) -> None:
-        """Accumulate the gradients of a loss."""
+        """Add the gradients of a loss to those of the parameters."""
         self.scaler.scale(loss).backward()
 
     def optimizer_step(self, lr: float | Tensor) -> None:
@@ -124,7 +129,7 @@ class NetworkTrainer:
         self.dist.average_gradients(self.network)
         for group in self.optimizer.param_groups:
             group["lr"] = lr
-            # Torch requires this flag to record an optimizer. The fused Adam computes the same without it.
+            # Torch requires the flag "capturable" to record an optimizer. The fused Adam computes the same without it.
             group["capturable"] = is_recording()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -137,21 +142,23 @@ class NetworkTrainer:
         return network + [t for entry in self.optimizer.state.values() for t in entry.values() if isinstance(t, Tensor)]
 
     def state(self) -> dict[str, Any]:
+        """Return the states of network, optimizer and loss scaler, for a checkpoint."""
         return {part: getattr(self, part).state_dict() for part in ("network", "optimizer", "scaler")}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore network, optimizer and loss scaler from a checkpoint."""
         for part, value in state.items():
             getattr(self, part).load_state_dict(value)
 
 
 class DiscriminatorTrainer(NetworkTrainer):
-    """A discriminator with its optimizer. ``network`` has a method ``judge``, see ``networks``."""
+    """A discriminator with its optimizer. ``network`` needs a method ``judge``, see ``networks``."""
 
     @staticmethod
     def layout(settings: TrainingSettings, device: Device, precision: TrainingPrecision) -> torch.memory_format:
-        """Return the memory layout: bf16 on a CPU computes convolutions over many positions faster with channels last.
+        """Return the memory layout; channels last in bf16 on a CPU, where it is faster for many positions.
 
-        The inner layers of a large generator have few positions, so there the setting decides.
+        The inner layers of a large generator have few positions, so the setting decides for generators.
         """
         if device.kind == "cpu" and precision == "bf16":
             return torch.channels_last
@@ -159,17 +166,22 @@ class DiscriminatorTrainer(NetworkTrainer):
 
     @cached_property
     def objective(self) -> Adversarial:
+        """Return the adversarial objective of the setting ``gan_mode``."""
         objective: Adversarial = ADVERSARIAL.load(self.settings.gan_mode)
         return objective
 
     @cached_property
     def _judge(self) -> Callable[[Tensor], DiscriminatorOutput]:
+        """Return the discriminator's function of pictures, compiled if ``training.compile`` is set."""
         network: Any = self.network
         judge: Callable[[Tensor], DiscriminatorOutput] = self.maybe_compile(network.judge)
         return judge
 
     def judge(self, *pictures: Tensor) -> list[DiscriminatorOutput]:
-        """Return D's outputs for pictures (N, C, H, W), in one autocast context, so that weights are converted once."""
+        """Return D's outputs for each batch of pictures (N, C, H, W).
+
+        All share one autocast context, to convert weights once.
+        """
         with self.autocast():
             return [self._judge(picture.to(memory_format=self._layout)) for picture in pictures]
 
@@ -198,7 +210,7 @@ class DiscriminatorTrainer(NetworkTrainer):
 
 @dataclass
 class _Bf16Copy:
-    """A copy of the weight of ``layers`` in bf16, with memory for its gradient in fp32."""
+    """A bf16 copy of the weight that ``layers`` share, with memory for the copy's gradient in fp32."""
 
     layers: list[nn.Module]
     weight: nn.Parameter
@@ -208,7 +220,7 @@ class _Bf16Copy:
 
     @torch.no_grad()
     def collect(self, copy: Tensor) -> None:
-        """Add the gradient of the copy to the gradient of the weight, and free it for the next layer."""
+        """Add the gradient of the copy to the gradient of the weight, then delete the gradient of the copy."""
         assert copy.grad is not None
         if self.weight.grad is None:
             self.weight.grad = self.grad.copy_(copy.grad)
@@ -218,13 +230,14 @@ class _Bf16Copy:
 
 
 class WeightCopies:
-    """Copies in bf16 of a network's weights of convolutions and linear layers, for autocast on a CPU.
+    """Copies in bf16 of a network's convolution and linear weights, for autocast on a CPU.
 
-    Autocast casts every weight in each forward pass into fresh memory, and every gradient back. Here both use permanent
-    memory, and a weight is cast again only after it changed: on a processor whose matrix units compute bf16 ten times
-    as fast as fp32, the casts were two fifths of a step of U-Net 256 (54 million weights). Results are bit-identical:
-    autocast's own copy is also made once a pass, and its gradients are also summed in bf16. (Only the weight of a
-    matrix product that several passes of one graph use, whose view autocast casts each time, is rounded once more.)
+    Autocast casts every weight in each forward pass into fresh memory, and every gradient back. Here copies and
+    gradients use permanent memory, and a weight is cast again only after it changed: on a processor whose matrix units
+    compute bf16 ten times as fast as fp32, the casts were two fifths of a step of U-Net 256 (54 million weights).
+    Results are bit-identical: autocast's own copy is also made once a pass, and its gradients are also summed in bf16.
+    (Only the weight of a matrix product that several passes of one graph use, whose view autocast casts each time, is
+    rounded once more.)
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -242,7 +255,7 @@ class WeightCopies:
 
     @contextmanager
     def use(self) -> Iterator[None]:
-        """Return a context in which the layers compute with the copies. Contexts may be nested."""
+        """Return a context in which the layers compute with the bf16 copies. Contexts may be nested."""
         if self._is_used:
             yield
             return
@@ -261,7 +274,7 @@ class WeightCopies:
             self._is_used = False
 
     def forget(self) -> None:
-        """Cast all weights again before their next use; must be called after a step of a fused optimizer.
+        """Cast all weights again before their next use; call this method after a step of a fused optimizer.
 
         Other changes of a weight in place are detected by its version, which fused optimizers do not increase.
         """
@@ -270,6 +283,7 @@ class WeightCopies:
 
     @torch.no_grad()
     def _refresh(self) -> None:
+        """Cast the weights that changed since their last copy."""
         changed = [one for one in self._copies if one.version != one.weight._version]
         if changed:
             torch._foreach_copy_([one.copy for one in changed], [one.weight for one in changed])
@@ -278,7 +292,7 @@ class WeightCopies:
 
 
 class CapturedStep:
-    """Runs training steps, as replays of a CUDA graph if possible. ``refusal``: the reason without replays, or ''.
+    """A runner of training steps, by replays of a CUDA graph if possible. ``refusal``: why there are no replays, or ''.
 
     Launching kernels one by one takes longer than a small network needs. The first steps run as usual. Then one step is
     run, recorded, undone and replayed. If the replay gives bit-identical losses, weights and optimizer state, all
@@ -295,11 +309,11 @@ class CapturedStep:
 
     @property
     def is_replaying(self) -> bool:
-        """Return whether a graph is recorded, which the next steps of the same kind replay."""
+        """Return whether a step is recorded, so that the next steps of the same kind are replays."""
         return self._replay is not None
 
     def forget(self) -> None:
-        """Drop the graph; must be called whenever the state's tensors were replaced by others."""
+        """Drop the recorded step; call this method whenever the state's tensors were replaced by others."""
         self._kind: Hashable = None
         self._num_taken = 0
         self._replay: Callable[[], None] | None = None
@@ -332,6 +346,7 @@ class CapturedStep:
         return self._step_and_record(body, inputs, seed)
 
     def _step_and_record(self, body: Body, inputs: tuple[Tensor, ...], seed: int) -> tuple[Tensor, ...]:
+        """Run a step, record it as a CUDA graph, and keep the graph if a replay gives bit-identical results."""
         before = _clone_all(self._state())
         torch.manual_seed(seed)
         expected = body(*inputs)
@@ -355,17 +370,19 @@ class CapturedStep:
 
 @torch.no_grad()
 def _clone_all(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return copies of tensors, without gradients."""
     return [t.detach().clone() for t in tensors]
 
 
 @torch.no_grad()
 def _copy_into(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    """Copy ``values`` into ``tensors``, in place."""
     for tensor, value in zip(tensors, values, strict=True):
         tensor.copy_(value)
 
 
 class WeightAverage:
-    """An exponential moving average of a generator's weights, in the copy ``network``.
+    """An exponential moving average of a generator's weights, kept in the copy ``network``.
 
     Early on the decay is (1 + n) / (10 + n) after n updates, so that the first weights are soon forgotten. Buffers are
     copied: BatchNorm statistics are re-estimated before the model is written, see ``reestimate``.
@@ -374,13 +391,14 @@ class WeightAverage:
     def __init__(self, generator: nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
         self.network = copy.deepcopy(generator).requires_grad_(False)
-        # Listed once, because iterating over the layers of a small network takes a twentieth of a step.
+        # The parameters are listed once, because iterating over a small network's layers takes a twentieth of a step.
         self._own: list[Tensor] = list(self.network.parameters())
         self._latest: list[Tensor] = list(generator.parameters())
         self._buffers = list(zip(self.network.buffers(), generator.buffers(), strict=True))
 
     @torch.no_grad()
     def update(self) -> None:
+        """Move the average towards the generator's weights by one update."""
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
         self.updates += 1
         torch._foreach_lerp_(self._own, self._latest, 1 - decay)
@@ -388,9 +406,11 @@ class WeightAverage:
             average.copy_(new)
 
     def state(self) -> dict[str, Any]:
+        """Return the averaged weights and the number of updates, for a checkpoint."""
         return {"weights": self.network.state_dict(), "updates": self.updates}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore the averaged weights and the number of updates from a checkpoint."""
         self.network.load_state_dict(state["weights"])
         self.updates = int(state["updates"])
 

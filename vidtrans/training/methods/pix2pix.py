@@ -1,4 +1,4 @@
-"""pix2pix: conditional GAN plus λ·L1.
+"""The pix2pix method: a conditional GAN plus λ·L1.
 
 Isola et al., "Image-to-Image Translation with Conditional Adversarial Networks", CVPR 2017. Follows the paper:
 G maps x to y, D judges (x, y) against (x, G(x)).
@@ -53,7 +53,7 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class Pix2Pix(TrainingMethod):
-    """The pix2pix method: G and D, each with its optimizer. A step updates D, then G.
+    """The pix2pix method: generator G and discriminator D, each with its optimizer. A step updates D, then G.
 
     ``rarity``: the colour weights from ``losses.rarity``, or None. ``temporal_discriminator``: D_V, or None.
     """
@@ -90,7 +90,7 @@ class Pix2Pix(TrainingMethod):
         self.rarity = None if rarity is None or not settings.colour_rebalancing else rarity.to(device.torch)
         self.average = WeightAverage(self.generator, settings.ema_decay) if settings.ema_decay else None
         self.captured = CapturedStep(self._tensors, device.torch) if self._can_capture() else None
-        # On CUDA the rate is a float32 tensor even without replays, so that both give the same bits.
+        # On CUDA the learning rate is a float32 tensor even without replays, which makes results equal to a replay's.
         self._rate = torch.zeros((), device=device.torch) if device.kind == "cuda" else None
         self.variation_tracker = health.OutputVariation()
         first = [name for name in self.loss.weights if LOSSES[name].reported]
@@ -99,6 +99,7 @@ class Pix2Pix(TrainingMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
+        """Build G, and D and the temporal discriminator if their losses have weights."""
         settings = setup.settings
         generator, d, d_v = setup.make_generator(), None, None
         if settings.weights["gan"]:
@@ -109,10 +110,11 @@ class Pix2Pix(TrainingMethod):
 
     @property
     def balance(self) -> float | None:
+        """Return D's loss when D cannot tell fake from real; None without D."""
         return self.objective.balance if self.discriminator is not None else None
 
     def _can_capture(self) -> bool:
-        """Return whether steps can be captured: one micro-batch in one process, not recurrent, on CUDA, not fp16."""
+        """Return whether steps can be CUDA graphs: one micro-batch in one process, not recurrent, on CUDA, not fp16."""
         settings = self.settings
         is_single_pass = settings.grad_accum_steps == 1 and not self.is_recurrent and self.dist.size == 1
         return settings.cuda_graph and self.device.kind == "cuda" and is_single_pass and self.precision != "fp16"
@@ -129,6 +131,10 @@ class Pix2Pix(TrainingMethod):
                 tensors = (x, y) if weights is None else (x, y, weights)
 
                 def body(x: Tensor, y: Tensor, w: Tensor | None = None) -> tuple[Tensor, Tensor]:
+                    """Take the step for inputs ``x``, targets ``y`` and pixel weights ``w``.
+
+                    Return losses and outputs.
+                    """
                     return self._optimize([MicroBatch(x, y, 1.0, None, w)], None, lr, is_adversarial)
 
                 row, self.last_outputs = self.captured(is_adversarial, body, tensors, seed)
@@ -138,13 +144,16 @@ class Pix2Pix(TrainingMethod):
             self.variation_tracker.add(self.last_outputs, y)
             if self.average:
                 self.average.update()
-            # Only one transfer per step, since a transfer waits for the device to finish.
+            # All losses are moved to the CPU in one transfer, since each transfer waits for the device to finish.
             return dict(zip(self.columns, row.tolist(), strict=True))
 
     def _optimize(
         self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
     ) -> tuple[Tensor, Tensor]:
-        """Update G, and first D and D_V if ``is_adversarial``; return the losses in column order, and G's outputs."""
+        """If ``is_adversarial``, update D and D_V; then update G.
+
+        Return the losses in column order, and G's outputs.
+        """
         self.generator.train()
         has_triples = is_adversarial and self._assign_triples(micro_batches, earlier)
         if len(micro_batches) == 1:
@@ -167,7 +176,7 @@ class Pix2Pix(TrainingMethod):
         return count > 0
 
     def _forward(self, batch: MicroBatch) -> GeneratorOutput:
-        """Compute G(x), with the same dropout every time."""
+        """Compute G(x) with the micro-batch's dropout seed, so that a repeated call gives the same output."""
         if batch.seed is not None:
             seed_random(batch.seed, self.device)
         with self.g.autocast():
@@ -180,17 +189,18 @@ class Pix2Pix(TrainingMethod):
 
     @cached_property
     def _generate(self) -> Callable[[Tensor], Tensor]:
+        """Return the generator as a function, compiled if ``training.compile`` is set."""
         return self.g.maybe_compile(self.generator)
 
     def _optimize_d(self, micro_batches: list[MicroBatch], lr: float | Tensor) -> Tensor:
-        """Maximise ½ (log D(x, y) + log(1 − D(x, G(x)))), halved to slow D, or another objective; return D's loss."""
+        """Update D by maximising ½ (log D(x, y) + log(1 − D(x, G(x)))), or another objective; return D's loss."""
         assert self.d is not None
         pair = self._with_input
         fakes = ((batch, self._detached(batch).raw) for batch in micro_batches)
         return self.d.update(((pair(b.x, fake), pair(b.x, b.y), b.share) for b, fake in fakes), lr)
 
     def _optimize_d_v(self, micro_batches: list[MicroBatch], lr: float | Tensor) -> Tensor:
-        """Update the temporal discriminator with the batch's triples; return its loss."""
+        """Update the temporal discriminator D_V with the batch's triples; return its loss."""
         assert self.d_v is not None
         triples = ((p, p.earlier) for p in micro_batches if p.earlier)
         return self.d_v.update(((e.fake(self._detached(p).final), e.real(p.y), e.share) for p, e in triples), lr)
@@ -198,7 +208,7 @@ class Pix2Pix(TrainingMethod):
     def _optimize_g(
         self, micro_batches: list[MicroBatch], lr: float | Tensor, is_adversarial: bool
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Maximise log D(x, G(x)) and minimise λ·|y − G(x)|, with the other losses of the settings.
+        """Update G by maximising log D(x, G(x)) and minimising λ·|y − G(x)|, with the other losses of the settings.
 
         Return the losses, and G's outputs.
         """
@@ -216,6 +226,7 @@ class Pix2Pix(TrainingMethod):
         return totals, torch.cat(outputs)
 
     def _context(self, batch: MicroBatch, output: GeneratorOutput, is_adversarial: bool) -> LossContext:
+        """Return the inputs of the loss terms for a micro-batch and its output."""
         weights = batch.weights
         if self.rarity is not None:
             rare = weigh(batch.y, self.rarity)
@@ -235,41 +246,45 @@ class Pix2Pix(TrainingMethod):
         )
 
     def _judge(self, x: Tensor, y: Tensor) -> DiscriminatorOutput:
-        """Return D's output for a picture, together with x if D is conditional."""
+        """Return D's output for a picture ``y``, together with the input ``x`` if D is conditional."""
         assert self.d is not None
         return self.d.judge(self._with_input(x, y))[0]
 
     def _judge_triples(self, frames: Tensor) -> DiscriminatorOutput:
+        """Return the temporal discriminator's output for frame triples, (M, 9, H, W)."""
         assert self.d_v is not None
         return self.d_v.judge(frames)[0]
 
     def _with_input(self, x: Tensor, y: Tensor) -> Tensor:
-        """Return D's input, (x, y), without the history: D would detect pixels copied from it, so G would copy none."""
+        """Concatenate x and y for D, x without its history: D would detect copied pixels, so G would copy none."""
         x = x[:, :-CHANNELS] if self.is_recurrent else x
         return torch.cat([x, y], 1) if self.settings.conditional else y
 
     @torch.no_grad()
     def _detached(self, batch: MicroBatch) -> GeneratorOutput:
+        """Return the generator's output for a micro-batch without gradients, computed once."""
         if batch.detached_output is None:
             batch.detached_output = self._forward(batch) if batch.output is None else batch.output.detach()
         return batch.detached_output
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Restore a state; CUDA graphs are recorded again."""
+        """Restore the method's state from a checkpoint; CUDA graphs are recorded again."""
         super().restore(state)
         if self.captured:
             self.captured.forget()
 
     def _tensors(self) -> list[Tensor]:
-        """Return the tensors that a replayed step changes; the average of the weights is updated after the replay."""
+        """Return the tensors that a replay changes; the moving average of the weights is updated after the replay."""
         return [t for trainer in (self.g, self.d) if trainer for t in trainer.tensors()]
 
     @property
     def components(self) -> dict[str, NetworkTrainer | WeightAverage]:
+        """Return the networks with their optimizers, and the moving average, by name."""
         components = {"generator": self.g, "discriminator": self.d, "temporal_gan": self.d_v, "average": self.average}
         return {name: part for name, part in components.items() if part is not None}
 
     def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the losses of G and D as text for the progress line."""
         return f"G {losses['gan']:.2f}  L1 {losses['l1']:.3f}  D {losses['discriminator']:.2f}"
 
     def find_problems(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:

@@ -1,8 +1,8 @@
-"""Recycle-GAN: CycleGAN with a cycle through time.
+"""Recycle-GAN: CycleGAN with an additional cycle through time, over three consecutive frames.
 
 Bansal et al., "Recycle-GAN: Unsupervised Video Retargeting", ECCV 2018. A predictor in each domain computes a frame
-from the two before it: P_X of x(t−2) and x(t−1) is x(t); and the prediction in Y from G(x(t−2)) and G(x(t−1)), mapped
-back by F, is x(t) too.
+from the two preceding frames: P_X of x(t−2) and x(t−1) is x(t); and the prediction in Y from G(x(t−2)) and G(x(t−1)),
+mapped back by F, is x(t) too.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from vidtrans.training.settings import TrainingSettings
 
 
 class RecycleGAN(CycleGAN):
-    """The Recycle-GAN method. Losses of a step: gan, recycle, prediction, and those of CycleGAN."""
+    """The Recycle-GAN method. Losses of a step: gan, recycle, prediction, and the losses of CycleGAN."""
 
     @staticmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the paper's losses and of CycleGAN's by name."""
+        """Return the weights of the recycle and prediction losses, and of CycleGAN's losses, by name."""
         own_settings = settings.own(RecycleGANSettings)
         paper = {"recycle": own_settings.lambda_recycle, "prediction": own_settings.lambda_prediction}
         return paper | CycleGAN.own_weights(settings)
 
     @classmethod
     def translators(cls, setup: Setup) -> dict[str, nn.Module]:
-        """Build G and F, P_X (``source_predictor``) and P_Y (``predictor``)."""
+        """Build the translators G and F, and the frame predictors P_X (``source_predictor``), P_Y (``predictor``)."""
         width = setup.settings.own(RecycleGANSettings).predictor_channels
         networks = super().translators(setup)
         for number, name in ((4, "source_predictor"), (5, "predictor")):
@@ -42,7 +42,7 @@ class RecycleGAN(CycleGAN):
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
-        """Return 3: a frame, and the two frames that predict it."""
+        """Return 3: a frame, and the two preceding frames that predict it."""
         del settings
         return 3
 

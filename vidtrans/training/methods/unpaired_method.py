@@ -1,8 +1,9 @@
-"""The common base of methods without pairs: a translator from domain A to domain B, trained against frames of B.
+"""The base of methods without pairs: a translator from domain A to domain B, trained against frames of B.
 
 x and y are unrelated pictures of A and B. A step first updates the translators, once for each direction: two small
 updates learn more than one update of their sum. Then it updates each discriminator, which also gets some earlier
-outputs. Every method can add a steadiness loss: the output must be consistent with that of a previous or moved frame.
+outputs. Every method can add a steadiness loss: the output must be consistent with the output for a previous or moved
+frame.
 """
 
 from __future__ import annotations
@@ -56,20 +57,23 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import MAX_SCORED, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture
 
-MIN_SOURCES, MIN_TARGETS = 2, 4  # Minimum number of pictures of each domain for a distance of domains.
+MIN_SOURCES, MIN_TARGETS = 2, 4  # Minimum numbers of source and target pictures for a distance between the domains.
 DIGITS = 4  # Number of decimals of the scores.
 Pictures = Sequence[np.ndarray]  # Pictures, (H, W, 3) uint8 each.
 
 
 class ImagePool:
-    """A pool of at most ``size`` earlier outputs of equal shape, on a device; at ``size`` 0 it is off."""
+    """A pool of at most ``size`` earlier outputs of equal shape, for the discriminators; ``size`` 0 turns it off."""
 
     def __init__(self, size: int, device: torch.device) -> None:
         self.size, self.device = size, device
         self._pictures: list[Tensor] = []
 
     def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
-        """Add pictures, (N, C, H, W), and return as many; once the pool is full, about half are earlier pictures."""
+        """Add pictures, (N, C, H, W), and return as many.
+
+        Once the pool is full, about half of them are earlier pictures.
+        """
         if self._pictures and self._pictures[0].shape != pictures[0].shape:
             self._pictures = []  # With progressive resizing, the run has begun to use larger pictures.
         if not self.size:
@@ -77,6 +81,7 @@ class ImagePool:
         return torch.stack([self._exchange_one(picture, random) for picture in pictures])
 
     def _exchange_one(self, picture: Tensor, random: torch.Generator) -> Tensor:
+        """Add a picture, (C, H, W), and return it or an earlier one."""
         if len(self._pictures) < self.size:
             self._pictures.append(picture)
             return picture
@@ -87,20 +92,22 @@ class ImagePool:
         return earlier
 
     def state(self) -> dict[str, Any]:
+        """Return the pool's pictures for a checkpoint."""
         return {"pictures": list(self._pictures)}
 
     def restore(self, state: dict[str, Any]) -> None:
+        """Restore the pool's pictures from a checkpoint."""
         self._pictures = [picture.to(self.device) for picture in state["pictures"]]
 
 
-TARGET, SOURCE = "discriminator", "source_discriminator"  # Names of the discriminators of domains B and A.
-FrameMap = Callable[[Tensor], Tensor]  # Maps frames to outputs, (N, 3, H, W) each.
+TARGET, SOURCE = "discriminator", "source_discriminator"  # Names of the discriminators of domain B and of domain A.
+FrameMap = Callable[[Tensor], Tensor]  # A function that maps frames to outputs, (N, 3, H, W) each.
 
 
 class Translation(NamedTuple):
     """Unweighted losses of a micro-batch in one direction, by name, and its outputs ``fake``, (N, 3, H, W).
 
-    ``look``: the codes of the target frames for these outputs, for a model of many looks.
+    ``look``: the style codes of the target frames for these outputs; None for a model without style codes.
     """
 
     losses: dict[str, Tensor]
@@ -109,9 +116,10 @@ class Translation(NamedTuple):
 
 
 class UnpairedMethod(TrainingMethod):
-    """A training method without pairs.
+    """The base class of training methods without pairs.
 
-    ``translators``: trained by one optimizer, ``generator`` first. ``discriminators``: by name.
+    ``translators``: the networks that one optimizer trains, ``generator`` first. ``discriminators``: the discriminators
+    by name.
     """
 
     unpaired: ClassVar[bool] = True
@@ -153,28 +161,33 @@ class UnpairedMethod(TrainingMethod):
     @staticmethod
     @abstractmethod
     def own_weights(settings: TrainingSettings) -> dict[str, float]:
-        """Return the weights of the method's losses by column; 0 turns one off. The adversarial loss has weight 1."""
+        """Return the weights of the method's losses by column; 0 turns a loss off.
+
+        The adversarial loss has weight 1.
+        """
 
     @staticmethod
     def num_frames(settings: TrainingSettings) -> int:
-        """Return 2 if a loss uses the preceding frame, else 1."""
+        """Return the number of consecutive frames per example: 2 if a loss uses the preceding frame, else 1."""
         return 2 if settings.own(UnpairedMethodSettings).lambda_steady or settings.recurrent else 1
 
     @staticmethod
     def code_size(settings: TrainingSettings) -> int:
-        """Return the size of the target's style codes; 0 for one look."""
+        """Return the size of the target's style codes; 0 for a model without style codes."""
         return settings.own(UnpairedMethodSettings).look_size
 
     @property
     def trained_generator(self) -> nn.Module:
+        """Return the translator from A to B that becomes the model, with averaged weights if they are averaged."""
         return self._learned("generator")
 
     @property
     def companion_networks(self) -> dict[str, nn.Module]:
-        """Return the translator from B to A as ``reverse``; {} without one."""
+        """Return the translator from B to A as ``reverse``; {} if there is no such translator."""
         return {"reverse": self._learned("reverse")} if "reverse" in self.networks else {}
 
     def _learned(self, name: str) -> nn.Module:
+        """Return the translator ``name``, with averaged weights if weights are averaged."""
         network: nn.Module = self.averages[name].network if self.averages else self.networks[name]
         return network
 
@@ -185,6 +198,7 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def balance(self) -> float | None:
+        """Return D's loss when D cannot tell fake from real."""
         return self.objective.balance
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
@@ -205,14 +219,14 @@ class UnpairedMethod(TrainingMethod):
             self.variation_tracker.add(self.last_outputs, y[:, :3])
             for average in self.averages.values():
                 average.update()
-            # Only one transfer per step, since a transfer waits for the device to finish.
+            # All losses are moved to the CPU in one transfer, since each transfer waits for the device to finish.
             row = torch.stack([losses[name] for name in self.columns])
             return dict(zip(self.columns, row.tolist(), strict=True))
 
     def _optimize_translators(
         self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Update the translators; return the batch's losses, and the detached outputs by discriminator."""
+        """Update the translators; return the batch's losses, and the detached outputs by name of the discriminator."""
         self.g.network.train()
         weights = dict(self.weights)
         if self._identity_end < 1 and progress >= self._identity_end:
@@ -254,13 +268,13 @@ class UnpairedMethod(TrainingMethod):
         """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Return a network's output for frames ``x`` without a history, float32, computed in the run's precision."""
+        """Return the network's output for frames ``x`` without a history, float32, computed in the run's precision."""
         painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
         with self.g.autocast():
             return painter(x).float()
 
     def _recurrent_losses(self, discriminator: str, frames: Tensor, repainted: Tensor) -> dict[str, Tensor]:
-        """Return a recurrent output's losses: ``memory``, L1 to ``repainted`` + adversarial; and ``temporal``."""
+        """Return the losses of a recurrent output: ``memory``, L1 to ``repainted`` plus adversarial; ``temporal``."""
         network = self.networks["generator" if discriminator == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
@@ -273,7 +287,7 @@ class UnpairedMethod(TrainingMethod):
         return {"memory": memory, "temporal": temporal(composed, past)}
 
     def encode_look(self, y: Tensor, random: torch.Generator) -> TargetCodes | None:
-        """Encode target frames, (N, 3, H, W), as style codes; None for a model of one look."""
+        """Encode target frames, (N, 3, H, W), as style codes; None for a model without style codes."""
         if not self.code_size(self.settings):
             return None
         encoder: Any = self.generator.encoder
@@ -293,46 +307,49 @@ class UnpairedMethod(TrainingMethod):
         return generator_loss(self.objective, self.discriminators[name].judge(fake)[0])
 
     def steadiness(self, translator: FrameMap, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
-        """Return the mean absolute difference between a view's output and this output warped to the view.
+        """Return the mean absolute difference between an augmented view's output and the output warped to the view.
 
         Args:
             translator: The translator.
-            frames: A frame and the one before it, (N, 6, H, W).
-            output: The translator's output for the frame, (N, 3, H, W).
-            random: Draws the view.
+            frames: Frames and their preceding frames, (N, 6, H, W).
+            output: The translator's outputs for the frames, (N, 3, H, W).
+            random: Draws the augmented views.
         """
         view = self._sample_view(frames[:, :3], frames[:, 3:6], random)
         return (view.confidence * (view.warp(output) - translator(view.frames)).abs()).mean()
 
     @property
     def components(self) -> dict[str, Stateful]:
+        """Return translators, discriminators, moving averages and picture pools by name."""
         averages = {f"average_{name}": average for name, average in self.averages.items()}
         pools = {f"pool_{name}": pool for name, pool in self.pools.items()}
         return {"translators": self.g, **self.discriminators, **averages, **pools}
 
     def choose(self, pairs: Sequence[Pair], most: int) -> list[Pair]:
-        """Return frames of both domains for scores, source frames together with their neighbours."""
+        """Return at most ``most`` frames of each domain for scores, source frames together with their neighbours."""
         return choose_frames(pairs, most)
 
     def validate(self, engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Table:
-        """Return the scores of outputs for held-out source frames, see ``DomainScores``."""
+        """Return the scores of the outputs for held-out source frames, see ``DomainScores``."""
         chosen = choose_frames(pairs, MAX_SCORED)
         if self._scores is None or not self._scores.has_pairs(chosen):
             self._scores = DomainScores(chosen, self._recolour)
         return self._scores.score_engine(engine, pairing, self._reverse_translator)
 
     def remarks(self, scores: Table) -> list[str]:
+        """Return remarks for the user about the scores of a finished model."""
         return domain_remarks(scores)
 
     @property
     def _reverse_translator(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return the map of an output, (H, W, 3) uint8, back to domain A; None without a network for it."""
+        """Return the function from an output, (H, W, 3) uint8, back to domain A; None without a network for it."""
         if "reverse" not in self.networks:
             return None
         engine = TorchEngine(self._learned("reverse"), self.device, resolve_precision("auto", self.device), batch=1)
         return lambda picture: engine(picture[None])[0]
 
     def describe(self, losses: Mapping[str, float]) -> str:
+        """Return the losses of G and D as text for the progress line."""
         return f"G {losses['gan']:.2f}  D {losses[TARGET]:.2f}"
 
     def find_problems(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
@@ -342,7 +359,7 @@ class UnpairedMethod(TrainingMethod):
 
 
 def choose_frames(pairs: Sequence[Pair], most: int) -> list[Pair]:
-    """Return at most ``most`` frames of each domain; source frames as neighbouring pairs if there are any."""
+    """Return at most ``most`` frames of each domain; source frames as pairs of consecutive frames if there are any."""
     sources = [pair for pair in pairs if pair.domain == 0]
     consecutive = [i for i, (one, next_) in enumerate(pairwise(sources)) if _are_consecutive(one, next_)]
     if consecutive:
@@ -352,13 +369,14 @@ def choose_frames(pairs: Sequence[Pair], most: int) -> list[Pair]:
 
 
 def _are_consecutive(one: Pair, other: Pair) -> bool:
+    """Return whether ``other`` is the frame after ``one`` in the same shot."""
     return one.shot == other.shot and one.place + 1 == other.place
 
 
 class DomainScores:
-    """The held-out frames of both domains, read and analysed once, to score outputs.
+    """The held-out frames of both domains, read and analysed once, to score several outputs.
 
-    ``pairs``: frames of all domains. ``recolour``: maps a frame, (H, W, 3) uint8, to the target's colours.
+    ``pairs``: the frames of all domains. ``recolour``: maps a frame, (H, W, 3) uint8, to the target's colours.
     """
 
     def __init__(self, pairs: Sequence[Pair], recolour: Callable[[np.ndarray], np.ndarray] | None) -> None:
@@ -374,22 +392,25 @@ class DomainScores:
         self._colour_map_distance = self._distance([recolour(given) for given in self._inputs]) if recolour else None
 
     def has_pairs(self, pairs: Sequence[Pair]) -> bool:
-        """Return whether ``pairs`` are the frames of this object."""
+        """Return whether this object was made from the frames ``pairs``."""
         return [pair.target for pair in pairs] == self._names
 
     def score_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
-        """Return the scores of an engine's outputs, see ``__call__``; with many looks, targets are style pictures."""
+        """Return the scores of an engine's outputs, see ``__call__``; with style codes, targets are style pictures."""
         style_pictures: list[np.ndarray | None] = [*self.targets] or [None]
         examples = zip(self.sources, itertools.cycle(style_pictures), strict=False)
         return self([render_pair(engine, pairing, pair, style)[1] for pair, style in examples], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
-        """Return the distance from the target domain, by network features, else random ones; None if unknown."""
+        """Return the distance of pictures from the target domain in network (or random) features; None if unknown."""
         distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
         return distance(pictures) if distance else None
 
     def __call__(self, outputs: Pictures, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
-        """Return the scores of ``outputs`` for the sources; ``back``: the reverse translator, or None."""
+        """Return the scores of ``outputs`` for the source frames.
+
+        ``back``: maps an output back to domain A, or None.
+        """
         inputs = self._inputs
         scores = {name: distance(outputs) for name, distance in self._distances.items()}
         scores["patch_distance"] = self._distance(outputs)
@@ -405,7 +426,7 @@ class DomainScores:
 
 
 def domain_remarks(scores: Table) -> list[str]:
-    """Return remarks for the user on the scores of a finished model, one line each."""
+    """Return remarks for the user about the ``scores`` of a finished unpaired model, one line each."""
     remarks = []
     names = ("patch_distance", "colours_distance", "light_correlation")
     model_distance, colours, light = (scores.get(name) for name in names)
