@@ -885,7 +885,6 @@ def stylize(
     halt: bool = ...,
     retry: bool = ...,
     executor: str = ...,
-    shared_disk: bool = ...,
     cache_dir: Path | str = ...,
     device: str = ...,
     overwrite: bool = ...,

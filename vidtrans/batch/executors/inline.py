@@ -13,7 +13,6 @@ from vidtrans.session import Context
 class InlineExecutor:
     """An executor that runs one task at a time, in this process, in ``receive``. A crash ends the batch."""
 
-    num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
     slots = 1
 
