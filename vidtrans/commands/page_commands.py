@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # Commands that a page does not offer: they print for a terminal, belong to the machine, or write outside of the folder.
 TERMINAL_COMMANDS = ("doctor", "plugins", "schema", "bench", "demo", "preset show", "preset list")
-HIDDEN_COMMANDS = (*TERMINAL_COMMANDS, "cache list", "cache clean", "model add")
+HIDDEN_COMMANDS = (*TERMINAL_COMMANDS, "cache list", "cache clean")
 # Parameters that a page does not offer.
 HIDDEN_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
 # The JSON types that each type of parameter accepts; other types accept text.
