@@ -43,19 +43,6 @@ LIBRARY: dict[str, str]
 
 Deflicker = DeflickeredFrames
 
-def add_model(
-    pack: Path | str,
-    output: Path | str | None = ...,
-    *,
-    overwrite: bool = ...,
-    dry_run: bool = ...,
-    report: Report | None = ...,
-    stop: Stop | None = ...,
-) -> CommandResult:
-    """Take the model of FILE, which 'vidtrans model pack' made, so that --model finds it by its name everywhere.
-
-    Its hash is checked. Its card, its licence and its thumbnail are kept in a folder beside it."""
-
 def batch_report(
     folder: Path | str = ...,
     output: Path | str | None = ...,
@@ -548,26 +535,6 @@ def model_formats(
 
     The format of a file is found by its content, not by its name."""
 
-def pack_model(
-    model: Path | str,
-    output: Path | str | None = ...,
-    *,
-    author: str = ...,
-    licence: str = ...,
-    notes: str = ...,
-    licence_file: Path | str | None = ...,
-    about: Path | str | None = ...,
-    thumbnail: Path | str | None = ...,
-    cache_dir: Path | str = ...,
-    overwrite: bool = ...,
-    dry_run: bool = ...,
-    report: Report | None = ...,
-    stop: Stop | None = ...,
-) -> CommandResult:
-    """Pack MODEL into one file to share: with its card, its licence, a thumbnail, and the command that made it.
-
-    'vidtrans model add' takes it. Names of folders are left out of the command."""
-
 def probe(
     video: Path | str,
     *,
@@ -885,7 +852,6 @@ def stylize(
     halt: bool = ...,
     retry: bool = ...,
     executor: str = ...,
-    shared_disk: bool = ...,
     cache_dir: Path | str = ...,
     device: str = ...,
     overwrite: bool = ...,
@@ -1002,17 +968,3 @@ def vote(
     """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
 
     It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name."""
-
-def write_models_page(
-    folder: Path | str = ...,
-    output: Path | str | None = ...,
-    *,
-    cache_dir: Path | str = ...,
-    overwrite: bool = ...,
-    dry_run: bool = ...,
-    report: Report | None = ...,
-    stop: Stop | None = ...,
-) -> CommandResult:
-    """Write a page that shows the packs in FOLDER: pictures, cards, licences, and how to use them.
-
-    It links to the packs beside it, so that folder and page may be put on any web server."""

@@ -8,7 +8,6 @@ Flamenco job type by node, with a stand-in for Flamenco's ``author``, and its ta
 local: 40 clips, 3 of them broken, by worker processes; the command is killed half-way and run again: results are
 compared with a run in one process.
 ray: the same on two nodes of Ray, which stand in for two machines; a worker is killed, then a node, then the command.
-apart: the same with ``--no-shared-disk`` and nodes from which the command's folder is hidden (takes root).
 cost: seconds of clips in one process, in two, and on one and two workers of a cluster that runs already, all of them
 single-threaded.
 
@@ -21,7 +20,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks import harness
-from benchmarks.farm.cluster import kill_batch, kill_cluster, kill_cluster_apart, measure_cost
+from benchmarks.farm.cluster import kill_batch, kill_cluster, measure_cost
 from benchmarks.farm.queues import run_queues
 from benchmarks.farm.work import Row, Work
 from benchmarks.tables import head, row
@@ -30,7 +29,6 @@ PARTS: dict[str, Callable[[Work], Iterator[Row]]] = {
     "queues": run_queues,
     "local": kill_batch,
     "ray": kill_cluster,
-    "apart": kill_cluster_apart,
     "cost": measure_cost,
 }
 

@@ -23,10 +23,10 @@ COST_CLIPS = 12
 
 
 class Cluster:
-    """Nodes of one CPU each, which are started and killed. A ``hidden`` folder is empty for all of their processes."""
+    """Nodes of one CPU each, which are started and killed."""
 
-    def __init__(self, folder: str, hidden: Path | None) -> None:
-        self.folder, self.nodes, self.hidden = folder, list[subprocess.Popen[bytes]](), hidden
+    def __init__(self, folder: str) -> None:
+        self.folder, self.nodes = folder, list[subprocess.Popen[bytes]]()
         self.address = "127.0.0.1:6399"
 
     def add(self) -> None:
@@ -42,9 +42,6 @@ class Cluster:
         if ray is None:
             raise Missing("Ray is not installed: pip install 'vidtrans[cluster]'")
         command = [ray, "start", *(joins if self.nodes else head), *small]
-        if self.hidden:
-            hide = ("sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', str(self.hidden))
-            command = ["unshare", "--mount", *hide, *command]
         null = subprocess.DEVNULL
         self.nodes.append(subprocess.Popen(command, env=variables, start_new_session=True, stdout=null, stderr=null))
         time.sleep(15 if len(self.nodes) == 1 else 8)
@@ -61,10 +58,10 @@ class Cluster:
 
 
 @contextmanager
-def cluster(count: int, hidden: Path | None = None) -> Iterator[Cluster]:
+def cluster(count: int) -> Iterator[Cluster]:
     """Start so many nodes; end them."""
     folder = tempfile.mkdtemp(prefix="ray-")
-    made = Cluster(folder, hidden)
+    made = Cluster(folder)
     try:
         for _ in range(count):
             made.add()
@@ -112,15 +109,12 @@ def kill_batch(work: Work) -> Iterator[Row]:
     yield from _run_again(work, place, alone, "local")
 
 
-def kill_cluster(work: Work, *, apart: bool = False) -> Iterator[Row]:
-    """Yield a row for each thing that is killed, and one for the results.
-
-    ``apart``: the nodes do not see the folder of the command.
-    """
-    (place, alone), flags = _prepared(work), ("--no-shared-disk",) if apart else ()
+def kill_cluster(work: Work) -> Iterator[Row]:
+    """Yield a row for each thing that is killed, and one for the results."""
+    place, alone = _prepared(work)
     yield from _finished(work, alone)
-    with cluster(2, work.folder if apart else None) as nodes:
-        process = _start(work, place, *flags)
+    with cluster(2) as nodes:
+        process = _start(work, place)
         _wait_for("results", lambda: _made(place) >= 3)
         _wait_for("a worker", lambda: bool(nodes.workers()))
         os.kill(nodes.workers()[0], signal.SIGKILL)
@@ -133,14 +127,7 @@ def kill_cluster(work: Work, *, apart: bool = False) -> Iterator[Row]:
         process.communicate()
         yield Row("the command killed", f"after {_made(place)} results")
         _wait_for("workers to end", lambda: not nodes.workers(), 120)
-        yield from _run_again(work, place, alone, "ray", *flags)
-
-
-def kill_cluster_apart(work: Work) -> Iterator[Row]:
-    """Yield the same for nodes that share no disk with the command."""
-    if os.getuid():
-        raise Missing("to hide a folder from the nodes takes root")
-    yield from kill_cluster(work, apart=True)
+        yield from _run_again(work, place, alone, "ray")
 
 
 def _prepared(work: Work) -> tuple[Path, Path]:
@@ -156,12 +143,11 @@ def _finished(work: Work, alone: Path) -> Iterator[Row]:
     yield Row("one process", f"{_made(alone)} of {work.num_clips}", seconds)
 
 
-def _run_again(work: Work, place: Path, alone: Path, executor: str, *flags: str) -> Iterator[Row]:
+def _run_again(work: Work, place: Path, alone: Path, executor: str) -> Iterator[Row]:
     """Run a command again that was killed, and compare the results with those of one process."""
     there, began = _made(place), time.monotonic()
-    again = _start(work, place, *flags, executor=executor)
+    again = _start(work, place, executor=executor)
     again.communicate()
-    sent = list(Path(tempfile.gettempdir()).glob("vidtrans-mirror-*"))
     rows = json.loads((place / "renders" / "vidtrans-batch.json").read_text())["items"]
     failed = [Path(row["source"]).stem for row in rows if row["state"] == "failed"]
     words = f"exit {again.returncode}, {there} were there, failed: {', '.join(failed)}"
@@ -169,7 +155,7 @@ def _run_again(work: Work, place: Path, alone: Path, executor: str, *flags: str)
     results = sorted((alone / "renders").glob("*.mp4"))
     equal = sum((place / "renders" / p.name).read_bytes() == p.read_bytes() for p in results)
     left = [p.name for p in place.rglob("*") if ".partial" in p.name or ".seen" in p.name]
-    yield Row("results", f"{equal} of {len(results)} have the same bytes, {len(left) + len(sent)} files left")
+    yield Row("results", f"{equal} of {len(results)} have the same bytes, {len(left)} files left")
 
 
 def measure_cost(work: Work) -> Iterator[Row]:

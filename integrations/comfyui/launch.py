@@ -100,13 +100,12 @@ def parse_options(text: str, properties: dict[str, Any]) -> dict[str, Any]:
         if name not in properties:
             raise UsageError(f"options: {word[:80]}", "a node cannot set it", "leave it out")
         table = properties[name]
-        switch = flag.startswith("--no-") and table.get("default") is True
-        one = _converted(name, value, table.get("items", table), negated=switch)
+        one = _converted(name, value, table.get("items", table))
         found[name] = [*found.get(name, []), one] if table.get("type") == "array" else one
     return found
 
 
-def _converted(name: str, value: str, table: dict[str, Any], *, negated: bool) -> Any:  # noqa: ANN401  (as JSON has it)
+def _converted(name: str, value: str, table: dict[str, Any]) -> Any:  # noqa: ANN401  (as JSON has it)
     from vidtrans.core.errors import UsageError
 
     kind = table.get("type")
@@ -114,7 +113,7 @@ def _converted(name: str, value: str, table: dict[str, Any], *, negated: bool) -
         if kind == "boolean":
             if value.lower() not in TRUE + FALSE:
                 raise ValueError
-            return (value.lower() in TRUE) != negated
+            return value.lower() in TRUE
         if kind == "integer":
             return int(value)
         if kind == "number":

@@ -124,11 +124,3 @@ def told_into(out: str | None, err: str | None, *arguments: object) -> subproces
         where = [stack.enter_context(open(path, "w")) if path else subprocess.PIPE for path in (out, err)]
         command = [sys.executable, "-m", "vidtrans", *map(str, arguments)]
         return subprocess.run(command, stdout=where[0], stderr=where[1], text=True, timeout=300)
-
-
-@pytest.mark.parametrize(("value", "status"), [("yes", 2), ("0", 0)])
-def test_the_variable_of_a_flag_that_denies_says_what_the_flag_says(
-    value: str, status: int, clip: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("VIDTRANS_STYLIZE_NO_SHARED_DISK", value)
-    assert run(["stylize", str(clip), "--model", "identity", "--executor", "local", "--dry-run"]) == status

@@ -56,9 +56,6 @@ RUNS: dict[str, tuple[str, ...]] = {
         *("--calibrate", "clip.mp4", "-o", "i.safetensors"),
     ),
     "model export": ("flower", "--format", "torchscript", "-o", "f.pt"),
-    "model pack": ("flower", "-o", "flower.vidtrans.zip"),
-    "model add": ("packs/flower.vidtrans.zip", "-o", "added.safetensors"),
-    "model page": ("packs",),
     "bench": ("--dry-run",),
     "doctor": (),
 }
@@ -113,8 +110,6 @@ def place(tmp_path_factory: pytest.TempPathFactory, next_model: Path) -> Path:
     options: dict[str, Any] = {"settings": TINY, "cache_dir": folder / ".vidtrans"}
     api.make_dataset(folder / "clip.mp4", folder / "clip.dataset", **options)
     shutil.copy(next_model, folder)
-    (folder / "packs").mkdir()
-    api.pack_model("flower", folder / "packs" / "flower.vidtrans.zip", cache_dir=folder / "cache-pack")
     save_variant(VARIANTS[0], folder / "net_G.pth", "zip")
     wanted = ("--pairing", "model", "--set=pairing.model=flower", "-o", folder / "extracted.safetensors")
     vidtrans("model", "import", folder / "net_G.pth", *wanted, "--cache-dir", folder / "cache-import")
@@ -155,7 +150,7 @@ def test_what_is_offered_of_a_context_is_read(
 ) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr("vidtrans.doctor.checks.run_checks", lambda device: iter(()))  # it hands on its device before
-    cache = () if name in ("bench", "doctor", "model add") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
+    cache = () if name in ("bench", "doctor") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
     said(capsys, 0, *name.split(), *RUNS[name], *cache)
     for more in FURTHER.get(name, ()):
         said(capsys, 0, *name.split(), *RUNS[name], *cache, *more)

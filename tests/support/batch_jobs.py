@@ -40,7 +40,7 @@ def job(source: Path, what: str, context: Any) -> dict[str, Any]:
 SHARED = ("infer", "0" * 64)  # the cache entry that the parts of all items share
 
 
-def divide(source: Path, what: str, context: Any, *, count: int, no_shared_disk: bool) -> Division:
+def divide(source: Path, what: str, context: Any, *, count: int) -> Division:
     """As many parts as there are slots."""
     return Division([(n, n + 1) for n in range(count)], partial(make_part, source, what), [SHARED])
 

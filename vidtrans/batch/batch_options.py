@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from vidtrans.batch.executors import AUTO, check_unshared_support, parse_executor
+from vidtrans.batch.executors import AUTO, parse_executor
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Names, option
 
@@ -39,13 +39,6 @@ class BatchOptions:
         choices=Names("vidtrans.batch.executors:EXECUTORS", "executor", ("auto",), has_address=True),
         default_text="auto: one clip on one device inline, all else local",
     )
-    shared_disk: bool = option(
-        True,
-        "The machines of --executor share no disk: input files are sent, rendered parts of clips come back.",
-        Group.FARM,
-        ("--no-shared-disk",),
-        rare=True,
-    )
 
     def __post_init__(self) -> None:
         if self.shard:
@@ -55,8 +48,6 @@ class BatchOptions:
         if self.executor == "inline" and self.jobs not in (None, 1):
             why = "this process does one job at a time"
             raise UsageError(f"--executor inline --jobs {self.jobs}", why, "leave out --jobs, or choose local")
-        if not self.shared_disk:
-            check_unshared_support(self.executor)
 
     @property
     def is_partial(self) -> bool:

@@ -34,10 +34,9 @@ GLOB_CHARACTERS = re.compile(r"[*?\[]")  # A character that makes a path a glob 
 class Item:
     """An item of a batch: a ``source``, its ``output``, and the picklable ``work`` that makes the output.
 
-    ``divide``: a picklable function, called with a context, a ``count`` of parts, and whether the workers have
-    ``no_shared_disk``; it returns a ``Division``, or None if the item must stay whole. ``size``: relative amount of
-    work, for estimates of the remaining time: bytes of the source, or training steps. ``name``: prefix of messages, if
-    the source does not identify the item.
+    ``divide``: a picklable function, called with a context and a ``count`` of parts; it returns a ``Division``, or None
+    if the item must stay whole. ``size``: relative amount of work, for estimates of the remaining time: bytes of the
+    source, or training steps. ``name``: prefix of messages, if the source does not identify the item.
     """
 
     source: Path

@@ -288,7 +288,7 @@ class Scheduler:
         Raises UsageError; Interrupted on a stop request, after all running jobs have saved.
         """
         options = self._options
-        executor = make_executor(options.executor, self.context, options.jobs, shared_disk=options.shared_disk)
+        executor = make_executor(options.executor, self.context, options.jobs)
         with closing(executor) as self.executor:
             try:
                 self._submit()
@@ -309,10 +309,9 @@ class Scheduler:
         while self._waiting and not self._halted and len(self.progress.running) < self.executor.slots:
             spare = self.executor.slots - len(self.progress.running) - len(self._waiting)
             task = self._waiting.popleft()
-            divide, no_shared_disk = self.outcomes[task.number].item.divide, self.executor.num_local_slots > 0
-            if divide and (spare > 0 or no_shared_disk) and task.kind == "whole" and task.number not in self._divided:
-                count = max(1, spare + 1 - self.executor.num_local_slots)
-                task = Task(task.number, "divide", partial(divide, count=count, no_shared_disk=no_shared_disk))
+            divide = self.outcomes[task.number].item.divide
+            if divide and spare > 0 and task.kind == "whole" and task.number not in self._divided:
+                task = Task(task.number, "divide", partial(divide, count=spare + 1))
             self.progress.running[task] = _TaskProgress()
             self.executor.submit(task, partial(self._receive_event, task))
 

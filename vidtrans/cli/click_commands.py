@@ -482,7 +482,6 @@ def given_values(context: click.Context) -> dict[str, tuple[Parameter, Any]]:
     assert isinstance(context.command, ParameterCommand)
     parameters, given = context.command.parameters, context.params
     found = {name: (p, given[name]) for name, p in parameters.items() if given[name] not in (None, ())}
-    found = {n: (p, not value if p.is_negated else value) for n, (p, value) in found.items()}
     variable = click.core.ParameterSource.ENVIRONMENT
     for pair in context.command.cls.EXCLUSIVE:
         of_variables = [name for name in pair if name in found and context.get_parameter_source(name) is variable]

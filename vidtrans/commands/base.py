@@ -204,7 +204,7 @@ def command_line_words(cls: type[Command], arguments: UserArguments, excluded: C
         flag = next((f for f in parameter.flags if f.startswith("--")), parameter.flags[0])
         if parameter.option.sets or parameter.type is bool:
             yes, _, no = flag.partition("/")
-            words += [yes] if bool(value) != parameter.is_negated else [no] if no else []
+            words += [yes] if value else [no] if no else []
             continue
         for one in value if parameter.many else (value,):
             words += [flag, str(one)]

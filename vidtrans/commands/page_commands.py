@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 # Commands that a page does not offer, because they print for a terminal or concern the whole machine
 TERMINAL_COMMANDS = ("doctor", "plugins", "schema", "bench", "demo", "preset show", "preset list")
 # All commands that a page does not offer: also those that change files outside of the page's folder
-HIDDEN_COMMANDS = (*TERMINAL_COMMANDS, "cache list", "cache clean", "model add")
+HIDDEN_COMMANDS = (*TERMINAL_COMMANDS, "cache list", "cache clean")
 # Parameters that a page does not offer, by Python name
 HIDDEN_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
 # Python types of JSON values that a parameter accepts, by the parameter's type; other types accept text

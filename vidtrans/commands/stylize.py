@@ -45,7 +45,7 @@ LIST_SUFFIX = ".toml"  # Suffix of a file that lists clips with their models and
 # Parameters of 'stylize' that --print-jobs leaves out of the printed commands
 UNPRINTED_PARAMETERS = (
     *("output", "beside", "print_jobs", "chunk", "join", "score", "dry_run"),
-    *("jobs", "executor", "shared_disk", "shard", "halt", "retry"),
+    *("jobs", "executor", "shard", "halt", "retry"),
 )
 
 
@@ -64,7 +64,7 @@ class Stylize(Command):
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"pairing": (), "rendering": None, "strokes": None, "temporal": None, "encoding": None}
-    BATCH: ClassVar = (*BATCH_OPTIONS, "shared_disk")
+    BATCH: ClassVar = BATCH_OPTIONS
 
     video: tuple[Path, ...] = argument("VIDEO...")
     model: tuple[str, ...] = models_option(

@@ -245,11 +245,6 @@ class Parameter:
         return self.option.flags or ("--" + self.name.replace("_", "-"),)
 
     @property
-    def is_negated(self) -> bool:
-        """Whether the flag, and its environment variable, set the value to false, as ``--no-shared-disk`` does."""
-        return self.type is bool and self.default is True and self.flags[0].startswith("--no-")
-
-    @property
     def access(self) -> Access:
         """The reach of a value: nothing ("plain"), a file ("path") or a program ("program")."""
         return self.option.access or ("path" if self.type is Path or self.option.file else "plain")

@@ -1,4 +1,4 @@
-"""The self-test of ``vidtrans doctor --self-test``: check that a device computes correctly, and measure its speed.
+"""The self-test of ``vidtrans doctor --self-test``: check that a device computes correctly.
 
 Each kind of check is a function of the ``SelfTestSubject`` that returns check functions by name; a check function
 returns a ``Verdict``, and an exception counts as a failed check. Pictures, clips and networks are synthetic; all files
@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,7 @@ import torch
 from torch import nn
 
 import vidtrans
-from vidtrans.core.errors import TEMPORARY_REMEDY, DeviceError, Interrupted, UsageError, describe_error
+from vidtrans.core.errors import TEMPORARY_REMEDY, Interrupted, UsageError, describe_error
 from vidtrans.core.events import Event, Progress, Stop, ignore_event
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
@@ -38,24 +38,18 @@ from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import Device, Precision, resolve_precision, torch_dtype
 from vidtrans.inference.operator_checks import find_wrong_operators
-from vidtrans.inference.torch_engine import TorchEngine, to_pictures
+from vidtrans.inference.torch_engine import to_pictures
 from vidtrans.inference.user_cache import use_cache_folder
-from vidtrans.models.loaded_model import load_model
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.pairing.pairing_records import make_pairing
-from vidtrans.rendering.benchmark import STEPS, RenderBenchmark, Step, machine, measure, measure_engine, write_clip
+from vidtrans.rendering.benchmark import machine
 from vidtrans.rendering.benchmark import pictures as benchmark_pictures
-from vidtrans.session import Context
 from vidtrans.temporal import FILTERS
-from vidtrans.temporal.batch_motion import BatchFlow, load_batch_flow
-from vidtrans.temporal.batch_window import BatchWindowFilter
-from vidtrans.temporal.settings import WindowSettings
 from vidtrans.temporal.stream import Sample, filter_samples
 from vidtrans.training import METHODS
 from vidtrans.training.loop import TrainingLoop, TrainingState
 from vidtrans.training.methods.network_trainer import resolve_precisions
 from vidtrans.training.settings import TrainingSettings
-from vidtrans.training.trials import seconds_per_step
 from vidtrans.video.images.picture import write_picture
 
 # Libraries whose installed versions the self-test's table contains
@@ -93,18 +87,9 @@ BORDER_PX = 16
 MAX_FLOW_ERROR_PX = 0.15  # Maximum mean end-point error against the true motion, in pixels, as in the project's tests
 MAX_FLOW_DISTANCE_PX = 0.05  # Maximum mean end-point distance between the device's flow and the CPU's, in pixels
 
-# Limits of the memory check, as shares of the memory that an unlimited run needs; tried until memory runs out
-MEMORY_SHARES = (0.75, 0.5, 0.35, 0.25)
-# Tiled and whole pictures are never equal: 45 to 54 dB on a CPU, by tile size.
-# Minimum PSNR in dB of a picture computed in tiles against the picture computed whole.
-MIN_TILED_PSNR_DB = 40.0
-# Maximum number of frame pairs that the simulated limit accepts per call of the flow method, on devices other than CUDA
-MAX_FLOW_PAIRS = 3
-
 # Pairing of the training check; its input has three channels, which the synthetic generator needs
 TEST_PAIRING = "denoise"
 NUM_TRAINING_PICTURES, TRAINING_BATCH_SIZE = 8, 4  # Number of pictures of the training check, and pictures per step
-RATE_MODEL, RATE_NETWORK = "flower", "unet-256"  # Bundled model, and network of pix2pix, whose speed is measured
 
 GENERATOR = ("unet-small", {"channels": 16})  # Name and settings of the synthetic generator: the one of most presets
 FLICKER_LEVELS = 12  # Maximum change of a frame's brightness in the flickering test clip, in grey levels of 255
@@ -118,22 +103,14 @@ class SelfTestScale:
     Attributes:
         side: Side in pixels of the synthetic pictures.
         frames: Number of frames of the synthetic clip.
-        large_side: Side in pixels of the picture for the memory check; above 256, the smallest side of tiles.
         training_side: Side in pixels of the training pictures.
         training_steps: Number of steps of the training check.
-        rate_sizes: (width, height) in pixels of the clips in the speed check; on a CPU only the first is used.
-        rate_frames: Number of frames of these clips on a CPU.
-        rate_frames_on_gpu: Number of frames of these clips on a GPU.
     """
 
     side: int = 256
     frames: int = 10
-    large_side: int = 640
     training_side: int = 64
     training_steps: int = 50
-    rate_sizes: tuple[tuple[int, int], ...] = ((256, 256), (1280, 720))
-    rate_frames: int = 12
-    rate_frames_on_gpu: int = 96
 
 
 @dataclass(frozen=True)
@@ -471,147 +448,6 @@ def _mean_distance(flow: np.ndarray, other: np.ndarray) -> float:
     return round(float(inner.mean()), 5)
 
 
-def memory_checks(subject: SelfTestSubject) -> Checks:
-    """Compare results with too little memory with results with enough memory, for a picture and a clip.
-
-    On CUDA the process is limited to less memory than the unlimited run used, so torch's allocator runs out of memory.
-    Other devices have no such limit, so the network or the flow method is replaced by one that raises torch's
-    out-of-memory error above a size. That tests the reaction of vidtrans, but not how the device reports the error.
-    """
-    return {
-        "memory engine": partial(_check_engine_memory, subject),
-        "memory filter": partial(_check_filter_memory, subject),
-    }
-
-
-def _check_engine_memory(subject: SelfTestSubject) -> Verdict:
-    """Compare, in fp32, a picture that is computed in tiles after memory ran out with the whole picture."""
-    generator, pictures = make_generator(), make_frames(subject.scale.large_side, 1)
-    untouched = TorchEngine(generator, subject.device, "fp32", batch=1)
-    limited = TorchEngine(generator, subject.device, "fp32", batch=1)
-    expected, needed = _measure_memory(lambda: untouched(pictures, deep=True), subject)
-    output = expected
-    for share in MEMORY_SHARES:
-        with _limit_engine(limited, subject, share, needed):
-            output = limited(pictures, deep=True)
-        if limited.tile is not None:
-            break
-    if limited.tile is None:
-        return Verdict("note", "memory did not run out, so tiles were not tested", {"tile": None, "psnr": None})
-    psnr_db = psnr(output, expected)
-    figures = {
-        "tile": limited.tile,
-        "psnr": psnr_db,
-        "least_psnr": MIN_TILED_PSNR_DB,
-        "limit": _describe_limit(subject),
-    }
-    height, width = pictures.shape[1:3]
-    detail = f"{width}x{height} in tiles of {limited.tile}: {psnr_db:.1f} dB to the whole"
-    detail += f" (at least {MIN_TILED_PSNR_DB:.0f})"
-    return Verdict.of(psnr_db >= MIN_TILED_PSNR_DB, f"{detail}; {figures['limit']}", figures)
-
-
-def _check_filter_memory(subject: SelfTestSubject) -> Verdict:
-    """Compare the batched window filter with smaller batches after memory ran out; results must be equal."""
-    pictures = make_frames(subject.scale.side, subject.scale.frames)
-    expected, needed = _measure_memory(lambda: _apply_filter(_make_window_filter(subject), pictures), subject)
-    output, limited = expected, _make_window_filter(subject)
-    for share in MEMORY_SHARES:
-        limited = _make_window_filter(subject, MAX_FLOW_PAIRS)
-        full = limited.batch_size
-        with _limit_memory(subject, share, needed):
-            output = _apply_filter(limited, pictures)
-        if limited.batch_size < min(full, len(pictures)):
-            break
-    else:
-        return Verdict("note", "memory did not run out, so smaller batches were not tested", {"batch_size": None})
-    same = are_equal(output, expected)
-    figures = {"batch_size": limited.batch_size, "equal": same, "limit": _describe_limit(subject)}
-    detail = f"{limited.batch_size} frames at once: {'' if same else 'NOT '}the same pictures"
-    return Verdict.of(same, f"{detail}; {figures['limit']}", figures)
-
-
-def _is_cuda(subject: SelfTestSubject) -> bool:
-    """Return whether the device under test is a CUDA GPU."""
-    return subject.device.torch.type == "cuda"
-
-
-def _describe_limit(subject: SelfTestSubject) -> str:
-    """Return the kind of memory limit, real or simulated, as text."""
-    return "the device's memory was limited" if _is_cuda(subject) else "the lack of memory was simulated"
-
-
-def _measure_memory(run: Callable[[], np.ndarray], subject: SelfTestSubject) -> tuple[np.ndarray, int]:
-    """Return the result of ``run()``, and on CUDA its peak memory in bytes above the memory in use, otherwise 0."""
-    if not _is_cuda(subject):
-        return run(), 0
-    device = subject.device.torch
-    torch.cuda.empty_cache()
-    torch.cuda.reset_peak_memory_stats(device)
-    before = torch.cuda.memory_reserved(device)
-    output = run()
-    return output, torch.cuda.max_memory_reserved(device) - before
-
-
-@contextmanager
-def _limit_memory(subject: SelfTestSubject, share: float, needed: int) -> Iterator[None]:
-    """Limit the process to its present CUDA memory plus ``share`` of ``needed`` bytes; without CUDA, do nothing."""
-    if not _is_cuda(subject):
-        yield
-        return
-    device = subject.device.torch
-    index = torch.cuda.current_device() if device.index is None else device.index  # torch needs a number here.
-    torch.cuda.empty_cache()
-    total = torch.cuda.get_device_properties(device).total_memory
-    allowed = torch.cuda.memory_reserved(device) + share * needed
-    torch.cuda.set_per_process_memory_fraction(min(1.0, allowed / total), index)
-    try:
-        yield
-    finally:
-        torch.cuda.set_per_process_memory_fraction(1.0, index)
-
-
-@contextmanager
-def _limit_engine(engine: TorchEngine, subject: SelfTestSubject, share: float, needed: int) -> Iterator[None]:
-    """Limit memory as ``_limit_memory`` does; without CUDA, the network refuses more than ``share`` of the pixels."""
-    if _is_cuda(subject):
-        try:
-            with _limit_memory(subject, share, needed):
-                yield
-        except DeviceError as error:
-            raise RuntimeError(f"with {share:.0%} of the memory: {error}") from error
-        return
-    network, most = engine._network, share * subject.scale.large_side**2
-
-    def small(x: torch.Tensor) -> torch.Tensor:
-        """Run the network; raise torch's out-of-memory error for pictures that are too large."""
-        if x.shape[2] * x.shape[3] > most:
-            raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
-        return network(x)
-
-    engine._network = small
-    try:
-        yield
-    finally:
-        engine._network = network
-
-
-def _make_window_filter(subject: SelfTestSubject, max_pairs: int | None = None) -> BatchWindowFilter:
-    """Return the window filter on the device; without CUDA, its flow refuses more than ``max_pairs`` per call."""
-    device = subject.device.torch
-    flow: BatchFlow = load_batch_flow(FILTER_FLOW, device)
-    if max_pairs is not None and not _is_cuda(subject):
-        flow = partial(_limited_flow, flow, max_pairs)
-    return BatchWindowFilter(WindowSettings(radius=3, flow=FILTER_FLOW), str(device), flow=flow)
-
-
-def _limited_flow(flow: BatchFlow, max_pairs: int, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Estimate the flow; raise torch's out-of-memory error for more than ``max_pairs`` pairs."""
-    if len(first) > max_pairs:
-        raise torch.OutOfMemoryError("CUDA out of memory. (simulated)")
-    return flow(first, second)
-
-
 def training_checks(subject: SelfTestSubject) -> Checks:
     """Compare the weights of an interrupted and resumed training with those of an uninterrupted one.
 
@@ -710,77 +546,14 @@ def describe_graph_use(model: Any) -> str:  # noqa: ANN401  (the default method)
     return "replayed" if model.captured.is_replaying else model.captured.refusal or "too few steps"
 
 
-def rate_checks(subject: SelfTestSubject) -> Checks:
-    """Measure the speed of each step of a render, for each clip size, and of a training step.
-
-    Each step is measured separately with a bundled model; also measured are the U-Net 256 of pix2pix and a training
-    step of a small network. No speed fails the check; the slowest step is named.
-    """
-    scale = subject.scale
-    sizes = scale.rate_sizes[: 1 if subject.device.kind == "cpu" else None]
-    renders = {f"rates {width}x{height}": partial(_measure_render, subject, (width, height)) for width, height in sizes}
-    return {
-        **renders,
-        "rate unet-256": partial(_measure_unet, subject),
-        "rate training": partial(_measure_training, subject),
-    }
-
-
-def _num_frames(subject: SelfTestSubject) -> int:
-    """Return the number of frames of the clips in the speed check."""
-    return subject.scale.rate_frames if subject.device.kind == "cpu" else subject.scale.rate_frames_on_gpu
-
-
-def _measure_render(subject: SelfTestSubject, size: tuple[int, int]) -> Verdict:
-    """Measure each step of a render. ``size``: (width, height) of source and network input, in pixels."""
-    count, folder = _num_frames(subject), subject.folder / f"{size[0]}x{size[1]}"
-    folder.mkdir()
-    context = Context(cache_dir=folder / "cache", device=subject.device.name)
-    clip = write_clip(folder / "clip.mp4", size, count)
-    benchmark = RenderBenchmark(
-        load_model(RATE_MODEL, context), context, subject.device, folder, clip, min(size), count
-    )
-    steps = benchmark.steps({benchmark.auto: benchmark.engine})
-    steps["engine"] = steps.pop(f"engine {benchmark.auto}")
-    rates = measure(steps, count, context)
-    slowest = min(STEPS, key=lambda name: rates[name]["fps"])
-    speeds = ", ".join(f"{name} {rates[name]['fps']:.4g}" for name in STEPS)
-    figures = {"engine": benchmark.auto, "fps": rates, "slowest": slowest, "frames": count}
-    return Verdict("ok", f"frames/s: {speeds}; the slowest is {slowest}", figures)
-
-
-def _measure_unet(subject: SelfTestSubject) -> Verdict:
-    """Measure the U-Net 256 of pix2pix on the engine 'torch', from input pictures to output pictures."""
-    side = subject.scale.side
-    engine = TorchEngine(make_generator(RATE_NETWORK, {}), subject.device)
-    inputs = list(make_frames(side, engine.batch))
-    step: Step = lambda count: measure_engine(engine, [inputs[n % len(inputs)] for n in range(count)])  # noqa: E731
-    rate = measure({RATE_NETWORK: step}, _num_frames(subject), Context(device=subject.device.name))[RATE_NETWORK]
-    detail = f"U-Net 256 at {side}x{side}: {rate['fps']:.4g} frames/s in {engine.precision}, batch {engine.batch}"
-    return Verdict("ok", detail, {"fps": {RATE_NETWORK: rate}, "precision": engine.precision, "batch": engine.batch})
-
-
-def _measure_training(subject: SelfTestSubject) -> Verdict:
-    """Measure the speed of training steps, including the preparation of their batches, in pictures per second."""
-    side = subject.scale.side
-    run = make_training(subject, subject.folder / "rate", 1000, side)
-    rate = round(TRAINING_BATCH_SIZE / seconds_per_step(run), 2)
-    model: Any = run.model
-    precision = model.precision
-    detail = f"a small U-Net at {side}x{side}, batch {TRAINING_BATCH_SIZE}, {precision}: {rate:.4g} pictures/s"
-    return Verdict("ok", detail, {"pictures_per_second": rate, "precision": precision, "batch": TRAINING_BATCH_SIZE})
-
-
-# Functions that return the checks of one kind, by kind, in the order of the self-test
+# The kinds of checks, in the order of the self-test.
 CHECKS: dict[str, Callable[[SelfTestSubject], Checks]] = {
     "device": device_checks,
     "engine": engine_checks,
     "products": product_checks,
     "filter": filter_checks,
     "flow": flow_checks,
-    "memory": memory_checks,
     "training": training_checks,
-    "rates": rate_checks,
 }
 
 

@@ -30,7 +30,6 @@ from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.video.io.picture_paths import is_picture
 
 NATIVE = "vidtrans"
-PACK_SUFFIX = ".vidtrans.zip"  # Suffix of a pack: a zip file with a model and its card, to share
 FORMATS = Registry(
     "model format",
     {
@@ -93,8 +92,6 @@ class ModelFormat:
 def detect_format(path: Path) -> str:
     """Return the name of a model file's format. Raises ModelError if the format is unknown or the file unreadable."""
     check_regular_file(path, ModelError)
-    if path.name.endswith(PACK_SUFFIX):
-        raise ModelError(str(path), "it is the pack of a model", f"take the model from it: vidtrans model add {path}")
     try:
         with path.open("rb"):
             found = next((name for name, kind in _formats() if kind.detect(path)), "")

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.core.errors import UsageError
@@ -157,14 +156,13 @@ class Division:
     """The chunks [first, stop) of each part, and the cache entries, (stage, key), that all parts share. Picklable.
 
     Parts write to ``entries``, with their chunks in the first one, and only read ``sources``. ``make_part(context,
-    part=…)`` renders one part. ``files``: absolute paths of the inputs, for machines without a shared disk.
+    part=…)`` renders one part.
     """
 
     parts: Sequence[tuple[int, int]]
     make_part: Callable[..., Table]
     entries: Sequence[tuple[str, str]]
     sources: Sequence[tuple[str, str]] = ()
-    files: Sequence[Path] = ()
 
 
 @dataclass(frozen=True)
@@ -190,30 +188,17 @@ class DividedRender:
         """Return the chunks of a part, whether rendered or missing."""
         return part.of(self.job.plan.chunks, whole_shots=self._needs_whole_shots)
 
-    def divide(self, make_part: Callable[..., Table], count: int, *, no_shared_disk: bool = False) -> Division | None:
-        """Split the missing chunks into up to ``count`` parts; return None if there would be only one.
-
-        ``no_shared_disk``: workers cannot read the finished chunks. Each part is then a sequence of consecutive missing
-        chunks, and a division into one part is returned, too.
-        """
+    def divide(self, make_part: Callable[..., Table], count: int) -> Division | None:
+        """Split the missing chunks into up to ``count`` parts; return None if there would be only one."""
         entries, job = self._entries, self.job
-        missing = entries.missing()
-        chunks = [job.plan.chunks[number] for number in missing]
+        chunks = [job.plan.chunks[number] for number in entries.missing()]
         parts = split_into_parts(chunks, count, whole_shots=self._needs_whole_shots)
-        if no_shared_disk:
-            parts = [
-                run
-                for first, stop in parts
-                for run in _merge_adjacent((n, n + 1) for n in missing if first <= n < stop)
-            ]
-        # Without a shared disk a worker sends back only the chunks.
-        written = [entries.segments] if no_shared_disk else self._shared
+        if len(parts) <= 1:
+            return None
         all_pins = (job.plan.clip.pin, *(plan.model.hold for plan in (job.plan, *job.regions.looks)))
         pins = [pin for pin in all_pins if isinstance(pin, CachePin)]
         sources = [(pin.entry.stage, pin.entry.key) for pin in pins]
-        if len(parts) <= (0 if no_shared_disk else 1):
-            return None
-        return Division(parts, make_part, [(entry.stage, entry.key) for entry in written], sources)
+        return Division(parts, make_part, [(entry.stage, entry.key) for entry in self._shared], sources)
 
     def render(self, chunks: Sequence[Chunk], *, is_locked: bool = False) -> Table:
         """Render the missing chunks among ``chunks``; return the table of frame counts.

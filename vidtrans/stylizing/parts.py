@@ -7,33 +7,24 @@ contents, not on paths, so that they are the same on that machine.
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.farm import JOB_FORMATS, ClipTasks, FarmJob
-from vidtrans.clips.cut_list import AUTO, OFF
-from vidtrans.clips.indexing import Clip, content_digest, index_entry
+from vidtrans.clips.indexing import Clip
 from vidtrans.core.errors import Interrupted, UsageError, VidtransError
 from vidtrans.core.settings import Table
-from vidtrans.models.formats import detect_format, load_format
 from vidtrans.output.result import Result
-from vidtrans.pipeline.render import look_named
 from vidtrans.rendering.chain import log_failure
 from vidtrans.rendering.parts import MIN_PART_FRAMES, ChunkManifest, DividedRender, Division, describe_ranges
 from vidtrans.rendering.requested_output import is_one_picture
 from vidtrans.session import Context
-from vidtrans.store.cache import META
 from vidtrans.store.chunking import ClipPart
-from vidtrans.strokes.media import load_medium
-from vidtrans.strokes.settings import is_medium_file
 from vidtrans.stylizing.requested_render import RequestedRender, stylize
-from vidtrans.stylizing.requests import StylizeRequest, move_paths
-from vidtrans.video.io.pictures import media_files
+from vidtrans.stylizing.requests import StylizeRequest
 
 
 def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
@@ -98,31 +89,17 @@ def _check_whole(divided: DividedRender, target: Result) -> None:
         raise VidtransError(str(target.output), why, "render these parts with --chunk, then --join again")
 
 
-def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
-    """Split a render among ``count`` processes; return None if it needs only one, or if the result exists.
+def divide(request: StylizeRequest, context: Context, count: int) -> Division | None:
+    """Split a render among ``count`` processes; return None if it needs only one, cannot be split, or exists.
 
-    ``no_shared_disk``: the workers have no access to this machine's files. A render that cannot be split then runs on
-    this machine, with a note. Raises the errors of ``stylize``.
+    Raises the errors of ``stylize``.
     """
     render = RequestedRender(request, context, time.monotonic())
     render.result.check()
-    if context.dry_run:
-        return None
-    if (clip := _open(render)) is None:
-        if no_shared_disk:
-            context.note(f"{request.video.name}: single pictures are rendered on this machine")
-        return None
-    if render.result.existing() is not None:
+    if context.dry_run or (clip := _open(render)) is None or render.result.existing() is not None:
         return None
     job = render.job(clip)
-    if job.draft:
-        if no_shared_disk:
-            context.note(f"{request.video.name}: a draft cannot be split, and is rendered on this machine")
-        return None
-    if not no_shared_disk:
-        return DividedRender(job).divide(partial(make_part, request, is_locked=True), count)
-    division = DividedRender(job).divide(partial(make_part, relocate_for_mirror(render)), count, no_shared_disk=True)
-    return division and replace(division, files=input_files(render, job.plan.clip))
+    return None if job.draft else DividedRender(job).divide(partial(make_part, request, is_locked=True), count)
 
 
 def _open(render: RequestedRender) -> Clip | None:
@@ -136,66 +113,6 @@ def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], 
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
     return DividedRender(job).render(job.plan.chunks[slice(*part)], is_locked=is_locked)
-
-
-def input_files(render: RequestedRender, clip: Clip) -> list[Path]:
-    """Return the absolute paths of the files that a part reads: sources, model files, and cached data.
-
-    ``clip``: the source in the render's plan. Raises MediaError.
-    """
-    request, rendering, context = render.request, render.settings.rendering, render.context
-    found = [path for _, path in media_files(request.video, render.model.pairing.guides)]
-    found += [path for mask in request.masks for _, path in media_files(mask.path)]
-    found += [*([] if rendering.cuts in (AUTO, OFF) else [Path(rendering.cuts)]), *rendering.curve_files()]
-    for strokes in render.strokes:
-        brushes = load_medium(strokes.medium).brushes.values() if is_medium_file(strokes.medium) else ()
-        found += [*strokes.curve_files(), *strokes.files, *brushes]
-    for one in render.renders:
-        if one.request.pictures is None:  # Otherwise the model file was made from these pictures
-            found += one.look_files
-        for model in (*one.model.parts, *([one.model.extractor] if one.model.extractor else [])):
-            if model.path is not None:
-                found += load_format(detect_format(model.path)).files(model.path)
-    # The source's index, which takes long to compute, and the source after the user's filter graph.
-    cached = []
-    for source in filter(None, (clip, clip.origin)):
-        digest = content_digest(context, source.path, source.guides)
-        cached.append(index_entry(context, source.path, digest, source.guides, source.until).folder / META)
-    if clip.pin is not None:
-        files = sorted(clip.pin.entry.folder.iterdir())
-        cached += [path for path in files if path.is_file() and not path.name.startswith(".")]
-    return [*dict.fromkeys(map(_absolute, found)), *cached]
-
-
-def relocate_for_mirror(render: RequestedRender) -> StylizeRequest:
-    """Return the request with paths relative to the current folder, and with its models' paths as names."""
-    request = _with_built_model(render)
-    recipe, extractor = request.recipe, render.model.extractor
-    if extractor and extractor.path and extractor.path not in [part.path for part in render.model.parts]:
-        recipe = replace(recipe, pairing_changes={**recipe.pairing_changes, "model": _relative(extractor.path)})
-    regions = []
-    for region, (_, own) in zip(request.regions, render.regions, strict=True):
-        built = _with_built_model(own)
-        regions.append(replace(region, models=built.models, look=look_named(built.recipe.tables)))
-    output = render.target.output / render.target.pattern
-    moved = replace(request, output=output, recipe=recipe, regions=tuple(regions))
-    return move_paths(moved, _relative)
-
-
-def _with_built_model(render: RequestedRender) -> StylizeRequest:
-    """Return the request; a look from pictures is replaced by its model file. A medium, which has no file, remains."""
-    return render.with_model if render.model.path else render.request
-
-
-def _absolute(path: Path) -> Path:
-    """Make a path absolute; do not resolve links, so that a link's target is sent under the link's name."""
-    if ".." in path.parts:  # Links must be resolved, because '..' after a link is not the preceding folder
-        return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
-    return path.absolute()
-
-
-def _relative(path: Path) -> str:
-    return os.path.relpath(_absolute(path), Path.cwd())
 
 
 def print_jobs(

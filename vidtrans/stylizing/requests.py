@@ -125,13 +125,6 @@ def restore(made_of: Table, context: Context) -> dict[str, Any]:
     return found
 
 
-def move_paths(request: StylizeRequest, move: Callable[[Path], str]) -> StylizeRequest:
-    """Replace each path in a request by ``move(path)``, and the names of its models by their moved paths."""
-    values = _move_paths(_fields_to_json(vars(request)), move, find_model, Path())
-    found = StylizeRequest(**{name: _from_json(value) for name, value in values.items()})
-    return replace(found, recipe=replace(found.recipe, programs=request.recipe.programs))
-
-
 def _relative(path: Path, root: Path) -> str:
     try:
         return os.path.relpath(path.absolute(), root)

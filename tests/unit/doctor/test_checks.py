@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ import torch
 from faulty_processor import FaultyProcessor
 from torch import nn
 
-from vidtrans.core.errors import DeviceError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import Entry
 from vidtrans.core.settings import Table
 from vidtrans.doctor import Finding, self_test
@@ -29,15 +29,11 @@ from vidtrans.inference import ENGINES, operator_checks
 from vidtrans.inference.device import CPU, Device
 from vidtrans.inference.torch_engine import TorchEngine
 from vidtrans.inference.user_cache import INDUCTOR_CACHE
-from vidtrans.rendering import benchmark
 from vidtrans.temporal import FILTERS, FilterEntry
-from vidtrans.temporal.batch_window import BatchWindowFilter
 from vidtrans.temporal.window import WindowFilter
-from vidtrans.training import trials
 from vidtrans.training.methods.pix2pix import Pix2Pix
 
-SIDES: dict[str, Any] = {"side": 64, "large_side": 320, "training_side": 32, "rate_sizes": ((64, 64),)}
-SMALL = SelfTestScale(frames=5, training_steps=2, rate_frames=2, rate_frames_on_gpu=2, **SIDES)
+SMALL = SelfTestScale(side=64, training_side=32, frames=5, training_steps=2)
 GPU = Device("cuda", "cuda")
 COUNTER = itertools.count()  # numbers that no repeat finds again
 
@@ -46,10 +42,6 @@ COUNTER = itertools.count()  # numbers that no repeat finds again
 def _quick(one_thread: None) -> Iterator[None]:
     """Few rounds and shapes, one thread, and no engine that takes half a minute to compile."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(benchmark, "ROUNDS", 1)
-        patch.setattr(trials, "TRIAL_S", 0.01)
-        patch.setattr(trials, "TRIAL_STEPS", (2, 2))
-        patch.setattr(self_test, "RATE_NETWORK", "unet-small")
         for name, values in {"KERNELS": (3,), "WIDTHS": (1, 8), "HEIGHTS": (8,)}.items():
             patch.setattr(self_test, name, values)
         patch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != "compile"})
@@ -118,22 +110,14 @@ def test_what_is_right_passes_with_its_figures(on_cpu: Checked) -> None:
     assert all((on_cpu.figures(f"filter {name}")["gain_db"] > 1) == (name not in ("off", "vote")) for name in FILTERS)
     missing = [name for name in FLOWS if not on_cpu.figures(f"flow {name}")]
     assert all(on_cpu.found[f"flow {name}"].state == "note" and name.startswith("raft") for name in missing)
-    assert on_cpu.figures("memory engine")["tile"] == 256
-    assert on_cpu.figures("memory filter")["batch_size"] < SMALL.frames
-    assert "simulated" in on_cpu.found["memory engine"].detail
     training = on_cpu.figures("resume")
     assert (training["equal"], training["steps"], training["stopped_at"], training["graph"]) == (True, 2, 1, "")
-    rates = {name: on_cpu.figures("rates 64x64")["fps"][name]["fps"] for name in benchmark.STEPS}
-    assert on_cpu.figures("rates 64x64")["slowest"] == min(rates, key=lambda name: rates[name])
-    assert min(rates.values()) > 0
-    assert on_cpu.figures("rate unet-256")["fps"]["unet-small"]["fps"] > 0
-    assert on_cpu.figures("rate training")["pictures_per_second"] > 0
 
 
 @pytest.mark.thorough
 @pytest.mark.usefixtures("two_gpus")
 def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    kinds = ("device", "engine", "filter", "flow", "memory", "training")  # rates and products are those of the CPU here
+    kinds = ("device", "engine", "filter", "flow", "training")  # products are those of the CPU here
     monkeypatch.setattr("vidtrans.doctor.self_test.CHECKS", {kind: CHECKS[kind] for kind in kinds})
     for name in ("onnx", "openvino"):
         monkeypatch.setattr(ENGINES, "_entries", {n: e for n, e in ENGINES._entries.items() if n != name})
@@ -144,9 +128,6 @@ def test_a_gpu_is_compared_with_the_cpu(tmp_path: Path, monkeypatch: pytest.Monk
     # A pretended GPU has no graphs, which is told; it is no failure.
     assert checked.found["resume"].state == "note"
     assert checked.figures("resume")["graph"]
-    names = [list(self_test.rate_checks(SelfTestSubject(device, tmp_path))) for device in (CPU, GPU)]
-    assert names[0] == ["rates 256x256", "rate unet-256", "rate training"]
-    assert names[1] == ["rates 256x256", "rates 1280x720", "rate unet-256", "rate training"]
 
 
 def test_wrong_convolutions_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -220,47 +201,6 @@ def test_an_engine_that_is_not_here_is_listed_as_such(tmp_path: Path, monkeypatc
     assert (found.state, found.detail) == ("note", "not available: Absent is not installed")
 
 
-def test_tiles_of_another_picture_fail(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vidtrans.inference.torch_engine.run_tiled", lambda network, x, *rest, **more: 0 * x[:, :3])
-    found = verdict("memory", "memory engine", tmp_path)
-    assert found.state == "wrong"
-    assert found.figures["psnr"] < found.figures["least_psnr"]
-
-
-def test_a_filter_whose_batches_change_its_result_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class ByBatch(BatchWindowFilter):
-        def flush(self) -> Any:
-            return [(s, p + np.uint16(self.batch_size)) for s, p in super().flush()]
-
-    monkeypatch.setattr(self_test, "BatchWindowFilter", ByBatch)
-    found = verdict("memory", "memory filter", tmp_path)
-    assert (found.state, found.figures["equal"]) == ("wrong", False)
-
-
-@pytest.fixture
-def fractions(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, int]]:
-    """The shares of its memory that a pretended card was limited to."""
-    asked: list[tuple[float, int]] = []
-    monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: 100)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=1000))
-    monkeypatch.setattr(torch.cuda, "set_per_process_memory_fraction", lambda f, i: asked.append((f, i)))
-    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
-    return asked
-
-
-def test_on_cuda_the_limit_is_a_share_of_what_was_needed_and_is_lifted(fractions: list[tuple[float, int]]) -> None:
-
-    def run_out() -> None:
-        with self_test._limit_engine(cast(Any, None), SelfTestSubject(GPU, Path()), 0.5, 400):
-            assert fractions == [(0.3, 0)]
-            raise DeviceError("cuda", "out of memory for one frame")
-
-    with pytest.raises(RuntimeError, match="with 50% of the memory: cuda"):
-        run_out()
-    assert fractions == [(0.3, 0), (1.0, 0)]
-
-
 def test_a_training_that_forgets_its_state_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Pix2Pix, "restore", lambda self, state: None)
     found = verdict("training", "resume", tmp_path)
@@ -321,12 +261,3 @@ def test_what_torch_says_of_a_cuda_device_can_be_written_as_json(monkeypatch: py
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     found = json.loads(json.dumps(cuda_figures(torch.device("cuda"))))
     assert (found["compute_capability"], found["cuda_driver"], found["bf16_in_hardware"]) == ("9.0", "12.8", True)
-
-
-@pytest.mark.parametrize("part", ["engine", "filter"])
-def test_where_memory_did_not_run_out_that_is_said(part: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(self_test, "MEMORY_SHARES", (1.0,))
-    monkeypatch.setattr(self_test, "MAX_FLOW_PAIRS", 100)
-    found = verdict("memory", f"memory {part}", tmp_path)
-    assert found.state == "note"
-    assert "did not run out" in found.detail

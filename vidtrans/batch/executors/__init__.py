@@ -76,12 +76,10 @@ class Executor(Protocol):
 
     Constructed from the tasks' shared context, the value of ``--jobs`` (None: one per device), and the address in
     ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it cannot
-    run anything. ``num_local_slots``: the number of slots that divide and join items on this machine; if it is not 0,
-    every item is divided, even into a single part.
+    run anything.
     """
 
     takes_address: ClassVar[bool]
-    num_local_slots: ClassVar[int]
     slots: int
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
@@ -99,26 +97,15 @@ class Executor(Protocol):
         """End running tasks, and release all resources. Items of ended tasks stay unfinished in the cache."""
 
 
-@dataclass(frozen=True)
-class ExecutorEntry(Entry):
-    """The registry entry of an executor.
-
-    ``unshared``: the import path of its class for machines without a shared disk; '' if there is none.
-    """
-
-    unshared: str = ""
-
-
 # Registry of executors: values of --executor
 EXECUTORS = Registry(
     "executor",
     {
-        "inline": ExecutorEntry("vidtrans.batch.executors.inline:InlineExecutor", "this process, one task at a time"),
-        "local": ExecutorEntry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one on each device"),
-        "ray": ExecutorEntry(
+        "inline": Entry("vidtrans.batch.executors.inline:InlineExecutor", "this process, one task at a time"),
+        "local": Entry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one on each device"),
+        "ray": Entry(
             "vidtrans.batch.executors.ray:RayExecutor",
             "a Ray cluster, or ray://HOST:PORT",
-            unshared="vidtrans.batch.executors.ray_unshared:UnsharedRayExecutor",
         ),
     },
     group="executors",
@@ -137,20 +124,10 @@ def parse_executor(text: str) -> tuple[str, str]:
     return name, address
 
 
-def check_unshared_support(text: str) -> None:
-    """Raise UsageError if the executor named by ``--executor`` needs a disk that all machines share."""
-    name = LOCAL if text == AUTO else parse_executor(text)[0]
-    if not EXECUTORS[name].unshared:
-        remedy = "choose --executor ray, or leave out --no-shared-disk"
-        raise UsageError("--no-shared-disk", f"the executor '{name}' runs on this machine only", remedy)
-
-
-def make_executor(text: str, context: Context, jobs: int | None, *, shared_disk: bool = True) -> Executor:
+def make_executor(text: str, context: Context, jobs: int | None) -> Executor:
     """Return the executor for the values of --executor (``text``) and --jobs. Close it after use. Raises UsageError."""
     name, address = parse_executor(LOCAL if text == AUTO else text)
-    entry = EXECUTORS[name]
-    executor_class = (entry if shared_disk else Entry(entry.unshared, entry.summary)).load()
-    executor: Executor = executor_class(context, jobs, address)
+    executor: Executor = EXECUTORS.load(name)(context, jobs, address)
     return executor
 
 

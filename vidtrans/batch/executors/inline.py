@@ -16,7 +16,6 @@ from vidtrans.session import Context
 class InlineExecutor:
     """An executor that runs each task in this process, during ``receive``. A crash ends the batch."""
 
-    num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
     slots = 1
 

@@ -35,7 +35,6 @@ EXIT_TIMEOUT_S = 5.0  # Time limit for a worker to end by itself before it is ki
 class LocalExecutor:
     """An executor with worker processes, by default one per device. The task of a worker that dies is lost."""
 
-    num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = False
 
     def __init__(self, context: Context, jobs: int | None, address: str) -> None:

@@ -50,7 +50,6 @@ class RayExecutor:
     a task.
     """
 
-    num_local_slots: ClassVar[int] = 0
     takes_address: ClassVar[bool] = True
 
     shares_disk: ClassVar[bool] = True
