@@ -1,8 +1,7 @@
 """The hub of a live session: connections, the active source, controls, recording and messages.
 
 It runs in the event loop's thread. Each connection has an outbox: the newest picture, acknowledgements of dropped
-frames, and text messages. Recordings are videos of the painted pictures
-with a variable frame rate.
+frames, and text messages. Recordings are videos of the painted pictures with a variable frame rate.
 """
 
 from __future__ import annotations
@@ -52,7 +51,7 @@ from vidtrans.video.io.join import Timing, join
 # Most unsent messages of each kind for a connection that does not read; the oldest are dropped
 MAX_QUEUED_MESSAGES = 256
 POST_GAP_S = 3.0  # Time without a frame posted over HTTP, in s, after which the source "program" ends
-# Kinds of sources that a page may start; "none" stops the source
+# Kinds of sources; "none": no source is active, "program": another program sends frames
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
 MAX_CLIENTS = 64  # Largest number of connections of a session
 RECORDING_TIME_BASE = Fraction(1, 1000)  # Unit, in s, of the timestamps of recorded pictures
