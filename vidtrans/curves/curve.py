@@ -42,7 +42,7 @@ ROUND_DIGITS = 6  # Decimals to which signals and samples are rounded, because p
 CURVE_COLOURS = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
 SOUND_COLOUR = (120, 122, 130)  # Colour of the sound in a plot, (R, G, B) 0 to 255
 PLOT_WIDTH_PX, PLOT_HEIGHT_PX, SOUND_HEIGHT_PX = 1280, 360, 150  # Size of a plot, and height of its sound
-SUFFIXES = (".csv", ".json", ".mid", ".midi")  # Suffixes of files of values
+SUFFIXES = (".csv", ".json", ".mid", ".midi")  # Suffixes of files of values that curves read
 MAX_CURVE_CHARS = 20_000  # Longest text of a curve, in characters
 _FILE_NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"  # Name of a file of values, such as "levels.csv"
 # Curve that is only a file, FILE[:COLUMN], such as "levels.csv:bass"
@@ -222,7 +222,7 @@ def _format_expression(expression: Expression) -> str:
 
 
 def _parse_moment(whole: str, first: int, stop: int, name: str) -> Time:
-    """Parse the moment of a key frame in the characters [first, stop) of a text. Raises UsageError."""
+    """Parse the time of a key frame in the characters [first, stop) of the text ``whole``. Raises UsageError."""
     try:
         return parse_time(whole[first:stop])
     except UsageError as error:
@@ -272,7 +272,7 @@ def check_order(keys: Sequence[Fraction], name: str) -> None:
 
 
 def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
-    """Return the indices of the key frames before and after a moment, and its share of their interval, 0 to 1.
+    """Return the indices of the key frames before and after a moment, and how far it is between them, 0 to 1.
 
     Both indices are equal before the first and after the last key frame, and 0 for an empty sequence.
     """
@@ -284,7 +284,9 @@ def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, i
 
 
 def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
-    """Parse ``NAME`` or ``"0: NAME, 120: OTHER"`` into names and their moments; a single name has no moment.
+    """Parse ``NAME`` or ``"0: NAME, 120: OTHER"`` into names and the times of their key frames.
+
+    A single name has no time.
 
     ``name``: the option's name in errors. Raises UsageError.
     """
@@ -341,7 +343,7 @@ class CurveClock:
         """Return the clock of frames at a constant rate, in frames per second."""
 
         def moment(time: Time) -> Fraction:
-            """Return the frame position of a moment given in frames or in seconds."""
+            """Return the frame number, possibly a fraction, of a time in frames or seconds."""
             return Fraction(time.frame) if time.frame is not None else (time.seconds or Fraction(0)) * rate
 
         return cls(lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source)

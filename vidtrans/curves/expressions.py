@@ -49,8 +49,9 @@ PICTURE_NAMES = {
 NAMES = {**TIME_NAMES, PI: "3.14159…", **SOUND_NAMES, **PICTURE_NAMES}  # All names in expressions, with their help
 RANGE_S = (0.001, 600.0)  # Lowest and highest number of seconds as an argument of a call
 SOUND_SIGNALS = {*SOUND_NAMES, "band", "on_beat", "on_onset"}  # Names and calls that are computed from the sound
-Values = Mapping[str, float]  # Values of names and signals at a moment, by name or by ``place_of``
-Value = Callable[[Values], float]  # Function from the values of names and signals to the value of an expression
+# Values of an expression's inputs, by name of time, such as t, or by key of a signal (``place_of``)
+Values = Mapping[str, float]
+Value = Callable[[Values], float]  # Function from the values of the inputs to the value of an expression
 MAX_NESTING, MAX_TOKENS = 40, 300  # Most nested brackets and signs, and most tokens
 MAX_CALL_NESTING = 8  # Most nested calls of signals, such as smooth(follow(low, 1), 2)
 _NUMBER = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"  # Number without a sign, such as 12, 1.5e3 or .5

@@ -174,7 +174,7 @@ class Rhythm:
 
 
 def novelty(sound: SoundAnalysis) -> np.ndarray:
-    """Return the novelty of a sound (the strength of onsets) at each hop, (n,) float64 from 0 to about 1."""
+    """Return the novelty (strength of onsets) of a sound at each hop, (n,) float64 from 0 to about 1."""
     logs = log_spectrum(sound.mel)
     strength = np.zeros(len(logs))
     strength[LAG_HOPS:] = spectral_rise(logs[LAG_HOPS:], logs[:-LAG_HOPS])

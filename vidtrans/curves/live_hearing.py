@@ -125,7 +125,7 @@ class BeatTracker:
         self._follow(now_s, step_s, last_s, beats, rhythm.first_bar)
 
     def _follow(self, now_s: float, step_s: float, last_s: float, beats: np.ndarray, first_bar: int) -> None:
-        """Continue the count of beats with another period ``step_s`` and last beat ``last_s``, both in s.
+        """Continue the beat numbers with another period ``step_s`` and last beat ``last_s``, both in s.
 
         ``beats``: times of the found beats, in s. ``first_bar``: the index of the first beat of a bar among them.
         """
@@ -160,7 +160,7 @@ BLOCK_S = 1.0  # Length, in s, of the sound that is analysed at once
 
 
 class PeakFollower:
-    """The peaks of ``count`` levels, by which the levels are scaled to 0 to 1.
+    """The falling peaks of ``count`` levels, by which the levels are scaled to 0 to 1.
 
     A peak rises to a louder level in about ``rise_s``, and falls by e in 20 s, but not below ``least``.
     """

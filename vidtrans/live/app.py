@@ -118,7 +118,7 @@ async def _frame(hub: Hub, request: Request) -> Response:
 
 
 async def _look(hub: Hub, request: Request) -> Response:
-    """Add a model with the look of the picture file in the body of a request, select it, and return its name."""
+    """Add a model predicted from the style picture in the body of a request, select it, and return its name."""
     if isinstance(file := await _picture_file(request), Response):
         return file
     try:

@@ -1,7 +1,8 @@
-"""The hub of a live session: connections, the active source, controls, recording and messages.
+"""The hub of a live session: it connects pages and other programs with the worker that paints.
 
-It runs in the event loop's thread. Each connection has an outbox: the newest picture, acknowledgements of dropped
-frames, and text messages. Recordings are videos of the painted pictures with a variable frame rate.
+It runs in the event loop's thread, and has the connections, the active source, the controls and the recording. Each
+connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages. Recordings are
+videos of the painted pictures with a variable frame rate.
 """
 
 from __future__ import annotations
@@ -218,7 +219,7 @@ class Client:
         self._wake.set()
 
     def send_picture(self, picture: PictureMessage, received: float, moving: Mapping[str, float] | None = None) -> None:
-        """Queue a picture in place of an unsent one.
+        """Queue a painted picture; it replaces a picture that was not sent yet.
 
         ``received``: when its frame arrived, from ``time.perf_counter``. ``moving``: the values of the controls that
         curves drive, by name, for a page.
@@ -347,7 +348,10 @@ class Hub(WorkerListener):
     # Methods for the messages of connections
 
     def join(self, *, is_program: bool) -> Client:
-        """Add a connection, and return it; a program becomes the holder. Raises UsageError if there are too many."""
+        """Add a connection, and return it; a program becomes the active source.
+
+        Raises UsageError if there are too many.
+        """
         if len(self.clients) >= MAX_CLIENTS:
             raise UsageError("connection", f"there are {MAX_CLIENTS} already", "close some pages")
         client = Client(next(self._numbers), is_program)
@@ -369,7 +373,7 @@ class Hub(WorkerListener):
             self._set_active_source(0, "none")
 
     def submit_frame(self, client: Client, message: FrameMessage) -> None:
-        """Submit a frame of a connection for painting; it is dropped unless the connection is the holder."""
+        """Submit a frame of a connection for painting; it is dropped if the connection is not the active source."""
         if client.is_program and self.source == "none":
             self._set_active_source(client.number, "program")
         if client.number != self.holder:
@@ -452,7 +456,7 @@ class Hub(WorkerListener):
         return predicts_frames(self.models[state.controls.model])
 
     def _set_active_source(self, number: int, kind: str) -> None:
-        """Make connection ``number`` the holder, with a source of this ``kind``, and inform the former holder."""
+        """Make connection ``number`` the active source, of this ``kind``, and inform the former one."""
         former = self.clients.get(self.holder)
         if former is not None and former.number != number and self.source not in ("none", "dream"):
             former.send({"type": "replaced", "by": kind})
@@ -467,7 +471,7 @@ class Hub(WorkerListener):
         self._send_state()
 
     async def add_picture(self, file: bytes, name: str) -> str:
-        """Add a model with the look of a picture file and select it; return its name. Raises UsageError, MediaError."""
+        """Add a model predicted from a style picture and select it; return its name. Raises UsageError, MediaError."""
         name = await self.pictures.add(file, name)
         undo = partial(self._call_in_loop, self._remove, name, self.state)
         self.worker.change_stage(self.pictures.opening_change(name, undo))
@@ -476,7 +480,7 @@ class Hub(WorkerListener):
         return name
 
     def _remove(self, name: str, former: ControlState | None = None) -> None:
-        """Remove the model that was made of a picture, and select another one. Raises UsageError.
+        """Remove the model that was predicted from a picture, and select another one. Raises UsageError.
 
         ``former``: the state to return to, if the model could not be opened.
         """
@@ -578,7 +582,7 @@ class Hub(WorkerListener):
         self._report(Note(text, level))
 
     def _state_message(self) -> Table:
-        """Return the message with the state of the session: controls, curves, source, holder, recording, presets."""
+        """Return the message with the state of the session: controls, curves, active source, recording, presets."""
         return {
             "type": "state",
             "controls": self.state.numbers(),

@@ -41,7 +41,8 @@ TIMELINE_NAMES = ("shot", "shot_t", "cut", "on_cut")
 MAX_WORKING_SIZE_PX = 1024  # Largest short side, in pixels, at which a model paints
 NO_MEDIUM = "none"  # Value of the control ``medium`` that turns painting in strokes off
 MAX_SHOTS = 99  # Highest shot number of the control ``goto``
-NUM_OFFERED_CODES = 24  # Number of seeds offered as looks of a model with style codes, whose seeds are unlimited
+# Number of seeds that the page offers as styles of a model with style codes, which has any number
+NUM_OFFERED_CODES = 24
 MAX_PRESETS = 200  # Largest number of presets in the file of saved presets
 # Name of a saved preset: 1 to 60 characters without control characters, such as "Blue night"
 PRESET_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
@@ -52,7 +53,7 @@ SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
 )
-# Condition for showing the sliders of each group of the page, as in ``Control.needs``; "": always
+# Condition for showing the sliders of each group of the page, as in ``Control.needs``; "": always shown
 PLACE_NEEDS = {"picture": "", "look": "taught", "strokes": "medium"}
 
 
@@ -377,7 +378,7 @@ class ControlState:
         return ControlState(controls, pairing, curves)
 
     def with_positions(self, positions: Mapping[str, float]) -> ControlState:
-        """Return a copy of the state with a number in place of each curve.
+        """Return a copy of the state in which a number replaces each curve.
 
         ``positions``: the numbers by control name, within the controls' bounds.
         """
@@ -392,7 +393,7 @@ class ControlState:
     def without_model(
         self, removed: LoadedModel, models: Mapping[str, LoadedModel], former: ControlState | None = None
     ) -> ControlState:
-        """Return the state after model ``removed`` was removed: without its look, and with another model selected.
+        """Return the state after model ``removed`` was removed: without its style, and with another model selected.
 
         The replacement is the first model; with a ``former`` state, the models of that state.
         """
@@ -424,7 +425,7 @@ class ControlState:
 
 
 def looks_of(model: LoadedModel) -> list[str]:
-    """Return the names of a model's looks: its pairing's looks, or seeds if it has style codes; may be empty."""
+    """Return the names of a model's styles (looks): those of its pairing, or seeds if it has style codes."""
     if model.has_codes:
         return [str(number) for number in range(1, NUM_OFFERED_CODES + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
@@ -444,7 +445,7 @@ def describe_models(
 
 
 def describe_model(model: LoadedModel) -> Table:
-    """Return a description of a model for the page as JSON values: name, size, palette, looks, settings and so on."""
+    """Return a description of a model for the page as JSON values: name, size, palette, styles, settings and so on."""
     pairing = model.pairing
     size = model.record.size if model.record and not pairing.at_source_size else 0
     return {
@@ -603,7 +604,7 @@ class SavedControls:
 
 
 def usable_controls(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
-    """Return the saved ``values`` that apply to the loaded models; missing models and looks are replaced."""
+    """Return the saved ``values`` that apply to the loaded models; missing models and styles are replaced."""
     controls, own = {f.name for f in fields(Controls)}, state.controls
     settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
     usable = {name: value for name, value in values.items() if name in controls | settings}

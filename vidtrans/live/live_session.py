@@ -1,4 +1,4 @@
-"""Set-up of a live session: load the models, and make the stage, its worker and the hub."""
+"""Set-up of a live session: loading of the models, and creation of the worker that paints and of the hub."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def open_session(
     pictures: Mapping[str, Mixture] | None = None,
     strokes: Mapping[str, StrokesSettings] | None = None,
 ) -> tuple[Hub, StageWorker]:
-    """Load the models; return the hub and the worker that paints, which the caller must close.
+    """Load the models; return the hub (connections) and the worker that paints, which the caller must close.
 
     ``controls``: their first values; None: those of ``rendering`` with the first model. ``folder``: for recordings.
     ``saved``: the page's presets. ``pictures``: the style pictures from which models were predicted, by model name.
@@ -56,7 +56,7 @@ def open_session(
         return LiveModel(model, rendering, context, strokes.get(model.name, StrokesSettings()))
 
     def open_stage() -> LiveStage:
-        """Open all models of the session on a new stage, and give the hub the default output size."""
+        """Open all models of the session for painting, and give the hub the default size of pictures."""
         context.engines.clear()  # Engines are unusable after the device was lost
         stage = LiveStage({name: open_model(model) for name, model in hub.pictures.open_models.items()}, CAUSAL)
         hub.output_size = stage.output_size

@@ -1,4 +1,4 @@
-"""The stage of a live session: models that paint single frames, cross-fades, and blending with past pictures.
+"""The models of a live session as one painter (the stage): single frames, cross-fades, blending with past pictures.
 
 Fixed-pattern artifacts of a network (``upscaling.enlarging``) are not measured here, because that takes several frames
 of a shot.
@@ -41,7 +41,7 @@ from vidtrans.video.io.clip import Frame
 CPU_OUTPUT_SIDE_PX, CUDA_OUTPUT_SIDE_PX = 480, 1080  # Default short sides of delivered pictures, in pixels
 STROKES_INPUT_SIDE_PX = 216  # Short side, in pixels, at which strokes are planned: finer detail only takes time
 NO_CLIP_REASON = "a live source is no clip"  # Reason in errors for settings that need a clip
-SETTLED_LEVELS = 1.0  # Largest change, in levels of 255, at which a picture counts as settled and is not painted again
+SETTLED_LEVELS = 1.0  # Largest change of a picture by blending, in levels of 255, at which it is not painted again
 Weights = Mapping[str, float]  # Weight of each model by name; the weights sum to 1
 
 
@@ -211,7 +211,10 @@ class LiveModel:
             self._choices = choices
 
     def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
-        """Return the per-frame conditions of a model with looks, else None; an unknown look becomes the first look."""
+        """Return the per-frame conditions of a model with several styles; None for other models.
+
+        An unknown style becomes the first one.
+        """
         if self.model.has_codes:
             look = controls.look if controls.look in looks_of(self.model) else ""
             return CodeConditions(self.model, look, TIMELESS)
@@ -241,7 +244,7 @@ TIMELESS = CurveClock(int, _refuse_moment, float)  # Curve clock of a live sourc
 
 
 def _split_guides(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
-    """Split a picture (H, W, 3) into ``count`` guides, which lie next to each other in it, (H, W / count, 3) each."""
+    """Split a picture (H, W, 3) into ``count`` source views that lie next to each other, (H, W / count, 3) each."""
     if count < 2:
         return [picture]
     width = picture.shape[1] // count
@@ -308,7 +311,7 @@ class LiveStage:
         return self._fader.is_fading or not self._is_settled or any(model.is_changing for model in painting)
 
     def close(self, name: str) -> None:
-        """Remove a model from the stage, which frees its memory."""
+        """Remove the model ``name``, which frees its memory."""
         self.models.pop(name, None)
 
     def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
@@ -334,7 +337,7 @@ class LiveStage:
         return StagePicture(picture, first.model_input)
 
     def blend_picture(self, picture: np.ndarray, controls: Controls) -> np.ndarray:
-        """Blend a picture that no model of the stage painted, such as a dream, with past pictures; (H, W, 3) uint8."""
+        """Blend the picture of a dream, (H, W, 3) uint8, which these models did not paint, with past pictures."""
         return self._blend_past(picture, picture, SourceFrame(picture), controls)
 
     def _blend_past(self, picture: np.ndarray, guide: np.ndarray, frame: SourceFrame, controls: Controls) -> np.ndarray:

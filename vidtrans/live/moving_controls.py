@@ -28,7 +28,7 @@ from vidtrans.live.protocol import SoundMessage
 
 MAX_SOUND_AHEAD_S = 1.0  # Sound, in s, that a connection may send faster than real time; further sound is dropped
 MAX_WAITING_BLOCKS = 256  # Largest number of sound blocks that wait for analysis; the oldest are dropped
-SILENT_AFTER_S = 0.15  # Time without a sound block, in s, after which silence is analysed in its place
+SILENT_AFTER_S = 0.15  # Time without a sound block, in s, after which silence is analysed instead
 NO_SOUND_AFTER_S = 20.0  # Time without a sound block, in s, after which the analysis thread ends
 COMPARISON_SIDE_PX = 96  # Short side, in pixels, to which frames are reduced before their motion is measured
 PEAK_DECAY_S = 20.0  # Time constant, in s, with which the peak speed decays; motion is measured relative to this peak
@@ -38,7 +38,7 @@ MOTION_VALID_S = 0.5  # Longest time between two frames, in s, for which their m
 
 
 class LiveSound:
-    """Analysis of the sound of one connection, the ``holder``: the connection that started to send sound last.
+    """Analysis of the sound of one connection, the ``holder``: the connection that started last to send sound.
 
     No sound is stored. ``changed``: called when the holder changes. The event loop's thread calls all methods but
     ``watch``.
@@ -72,12 +72,12 @@ class LiveSound:
             self.leave(number)
 
     def leave(self, number: int) -> None:
-        """Stop the analysis if the holder is connection ``number``."""
+        """Stop the analysis if it analyses the sound of connection ``number``."""
         if self.holder == number:
             self._set_holder(0)
 
     def add_block(self, number: int, message: SoundMessage) -> None:
-        """Queue the next sound block of a connection; blocks of connections other than the holder are dropped."""
+        """Queue the next sound block of connection ``number``; it is dropped if another connection is analysed."""
         if number != self.holder:
             return
         now = time.monotonic()
@@ -106,7 +106,7 @@ class LiveSound:
             self._signals |= self._always
 
     def _set_holder(self, number: int) -> None:
-        """Make connection ``number`` the holder (0: none), and restart the analysis without the queued blocks."""
+        """Analyse the sound of connection ``number`` from now on (0: of none), without the queued blocks."""
         with self._wake:
             self.holder, self._has_new_holder = number, True
             self._blocks.clear()

@@ -67,7 +67,7 @@ class PictureLooks:
         return {"type": "models", "models": describe_models(self._models, self.thumbnails, self._media)}
 
     async def add(self, file: bytes, name: str) -> str:
-        """Predict a model with the look of a picture file, unless the session has it already; return its name.
+        """Predict a model with the style of a picture file, unless the session has it already; return its name.
 
         ``name``: the file's name. Raises UsageError if there are too many, MediaError if it is not a picture.
         """
@@ -96,14 +96,14 @@ class PictureLooks:
 
     @property
     def open_models(self) -> dict[str, LoadedModel]:
-        """Return the models of the session, without those that no stage has opened yet."""
+        """Return the models of the session, without those that were never opened for painting."""
         return {name: model for name, model in self._models.copy().items() if name not in self._unopened}
 
     def opening_change(self, name: str, undo: Callable[[], None]) -> StageChange:
-        """Return the change that opens a predicted model on the stage; ``undo``: called if that fails."""
+        """Return the change that opens a predicted model for painting; ``undo``: called if opening fails."""
 
         def open_on(stage: LiveStage) -> None:
-            """Open the model on a stage, unless it is open or was removed meanwhile."""
+            """Open the model for painting, unless it is open or was removed meanwhile."""
             if (model := self._models.get(name)) is not None and name not in stage.models:
                 stage.models[name] = self._open_model(model)
             self._unopened.discard(name)
@@ -111,10 +111,10 @@ class PictureLooks:
         return StageChange(open_on, undo)
 
     def closing_change(self, model: LoadedModel) -> StageChange:
-        """Return the change that closes a removed model on the stage, and frees its engine."""
+        """Return the change that closes a removed model, and frees its engine."""
 
         def close_on(stage: LiveStage) -> None:
-            """Close the model on a stage, and free its engine unless another model uses it."""
+            """Close the model, and free its engine unless another model uses it."""
             stage.close(model.name)
             if all(model.digest != other.digest for other in self._models.values()):
                 for key in [key for key in self._context.engines if key[0] == model.digest]:

@@ -56,7 +56,7 @@ class PaintedFrame:
 
 @dataclass(frozen=True)
 class StageChange:
-    """A change of the stage: ``apply`` changes it, and ``undo`` is called if that fails.
+    """A change of the models that paint: ``apply`` makes it, and ``undo`` is called if that fails.
 
     Both are called in the thread that paints.
     """
@@ -135,7 +135,7 @@ class StageWorker:
             self._changed.notify()
 
     def change_stage(self, change: StageChange) -> None:
-        """Queue a change of the stage before the next picture; if it fails, the listener is informed."""
+        """Queue a change of the models before the next picture; if it fails, the listener is informed."""
         with self._changed:
             self._stage_changes.append(change)
             self._changed.notify()
@@ -166,7 +166,7 @@ class StageWorker:
         self._stage = self._dreamer = None  # Frees their memory while the server continues
 
     def _run(self) -> None:
-        """Paint frames, repeat the last frame and continue dreams until the worker is closed; runs in the thread."""
+        """Paint frames, repeat the last frame and continue dreams until the worker is closed; runs in its thread."""
         while True:
             with self._changed:
                 while not self._has_work() and self._changed.wait(self._wait_limit_s()):
@@ -202,7 +202,7 @@ class StageWorker:
         return replace(self._job, is_cut=is_cut)
 
     def _has_work(self) -> bool:
-        """Return whether the thread must continue: to paint, to change the stage, to load the models or to end."""
+        """Return whether the thread must act: paint, change or load the models, or end."""
         is_due = self._is_dirty and not self._expects_frame()
         has_request = self._job is not None or is_due or self._is_dreaming or bool(self._stage_changes)
         return self._is_closed or self._stage is None or has_request
@@ -234,7 +234,7 @@ class StageWorker:
         return self._stage is not None
 
     def _apply_changes(self, changes: Sequence[StageChange]) -> None:
-        """Apply changes to the stage in order; report and undo a change that fails, and continue with the next."""
+        """Change the models in the order of ``changes``; a change that fails is reported and undone."""
         assert self._stage is not None
         for change in changes:
             try:

@@ -1,4 +1,4 @@
-"""The routes of the easel, on which frames are painted: layers, history, a motion preview, and other programs."""
+"""The routes of the easel, the page for painting on frames: layers, history, a motion preview, other programs."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ class MotionFilm:
 
     @cached_property
     def _frames_folder(self) -> Path:
-        """Return the folder of small copies of the frames."""
+        """Return the folder of small copies of the frames for the preview."""
         state = self.clip.stat()
         mark = digest_of([str(self.clip), state.st_mtime_ns, state.st_size, self.first, self.stop])
         return self.folder / f"{mark[:24]}frames"
@@ -176,7 +176,7 @@ FACTS_TIMEOUT_S, POLL_S = 30.0, 0.1  # For the facts about a clip at its first o
 
 
 class EaselHandlers:
-    """The route handlers of the easel. ``is_open``: whether other machines can reach the server."""
+    """The route handlers of the easel, the page for painting. ``is_open``: other machines can reach the server."""
 
     def __init__(self, session: StudioSession, *, is_open: bool) -> None:
         self.session, self.folder, self.is_open = session, session.folder, is_open
@@ -184,7 +184,7 @@ class EaselHandlers:
 
     @route("/easel/sheet")
     async def sheet(self, request: Request) -> Response:
-        """Return the sheet of a painted frame: its layers, and the changes that lead to them."""
+        """Return the layers of a painted frame, and the changes that lead to them."""
         return JSONResponse(await asyncio.to_thread(self.store.table, text_in(request, "name")))
 
     @route("/easel/change")
@@ -202,7 +202,7 @@ class EaselHandlers:
 
     @route("/easel/stamp")
     async def stamp(self, request: Request) -> Response:
-        """Return the stamp of a painted frame: a text that changes with its file."""
+        """Return a text that changes with the file of a painted frame, so that a page notices changes."""
         return JSONResponse({"stamp": await asyncio.to_thread(self.store.stamp, text_in(request, "name"))})
 
     @route("/api/easel/picture", "PUT")
@@ -236,7 +236,7 @@ class EaselHandlers:
 
     @route("/api/easel/motion", "POST")
     async def motion(self, request: Request) -> Response:
-        """Render the motion preview around a painted frame; return the key of the film."""
+        """Render a motion preview, a video of the frames around a painted frame; return its key."""
         message = await message_of(request)
         name, clip = _name_in(message), str(message.get("clip", ""))
         place, source = self.store.target(name), self.folder.existing(clip)
@@ -274,7 +274,7 @@ class EaselHandlers:
 
     @route("/easel/film")
     async def film(self, request: Request) -> Response:
-        """Return a motion preview by its key, as an MP4 file."""
+        """Return the video of a motion preview by its key."""
         return FileResponse(self.session.preview_file(text_in(request, "key"), ".mp4"), media_type="video/mp4")
 
     @route("/easel/here")

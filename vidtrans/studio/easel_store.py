@@ -73,7 +73,7 @@ def change_in(message: Table) -> Table:
 
 
 def is_sheet(table: Table) -> bool:
-    """Return whether a table from an untrusted file is a valid sheet of a frame."""
+    """Return whether a table from an untrusted file is a valid sheet (layers and history) of a painted frame."""
     counts = [table.get(name) for name in ("position", "tip", "last", "stored", "saved")]
     size, stamp = table.get("size"), table.get("stamp")
     if not (all(map(is_count, counts)) and isinstance(size, list) and len(size) == 2 and all(map(is_count, size))):
@@ -134,14 +134,17 @@ class EaselStore:
         return self._folder.path_of(name)
 
     def stamp(self, name: str) -> str:
-        """Return a text that changes with the file of a painted frame; "" without a file. Raises UsageError."""
+        """Return a text that changes with the file of a frame: its time and size; "" without a file.
+
+        Raises UsageError.
+        """
         with suppress(FileNotFoundError):
             state = self.target(name).stat()
             return f"{state.st_mtime_ns}-{state.st_size}"
         return ""
 
     def table(self, name: str) -> Table:
-        """Return the sheet of a frame, the stamp of its file, and the changes before and after its current change.
+        """Return the layers and history of a frame, a stamp of its file, and the changes around the current one.
 
         ``sheet``: None without one. ``back`` (to undo) and ``forth`` (to apply) lead from the stored layers to the
         current ones; ``redo``: the undone changes, nearest first.
@@ -233,7 +236,7 @@ class EaselStore:
             write_json(self._sheet_folder(name) / "sheet.json", sheet | changed)
 
     def save(self, name: str, message: Table) -> str:
-        """Store all layers as pictures, and the flattened picture as the frame's file; return the stamp of that file.
+        """Store all layers as pictures, and the flattened picture as the frame's file; return a stamp of that file.
 
         Without ``flat`` the file does not change, and ``stamp`` says to which version of it the layers belong. The
         first call creates the sheet; with ``begin`` an existing sheet does not change. Raises UsageError, OSError.
@@ -263,7 +266,7 @@ class EaselStore:
             return str(stamp)
 
     def move_sheets(self, name: str, new_name: str) -> None:
-        """Rename the sheets of painted frames after their files or folder were renamed. Raises UsageError, OSError."""
+        """Rename the layers and history of frames after their files or folder were renamed."""
         names = [(name, new_name)]
         if self._folder.path_of(new_name).is_dir():
             names = [(f"{name}/{file}", f"{new_name}/{file}") for file in self._folder.names(new_name)]
@@ -290,17 +293,17 @@ class EaselStore:
             raise UsageError("picture", f"it is {actual[0]}x{actual[1]}, not {size[0]}x{size[1]}", "reload the page")
 
     def _sheet_folder(self, name: str) -> Path:
-        """Return the folder of the sheet of a painted frame. Raises UsageError for other files."""
+        """Return the folder of the layers and history of a frame. Raises UsageError if it is not a painted frame."""
         self.target(name)
         return self._folder.state / "easel" / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def _read_sheet(self, name: str) -> Table | None:
-        """Return the sheet of a painted frame; None if there is none or its file is damaged."""
+        """Return the layers and history of a frame; None if there are none or the file is damaged."""
         sheet = read_table(self._sheet_folder(name) / "sheet.json")
         return sheet if sheet is not None and is_sheet(sheet) else None
 
     def _existing_sheet(self, name: str) -> Table:
-        """Return the sheet of a painted frame. Raises UsageError if there is none."""
+        """Return the layers and history of a frame. Raises UsageError if there are none."""
         if (sheet := self._read_sheet(name)) is None:
             raise UsageError(name, "the easel keeps nothing of this frame", "reload the page")
         return sheet
@@ -338,13 +341,13 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 def _change(folder: Path, number: int) -> Table | None:
-    """Return change ``number`` of a sheet folder; None if it does not exist or its file is damaged."""
+    """Return change ``number`` in the folder of a frame's history; None if it does not exist or is damaged."""
     change = read_table(folder / f"{number:06d}.json")
     return change if change is not None and is_change(change, number) else None
 
 
 def _path(folder: Path, start: int, end: int) -> tuple[list[Table], list[Table]]:
-    """Return the changes to undo and then the changes to apply, to go from change ``start`` to change ``end``."""
+    """Return the changes to undo, and then the changes to apply, to go from change ``start`` to change ``end``."""
     back, forth = list[Table](), list[Table]()
     while start != end:
         number = max(start, end)  # A change has a greater number than its parent

@@ -16,7 +16,9 @@ Answers = Mapping[str, str]  # Answers of the user by question name
 
 @dataclass(frozen=True)
 class Question:
-    """A question of a guided task. ``kind``: clip, look (a picture or a medium), file, source, number or choice.
+    """A question of a guided task.
+
+    ``kind``: clip, look (a picture or a painting medium), file, source, number or choice.
 
     A file is a clip or a picture; a source is the original of another clip, which the user may not have. ``choices``:
     the labels by value, for a choice or a source. ``default``: the initial answer. ``low``, ``high``: the bounds of a
@@ -53,7 +55,7 @@ class CommandStep:
 
 @dataclass(frozen=True)
 class GuidedTask:
-    """A guided task of the first page. ``opens_easel``: it writes frames to paint, and the page opens the easel."""
+    """A guided task of the first page. ``opens_easel``: the page then opens the easel, to paint on frames."""
 
     name: str
     title: str
@@ -86,7 +88,7 @@ def _stem(name: str) -> str:
 
 
 def _picture_steps(answers: Answers) -> list[CommandStep]:
-    """Return the commands of the task "picture": render a clip in the style of a picture or a medium."""
+    """Return the commands of the task "picture": render a clip in the style of a picture or a painting medium."""
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
     colours: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
     if answers["how"] == "now" or look in medium_names():  # A medium needs no training

@@ -37,12 +37,11 @@ from vidtrans.studio import STATE
 from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_frame, is_picture
 
-MAX_ITEMS = 20_000  # Largest number of files and folders on the shelf
-MAX_DEPTH = 4  # Largest number of levels of subfolders on the shelf
+MAX_ITEMS = 20_000  # Largest number of files and folders in the file list of the page
+MAX_DEPTH = 4  # Largest number of levels of subfolders in the file list of the page
 NUM_SAMPLED_FILES = 40  # Number of files of a folder from which its kind is determined
 DRIVE = re.compile(r"[A-Za-z]:")  # Drive letter of a Windows path, such as "C:"
-# Path outside the project in an option value such as "man=../man.mkv" or "a.jpg: 0.6, ~/b.jpg: 0.4": a path from the
-# root, the home folder or a drive, a path that goes up, a hidden name, or a URL.
+# URL, hidden name or path outside the project in an option value, such as "man=../man.mkv" or "a.jpg: 0.6, ~/b.jpg: 1".
 OUTSIDE_PATH = re.compile(
     r"(?:^|[=:,;|\s])(?:[/\\~]|[A-Za-z]:[/\\]|\.\.?(?:[/\\]|$)|\.[^0-9./\\])|[/\\]\.|://|[\x00-\x1f\x7f]"
 )
@@ -56,7 +55,7 @@ UPLOAD_KINDS = ("clip", "picture", "model")  # Kinds of files that a page may up
 
 @dataclass(frozen=True)
 class ShelfItem:
-    """A file or folder of the project on the shelf of the page. ``modified``: in seconds since 1970.
+    """A file or folder in the file list of the page (the shelf). ``modified``: in seconds since 1970.
 
     ``kind``: clip, picture, pictures, dataset, training, model, page, folder or file.
     """
@@ -184,7 +183,7 @@ class ProjectFolder:
         return path.relative_to(self.root).as_posix()
 
     def items(self) -> list[ShelfItem]:
-        """Return the items on the shelf, newest first; a dataset, training or picture folder is one item."""
+        """Return the file list of the page, newest first; a dataset, training or picture folder is one item."""
         found = list(self._walk(self.root, 0))
         return sorted(found, key=lambda item: (-item.modified, item.name))[:MAX_ITEMS]
 

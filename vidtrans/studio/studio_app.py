@@ -229,7 +229,7 @@ class StudioApp:
 
     @route("/api/wall", "POST")
     async def wall(self, request: Request) -> Response:
-        """Render a frame of a clip with several values of a setting, as a grid; return the key of its file."""
+        """Render a frame of a clip with several values of a setting, as a grid; return the key of the picture."""
         message = await message_of(request)
         values, choices = message.get("values"), message.get("choices")
         choices = choices if isinstance(choices, list) else []
@@ -241,7 +241,7 @@ class StudioApp:
 
     @route("/wall")
     async def wall_file(self, request: Request) -> Response:
-        """Return the picture of a grid by its key."""
+        """Return the picture of a grid by the key from ``wall``."""
         return FileResponse(self.session.preview_file(text_in(request, "key"), ".png"), media_type="image/png")
 
     @route("/api/job", "POST")
@@ -325,7 +325,7 @@ class StudioApp:
 
     @route("/facts")
     async def facts(self, request: Request) -> Response:
-        """Return the facts about a clip, and request its proxy if it is missing."""
+        """Return the size, frames, rate and shots of a clip, and request its proxy video if it is missing."""
         path = self.folder.existing(text_in(request, "name"))
         return JSONResponse(await self.session.run_in_thread(self.session.media.facts, path))
 
@@ -461,7 +461,7 @@ def pack(folder: ProjectFolder, jobs: Sequence[Table]) -> Path:
 
 
 def _files(folder: ProjectFolder) -> Iterator[Path]:
-    """Yield the files of all shelf items, including those in datasets and picture folders."""
+    """Yield all files in the file list of the page, including those in datasets and picture folders."""
     for item in folder.items():
         path = folder.path_of(item.name)
         if path.is_file():

@@ -195,7 +195,10 @@ class StudioSession:
         return file.stem
 
     def preview_file(self, key: str, suffix: str) -> Path:
-        """Return the cached file with a key: a film (.mp4) or a grid (.png). Raises UsageError."""
+        """Return the cached file with a key: a motion preview (.mp4) or a grid of pictures (.png).
+
+        Raises UsageError.
+        """
         file = self.folder.state / "previews" / f"{key}{suffix}"
         if not (key.isalnum() and key.isascii() and file.is_file()):
             raise UsageError(key[:40], "there is no such preview", "ask for it again")

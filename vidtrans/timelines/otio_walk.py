@@ -140,7 +140,7 @@ class TimelineWalk:
         return isinstance(child, self._schema.Track) and child.kind != self._schema.TrackKind.Video
 
     def _count_hidden(self, child: Otio) -> None:
-        """Count the clips in a child that is not visible."""
+        """Count the clips in a child of a track that is not visible."""
         clips = [child] if isinstance(child, self._schema.Clip) else self._all_children(child)
         self._hidden += (number := sum(isinstance(one, self._schema.Clip) for one in clips))
         self._number += number
@@ -181,7 +181,7 @@ class TimelineWalk:
         return begin, begin + self._seconds(span.duration)
 
     def _transition_reach(self, children: list[Otio], place: int) -> TransitionReach:
-        """Return the lengths, in s, of the transitions at both ends of the child at index ``place``."""
+        """Return the lengths, in s, of the transitions before and after the child at index ``place``."""
         sides = []
         for one, names in ((place - 1, ("in_offset", "out_offset")), (place + 1, ("in_offset", "out_offset"))):
             has = 0 <= one < len(children) and isinstance(children[one], self._schema.Transition)
@@ -231,7 +231,7 @@ class TimelineWalk:
     def _range(
         self, clip: Otio, before: Fraction, after: Fraction, name: str
     ) -> tuple[Fraction | None, Fraction | None, Fraction, Fraction | None]:
-        """Return the visible counts [begin, end) of a clip's media, their rate, and the count of the media's start."""
+        """Return the visible frame counts [begin, end) of a clip's media, their rate, and the media's first count."""
         available = clip.media_reference.available_range
         span = clip.source_range or available
         if span is None:
@@ -252,7 +252,7 @@ class TimelineWalk:
     def _retimed(
         self, clip: Otio, begin: Fraction, before: Fraction, length: Fraction, name: str
     ) -> tuple[Fraction, Fraction]:
-        """Return the range of media counts that a clip with changed speed shows.
+        """Return the range of frame counts of its media that a clip with changed speed shows.
 
         The range goes from ``before`` counts before ``begin`` to ``length`` counts after it, at the clip's speed.
         Programs do not agree on where a reversed clip begins, so both sides are included.
@@ -423,9 +423,10 @@ def divide_clip(otio: Otio, clip: Otio, link: Relink, visible: tuple[Fraction, F
 
 
 def _transition_counts(otio: Otio, track: Otio, place: int, name: str, rate: float) -> Fraction:
-    """Return the counts by which the transition at index ``place`` reaches into its neighbour; 0 without one.
+    """Return the frames by which the transition at index ``place`` of a track reaches into a neighbour.
 
-    ``name``: in_offset or out_offset, the side of the transition. ``rate``: the frame rate of the counts.
+    The result is 0 without a transition. ``name``: in_offset or out_offset, the side of the transition. ``rate``: the
+    frame rate of the result.
     """
     one = track[place] if 0 <= place < len(track) else None
     if not isinstance(one, otio.schema.Transition):
@@ -434,7 +435,7 @@ def _transition_counts(otio: Otio, track: Otio, place: int, name: str, rate: flo
 
 
 def _piece(otio: Otio, clip: Otio, begin: Fraction, end: Fraction, rate: float) -> Otio:
-    """Return a copy of a clip that shows the counts [begin, end) of its media, at the frame rate ``rate``."""
+    """Return a copy of a clip that shows the frames [begin, end) of its media, counted at the frame rate ``rate``."""
     piece = clip.deepcopy()
     times = [otio.opentime.RationalTime(float(one), rate) for one in (begin, end - begin)]
     piece.source_range = otio.opentime.TimeRange(*times)

@@ -43,12 +43,7 @@ NUM_PROBED_PACKETS = 500
 SLACK_COUNTS = Fraction(1, 100)
 DAY_S = 24 * 60 * 60  # Length of a day in s, after which timecode restarts at 0
 UNKNOWN_LENGTH = 1 << 40  # Number of frames assumed for media whose header does not state it
-# A clip's counts change by the count of its new media's first frame. Where this is a fraction, as with a variable rate,
-# a timeline of whole counts shows the media up to half a count early or late. That matters only where a frame begins
-# within that time, so media may begin some frames earlier (``align_media_start``).
-
-# Largest number of frames that are rendered before a clip and its handles, so that the clip gets whole counts.
-MAX_EARLIER_FRAMES = 120
+MAX_EARLIER_FRAMES = 120  # Most frames rendered before a clip and its handles, so that it gets whole frame counts
 # Largest number of checked frames of a clip, as a clip of unknown length has no real end
 MAX_CHECKED_FRAMES = 1_000_000
 # Clips of a timeline, each with the frames of its media that it shows
@@ -175,7 +170,7 @@ class ClipSpan:
     is_outside: bool = False
 
     def place(self, frame: int) -> Fraction:
-        """Return the position of a frame of the media, in counts of the clip from the media's frame 0."""
+        """Return the position of frame ``frame`` of the media, in frame counts of the clip from the media's frame 0."""
         return frame / self.scale if self.times is None else self.times.seconds(frame) * self.rate
 
     def relink(self, styled: StyledMedia, first: int) -> Relink:
@@ -310,7 +305,7 @@ def _existing_frames(clip: TimelineClip, facts: MediaFacts, first: int, stop: in
 def renumber_pictures(
     clip: TimelineClip, facts: MediaFacts, span: ClipSpan, first: int, styled: StyledMedia
 ) -> StyledMedia:
-    """Return numbered pictures with the number and the count of the first one that the clip can show.
+    """Return numbered pictures with the number and the frame count of the first picture that the clip can show.
 
     ``styled``: the rendered pictures. ``first``: the index of the first rendered picture among those of ``facts``.
     """
@@ -346,10 +341,14 @@ def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int 
 
 
 def align_media_start(first: int, spans: ClipSpans) -> int:
-    """Return the first frame of new media, at or before ``first``, for which all clips get whole counts if possible.
+    """Return the first frame of new media, at or before ``first``, that gives all clips whole frame counts.
 
-    If there is none within ``MAX_EARLIER_FRAMES``, the last frame at which rounded counts show the same frames, or else
-    ``first``.
+    The frame counts of a clip change by the count of the first frame of its new media. Where this is a fraction, as
+    with a variable rate, a timeline of whole counts shows the media up to half a count early or late. That matters only
+    where a frame begins within that time.
+
+    If there is no such frame within ``MAX_EARLIER_FRAMES``, the result is the last frame at which rounded counts show
+    the same frames, or else ``first``.
     """
     slacks = _slacks(spans)
     if not slacks:
@@ -374,7 +373,7 @@ def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]
     slacks: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
     for clip, span in spans:
         if clip.begin is not None and (span.times is not None or span.scale != 1):
-            # Bounds, in counts, by which the clip's frames may be shown too early and too late without a change.
+            # Largest early and late shifts, in frame counts, that do not change which frames the clip shows.
             fractions = [fraction for _, fraction in _phases(clip, span)] or [Fraction(1, 2)]
             early, late = min(fractions), 1 - max(fractions)
             key = (span.start % 1, span.scale, span.rate)
@@ -384,7 +383,7 @@ def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]
 
 
 def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:
-    """Return, for each frame of a clip after the first, its count from the clip's begin.
+    """Return, for each frame of a clip after the first, its frame count from the start of the clip.
 
     A count is divided into a whole number and a fraction in (0, 1].
     """
@@ -396,7 +395,7 @@ def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]
 
 
 def rounded(link: Relink, clip: TimelineClip, span: ClipSpan) -> tuple[Relink, int]:
-    """Return a link with whole counts, and the number of counts at which the clip then shows another frame."""
+    """Return a link with whole frame counts, and the number of counts at which the clip then shows another frame."""
     shift = Fraction(round(link.shift))
     delta = shift - link.shift
     changed: set[int] = set()

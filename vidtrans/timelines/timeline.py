@@ -97,7 +97,7 @@ def numbered_name(names: Iterable[str], number: int) -> tuple[str, str, str] | N
 
 @dataclass(frozen=True)
 class Relink:
-    """New media for a clip, and the resulting change of the clip's counts.
+    """New media for a clip, and the resulting change of the clip's frame counts.
 
     Attributes:
         media: The new media.

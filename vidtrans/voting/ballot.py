@@ -20,7 +20,7 @@ MIN_REPEAT_GAP = 5  # Smallest number of trials from a trial to its repetition, 
 
 @dataclass(frozen=True)
 class Study:
-    """The conditions, items and settings of a vote.
+    """The study of a vote: the conditions (results to compare), the items (pictures or excerpts) and the settings.
 
     Attributes:
         conditions: The names of the conditions; in real or fake the last one is the real one.
@@ -93,7 +93,7 @@ class Study:
 
 @dataclass(frozen=True)
 class VoteTrial:
-    """A comparison of two conditions (indices ``left`` and ``right``) of an ``item``.
+    """A comparison of two conditions, with indices ``left`` and ``right``, by one ``item`` (picture or excerpt).
 
     In real or fake, ``left`` is shown first. ``repeats``: the index of the trial that this trial repeats with exchanged
     sides; None: a new trial. ``is_practice``: the vote is not counted.
@@ -140,7 +140,7 @@ def _unique_trials(study: Study, rng: np.random.Generator, count: int) -> list[V
     """Return ``count`` random trials without repetitions."""
 
     def draw() -> Iterator[VoteTrial]:
-        """Yield all trials in random order: each item of each pair of conditions once, with alternating sides."""
+        """Yield all trials in random order: each item for each pair of conditions once, with alternating sides."""
         orders = [rng.permutation(len(study.items)).tolist() for _ in study.pairs]
         sides = rng.integers(0, 2, len(study.pairs)).tolist()
         for turn in range(len(study.items)):

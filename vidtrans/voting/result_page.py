@@ -26,7 +26,7 @@ from vidtrans.voting.stimuli import JPEG_QUALITY, Stimuli
 from vidtrans.voting.vote_log import VoteLog
 from vidtrans.voting.vote_summary import chance_text, more_text, set_against_critic, summarise
 
-# Widths of the plot and of its labels, height of the row of a condition, and top margin.
+# Widths of the plot and of its labels, height of the row of a condition, and top margin, in pixels.
 PLOT_WIDTH_PX, LABEL_WIDTH_PX, ROW_HEIGHT_PX, TOP_PX = 760, 170, 34, 8
 AXIS_HEIGHT_PX = 34  # Height of the axis below the rows of the plot
 EXAMPLE_PX = 320  # Longest side of the example picture of a condition

@@ -1,4 +1,4 @@
-"""The stimuli of a vote: the same picture, frame or excerpt of all conditions, at one size and at the same times.
+"""The stimuli of a vote: the same picture, frame or excerpt of each condition, at one size and at the same times.
 
 Conditions are pictures, folders of pictures (matched by name, or by order if equally many), or clips (matched by number
 or by time, up to the end of the shortest). Differences that a voter might see are reported.
@@ -36,7 +36,7 @@ Size = tuple[int, int]  # Size of a picture, (width, height) in pixels
 
 @dataclass(frozen=True)
 class Stimulus:
-    """An item of one condition: a picture, or the frames of an excerpt, (H, W, 3) uint8, and their rate in 1/s."""
+    """One item (picture or excerpt) of one condition: its frames, (H, W, 3) uint8, and their rate in frames/s."""
 
     frames: list[np.ndarray]
     rate: float
@@ -57,7 +57,7 @@ class Stimuli(ABC):
 
     @abstractmethod
     def sizes(self, item: int) -> list[Size]:
-        """Return the size, (width, height), of item ``item`` in each condition."""
+        """Return the size, (width, height) in pixels, of item number ``item`` in each condition."""
 
     @abstractmethod
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:

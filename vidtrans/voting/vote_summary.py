@@ -45,7 +45,7 @@ class Estimate:
     high: float
 
     def as_chances(self) -> Estimate:
-        """Convert a difference of strengths to the probability that the first condition is preferred."""
+        """Convert a difference of strengths (log-odds) to the probability that the first condition is preferred."""
         return Estimate(*(1 / (1 + math.exp(-x)) for x in (self.value, self.low, self.high)))
 
 
@@ -142,7 +142,10 @@ class Preferences:
         return strengths
 
     def _profile(self, contrast: np.ndarray) -> Estimate:
-        """Return ``contrast`` @ strengths with its 95 % profile likelihood interval."""
+        """Return a weighted sum of the strengths with its 95 % profile likelihood interval.
+
+        ``contrast``: the weights (K,).
+        """
         best = self.strengths
         value, peak = float(contrast @ best), self._likelihood(best)
         constraints = np.vstack([np.ones_like(contrast), contrast])
@@ -296,7 +299,10 @@ def set_against_critic(
 
 
 def _rank_agreement(rows: Sequence[Table], distance: Mapping[str, float]) -> Iterator[bool]:
-    """Yield, for each pair of conditions with different fooled rates, whether the nearer one has the higher rate."""
+    """Yield whether the condition nearer to the reference has the higher fooled rate, for each pair of conditions.
+
+    Pairs with equal rates are left out. ``distance``: the mean distance of each condition, by name.
+    """
     for at, row in enumerate(rows):
         for other in rows[at + 1 :]:
             if None not in (row["value"], other["value"]) and row["value"] != other["value"]:
@@ -320,7 +326,7 @@ def chance_text(row: Mapping[str, float]) -> str:
 
 
 def more_text(pair: Table) -> str:
-    """Return the number of further votes that would distinguish the conditions of a pair, as text."""
+    """Return the number of further votes that would show a difference between two conditions, as text."""
     more = pair["more_votes"]
     return (
         "no number of votes is known that would"

@@ -1,4 +1,4 @@
-"""Connection of OSC to a live session: received messages become commands to the hub, and its values are sent.
+"""Connection of OSC to a live session: messages become commands to its hub, and session values become messages.
 
 A thread reads packets and passes their last values to the event loop in batches; there the bridge turns them into
 commands. Another thread sends the changes of the session: controls, sound, pictures.
@@ -41,7 +41,7 @@ LOUDNESS, ONSET, BEAT = (Signal(name) for name in ("loudness", "onset", "beat"))
 
 
 class OscClient(Client):
-    """The OSC connection as a client of the hub. ``problem``: the error of the last command that the hub refused."""
+    """OSC as one of the connections of the session. ``problem``: the error of the last command that was refused."""
 
     problem = ""
 
@@ -52,7 +52,7 @@ class OscClient(Client):
 
 
 class OscBridge:
-    """Converter from OSC messages to commands for the hub, and from session values to OSC arguments.
+    """Converter from OSC messages to session commands, and from session values to OSC arguments.
 
     Messages with unknown addresses or invalid arguments change nothing.
 
@@ -152,7 +152,7 @@ class OscBridge:
         return f"OSC: {count(number, 'message')} not used{detail}{problem}"
 
     def _set_controls(self, values: dict[str, object]) -> None:
-        """Set the controls whose values differ; if the hub refuses them all, set them again for each pairing."""
+        """Set the controls whose values differ; if they are refused together, set them separately for each pairing."""
         now = self._hub.state.table()
         values = {name: value for name, value in values.items() if now.get(name) != value}
         if not values or self._command({"type": "controls", "values": values}):
@@ -183,7 +183,7 @@ class OscBridge:
         self._positions = painted.moving
 
     def _command(self, message: Table) -> bool:
-        """Send a command message to the hub; return whether it succeeded."""
+        """Send a command message to the session; return whether it succeeded."""
         self._client.problem = ""
         self._hub.handle_command(self._client, message)
         if problem := self._client.problem:

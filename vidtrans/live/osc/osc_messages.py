@@ -21,8 +21,7 @@ from pythonosc.parsing import osc_types
 BUNDLE = b"#bundle\0"  # First bytes of an OSC bundle
 MAX_ARGUMENTS = 32  # Largest number of arguments of a message
 MAX_ELEMENTS, MAX_BUNDLE_DEPTH = 1024, 8  # Most elements in a packet, and levels of nested bundles
-# Replacement of type tags that python-osc does not support (impulse, symbol, character, MIDI, time tag) by supported
-# ones of the same layout, and the tags of arrays, which are removed.
+# Replacements of type tags that python-osc lacks (impulse, symbol, character, MIDI, time tag), and removed array tags.
 ALIASES, ARRAYS = bytes.maketrans(b"IScmt", b"Tsrrh"), b"[]"
 ARGUMENT_TYPES = frozenset(b"ifhdsbrTFN")  # Type tags of arguments that python-osc can parse
 PATTERN_SIGNS = frozenset(b"*?[{")  # Characters that make an address a pattern
@@ -275,7 +274,7 @@ class OscInbox:
         self.problem = problem
 
     def _count_unmatched(self, address: bytes) -> None:
-        """Count a message to an unknown address, and list the address for the status."""
+        """Count a message to an unknown address, and add the address to the list for the status."""
         if not address.startswith(b"/"):
             self.counts.malformed += 1
             return
