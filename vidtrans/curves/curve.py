@@ -72,7 +72,7 @@ class Curve:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The names of time that the expressions use, such as t."""
+        """The time variables that the expressions use, such as t."""
         return frozenset().union(*(e.names for e in self.expressions))
 
     @cached_property
@@ -91,7 +91,7 @@ class Curve:
 
     @property
     def is_drawn(self) -> bool:
-        """Return whether the curve has only numbers, without names of time and signals."""
+        """Return whether the curve has only numbers, without time variables and signals."""
         return not self.names and not self.signals
 
     @property
@@ -286,9 +286,7 @@ def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, i
 def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
     """Parse ``NAME`` or ``"0: NAME, 120: OTHER"`` into names and the times of their key frames.
 
-    A single name has no time.
-
-    ``name``: the option's name in errors. Raises UsageError.
+    A single name has no time. ``name``: the name of the option in errors. Raises UsageError.
     """
     remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
     parts = [part.strip() for part in text.rstrip().removesuffix(",").split(",")]
@@ -296,7 +294,7 @@ def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
         return parts, []
     names, moments = [], []
     for part in parts:
-        # A colon before a space ends the moment, as in "0: D:\\a.jpg"; else the last one does.
+        # The moment ends at the first colon before a space, as in "0: D:\\a.jpg"; without one, at the last colon.
         moment, colon, value = part.partition(": ") if ": " in part else part.rpartition(":")
         if not colon:
             raise UsageError(f"{name} '{text}'", f"'{part}' has no moment before its value", remedy)
@@ -349,7 +347,7 @@ class CurveClock:
         return cls(lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source)
 
     def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
-        """Return a function from a frame number to the values of the given names and signals.
+        """Return a function from a frame number to the values of time variables and signals.
 
         Raises UsageError, MediaError.
         """
@@ -358,7 +356,7 @@ class CurveClock:
         needs_time = bool(names)
 
         def values(frame: int) -> Values:
-            """Return the values at a frame, by name of time or key of a signal."""
+            """Return the values at a frame, by name of a time variable or key of a signal."""
             values_by_key: dict[str, float] = self._time_values(frame) if needs_time else {}
             for key, table in tables_by_key.items():
                 values_by_key[key] = float(table[frame])
@@ -381,7 +379,7 @@ class CurveClock:
         return self._tables_by_signal
 
     def _time_values(self, frame: int) -> dict[str, float]:
-        """Return the values of the names of time at a frame: t, frame, shot, shot_t and cut."""
+        """Return the values of the time variables at a frame: t, frame, shot, shot_t and cut."""
         seconds, shots = self.seconds(frame), self.shots
         shot = max(0, bisect_right(shots, frame) - 1)
         near = [abs(seconds - self.seconds(cut)) for cut in shots[max(1, shot) : shot + 2]]
@@ -495,7 +493,7 @@ class MovingSettings:
 
 
 def option_label(cls: type[MovingSettings], name: str) -> str:
-    """Return the name of a setting in errors: ``--strength``, or ``strokes.size`` if it has no option."""
+    """Return the name of a setting for errors: its option, such as ``--strength``, or else ``strokes.size``."""
     (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
     own, flag = f"--{name.replace('_', '-')}", field.metadata.get("flag")
     return own if flag is not None and own in flag.flags else f"{cls.table}.{name}"

@@ -22,7 +22,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 
 PI = "pi"  # Name of the number π in expressions
-# Names of time in expressions, with their help
+# Time variables in expressions, with their help
 TIME_NAMES = {
     "t": "seconds from the first frame",
     "frame": "the frame's number, from 0",
@@ -49,7 +49,7 @@ PICTURE_NAMES = {
 NAMES = {**TIME_NAMES, PI: "3.14159…", **SOUND_NAMES, **PICTURE_NAMES}  # All names in expressions, with their help
 RANGE_S = (0.001, 600.0)  # Lowest and highest number of seconds as an argument of a call
 SOUND_SIGNALS = {*SOUND_NAMES, "band", "on_beat", "on_onset"}  # Names and calls that are computed from the sound
-# Values of an expression's inputs, by name of time, such as t, or by key of a signal (``place_of``)
+# Values of an expression's inputs, by time variable, such as t, or by key of a signal (``place_of``)
 Values = Mapping[str, float]
 Value = Callable[[Values], float]  # Function from the values of the inputs to the value of an expression
 MAX_NESTING, MAX_TOKENS = 40, 300  # Most nested brackets and signs, and most tokens
@@ -148,13 +148,13 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     "smoothstep": (lambda low, high, x: _smoothstep(low, high, x), 3, 3),
     "noise": (lambda x: _noise(x), 1, 1),
 }
-# Names that a compiled expression can use besides its values
+# Names that a compiled expression can use in addition to its inputs
 _GLOBALS = {"__builtins__": {}, PI: math.pi, "pow": math.pow} | {n: f for n, (f, *_) in FUNCTIONS.items()}
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression: its text in a normal form, and the ``names`` of time and ``signals`` that it uses.
+    """A parsed expression: its text in a normal form, and the time variables (``names``) and ``signals`` that it uses.
 
     ``value`` computes it from the values of the names and of the signals, which are keyed by ``place_of``; it may raise
     ArithmeticError or ValueError, or return NaN or infinity.
@@ -303,7 +303,7 @@ class Parser:
         return tuple(arguments[name] for name in parameters), at + 1
 
     def _check_syntax(self) -> None:
-        """Raise UsageError unless values and operators alternate, brackets match, and all names exist."""
+        """Raise UsageError unless values and operators alternate, brackets match, and all names are known."""
         open_brackets: list[_OpenBracket] = []
         for before, token in pairwise([_Token("sign", "", 0), *self.tokens]):
             if before.text in FUNCTIONS and token.text != "(":

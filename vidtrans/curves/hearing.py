@@ -32,8 +32,8 @@ MEL_BANDS, MEL_LOW_HZ, MEL_HIGH_HZ = 48, 30.0, 10_000.0  # Number of bands of th
 BLOCK_WINDOWS = 64  # Number of windows that are transformed at once
 Band = tuple[float, float]  # Frequency band, (lowest, highest) in Hz
 LAG_HOPS = 2  # Distance, in hops, of the two spectra that are compared
-COMPRESSION = 1000.0  # Factor of magnitudes in log(1 + factor * magnitude)
-# An onset is the maximum within ± PEAK_WINDOW_S, and exceeds the mean within ± MEAN_WINDOW_S.
+COMPRESSION = 1000.0  # Factor of magnitudes in the logarithm of the spectrum, log(1 + factor * magnitude)
+# An onset is the maximum novelty within ± PEAK_WINDOW_S, and exceeds the mean novelty within ± MEAN_WINDOW_S.
 PEAK_WINDOW_S, MEAN_WINDOW_S, MIN_ONSET_GAP_S = 0.03, 0.06, 0.05
 ONSET_MARGIN = 0.05  # Least novelty of an onset above that mean, as a share of the novelty's 98th percentile
 NOISE_FACTOR = 2.5  # Least novelty of an onset, as a multiple of the median of the novelty
@@ -187,7 +187,7 @@ def log_spectrum(mel: np.ndarray) -> np.ndarray:
 
 
 def spectral_rise(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Return the rise of log spectra (n, bands) over the loudest neighbouring band of ``before``, (n,) float64."""
+    """Return the root mean square rise of log spectra, (n,), over the loudest neighbouring band of ``before``."""
     wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
     loudest = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     rises = np.maximum(after - loudest, 0.0)

@@ -143,7 +143,7 @@ class BeatTracker:
 
 
 def _fit_beats(beats: np.ndarray) -> tuple[float, float]:
-    """Return the period of beats and the time of the last one, in s, by a line fit weighted to recent beats."""
+    """Return the period of beats and the time of the last beat, in s, by a line fit weighted to recent beats."""
     weights = np.exp((beats - beats[-1]) / (2 * RECENT_S))
     step_s, last_s = np.polyfit(np.arange(len(beats)) - len(beats) + 1, beats, 1, w=weights)
     return float(step_s), float(last_s)

@@ -1,4 +1,4 @@
-"""Signals as functions of time: decaying events, averages, followers, and the columns of files of values.
+"""Signals as functions of time: decaying events, averages, peak followers, and the columns of files of values.
 
 Files of values are CSV with a column of times, JSON with a list of frames (as Parseq writes), and MIDI: controllers,
 the pitch wheel, and the velocity of sounding notes.

@@ -222,7 +222,7 @@ class LivePages:
         }
 
     async def close(self) -> None:
-        """Complete a recording, end all connections and the thread that paints, and free the models."""
+        """Complete a recording, end all connections, stop the thread that paints, and free the models."""
         await self.hub.stop_recording()
         self._end_connections()
         await asyncio.to_thread(self.worker.close)

@@ -150,7 +150,7 @@ class Recorder:
 
 
 class Recordings:
-    """Consecutive video recordings of a live session in a folder."""
+    """The video recordings of a live session, one after another, in a folder."""
 
     def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
         self._folder, self._on_failure = folder, on_failure
@@ -232,7 +232,7 @@ class Client:
         self._wake.set()
 
     def send_drop(self, sequence: int, timestamp: float) -> None:
-        """Queue the acknowledgement of a dropped frame of this connection."""
+        """Queue the message that a frame from this connection was dropped, so that its sender continues."""
         self._drops.append((sequence, timestamp))
         self._wake.set()
 
@@ -273,7 +273,7 @@ class Clients(dict[int, Client]):
             client.send(message)
 
     def send_to_pages(self, message: Table) -> None:
-        """Queue a message to all pages; programs do not get it."""
+        """Queue a message to all pages, not to other programs."""
         for client in self.values():
             if not client.is_program:
                 client.send(message)
@@ -288,7 +288,10 @@ class PostedFrames:
         self._sequences = itertools.count(1)
 
     async def paint(self, message: FrameMessage, submit: Callable[[PaintJob], None]) -> PaintedFrame:
-        """Submit a posted frame as a cut, and return its painted picture. Raises VidtransError."""
+        """Submit a frame as a cut, independent of earlier frames, and return its painted picture.
+
+        Raises VidtransError.
+        """
         number = next(self._sequences)
         self._replies[number] = reply = asyncio.get_running_loop().create_future()
         try:
@@ -537,11 +540,11 @@ class Hub(WorkerListener):
         self._call_in_loop(self._broadcast_picture, painted, file, model_input)
 
     def on_dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Acknowledge a dropped frame to its sender, with the ``problem`` if there is one."""
+        """Inform the sender of a frame that it was dropped, and of the ``problem`` if there is one."""
         self._call_in_loop(self._acknowledge_drop, job, problem)
 
     def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Report a failure to all connections, and to the terminal with ``detail`` if it is given."""
+        """Report a failure to all connections; the terminal gets ``detail`` instead, if it is given."""
         self._call_in_loop(self.clients.send, {"type": "problem", "text": problem})
         if ends_dream:
             self._call_in_loop(self._end_dream)

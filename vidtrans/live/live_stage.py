@@ -141,7 +141,7 @@ class LiveModel:
         prepared = self._frames.prepare(source_frame, size, (self._first, self._index + 1))
         (sample,) = self._frames.renderer.stream([prepared])
         self._has_failed = False
-        # A drawing has no detail to add, and the source would show through the holes that a model fills.
+        # Not enlarged: a drawing has no detail to add, and the source would show through the holes that a model fills.
         output, source = sample.output, sample.guide
         if not (frame.is_drawing or self.pairing.fills_holes):
             output, source = self._enlarge_output(output, source, guides[0], state.controls)
@@ -281,7 +281,7 @@ class Fader:
 
 
 class StagePicture(NamedTuple):
-    """The ``picture`` to show, and a view of the first model's input; both (H, W, 3) uint8."""
+    """The ``picture`` to show, and a view of the selected model's input; both (H, W, 3) uint8."""
 
     picture: np.ndarray
     model_input: np.ndarray
@@ -324,7 +324,7 @@ class LiveStage:
             frame = SourceFrame(cv2.flip(frame.rgb, 1), frame.is_drawing, frame.is_cut)
         if frame.is_cut:
             self._fader = Fader()  # No fade from the models before the cut
-        # A model that was removed while it faded out disappears at once.
+        # Models that were removed while they faded out are left out at once.
         weights = {name: share for name, share in self._fader.weights(controls, now).items() if name in self.models}
         weights = weights or {next(n for n in (*self._last_weights, *self.models) if n in self.models): 1.0}
         paintings = {}

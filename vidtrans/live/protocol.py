@@ -52,7 +52,10 @@ RATE_REMEDY = f"send it at {RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz; see vidtrans.l
 
 @dataclass(frozen=True)
 class FrameMessage:
-    """A frame of a source. ``kind``: 'picture' (the network's input is made from it) or 'drawing' (it is the input)."""
+    """A frame of a source.
+
+    ``kind``: 'picture', from which the network's input is made, or 'drawing', which is the input.
+    """
 
     kind: FrameKind
     sequence: int
@@ -75,7 +78,7 @@ class SoundMessage:
 
 @dataclass(frozen=True)
 class PictureMessage:
-    """A painted picture, or the notice of a dropped frame (no files). See the module docstring for the fields."""
+    """A painted picture, or the notice that a frame was dropped. The module docstring explains the fields."""
 
     kind: int
     sequence: int

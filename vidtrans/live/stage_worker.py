@@ -75,7 +75,10 @@ class WorkerListener(Protocol):
         """Handle a frame that was not painted: a newer one replaced it, or it failed with ``problem``."""
 
     def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Handle a failed painting or change. ``detail``: a traceback or ''. ``ends_dream``: the dream stops."""
+        """Handle a failed painting or change of models.
+
+        ``detail``: a traceback or ''. ``ends_dream``: the dream stops.
+        """
 
 
 class StageWorker:
@@ -195,7 +198,7 @@ class StageWorker:
                 self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
 
     def _take_job(self) -> PaintJob | None:
-        """Return the waiting frame, marked as a cut if a dropped frame before it was one; None without a frame."""
+        """Return the waiting frame, as a cut if a cut was dropped before it; None if no frame waits."""
         if self._job is None:
             return None
         is_cut, self._is_cut = self._is_cut, False

@@ -16,13 +16,11 @@ Answers = Mapping[str, str]  # Answers of the user by question name
 
 @dataclass(frozen=True)
 class Question:
-    """A question of a guided task.
+    """A question of a guided task, with the ``kind`` of its answer.
 
-    ``kind``: clip, look (a picture or a painting medium), file, source, number or choice.
-
-    A file is a clip or a picture; a source is the original of another clip, which the user may not have. ``choices``:
-    the labels by value, for a choice or a source. ``default``: the initial answer. ``low``, ``high``: the bounds of a
-    number.
+    Kinds are clip, look (a picture or a painting medium), file (a clip or a picture), source (the original of another
+    clip, which the user may not have), number and choice. ``choices``: the labels by value, for a choice or a source.
+    ``default``: the initial answer. ``low``, ``high``: the bounds of a number.
     """
 
     name: str

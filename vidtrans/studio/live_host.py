@@ -39,7 +39,7 @@ class OpenSession(Protocol):
         """Return the status of the session by name; ``alive``: whether it can paint."""
 
     async def close(self) -> None:
-        """Complete a recording, and end the session."""
+        """Complete a running recording, and end the session."""
 
 
 class LiveCommand(Protocol):
@@ -142,7 +142,7 @@ class LiveHost:
                 self._problem = event.text.strip().splitlines()[-1], time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the pages of the session (ASGI)."""
+        """Pass a request (ASGI) to the pages of the live session, or answer that there is none."""
         if self._app is not None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":

@@ -98,7 +98,7 @@ class Media:
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
-        # A proxy may take minutes; frames and thumbnails must not wait for it.
+        # Separate processes, because a proxy may take minutes and frames and thumbnails must not wait for it.
         self._frames, self._strips, self._proxies = MediaReader(cache), MediaReader(cache), MediaReader(cache)
         self._proxy_queue: list[tuple[Path, Path]] = []  # (clip, cache folder) of missing proxies, the next one last
         self._faults: dict[Path, str] = {}
@@ -143,7 +143,7 @@ class Media:
     def facts(self, path: Path) -> Table:
         """Return the facts about a clip (size, frames, shots …), and request its proxy if it is missing.
 
-        ``ready``: whether the proxy exists. ``known``: whether the facts are complete. ``fault``: why the proxy failed,
+        ``ready``: whether the proxy exists. ``known``: whether the facts were read. ``fault``: why the proxy failed,
         or "".
 
         Raises OSError.

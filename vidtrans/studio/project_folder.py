@@ -81,7 +81,7 @@ class ProjectFolder:
         self.state = self.root / STATE
 
     def prepare(self) -> None:
-        """Create the state folder. Raises UsageError if it cannot be written, or if it contains links."""
+        """Create the studio's state folder. Raises UsageError if it cannot be written, or if it contains links."""
         if link := next(_links(self.state), None):
             why = "it is a link, and the studio writes and deletes files there"
             raise UsageError(str(link), why, f"delete it, or the folder {STATE}")

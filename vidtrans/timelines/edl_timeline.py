@@ -84,7 +84,7 @@ class EdlTimeline(Timeline):
     def _change(
         self, lines: list[str], added: dict[int, list[str]], event: EdlEvent, media: StyledMedia, shift: int
     ) -> None:
-        """Write new media into the lines of an event.
+        """Write the names, files and timecodes of new media into the lines of an event.
 
         ``added``: lines to insert after a line, by its number. ``shift``: the change of the event's source timecodes,
         in frames.
@@ -231,7 +231,7 @@ class EdlEvent:
 
 
 def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEvent]:
-    """Return the events of an EDL in order. Raises UsageError for a line that is not valid at this frame rate."""
+    """Return the events of an EDL in order. Raises UsageError for a line that is invalid at the frame rate ``rate``."""
     if len(lines) > MAX_LINES:
         raise UsageError(str(path), "it has too many lines", "divide it")
     events: list[EdlEvent] = []

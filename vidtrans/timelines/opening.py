@@ -64,7 +64,7 @@ def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Tim
 
 
 def timeline_cuts(path: Path) -> tuple[list[Fraction], Fraction]:
-    """Return the times of the cuts of an OpenTimelineIO timeline, in s, and its frame rate. Raises UsageError.
+    """Return the times of the cuts of an OpenTimelineIO timeline, in s, and its frame rate.
 
     Raises UsageError if it cannot be read.
     """

@@ -100,7 +100,7 @@ class TimelineWalk:
                 yield from self._all_children(child, depth + 1)
 
     def _composition(self, composition: Otio, window: Window | None, marks: Marks, depth: int) -> None:
-        """Collect the clips of a stack or a track.
+        """Collect the clips of a stack or a track, and of the compositions in it.
 
         Args:
             composition: The stack or track.
@@ -309,7 +309,7 @@ def add_marks(otio: Otio, composition: Otio, marks: Marks, path: Path) -> None:
 
 
 def _clips_by_time(otio: Otio, track: Otio, path: Path) -> list[tuple[float, float, Otio]]:
-    """Return the (start, end, clip) of the clips of a track, in s, in order.
+    """Return the (start, end, clip) of all clips of a track, in s, in order.
 
     Raises UsageError for an unknown length.
     """

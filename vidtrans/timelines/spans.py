@@ -319,7 +319,7 @@ def renumber_pictures(
 
 
 def has_gaps(clip: TimelineClip, facts: MediaFacts, first: int, num_frames: int) -> bool:
-    """Return whether the numbers of rendered pictures have gaps, so that a video of them would have other times."""
+    """Return whether rendered pictures have gaps in their numbers, so that a video of them would have other times."""
     numbers = facts.numbers[first : first + num_frames]
     return bool(numbers) and (clip.number_step != 1 or numbers[-1] - numbers[0] != len(numbers) - 1)
 

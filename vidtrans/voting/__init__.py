@@ -1,4 +1,4 @@
-"""``vidtrans vote``: people compare pictures or short clips on a page, without knowing their conditions.
+"""``vidtrans vote``: people compare pictures or short clips on a page, without knowing how they were made.
 
 A *study* has conditions, items and settings (``ballot``). Each voter answers the *trials* of a ballot, which is a
 function of the seed and the voter's number. Votes are appended to a log (``vote_log``), which alone decides the scores

@@ -42,7 +42,7 @@ class Stimulus:
     rate: float
 
     def files(self) -> list[bytes]:
-        """Return the frames as PNG or JPEG files."""
+        """Return the frames as files: one PNG file, or JPEG files for an excerpt."""
         if len(self.frames) == 1:
             return [encode_png(self.frames[0])]
         return [encode_jpeg(frame, JPEG_QUALITY) for frame in self.frames]

@@ -1,4 +1,4 @@
-"""The log of votes: a text file with a JSON object a line, the study first; each vote is appended, and synced.
+"""The log of votes: a text file with one JSON object per line, the study first; each vote is appended and synced.
 
     {"study": {…}}   {"voter": "Anna", "number": 0}
     {"voter": "Anna", "trial": 0, "item": "000100", "left": "gan", "right": "l1", "chosen": "gan", …}
@@ -154,7 +154,7 @@ class OpenLog:
 
     def __init__(self, path: Path, study: Study) -> None:
         self._path, self.log = path, read_votes_on(study, path)
-        # Text after the last newline is an incomplete line.
+        # Writing continues after the last newline, because text after it is an incomplete line.
         self._end = read_small_file(path).rfind(b"\n") + 1 if path.exists() else 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock")

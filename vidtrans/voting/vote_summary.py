@@ -1,4 +1,4 @@
-"""The outcome of a vote as a table: scores with intervals, differences, attention of the voters, and the critic.
+"""The outcome of a vote as a table: scores with intervals, differences, repeated answers, and the critic's votes.
 
 Practice never counts; a repetition measures attention only. Each vote counts once, whoever cast it, so the intervals
 are those of the votes: they say nothing about people who did not vote.
@@ -30,7 +30,7 @@ from vidtrans.voting.ballot import Study
 from vidtrans.voting.vote_log import CastVote, VoteLog
 
 Z_95 = 1.959964  # Normal quantile of a two-sided 95 % interval
-Z_80 = 0.841621  # Normal quantile of a power of 80 %
+Z_80 = 0.841621  # Normal quantile of a test power of 80 %
 MAX_STEPS, MAX_STEP = 60, 2.0  # Most steps of Newton's method, and longest step, in log-odds
 ROOT_TOLERANCE = 1e-3  # Tolerance of the ends of the profile likelihood interval, in standard normal units
 DIGITS = 4  # Number of decimals of rounded values and intervals
@@ -126,7 +126,10 @@ class Preferences:
         return float(-(self._won * np.logaddexp(0, -odds) + lost * np.logaddexp(0, odds)).sum())
 
     def _fit(self, constraints: np.ndarray, values: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Return the maximum likelihood strengths with ``constraints`` @ strengths = ``values``, by Newton's method."""
+        """Return the maximum likelihood strengths under linear constraints, by Newton's method.
+
+        ``constraints`` @ strengths = ``values``. ``start``: the initial strengths.
+        """
         size, count = len(start), len(values)
         system = np.zeros((size + count, size + count))
         system[:size, size:], system[size:, :size] = constraints.T, constraints

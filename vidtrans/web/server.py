@@ -83,7 +83,7 @@ class WebServer:
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}{'&kiosk' if kiosk else ''}"
 
     def run(self, app: ASGIApp, stop: Stop, session: AbstractAsyncContextManager[None] | None = None) -> None:
-        """Serve ``app`` behind the access control until ``stop`` is requested.
+        """Serve the application ``app`` behind the access control until ``stop`` is requested.
 
         ``session`` is entered in the event loop before the first request, and left while connections are still open.
         """

@@ -13,8 +13,9 @@ from vidtrans.live.osc.osc_messages import Argument
 from vidtrans.models.loaded_model import LoadedModel
 
 ROOT = "/vidtrans/"  # Prefix of all OSC addresses of a session
-SWITCH_THRESHOLD = 0.5  # Smallest number that turns a switch on
+SWITCH_THRESHOLD = 0.5  # Smallest number that turns on a switch (a control that is on or off)
 
+# Kind of the argument of an OSC address; "whole": an integer, "trigger": no argument
 Kind = Literal["number", "whole", "switch", "word", "trigger"]
 # OSC type tags by kind of argument; they are also the values of OSCQuery's attribute TYPE
 OSC_TYPES: Mapping[Kind, str] = {"number": "f", "whole": "i", "switch": "T", "word": "s", "trigger": "N"}
@@ -55,11 +56,11 @@ class OscAddress:
 
     @property
     def path(self) -> str:
-        """Return the full address, such as ``/vidtrans/edges/density``."""
+        """Return the full OSC address, such as ``/vidtrans/edges/density``."""
         return ROOT + self.name.replace(".", "/")
 
     def value(self, arguments: Sequence[Argument]) -> float | bool | str:
-        """Return the value of the first argument, clamped to the bounds. Raises OscMismatchError."""
+        """Return the value of the first OSC argument, clamped to the bounds. Raises OscMismatchError."""
         if self.kind == "trigger":
             return True
         if not arguments:

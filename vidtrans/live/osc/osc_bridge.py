@@ -25,7 +25,7 @@ from vidtrans.live.osc.osc_messages import Argument, OscInbox, OscMessage, pack_
 from vidtrans.live.stage_settings import OscEndpoint, is_local_address
 from vidtrans.live.stage_worker import PaintedFrame
 
-QUIET_S = 0.2  # Time without a message to a control, in s, after which its value is sent back
+QUIET_S = 0.2  # Time without an OSC message to a control, in s, after which the value of the control is sent back
 NOTE_INTERVAL_S = 1.0  # Shortest time, in s, between two notes in the terminal about unused messages
 BATCH_INTERVAL_S = 1 / 120  # Shortest time, in s, between two batches of messages for the session
 GATHER_INTERVAL_S = 0.002  # Pause, in s, between two reads of the socket while messages wait for their batch
@@ -179,7 +179,7 @@ class OscBridge:
             self._command({"type": "source", "kind": "dream" if value else "none"})
 
     def _store_positions(self, painted: PaintedFrame) -> None:
-        """Store the values of driven controls; called in the thread that paints."""
+        """Store the current values of controls that curves drive; called in the thread that paints."""
         self._positions = painted.moving
 
     def _command(self, message: Table) -> bool:
@@ -235,7 +235,7 @@ class OscListener:
                 self._in_loop(self._send_status)
 
     def _read(self, timeout_s: float) -> None:
-        """Wait for packets, and read those that have arrived, up to the limits of one read."""
+        """Wait up to ``timeout_s`` for packets, and read those that have arrived, up to the limits of one read."""
         if not select.select([self._socket], [], [], timeout_s)[0]:
             return
         count = size = 0

@@ -228,7 +228,7 @@ class OscInbox:
         return max(0.0, self._scheduled[0][0] - now_s) if self._scheduled else None
 
     def count_refusal(self, problem: str) -> None:
-        """Count a message whose value the session refused, and store the reason."""
+        """Count an OSC message whose value the session refused, and store the reason."""
         self.counts.refused += 1
         self.problem = problem
 

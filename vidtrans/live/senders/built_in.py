@@ -18,7 +18,7 @@ class VirtualCamera(PictureSender):
     _border = (0, 0)
 
     def open(self, width: int, height: int) -> None:
-        """Open the first free camera device. Raises RuntimeError."""
+        """Open the first free virtual camera device for pictures of this size. Raises RuntimeError."""
         import pyvirtualcam
 
         self._border = height % 2, width % 2
