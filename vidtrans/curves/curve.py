@@ -29,7 +29,7 @@ from vidtrans.curves.expressions import Expression, Parser, Signal, Values, plac
 if TYPE_CHECKING:
     import numpy as np
 
-# Easing curves between two key frames: from the share of the time to the share of the change, both 0 to 1.
+# Easing curves between two key frames by name: functions from time share to change share, both 0 to 1
 EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda x: x,
     "ease": lambda x: (1 - math.cos(math.pi * x)) / 2,
@@ -37,24 +37,28 @@ EASINGS: dict[str, Callable[[float], float]] = {
     "ease-out": lambda x: x * (2 - x),
     "hold": lambda x: math.floor(x),
 }
-ROUND_DIGITS = 6  # Decimals of signals and samples, as processors round sums differently
+ROUND_DIGITS = 6  # Decimals to which signals and samples are rounded, because processors round sums differently
+# Colours of the curves in a plot, (R, G, B) 0 to 255
 CURVE_COLOURS = ((255, 180, 84), (110, 190, 255), (150, 220, 120), (255, 130, 170), (200, 160, 255))
-SOUND_COLOUR = (120, 122, 130)
-PLOT_WIDTH_PX, PLOT_HEIGHT_PX, SOUND_HEIGHT_PX = 1280, 360, 150
-SUFFIXES = (".csv", ".json", ".mid", ".midi")  # Suffixes of files of values
-MAX_CURVE_CHARS = 20_000
-_FILE_NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"
+SOUND_COLOUR = (120, 122, 130)  # Colour of the sound in a plot, (R, G, B) 0 to 255
+PLOT_WIDTH_PX, PLOT_HEIGHT_PX, SOUND_HEIGHT_PX = 1280, 360, 150  # Size of a plot, and height of its sound
+SUFFIXES = (".csv", ".json", ".mid", ".midi")  # Suffixes of files of values that curves read
+MAX_CURVE_CHARS = 20_000  # Longest text of a curve, in characters
+_FILE_NAME = rf"[^']*(?:{'|'.join(map(re.escape, SUFFIXES))})"  # Name of a file of values, such as "levels.csv"
+# Curve that is only a file, FILE[:COLUMN], such as "levels.csv:bass"
 _FILE = re.compile(rf"{_FILE_NAME}(?::[^:/\\']*)?", re.IGNORECASE)
+# Quoted file in an expression, such as 'levels.csv:bass'
 _QUOTED = re.compile(rf"'({_FILE_NAME}(?::[^']*)?)'", re.IGNORECASE)
+# Value of a key frame with its easing, such as "1.5 ease-in"
 _EASED = re.compile(rf"(?s:(.*\S))\s+({'|'.join(EASINGS)})\s*")
-BLOCKS = "▁▂▃▄▅▆▇█"
-SMALL_PLOT_WIDTH = 48  # Characters of a curve in text
-MAX_VALUE = 1e300  # Bound of curves that are only sampled
+BLOCKS = "▁▂▃▄▅▆▇█"  # Block characters of curves in text, from low to high
+SMALL_PLOT_WIDTH = 48  # Width of a curve in text, in characters
+MAX_VALUE = 1e300  # Bound of the values of curves that are only sampled, which no setting limits
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A value over time.
+    """A value over time: an expression, or key frames of expressions.
 
     Attributes:
         expressions: The values of the key frames; a single one, without moments, holds for all frames.
@@ -68,15 +72,17 @@ class Curve:
 
     @cached_property
     def names(self) -> frozenset[str]:
+        """The time variables that the expressions use, such as t."""
         return frozenset().union(*(e.names for e in self.expressions))
 
     @cached_property
     def signals(self) -> frozenset[Signal]:
+        """The signals that the expressions use, such as loudness."""
         return frozenset().union(*(e.signals for e in self.expressions))
 
     @cached_property
     def constant(self) -> float | None:
-        """The value of a curve that never changes; None for others."""
+        """The value of a curve that never changes; None for other curves."""
         if self.names or self.signals or len({str(e) for e in self.expressions}) > 1:
             return None
         with suppress(ArithmeticError, ValueError):
@@ -85,12 +91,12 @@ class Curve:
 
     @property
     def is_drawn(self) -> bool:
-        """Return whether it has numbers only: no names of time, and no signals."""
+        """Return whether the curve has only numbers, without time variables and signals."""
         return not self.names and not self.signals
 
     @property
     def files(self) -> list[str]:
-        """The files that it reads, without duplicates."""
+        """The paths of the files of values that the curve reads, without duplicates."""
         return list(dict.fromkeys(file_of(s.source.file)[0] for s in sorted(self.signals, key=str) if s.source.file))
 
     def __str__(self) -> str:
@@ -101,10 +107,10 @@ class Curve:
         return ", ".join(f"{moment}: {_format_expression(value)}{easing}" for moment, value, easing in parts)
 
     def over(self, clock: CurveClock, name: str, low: float, high: float) -> Callable[[int], float]:
-        """Return a function from a frame's number to the curve's value.
+        """Return a function from a frame number to the value of the curve; ``clock``: the time of the frames.
 
-        ``name``: the option's name in errors. Raises UsageError if key frames are not in order; the function raises it
-        for a value that is not a number or not from ``low`` to ``high``.
+        ``name``: the name of the option in errors. Raises UsageError if key frames are not in order; the function
+        raises it for a value that is not a number or not from ``low`` to ``high``.
         """
         keys = [clock.moment(moment) for moment in self.moments]
         check_order(keys, f"{name} {_quoted(str(self))}")
@@ -115,6 +121,7 @@ class Curve:
         easings = [EASINGS[easing] for easing in self.easings]
 
         def value(frame: int) -> float:
+            """Return the value of the curve at a frame. Raises UsageError if it is out of bounds."""
             values = values_at(frame)
             try:
                 before, after, share = neighbours(keys, clock.place(frame))
@@ -134,10 +141,10 @@ class Curve:
 
 @lru_cache(maxsize=1024, typed=True)  # A command parses the same few texts dozens of times
 def parse_curve(text: str | float, name: str, low: float = -math.inf, high: float = math.inf) -> Curve:
-    """Parse a number, an expression, ``"0: 1, 2.5s: 1 + 0.1*sin(t) ease"``, or ``FILE[:COLUMN]``.
+    """Parse a number, an expression, ``"0: 1, 2.5s: 1 + 0.1*sin(t) ease"``, or ``FILE[:COLUMN]`` as a curve.
 
-    ``name``: the option's name in errors. Values without names must be from ``low`` to ``high``, if these are finite.
-    Raises UsageError with the position of the error and a correction.
+    ``name``: the name of the option in errors. The numbers of a curve without names and signals must be from ``low`` to
+    ``high``, if these are finite. Raises UsageError with the position of the error and a correction.
     """
     whole = str(text)
     if len(whole) > MAX_CURVE_CHARS:
@@ -167,7 +174,7 @@ def parse_curve(text: str | float, name: str, low: float = -math.inf, high: floa
 
 
 def file_of(signal: str) -> tuple[str, str]:
-    """Split ``FILE[:COLUMN]`` into the file and the column, '' if none is given."""
+    """Split ``FILE[:COLUMN]`` into the path and the column; the column is "" if none is given."""
     name, colon, column = signal.rpartition(":")
     if colon and name.lower().endswith(SUFFIXES):
         return name, column.strip()
@@ -175,16 +182,17 @@ def file_of(signal: str) -> tuple[str, str]:
 
 
 def files_in(text: str) -> list[str]:
-    """Return the quoted files in a text, which may hold several curves, as shares of looks do."""
+    """Return the quoted files of values in a text, which may hold several curves, as shares of styles do."""
     return list(dict.fromkeys(file_of(file)[0] for file in _QUOTED.findall(text)))
 
 
 def replace_files(text: str, change: Callable[[Path], str]) -> str:
-    """Return a text of curves with ``change(path)`` in place of each file that it names."""
+    """Return a text of curves in which ``change(path)`` replaces each file of values."""
     if _FILE.fullmatch(text.strip()):
         text = f"'{text.strip()}'"
 
     def replace_file(quoted: re.Match[str]) -> str:
+        """Return the replacement for one quoted file."""
         file, column = file_of(quoted[1])
         return f"'{change(Path(file))}{':' if column else ''}{column}'"
 
@@ -192,6 +200,7 @@ def replace_files(text: str, change: Callable[[Path], str]) -> str:
 
 
 def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:
+    """Raise UsageError if a number of a curve is not from ``low`` to ``high``."""
     for expression in curve.expressions:
         try:
             value = expression.value({})
@@ -203,16 +212,17 @@ def _check_bounds(curve: Curve, name: str, low: float, high: float) -> None:
 
 
 def _quoted(text: str) -> str:
-    """Return a curve's text in quotes, unless it already is a quoted file name."""
+    """Return the text of a curve in quotes, unless it already is a quoted file name."""
     return text if re.fullmatch("'[^']*'", text) else f"'{text}'"
 
 
 def _format_expression(expression: Expression) -> str:
-    """Return an expression in its normal form, a number without '.0'."""
+    """Return the text of an expression in its normal form; a number is written without ".0"."""
     return str(expression).removesuffix(".0") if re.fullmatch(r"-?[0-9]+\.0", str(expression)) else str(expression)
 
 
 def _parse_moment(whole: str, first: int, stop: int, name: str) -> Time:
+    """Parse the time of a key frame in the characters [first, stop) of the text ``whole``. Raises UsageError."""
     try:
         return parse_time(whole[first:stop])
     except UsageError as error:
@@ -222,13 +232,13 @@ def _parse_moment(whole: str, first: int, stop: int, name: str) -> Time:
 
 
 def _position_text(whole: str, first: int, stop: int) -> str:
-    """Return the text ``at character N: 'PART'`` for the characters [first, stop); N counts from 1."""
+    """Return the text ``at character N: 'PART'`` for the characters [first, stop) of a text; N counts from 1."""
     part = whole[first:stop]
     return f"at character {first + len(part) - len(part.lstrip()) + 1}: '{part.strip()}'"
 
 
 def _find_colon(whole: str, first: int, stop: int) -> int:
-    """Return the index of the last colon in [first, stop) outside quotes; -1 without one."""
+    """Return the index of the last colon of a text in [first, stop) outside quotes; -1 without one."""
     quoted, colon = False, -1
     for at in range(first, stop):
         quoted ^= whole[at] == "'"
@@ -238,9 +248,9 @@ def _find_colon(whole: str, first: int, stop: int) -> int:
 
 
 def _split_parts(whole: str) -> Sequence[tuple[int, int]]:
-    """Return the (start, end) of the parts between commas outside parentheses and quotes.
+    """Return the (start, end) indices of the parts of a text between commas outside parentheses and quotes.
 
-    A comma may follow the last part: programs that write schedules put one after each key frame.
+    The last part may end with a comma, because programs that write schedules put one after each key frame.
     """
     cuts, depth, quoted = [-1], 0, False
     for at, character in enumerate(whole):
@@ -256,13 +266,13 @@ def _split_parts(whole: str) -> Sequence[tuple[int, int]]:
 
 
 def check_order(keys: Sequence[Fraction], name: str) -> None:
-    """Raise UsageError if ``keys``, the moments of key frames, decrease. ``name``: their option."""
+    """Raise UsageError if the moments ``keys`` of key frames decrease. ``name``: the option in errors."""
     if any(b < a for a, b in itertools.pairwise(keys)):
         raise UsageError(name, "its keyframes are not in order", "sort the keyframes by time")
 
 
 def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
-    """Return the indices of the two key frames around a moment, and its share of their interval, 0 to 1.
+    """Return the indices of the key frames before and after a moment, and how far it is between them, 0 to 1.
 
     Both indices are equal before the first and after the last key frame, and 0 for an empty sequence.
     """
@@ -274,9 +284,9 @@ def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, i
 
 
 def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
-    """Parse ``look`` or ``"0: look, 120: other"`` into names and their moments; a single name has no moment.
+    """Parse ``NAME`` or ``"0: NAME, 120: OTHER"`` into names and the times of their key frames.
 
-    ``name``: the option's name in errors. Raises UsageError.
+    A single name has no time. ``name``: the name of the option in errors. Raises UsageError.
     """
     remedy = f'give a name, or keyframes such as {name} "0: look, 120: other"'
     parts = [part.strip() for part in text.rstrip().removesuffix(",").split(",")]
@@ -284,7 +294,7 @@ def parse_names(text: str, name: str) -> tuple[list[str], list[Time]]:
         return parts, []
     names, moments = [], []
     for part in parts:
-        # A colon before a space ends a moment, as in "0: D:\\a.jpg"; else the last one does.
+        # The moment ends at the first colon before a space, as in "0: D:\\a.jpg"; without one, at the last colon.
         moment, colon, value = part.partition(": ") if ": " in part else part.rpartition(":")
         if not colon:
             raise UsageError(f"{name} '{text}'", f"'{part}' has no moment before its value", remedy)
@@ -302,12 +312,12 @@ class SignalSource(Protocol):
     """The interface of objects that compute the values of signals."""
 
     def values(self, signals: Collection[Signal], times: np.ndarray) -> Mapping[Signal, np.ndarray]:
-        """Return the value of each signal at ``times``, (n,) float64. Raises UsageError, MediaError."""
+        """Return the value of each signal at ``times``, (n,) float64, in s. Raises UsageError, MediaError."""
 
 
 @dataclass
 class CurveClock:
-    """The time of frames.
+    """The time of the frames of a clip, at which curves have values.
 
     Attributes:
         place: Returns a frame's position on the axis of moments.
@@ -328,20 +338,25 @@ class CurveClock:
 
     @classmethod
     def of_rate(cls, rate: Fraction, num_frames: int = 0, source: SignalSource | None = None) -> CurveClock:
-        """Return the clock of frames at a constant rate."""
+        """Return the clock of frames at a constant rate, in frames per second."""
 
         def moment(time: Time) -> Fraction:
+            """Return the frame number, possibly a fraction, of a time in frames or seconds."""
             return Fraction(time.frame) if time.frame is not None else (time.seconds or Fraction(0)) * rate
 
         return cls(lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source)
 
     def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
-        """Return a function from a frame's number to the values of names and signals. Raises UsageError, MediaError."""
+        """Return a function from a frame number to the values of time variables and signals.
+
+        Raises UsageError, MediaError.
+        """
         tables = self._tables(signals)
         tables_by_key = {place_of(signal): tables[signal] for signal in signals}
         needs_time = bool(names)
 
         def values(frame: int) -> Values:
+            """Return the values at a frame, by name of a time variable or key of a signal."""
             values_by_key: dict[str, float] = self._time_values(frame) if needs_time else {}
             for key, table in tables_by_key.items():
                 values_by_key[key] = float(table[frame])
@@ -350,7 +365,7 @@ class CurveClock:
         return values
 
     def _tables(self, signals: Collection[Signal]) -> Mapping[Signal, np.ndarray]:
-        """Return the values of signals at all frames; each signal is computed once."""
+        """Return the values of signals at all frames; each signal is computed only once."""
         import numpy as np
 
         if missing := [signal for signal in signals if signal not in self._tables_by_signal]:
@@ -364,6 +379,7 @@ class CurveClock:
         return self._tables_by_signal
 
     def _time_values(self, frame: int) -> dict[str, float]:
+        """Return the values of the time variables at a frame: t, frame, shot, shot_t and cut."""
         seconds, shots = self.seconds(frame), self.shots
         shot = max(0, bisect_right(shots, frame) - 1)
         near = [abs(seconds - self.seconds(cut)) for cut in shots[max(1, shot) : shot + 2]]
@@ -378,13 +394,13 @@ class CurveClock:
 
 @dataclass(frozen=True)
 class CurveSamples:
-    """The ``values`` of curves, by text in the given order, and the ``seconds`` of the frames."""
+    """The ``values`` of curves at all frames, by the text of the curve, and the time of each frame in ``seconds``."""
 
     seconds: Sequence[float]
     values: Sequence[tuple[str, Sequence[float]]]
 
     def table(self) -> list[Table]:
-        """Return each curve with its lowest, highest and mean value, and its value at each frame."""
+        """Return for each curve its lowest, highest and mean value, and its value at each frame, as JSON values."""
         return [
             {
                 "curve": text,
@@ -397,7 +413,7 @@ class CurveSamples:
         ]
 
     def csv(self) -> str:
-        """Return CSV text with a row for each frame, which curves can read."""
+        """Return the values as CSV text with a row for each frame, which curves can read."""
         text = io.StringIO()
         rows = csv.writer(text, lineterminator="\n")
         rows.writerow(["frame", "time", *(curve for curve, _ in self.values)])
@@ -406,7 +422,7 @@ class CurveSamples:
         return text.getvalue()
 
     def plot(self, peaks: np.ndarray, cuts: Sequence[int], name: str) -> np.ndarray:
-        """Return a plot of the curves above the sound, (H, W, 3) uint8; ``peaks``: the sound's peak at each frame.
+        """Return a plot of the curves above the sound, (H, W, 3) uint8; ``peaks``: peak of the sound at each frame.
 
         ``cuts``: first frames of shots.
         """
@@ -426,7 +442,7 @@ class CurveSamples:
 
 
 def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:
-    """Return the values of curves at all frames of a clock. Raises UsageError, MediaError."""
+    """Return the values of the curves ``texts`` at all frames of a clock. Raises UsageError, MediaError."""
     frames = range(clock.num_frames)
     samples = []
     for text in texts:
@@ -436,7 +452,7 @@ def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:
 
 
 def small_plot(values: Sequence[float], width: int = SMALL_PLOT_WIDTH) -> str:
-    """Return values as a line of block characters; each shows the largest value of its part."""
+    """Return values as a line of block characters; each character shows the largest value of its range."""
     if not values:
         return ""
     import numpy as np
@@ -451,40 +467,40 @@ def small_plot(values: Sequence[float], width: int = SMALL_PLOT_WIDTH) -> str:
 
 @dataclass(frozen=True)
 class MovingSettings:
-    """Base of settings classes whose settings with ``option(moves=…)`` may be curves.
+    """Base class of settings classes whose settings with ``option(moves=…)`` may be curves.
 
     The constructor raises UsageError for a curve that cannot be parsed.
     """
 
-    table: ClassVar[str]  # Name of the table in a recipe
+    table: ClassVar[str]  # Name of the settings table in a recipe
 
     def __post_init__(self) -> None:
         self.curves()
 
     def curve(self, name: str) -> Curve:
-        """Return the value of one setting over time. Raises UsageError."""
+        """Return the value of the setting ``name`` as a curve. Raises UsageError."""
         return parse_curve(
             getattr(self, name), option_label(type(self), name), *settings_over_time(type(self))[name].ends
         )
 
     def curves(self) -> dict[str, Curve]:
-        """Return the curves, by name. Raises UsageError."""
+        """Return all settings that may be curves, by name, as curves. Raises UsageError."""
         return {name: self.curve(name) for name in settings_over_time(type(self))}
 
     def curve_files(self) -> list[Path]:
-        """Return the files that curves read. Raises UsageError."""
+        """Return the files of values that the curves of the settings read. Raises UsageError."""
         return [Path(file) for file in dict.fromkeys(f for curve in self.curves().values() for f in curve.files)]
 
 
 def option_label(cls: type[MovingSettings], name: str) -> str:
-    """Return the name of a setting in errors: ``--strength``, or ``strokes.size`` if it has no option."""
+    """Return the name of a setting for errors: its option, such as ``--strength``, or else ``strokes.size``."""
     (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
     own, flag = f"--{name.replace('_', '-')}", field.metadata.get("flag")
     return own if flag is not None and own in flag.flags else f"{cls.table}.{name}"
 
 
 def replace_curve_files(cls: type[MovingSettings], table: Table, change: Callable[[Path], str]) -> Table:
-    """Return a table with ``change(path)`` in place of each file that its curves read."""
+    """Return a settings table in which ``change(path)`` replaces each file that its curves read."""
     return table | {
         name: replace_files(table[name], change) for name in settings_over_time(cls) if isinstance(table.get(name), str)
     }

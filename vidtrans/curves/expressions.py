@@ -1,4 +1,4 @@
-"""Parse expressions over time, as "1.01 + 0.004*sin(t)": numbers, names of time, and signals of sound and picture.
+"""Parser of expressions over time, such as "1.01 + 0.004*sin(t)", with signals of sound and pictures.
 
     expression = term {("+" | "-") term}          term  = sign {("*" | "/") sign}
     sign       = ("-" | "+") sign | power         power = atom ["^" sign]
@@ -21,7 +21,8 @@ from itertools import islice, pairwise
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of
 
-PI = "pi"
+PI = "pi"  # Name of the number π in expressions
+# Time variables in expressions, with their help
 TIME_NAMES = {
     "t": "seconds from the first frame",
     "frame": "the frame's number, from 0",
@@ -29,6 +30,7 @@ TIME_NAMES = {
     "shot_t": "seconds since the shot began",
     "cut": "seconds to the nearest cut",
 }
+# Names of sound signals, with their help
 SOUND_NAMES = {
     "low": "loudness below 250 Hz",
     "mid": "loudness from 250 to 2000 Hz",
@@ -38,20 +40,24 @@ SOUND_NAMES = {
     "beat": "beats since the first one, with the share of the next",
     "bar": "bars of four beats, likewise",
 }
+# Names of picture signals, with their help
 PICTURE_NAMES = {
     "motion": "how much moves",
     "brightness": "mean brightness",
     "mask": "share of the picture that the mask covers",
 }
-NAMES = {**TIME_NAMES, PI: "3.14159…", **SOUND_NAMES, **PICTURE_NAMES}
-RANGE_S = (0.001, 600.0)  # Lowest and highest number of seconds in a call
-SOUND_SIGNALS = {*SOUND_NAMES, "band", "on_beat", "on_onset"}
+NAMES = {**TIME_NAMES, PI: "3.14159…", **SOUND_NAMES, **PICTURE_NAMES}  # All names in expressions, with their help
+RANGE_S = (0.001, 600.0)  # Lowest and highest number of seconds as an argument of a call
+SOUND_SIGNALS = {*SOUND_NAMES, "band", "on_beat", "on_onset"}  # Names and calls that are computed from the sound
+# Values of an expression's inputs, by time variable, such as t, or by key of a signal (``place_of``)
 Values = Mapping[str, float]
-Value = Callable[[Values], float]
-MAX_NESTING, MAX_TOKENS = 40, 300  # Nested brackets and signs; tokens of an expression
-MAX_CALL_NESTING = 8  # Nested calls of signals
-_NUMBER = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"
+Value = Callable[[Values], float]  # Function from the values of the inputs to the value of an expression
+MAX_NESTING, MAX_TOKENS = 40, 300  # Most nested brackets and signs, and most tokens
+MAX_CALL_NESTING = 8  # Most nested calls of signals, such as smooth(follow(low, 1), 2)
+_NUMBER = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"  # Number without a sign, such as 12, 1.5e3 or .5
+# Token of an expression: a number, a name, a quoted file or a sign
 _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<name>[^\W\d]\w*)|(?P<file>'[^']*')|(?P<sign>\S)", re.ASCII)
+# Types of syntax tree nodes that a parsed expression may have
 _NODES: tuple[type[ast.AST], ...] = (
     *(ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call),
     *(ast.UnaryOp, ast.UAdd, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
@@ -60,9 +66,10 @@ _NODES: tuple[type[ast.AST], ...] = (
 
 @dataclass(frozen=True)
 class SignalCall:
-    """A function of an expression that returns a signal. ``takes_signal``: whether its first argument is a signal.
+    """A function in expressions that returns a signal, such as ``smooth``.
 
-    ``numbers``: its other arguments by name, with lowest, highest and default value; a default of None: required.
+    ``takes_signal``: whether its first argument is a signal. ``numbers``: the other arguments by name, with lowest,
+    highest and default value; a default of None: required.
     """
 
     help: str
@@ -70,6 +77,7 @@ class SignalCall:
     numbers: Mapping[str, tuple[float, float, float | None]]
 
 
+# Functions that return signals, by name
 CALLS = {
     "band": SignalCall("loudness from LOW to HIGH Hz", False, {"low": (0, 11025, None), "high": (1, 11025, None)}),
     "on_beat": SignalCall("1 on each beat, then falling to a third in DECAY s", False, {"decay": (*RANGE_S, 0.2)}),
@@ -82,7 +90,7 @@ CALLS = {
 
 @dataclass(frozen=True)
 class Signal:
-    """A signal of an expression: a name of a sound or picture signal, a call of CALLS, or a FILE[:COLUMN].
+    """A signal in an expression: a name of a sound or picture signal, a call of CALLS, or a FILE[:COLUMN].
 
     ``numbers``: the numbers of a call. ``inner``: the signal that a call takes. ``file``: the FILE[:COLUMN].
     """
@@ -102,21 +110,22 @@ class Signal:
 
     @property
     def source(self) -> Signal:
-        """Return the innermost signal of nested calls."""
+        """Return the innermost signal of nested calls, such as ``low`` of smooth(low, 1)."""
         return self.inner.source if self.inner else self
 
     @property
     def is_heard(self) -> bool:
+        """Return whether the signal comes from the sound."""
         return self.source.name in SOUND_SIGNALS
 
     @property
     def is_seen(self) -> bool:
-        """Return whether it comes from the clip's pictures or from a mask."""
+        """Return whether the signal comes from the clip's pictures or from a mask."""
         return self.source.name in PICTURE_NAMES
 
 
 def form(call: str) -> str:
-    """Return the syntax of a call, such as ``smooth(signal, s)``."""
+    """Return the syntax of a call of CALLS, such as ``smooth(signal, s)``."""
     inner = ["signal"] if CALLS[call].takes_signal else []
     numbers = [
         name if default is None else f"{name}={default:g}" for name, (*_, default) in CALLS[call].numbers.items()
@@ -124,7 +133,7 @@ def form(call: str) -> str:
     return f"{call}({', '.join([*inner, *numbers])})"
 
 
-# The functions of numbers, each with the least and the most arguments.
+# Functions of numbers by name, with the smallest and largest number of arguments
 FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     "sin": (math.sin, 1, 1),
     "cos": (math.cos, 1, 1),
@@ -139,15 +148,16 @@ FUNCTIONS: dict[str, tuple[Callable[..., float], int, int]] = {
     "smoothstep": (lambda low, high, x: _smoothstep(low, high, x), 3, 3),
     "noise": (lambda x: _noise(x), 1, 1),
 }
+# Names that a compiled expression can use in addition to its inputs
 _GLOBALS = {"__builtins__": {}, PI: math.pi, "pow": math.pow} | {n: f for n, (f, *_) in FUNCTIONS.items()}
 
 
 @dataclass(frozen=True)
 class Expression:
-    """A parsed expression: ``text`` in a normal form, the names of time and the ``signals`` that it depends on.
+    """A parsed expression: its text in a normal form, and the time variables (``names``) and ``signals`` that it uses.
 
-    ``value`` computes it from the values of the names and of the signals, by ``place_of``; it may raise ArithmeticError
-    or ValueError, or return NaN or infinity.
+    ``value`` computes it from the values of the names and of the signals, which are keyed by ``place_of``; it may raise
+    ArithmeticError or ValueError, or return NaN or infinity.
     """
 
     text: str
@@ -161,6 +171,8 @@ class Expression:
 
 @dataclass(frozen=True)
 class _Token:
+    """A token of an expression, with its kind and its position."""
+
     kind: str  # "number", "name", "file", "signal", "sign" or "end"
     text: str
     at: int  # Position of its first character, from 0
@@ -168,24 +180,28 @@ class _Token:
 
     @property
     def code(self) -> str:
-        """Return the text for Python's parser."""
+        """Return the text of the token for Python's parser."""
         if self.signal is not None:
             return place_of(self.signal)
         return repr(float(self.text)) if self.kind == "number" else self.text
 
     @property
     def normal_form(self) -> str:
+        """Return the text of the token in the normal form of the expression."""
         return str(self.signal) if self.signal is not None else self.code
 
 
 def place_of(signal: Signal) -> str:
-    """Return the key of a signal among the values of an expression, which is a Python name."""
+    """Return the key of a signal among the values of an expression; it is a valid Python name."""
     return f"signal_{digest_of(str(signal))[:16]}"
 
 
 @dataclass
 class _OpenBracket:
-    """An open bracket, with the ``function`` of a call and the number of ``commas``, or a sign before a value."""
+    """An open bracket or a sign before a value, during the check of the syntax.
+
+    ``function``: the name before the bracket of a call. ``commas``: the number of commas in the bracket so far.
+    """
 
     token: _Token
     function: _Token | None = None
@@ -193,7 +209,10 @@ class _OpenBracket:
 
 
 class Parser:
-    """A parser of the characters [first, stop) of the text ``whole``. ``name``: the option's name in errors."""
+    """A parser of an expression: the characters [first, stop) of the text ``whole``.
+
+    ``name``: the name of the option in errors.
+    """
 
     def __init__(self, whole: str, first: int, stop: int, name: str) -> None:
         self.whole, self.name = whole, name
@@ -204,10 +223,10 @@ class Parser:
             raise self._error(self.tokens[0], "it is too long", f"write it with at most {MAX_TOKENS} parts")
 
     def parse(self) -> Expression:
-        """Parse the expression. Raises UsageError with the position of an error and a correction."""
+        """Parse the expression. Raises UsageError with the position of the error and a correction."""
         self.tokens = list(self._merge_signal_tokens())
         self._check_syntax()
-        # A number that is too large for a float is "inf", which Python would parse as a name.
+        # A number that is too large for a float becomes "inf", which Python would parse as a name, so 1e999 is written.
         text = "".join("1e999" if t.code == "inf" else t.code.replace("^", "**") for t in self.tokens)
         tree = _Powers().visit(ast.parse(text, mode="eval"))
         if not all(isinstance(node, _NODES) for node in ast.walk(tree)):
@@ -219,7 +238,7 @@ class Parser:
         return Expression(normal_form, names, signals, lambda values: eval(code, _GLOBALS, values))
 
     def _merge_signal_tokens(self) -> Iterator[_Token]:
-        """Yield the tokens, with those of a signal merged into one. Raises UsageError for a wrong call."""
+        """Yield the tokens, where all tokens of a signal are merged into one. Raises UsageError for an invalid call."""
         at = 0
         while at < len(self.tokens):
             token = self.tokens[at]
@@ -231,7 +250,10 @@ class Parser:
                 at += 1
 
     def _parse_signal(self, at: int, depth: int = 0) -> tuple[Signal, int]:
-        """Return the signal that begins with the token ``at``, and the index of the token after it."""
+        """Return the signal that begins at token index ``at``, and the index of the token after it.
+
+        Raises UsageError.
+        """
         token = self.tokens[at]
         if token.kind == "file":
             if not (file := token.text[1:-1].strip()):
@@ -251,7 +273,10 @@ class Parser:
         return Signal(token.text, numbers, inner), at
 
     def _parse_numbers(self, call: _Token, at: int, *, is_first: bool) -> tuple[tuple[float, ...], int]:
-        """Return the numbers of a ``call`` up to its ``)``, and the index of the token after that."""
+        """Return the numbers of a ``call`` up to its ``)``, and the index of the token after it. Raises UsageError.
+
+        ``is_first``: no argument comes before them.
+        """
         parameters, arguments = CALLS[call.text].numbers, dict[str, float]()
         while self.tokens[at].text != ")":
             if not is_first:
@@ -278,7 +303,7 @@ class Parser:
         return tuple(arguments[name] for name in parameters), at + 1
 
     def _check_syntax(self) -> None:
-        """Raise UsageError unless values and operators alternate, brackets match, and all names exist."""
+        """Raise UsageError unless values and operators alternate, brackets match, and all names are known."""
         open_brackets: list[_OpenBracket] = []
         for before, token in pairwise([_Token("sign", "", 0), *self.tokens]):
             if before.text in FUNCTIONS and token.text != "(":
@@ -291,7 +316,7 @@ class Parser:
                 self._check_value(before, token, open_brackets)
 
     def _check_value(self, before: _Token, token: _Token, open_brackets: list[_OpenBracket]) -> None:
-        """Raise UsageError if a token cannot start a value; add a bracket or a sign to ``open_brackets``."""
+        """Raise UsageError if ``token`` cannot start a value; add a bracket or a sign to ``open_brackets``."""
         if len(open_brackets) == MAX_NESTING:
             raise self._error(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
@@ -308,7 +333,7 @@ class Parser:
             raise self._error(token, f"{text} is not expected", remedy)
 
     def _check_operator(self, token: _Token, open_brackets: list[_OpenBracket]) -> None:
-        """Raise UsageError if a token cannot follow a value."""
+        """Raise UsageError if ``token`` cannot follow a value; remove a closed bracket from ``open_brackets``."""
         inside = open_brackets[-1] if open_brackets else None
         if token.text in ("+", "-", "*", "/", "^") or (token.kind == "end" and not inside):
             return
@@ -335,6 +360,7 @@ class Parser:
             raise self._error(token, f"'{token.text}' is not expected", remedy)
 
     def _check_count(self, function: _Token, count: int) -> None:
+        """Raise UsageError if a function has too few or too many arguments."""
         _, least, most = FUNCTIONS[function.text]
         if not least <= count <= most:
             counts = f"{least}" if least == most else f"{least} to {most}"
@@ -342,13 +368,15 @@ class Parser:
             raise self._error(function, why, "put a comma between values")
 
     def _error(self, token: _Token, why: str, remedy: str) -> UsageError:
+        """Return a UsageError with the position of a token."""
         return UsageError(f"{self.name} '{self.whole}'", f"at character {token.at + 1}: {why}", remedy)
 
 
 class _Powers(ast.NodeTransformer):
-    """Replace powers by calls of ``math.pow``, because Python's ``**`` returns complex numbers for negative bases."""
+    """A replacement of powers by calls of ``math.pow``: Python's ``**`` returns complex numbers for negative bases."""
 
     def visit_BinOp(self, node: ast.BinOp) -> ast.expr:
+        """Return a call of ``pow`` for a power; other operations unchanged."""
         self.generic_visit(node)
         if not isinstance(node.op, ast.Pow):
             return node
@@ -356,13 +384,13 @@ class _Powers(ast.NodeTransformer):
 
 
 def _smoothstep(low: float, high: float, x: float) -> float:
-    """Return 0 below ``low``, 1 above ``high``, and a smooth transition between (3x² − 2x³)."""
+    """Return 0 below ``low``, 1 above ``high``, and a smooth transition between them (3x² − 2x³)."""
     share = max(0.0, min(1.0, (x - low) / (high - low)))
     return share * share * (3 - 2 * share)
 
 
 def _noise(x: float) -> float:
-    """Return smooth noise from -1 to 1, with about one swing per unit of ``x``; equal on all machines."""
+    """Return smooth noise from -1 to 1, with about one swing per unit of ``x``; it is equal on all machines."""
     first = math.floor(x)
     share = _smoothstep(0.0, 1.0, x - first)
     one, other = (_hash(first + n) for n in (0, 1))
@@ -370,7 +398,7 @@ def _noise(x: float) -> float:
 
 
 def _hash(number: int) -> float:
-    """Return a number from -1 to 1 for an integer (the finaliser of MurmurHash3)."""
+    """Return a pseudo-random number from -1 to 1 for an integer (the finaliser of MurmurHash3)."""
     mixed = (number + 0x9E3779B9) & 0xFFFFFFFF  # The finaliser maps 0 to 0
     for factor, shift in ((0x85EBCA6B, 16), (0xC2B2AE35, 13)):
         mixed = ((mixed ^ (mixed >> shift)) * factor) & 0xFFFFFFFF

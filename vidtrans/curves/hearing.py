@@ -21,29 +21,31 @@ from vidtrans.curves.expressions import Signal
 from vidtrans.curves.tracks import Track, decay_track, gaussian, interpolated_track
 from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
-VERSION = [3, 1]  # Versions of the loudness and of the rhythm, for cache keys
-WINDOW, HOP = 1024, 256  # Samples
-SMOOTHING_S = 0.025  # σ of loudness over time: removes the ripple of tones, and leads a beat by at most a frame
-FULL_PERCENTILE = 95  # Percentile of loudness that is scaled to 1
-FIXED_BANDS = {"low": (0.0, 250.0), "mid": (250.0, 2000.0), "high": (2000.0, np.inf), "loudness": (0.0, np.inf)}  # Hz
-MEL_BANDS, MEL_LOW_HZ, MEL_HIGH_HZ = 48, 30.0, 10_000.0
-BLOCK_WINDOWS = 64  # Windows that are transformed at once
-Band = tuple[float, float]
-LAG_HOPS = 2  # Distance of the spectra that are compared
-COMPRESSION = 1000.0  # Factor of magnitudes in log(1 + factor * magnitude)
-# An onset is the maximum within ± PEAK_WINDOW_S, and exceeds the mean within ± MEAN_WINDOW_S.
+VERSION = [3, 1]  # Versions of the loudness and of the rhythm analysis, for cache keys
+WINDOW, HOP = 1024, 256  # Length of an analysis window, and distance of two windows, in samples
+# σ, in s, of the smoothing of loudness: removes the ripple of tones, and leads a beat by at most a frame
+SMOOTHING_S = 0.025
+FULL_PERCENTILE = 95  # Percentile of the loudness of a sound that is scaled to 1
+# Frequency bands of the named signals, (lowest, highest) in Hz
+FIXED_BANDS = {"low": (0.0, 250.0), "mid": (250.0, 2000.0), "high": (2000.0, np.inf), "loudness": (0.0, np.inf)}
+MEL_BANDS, MEL_LOW_HZ, MEL_HIGH_HZ = 48, 30.0, 10_000.0  # Number of bands of the mel spectrum, and its range
+BLOCK_WINDOWS = 64  # Number of windows that are transformed at once
+Band = tuple[float, float]  # Frequency band, (lowest, highest) in Hz
+LAG_HOPS = 2  # Distance, in hops, of the two spectra that are compared
+COMPRESSION = 1000.0  # Factor of magnitudes in the logarithm of the spectrum, log(1 + factor * magnitude)
+# An onset is the maximum novelty within ± PEAK_WINDOW_S, and exceeds the mean novelty within ± MEAN_WINDOW_S.
 PEAK_WINDOW_S, MEAN_WINDOW_S, MIN_ONSET_GAP_S = 0.03, 0.06, 0.05
-ONSET_MARGIN = 0.05  # Excess of an onset over that mean, as a share of the novelty's 98th percentile
-NOISE_FACTOR = 2.5  # Smallest novelty of an onset, in medians of the novelty
-RHYTHM_FACTOR = 5.0  # Smallest 98th percentile of the novelty of a sound with beats, in medians
-MIN_NOVELTY = 0.02  # Smallest novelty of an onset
-PEAK_DELAY_S = 0.001  # Time from the peak of novelty to the start of the sound
-SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0
+ONSET_MARGIN = 0.05  # Least novelty of an onset above that mean, as a share of the novelty's 98th percentile
+NOISE_FACTOR = 2.5  # Least novelty of an onset, as a multiple of the median of the novelty
+RHYTHM_FACTOR = 5.0  # Least 98th percentile of the novelty of a sound with beats, as a multiple of its median
+MIN_NOVELTY = 0.02  # Least novelty of an onset
+PEAK_DELAY_S = 0.001  # Time, in s, from the peak of novelty to the start of the sound
+SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0  # Range of tempos that are searched
 PRIOR_BPM, PRIOR_OCTAVES = 120.0, 1.1  # Mean and σ, in octaves, of the Gaussian prior of the tempo
-MAX_PLAIN_BPM = 100.0  # Above it every second beat may be an off-beat
-MAX_OFF_BEAT_SHARE = 0.45  # Largest loudness of off-beats, as a share of the beats'
-TIGHTNESS = 400.0  # Weight of a constant period against novelty
-FULL_ONSET_PERCENTILE = 98  # Percentile of novelty that is scaled to an ``onset`` of 1
+MAX_PLAIN_BPM = 100.0  # Tempo, in beats per minute, above which every second beat may be an off-beat
+MAX_OFF_BEAT_SHARE = 0.45  # Largest loudness of off-beats, as a share of the loudness of beats
+TIGHTNESS = 400.0  # Weight of a constant beat period against novelty
+FULL_ONSET_PERCENTILE = 98  # Percentile of the novelty that is scaled to an ``onset`` of 1
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,10 @@ class SoundAnalysis:
 
 
 class SpectrumBank:
-    """The power in bands, and the mel spectrum, of windows of ``window`` samples; a hop is a quarter of it."""
+    """A filter bank: the power in bands and the mel spectrum of windows of ``window`` samples.
+
+    A hop, the distance of two windows, is a quarter of a window.
+    """
 
     def __init__(self, rate_hz: int, bands: Sequence[Band], window: int = WINDOW) -> None:
         self.window, self.hop = window, window // (WINDOW // HOP)
@@ -84,9 +89,10 @@ class SpectrumBank:
 
 
 def analyse_sound(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Band]) -> SoundAnalysis:
-    """Return the loudness of ``bands`` and the mel spectrum; ``blocks``: consecutive samples, (n,) float32 each.
+    """Return the loudness of ``bands`` and the mel spectrum of a sound.
 
-    Loudness is the smoothed short-time root mean square relative to its 95th percentile, at most 1; silence gives 0.
+    ``blocks``: its consecutive samples, (n,) float32 each. Loudness is the smoothed short-time root mean square
+    relative to its 95th percentile, at most 1; silence gives 0.
     """
     analyse = SpectrumBank(rate_hz, bands)
     powers: list[np.ndarray] = []
@@ -94,6 +100,7 @@ def analyse_sound(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Ba
     waiting, count = np.zeros(WINDOW // 2, np.float32), 0  # The first window is centred at 0 s
 
     def add_windows(samples: np.ndarray) -> int:
+        """Analyse the windows in some samples; return the number of samples to advance."""
         power, mel = analyse(samples)
         powers.append(power)
         spectra.append(mel)
@@ -111,13 +118,14 @@ def analyse_sound(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Ba
 
 
 def _scaled_level(power: np.ndarray, sigma: float) -> np.ndarray:
+    """Return the loudness, 0 to 1, from the power of a band at each hop; ``sigma``: the smoothing, in hops."""
     level = np.sqrt(np.maximum(gaussian(power, sigma), 0.0))
     full = float(np.percentile(level, FULL_PERCENTILE))
     return np.minimum(level / full, 1.0) if full > 1e-6 else np.zeros_like(level)
 
 
 def _band_weights(hertz: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
-    """Return the membership of spectrum bins, at ``hertz``, in the bands, (bins, len(bands)) of 0 and 1."""
+    """Return the membership of spectrum bins, at ``hertz``, in the bands, (bins, len(bands)), 0 or 1."""
     weights = np.zeros((len(hertz), len(bands)))
     for n, (low, high) in enumerate(bands):
         inside = (hertz >= low) & (hertz < high)
@@ -128,7 +136,7 @@ def _band_weights(hertz: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
 
 
 def _mel_bank(hertz: np.ndarray) -> np.ndarray:
-    """Return triangular weights, (bins, MEL_BANDS), on the mel scale (O'Shaughnessy 1987)."""
+    """Return the weights of spectrum bins, at ``hertz``, in mel bands, (bins, MEL_BANDS) (O'Shaughnessy 1987)."""
     lowest, highest = (2595 * np.log10(1 + limit / 700) for limit in (MEL_LOW_HZ, MEL_HIGH_HZ))
     centres = 700 * (10 ** (np.linspace(lowest, highest, MEL_BANDS + 2) / 2595) - 1)
     low, middle, high = centres[:-2, None], centres[1:-1, None], centres[2:, None]
@@ -151,7 +159,7 @@ class Rhythm:
     first_bar: int = 0
 
     def beat_at(self, times: np.ndarray) -> np.ndarray:
-        """Return fractional beat numbers at times in s; beyond the first and last beat they are extrapolated."""
+        """Return fractional beat numbers at ``times``, in s, extrapolated beyond the first and the last beat."""
         if len(self.beats) < 2:
             return np.zeros(len(times))
         period = 60 / self.tempo_bpm
@@ -161,12 +169,12 @@ class Rhythm:
         return past
 
     def bar_at(self, times: np.ndarray) -> np.ndarray:
-        """Return fractional numbers of bars of four beats, at times in s."""
+        """Return fractional numbers of bars of four beats at ``times``, in s."""
         return (self.beat_at(times) - self.first_bar) / 4
 
 
 def novelty(sound: SoundAnalysis) -> np.ndarray:
-    """Return the novelty, the strength of onsets, at each hop, (n,) float64 from 0 to about 1."""
+    """Return the novelty (strength of onsets) of a sound at each hop, (n,) float64 from 0 to about 1."""
     logs = log_spectrum(sound.mel)
     strength = np.zeros(len(logs))
     strength[LAG_HOPS:] = spectral_rise(logs[LAG_HOPS:], logs[:-LAG_HOPS])
@@ -179,7 +187,7 @@ def log_spectrum(mel: np.ndarray) -> np.ndarray:
 
 
 def spectral_rise(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Return the rise of log spectra (n, bands) over the loudest neighbouring band of ``before``, (n,) float64."""
+    """Return the root mean square rise of log spectra, (n,), over the loudest neighbouring band of ``before``."""
     wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
     loudest = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     rises = np.maximum(after - loudest, 0.0)
@@ -189,7 +197,7 @@ def spectral_rise(after: np.ndarray, before: np.ndarray) -> np.ndarray:
 
 
 def find_rhythm(sound: SoundAnalysis) -> Rhythm:
-    """Return the onsets, beats and tempo of a sound; none of them in silence."""
+    """Return the onsets, beats and tempo of a sound; in silence there are none."""
     strength, hop = novelty(sound), sound.hop_s
     onsets = _onset_times(strength, hop) + PEAK_DELAY_S
     period = _period(strength, hop)
@@ -208,6 +216,7 @@ def find_rhythm(sound: SoundAnalysis) -> Rhythm:
 
 
 def _onset_times(strength: np.ndarray, hop_s: float) -> np.ndarray:
+    """Return the times of the onsets, in s, from the novelty ``strength`` at each hop."""
     from scipy.ndimage import maximum_filter1d, uniform_filter1d
 
     top = float(np.percentile(strength, 98))
@@ -225,7 +234,7 @@ def _onset_times(strength: np.ndarray, hop_s: float) -> np.ndarray:
 
 
 def _refine_peak(values: np.ndarray, at: int) -> float:
-    """Return the position of a peak between samples, by a parabola."""
+    """Return the position of the peak at index ``at`` between samples, by a parabola through three values."""
     if not 0 < at < len(values) - 1:
         return float(at)
     left, middle, right = values[at - 1 : at + 2]
@@ -234,7 +243,7 @@ def _refine_peak(values: np.ndarray, at: int) -> float:
 
 
 def _period(strength: np.ndarray, hop_s: float) -> float:
-    """Return the beat's period in hops; 0 if nothing repeats."""
+    """Return the period of the beat, in hops, from the novelty ``strength``; 0 if nothing repeats."""
     from scipy.signal import fftconvolve
 
     centred = np.maximum(strength - gaussian(strength, 0.5 / hop_s), 0.0)
@@ -247,7 +256,7 @@ def _period(strength: np.ndarray, hop_s: float) -> float:
     full = full / np.maximum(len(full) - lags, 1) * len(full)  # No bias towards short lags
     usable = min(longest, len(full) // 2)
     lag = np.arange(shortest, usable + 1)
-    # A beat repeats after two, three and four periods too.
+    # A beat repeats after two, three and four periods too, so these lags are added.
     combed = sum(np.interp(lag * n, lags, full) / n for n in (1, 2, 3, 4) if (lag[-1] * n) < len(full) or n == 1)
     prior = np.exp(-0.5 * np.square(np.log2(60 / (lag * hop_s) / PRIOR_BPM) / PRIOR_OCTAVES))
     scores = np.asarray(combed) * prior
@@ -280,7 +289,7 @@ def _beat_hops(strength: np.ndarray, period: float) -> list[int]:
 
 
 def _drop_off_beats(sound: SoundAnalysis, hops: list[int]) -> list[int]:
-    """Return every second beat if the others are much weaker, such as hi-hats between drums, else all."""
+    """Return every second beat if the beats between are much weaker, such as hi-hats between drums, else all."""
     rises = np.maximum(np.diff(sound.mel, axis=0, prepend=0), 0).sum(axis=1)
     loud = np.array([float(rises[max(0, hop - 3) : hop + 4].max(initial=0.0)) for hop in hops])
     halves = [float(np.median(loud[n::2])) for n in range(2)]
@@ -288,16 +297,17 @@ def _drop_off_beats(sound: SoundAnalysis, hops: list[int]) -> list[int]:
 
 
 def _first_bar(sound: SoundAnalysis, hops: list[int]) -> int:
-    """Return the index, 0 to 3, of the first beat of a bar: the one with most bass."""
+    """Return the index, 0 to 3, of the first beat of a bar: the beat with most bass."""
     bass = sound.mel[:, :6].sum(axis=1)
     at = np.array([float(bass[hop : hop + 8].max(initial=0.0)) for hop in hops])
     return int(np.argmax([float(at[n::4].mean()) if len(at) > n else 0.0 for n in range(4)]))
 
 
 class SoundSignals:
-    """The signals of a sound file, or of a clip's own track. Raises MediaError if there is no sound.
+    """The signals of a sound file, or of a clip's own sound track. Raises MediaError if there is no sound.
 
-    ``signals``: signals that will be requested. The sound is analysed at the first use, and again only for other bands.
+    ``signals``: signals that will be requested. The sound is analysed at the first use, and again only for other
+    frequency bands.
     """
 
     def __init__(self, path: Path, signals: Collection[Signal] = ()) -> None:
@@ -306,7 +316,7 @@ class SoundSignals:
         self.want(signals)
 
     def want(self, signals: Collection[Signal]) -> None:
-        """Prepare for further signals, whose bands may need another analysis."""
+        """Prepare for further signals, whose frequency bands may need another analysis."""
         bands = {(s.numbers[0], s.numbers[1]) for s in signals if s.name == "band"}
         if not bands <= self._bands:
             self._bands |= bands
@@ -314,15 +324,16 @@ class SoundSignals:
 
     @cached_property
     def heard(self) -> SoundAnalysis:
-        """The analysis of the sound."""
+        """The analysis of the sound: loudness and mel spectrum."""
         return analyse_sound(read_blocks(self.path), RATE_HZ, sorted(self._bands))
 
     @cached_property
     def rhythm(self) -> Rhythm:
+        """The rhythm of the sound: onsets, beats and tempo."""
         return find_rhythm(self.heard)
 
     def track(self, signal: Signal) -> Track:
-        """Return a signal without an inner signal as a function of time."""
+        """Return a signal that is not a call on another signal as a function of time."""
         if signal.name in FIXED_BANDS or signal.name == "band":
             band = FIXED_BANDS.get(signal.name) or (signal.numbers[0], signal.numbers[1])
             return interpolated_track(self.heard.times, self.heard.levels[band])
@@ -337,13 +348,14 @@ class SoundSignals:
 
     @cached_property
     def _onset(self) -> np.ndarray:
+        """The strength of onsets at each hop, scaled to 0 to 1."""
         strength = novelty(self.heard)
         full = float(np.percentile(strength, FULL_ONSET_PERCENTILE))
         return np.minimum(strength / full, 1.0) if full > 1e-6 else strength * 0
 
 
 def waveform(path: Path, seconds: Sequence[float]) -> np.ndarray:
-    """Return the highest sample, 0 to 1, between each of the frame times and the next; zeros without a sound."""
+    """Return the peak of the sound, 0 to 1, from each frame time in ``seconds`` to the next; zeros without a sound."""
     edges = np.round(np.asarray([*seconds, (seconds[-1] if seconds else 0.0) + 0.04]) * RATE_HZ).astype(np.int64)
     peaks, first = np.zeros(len(edges) + 1), 0
     try:

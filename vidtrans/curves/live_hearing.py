@@ -1,4 +1,4 @@
-"""Real-time analysis of sound for the signals of curves, from the past alone, in bounded time and memory.
+"""Real-time analysis of sound for the signals of curves, from past samples only, in bounded time and memory.
 
 A level is relative to a maximum that falls slowly, while ``hearing`` uses the loudest part of the whole sound. Beats
 extrapolate those of the last seconds (``BeatTracker``). ``smooth`` is an exponential average.
@@ -34,18 +34,18 @@ from vidtrans.curves.hearing import (
 from vidtrans.curves.tracks import RunningCall
 from vidtrans.video.io.sound import RATE_HZ
 
-MEMORY_S = 8.0  # Length of the sound in which the rhythm is searched
-FIRST_SEARCH_S, SEARCH_INTERVAL_S = 2.5, 0.3  # Sound before the first search, and between two searches
-SAME_TEMPO = 0.06  # Largest relative difference of two periods of one tempo
-NUM_DOUBTS = 6  # Consecutive searches that find another tempo before it is adopted
-NUM_MISSES = 8  # Consecutive searches without a rhythm before the tempo ends
-RECENT_S = 4.0  # Age at which a beat counts e times less for the position of the next one
-MIN_BEAT_GAP = 0.5  # Shortest time between two beats, in periods
-BAR_MEMORY = 0.95  # Decay of the votes for the first beat of a bar, per search
+MEMORY_S = 8.0  # Length, in s, of the last sound in which the rhythm is searched
+FIRST_SEARCH_S, SEARCH_INTERVAL_S = 2.5, 0.3  # Sound, in s, before the first search, and between two searches
+SAME_TEMPO = 0.06  # Largest relative difference of two beat periods that count as one tempo
+NUM_DOUBTS = 6  # Number of consecutive searches that find another tempo before it is adopted
+NUM_MISSES = 8  # Number of consecutive searches without a rhythm after which the tempo ends
+RECENT_S = 4.0  # Age, in s, at which the weight of a beat for the position of the next one has fallen by e
+MIN_BEAT_GAP = 0.5  # Shortest time between two beats, as a share of the period
+BAR_MEMORY = 0.95  # Factor by which the votes for the first beat of a bar decay with each search
 
 
 class BeatTracker:
-    """A counter of the beats in consecutive mel spectra, ``hop_s`` seconds apart, which predicts the next ones.
+    """A counter of the beats in consecutive mel spectra, ``hop_s`` seconds apart, that predicts the next beats.
 
     Attributes:
         tempo_bpm: Beats per minute; 0 without a beat.
@@ -67,10 +67,11 @@ class BeatTracker:
 
     @property
     def tempo_bpm(self) -> float:
+        """Return the tempo in beats per minute; 0 without a beat."""
         return 60 / self._period_s if self._period_s else 0.0
 
     def add_spectra(self, mel: np.ndarray) -> None:
-        """Store the next spectra, (n, MEL_BANDS) float32, whose windows are centred at consecutive hops."""
+        """Store the next mel spectra, (n, MEL_BANDS) float32, whose windows are centred at consecutive hops."""
         for one in mel:
             if self._num_stored == len(self._mel):
                 self._mel[: self._capacity] = self._mel[-self._capacity :]
@@ -80,7 +81,7 @@ class BeatTracker:
             self._num_spectra += 1
 
     def advance(self, now_s: float) -> None:
-        """Update the beats until ``now_s``; search for the rhythm again if it is due."""
+        """Update the count of beats until ``now_s``; search for the rhythm again if that is due."""
         if now_s >= self._next_search_s:
             self._next_search_s = now_s + SEARCH_INTERVAL_S
             self._search(now_s)
@@ -92,16 +93,17 @@ class BeatTracker:
             self._last_number, self.last_beat_s = number, min(at_s, now_s)
 
     def beat_at(self, now_s: float) -> float:
-        """Return the fractional beat number; without a tempo that of the last beat."""
+        """Return the fractional beat number at ``now_s``; without a tempo, the number of the last beat."""
         if not self._period_s:
             return self._anchor_count
         return self._anchor_count + (now_s - self._anchor_s) / self._period_s
 
     def bar_at(self, now_s: float) -> float:
-        """Return the fractional number of the bar of four beats."""
+        """Return the fractional number of the bar of four beats at ``now_s``."""
         return (self.beat_at(now_s) - int(np.argmax(self._bar_votes))) / 4
 
     def _search(self, now_s: float) -> None:
+        """Search for the rhythm in the stored spectra, and follow it if it is confirmed."""
         recent = self._mel[max(0, self._num_stored - self._capacity) : self._num_stored]
         first_s = (self._num_spectra - len(recent)) * self._hop_s
         is_silent = float(recent.max(initial=0.0)) < MIN_NOVELTY / 10
@@ -123,7 +125,10 @@ class BeatTracker:
         self._follow(now_s, step_s, last_s, beats, rhythm.first_bar)
 
     def _follow(self, now_s: float, step_s: float, last_s: float, beats: np.ndarray, first_bar: int) -> None:
-        """Continue at another period and phase; the beat numbers continue."""
+        """Continue the beat numbers with another period ``step_s`` and last beat ``last_s``, both in s.
+
+        ``beats``: times of the found beats, in s. ``first_bar``: the index of the first beat of a bar among them.
+        """
         share = ((now_s - last_s) / step_s) % 1.0
         if self._period_s or self._last_number > -math.inf:
             number = round(self.beat_at(now_s) - share)
@@ -138,30 +143,34 @@ class BeatTracker:
 
 
 def _fit_beats(beats: np.ndarray) -> tuple[float, float]:
-    """Return the period of beats and the time of the last one, in s, by a line fit weighted to recent beats."""
+    """Return the period of beats and the time of the last beat, in s, by a line fit weighted to recent beats."""
     weights = np.exp((beats - beats[-1]) / (2 * RECENT_S))
     step_s, last_s = np.polyfit(np.arange(len(beats)) - len(beats) + 1, beats, 1, w=weights)
     return float(step_s), float(last_s)
 
 
-RATES_HZ = (8000, 192_000)  # Lowest and highest sampling rate
-LEVEL_DECAY_S = 0.05  # Time constant of a falling level: removes the ripple of tones; a level rises at once
-PEAK_RISE_S, PEAK_DECAY_S = 0.1, 20.0  # Time constants of the peak level that is scaled to 1
-MIN_PEAK_LEVEL = 1e-3  # About -50 dB of full scale: the hiss of a microphone stays near 0
+RATES_HZ = (8000, 192_000)  # Lowest and highest accepted sampling rate
+# Time constant, in s, of a falling level, which removes the ripple of tones; a level rises at once
+LEVEL_DECAY_S = 0.05
+PEAK_RISE_S, PEAK_DECAY_S = 0.1, 20.0  # Time constants, in s, of the peak level that is scaled to 1
+MIN_PEAK_LEVEL = 1e-3  # Smallest peak level, about -50 dB of full scale, so that the hiss of a microphone stays near 0
 MIN_FULL_ONSET = 0.15  # Smallest novelty that is scaled to an onset of 1
-MEDIAN_S = 4.0  # Time over which the median of the novelty, the noise level, is computed
-BLOCK_S = 1.0  # Length of the sound that is analysed at once
+MEDIAN_S = 4.0  # Length, in s, of the novelty whose median is the noise level
+BLOCK_S = 1.0  # Length, in s, of the sound that is analysed at once
 
 
 class PeakFollower:
-    """Peak levels that are scaled to 1. They rise in ``rise_s``, and fall by e in 20 s, at least to ``least``."""
+    """The falling peaks of ``count`` levels, by which the levels are scaled to 0 to 1.
+
+    A peak rises to a louder level in about ``rise_s``, and falls by e in 20 s, but not below ``least``.
+    """
 
     def __init__(self, count: int, hop_s: float, rise_s: float, least: float) -> None:
         self._rise, self._fall, self._least = 1 - math.exp(-hop_s / rise_s), math.exp(-hop_s / PEAK_DECAY_S), least
         self.peaks = np.full(count, least)
 
     def scale(self, levels: np.ndarray) -> np.ndarray:
-        """Return levels, (count,), of one more hop as shares of the peaks, from 0 to 1."""
+        """Return the levels, (count,), of the next hop as shares of their peaks, from 0 to 1."""
         louder = levels > self.peaks
         self.peaks = np.where(
             louder, self.peaks + self._rise * (levels - self.peaks), np.maximum(self.peaks * self._fall, self._least)
@@ -170,7 +179,7 @@ class PeakFollower:
 
 
 class LiveSoundAnalysis:
-    """Analysis of mono sound at ``rate_hz``; ``signals``: all that will be requested.
+    """An analysis of mono sound at ``rate_hz`` while it arrives; ``signals``: the signals that will be requested.
 
     Attributes:
         beats: The tempo and the beats.
@@ -197,10 +206,11 @@ class LiveSoundAnalysis:
 
     @property
     def now_s(self) -> float:
+        """Return the seconds of sound analysed so far."""
         return self._num_samples / self.rate_hz
 
     def watch(self, signals: Collection[Signal]) -> None:
-        """Compute these signals from now on, in place of the other calls and bands of the last call."""
+        """Compute these signals from now on; they replace the calls and bands of the last call."""
         roots = {signal.source for signal in signals}
         bands = [*FIXED_BANDS.values(), *sorted({(s.numbers[0], s.numbers[1]) for s in roots if s.name == "band"})]
         if bands != self._bands:
@@ -220,7 +230,7 @@ class LiveSoundAnalysis:
             self._analyse(samples[first : first + block])
 
     def value(self, signal: Signal) -> float:
-        """Return the current value of a signal."""
+        """Return the current value of a signal that is watched."""
         if signal in self._calls:
             return self._calls[signal].value
         if signal.inner is not None:
@@ -237,9 +247,11 @@ class LiveSoundAnalysis:
         return self._levels.get(FIXED_BANDS.get(signal.name) or (signal.numbers[0], signal.numbers[1]), 0.0)
 
     def values(self, signals: Collection[Signal]) -> Mapping[Signal, float]:
+        """Return the current value of each signal."""
         return {signal: self.value(signal) for signal in signals}
 
     def _analyse(self, samples: np.ndarray) -> None:
+        """Analyse the complete windows in the next samples, and update the beats."""
         self._num_samples += len(samples)
         self._buffer = np.concatenate([self._buffer, samples.astype(np.float32)])
         if len(self._buffer) >= self._window:
@@ -254,7 +266,7 @@ class LiveSoundAnalysis:
         self.beats.advance(self.now_s)
 
     def _add_hop(self, power: np.ndarray, strength: float, now_s: float) -> None:
-        """Update the levels and onsets by the band powers and the novelty of the hop that ends at about ``now_s``."""
+        """Update levels and onsets with one hop: band powers and novelty ``strength``; it ends at about ``now_s``."""
         self._power = np.maximum(power, self._power * math.exp(-2 * self._hop_s / LEVEL_DECAY_S))
         shares = self._band_peaks.scale(np.sqrt(self._power))
         silent = np.sqrt(self._power) < MIN_PEAK_LEVEL / 100
@@ -272,5 +284,5 @@ class LiveSoundAnalysis:
 
 
 def _calls_in(signal: Signal) -> list[Signal]:
-    """Return the nested calls within ``signal``, the innermost first."""
+    """Return the calls on other signals (``smooth``, ``follow``) that are nested in a signal, the innermost first."""
     return [*_calls_in(signal.inner), signal] if signal.inner is not None else []

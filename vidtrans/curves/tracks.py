@@ -1,4 +1,4 @@
-"""Signals as functions of time: decaying events, averages, followers, and the columns of files of values.
+"""Signals as functions of time: decaying events, averages, peak followers, and the columns of files of values.
 
 Files of values are CSV with a column of times, JSON with a list of frames (as Parseq writes), and MIDI: controllers,
 the pitch wheel, and the velocity of sounding notes.
@@ -26,35 +26,46 @@ from vidtrans.core.text_files import parse_number, read_rows, read_text
 from vidtrans.curves.curve import SUFFIXES, file_of
 from vidtrans.curves.expressions import Signal
 
-# A function from times, in s from the first frame, to values; both (n,) float64.
+# Function from times, in s from the first frame, to values; both (n,) float64
 Track = Callable[[np.ndarray], np.ndarray]
-GRID_S = 0.005  # Interval of the samples of ``smooth`` and ``follow``
-MAX_DURATION_S = 24 * 3600  # Longest clip for these calls: one with a damaged clock may seem to last for years
-BOX_SIGMA = 12**-0.5  # σ of a box of width 1: an average over S seconds is a Gaussian with S times this σ
-MAX_ROWS = 1_000_000
-MAX_COLUMNS = 1000
-MAX_VALUES = 10_000_000  # Values of all columns
-MAX_FILE_BYTES = 64 << 20
-NUM_NAMING_ROWS = 1000  # First rows of a JSON file that define its columns
+GRID_S = 0.005  # Interval, in s, of the samples from which ``smooth`` and ``follow`` are computed
+# Longest clip, in s, for ``smooth`` and ``follow``: a clip with a damaged clock may seem to last for years
+MAX_DURATION_S = 24 * 3600
+# σ of a box of width 1: an average over S seconds is computed as a Gaussian with σ = BOX_SIGMA · S
+BOX_SIGMA = 12**-0.5
+MAX_ROWS = 1_000_000  # Largest number of rows of a file of values
+MAX_COLUMNS = 1000  # Largest number of columns of a file of values
+MAX_VALUES = 10_000_000  # Largest number of values in all columns of a file
+MAX_FILE_BYTES = 64 << 20  # Largest file of values
+NUM_NAMING_ROWS = 1000  # Number of first rows of a JSON file whose keys define the columns
+# Names of columns with times in s, and of columns with frame numbers.
 TIME_COLUMNS, FRAME_COLUMNS = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
-MAX_MIDI_BYTES = 2 << 20  # The library mido creates an object for each event
-SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}  # Frames per second; 29 stands for drop-frame
-Event = tuple[float, str, float]  # Time in s, column, value
-Song = Any  # A song of mido, which has no types
+MAX_MIDI_BYTES = 2 << 20  # Largest MIDI file, because the library mido creates an object for each event
+# Frames per second by the number in a MIDI file; 29 stands for drop-frame timecode
+SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
+Event = tuple[float, str, float]  # Change of a value in a MIDI file: time in s, column name, value
+Song = Any  # Song object of the library mido, which has no types
 
 
 def interpolated_track(times: np.ndarray, values: np.ndarray, *, holds: bool = False) -> Track:
-    """Return a track that interpolates points in order of time; ``holds``: each value lasts until the next."""
+    """Return a track that interpolates values at ``times``, in s and in order.
+
+    ``holds``: each value lasts until the next one, without interpolation.
+    """
     if not holds:
         return lambda at: np.interp(at, times, values)
     return lambda at: values[np.clip(np.searchsorted(times, at + 1e-9, side="right") - 1, 0, len(values) - 1)]
 
 
 def decay_track(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
-    """Return a track that is 1 at each event and decays by e in ``decay_s``; 0 before the first one."""
+    """Return a track that is 1 at each event, then decays by e in ``decay_s``; 0 before the first event.
+
+    ``events``: times in s, in order.
+    """
     moments = np.asarray(events, np.float64)
 
     def at(times: np.ndarray) -> np.ndarray:
+        """Return the values of the track at ``times``, in s."""
         if not len(moments):
             return np.zeros(len(times))
         last = np.searchsorted(moments, times + 1e-9, side="right") - 1
@@ -65,7 +76,7 @@ def decay_track(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
 
 
 def gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
-    """Return values, (n,), smoothed by a Gaussian of ``sigma`` samples; the ends are padded with the edge values."""
+    """Return values, (n,), smoothed by a Gaussian with σ = ``sigma`` samples; edge values pad the ends."""
     reach = min(int(4 * sigma), 4 * len(values))
     kernel = np.exp(-0.5 * np.square(np.arange(-reach, reach + 1) / max(sigma, 1e-9)))
     padded = np.pad(values, reach, mode="edge")
@@ -78,13 +89,17 @@ def gaussian(values: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def call_track(signal: Signal, inner: Track) -> Track:
-    """Return the track of ``smooth`` or ``follow``, a call that takes the signal ``inner``; it may raise UsageError."""
+    """Return the track of a call of ``smooth`` or ``follow``; ``inner``: the track of its signal.
+
+    The track raises UsageError for a clip that is too long.
+    """
 
     def at(times: np.ndarray) -> np.ndarray:
+        """Return the values of the call at ``times``, in s. Raises UsageError."""
         if not len(times):
             return np.zeros(0)
         [seconds] = signal.numbers
-        # The grid reaches far enough on both sides, and is the same for all ranges of frames.
+        # The grid covers all times and the length of the call, and its points are the same for all ranges of frames.
         first, last = (np.floor(min(times.min(), 0.0) / GRID_S), np.ceil((times.max() + seconds) / GRID_S) + 1)
         if last - first > MAX_DURATION_S / GRID_S:
             raise UsageError(
@@ -103,7 +118,7 @@ def call_track(signal: Signal, inner: Track) -> Track:
 
 
 class RunningCall:
-    """``smooth`` or ``follow`` of consecutive values, from the past alone.
+    """A call of ``smooth`` or ``follow`` on consecutive values of a live signal, which uses past values only.
 
     ``smooth`` is an exponential average, with the mean delay of an average over the last S seconds.
     """
@@ -114,7 +129,7 @@ class RunningCall:
         self.value = 0.0
 
     def step(self, value: float, passed_s: float) -> float:
-        """Return the value after a signal's next ``value``, ``passed_s`` seconds after the previous one."""
+        """Return the value of the call after the signal's next ``value``, ``passed_s`` s after the previous one."""
         if self._is_average:
             self.value += (1 - math.exp(-2 * passed_s / self._seconds)) * (value - self.value)
         else:
@@ -123,7 +138,10 @@ class RunningCall:
 
 
 def _follow(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarray:
-    """Return the maximum of each value and the earlier ones, which decay by e in ``release_s``."""
+    """Return the maximum of each value and of the earlier values, which decay by e in ``release_s``.
+
+    ``grid``: the times of the values, in s.
+    """
     floor = min(float(values.min()), 0.0)
     with np.errstate(divide="ignore"):
         highest = np.maximum.accumulate(np.log(values - floor) + grid / release_s)
@@ -132,9 +150,9 @@ def _follow(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarra
 
 @dataclass(frozen=True)
 class DataColumns:
-    """The columns of a file. ``at``: moments in order; ``columns``: their values, NaN where there is none.
+    """The columns of a file of values. ``at``: moments in order; ``columns``: values by name, NaN where one is missing.
 
-    ``in_frames``: moments are frames, else seconds. ``holds``: values last until the next one, else they are
+    ``in_frames``: moments are frame numbers, else seconds. ``holds``: a value lasts until the next one, else values are
     interpolated.
     """
 
@@ -145,9 +163,9 @@ class DataColumns:
     holds: bool = False
 
     def track(self, column: str, seconds_of: Callable[[np.ndarray], np.ndarray]) -> Track:
-        """Return a column as a function of time; '' is the only one. ``seconds_of``: returns the times of frames.
+        """Return a column as a function of time; the name "" stands for the only column. Raises UsageError.
 
-        Raises UsageError.
+        ``seconds_of``: returns the times, in s, of frame numbers.
         """
         if not column and len(self.columns) != 1:
             names = ", ".join(list(self.columns)[:12])
@@ -164,7 +182,7 @@ class DataColumns:
 
 
 def check_size(path: Path, num_rows: int, num_columns: int) -> None:
-    """Raise UsageError for a file with too many rows, columns or values."""
+    """Raise UsageError for a file of values with too many rows, columns or values."""
     if num_rows > MAX_ROWS:
         raise UsageError(str(path), f"it has more than {MAX_ROWS:,} rows", "give fewer")
     if num_columns > MAX_COLUMNS:
@@ -174,7 +192,7 @@ def check_size(path: Path, num_rows: int, num_columns: int) -> None:
 
 
 def read_data(path: Path) -> DataColumns:
-    """Read a file of values. Raises UsageError."""
+    """Read the columns of a file of values (CSV, JSON or MIDI). Raises UsageError."""
     readers = dict(zip(SUFFIXES, (_read_csv, _read_json, read_midi, read_midi), strict=True))
     reader = readers.get(path.suffix.lower())
     if reader is None:
@@ -206,7 +224,10 @@ def digest_value_file(path: Path) -> str:
 def _read_columns(
     path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *, clock_names: str
 ) -> DataColumns:
-    """Return the columns ``names`` of rows, which may be shorter; one column is the time. Raises UsageError."""
+    """Return the columns ``names`` of ``rows``, which may be shorter; one column has the times. Raises UsageError.
+
+    ``clock_names``: where that column is named, for errors.
+    """
     check_size(path, 0, len(names))
     names = [name_key(name) for name in names]
     places = {name.strip().lower(): place for place, name in enumerate(names)}
@@ -232,6 +253,7 @@ def _read_columns(
 
 
 def _parse_moment(path: Path, value: object, row: int, in_frames: bool) -> float:
+    """Return a cell of the time column as a frame number or seconds. Raises UsageError."""
     number = _as_number(value)
     if not in_frames and isinstance(value, str) and not math.isfinite(number):
         try:
@@ -245,7 +267,7 @@ def _parse_moment(path: Path, value: object, row: int, in_frames: bool) -> float
 
 
 def _as_number(value: object) -> float:
-    """Return a finite number, or NaN for any other value."""
+    """Return a cell as a finite number; NaN for any other value."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return math.nan
     try:
@@ -256,10 +278,12 @@ def _as_number(value: object) -> float:
 
 
 def _read_csv(path: Path) -> DataColumns:
+    """Read the columns of a CSV file. Raises UsageError."""
     rows = read_rows(read_text(path))
     names = next((row.cells for row in rows), [])
 
     def cells() -> Iterator[list[str]]:
+        """Yield the cells of each row. Raises UsageError for a row with more cells than columns."""
         for row in rows:
             if any(row.cells[len(names) :]):
                 why = f"it has {len(row.cells)} cells, and there are {len(names)} columns"
@@ -270,6 +294,7 @@ def _read_csv(path: Path) -> DataColumns:
 
 
 def _read_json(path: Path) -> DataColumns:
+    """Read the columns of a JSON file with a list of frames. Raises UsageError."""
     content = json.loads(read_text(path))
     if isinstance(content, dict):  # Parseq writes the values of all frames beside the key frames
         content = next((content[name] for name in ("rendered_frames", "frames", "keyframes") if name in content), None)
@@ -282,12 +307,12 @@ def _read_json(path: Path) -> DataColumns:
 
 @dataclass(frozen=True)
 class _MidiColumns(Mapping[str, np.ndarray]):
-    """Columns that are computed on access, since a song may have thousands.
+    """The columns of a MIDI file by name, computed on access, because a song may have thousands.
 
     Attributes:
-        moments: The times of all events, in s, after one before the song.
-        events: The events of each column.
-        names: The columns that a message lists.
+        moments: The times of all events, in s; the first one is before the song.
+        events: The (time, value) pairs of each column.
+        names: The names of the columns that an error message lists.
     """
 
     moments: np.ndarray
@@ -311,9 +336,10 @@ class _MidiColumns(Mapping[str, np.ndarray]):
 
 
 def read_midi(path: Path) -> DataColumns:
-    """Return the columns ``cc1`` … and ``note60`` … (0 to 1), ``notes`` (the loudest note), ``pitch`` (-1 to 1).
+    """Read the columns of a MIDI file: ``cc1`` … and ``note60`` … (0 to 1), ``notes`` and ``pitch``.
 
-    They combine all channels; ``ch4.cc1`` … are of channel 4 alone, from 1 to 16. Raises UsageError.
+    ``notes`` is the velocity of the loudest note, 0 to 1; ``pitch`` is from -1 to 1. These columns combine all
+    channels; ``ch4.cc1`` … are of channel 4 alone, from 1 to 16. Raises UsageError.
     """
     try:
         import mido
@@ -343,7 +369,7 @@ def read_midi(path: Path) -> DataColumns:
 
 
 def _events(song: Song) -> Iterator[Event]:
-    """Yield the changes of values, for all channels together and for the channel of each message."""
+    """Yield the changes of values in a song, for all channels together and for the channel of each message."""
     sounding: dict[int, dict[int, float]] = defaultdict(dict)  # Velocities by channel and note
     loudest: dict[int, float] = {}
     for now, message in _with_times(song):
@@ -366,7 +392,10 @@ def _events(song: Song) -> Iterator[Event]:
 
 
 def _with_times(song: Song) -> Iterator[tuple[float, Any]]:
-    """Yield the messages with their times in s; ticks divide a beat, or a frame of SMPTE timecode."""
+    """Yield the messages of a song with their times in s.
+
+    A tick is a part of a beat, or of a frame of SMPTE timecode.
+    """
     now, division = 0.0, song.ticks_per_beat
     if division >= 0:
         for message in song:
@@ -383,7 +412,10 @@ def _with_times(song: Song) -> Iterator[tuple[float, Any]]:
 
 
 class SignalTracks:
-    """Base class of sources of signals. ``seconds_of``: returns the times of frames; each file is read once."""
+    """Base class of objects that compute signals. ``seconds_of``: returns the times, in s, of frame numbers.
+
+    Each file of values is read once.
+    """
 
     def __init__(self, seconds_of: Callable[[np.ndarray], np.ndarray]) -> None:
         self._seconds_of = seconds_of
@@ -395,14 +427,15 @@ class SignalTracks:
         return {signal: self._track(signal)(times) for signal in signals}
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Prepare signals without an inner signal, before their tracks are used. Raises UsageError, MediaError."""
+        """Prepare signals that are not calls on other signals, before they are used. Raises UsageError, MediaError."""
         raise NotImplementedError
 
     def root(self, signal: Signal) -> Track:
-        """Return a signal without an inner signal or a file as a function of time. Raises UsageError."""
+        """Return a signal that is neither a call on another signal nor a file, as a track. Raises UsageError."""
         raise NotImplementedError
 
     def _track(self, signal: Signal) -> Track:
+        """Return any signal as a track. Raises UsageError."""
         if signal.inner is not None:
             return call_track(signal, self._track(signal.inner))
         if not signal.file:

@@ -1,4 +1,4 @@
-"""The web application: routes for the page, the bare output, the WebSocket, posted frames, and a QR code."""
+"""The web application of a live session: the page, the bare output, the WebSocket, posted frames, a QR code."""
 
 from __future__ import annotations
 
@@ -38,15 +38,16 @@ from vidtrans.video.images.picture import encode_jpeg, encode_png
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer, qr_svg, shared_files
 
-PAGE_FOLDER = Path(__file__).parent / "page"
-PAINT_TIMEOUT_S = 120.0
+PAGE_FOLDER = Path(__file__).parent / "page"  # Folder of the files of the live page
+PAINT_TIMEOUT_S = 120.0  # Longest wait, in s, for the picture of a frame posted over HTTP
 
 
 def serve(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections | None = None) -> None:
-    """Serve the live page until ``stop`` is requested; a running recording is completed."""
+    """Serve the live page until ``stop`` is requested; then complete a running recording."""
 
     @asynccontextmanager
     async def session() -> AsyncIterator[None]:
+        """Run the senders while the server runs; at its end, complete a running recording."""
         hub.loop = asyncio.get_running_loop()
         pump = asyncio.ensure_future(connections.pump()) if connections else None
         try:
@@ -61,21 +62,26 @@ def serve(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections
 
 
 def make_app(hub: Hub, phone_link: Callable[[], str], osc: Callable[[], Table] | None = None) -> ASGIApp:
-    """Return the ASGI application, which also works below another path: the addresses in its page are relative.
+    """Return the ASGI application of a live session.
 
-    ``phone_link``: returns the link for the QR code. ``osc``: returns the OSC addresses as a tree; None: OSC is off.
+    It also works below another path, because the addresses in its page are relative. ``phone_link``: returns the link
+    for the QR code. ``osc``: returns the OSC addresses as a tree; None: OSC is off.
     """
 
     async def page(request: Request) -> Response:
+        """Return the live page."""
         return FileResponse(PAGE_FOLDER / "index.html")
 
     async def output(request: Request) -> Response:
+        """Return the page that shows only the painted pictures, without controls."""
         return FileResponse(PAGE_FOLDER / "output.html")
 
     async def code(request: Request) -> Response:
+        """Return a QR code of the link for phones, as SVG."""
         return Response(qr_svg(phone_link()), media_type="image/svg+xml")
 
     async def addresses(request: Request) -> Response:
+        """Return the OSC addresses as an OSCQuery tree, or status 404 without OSC."""
         return JSONResponse(osc()) if osc else PlainTextResponse("OSC is off: start with --osc PORT\n", 404)
 
     routes = [
@@ -93,7 +99,7 @@ def make_app(hub: Hub, phone_link: Callable[[], str], osc: Callable[[], Table] |
 
 
 async def _frame(hub: Hub, request: Request) -> Response:
-    """Paint the picture file in a request's body; return a PNG file if the request accepts PNG, else JPEG."""
+    """Paint the picture file in the body of a request; return a PNG file if the request accepts PNG, else JPEG."""
     kind = request.query_params.get("kind", "picture")
     if kind not in FRAME_KINDS.values():
         return PlainTextResponse(f"kind must be one of {', '.join(FRAME_KINDS.values())}\n", 400)
@@ -112,7 +118,7 @@ async def _frame(hub: Hub, request: Request) -> Response:
 
 
 async def _look(hub: Hub, request: Request) -> Response:
-    """Add the look of the picture file in a request's body, switch to it, and return its name."""
+    """Add a model predicted from the style picture in the body of a request, select it, and return its name."""
     if isinstance(file := await _picture_file(request), Response):
         return file
     try:
@@ -124,7 +130,7 @@ async def _look(hub: Hub, request: Request) -> Response:
 
 
 async def _picture_file(request: Request) -> bytes | Response:
-    """Return the picture file in a request's body, or the error response."""
+    """Return the picture file in the body of a request, or the response for an invalid request."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in CONTENT_TYPES:
         return PlainTextResponse(f"the Content-Type must be one of {', '.join(CONTENT_TYPES)}\n", 415)
     body = bytearray()
@@ -139,7 +145,7 @@ async def _picture_file(request: Request) -> bytes | Response:
 
 
 async def _connection(hub: Hub, socket: WebSocket) -> None:
-    """Serve one WebSocket connection until it ends; a second task sends its messages."""
+    """Serve a WebSocket connection until it ends; a second task sends the messages."""
     await socket.accept()
     try:
         client = hub.join(is_program=socket.query_params.get("role") == "program")
@@ -157,6 +163,7 @@ async def _connection(hub: Hub, socket: WebSocket) -> None:
 
 
 async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
+    """Handle the commands, sound blocks and frames of a connection until it ends."""
     while (message := await socket.receive())["type"] != "websocket.disconnect":
         try:
             if (data := message.get("bytes")) is None:
@@ -170,7 +177,7 @@ async def _receive(hub: Hub, client: Client, socket: WebSocket) -> None:
 
 
 def _parse(text: str) -> dict[str, object]:
-    """Parse a JSON object. Raises UsageError."""
+    """Parse the text of a message as a JSON object. Raises UsageError."""
     try:
         message = json.loads(text)
     except (ValueError, RecursionError):
@@ -181,6 +188,7 @@ def _parse(text: str) -> dict[str, object]:
 
 
 async def _send(client: Client, socket: WebSocket) -> None:
+    """Send the queued messages of a connection until it or the session ends."""
     with suppress(WebSocketDisconnect, RuntimeError, OSError):  # Disconnected; ``_receive`` ends for the same reason
         while not client.is_closed:
             for message in await client.messages():
@@ -192,18 +200,18 @@ async def _send(client: Client, socket: WebSocket) -> None:
 
 
 class LivePages:
-    """The pages of an open session. ``release`` frees the memory of the models after the session."""
+    """The web pages of an open session. ``release`` frees the memory of the models after the session."""
 
     def __init__(self, hub: Hub, worker: StageWorker, release: Callable[[], None]) -> None:
         self.hub, self.worker, self._release = hub, worker, release
 
     def app(self, phone_link: Callable[[], str]) -> ASGIApp:
-        """Return the ASGI application; called in the event loop. ``phone_link``: returns the link of the QR code."""
+        """Return the ASGI application; call it in the event loop. ``phone_link``: returns the link of the QR code."""
         self.hub.loop = asyncio.get_running_loop()
         return make_app(self.hub, phone_link)
 
     def facts(self) -> Table:
-        """Return the session's status: connections, painted frames, source, and whether it records."""
+        """Return the status of the session: models, connections, painted frames, source, and whether it records."""
         return {
             "models": list(self.hub.models),
             "connections": len(self.hub.clients),
@@ -214,7 +222,7 @@ class LivePages:
         }
 
     async def close(self) -> None:
-        """Complete a recording, end all connections and the thread that paints, and free the models."""
+        """Complete a recording, end all connections, stop the thread that paints, and free the models."""
         await self.hub.stop_recording()
         self._end_connections()
         await asyncio.to_thread(self.worker.close)
@@ -222,5 +230,6 @@ class LivePages:
         self._release()
 
     def _end_connections(self) -> None:
+        """End all connections; their pages then try to connect again."""
         for client in list(self.hub.clients.values()):
             client.close()

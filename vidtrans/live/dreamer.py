@@ -1,4 +1,4 @@
-"""A live dream: a next-frame model that runs on its own output, while controls move the camera.
+"""A live dream: a next-frame model whose input is its own last output, while controls move a virtual camera.
 
 The controls are logged, and 'vidtrans dream --steer' renders the dream again from that log.
 """
@@ -28,17 +28,17 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.images.picture import cover_crop, resize, write_picture
 
-ENDLESS_FRAMES = 1 << 40
-# Rotation and hue may change, so drift correction must not use statistics of places or channels.
+ENDLESS_FRAMES = 1 << 40  # Number of frames of a dream without an end
+# Dream settings in which rotation and hue move, so that drift correction uses no statistics of positions or channels.
 FREE_CAMERA = DreamingSettings(rotate=1.0, hue=1.0)
 
 
 @dataclass
 class KeyLog:
-    """The controls of a dream: an entry for each frame at which they change.
+    """The log of the controls of a dream: one entry for each frame at which they change.
 
-    ``model``: its path, or its name, and its digest. ``size``: (width, height) of the dream. ``seed``: its first
-    picture, (H, W, 3) uint8; None: noise. ``options``: further options of the command that renders it again.
+    ``model``: its path, or else its name, and its digest. ``size``: (width, height) of the dream. ``seed``: its first
+    picture, (H, W, 3) uint8; None: noise. ``options``: further options of the command that renders the dream again.
     """
 
     model: tuple[str, str]
@@ -50,7 +50,7 @@ class KeyLog:
     _entries: list[tuple[int, str]] = field(default_factory=list)
 
     def record(self, values: Mapping[str, float], goto: int, *, driven: bool) -> None:
-        """Record the controls of the next frame, by name, and the shot number to go to, 0 for none.
+        """Record the control ``values`` of the next frame, by name; ``goto``: the shot number to go to, 0 for none.
 
         ``driven``: a source was mixed in; its frames are not logged.
         """
@@ -62,23 +62,23 @@ class KeyLog:
         self.is_driven = self.is_driven or driven
 
     def command(self, path: Path) -> str:
-        """Return the command that renders the log at ``path`` again."""
+        """Return the shell command that renders the dream again from the log at ``path``."""
         seed = NOISE if self.seed is None else path.with_suffix(".png").name
         size = f"{self.size[0]}x{self.size[1]}"
         words = ["vidtrans", "dream", seed, "--model", self.model[0], "--steer", path.name, "--size", size]
         return shlex.join([*words, "--frames", str(self.num_frames), *self.options])
 
     def has_new_frames(self, other: KeyLog | None) -> bool:
-        """Return whether this log has frames that an earlier copy does not have, or is of another dream."""
+        """Return whether this log has frames that ``other``, an earlier copy, lacks, or belongs to another dream."""
         return other is None or self.seed is not other.seed or self.num_frames != other.num_frames
 
     def copy(self) -> KeyLog:
-        """Return a snapshot of the log, which another thread may be extending."""
+        """Return a copy of the log as it is now; another thread may be adding entries."""
         count = self.num_frames
         return replace(self, num_frames=count, _entries=[entry for entry in list(self._entries) if entry[0] < count])
 
     def write(self, video: Path) -> str:
-        """Write the log and the dream's first picture beside a video; return a message for the user."""
+        """Write the log and the dream's first picture next to a video file; return a message for the user."""
         path = video.with_suffix(LOG_SUFFIX)
         lines = [f"# {self.command(path)}", f"{PLAYED_ON}{' '.join(self.model)}"]
         if self.is_driven:
@@ -94,7 +94,7 @@ class KeyLog:
 
 
 class Dreamer:
-    """A rollout of a next-frame model. Raises ModelError, DeviceError, UsageError.
+    """A running dream of a next-frame model. Raises ModelError, DeviceError, UsageError.
 
     ``seed``: the first frame, (h, w, 3) uint8; None: noise. ``size``: short side in pixels; 0: the training size.
     """
@@ -135,9 +135,9 @@ class Dreamer:
         self._rollout = Rollout([first] * max_context_frames([model]), self._models, rollout_controls, phase=phase)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
-        """Return the next frame, (H, W, 3) uint8. ``drive``: a source frame (h, w, 3) uint8 to mix in, or None.
+        """Paint and log the next frame of the dream; return it, (H, W, 3) uint8. Raises DeviceError.
 
-        Raises DeviceError.
+        ``drive``: a frame of the source, (h, w, 3) uint8, to mix into the model's input, or None.
         """
         self._controls, self._drive = controls, drive
         values = {name: getattr(controls, name) for name in self._logged_names}
@@ -147,7 +147,7 @@ class Dreamer:
         return picture
 
     def _usable_controls(self, model: LoadedModel) -> tuple[list[str], set[int]]:
-        """Return the names of the controls that a dream of this model reads, and the numbers of its shots."""
+        """Return the names of the controls that a dream of this model uses, and the numbers of its shots."""
         pointer = self._models(0).pointer
         names = [*NO_MOVE, *(["speed"] if num_clock_positions(model) else [])]
         names += ["recall"] if model.record and model.record.dream.get("runs") else []
@@ -155,18 +155,19 @@ class Dreamer:
         return names, {goal for goal in (pointer.memory.goals if pointer else ()) if isinstance(goal, int)}
 
     def _drive_input(self, frame: int) -> np.ndarray:
+        """Return the source's frame for the model's input, cropped to the dream's size, in [-1, 1]."""
         assert self._drive is not None  # Otherwise the amount is 0
         return to_signed(_crop(self._drive, self.size))
 
 
 def _crop(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return (h, w, 3) uint8 resized and cropped to ``size``, (width, height)."""
+    """Return a picture (h, w, 3) uint8 resized and cropped to fill ``size``, (width, height)."""
     whole, rows, columns = cover_crop(picture.shape[1], picture.shape[0], size)
     return resize(picture, *whole)[rows, columns]
 
 
 def _command_options(rendering: RenderingSettings, context: Context) -> tuple[str, ...]:
-    """Return the options of 'vidtrans dream' that reproduce this session's results."""
+    """Return the options of 'vidtrans dream' that make it reproduce the results of this session."""
     options = ["--seed", str(context.seed)] if context.seed != Context.seed else []
     for name in ("precision", "engine"):
         if (value := getattr(rendering, name)) != getattr(RenderingSettings, name):

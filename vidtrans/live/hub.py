@@ -1,6 +1,7 @@
-"""The hub of a live session, in the event loop's thread: connections, current source, controls, recording, messages.
+"""The hub of a live session: it connects pages and other programs with the worker that paints.
 
-Each connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages. Recordings are
+It runs in the event loop's thread, and has the connections, the active source, the controls and the recording. Each
+connection has an outbox: the newest picture, acknowledgements of dropped frames, and text messages. Recordings are
 videos of the painted pictures with a variable frame rate.
 """
 
@@ -48,20 +49,24 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
-MAX_QUEUED_MESSAGES = 256  # Unsent messages of each kind for a connection that does not read; older ones are lost
-POST_GAP_S = 3.0  # Time without a posted frame, in s, after which the program's source ends
+# Most unsent messages of each kind for a connection that does not read; the oldest are dropped
+MAX_QUEUED_MESSAGES = 256
+POST_GAP_S = 3.0  # Time without a frame posted over HTTP, in s, after which the source "program" ends
+# Kinds of sources; "none": no source is active, "program": another program sends frames
 SOURCES = ("none", "drawing", "camera", "screen", "video", "dream", "program")
-MAX_CLIENTS = 64
-RECORDING_TIME_BASE = Fraction(1, 1000)
+MAX_CLIENTS = 64  # Largest number of connections of a session
+RECORDING_TIME_BASE = Fraction(1, 1000)  # Unit, in s, of the timestamps of recorded pictures
+# Encoding of recordings: a fast H.264 preset, because pictures are encoded while others are painted
 RECORDING_ENCODING = EncodingSettings(codec="h264", preset="veryfast")
-MAX_QUEUED_PICTURES = 8  # Pictures that wait for the encoder of a recording; further ones are lost
+MAX_QUEUED_PICTURES = 8  # Most pictures that wait for the encoder of a recording; further pictures are lost
 
 
 class Recorder:
-    """A video at ``path`` that is written until it is closed; ``on_failure(problem)`` is called in its thread.
+    """A video file at ``path``, to which pictures are written until it is closed.
 
-    The video has the size of the first picture, rounded up to even sides; other pictures are scaled to it. Until then
-    the video is a playable ``.nut`` file beside ``path``, which stays there if the video cannot be finished.
+    The video has the size of the first picture, rounded up to even sides; other pictures are scaled to it. Until it is
+    closed, the video is a playable ``.nut`` file in the folder of ``path``, which stays there if the video cannot be
+    finished. ``on_failure(problem)`` is called in the recorder's thread.
     """
 
     def __init__(
@@ -77,10 +82,12 @@ class Recorder:
 
     @property
     def num_frames(self) -> int:
+        """Return the number of pictures in the video."""
         return len(self._stamps)
 
     @property
     def summary(self) -> str:
+        """Return a message for the user: path, number of pictures, and number of pictures lost."""
         lost = f"; the encoder was too slow, and lost {self.num_lost}" if self.num_lost else ""
         return f"recorded {self.path}, pictures: {self.num_frames}{lost}"
 
@@ -110,6 +117,7 @@ class Recorder:
         return self.path
 
     def _run(self) -> None:
+        """Encode queued pictures to the ``.nut`` file until the recorder is closed; runs in the recorder's thread."""
         writer: SegmentWriter | None = None
         while (item := self._pictures.get()) is not None:
             if self._has_failed:
@@ -134,6 +142,7 @@ class Recorder:
             self._fail(error)
 
     def _fail(self, error: Exception) -> None:
+        """Stop encoding after an error, and pass its text to ``on_failure``."""
         self._has_failed = True
         line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
         partial = f"; the part recorded so far is in {self._segment}" if self._segment.is_file() else ""
@@ -141,7 +150,7 @@ class Recorder:
 
 
 class Recordings:
-    """Consecutive video recordings of a live session in a folder."""
+    """The video recordings of a live session, one after another, in a folder."""
 
     def __init__(self, folder: Path, on_failure: Callable[[str], None]) -> None:
         self._folder, self._on_failure = folder, on_failure
@@ -151,10 +160,11 @@ class Recordings:
 
     @property
     def is_recording(self) -> bool:
+        """Return whether a recording is running."""
         return self._recorder is not None
 
     def begin(self, model: str) -> None:
-        """Start a video named after the model and the time, unless a recording runs. Raises OSError."""
+        """Start a video named after the model and the time, unless a recording is running. Raises OSError."""
         if self._recorder is None:
             self._folder.mkdir(parents=True, exist_ok=True)
             path = self._new_path(model)
@@ -162,12 +172,12 @@ class Recordings:
             self._recorder = Recorder(path, self._on_failure)
 
     def write(self, picture: np.ndarray) -> None:
-        """Add a picture, (H, W, 3) uint8, with the current time, if a recording runs."""
+        """Add a picture, (H, W, 3) uint8, with the current time, if a recording is running."""
         if (recorder := self._recorder) is not None:
             recorder.write(picture)
 
     async def end(self) -> Recorder | None:
-        """Finish the video in another thread, as it may take seconds; return its recorder, or None without a file."""
+        """Finish the video in another thread; return its recorder, or None if no video was written."""
         recorder, self._recorder = self._recorder, None
         if recorder is None or await asyncio.to_thread(recorder.close) is None:
             return None
@@ -175,6 +185,7 @@ class Recordings:
         return recorder
 
     def _new_path(self, model: str) -> Path:
+        """Return a path for a new video, named after the model and the time, that no other file uses."""
         stem = f"{model}.live-{datetime.now():%Y-%m-%d-%H.%M.%S}"
         names = itertools.chain([stem], (f"{stem}-{n}" for n in itertools.count(2)))
         paths = (self._folder / f"{name}.mp4" for name in names)
@@ -183,7 +194,7 @@ class Recordings:
 
 @dataclass
 class Client:
-    """A connection of a page or a program. ``shows_input``: it also gets views of the network's input.
+    """A connection of a page or a program. ``shows_input``: it also receives views of the network's input.
 
     Only the newest picture waits to be sent, so a connection that does not read delays nothing and uses little memory.
     """
@@ -200,7 +211,7 @@ class Client:
     is_closed: bool = False
 
     def send(self, message: Table) -> None:
-        """Queue a message. Of the messages of type ``state`` only the newest is sent."""
+        """Queue a text message. Of the messages of type ``state`` only the newest is sent."""
         if message["type"] == "state":
             self._state = message
         else:
@@ -208,9 +219,10 @@ class Client:
         self._wake.set()
 
     def send_picture(self, picture: PictureMessage, received: float, moving: Mapping[str, float] | None = None) -> None:
-        """Queue a picture in place of an unsent one. ``received``: the time of its frame by ``time.perf_counter``.
+        """Queue a painted picture; it replaces a picture that was not sent yet.
 
-        ``moving``: the values of the controls that curves drive, by name, for a page.
+        ``received``: when its frame arrived, from ``time.perf_counter``. ``moving``: the values of the controls that
+        curves drive, by name, for a page.
         """
         if moving and not self.is_program:
             self._moving = {"type": "moving", "values": dict(moving)}
@@ -220,17 +232,17 @@ class Client:
         self._wake.set()
 
     def send_drop(self, sequence: int, timestamp: float) -> None:
-        """Queue the acknowledgement of a dropped frame of this connection."""
+        """Queue the message that a frame from this connection was dropped, so that its sender continues."""
         self._drops.append((sequence, timestamp))
         self._wake.set()
 
     def close(self) -> None:
-        """End the connection at the end of its session; a page tries to connect again."""
+        """End the connection because the session ends; a page then tries to connect again."""
         self.is_closed = True
         self._wake.set()
 
     async def messages(self) -> list[Table | bytes]:
-        """Wait for queued messages and return them in sending order: tables (sent as JSON texts) and bytes."""
+        """Wait for queued messages; return them in sending order, JSON messages as tables and pictures as bytes."""
         await self._wake.wait()
         self._wake.clear()
         messages: list[Table | bytes] = list(self._texts)
@@ -256,18 +268,19 @@ class Clients(dict[int, Client]):
     """The connections of a session, by their numbers."""
 
     def send(self, message: Table) -> None:
+        """Queue a message to all connections."""
         for client in self.values():
             client.send(message)
 
     def send_to_pages(self, message: Table) -> None:
-        """Queue a message to all pages; programs do not get it."""
+        """Queue a message to all pages, not to other programs."""
         for client in self.values():
             if not client.is_program:
                 client.send(message)
 
 
 class PostedFrames:
-    """Single frames that programs post over HTTP. ``on_end``: called after ``POST_GAP_S`` without one."""
+    """Single frames that programs post over HTTP. ``on_end``: called ``POST_GAP_S`` after the last posted frame."""
 
     def __init__(self, on_end: Callable[[], None]) -> None:
         self._on_end, self._num_posted = on_end, 0
@@ -275,7 +288,10 @@ class PostedFrames:
         self._sequences = itertools.count(1)
 
     async def paint(self, message: FrameMessage, submit: Callable[[PaintJob], None]) -> PaintedFrame:
-        """Submit a frame as a cut, independent of earlier frames, and return its picture. Raises VidtransError."""
+        """Submit a frame as a cut, independent of earlier frames, and return its painted picture.
+
+        Raises VidtransError.
+        """
         number = next(self._sequences)
         self._replies[number] = reply = asyncio.get_running_loop().create_future()
         try:
@@ -287,18 +303,20 @@ class PostedFrames:
             asyncio.get_running_loop().call_later(POST_GAP_S, self._end_if_idle, self._num_posted)
 
     def _end_if_idle(self, num_posted: int) -> None:
+        """Call ``on_end`` unless another frame was posted since the count was ``num_posted``."""
         if self._num_posted == num_posted:  # No frame was posted meanwhile
             self._on_end()
 
     def reply_to(self, job: PaintJob) -> asyncio.Future[PaintedFrame] | None:
-        """Return the pending reply to a frame; None if no program waits for it."""
+        """Return the pending reply to the frame of a job; None if no program waits for it."""
         reply = self._replies.get(job.message.sequence) if job.sender == 0 else None
         return None if reply is None or reply.done() else reply
 
 
 class Hub(WorkerListener):
-    """Connections, controls and recording. The worker calls its listener methods in its own thread, others the loop's.
+    """Connections, controls and recording of a live session, and the listener of its worker.
 
+    The worker calls the listener's methods in its own thread; the other methods are called in the event loop's thread.
     One connection at a time, the ``holder``, sends the frames that are painted. A page becomes the holder when a person
     starts a source there; a program when it connects, or when it sends a frame while there is no source. Programs may
     post single frames over HTTP while there is no holder. The attributes are set before the first connection.
@@ -330,10 +348,13 @@ class Hub(WorkerListener):
         self.sound = LiveSound(self._send_state)
         self._log_at_start: KeyLog | None = None  # Log of the dream when the recording started
 
-    # Messages of connections
+    # Methods for the messages of connections
 
     def join(self, *, is_program: bool) -> Client:
-        """Add a connection; a program becomes the holder. Raises UsageError if there are too many connections."""
+        """Add a connection, and return it; a program becomes the active source.
+
+        Raises UsageError if there are too many.
+        """
         if len(self.clients) >= MAX_CLIENTS:
             raise UsageError("connection", f"there are {MAX_CLIENTS} already", "close some pages")
         client = Client(next(self._numbers), is_program)
@@ -355,7 +376,7 @@ class Hub(WorkerListener):
             self._set_active_source(0, "none")
 
     def submit_frame(self, client: Client, message: FrameMessage) -> None:
-        """Submit a frame of a connection for painting; it is dropped unless the connection is the holder."""
+        """Submit a frame of a connection for painting; it is dropped if the connection is not the active source."""
         if client.is_program and self.source == "none":
             self._set_active_source(client.number, "program")
         if client.number != self.holder:
@@ -375,11 +396,12 @@ class Hub(WorkerListener):
         return await self._posted.paint(message, self._submit)
 
     def _end_posts(self) -> None:
+        """End the source "program" if it is active without a connection."""
         if (self.holder, self.source) == (0, "program"):
             self._set_active_source(0, "none")
 
     def handle_command(self, client: Client, message: Table) -> None:
-        """Execute a page's command message; errors are sent to that page."""
+        """Execute a command message of a page; errors are sent to that page."""
         commands: Mapping[str, Callable[[Client, Table], None]] = {
             "controls": self._set_controls,
             "source": self._set_source,
@@ -401,16 +423,19 @@ class Hub(WorkerListener):
             client.send({"type": "problem", "text": f"{error.filename or 'disk'}: {error.strerror}"})
 
     def _submit(self, job: PaintJob) -> None:
+        """Pass a frame to the worker; the frames after it continue it and are no cuts."""
         self._is_cut = False
         self.worker.submit(job)
 
     def _set_controls(self, client: Client, message: Table) -> None:
+        """Change the controls as a page's message requests. Raises UsageError."""
         values = message.get("values")
         if not isinstance(values, dict):
             raise UsageError("controls", "the message has no values", 'send {"values": {name: value}}')
         self._apply_state(self.state.with_values(values, self.models))
 
     def _apply_state(self, state: ControlState) -> None:
+        """Use other control values from now on, end a dream that they do not allow, and inform all pages."""
         if self.source == "dream" and not self._can_dream(state):
             self._set_active_source(0, "none")
         self.state = state
@@ -418,6 +443,7 @@ class Hub(WorkerListener):
         self._send_state()
 
     def _set_source(self, client: Client, message: Table) -> None:
+        """Start or stop a source on the request of a page. Raises UsageError."""
         kind = message.get("kind")
         if kind not in SOURCES:
             raise UsageError("source", "its kind is unknown", f"use one of {', '.join(SOURCES)}")
@@ -429,9 +455,11 @@ class Hub(WorkerListener):
         self._set_active_source(client.number if kind != "none" else 0, str(kind))
 
     def _can_dream(self, state: ControlState) -> bool:
+        """Return whether the selected model predicts frames, which a dream needs."""
         return predicts_frames(self.models[state.controls.model])
 
     def _set_active_source(self, number: int, kind: str) -> None:
+        """Make connection ``number`` the active source, of this ``kind``, and inform the former one."""
         former = self.clients.get(self.holder)
         if former is not None and former.number != number and self.source not in ("none", "dream"):
             former.send({"type": "replaced", "by": kind})
@@ -440,12 +468,13 @@ class Hub(WorkerListener):
         self._send_state()
 
     def _handle_preset(self, client: Client, message: Table) -> None:
+        """Save, delete or load a preset on the request of a page. Raises UsageError, OSError."""
         if (state := self.saved.handle_message(message, self.state, self.models)) is not None:
             self._apply_state(state)
         self._send_state()
 
     async def add_picture(self, file: bytes, name: str) -> str:
-        """Add the look of a picture file and switch to it; return its model's name. Raises UsageError, MediaError."""
+        """Add a model predicted from a style picture and select it; return its name. Raises UsageError, MediaError."""
         name = await self.pictures.add(file, name)
         undo = partial(self._call_in_loop, self._remove, name, self.state)
         self.worker.change_stage(self.pictures.opening_change(name, undo))
@@ -454,7 +483,10 @@ class Hub(WorkerListener):
         return name
 
     def _remove(self, name: str, former: ControlState | None = None) -> None:
-        """Remove the look of a picture. ``former``: the state to return to where its model could not be opened."""
+        """Remove the model that was predicted from a picture, and select another one. Raises UsageError.
+
+        ``former``: the state to return to, if the model could not be opened.
+        """
         if former is None or name in self.pictures.thumbnails:  # A page may have removed it meanwhile
             model = self.pictures.remove(name)
             self._apply_state(self.state.without_model(model, self.models, former))
@@ -462,6 +494,7 @@ class Hub(WorkerListener):
             self.clients.send(self.pictures.message())
 
     def _handle_recording(self, client: Client, message: Table) -> None:
+        """Start or stop the recording on the request of a page. Raises OSError."""
         if message.get("on") is True:
             self.recordings.begin(self.state.controls.model)
             self._log_at_start = self.worker.key_log
@@ -470,6 +503,7 @@ class Hub(WorkerListener):
             self._schedule_stop_recording()
 
     async def stop_recording(self) -> None:
+        """Finish the running recording, report its file, and write the log of the dream that it shows."""
         if not self.recordings.is_recording:
             await asyncio.gather(*self._tasks - {asyncio.current_task()})  # A recording may be finishing
             return
@@ -483,16 +517,17 @@ class Hub(WorkerListener):
                 self.announce(await asyncio.to_thread(log.write, recorder.path))
 
     def _schedule_stop_recording(self) -> None:
+        """Start ``stop_recording`` as a task of the event loop."""
         task = asyncio.get_running_loop().create_task(self.stop_recording())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _recording_failed(self, problem: str) -> None:
-        """Stop the recording after a failure and report it; called in the recorder's thread."""
+        """Stop the recording after a failure and report the problem; called in the recorder's thread."""
         self._call_in_loop(self._schedule_stop_recording)
         self._call_in_loop(self.clients.send, {"type": "problem", "text": f"recording stopped: {problem}"})
 
-    # Calls of the worker, in its own thread
+    # Listener methods, which the worker calls in its own thread
 
     def on_painted(self, painted: PaintedFrame) -> None:
         """Record a painted picture, and send it to all connections as JPEG."""
@@ -505,21 +540,23 @@ class Hub(WorkerListener):
         self._call_in_loop(self._broadcast_picture, painted, file, model_input)
 
     def on_dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Acknowledge a dropped frame to its sender, with the ``problem`` if there is one."""
+        """Inform the sender of a frame that it was dropped, and of the ``problem`` if there is one."""
         self._call_in_loop(self._acknowledge_drop, job, problem)
 
     def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Report a failed painting to all connections and the terminal; ``detail`` goes to the terminal only."""
+        """Report a failure to all connections; the terminal gets ``detail`` instead, if it is given."""
         self._call_in_loop(self.clients.send, {"type": "problem", "text": problem})
         if ends_dream:
             self._call_in_loop(self._end_dream)
         self.announce(detail or problem, "warning")
 
     def _call_in_loop(self, function: Callable[..., None], *arguments: object) -> None:
+        """Call a function in the event loop's thread; do nothing if the loop is not running."""
         if self.loop is not None and not self.loop.is_closed():
             self.loop.call_soon_threadsafe(function, *arguments)
 
     def _broadcast_picture(self, painted: PaintedFrame, file: bytes, model_input: bytes) -> None:
+        """Send a painted picture to all connections, and to the program that posted its frame; both files are JPEG."""
         job = painted.job
         if job is not None and (reply := self._posted.reply_to(job)) is not None:
             reply.set_result(painted)
@@ -530,6 +567,7 @@ class Hub(WorkerListener):
             client.send_picture(picture, received, painted.moving)
 
     def _acknowledge_drop(self, job: PaintJob, problem: VidtransError | None) -> None:
+        """Inform the sender of a frame, or the program that posted it, that the frame was dropped."""
         if (reply := self._posted.reply_to(job)) is not None:
             reply.set_exception(problem or UsageError("frame", "a newer frame replaced it", "send one frame at a time"))
         if (client := self.clients.get(job.sender)) is not None:
@@ -538,14 +576,16 @@ class Hub(WorkerListener):
                 client.send({"type": "problem", "text": str(problem)})
 
     def _end_dream(self) -> None:
+        """Stop the source if it is a dream."""
         if self.source == "dream":
             self._set_active_source(0, "none")
 
     def announce(self, text: str, level: str = "info") -> None:
-        """Report a line of text in the server's terminal."""
+        """Print a line of text in the server's terminal."""
         self._report(Note(text, level))
 
     def _state_message(self) -> Table:
+        """Return the message with the state of the session: controls, curves, active source, recording, presets."""
         return {
             "type": "state",
             "controls": self.state.numbers(),
@@ -558,4 +598,5 @@ class Hub(WorkerListener):
         }
 
     def _send_state(self) -> None:
+        """Send the state of the session to all connections."""
         self.clients.send(self._state_message())

@@ -34,30 +34,35 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling import STREAM_MODES
 
-MAX_CURVE_CHARS = 500  # Longest expression of a control's curve, in characters
-MAX_VALUES_FILE_BYTES = 4 << 20  # Largest file of values: other connections wait while it is read
-TIMELINE_NAMES = ("shot", "shot_t", "cut", "on_cut")  # Names in expressions that need a clip with shots
-MAX_WORKING_SIZE_PX = 1024  # Largest short side at which a model paints
-NO_MEDIUM = "none"  # Value of the control ``medium`` that turns stroke painting off
+MAX_CURVE_CHARS = 500  # Longest expression, in characters, of a curve that drives a control
+MAX_VALUES_FILE_BYTES = 4 << 20  # Largest file of curve values: all connections wait while it is read
+# Names in curve expressions that need a clip with shots; refused in a live session
+TIMELINE_NAMES = ("shot", "shot_t", "cut", "on_cut")
+MAX_WORKING_SIZE_PX = 1024  # Largest short side, in pixels, at which a model paints
+NO_MEDIUM = "none"  # Value of the control ``medium`` that turns painting in strokes off
 MAX_SHOTS = 99  # Highest shot number of the control ``goto``
-NUM_OFFERED_CODES = 24  # Seeds that the page lists as looks of a model with style codes, which has any number of them
-MAX_PRESETS = 200
+# Number of seeds that the page offers as styles of a model with style codes, which has any number
+NUM_OFFERED_CODES = 24
+MAX_PRESETS = 200  # Largest number of presets in the file of saved presets
+# Name of a saved preset: 1 to 60 characters without control characters, such as "Blue night"
 PRESET_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
-OPTIONAL_TRAITS = ("empty", "step", "least", "offers", "around", "needs")  # Fields of ``Control`` sent only if set
-# Settings classes whose ``LIVE`` settings are sliders: the class, the prefix of the sliders' names, their group.
+# Fields of ``Control`` that are sent to the page only if they are set
+OPTIONAL_TRAITS = ("empty", "step", "least", "offers", "around", "needs")
+# Settings classes whose ``LIVE`` settings are sliders: class, prefix of the slider names, group on the page
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
 )
-# The condition for showing the sliders of each group; see ``Control.needs``.
+# Condition for showing the sliders of each group of the page, as in ``Control.needs``; "": always shown
 PLACE_NEEDS = {"picture": "", "look": "taught", "strokes": "medium"}
 
 
 @dataclass(frozen=True)
 class ControlCurve:
-    """The curve that drives a control: ``text``, clamped to [``low``, ``high``], rounded if ``is_integer``.
+    """A curve that drives a control: its expression ``text``, clamped to [``low``, ``high``].
 
-    Raises UsageError, in one line, for an expression that has no value in a live session.
+    Values are rounded if ``is_integer``. Raises UsageError, in one line, for an expression that has no value in a live
+    session.
     """
 
     name: str
@@ -67,7 +72,7 @@ class ControlCurve:
     is_integer: bool = False
 
     def __post_init__(self) -> None:
-        """Check the expression, and that the files that it reads can be read."""
+        """Check that the expression is valid in a live session and that the files that it reads exist."""
         if len(self.text) > MAX_CURVE_CHARS:
             raise UsageError(self.name, f"its curve has more than {MAX_CURVE_CHARS} characters", "write it more simply")
         subject, curve = f"{self.name} '{self.text}'", self.curve
@@ -87,19 +92,22 @@ class ControlCurve:
 
     @cached_property
     def curve(self) -> Curve:
+        """Return the parsed expression."""
         return parse_curve(self.text, self.name)
 
     @property
     def signals(self) -> frozenset[Signal]:
+        """Return the signals that the expression reads, such as the loudness of the sound."""
         return self.curve.signals
 
     def clamp(self, value: float) -> float:
+        """Return a value clamped to the control's bounds, and rounded to an integer or to 5 decimals."""
         clamped = max(self.low, min(self.high, value))
         return round(clamped) if self.is_integer else round(clamped, 5)
 
 
 class FileTrack:
-    """A column of a file of values, ``FILE[:COLUMN]``, in the session's working folder or below it.
+    """A column of a file of curve values, ``FILE[:COLUMN]``, in the working folder of the session or below it.
 
     The name comes from pages on other machines, so no other folder is read. Raises UsageError.
     """
@@ -118,7 +126,7 @@ class FileTrack:
 
 @dataclass(frozen=True)
 class Control(Option):
-    """An option of the live page, shown under ``label`` in the group ``place``; '' in ``place`` hides it.
+    """An option of the live page, with ``label``, in the group ``place`` of the page; place "" hides it.
 
     Attributes:
         can_move: Whether a curve may drive it; false where a moving value would change its own time.
@@ -142,12 +150,12 @@ class Control(Option):
 
 
 def control(default: Any, place: str, label: str, help: str, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
-    """Declare a control; ``traits``: fields of ``Control``."""
+    """Declare a field of ``Controls``; ``traits``: values for the fields of ``Control``."""
     return option_factory(Control)(default, help, place=place, label=label, **traits)
 
 
 def _slider_class() -> type:
-    """Return a dataclass with a slider for each setting of the render stages and of strokes that may change live."""
+    """Return a dataclass with one slider for each ``LIVE`` setting of the render stages and of strokes."""
     sliders: list[tuple[str, type, Any]] = []
     for cls, prefix, place in SLIDERS:
         for name in settings_with_use(cls, Use.LIVE):
@@ -160,7 +168,7 @@ def _slider_class() -> type:
 
 @dataclass(frozen=True)
 class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at run time
-    """The controls that do not depend on the model."""
+    """Values of the controls that a live session has with every model."""
 
     model: str = control("", "", "Model", "the model that paints", offers="models")
     second: str = control(
@@ -306,12 +314,12 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
     )
 
     def values_for(self, cls: type) -> dict[str, float]:
-        """Return the slider values of a settings class, by setting name."""
+        """Return the sliders' values for the settings of class ``cls``, by setting name."""
         return {name: getattr(self, _slider_prefix(cls) + name) for name in settings_with_use(cls, Use.LIVE)}
 
 
 def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve], float]) -> Table:
-    """Return the sliders' values of the given settings, by slider name.
+    """Return the sliders' values that correspond to ``settings``, by slider name.
 
     ``constant_value(label, curve)`` returns the value of a constant curve, and raises UsageError for a moving one.
     """
@@ -321,14 +329,16 @@ def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve
 
 
 def _slider_prefix(cls: type) -> str:
+    """Return the prefix of the names of the sliders for a settings class: "" or "strokes_"."""
     return next(prefix for base, prefix, _ in SLIDERS if issubclass(cls, base))
 
 
 @dataclass(frozen=True)
 class ControlState:
-    """The control values, and the pairing settings that override the models' own, by pairing name and setting name.
+    """The values of all controls, and the curves that drive some of them.
 
-    ``curves``: the curves that drive controls, by control name; ``controls`` then has the control's last constant.
+    ``pairing``: settings that override the models' own, by pairing name and setting name. ``curves``: the curves that
+    drive controls, by control name; ``controls`` then has the control's last constant.
     """
 
     controls: Controls = dataclasses.field(default_factory=Controls)
@@ -336,7 +346,7 @@ class ControlState:
     curves: Mapping[str, ControlCurve] = dataclasses.field(default_factory=dict)
 
     def with_values(self, values: Mapping[str, object], models: Mapping[str, LoadedModel]) -> ControlState:
-        """Return the state with the given values changed, by control name. Raises UsageError.
+        """Return a copy of the state with the given values, by control name. Raises UsageError.
 
         ``edges.density`` names the setting ``density`` of the pairing ``edges``, which makes a model's input. A string
         for a numeric control is the expression of its curve; a number ends the curve.
@@ -368,7 +378,10 @@ class ControlState:
         return ControlState(controls, pairing, curves)
 
     def with_positions(self, positions: Mapping[str, float]) -> ControlState:
-        """Return the state with constants in place of curves; ``positions``: by control name, within the bounds."""
+        """Return a copy of the state in which a number replaces each curve.
+
+        ``positions``: the numbers by control name, within the controls' bounds.
+        """
         pairing = {kind: dict(table) for kind, table in self.pairing.items()}
         for name, value in positions.items():
             kind, dot, key = name.partition(".")
@@ -380,7 +393,7 @@ class ControlState:
     def without_model(
         self, removed: LoadedModel, models: Mapping[str, LoadedModel], former: ControlState | None = None
     ) -> ControlState:
-        """Return the state after a model was removed, with another of ``models`` in its place and without its look.
+        """Return the state after model ``removed`` was removed: without its style, and with another model selected.
 
         The replacement is the first model; with a ``former`` state, the models of that state.
         """
@@ -394,24 +407,25 @@ class ControlState:
         return self.with_values(values, models)
 
     def table(self) -> Table:
-        """Return all values by name, in the form that ``with_values`` takes: expressions for curves, else numbers."""
+        """Return all values by control name, as ``with_values`` takes them: expressions for curves, else numbers."""
         return self.numbers() | self.curve_texts()
 
     def curve_texts(self) -> dict[str, str]:
+        """Return the expressions of the curves, by control name."""
         return {name: curve.text for name, curve in self.curves.items()}
 
     def numbers(self) -> Table:
-        """Return all values by name, the last constants in place of curves."""
+        """Return all values by control name; for a control with a curve, its last constant."""
         own = {f"{kind}.{key}": v for kind, table in self.pairing.items() for key, v in table.items()}
         return to_table(self.controls) | own
 
     def changes(self, pairing: Pairing) -> dict[str, float]:
-        """Return the settings that override those of a model's ``pairing``, by setting name."""
+        """Return the settings, by name, that replace those of a model's ``pairing``."""
         return dict(self.pairing.get(pairing.name, {}))
 
 
 def looks_of(model: LoadedModel) -> list[str]:
-    """Return the names of a model's looks: those of its pairing, seeds if it has style codes, or none."""
+    """Return the names of a model's styles (looks): those of its pairing, or seeds if it has style codes."""
     if model.has_codes:
         return [str(number) for number in range(1, NUM_OFFERED_CODES + 1)]
     return list(model.pairing.settings.looks) if isinstance(model.pairing, LookPairing) else []
@@ -420,7 +434,10 @@ def looks_of(model: LoadedModel) -> list[str]:
 def describe_models(
     models: Mapping[str, LoadedModel], thumbnails: Mapping[str, str], media: Mapping[str, str]
 ) -> list[Table]:
-    """Return JSON descriptions of models; ``thumbnails`` (data URLs) and stroke ``media`` are by model name."""
+    """Return descriptions of models for the page, as JSON values.
+
+    ``thumbnails`` (data URLs of JPEG files) and ``media`` (painting media, such as oil) are by model name.
+    """
     return [
         describe_model(model) | {"thumbnail": thumbnails.get(name, ""), "medium": media.get(name, "")}
         for name, model in models.items()
@@ -428,7 +445,7 @@ def describe_models(
 
 
 def describe_model(model: LoadedModel) -> Table:
-    """Return a model's name, size, kind of drawing, palette, looks, strokes, guides and settings, as JSON values."""
+    """Return a description of a model for the page as JSON values: name, size, palette, styles, settings and so on."""
     pairing = model.pairing
     size = model.record.size if model.record and not pairing.at_source_size else 0
     return {
@@ -458,7 +475,7 @@ def describe_controls() -> Table:
 
 
 def describe_pairing(pairing: Pairing) -> Table:
-    """Return a pairing's tunable settings by names like ``edges.density``: default, bounds and help, for JSON."""
+    """Return the tunable settings of a pairing for the page, by names like ``edges.density``: default, bounds, help."""
     settings: Table = {}
     if pairing.uses_mask:  # A live source has no mask
         return settings
@@ -479,7 +496,7 @@ def describe_pairing(pairing: Pairing) -> Table:
 
 
 def _movable_bounds(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float, float, bool]]:
-    """Return the (lowest, highest, is integer) of each control that a curve may drive, by name."""
+    """Return the bounds of each control that a curve may drive, by name: (lowest, highest, is integer)."""
     own = {f.name: option_of(f) for f in fields(Controls) if isinstance(f.default, float)}
     movable = {name: option for name, option in own.items() if isinstance(option, Control) and option.can_move}
     bounds = {name: (*option.ends, False) for name, option in movable.items()}
@@ -491,7 +508,7 @@ def _movable_bounds(models: Mapping[str, LoadedModel]) -> dict[str, tuple[float,
 
 
 def _describe_option(option: Option) -> Table:
-    """Return the bounds, choices, help and page traits of a control or a setting, without its default."""
+    """Return the bounds, choices, help and page fields of a control or a setting, without its default."""
     table: Table = dict(zip(("low", "high"), option.bounds or (), strict=False))
     table |= {"choices": option.choices, "help": option.help}
     if isinstance(option, Control):
@@ -501,7 +518,7 @@ def _describe_option(option: Option) -> Table:
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
-    """Return the value of a pairing setting. Raises UsageError if no model has the setting or it is not a number."""
+    """Return ``value`` if it is a number and ``name`` a pairing setting of a loaded model. Raises UsageError."""
     kind = name.partition(".")[0]
     settings = sorted(
         {f"{kind}.{n}" for model in models.values() for n in model.pairing.tunable if model.pairing.name == kind}
@@ -514,19 +531,24 @@ def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> floa
 
 
 def presets_path() -> Path:
+    """Return the path of the file of saved presets, in the user's data folder."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans")) / "live-presets.json"
 
 
 class SavedControls:
-    """The saved presets: control values by name. An unreadable file counts as empty, and the next save replaces it."""
+    """The presets saved in a JSON file: control values by preset name.
+
+    An unreadable file counts as empty, and the next save replaces it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._tables = self._read()
 
     def _read(self) -> dict[str, Table]:
+        """Return the valid presets of the file, by name; empty if the file is missing or unreadable."""
         try:
             content = read_small_json(self._path)
         except (OSError, ValueError, UsageError):
@@ -538,12 +560,13 @@ class SavedControls:
 
     @property
     def names(self) -> list[str]:
+        """Return the names of the presets in alphabetical order."""
         return sorted(self._tables)
 
     def handle_message(
         self, message: Table, state: ControlState, models: Mapping[str, LoadedModel]
     ) -> ControlState | None:
-        """Save, delete or load a preset on a page's request; return loaded controls. Raises UsageError, OSError."""
+        """Save, delete or load a preset for a page; return the control state if loaded. Raises UsageError, OSError."""
         name = message.get("name")
         if not isinstance(name, str):
             raise UsageError("preset", "it has no name", "give a name")
@@ -556,13 +579,13 @@ class SavedControls:
         return None
 
     def load(self, name: str) -> Table:
-        """Return the controls saved as ``name``. Raises UsageError."""
+        """Return the control values of the preset ``name``. Raises UsageError."""
         if name not in self._tables:
             raise UsageError(f"preset '{name}'", "there is no preset of this name", "choose another name")
         return dict(self._tables[name])
 
     def save(self, name: str, table: Table) -> None:
-        """Save controls as ``name``. Raises UsageError, OSError."""
+        """Save control values as the preset ``name``. Raises UsageError, OSError."""
         if not PRESET_NAME.fullmatch(name):
             raise UsageError("preset", "its name must have 1 to 60 printable characters", "choose another name")
         if len(self._tables) >= MAX_PRESETS and name not in self._tables:
@@ -570,16 +593,18 @@ class SavedControls:
         self._write({**self._read(), name: dict(table)})  # Another server may have saved presets meanwhile
 
     def delete(self, name: str) -> None:
+        """Delete the preset ``name`` from the file; do nothing if there is none."""
         self._write({other: table for other, table in self._read().items() if other != name})
 
     def _write(self, tables: dict[str, Table]) -> None:
+        """Replace all presets in the file. Raises OSError."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         write_json(self._path, tables, indent=1)
         self._tables = tables
 
 
 def usable_controls(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
-    """Return saved values without settings of models that are not loaded, and without missing models and looks."""
+    """Return the saved ``values`` that apply to the loaded models; missing models and styles are replaced."""
     controls, own = {f.name for f in fields(Controls)}, state.controls
     settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
     usable = {name: value for name, value in values.items() if name in controls | settings}

@@ -1,4 +1,4 @@
-"""Set-up of a live session: load the models, and make the stage, its worker and the hub."""
+"""Set-up of a live session: loading of the models, and creation of the worker that paints and of the hub."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from vidtrans.session import Context
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.temporal.settings import CausalSettings
 
+# Settings of the temporal filter that blends with past pictures, with a fast optical flow
 CAUSAL = CausalSettings(flow="dis-fast")
 
 
@@ -39,27 +40,30 @@ def open_session(
     pictures: Mapping[str, Mixture] | None = None,
     strokes: Mapping[str, StrokesSettings] | None = None,
 ) -> tuple[Hub, StageWorker]:
-    """Load the models; return the hub and the worker that paints. The caller must close the worker.
+    """Load the models; return the hub (connections) and the worker that paints, which the caller must close.
 
-    ``controls``: the first ones; None: those of ``rendering`` with the first model. ``folder``: for recordings.
-    ``saved``: the page's presets. ``pictures``: by model name, the pictures that models were made of. ``strokes``: by
-    model name, the settings of models whose pictures are painted in strokes. Raises ModelError, DeviceError,
-    UsageError.
+    ``controls``: their first values; None: those of ``rendering`` with the first model. ``folder``: for recordings.
+    ``saved``: the page's presets. ``pictures``: the style pictures from which models were predicted, by model name.
+    ``strokes``: the settings of models whose pictures are painted in strokes, by model name. Raises ModelError,
+    DeviceError, UsageError.
     """
     _reserve_browser_core()
     models, strokes = dict(models), strokes or {}  # Pages add models made of pictures
     media = {name: Path(own.medium).stem for name, own in strokes.items() if own.medium}
 
     def open_model(model: LoadedModel) -> LiveModel:
+        """Open a model for painting, with its stroke settings."""
         return LiveModel(model, rendering, context, strokes.get(model.name, StrokesSettings()))
 
     def open_stage() -> LiveStage:
+        """Open all models of the session for painting, and give the hub the default size of pictures."""
         context.engines.clear()  # Engines are unusable after the device was lost
         stage = LiveStage({name: open_model(model) for name, model in hub.pictures.open_models.items()}, CAUSAL)
         hub.output_size = stage.output_size
         return stage
 
     def open_dreamer(state: ControlState, seed: np.ndarray | None) -> Dreamer:
+        """Start a dream of the selected model from the picture ``seed``, or from noise."""
         return Dreamer(models[state.controls.model], rendering, context, seed, state.controls.size)
 
     name = next(iter(models))
@@ -80,7 +84,7 @@ def first_controls(
     upscale: str = Controls.upscale,
     output_size: int = Controls.output_size,
 ) -> Controls:
-    """Return the controls at the start of a session. Raises UsageError for settings with key frames."""
+    """Return the control values at the start of a session. Raises UsageError for settings with key frames."""
     size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
     return Controls(
         model,
@@ -95,7 +99,7 @@ def first_controls(
 
 
 def _reserve_browser_core() -> None:
-    """Leave one core to the browser, and let Python switch threads every millisecond.
+    """Leave one CPU core to the browser, and let Python switch threads every millisecond.
 
     Torch's threads wait for each other in each layer, so a browser that delays one of them would delay them all. The
     short switch interval lets the thread that serves connections interrupt the thread that paints.

@@ -1,7 +1,7 @@
-"""The stage of a live session: models that paint single frames, cross-fades, and blending with past pictures.
+"""The models of a live session as one painter (the stage): single frames, cross-fades, blending with past pictures.
 
-A network's fixed-pattern artifacts are not measured here (``upscaling.enlarging``): that takes several frames of a
-shot.
+Fixed-pattern artifacts of a network (``upscaling.enlarging``) are not measured here, because that takes several frames
+of a shot.
 """
 
 from __future__ import annotations
@@ -38,18 +38,19 @@ from vidtrans.upscaling.enlarging import upscale_stream
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-CPU_OUTPUT_SIDE_PX, CUDA_OUTPUT_SIDE_PX = 480, 1080  # Default short sides of delivered pictures
-STROKES_INPUT_SIDE_PX = 216  # Short side at which strokes are painted: finer detail only costs time
-NO_CLIP_REASON = "a live source is no clip"
-SETTLED_LEVELS = 1.0  # A picture that would change by less, in levels of 255, is not painted again
-Weights = Mapping[str, float]  # Weight of each model by name; the sum is 1
+CPU_OUTPUT_SIDE_PX, CUDA_OUTPUT_SIDE_PX = 480, 1080  # Default short sides of delivered pictures, in pixels
+STROKES_INPUT_SIDE_PX = 216  # Short side, in pixels, at which strokes are planned: finer detail only takes time
+NO_CLIP_REASON = "a live source is no clip"  # Reason in errors for settings that need a clip
+SETTLED_LEVELS = 1.0  # Largest change of a picture by blending, in levels of 255, at which it is not painted again
+Weights = Mapping[str, float]  # Weight of each model by name; the weights sum to 1
 
 
 @dataclass(frozen=True)
 class SourceFrame:
-    """A frame of a source, ``rgb`` (H, W, 3) uint8.
+    """A frame of the live source, ``rgb`` (H, W, 3) uint8.
 
-    ``is_drawing``: it is the network's input itself, such as edges. ``is_cut``: it does not continue the frame before.
+    ``is_drawing``: the frame is the network's input itself, such as edges. ``is_cut``: it does not continue the frame
+    before.
     """
 
     rgb: np.ndarray
@@ -58,7 +59,7 @@ class SourceFrame:
 
 
 class LivePicture(NamedTuple):
-    """A painted frame: the blended ``picture``, the source at its size (``guide``), and a view of the model's input.
+    """The result for a frame: the blended ``picture``, the source ``guide`` at its size, a view of the model's input.
 
     All (H, W, 3) uint8.
     """
@@ -69,7 +70,7 @@ class LivePicture(NamedTuple):
 
 
 class _InputChoices(NamedTuple):
-    """The controls that affect a model's input."""
+    """The controls on which a model's input depends."""
 
     changes: tuple[tuple[str, float], ...]
     look: str
@@ -78,7 +79,7 @@ class _InputChoices(NamedTuple):
 
 
 class LiveModel:
-    """A model that paints frames one by one. Raises ModelError, DeviceError, UsageError.
+    """A model that paints the frames of a live source one by one. Raises ModelError, DeviceError, UsageError.
 
     ``output_size``: the default short side of delivered pictures, in pixels.
     """
@@ -112,16 +113,16 @@ class LiveModel:
 
     @property
     def pairing(self) -> Pairing:
-        """Return the model's pairing, with the settings changed by controls."""
+        """Return the model's pairing, with the settings that controls have changed."""
         return self._frames.pairing
 
     @property
     def is_changing(self) -> bool:
-        """Return whether painting the last frame again would give another picture, because strokes fade."""
+        """Return whether painting the last frame again would give another picture, because strokes are fading."""
         return self._fading > 0
 
     def paint(self, frame: SourceFrame, state: ControlState) -> LivePicture:
-        """Paint the next frame of the source with the given controls. Raises UsageError, DeviceError."""
+        """Paint the next frame of the source with the controls of ``state``. Raises UsageError, DeviceError."""
         if self.pairing.has_conditions:
             raise UsageError(
                 f"model '{self.model.name}'", "it predicts the frames of its own clip", "choose the source Dream"
@@ -140,7 +141,7 @@ class LiveModel:
         prepared = self._frames.prepare(source_frame, size, (self._first, self._index + 1))
         (sample,) = self._frames.renderer.stream([prepared])
         self._has_failed = False
-        # A drawing has no detail to add, and the source would show through the holes that a model fills.
+        # Not enlarged: a drawing has no detail to add, and the source would show through the holes that a model fills.
         output, source = sample.output, sample.guide
         if not (frame.is_drawing or self.pairing.fills_holes):
             output, source = self._enlarge_output(output, source, guides[0], state.controls)
@@ -164,10 +165,11 @@ class LiveModel:
     def _enlarge_output(
         self, output: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return an output and its source at the size of the source, whose short side is limited.
+        """Return the model's output enlarged to the size of the source, and the source at that size.
 
-        Pictures that would not grow on both sides stay as they are, with ``guide``, the source at their size. On an
-        Nvidia GPU that the engine uses, they are enlarged there.
+        The short side is limited by the controls. An output that would not grow on both sides stays as it is, and is
+        returned with ``guide``, the source at the output's size. If the engine uses an Nvidia GPU, the output is
+        enlarged there.
         """
         painted, scale = size_of(output), min(1.0, (controls.output_size or self.output_size) / min(size_of(source)))
         width, height = (round(side * scale) for side in size_of(source))
@@ -181,6 +183,7 @@ class LiveModel:
         return upscale_stream_on(self._device, output, frame, controls.upscale), frame
 
     def _working_size(self, controls: Controls, source: tuple[int, int]) -> tuple[int, int]:
+        """Return the (width, height) at which the model paints a source of size ``source``, (width, height)."""
         size = str(controls.size) if controls.size else self._rendering.size
         size = "trained" if size == "auto" else size  # A larger size would take longer than a frame lasts
         width, height = self.model.working_size(size, source)
@@ -189,14 +192,14 @@ class LiveModel:
         return width, height
 
     def _choose_medium(self, medium: str) -> None:
-        """Paint in another medium from now on, on an empty canvas. Raises UsageError."""
+        """Paint in another medium (oil, ink …) from now on, on an empty canvas. Raises UsageError."""
         if medium != self._medium:
             chosen = {"": self._own_strokes.medium, NO_MEDIUM: ""}.get(medium, medium)
             self._frames.strokes = StreamStrokes(replace(self._own_strokes, medium=chosen), TIMELESS, NO_CLIP_REASON)
             self._medium, self._last_stroke_values, self._fading = medium, {}, 0
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
-        """Rebuild the model's inputs if controls have changed. Raises UsageError."""
+        """Rebuild the model's inputs if the controls that affect them have changed. Raises UsageError."""
         controls = state.controls
         changes = tuple(sorted(state.changes(self.model.pairing).items()))
         choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
@@ -208,7 +211,10 @@ class LiveModel:
             self._choices = choices
 
     def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
-        """Return the per-frame conditions of a model with looks; an unknown look becomes its first one."""
+        """Return the per-frame conditions of a model with several styles; None for other models.
+
+        An unknown style becomes the first one.
+        """
         if self.model.has_codes:
             look = controls.look if controls.look in looks_of(self.model) else ""
             return CodeConditions(self.model, look, TIMELESS)
@@ -220,21 +226,25 @@ class LiveModel:
 
 
 def constant_value(name: str, curve: Curve) -> float:
-    """Return the value of a constant curve. Raises UsageError if it moves."""
+    """Return the value of a constant curve.
+
+    Raises UsageError if the curve moves; ``name``: the setting in the error.
+    """
     if curve.constant is None:
         raise UsageError(f"a curve for {name}", "a live source has no timeline", "give a single value")
     return curve.constant
 
 
 def _refuse_moment(moment: Time) -> Fraction:
+    """Raise UsageError for a key frame, because a live source has no timeline."""
     raise UsageError(f"keyframes at {moment}", "a live source has no timeline", "give a single value")
 
 
-TIMELESS = CurveClock(int, _refuse_moment, float)  # Clock of a source without times and without an end
+TIMELESS = CurveClock(int, _refuse_moment, float)  # Curve clock of a live source, which has no timeline and no end
 
 
 def _split_guides(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
-    """Split a picture (H, W, 3) into ``count`` guides that lie side by side, (H, W / count, 3) each."""
+    """Split a picture (H, W, 3) into ``count`` source views that lie next to each other, (H, W / count, 3) each."""
     if count < 2:
         return [picture]
     width = picture.shape[1] // count
@@ -242,7 +252,7 @@ def _split_guides(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
 
 
 class Fader:
-    """Cross-fade between models: the weight of each model over time. New models fade in over ``Controls.fade`` s."""
+    """Cross-fade between models: the weight of each model over time. A new model fades in over ``Controls.fade`` s."""
 
     def __init__(self) -> None:
         self._chosen: tuple[str, str] | None = None
@@ -251,7 +261,7 @@ class Fader:
         self._start_s, self.is_fading = 0.0, False
 
     def weights(self, controls: Controls, now: float) -> dict[str, float]:
-        """Return the weights of the models at ``now``, in s, without weights of 0."""
+        """Return the weight of each model at time ``now``, in s; models of weight 0 are left out."""
         target = {controls.model: 1.0}
         if controls.second and controls.crossfade:
             target = {controls.model: 1 - controls.crossfade}
@@ -271,14 +281,14 @@ class Fader:
 
 
 class StagePicture(NamedTuple):
-    """The ``picture`` to show, and a view of the first model's input; both (H, W, 3) uint8."""
+    """The ``picture`` to show, and a view of the selected model's input; both (H, W, 3) uint8."""
 
     picture: np.ndarray
     model_input: np.ndarray
 
 
 class LiveStage:
-    """The models and the blending that the controls select, for consecutive frames."""
+    """The models of a session, and the blending of their pictures that the controls select."""
 
     def __init__(self, models: Mapping[str, LiveModel], causal: CausalSettings) -> None:
         self.models, self._causal = dict(models), causal
@@ -296,21 +306,25 @@ class LiveStage:
 
     @property
     def is_changing(self) -> bool:
-        """Return whether painting the last frame again would give another picture, because of a fade or a blend."""
+        """Return whether painting the last frame again would give another picture, because it still fades."""
         painting = (self.models[name] for name in self._last_weights if name in self.models)
         return self._fader.is_fading or not self._is_settled or any(model.is_changing for model in painting)
 
     def close(self, name: str) -> None:
+        """Remove the model ``name``, which frees its memory."""
         self.models.pop(name, None)
 
     def paint(self, frame: SourceFrame, state: ControlState, now: float) -> StagePicture:
-        """Paint the next frame at the time ``now``, in s. Raises UsageError, DeviceError."""
+        """Paint the next frame with the models that the controls select; ``now``: the time in s.
+
+        Raises UsageError, DeviceError.
+        """
         controls = state.controls
         if controls.mirror:
             frame = SourceFrame(cv2.flip(frame.rgb, 1), frame.is_drawing, frame.is_cut)
         if frame.is_cut:
             self._fader = Fader()  # No fade from the models before the cut
-        # A model that was removed while it faded out disappears at once.
+        # Models that were removed while they faded out are left out at once.
         weights = {name: share for name, share in self._fader.weights(controls, now).items() if name in self.models}
         weights = weights or {next(n for n in (*self._last_weights, *self.models) if n in self.models): 1.0}
         paintings = {}
@@ -323,10 +337,11 @@ class LiveStage:
         return StagePicture(picture, first.model_input)
 
     def blend_picture(self, picture: np.ndarray, controls: Controls) -> np.ndarray:
-        """Return a picture of another source, such as a dream, (H, W, 3) uint8, blended with past pictures."""
+        """Blend the picture of a dream, (H, W, 3) uint8, which these models did not paint, with past pictures."""
         return self._blend_past(picture, picture, SourceFrame(picture), controls)
 
     def _blend_past(self, picture: np.ndarray, guide: np.ndarray, frame: SourceFrame, controls: Controls) -> np.ndarray:
+        """Blend a painted picture with past ones; ``guide``: the source at the size of the picture."""
         self._index += 1
         if controls.past != "causal" or frame.is_drawing:
             self._filter = None
@@ -338,7 +353,10 @@ class LiveStage:
         return self._blend_last(picture, frame, controls.lerp if controls.past == "lerp" else 0.0)
 
     def _blend_last(self, picture: np.ndarray, frame: SourceFrame, share: float) -> np.ndarray:
-        """Blend a picture with the last one, in float32, so that repeated blending reaches the new picture exactly."""
+        """Blend a picture with the last one, of weight ``share``.
+
+        The mean is kept in float32, so that repeated blending reaches the new picture exactly.
+        """
         last, self._is_settled = self._mean, True
         if not share or last is None or last.shape != picture.shape or frame.is_cut:
             self._mean = picture.astype(np.float32)
@@ -350,7 +368,7 @@ class LiveStage:
 
 
 def _mix(paintings: Mapping[str, LivePicture], weights: Weights) -> np.ndarray:
-    """Return the weighted mean of the models' pictures, at the size of the first one, (H, W, 3) uint8."""
+    """Return the weighted mean of the pictures of several models, (H, W, 3) uint8, at the size of the first one."""
     if len(weights) == 1:
         (painting,) = paintings.values()
         return painting.picture

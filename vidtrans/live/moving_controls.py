@@ -1,6 +1,7 @@
-"""Evaluation of the controls' curves for each painted frame, from the live sound and the source's frames.
+"""Evaluation of the curves that drive controls of a live session, for each painted frame.
 
-The sound of one connection at a time is analysed, in its own thread.
+The curves read the live sound and the source's frames. The sound of one connection at a time is analysed, in a thread
+of its own.
 """
 
 from __future__ import annotations
@@ -25,20 +26,22 @@ from vidtrans.flow.survey import MOTION_SIGMA, edge_motion
 from vidtrans.live.live_controls import ControlCurve, ControlState, FileTrack
 from vidtrans.live.protocol import SoundMessage
 
-MAX_SOUND_AHEAD_S = 1.0  # Sound, in s, that a connection may send faster than real time; more is dropped
-MAX_WAITING_BLOCKS = 256  # Blocks of sound that wait for analysis; older ones are dropped
-SILENT_AFTER_S = 0.15  # Time without a block, in s, after which silence is analysed
-NO_SOUND_AFTER_S = 20.0  # Time without a block, in s, after which the analysis ends
-COMPARISON_SIDE_PX = 96  # Short side of the frames whose motion is measured
-PEAK_DECAY_S = 20.0  # Time constant, in s, of the falling peak to which motion is scaled
-MIN_PEAK_MOTION = 2.0  # Smallest peak, in pixels per second at that size: camera noise stays near 0
-MOTION_VALID_S = 0.5  # Longest time between two frames, in s, whose motion is measured
+MAX_SOUND_AHEAD_S = 1.0  # Sound, in s, that a connection may send faster than real time; further sound is dropped
+MAX_WAITING_BLOCKS = 256  # Largest number of sound blocks that wait for analysis; the oldest are dropped
+SILENT_AFTER_S = 0.15  # Time without a sound block, in s, after which silence is analysed instead
+NO_SOUND_AFTER_S = 20.0  # Time without a sound block, in s, after which the analysis thread ends
+COMPARISON_SIDE_PX = 96  # Short side, in pixels, to which frames are reduced before their motion is measured
+PEAK_DECAY_S = 20.0  # Time constant, in s, with which the peak speed decays; motion is measured relative to this peak
+# Smallest peak speed, in pixels of the reduced frame per second, so that camera noise stays near 0
+MIN_PEAK_MOTION = 2.0
+MOTION_VALID_S = 0.5  # Longest time between two frames, in s, for which their motion is measured
 
 
 class LiveSound:
-    """Analysis of the sound of one connection, the ``holder``: the one that started last. No sound is stored.
+    """Analysis of the sound of one connection, the ``holder``: the connection that started last to send sound.
 
-    ``changed``: called when the holder changes. The event loop's thread calls all methods but ``watch``.
+    No sound is stored. ``changed``: called when the holder changes. The event loop's thread calls all methods but
+    ``watch``.
 
     Attributes:
         holder: The number of the connection whose sound is analysed; 0: none.
@@ -60,7 +63,7 @@ class LiveSound:
         self._thread: threading.Thread | None = None
 
     def handle_message(self, number: int, message: Table) -> None:
-        """Start or stop the analysis of the connection ``number``. Raises UsageError."""
+        """Start or stop the analysis of connection ``number``, as its message requests. Raises UsageError."""
         if not isinstance(message.get("on"), bool):
             raise UsageError("sound", "the message does not say whether it begins", 'send {"on": true} or false')
         if message["on"]:
@@ -69,12 +72,12 @@ class LiveSound:
             self.leave(number)
 
     def leave(self, number: int) -> None:
-        """Stop the analysis if the connection ``number`` is the holder."""
+        """Stop the analysis if it analyses the sound of connection ``number``."""
         if self.holder == number:
             self._set_holder(0)
 
     def add_block(self, number: int, message: SoundMessage) -> None:
-        """Queue the next block of a connection; blocks of connections other than the holder are dropped."""
+        """Queue the next sound block of connection ``number``; it is dropped if another connection is analysed."""
         if number != self.holder:
             return
         now = time.monotonic()
@@ -92,17 +95,18 @@ class LiveSound:
             self._wake.notify()
 
     def watch(self, signals: Collection[Signal]) -> None:
-        """Compute the values of these signals from now on, in place of those of the last call."""
+        """Set the signals whose values are computed from now on; they replace those of the last call."""
         with self._wake:
             self._signals = frozenset(signals) | self._always
 
     def watch_always(self, signals: Collection[Signal]) -> None:
-        """Compute the values of these signals beside those of ``watch``."""
+        """Set signals whose values are computed in addition to those of ``watch``."""
         with self._wake:
             self._always = frozenset(signals)
             self._signals |= self._always
 
     def _set_holder(self, number: int) -> None:
+        """Analyse the sound of connection ``number`` from now on (0: of none), without the queued blocks."""
         with self._wake:
             self.holder, self._has_new_holder = number, True
             self._blocks.clear()
@@ -110,6 +114,7 @@ class LiveSound:
         self._changed()
 
     def _run(self) -> None:
+        """Analyse the queued sound blocks, and silence in gaps, until no sound arrives; runs in the analysis thread."""
         analysis: LiveSoundAnalysis | None = None
         last_block_s = time.monotonic()
         while True:
@@ -150,7 +155,7 @@ class SourceSignals:
         self._last_frame_s = -math.inf
 
     def measure(self, rgb: np.ndarray, now_s: float) -> None:
-        """Measure the next frame, (H, W, 3) uint8, shown at ``now_s``."""
+        """Measure motion and brightness of the source's next frame, (H, W, 3) uint8, shown at ``now_s``, in s."""
         scale = min(1.0, COMPARISON_SIDE_PX / min(rgb.shape[:2]))
         small = cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else rgb
         picture = grey(small)
@@ -166,12 +171,12 @@ class SourceSignals:
         self._motion = speed / self._peak
 
     def motion(self, now_s: float) -> float:
-        """Return the speed of edges from 0 to 1, relative to the peak of about the last 20 seconds."""
+        """Return the mean speed of edges, 0 to 1, relative to its peak in about the last 20 seconds."""
         return self._motion if now_s - self._last_frame_s < MOTION_VALID_S else 0.0
 
 
 class MovingControls:
-    """The values of the controls that curves drive; used in the thread that paints. ``sound``: None without sound.
+    """The values of the controls that curves drive, evaluated in the thread that paints. ``sound``: None without sound.
 
     Attributes:
         positions: The value of each driven control at the last frame, by name.
@@ -189,7 +194,7 @@ class MovingControls:
         self.positions: dict[str, float] = {}
 
     def evaluate(self, state: ControlState, source: np.ndarray | None, frame: int) -> ControlState:
-        """Return the controls of the next frame, which is number ``frame`` of the session.
+        """Return the control values for the next frame, which has number ``frame`` in the session.
 
         ``source``: a new frame of the source, (H, W, 3) uint8; None if the last one is painted again. Values are
         clamped to the control's bounds; where an expression has no value, the control keeps its last one.
@@ -220,7 +225,7 @@ class MovingControls:
         return state.with_positions(positions)
 
     def _set_curves(self, curves: Mapping[str, ControlCurve]) -> None:
-        """Use other curves from now on: open their files, and watch their signals."""
+        """Use these curves, by control name, from now on: open the files that they read, and watch their signals."""
         self._curves = curves
         self._signals = frozenset().union(*(curve.signals for curve in curves.values()))
         roots = {signal.source for signal in self._signals}
@@ -239,6 +244,10 @@ class MovingControls:
     def _value(
         self, signal: Signal, sound_values: Mapping[Signal, float], times: Mapping[str, float], passed_s: float
     ) -> float:
+        """Return the current value of a signal. ``times``: t, in s, and the frame number, by name.
+
+        ``passed_s``: the time since the last frame, in s.
+        """
         if signal.is_heard:
             return sound_values.get(signal, 0.0)
         if signal.inner is not None:

@@ -1,4 +1,4 @@
-"""Looks of picture files that pages send: their models are predicted in a live session."""
+"""Models predicted from style pictures that pages upload during a live session."""
 
 from __future__ import annotations
 
@@ -27,15 +27,16 @@ from vidtrans.models.look_pictures import Mixture
 from vidtrans.session import Context
 from vidtrans.video.images.picture import encode_jpeg, resize
 
-MAX_PICTURES = 16  # Largest number of models made of pictures in a session
-THUMBNAIL_SIDE_PX = 96
-MAX_NAME_CHARS = 40  # Longest name of a model, made of its picture's file name
+MAX_PICTURES = 16  # Largest number of models predicted from pictures in a session
+THUMBNAIL_SIDE_PX = 96  # Side, in pixels, of the square thumbnails of style pictures
+MAX_NAME_CHARS = 40  # Longest name, in characters, of a predicted model; it is made of the picture's file name
 
 
 class PictureLooks:
-    """The models of a session that were made of pictures. Used in the event loop's thread; predicts in another one.
+    """The models of a session that were predicted from style pictures.
 
-    ``thumbnails``: a JPEG file as a data URL, by model name.
+    It is used in the event loop's thread, and predicts models in another thread. ``thumbnails``: a JPEG file as a data
+    URL, by model name.
 
     Args:
         models: The models of the session by name; new ones are added to them.
@@ -62,11 +63,11 @@ class PictureLooks:
         self._lock = asyncio.Lock()
 
     def message(self) -> Table:
-        """Return the message to pages with the session's models."""
+        """Return the message that describes the session's models to pages."""
         return {"type": "models", "models": describe_models(self._models, self.thumbnails, self._media)}
 
     async def add(self, file: bytes, name: str) -> str:
-        """Predict a model with the look of a picture file, unless the session has it; return its name.
+        """Predict a model with the style of a picture file, unless the session has it already; return its name.
 
         ``name``: the file's name. Raises UsageError if there are too many, MediaError if it is not a picture.
         """
@@ -83,7 +84,7 @@ class PictureLooks:
             return name
 
     def remove(self, name: str) -> LoadedModel:
-        """Remove the model of a picture from the session, and return it. Raises UsageError."""
+        """Remove a predicted model from the session, and return it. Raises UsageError."""
         if name not in self.thumbnails:
             raise UsageError(f"look '{name}'", "it is not the look of a picture", "choose one with a picture")
         if self._models.keys() - self._unopened <= {name}:
@@ -95,13 +96,14 @@ class PictureLooks:
 
     @property
     def open_models(self) -> dict[str, LoadedModel]:
-        """Return the models of the session, without those that no stage has opened yet."""
+        """Return the models of the session, without those that were never opened for painting."""
         return {name: model for name, model in self._models.copy().items() if name not in self._unopened}
 
     def opening_change(self, name: str, undo: Callable[[], None]) -> StageChange:
-        """Return the change that opens a model on the stage; ``undo``: called if that fails."""
+        """Return the change that opens a predicted model for painting; ``undo``: called if opening fails."""
 
         def open_on(stage: LiveStage) -> None:
+            """Open the model for painting, unless it is open or was removed meanwhile."""
             if (model := self._models.get(name)) is not None and name not in stage.models:
                 stage.models[name] = self._open_model(model)
             self._unopened.discard(name)
@@ -109,9 +111,10 @@ class PictureLooks:
         return StageChange(open_on, undo)
 
     def closing_change(self, model: LoadedModel) -> StageChange:
-        """Return the change that closes a removed model, and its engine."""
+        """Return the change that closes a removed model, and frees its engine."""
 
         def close_on(stage: LiveStage) -> None:
+            """Close the model, and free its engine unless another model uses it."""
             stage.close(model.name)
             if all(model.digest != other.digest for other in self._models.values()):
                 for key in [key for key in self._context.engines if key[0] == model.digest]:
@@ -120,6 +123,7 @@ class PictureLooks:
         return StageChange(close_on)
 
     def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
+        """Return a model predicted from a picture file, and its thumbnail as a data URL."""
         picture = decode(file, "picture")
         picture = bars_of([picture]).crop(picture)
         looks = {name: [(StyleSource.of_pictures(digest, lambda: [picture]), 1.0)]}
@@ -127,7 +131,7 @@ class PictureLooks:
         return replace(model, name=name), _thumbnail([(picture, 1.0)])
 
     def _free_name(self, name: str) -> str:
-        """Return a unique name for a model, which can be part of a file name."""
+        """Return an unused model name, made of the file name ``name`` and safe in file names."""
         plain = re.sub(r"[^\w ()-]+", "_", Path(name).stem)[:MAX_NAME_CHARS].strip(" -_")
         plain = "picture" if not plain or windows_name_problem(plain) else plain
         number, free = 2, plain
@@ -137,11 +141,12 @@ class PictureLooks:
 
 
 def _read_pictures(mixture: Mixture, context: Context) -> list[tuple[np.ndarray, float]]:
+    """Return the style pictures of a mixture, (H, W, 3) uint8 RGB, each with its share."""
     return [(read_style(path, context), share) for path, share in mixture if path is not None]
 
 
 def _thumbnail(pictures: Sequence[tuple[np.ndarray, float]]) -> str:
-    """Return a square as a data URL, with a vertical band of each picture (H, W, 3), as wide as its share."""
+    """Return a square JPEG as a data URL, with a vertical band of each picture (H, W, 3), as wide as its share."""
     ends = np.rint(np.cumsum([0.0, *(share for _, share in pictures)]) * THUMBNAIL_SIDE_PX).astype(int)
     square = np.empty((THUMBNAIL_SIDE_PX, THUMBNAIL_SIDE_PX, 3), np.uint8)
     for number, (picture, _) in enumerate(pictures):

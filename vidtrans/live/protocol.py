@@ -33,24 +33,29 @@ from vidtrans.video.images.picture_header import UnreadablePictureError, read_he
 from vidtrans.video.images.still import decode_still
 from vidtrans.web import MAX_MESSAGE
 
-MAX_PIXELS, MAX_SIDE_PX = 1 << 24, 8192
-FORMATS = ("JPEG", "PNG", "WEBP")
+MAX_PIXELS, MAX_SIDE_PX = 1 << 24, 8192  # Limits for received pictures: number of pixels, and longest side
+FORMATS = ("JPEG", "PNG", "WEBP")  # Picture file formats that are accepted, by their Pillow names
+# Values of the Content-Type header that are accepted for a picture file, such as image/jpeg
 CONTENT_TYPES = tuple(f"image/{name.lower()}" for name in FORMATS)
-JPEG_QUALITY = 92  # Quality of sent JPEG files, without chroma subsampling
-PROTOCOL_VERSION = 1
-FRAME_HEADER = struct.Struct("<BBHId")
-SOUND_HEADER = struct.Struct("<BBHI")
-PICTURE_HEADER = struct.Struct("<BBHIdIffI")
-SOUND_KIND, MAX_SOUND_SAMPLES = 3, 8192
+JPEG_QUALITY = 92  # Quality, 0 to 100, of JPEG files that the server sends, without chroma subsampling
+PROTOCOL_VERSION = 1  # Version number in the first byte of each binary message
+FRAME_HEADER = struct.Struct("<BBHId")  # Header of a frame message: version, kind, 0, sequence number, timestamp in ms
+SOUND_HEADER = struct.Struct("<BBHI")  # Header of a sound message: version, kind, 0, sample rate in Hz
+PICTURE_HEADER = struct.Struct("<BBHIdIffI")  # Header of a picture message; the module docstring lists its fields
+SOUND_KIND, MAX_SOUND_SAMPLES = 3, 8192  # Kind number of sound messages, and most samples in a message
 FrameKind = Literal["picture", "drawing"]
-FRAME_KINDS: dict[int, FrameKind] = {1: "picture", 2: "drawing"}
-NEW_PICTURE, REPEATED_PICTURE, DROPPED_FRAME = 1, 2, 3  # Kinds of answers; repeated: the last frame painted again
+FRAME_KINDS: dict[int, FrameKind] = {1: "picture", 2: "drawing"}  # Kinds of frames by their number in the header
+NEW_PICTURE, REPEATED_PICTURE, DROPPED_FRAME = 1, 2, 3  # Kinds of picture messages
+# Advice in the error for a sound block with a wrong header or sample rate
 RATE_REMEDY = f"send it at {RATES_HZ[0]:,} to {RATES_HZ[1]:,} Hz; see vidtrans.live.protocol"
 
 
 @dataclass(frozen=True)
 class FrameMessage:
-    """A frame of a source. ``kind``: 'picture' (the network's input is made from it) or 'drawing' (it is the input)."""
+    """A frame of a source.
+
+    ``kind``: 'picture', from which the network's input is made, or 'drawing', which is the input.
+    """
 
     kind: FrameKind
     sequence: int
@@ -67,12 +72,13 @@ class SoundMessage:
 
     @property
     def duration_s(self) -> float:
+        """Return the duration of the block, in s."""
         return len(self.samples) / self.rate_hz
 
 
 @dataclass(frozen=True)
 class PictureMessage:
-    """A painted picture, or the notice of a dropped frame (no files). See the module docstring for the fields."""
+    """A painted picture, or the notice that a frame was dropped. The module docstring explains the fields."""
 
     kind: int
     sequence: int
@@ -85,12 +91,13 @@ class PictureMessage:
 
 
 def pack_frame(frame: FrameMessage) -> bytes:
+    """Return the bytes of a frame message."""
     kind = next(number for number, name in FRAME_KINDS.items() if name == frame.kind)
     return FRAME_HEADER.pack(PROTOCOL_VERSION, kind, 0, frame.sequence, frame.timestamp) + frame.file
 
 
 def parse_frame(data: bytes) -> FrameMessage:
-    """Parse a frame message. Raises UsageError."""
+    """Parse the bytes of a frame message. Raises UsageError."""
     if not FRAME_HEADER.size < len(data) <= MAX_MESSAGE:
         raise UsageError(
             "frame", f"the message has {len(data)} bytes", f"send {FRAME_HEADER.size + 1} to {MAX_MESSAGE} bytes"
@@ -102,16 +109,18 @@ def parse_frame(data: bytes) -> FrameMessage:
 
 
 def is_sound_message(data: bytes) -> bool:
+    """Return whether the bytes of a message begin with the version and kind of a sound message."""
     return data[:2] == bytes((PROTOCOL_VERSION, SOUND_KIND))
 
 
 def pack_sound(sound: SoundMessage) -> bytes:
+    """Return the bytes of a sound message; samples are clipped and rounded to 16 bits."""
     levels = np.clip(np.rint(sound.samples * 32768), -32768, 32767)
     return SOUND_HEADER.pack(PROTOCOL_VERSION, SOUND_KIND, 0, sound.rate_hz) + levels.astype("<i2").tobytes()
 
 
 def parse_sound(data: bytes) -> SoundMessage:
-    """Parse a block of sound. Raises UsageError."""
+    """Parse the bytes of a sound message. Raises UsageError."""
     count, odd = divmod(len(data) - SOUND_HEADER.size, 2)
     if odd or not 1 <= count <= MAX_SOUND_SAMPLES:
         raise UsageError(
@@ -126,6 +135,7 @@ def parse_sound(data: bytes) -> SoundMessage:
 
 
 def pack_picture(picture: PictureMessage) -> bytes:
+    """Return the bytes of a picture message."""
     p = picture
     times = p.timestamp, p.sender, p.model_ms, p.server_ms
     return (
@@ -136,7 +146,7 @@ def pack_picture(picture: PictureMessage) -> bytes:
 
 
 def parse_picture(data: bytes) -> PictureMessage:
-    """Parse a picture message. Raises UsageError."""
+    """Parse the bytes of a picture message. Raises UsageError."""
     if len(data) < PICTURE_HEADER.size or data[0] != PROTOCOL_VERSION:
         raise UsageError("picture", f"its header is not of version {PROTOCOL_VERSION}", "see vidtrans.live.protocol")
     _, kind, _, sequence, timestamp, sender, model_ms, server_ms, length = PICTURE_HEADER.unpack_from(data)

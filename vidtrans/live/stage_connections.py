@@ -23,15 +23,15 @@ from vidtrans.live.senders import SENDERS, PictureSender
 from vidtrans.live.stage_settings import StageSettings
 from vidtrans.live.stage_worker import PaintedFrame
 
-PROBE_SIZE_PX = (640, 360)  # (width, height) with which a sender is opened once to test it
-REPEAT_S = 0.2  # Time without a new picture, in s, after which the last one is sent again, for programs that join late
-RETRY_S = 5.0  # Wait, in s, before a failed sender is opened again
-CLOSE_S = 5.0  # Longest wait, in s, for a library that hangs at exit
-PUMP_S = 0.1
+PROBE_SIZE_PX = (640, 360)  # Size, (width, height) in pixels, with which a sender is opened once to test it
+REPEAT_S = 0.2  # Time, in s, after which the last picture is sent again, for programs that join late
+RETRY_S = 5.0  # Time, in s, before a failed sender is opened again
+CLOSE_S = 5.0  # Longest wait, in s, for a send thread to end, because its library may hang at exit
+PUMP_S = 0.1  # Interval, in s, at which the senders' event loops are run in the main thread
 
 
 class PictureSendThread:
-    """A thread that sends the newest picture until it is closed; older unsent pictures are skipped.
+    """A thread that passes the newest picture to a sender until it is closed; older unsent pictures are skipped.
 
     ``warn(text)``: called once when sending fails, and once when it works again. A failed sender is closed, and opened
     again every ``retry_s`` seconds.
@@ -54,7 +54,7 @@ class PictureSendThread:
         self._thread.start()
 
     def send(self, painted: PaintedFrame) -> None:
-        """Queue a painted picture in place of an unsent one."""
+        """Queue a painted picture; it replaces an unsent one."""
         with self._changed:
             self._picture, self._is_new = painted.picture, True
             self._changed.notify()
@@ -66,6 +66,7 @@ class PictureSendThread:
         self._thread.join(CLOSE_S)
 
     def _run(self) -> None:
+        """Send new pictures, and repeat the last one in pauses, until closed; runs in the thread."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._is_new or self._is_closed, REPEAT_S)
@@ -77,6 +78,7 @@ class PictureSendThread:
         self._close()
 
     def _send(self, picture: np.ndarray) -> None:
+        """Send a picture; open the sender again if the size has changed, and report an error once."""
         try:
             if self._size != picture.shape:
                 self._close()
@@ -97,7 +99,7 @@ class PictureSendThread:
             self._warn(f"--send {self._name}: it works again")
 
     def _close(self) -> None:
-        """Close the sender, and report an error only if sending has not failed before."""
+        """Close the sender; an error is reported only if sending has not failed before."""
         if self._size is None:
             return
         self._size = None
@@ -109,7 +111,7 @@ class PictureSendThread:
 
 
 def open_sender(name: str) -> PictureSender:
-    """Return a sender after a test on this machine. Raises UsageError, in one line, if it cannot be opened."""
+    """Return a sender that was opened and closed once as a test. Raises UsageError if it cannot be opened."""
     try:
         sender: PictureSender = SENDERS.load(name)()
         sender.open(*PROBE_SIZE_PX)
@@ -120,13 +122,16 @@ def open_sender(name: str) -> PictureSender:
 
 
 def _error_text(error: Exception) -> str:
-    """Return an error as one line. Libraries for devices raise RuntimeError with a readable message."""
+    """Return the text of an error as one line of at most 200 characters.
+
+    Libraries for devices raise RuntimeError with a readable message, so that name is left out.
+    """
     line, _ = describe_error(error) or (f"{type(error).__name__}: {error}", 1)
     return " ".join(line.removeprefix("RuntimeError: ").split())[:200].rstrip(". ")
 
 
 class StageConnections:
-    """All connections of a session, open from construction on; must be closed.
+    """All connections of a session to other programs, open from construction on; the caller must close them.
 
     Raises UsageError where a port is not free, a host is unknown, or a sender cannot be opened.
     """
@@ -154,16 +159,17 @@ class StageConnections:
 
     @property
     def address_query(self) -> Callable[[], Table] | None:
-        """Return a function that gives the OSC addresses as a tree (OSCQuery); None without OSC."""
+        """Return a function that returns the OSC addresses as a tree (OSCQuery); None without OSC."""
         bridge = self._bridge
         return None if bridge is None else lambda: address_tree(bridge.addresses, bridge.values())
 
     async def pump(self) -> None:
-        """Run the senders' work for the main thread until the task is cancelled."""
+        """Run the senders' event loops in the main thread until the task is cancelled."""
         while self._senders:
             for sender in self._senders:
                 sender.pump()
             await asyncio.sleep(PUMP_S)
 
     def close(self) -> None:
+        """Close the OSC connections and the threads of the senders."""
         self._closing.close()

@@ -14,7 +14,7 @@ from vidtrans.web import LOOPBACK
 
 @dataclass(frozen=True)
 class OscEndpoint:
-    """A host and a UDP port."""
+    """The address of an OSC connection: a host and a UDP port."""
 
     host: str
     port: int
@@ -24,11 +24,11 @@ class OscEndpoint:
 
     @property
     def is_open(self) -> bool:
-        """Return whether other machines can send packets to it or receive them."""
+        """Return whether other machines can reach the endpoint: its host is not the loopback address."""
         return self.host not in LOOPBACK
 
     def resolve(self, option: str) -> tuple[socket.AddressFamily, tuple[str, int]]:
-        """Return the address in the form that sockets take. Raises UsageError for an unknown host."""
+        """Return the socket family and address of the endpoint. Raises UsageError for an unknown host."""
         try:
             addresses = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_DGRAM)
         except (OSError, UnicodeError):
@@ -40,7 +40,7 @@ class OscEndpoint:
 
 
 def parse_endpoint(text: str, option: str, *, allow_network: bool, needs_host: bool = False) -> OscEndpoint:
-    """Parse ``[HOST:]PORT``; the default host is this machine. Raises UsageError."""
+    """Parse the value ``[HOST:]PORT`` of an option; the default host is this machine. Raises UsageError."""
     host, colon, port = text.rpartition(":")
     form = f"give {'HOST:PORT' if needs_host else 'PORT or HOST:PORT'}, such as {'127.0.0.1:' * needs_host}9000"
     if not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535 or (needs_host and not host):
@@ -56,7 +56,7 @@ def parse_endpoint(text: str, option: str, *, allow_network: bool, needs_host: b
 
 
 def is_local_address(host: str) -> bool:
-    """Return whether an address is of this machine, or of a private or link-local network."""
+    """Return whether an IP address is of this machine, or of a private or link-local network."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
@@ -68,7 +68,10 @@ def is_local_address(host: str) -> bool:
 
 @dataclass(frozen=True)
 class StageSettings:
-    """Settings. ``osc``: where OSC is received, ``osc_out``: where it is sent; None: off. ``senders``: their names."""
+    """Settings of the connections to other programs.
+
+    ``osc``: where OSC is received, ``osc_out``: where it is sent; None: off. ``senders``: names of picture senders.
+    """
 
     osc: OscEndpoint | None = None
     osc_out: OscEndpoint | None = None
@@ -76,7 +79,10 @@ class StageSettings:
 
 
 def stage_settings(osc: str, osc_out: str, senders: Sequence[str], *, allow_network: bool) -> StageSettings:
-    """Return the settings of the options' values; '' and () where an option is not given. Raises UsageError."""
+    """Return the settings for the values of the options --osc, --osc-out and --send; "" and (): not given.
+
+    Raises UsageError.
+    """
     own = parse_endpoint(osc, "--osc", allow_network=allow_network) if osc else None
     other = parse_endpoint(osc_out, "--osc-out", allow_network=allow_network, needs_host=True) if osc_out else None
     if own is not None and other is not None and own.port == other.port and not other.is_open:

@@ -21,14 +21,17 @@ from vidtrans.live.live_stage import LiveStage, SourceFrame
 from vidtrans.live.moving_controls import MovingControls
 from vidtrans.live.protocol import FrameMessage, decode
 
-REPEAT_S = 1 / 30  # Interval, in s, at which the last frame is painted again during fades
-NEXT_FRAME_WAIT_S = 0.05  # Time after a frame, in s, within which the next one is expected
+REPEAT_S = 1 / 30  # Interval, in s, at which the last frame is painted again while a fade or a curve changes it
+NEXT_FRAME_WAIT_S = 0.05  # Time after a frame, in s, within which the next frame is expected from the source
 MIN_RETRY_S, MAX_RETRY_S = 1.0, 30.0  # First and longest wait, in s, before the models are loaded again
 
 
 @dataclass(frozen=True)
 class PaintJob:
-    """A frame to paint. ``received``: its time by ``time.perf_counter``. ``sender``: the number of its connection."""
+    """A frame to paint, ``message``, from the connection with number ``sender``.
+
+    ``is_cut``: it does not continue the frame before. ``received``: time of arrival, from ``time.perf_counter``.
+    """
 
     message: FrameMessage
     sender: int = 0
@@ -38,7 +41,7 @@ class PaintJob:
 
 @dataclass(frozen=True)
 class PaintedFrame:
-    """A painted picture, (H, W, 3) uint8. ``job``: its frame; None for a repeated frame or a dream.
+    """A painted picture, (H, W, 3) uint8. ``job``: the frame that it shows; None for a repeated frame or a dream.
 
     ``model_input``: a view of the model's input, (H, W, 3) uint8. ``model_ms``: painting time in ms. ``moving``: the
     values of controls that curves drive, by name.
@@ -53,29 +56,37 @@ class PaintedFrame:
 
 @dataclass(frozen=True)
 class StageChange:
-    """A change of the stage, ``apply``, and ``undo``, called if it fails; both run in the thread that paints."""
+    """A change of the models that paint: ``apply`` makes it, and ``undo`` is called if that fails.
+
+    Both are called in the thread that paints.
+    """
 
     apply: Callable[[LiveStage], None]
     undo: Callable[[], None] = lambda: None
 
 
 class WorkerListener(Protocol):
-    """The interface for results of the worker, which calls it in its own thread."""
+    """The interface of a listener, which the worker calls with its results in the thread that paints."""
 
-    def on_painted(self, painted: PaintedFrame) -> None: ...
+    def on_painted(self, painted: PaintedFrame) -> None:
+        """Handle a painted picture."""
 
     def on_dropped(self, job: PaintJob, problem: VidtransError | None = None) -> None:
         """Handle a frame that was not painted: a newer one replaced it, or it failed with ``problem``."""
 
     def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Handle a failed painting or change. ``detail``: a traceback or ''. ``ends_dream``: the dream stops."""
+        """Handle a failed painting or change of models.
+
+        ``detail``: a traceback or ''. ``ends_dream``: the dream stops.
+        """
 
 
 class StageWorker:
-    """The thread that paints; it must be closed. ``open_stage`` loads the models, again after a lost device.
+    """The thread that loads the models and paints; the caller must close it.
 
-    ``open_dreamer(state, seed)`` starts a dream from a picture, or from noise if ``seed`` is None. ``moving`` evaluates
-    the curves of controls.
+    ``open_stage`` loads the models, once at the start and again after the device was lost. ``open_dreamer(state,
+    seed)`` starts a dream from a picture, or from noise if ``seed`` is None. ``moving`` evaluates the curves that drive
+    controls.
     """
 
     def __init__(
@@ -106,12 +117,12 @@ class StageWorker:
         self._thread = threading.Thread(target=self._run, name="live worker", daemon=True)
 
     def start(self) -> None:
-        """Load the models and start the thread. Raises ModelError, DeviceError, UsageError."""
+        """Load the models and start the thread that paints. Raises ModelError, DeviceError, UsageError."""
         self._stage = self._open_stage()
         self._thread.start()
 
     def submit(self, job: PaintJob) -> None:
-        """Paint a frame next. It replaces a waiting frame, which is dropped."""
+        """Queue a frame to be painted next; a frame that still waits is dropped."""
         with self._changed:
             replaced, self._job, now_s = self._job, job, time.monotonic()
             self._frame_interval_s, self._last_submit_s = min(NEXT_FRAME_WAIT_S, now_s - self._last_submit_s), now_s
@@ -121,34 +132,35 @@ class StageWorker:
             self._drop(replaced)
 
     def set_controls(self, state: ControlState) -> None:
-        """Use other controls from now on, and repaint the last frame with them."""
+        """Use the controls of ``state`` from now on, and repaint the last frame with them."""
         with self._changed:
             self._state, self._is_dirty = state, True
             self._changed.notify()
 
     def change_stage(self, change: StageChange) -> None:
-        """Change the stage before the next picture. A failed change is reported, and later ones still run."""
+        """Queue a change of the models before the next picture; if it fails, the listener is informed."""
         with self._changed:
             self._stage_changes.append(change)
             self._changed.notify()
 
     def set_dreaming(self, is_on: bool) -> None:
-        """Start a dream from the last picture, or end it."""
+        """Start a dream from the last picture, or end the running dream."""
         with self._changed:
             self._is_dreaming = is_on
             self._changed.notify()
 
     @property
     def key_log(self) -> KeyLog | None:
-        """Return a copy of the log of the running or last dream; None before the first one."""
+        """Return a copy of the log of the current or last dream; None before the first dream."""
         return self._log.copy() if self._log else None
 
     @property
     def is_alive(self) -> bool:
+        """Return whether the thread that paints is running."""
         return self._thread.is_alive()
 
     def close(self) -> None:
-        """Finish the current picture and end the thread."""
+        """Finish the current picture and end the thread that paints."""
         with self._changed:
             self._is_closed = True
             self._changed.notify()
@@ -157,6 +169,7 @@ class StageWorker:
         self._stage = self._dreamer = None  # Frees their memory while the server continues
 
     def _run(self) -> None:
+        """Paint frames, repeat the last frame and continue dreams until the worker is closed; runs in its thread."""
         while True:
             with self._changed:
                 while not self._has_work() and self._changed.wait(self._wait_limit_s()):
@@ -185,22 +198,24 @@ class StageWorker:
                 self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
 
     def _take_job(self) -> PaintJob | None:
-        """Return the waiting frame, marked as a cut if a dropped frame before it was one; None without a frame."""
+        """Return the waiting frame, as a cut if a cut was dropped before it; None if no frame waits."""
         if self._job is None:
             return None
         is_cut, self._is_cut = self._is_cut, False
         return replace(self._job, is_cut=is_cut)
 
     def _has_work(self) -> bool:
+        """Return whether the thread must act: paint, change or load the models, or end."""
         is_due = self._is_dirty and not self._expects_frame()
         has_request = self._job is not None or is_due or self._is_dreaming or bool(self._stage_changes)
         return self._is_closed or self._stage is None or has_request
 
     def _expects_frame(self) -> bool:
-        """Return whether repainting the last frame now would delay the next one."""
+        """Return whether repainting the last frame now would delay the next frame of the source."""
         return self._frame_interval_s - self._painting_s < time.monotonic() - self._last_submit_s < NEXT_FRAME_WAIT_S
 
     def _wait_limit_s(self) -> float | None:
+        """Return the time, in s, after which the last frame is painted again; None if nothing changes it."""
         if self._frame is None or self._stage is None:
             return None
         if self._is_dirty:
@@ -208,11 +223,12 @@ class StageWorker:
         return REPEAT_S if self._stage.is_changing or self._state.curves else None
 
     def _wait(self, seconds: float) -> None:
+        """Wait for a number of seconds, or until the dream ends or the worker is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._is_closed or not self._is_dreaming, max(0.0, seconds))
 
     def _is_ready(self, job: PaintJob | None) -> bool:
-        """Load the models if the device was lost; return whether they are loaded. Failures are reported."""
+        """Return whether the models are loaded; load them if the device was lost, and report a failure."""
         if self._stage is None:
             try:
                 self._stage = self._open_stage()
@@ -221,7 +237,7 @@ class StageWorker:
         return self._stage is not None
 
     def _apply_changes(self, changes: Sequence[StageChange]) -> None:
-        """Change the stage. After a failed change the others, and the frame, still run."""
+        """Change the models in the order of ``changes``; a change that fails is reported and undone."""
         assert self._stage is not None
         for change in changes:
             try:
@@ -234,7 +250,10 @@ class StageWorker:
                 change.undo()
 
     def _paint(self, job: PaintJob | None, state: ControlState, is_dirty: bool, is_dreaming: bool) -> None:
-        """Paint the frame of ``job``, or repaint the last frame. Raises VidtransError, and any error of the device."""
+        """Paint the frame of ``job``, or the last frame again, or the next frame of a dream.
+
+        Raises any device error.
+        """
         assert self._stage is not None
         rgb = decode(job.message.file) if job is not None else None
         state = self._moving.evaluate(state, rgb, self.num_painted)
@@ -259,6 +278,7 @@ class StageWorker:
         self._deliver(job, painted.picture, painted.model_input, began)
 
     def _paint_dream(self, job: PaintJob | None, state: ControlState) -> None:
+        """Paint the next frame of the dream; start the dream if there is none or the model has changed."""
         if self._dreamer is None or self._dreamer.model.name != state.controls.model:
             self._dreamer = self._open_dreamer(state, self._last_picture)
             self._log = self._dreamer.log
@@ -271,20 +291,21 @@ class StageWorker:
             self._drop(job)  # The frame drives the dream, whose frames have their own rate
 
     def _deliver(self, job: PaintJob | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
+        """Pass a picture to the listener; ``began``: when its painting began, from ``time.perf_counter``, in s."""
         self._last_picture = picture
         self.num_painted += 1
         took_ms = 1e3 * (time.perf_counter() - began)
         self._listener.on_painted(PaintedFrame(job, picture, model_input, took_ms, self._moving.positions))
 
     def _drop(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Report a frame as dropped; if it was a cut, the next frame becomes one."""
+        """Report a frame as dropped to the listener; if it was a cut, the next frame becomes a cut."""
         with self._changed:
             self._is_cut = self._is_cut or job.is_cut
         self.num_dropped += 1
         self._listener.on_dropped(job, problem)
 
     def _report_problem(self, job: PaintJob | None, error: VidtransError, is_dirty: bool) -> None:
-        """Report a frame or controls that cannot be painted, and prepare for the next ones."""
+        """Report that a frame could not be painted; forget the last frame if repainting it or the dream failed."""
         with self._changed:
             if job is not None:
                 self._is_dirty = self._is_dirty or is_dirty  # The last frame still has to be repainted
@@ -297,7 +318,7 @@ class StageWorker:
             self._listener.on_failed(str(error), ends_dream=ends_dream)
 
     def _recover(self, job: PaintJob | None, error: Exception) -> None:
-        """Report an unexpected error, such as a lost device, and unload the models; load them again after a wait."""
+        """Report an unexpected error, such as a lost device, and unload the models, which are loaded again later."""
         if job is not None:
             self._drop(job, DeviceError("painting", "it failed", "wait: it is retried automatically"))
         if self._retry_s > MIN_RETRY_S:

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-STATE = ".studio"  # Folder inside the project for jobs, previews and deleted files
+STATE = ".studio"  # Folder in the project folder for jobs, previews, uploads and deleted files

@@ -1,4 +1,4 @@
-"""Layers and history of painted frames, in the state folder of the project.
+"""Layers and history of painted frames, stored in the state folder of the project.
 
 The folder of a frame holds ``sheet.json``, changes (``000012.json``) and pictures that are named by their digest. A
 change is written once, with the number of its parent: painting after an undo starts a new branch, and no file is
@@ -24,13 +24,14 @@ from vidtrans.core.settings import Table
 from vidtrans.core.text_files import is_count, read_table
 from vidtrans.studio.project_folder import RESERVED_BYTES, ProjectFolder
 
+# Key of a stored picture: the first 40 hexadecimal digits of the SHA-256 of its file
 PICTURE_KEY = re.compile(r"[0-9a-f]{40}")
-MAX_LAYERS = 64
-MAX_NAME_CHARS = 80
+MAX_LAYERS = 64  # Largest number of layers of a frame
+MAX_NAME_CHARS = 80  # Longest name of a layer, in characters
 
 
 def layers_in(value: object) -> list[Table]:
-    """Return the layers in a message, the lowest first. Raises UsageError."""
+    """Return the checked layers of a message, the lowest first. Raises UsageError."""
     if not isinstance(value, list) or not 0 < len(value) <= MAX_LAYERS:
         raise UsageError("layers", f"they are 1 to {MAX_LAYERS}", "send a list")
     layers = [_layer_in(one) for one in value]
@@ -40,6 +41,7 @@ def layers_in(value: object) -> list[Table]:
 
 
 def _layer_in(value: object) -> Table:
+    """Return the checked id, name, visibility and opacity of a layer. Raises UsageError."""
     layer = value if isinstance(value, dict) else {}
     number, name, opacity = layer.get("id"), layer.get("name"), layer.get("opacity")
     is_valid = isinstance(layer.get("visible"), bool) and isinstance(name, str) and len(name) <= MAX_NAME_CHARS
@@ -49,7 +51,10 @@ def _layer_in(value: object) -> Table:
 
 
 def change_in(message: Table) -> Table:
-    """Return the change in a message: pixels of a layer in a box, a new list of layers, or both. Raises UsageError."""
+    """Return the checked change of a message: pixels of a layer in a box, a new list of layers, or both.
+
+    Raises UsageError.
+    """
     layer, box, parent = message.get("layer"), message.get("box"), message.get("parent")
     if not is_count(parent):
         raise UsageError("parent", "it is not a number", "reload the page")
@@ -68,7 +73,7 @@ def change_in(message: Table) -> Table:
 
 
 def is_sheet(table: Table) -> bool:
-    """Return whether a table from an untrusted file is a valid sheet of a frame."""
+    """Return whether a table from an untrusted file is a valid sheet (layers and history) of a painted frame."""
     counts = [table.get(name) for name in ("position", "tip", "last", "stored", "saved")]
     size, stamp = table.get("size"), table.get("stamp")
     if not (all(map(is_count, counts)) and isinstance(size, list) and len(size) == 2 and all(map(is_count, size))):
@@ -81,7 +86,7 @@ def is_sheet(table: Table) -> bool:
 
 
 def is_change(table: Table, number: int) -> bool:
-    """Return whether a table from an untrusted file is the valid change of this number."""
+    """Return whether a table from an untrusted file is a valid change with this number."""
     try:
         return table.get("number") == number and change_in(table)["parent"] < number
     except UsageError:
@@ -89,14 +94,14 @@ def is_change(table: Table, number: int) -> bool:
 
 
 def key_in(value: object) -> str:
-    """Return a picture's key. Raises UsageError."""
+    """Return a value as the key of a picture. Raises UsageError."""
     if not isinstance(value, str) or not PICTURE_KEY.fullmatch(value):
         raise UsageError("picture", "it has no key", "send it first")
     return value
 
 
 def pictures_in_message(value: object) -> dict[str, str]:
-    """Return the keys of pictures, by layer number. Raises UsageError."""
+    """Return the checked picture keys of a message, by layer number. Raises UsageError."""
     if not isinstance(value, dict) or not 0 < len(value) <= 1000:
         raise UsageError("pictures", "they are keys by layer", "send an object")
     if not all(isinstance(layer, str) and layer.isdecimal() for layer in value):
@@ -104,38 +109,45 @@ def pictures_in_message(value: object) -> dict[str, str]:
     return {layer: key_in(key) for layer, key in value.items()}
 
 
+# Name of a painted frame in the project, such as "clip.keyframes/000120.png"
 PAINTED_NAME = re.compile(r"[^/]+\.(keyframes|corrections|strokes)/[0-9]{1,9}\.png")
-MAX_PICTURE_BYTES = 512 << 20
-MAX_SIDE_PX = 16_384
-MAX_HISTORY_BYTES = 1 << 30  # Size of the history of one frame; the oldest changes are deleted first
-UNUSED_PICTURE_S = 3600.0  # Age at which an unreferenced picture is deleted, in s
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+MAX_PICTURE_BYTES = 512 << 20  # Largest PNG file of a layer or a region
+MAX_SIDE_PX = 16_384  # Longest side, in pixels, of a picture
+MAX_HISTORY_BYTES = 1 << 30  # Largest size of the history of one frame; beyond it the oldest changes are deleted
+UNUSED_PICTURE_S = 3600.0  # Age, in s, at which a picture without a reference is deleted
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # First bytes of a PNG file
 
 
 class EaselStore:
-    """The sheets of a project's painted frames. ``check``: decodes a file; raises MediaError if it is not media."""
+    """The sheets (layers and history) of a project's painted frames.
+
+    ``check``: decodes a file, and raises MediaError if it is not media.
+    """
 
     def __init__(self, folder: ProjectFolder, check: Callable[[Path], Table]) -> None:
         self._folder, self._check, self._lock = folder, check, Lock()
 
     def target(self, name: str) -> Path:
-        """Return the path of a painted frame, which may not exist. Raises UsageError for other files."""
+        """Return the path of the painted frame ``name``, which may not exist. Raises UsageError for other files."""
         if not PAINTED_NAME.fullmatch(name):
             raise UsageError(name[:80] or "name", "it is no painted frame", "name CLIP.keyframes/NUMBER.png")
         return self._folder.path_of(name)
 
     def stamp(self, name: str) -> str:
-        """Return a text that changes with the file of a painted frame; '' without a file. Raises UsageError."""
+        """Return a text that changes with the file of a frame: its time and size; "" without a file.
+
+        Raises UsageError.
+        """
         with suppress(FileNotFoundError):
             state = self.target(name).stat()
             return f"{state.st_mtime_ns}-{state.st_size}"
         return ""
 
     def table(self, name: str) -> Table:
-        """Return the sheet of a frame (None without one), the stamp of its file, and the changes around its pointer.
+        """Return the layers and history of a frame, a stamp of its file, and the changes around the current one.
 
-        ``back`` and ``forth`` lead from the stored layers to the current ones; ``redo`` are the undone changes, nearest
-        first.
+        ``sheet``: None without one. ``back`` (to undo) and ``forth`` (to apply) lead from the stored layers to the
+        current ones; ``redo``: the undone changes, nearest first.
         """
         with self._lock:
             folder, sheet = self._sheet_folder(name), self._read_sheet(name)
@@ -146,18 +158,18 @@ class EaselStore:
             return table
 
     def change(self, name: str, number: int) -> Table | None:
-        """Return a change; None if there is none of this number, or it was deleted."""
+        """Return change ``number`` of a frame; None if it does not exist or was deleted."""
         return _change(self._sheet_folder(name), number)
 
     def picture(self, name: str, key: str) -> Path:
-        """Return the path of a picture. Raises UsageError."""
+        """Return the path of the picture with a key, of frame ``name``. Raises UsageError."""
         path = self._sheet_folder(name) / f"{key}.png"
         if not (PICTURE_KEY.fullmatch(key) and path.is_file()):
             raise UsageError(key[:40], "the easel has no such picture", "reload the page")
         return path
 
     def receive(self, name: str, mark: str, offset: int, num_bytes: int, data: bytes) -> str:
-        """Add a part of a PNG file of ``num_bytes``; return its key if it is complete and can be decoded, else ''.
+        """Add a part of a PNG file of ``num_bytes``; return its key once it is complete and can be decoded, else "".
 
         ``mark``: the page's name for this upload. Raises UsageError, MediaError, OSError.
         """
@@ -189,7 +201,7 @@ class EaselStore:
         return key
 
     def add(self, name: str, message: Table) -> int:
-        """Store a change, point to it, and return its number. Raises UsageError, OSError."""
+        """Store the change of a message, make it the current one, and return its number. Raises UsageError, OSError."""
         with self._lock:
             folder, sheet = self._sheet_folder(name), self._existing_sheet(name)
             change = change_in(message)
@@ -213,7 +225,7 @@ class EaselStore:
             return number
 
     def move(self, name: str, message: Table) -> None:
-        """Point to another change, as after an undo. Raises UsageError, OSError."""
+        """Make another change the current one, for undo and redo. Raises UsageError, OSError."""
         with self._lock:
             sheet = self._existing_sheet(name)
             position, tip, layers = message.get("position"), message.get("tip"), layers_in(message.get("layers"))
@@ -224,7 +236,7 @@ class EaselStore:
             write_json(self._sheet_folder(name) / "sheet.json", sheet | changed)
 
     def save(self, name: str, message: Table) -> str:
-        """Store all layers as pictures, and the flattened picture as the file; return the stamp of the file.
+        """Store all layers as pictures, and the flattened picture as the frame's file; return a stamp of that file.
 
         Without ``flat`` the file does not change, and ``stamp`` says to which version of it the layers belong. The
         first call creates the sheet; with ``begin`` an existing sheet does not change. Raises UsageError, OSError.
@@ -254,7 +266,7 @@ class EaselStore:
             return str(stamp)
 
     def move_sheets(self, name: str, new_name: str) -> None:
-        """Rename the sheets of painted frames after their files or folder. Raises UsageError, OSError."""
+        """Rename the layers and history of frames after their files or folder were renamed."""
         names = [(name, new_name)]
         if self._folder.path_of(new_name).is_dir():
             names = [(f"{name}/{file}", f"{new_name}/{file}") for file in self._folder.names(new_name)]
@@ -266,6 +278,7 @@ class EaselStore:
                     self._sheet_folder(old).rename(self._sheet_folder(new))
 
     def _write_flat_picture(self, name: str, key: str) -> None:
+        """Copy the picture with a key to the file of a painted frame. Raises UsageError, OSError."""
         target, uploads = self.target(name), self._folder.state / "uploads"
         uploads.mkdir(parents=True, exist_ok=True)
         copy = uploads / f"flat-{key}.png"
@@ -274,25 +287,29 @@ class EaselStore:
         move_into_place(copy, target)
 
     def _check_size(self, name: str, key: str, size: tuple[int, int]) -> None:
+        """Raise UsageError if the picture with a key does not have the ``size``, (width, height)."""
         actual = png_size(self.picture(name, key))
         if actual != size:
             raise UsageError("picture", f"it is {actual[0]}x{actual[1]}, not {size[0]}x{size[1]}", "reload the page")
 
     def _sheet_folder(self, name: str) -> Path:
+        """Return the folder of the layers and history of a frame. Raises UsageError if it is not a painted frame."""
         self.target(name)
         return self._folder.state / "easel" / hashlib.sha256(name.encode()).hexdigest()[:32]
 
     def _read_sheet(self, name: str) -> Table | None:
+        """Return the layers and history of a frame; None if there are none or the file is damaged."""
         sheet = read_table(self._sheet_folder(name) / "sheet.json")
         return sheet if sheet is not None and is_sheet(sheet) else None
 
     def _existing_sheet(self, name: str) -> Table:
+        """Return the layers and history of a frame. Raises UsageError if there are none."""
         if (sheet := self._read_sheet(name)) is None:
             raise UsageError(name, "the easel keeps nothing of this frame", "reload the page")
         return sheet
 
     def _prune(self, name: str) -> None:
-        """Delete the oldest changes beyond ``MAX_HISTORY_BYTES``, and pictures without a reference."""
+        """Delete the oldest changes beyond ``MAX_HISTORY_BYTES``, and old pictures without a reference."""
         folder, sheet = self._sheet_folder(name), self._existing_sheet(name)
         sizes = {path.stem: path.stat().st_size for path in folder.glob("*.png")}
         total, used = sum(sizes.values()), set(sheet["pictures"].values())
@@ -324,13 +341,13 @@ def png_size(path: Path) -> tuple[int, int]:
 
 
 def _change(folder: Path, number: int) -> Table | None:
-    """Return a change; None if there is none of this number, or its file is damaged."""
+    """Return change ``number`` in the folder of a frame's history; None if it does not exist or is damaged."""
     change = read_table(folder / f"{number:06d}.json")
     return change if change is not None and is_change(change, number) else None
 
 
 def _path(folder: Path, start: int, end: int) -> tuple[list[Table], list[Table]]:
-    """Return the changes to undo and then those to apply, to get from one change to another."""
+    """Return the changes to undo, and then the changes to apply, to go from change ``start`` to change ``end``."""
     back, forth = list[Table](), list[Table]()
     while start != end:
         number = max(start, end)  # A change has a greater number than its parent

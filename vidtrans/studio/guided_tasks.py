@@ -1,4 +1,4 @@
-"""The tasks of the studio's first page: a few questions each, and the commands that carry them out."""
+"""The guided tasks of the studio: a few questions each, and the commands that follow from the answers."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
 from vidtrans.strokes.media import medium_names
 
-Answers = Mapping[str, str]
+Answers = Mapping[str, str]  # Answers of the user by question name
 
 
 @dataclass(frozen=True)
 class Question:
-    """A question. ``kind``: clip, look (a picture or a medium), file, source, number or choice.
+    """A question of a guided task, with the ``kind`` of its answer.
 
-    A file is a clip or a picture; a source is the original of another clip, which the user may not have. ``choices``:
-    of a choice or a source, value → label. ``default``: the initial answer.
+    Kinds are clip, look (a picture or a painting medium), file (a clip or a picture), source (the original of another
+    clip, which the user may not have), number and choice. ``choices``: the labels by value, for a choice or a source.
+    ``default``: the initial answer. ``low``, ``high``: the bounds of a number.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Question:
 
 @dataclass(frozen=True)
 class CommandStep:
-    """A command of a task. ``after``: indices of the steps that must be done before it."""
+    """One command of a task, with its option values. ``after``: indices of the steps that must be done before it."""
 
     command: str
     values: Table
@@ -52,7 +53,7 @@ class CommandStep:
 
 @dataclass(frozen=True)
 class GuidedTask:
-    """A task. ``opens_easel``: the first step writes frames to paint on, and the page then opens the easel."""
+    """A guided task of the first page. ``opens_easel``: the page then opens the easel, to paint on frames."""
 
     name: str
     title: str
@@ -62,7 +63,7 @@ class GuidedTask:
     opens_easel: bool = False
 
     def table(self) -> Table:
-        """Return the task in the form that a page receives."""
+        """Return the task for the page, as JSON values."""
         questions = [asdict(question) for question in self.questions]
         return {
             "name": self.name,
@@ -73,17 +74,19 @@ class GuidedTask:
         }
 
     def steps(self, answers: Answers) -> list[CommandStep]:
-        """Return the commands for the given answers. Raises UsageError."""
+        """Return the commands that carry out the task for the given answers. Raises UsageError."""
         for question in self.questions:
             question.check(answers.get(question.name, ""))
         return self.make_steps(answers)
 
 
 def _stem(name: str) -> str:
+    """Return a file name without its folder and its suffix."""
     return PurePosixPath(name).stem
 
 
 def _picture_steps(answers: Answers) -> list[CommandStep]:
+    """Return the commands of the task "picture": render a clip in the style of a picture or a painting medium."""
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
     colours: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
     if answers["how"] == "now" or look in medium_names():  # A medium needs no training
@@ -98,6 +101,7 @@ def _picture_steps(answers: Answers) -> list[CommandStep]:
 
 
 def _film_steps(answers: Answers) -> list[CommandStep]:
+    """Return the commands of the task "film": train on frames of a film, and render another clip."""
     film, clip, pairing = answers["film"], answers["clip"], answers["pairing"]
     model = f"{_stem(film)}.{pairing}.{answers['minutes']}min.safetensors"
     data = f"{_stem(film)}.{pairing}.dataset"
@@ -114,18 +118,21 @@ def _film_steps(answers: Answers) -> list[CommandStep]:
 
 
 def _paint_steps(answers: Answers) -> list[CommandStep]:
+    """Return the command of the task "paint": choose frames of a clip to paint."""
     clip = answers["clip"]
     values = {"video": clip, "count": int(answers["count"]), "output": f"{_stem(clip)}.keyframes"}
     return [CommandStep("keyframes", values, f"frames of {_stem(clip)} to paint")]
 
 
 def _deflicker_steps(answers: Answers) -> list[CommandStep]:
+    """Return the command of the task "flicker": remove flicker, with the source clip if the user has it."""
     processed, source = answers["made"], answers["source"]
     values = {"processed": [processed]} | ({"source": source} if source not in (processed, NO_SOURCE) else {})
     return [CommandStep("deflicker", values, f"{_stem(processed)} without flicker")]
 
 
 def _grade_steps(answers: Answers) -> list[CommandStep]:
+    """Return the commands of the task "grade": learn a colour grade from two stills, and grade a clip."""
     before, after, clip = (answers[name] for name in ("before", "after", "clip"))
     model = f"{_stem(after)}.grade.safetensors"
     learn: Table = {"before": before, "after": after, "output": model}
@@ -139,6 +146,7 @@ def _grade_steps(answers: Answers) -> list[CommandStep]:
 
 
 def _dream_steps(answers: Answers) -> list[CommandStep]:
+    """Return the commands of the task "dream": train a next-frame model on a clip, and render a dream."""
     clip, preset = answers["clip"], answers["how"]
     model = f"{_stem(clip)}.{preset}.{answers['minutes']}min.safetensors"
     data = f"{_stem(clip)}.{preset}.dataset"
@@ -152,8 +160,11 @@ def _dream_steps(answers: Answers) -> list[CommandStep]:
 
 
 NO_SOURCE = "none"  # Answer of a user who does not have the source clip
+# Labels of the answers to the question which colours a render has
 COLOURS = {"picture": "the picture's", "film": "the film's own"}
+# Question for the length of a training, in minutes
 MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
+# Labels of the pairings (how the network's input is made from a frame) that the page offers
 PAIRINGS = {
     "edges": "its lines, light and dark",
     "sketch": "a pencil sketch",
@@ -162,6 +173,7 @@ PAIRINGS = {
     "colorize": "its black and white picture",
 }
 
+# Guided tasks by name
 TASKS = {
     task.name: task
     for task in (
@@ -253,7 +265,7 @@ TASKS = {
 
 
 def find_task(name: str) -> GuidedTask:
-    """Return the task of this name. Raises UsageError."""
+    """Return the guided task ``name``. Raises UsageError."""
     if name not in TASKS:
         raise unknown_name("task", name, list(TASKS))
     return TASKS[name]

@@ -1,4 +1,4 @@
-"""The live session of a studio: at most one at a time, served below /live, with models and looks chosen on the page."""
+"""The live session of a studio: at most one at a time, at the path /live, with models that the page selects."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 from vidtrans.web.server import WebServer
 
-LIVE_PATH = "/live"
-PROBLEM_SHOWN_S = 15.0  # Time for which a reported problem is shown, in s
-# The page at the session's addresses while there is no session. It reloads every three seconds, for a projector's page
-# that was opened before the session.
+LIVE_PATH = "/live"  # Path of the pages of the live session
+PROBLEM_SHOWN_S = 15.0  # Time, in s, for which a reported problem is shown on the page
+# Page shown while there is no session; it reloads every 3 s, so a page opened earlier finds the session
 OFF_PAGE = HTMLResponse(
     '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="dark">'
     '<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="3">'
@@ -31,32 +30,33 @@ OFF_PAGE = HTMLResponse(
 
 
 class OpenSession(Protocol):
-    """The interface of a live session."""
+    """The interface of an open live session."""
 
     def app(self, phone_link: Callable[[], str]) -> ASGIApp:
-        """Return its ASGI application; called in the event loop."""
+        """Return the ASGI application of the session; called in the event loop."""
 
     def facts(self) -> Table:
-        """Return its status; ``alive``: whether it can paint."""
+        """Return the status of the session by name; ``alive``: whether it can paint."""
 
     async def close(self) -> None:
-        """Complete a recording, and end the session."""
+        """Complete a running recording, and end the session."""
 
 
 class LiveCommand(Protocol):
-    """The interface of the command that opens a session."""
+    """The interface of the command that opens a live session."""
 
-    def schema(self) -> Table: ...
+    def schema(self) -> Table:
+        """Return the options of the command for the page."""
 
     def line(self, values: Mapping[str, object]) -> list[str]:
-        """Return the words of the command line. Raises UsageError."""
+        """Return the words of the command line for option ``values``. Raises UsageError."""
 
     def open(self, values: Mapping[str, object], report: Report) -> OpenSession:
-        """Open a session; called in a thread, as it takes seconds. Raises VidtransError."""
+        """Open a live session; called in a thread, as it takes seconds. Raises VidtransError."""
 
 
 class LiveHost:
-    """The running live session, if there is one, and an ASGI application for its pages.
+    """The current live session of a studio, if there is one, and the ASGI application for its pages.
 
     ``command``: opens sessions; None: the studio offers none. ``server``: the server of the studio, for links.
     """
@@ -75,17 +75,17 @@ class LiveHost:
 
     @property
     def command(self) -> LiveCommand:
-        """Return the command. Raises UsageError if this studio has none."""
+        """Return the command that opens sessions. Raises UsageError if this studio has none."""
         if self._command is None:
             raise UsageError("live", "this studio offers no live session", "use vidtrans live")
         return self._command
 
     def line(self, values: Mapping[str, object]) -> str:
-        """Return the command line of ``values``. Raises UsageError."""
+        """Return the command line for option ``values``, as a shell would take it. Raises UsageError."""
         return command_line(["vidtrans", *self.command.line(values)])
 
     def table(self) -> Table:
-        """Return the state in the form that a page receives."""
+        """Return the state of the live session for the page, as JSON values."""
         facts = self._session.facts() if self._session else {}
         text, reported = self._problem
         problem = text if time.monotonic() - reported < PROBLEM_SHOWN_S else ""
@@ -101,7 +101,10 @@ class LiveHost:
         }
 
     async def start(self, values: Mapping[str, object]) -> None:
-        """Open a session, then end the running one; if opening fails, that one continues. Raises VidtransError."""
+        """Open a session, then end the current one; if opening fails, the current one continues.
+
+        Raises VidtransError.
+        """
         line = self.line(values)  # Raises before anything is opened
         async with self._lock:
             self._opening_line = line
@@ -121,13 +124,14 @@ class LiveHost:
                 await former.close()
 
     async def stop(self) -> None:
+        """End the current live session, if there is one."""
         async with self._lock:
             former, self._session, self._app = self._session, None, None
             if former is not None:
                 await former.close()
 
     def phone_link(self, path: str = f"{LIVE_PATH}/") -> str:
-        """Return the link of a page for another device."""
+        """Return the link of a page of the session for another device."""
         return self.server.link(path, outward=True) if self.server else path
 
     def _forward_event(self, event: Event) -> None:
@@ -138,7 +142,7 @@ class LiveHost:
                 self._problem = event.text.strip().splitlines()[-1], time.monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request to the pages of the session (ASGI)."""
+        """Pass a request (ASGI) to the pages of the live session, or answer that there is none."""
         if self._app is not None:
             await self._app(scope, receive, send)
         elif scope["type"] == "http":

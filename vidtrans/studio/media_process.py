@@ -1,4 +1,4 @@
-"""The process that decodes media for the page, with the folder of the cache as its argument.
+"""The process that decodes media files for the pages of the studio; its argument is the cache folder.
 
 It reads requests as lines of JSON from standard input, and answers each with a line of JSON and the number of bytes
 that the line announces. Its memory is limited, because media may come from anybody; the server restarts it if it ends.
@@ -34,17 +34,18 @@ from vidtrans.video.io.picture_paths import is_picture, pictures_in
 from vidtrans.video.io.sound import decode_sound, sound_track
 from vidtrans.video.io.timestamps import ClockFilter
 
-MAX_MEMORY_BYTES = 6 << 30  # Limit of the address space
-PROXY_SIDE_PX, PROXY_GOP = 540, 4  # Short side of proxies, and frames per group of pictures: browsers seek at once
-STRIP_FRAMES, STRIP_HEIGHT_PX = 8, 90  # Of a moving thumbnail
+MAX_MEMORY_BYTES = 6 << 30  # Limit of the address space of this process
+PROXY_SIDE_PX, PROXY_GOP = 540, 4  # Short side of proxies, and frames per group of pictures (for fast seeking)
+STRIP_FRAMES, STRIP_HEIGHT_PX = 8, 90  # Number of frames of a moving thumbnail, and their height
 SOUND_RATE_HZ, SOUND_BITRATE = 48000, 96_000
-PEAKS_PER_S = 50  # Resolution of the waveform
-SEEK_DISTANCE = 100  # Frames ahead from which seeking is faster than decoding
-JPEG_QUALITY = 82
+PEAKS_PER_S = 50  # Number of sound peaks per second in the waveform of a clip
+# Number of frames ahead from which seeking is faster than decoding all frames up to the requested one
+SEEK_DISTANCE = 100
+JPEG_QUALITY = 82  # Quality, 0 to 100, of the JPEG files of thumbnails
 
 
 class MediaProcess:
-    """The request handlers. The clip of the last request stays open."""
+    """The handlers of decoding requests. The clip of the last request for a frame stays open."""
 
     def __init__(self, cache: Path) -> None:
         self._context = Context(cache_dir=cache, allow_damaged=True)
@@ -59,11 +60,17 @@ class MediaProcess:
         }
 
     def answer(self, request: Table) -> tuple[Table, bytes]:
-        """Return the answer to a request. Raises VidtransError, OSError."""
+        """Return the answer to a request: facts for JSON, and the bytes of a file or b"".
+
+        Raises VidtransError, OSError.
+        """
         return self._actions[str(request["do"])](request)
 
     def _check(self, request: Table) -> tuple[Table, bytes]:
-        """Decode the beginning of a file. Raises MediaError if it is not a media file."""
+        """Return the kind and size of a file, whose beginning is decoded.
+
+        Raises MediaError if it is not a media file.
+        """
         path = Path(request["path"])
         if is_picture(path):
             height, width = read_picture(path).shape[:2]
@@ -72,7 +79,7 @@ class MediaProcess:
         return {"kind": "clip", "width": pictures[0].shape[1], "height": pictures[0].shape[0]}, b""
 
     def _strip(self, request: Table) -> tuple[Table, bytes]:
-        """Return a moving thumbnail: frames side by side in a JPEG file."""
+        """Return a moving thumbnail: frames in a row in a JPEG file, with their number and size."""
         path = Path(request["path"])
         if path.is_dir():
             files = pictures_in(path)
@@ -100,6 +107,7 @@ class MediaProcess:
         return {"width": width, "height": height}, file
 
     def _read_frame(self, path: Path, number: int) -> np.ndarray:
+        """Return frame ``number`` of a clip, (H, W, 3) uint8, and keep the clip open. Raises MediaError."""
         mark = f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
         if self._current is None or self._current[0] != mark:
             if self._current is not None:
@@ -115,13 +123,14 @@ class MediaProcess:
         return cursor(number).rgb
 
     def _release(self, request: Table) -> tuple[Table, bytes]:
+        """Close the open clip, because Windows cannot move an open file."""
         if self._current is not None:
             self._current[2].close()
         self._current = None
         return {}, b""
 
     def _proxy(self, request: Table) -> tuple[Table, bytes]:
-        """Write a small video in which browsers seek at once, and the facts about the clip."""
+        """Write the proxy of a clip, a small video in which browsers seek fast, and ``facts.json`` with its facts."""
         path, folder = Path(request["path"]), Path(request["folder"])
         clip = open_clip(self._context, path)
         index = clip.index
@@ -144,7 +153,7 @@ class MediaProcess:
 
 
 def _samples(path: Path, max_frames: int) -> list[np.ndarray]:
-    """Return the key frames before positions spread over a clip, (H, W, 3) uint8 each."""
+    """Decode up to ``max_frames`` key frames at positions spread evenly over a clip, (H, W, 3) uint8 each."""
     try:
         with open_media(path) as container:
             stream = picture_stream(container, path)
@@ -165,13 +174,14 @@ def _samples(path: Path, max_frames: int) -> list[np.ndarray]:
 
 
 def _rotate_upright(frame: av.VideoFrame) -> np.ndarray:
+    """Return a decoded frame as a small RGB picture, (H, W, 3) uint8, rotated as its metadata says."""
     height = min(frame.height, 4 * STRIP_HEIGHT_PX)
     small = frame.reformat(max(2, round(frame.width * height / frame.height)), height, format="rgb24")
     return np.ascontiguousarray(np.rot90(small.to_ndarray(), frame.rotation // 90))
 
 
 def _write_proxy(clip: Clip, path: Path) -> list[float]:
-    """Write the proxy of a clip with its sound; return the sound's peaks, from 0 to 1."""
+    """Write the proxy video of a clip with its sound; return the peaks of the sound, 0 to 1."""
     index = clip.index
     width, height = Size(short=min(PROXY_SIDE_PX, index.width, index.height)).of(index.width, index.height)
     width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)
@@ -198,7 +208,7 @@ def _write_proxy(clip: Clip, path: Path) -> list[float]:
 
 
 class _Sound:
-    """The first sound track of a file, encoded for a proxy whose pictures begin at ``start_s``."""
+    """The first sound track of a file, encoded for a proxy; ``start_s``: the time of the first picture in the file."""
 
     def __init__(self, path: Path, out: av.container.OutputContainer, start_s: float) -> None:
         self._path, self._out, self._start_s = path, out, start_s
@@ -210,7 +220,7 @@ class _Sound:
         self._frames = self._decode()
 
     def _decode(self) -> Iterator[av.AudioFrame]:
-        """Yield the sound from the start of the pictures on, with its times in the proxy."""
+        """Yield the sound from the first picture on; its timestamps are those of the proxy."""
         resampler, samples = av.AudioResampler("fltp", "stereo", SOUND_RATE_HZ), -1
         with suppress(av.error.FFmpegError, MediaError), open_media(self._path) as container:
             track = sound_track(container, self._path)
@@ -226,7 +236,7 @@ class _Sound:
                     yield frame
 
     def write_until(self, time_s: float) -> None:
-        """Write the sound up to a time of the proxy."""
+        """Write the sound up to ``time_s``, in s from the start of the proxy."""
         if self._stream is None:
             return
         while self._written_s < time_s and (frame := next(self._frames, None)) is not None:
@@ -237,12 +247,13 @@ class _Sound:
                 self._out.mux(packet)
 
     def _add_peak(self, frame: av.AudioFrame) -> None:
+        """Update the peak of the waveform at the current time with a frame of sound."""
         at = int(self._written_s * PEAKS_PER_S)
         self._peaks += [0.0] * (at + 1 - len(self._peaks))
         self._peaks[at] = max(self._peaks[at], round(min(1.0, float(np.abs(frame.to_ndarray()).max(initial=0))), 3))
 
     def finish(self) -> list[float]:
-        """Write the rest, and return the peaks, from 0 to 1, ``PEAKS_PER_S`` a second."""
+        """Write the rest of the sound; return its peaks, 0 to 1, ``PEAKS_PER_S`` a second."""
         if self._stream is not None:
             self.write_until(float("inf"))
             for packet in self._stream.encode(None):
@@ -251,7 +262,7 @@ class _Sound:
 
 
 def limit_resources() -> None:
-    """Limit the memory of this process, disable core files, and lower its priority, where the system can."""
+    """Limit the memory of this process, disable core files and lower its priority, if the system supports that."""
     with suppress(ImportError, OSError, ValueError, AttributeError):
         import resource
 
@@ -262,7 +273,7 @@ def limit_resources() -> None:
 
 
 def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
-    """Answer requests until the input ends."""
+    """Answer requests, one per line, until the input ends; an error becomes the answer to its request."""
     process = MediaProcess(cache)
     for line in requests:
         try:
@@ -274,6 +285,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
 
 
 def main() -> None:
+    """Run the decoding process on standard input and output; the first argument is the cache folder."""
     limit_resources()
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # Output that libraries print goes to standard error

@@ -1,4 +1,4 @@
-"""Thumbnails, frames and proxies of media files for the page, decoded by separate processes."""
+"""Thumbnails, frames and proxies of media files for the pages of the studio, decoded in separate processes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vidtrans.core.files import folder_bytes, read_small_json, write_bytes, writ
 from vidtrans.core.settings import Table
 from vidtrans.core.system import module_command
 
-COMMAND = module_command("vidtrans.studio.media_process")
-TIMEOUT_S, FRAME_TIMEOUT_S = 30.0, 300.0  # The first frame of a long clip takes longer, for its index
-MAX_CACHE_DAYS, MAX_CACHE_BYTES = 60, 8 << 30  # Age and total size of thumbnails and proxies
-MAX_PREVIEW_DAYS = 7  # Age of previews and unfinished uploads
-PROXY_TIMEOUT_S = 6 * 3600.0
+COMMAND = module_command("vidtrans.studio.media_process")  # Command line of the decoding process, without its argument
+TIMEOUT_S, FRAME_TIMEOUT_S = 30.0, 300.0  # Limits of requests; the first frame of a long clip needs its index
+MAX_CACHE_DAYS, MAX_CACHE_BYTES = 60, 8 << 30  # Largest age and total size of thumbnails and proxies
+MAX_PREVIEW_DAYS = 7  # Age, in days, after which previews and unfinished uploads are deleted
+PROXY_TIMEOUT_S = 6 * 3600.0  # Longest time, in s, to write the proxy of a clip
 
 
 class MediaReader:
-    """One decoding process, which is started on demand; concurrent requests wait."""
+    """A decoding process, started at the first request; concurrent requests wait for each other."""
 
     def __init__(self, cache: Path) -> None:
         self._cache, self._lock = cache, threading.Lock()
@@ -32,7 +32,7 @@ class MediaReader:
         self._is_closed = False
 
     def request(self, timeout_s: float = TIMEOUT_S, **request: object) -> tuple[Table, bytes]:
-        """Return the facts and the bytes of the answer to a request. Raises MediaError."""
+        """Send a request to the decoding process; return the facts and the bytes of its answer. Raises MediaError."""
         with self._lock:
             process = self._ensure_process()
             killer = threading.Timer(timeout_s, process.kill)
@@ -54,6 +54,7 @@ class MediaReader:
         return head["facts"], data
 
     def _ensure_process(self) -> subprocess.Popen[bytes]:
+        """Return the running decoding process; start it if there is none. Raises UsageError after ``close``."""
         if self._is_closed:
             raise UsageError("media", "the studio ends", "start it again")
         if self._process is None or self._process.poll() is not None:
@@ -65,12 +66,12 @@ class MediaReader:
         return self._process
 
     def release(self) -> None:
-        """Close the clip that the process has open, if it runs. Raises MediaError."""
+        """Close the clip that the decoding process has open, if it is running. Raises MediaError."""
         if self._process is not None:
             self.request(do="release")
 
     def close(self) -> None:
-        """End the process; a request in progress fails."""
+        """End the decoding process; a request in progress fails."""
         self._is_closed = True
         if (process := self._process) is not None:
             process.kill()
@@ -78,6 +79,7 @@ class MediaReader:
             self._end_process()
 
     def _end_process(self) -> None:
+        """Kill the decoding process, if there is one, and close its pipes."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -89,24 +91,30 @@ class MediaReader:
 
 
 class Media:
-    """Thumbnails, frames and proxies of files, cached in ``folder`` by the path, size and time of each file."""
+    """Thumbnails, frames and proxies of media files, cached in ``folder``.
+
+    The cache key of a file is its path, size and time of change. ``cache``: the cache folder of the commands.
+    """
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder = folder
-        # A proxy may take minutes; frames and thumbnails must not wait for it.
+        # Separate processes, because a proxy may take minutes and frames and thumbnails must not wait for it.
         self._frames, self._strips, self._proxies = MediaReader(cache), MediaReader(cache), MediaReader(cache)
         self._proxy_queue: list[tuple[Path, Path]] = []  # (clip, cache folder) of missing proxies, the next one last
         self._faults: dict[Path, str] = {}
         self._lock, self._strip_lock, self._makes_proxies = threading.Lock(), threading.Lock(), False
 
     def cache_folder(self, path: Path) -> Path:
-        """Return the cache folder of a file in its current state. Raises OSError."""
+        """Return the cache folder of a file in its current state; it changes with the file. Raises OSError."""
         state = path.stat()
         mark = f"{path} {state.st_mtime_ns} {state.st_size}"
         return self.folder / hashlib.sha256(mark.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
     def strip(self, path: Path) -> tuple[Table, Path]:
-        """Return the facts of a moving thumbnail, and its JPEG file. Raises MediaError, OSError."""
+        """Return the facts of a moving thumbnail (number and size of its frames) and its JPEG file.
+
+        Raises MediaError, OSError.
+        """
         folder = self.cache_folder(path)
         facts, file = folder / "strip.json", folder / "strip.jpg"
         if not facts.is_file():
@@ -120,7 +128,10 @@ class Media:
         return table, file
 
     def frame(self, path: Path, number: int, short: int, kind: str) -> bytes:
-        """Return a jpeg or png file of a frame. ``short``: the largest short side in pixels. Raises MediaError."""
+        """Return frame ``number`` of a clip as a file; ``kind``: jpeg or png. Raises MediaError.
+
+        ``short``: the largest short side in pixels; 0: no limit.
+        """
         return self._frames.request(FRAME_TIMEOUT_S, do="frame", path=str(path), frame=number, short=short, kind=kind)[
             1
         ]
@@ -130,7 +141,13 @@ class Media:
         return self._strips.request(do="check", path=str(path))[0]
 
     def facts(self, path: Path) -> Table:
-        """Return the facts about a clip, with ``ready``: its proxy exists; request the proxy if not. Raises OSError."""
+        """Return the facts about a clip (size, frames, shots …), and request its proxy if it is missing.
+
+        ``ready``: whether the proxy exists. ``known``: whether the facts were read. ``fault``: why the proxy failed,
+        or "".
+
+        Raises OSError.
+        """
         folder = self.cache_folder(path)
         facts: Table = read_small_json(folder / "facts.json") if (folder / "facts.json").is_file() else {}
         if (folder / "proxy.mp4").is_file():
@@ -146,11 +163,11 @@ class Media:
         return facts | {"ready": False, "known": bool(facts), "fault": self._faults.get(folder, "")}
 
     def proxy(self, path: Path) -> Path:
-        """Return the path of a clip's proxy, which may not exist. Raises OSError."""
+        """Return the path of a clip's proxy video, which may not exist yet. Raises OSError."""
         return self.cache_folder(path) / "proxy.mp4"
 
     def _make_proxies(self) -> None:
-        """Write the requested proxies, the latest first; run as a thread."""
+        """Write the requested proxies, the last requested one first; runs in its own thread."""
         while True:
             with self._lock:
                 if not self._proxy_queue:
@@ -167,12 +184,12 @@ class Media:
                     self._proxy_queue.remove((path, folder))
 
     def release(self) -> None:
-        """Close the clip from which frames were read."""
+        """Close the clip from which frames were read, so that its file can be moved."""
         with suppress(VidtransError):
             self._frames.release()
 
     def prune(self) -> None:
-        """Delete cached files that are old, and the oldest ones beyond the size limit."""
+        """Delete cached files that are too old, and the oldest ones beyond the size limit."""
         with suppress(OSError):
             folders = sorted(self.folder.iterdir(), key=lambda path: -path.stat().st_mtime)
             total = 0
@@ -187,6 +204,7 @@ class Media:
                         shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
     def close(self) -> None:
+        """End the decoding processes, and forget the requested proxies."""
         with self._lock:
             self._proxy_queue.clear()
         for reader in (self._frames, self._strips, self._proxies):

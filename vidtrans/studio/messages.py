@@ -19,20 +19,20 @@ from vidtrans.core.text_files import is_count, parse_table
 from vidtrans.studio.guided_tasks import CommandStep
 from vidtrans.studio.studio_session import SupersededRequest
 
-MAX_JSON_BYTES = 1 << 18
-Handler = Callable[[Request], Awaitable[Response]]
-H = TypeVar("H", bound=Callable[..., Awaitable[Response]])
+MAX_JSON_BYTES = 1 << 18  # Longest JSON body of a request
+Handler = Callable[[Request], Awaitable[Response]]  # Function that answers an HTTP request
+H = TypeVar("H", bound=Callable[..., Awaitable[Response]])  # Type of a handler method that ``route`` marks
 
 
 def text_in(request: Request, name: str) -> str:
-    """Return a value of a request's query. Raises UsageError if it is missing."""
+    """Return the value ``name`` of the query of a request. Raises UsageError if it is missing."""
     if not (text := request.query_params.get(name, "")):
         raise UsageError(name, "it is missing", "give it")
     return text
 
 
 def number_in(request: Request, name: str) -> int:
-    """Return a whole number of a request's query. Raises UsageError."""
+    """Return the value ``name`` of the query of a request as a whole number. Raises UsageError."""
     text = text_in(request, name)
     if not (text.isascii() and text.isdigit() and len(text) < 16):
         raise UsageError(name, "it is not a number", "give a number")
@@ -50,7 +50,7 @@ async def body_of(request: Request, max_bytes: int) -> bytes:
 
 
 async def message_of(request: Request) -> Table:
-    """Return the JSON object of a request. Raises UsageError."""
+    """Return the JSON object in the body of a request. Raises UsageError."""
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise UsageError("request", "it is no JSON", "send application/json")
     try:
@@ -60,7 +60,7 @@ async def message_of(request: Request) -> Table:
 
 
 def count_in(message: Table, name: str, default: int | None = None) -> int:
-    """Return a non-negative integer of a message; ``default``: used if it is missing. Raises UsageError."""
+    """Return the non-negative integer ``name`` of a message; ``default``: used if it is missing. Raises UsageError."""
     count = message.get(name, default)
     if not is_count(count):
         raise UsageError(name, "it is not a whole number from 0", "give a number")
@@ -68,7 +68,7 @@ def count_in(message: Table, name: str, default: int | None = None) -> int:
 
 
 def answers_in(message: Table) -> dict[str, str]:
-    """Return the answers to the questions of a task, by name. Raises UsageError."""
+    """Return the answers to the questions of a task, by question name. Raises UsageError."""
     answers = message.get("answers")
     if not isinstance(answers, dict) or not all(isinstance(value, str) for value in answers.values()):
         raise UsageError("answers", "they are texts by name", "send an object")
@@ -76,7 +76,7 @@ def answers_in(message: Table) -> dict[str, str]:
 
 
 def step_in(message: object) -> CommandStep:
-    """Return the command that a message requests. Raises UsageError."""
+    """Return the command and its values that a message requests. Raises UsageError."""
     message = message if isinstance(message, dict) else {}
     values, command, title = message.get("values"), message.get("command"), message.get("title", "")
     if not isinstance(values, dict) or not isinstance(command, str) or not isinstance(title, str):
@@ -85,10 +85,11 @@ def step_in(message: object) -> CommandStep:
 
 
 def with_error_responses(handler: Handler) -> Handler:
-    """Return a handler that answers errors: 400 for an invalid request, 503 for an error of the disk."""
+    """Return a handler that turns errors into responses: 400 for an invalid request, 503 for a disk error."""
 
     @wraps(handler)
     async def answer(request: Request) -> Response:
+        """Answer a request with the handler, or with the response for its error."""
         try:
             return await handler(request)
         except SupersededRequest:
@@ -104,9 +105,10 @@ def with_error_responses(handler: Handler) -> Handler:
 
 
 def route(path: str, method: str = "GET") -> Callable[[H], H]:
-    """Return a decorator that marks a method as the handler of a path; see ``routes_of``."""
+    """Return a decorator that marks a method as the handler of a path and an HTTP method; see ``routes_of``."""
 
     def mark(handler: H) -> H:
+        """Store the path and the HTTP method as an attribute of a handler."""
         handler.route = path, method  # type: ignore[attr-defined]
         return handler
 
@@ -114,7 +116,7 @@ def route(path: str, method: str = "GET") -> Callable[[H], H]:
 
 
 def routes_of(handlers: object) -> list[Route]:
-    """Return the routes of the methods of an object that are marked with ``route``."""
+    """Return routes to all methods of an object that are marked with ``route``."""
     methods = (getattr(handlers, name) for name in dir(type(handlers)))
     marked = [(*found.route, found) for found in methods if hasattr(found, "route")]
     return [Route(path, with_error_responses(handler), methods=[method]) for path, method, handler in marked]

@@ -1,4 +1,4 @@
-"""The folder of a project: its files by name, and the operations of a page. Paths outside it are refused.
+"""The folder of a project: its files by name, and the operations of pages on them. Paths outside it are refused.
 
 A page uploads files in parts: they are written to the disk, and checked before they get their final name.
 """
@@ -37,26 +37,25 @@ from vidtrans.studio import STATE
 from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_frame, is_picture
 
-MAX_ITEMS = 20_000  # Files and folders on the shelf
-MAX_DEPTH = 4  # Levels of subfolders on the shelf
-NUM_SAMPLED_FILES = 40  # Files of a folder that decide its kind
-DRIVE = re.compile(r"[A-Za-z]:")
-# In a value that may name one or more files ("man=man.mkv", "a.jpg: 0.6, oil: 0.4"): a path that begins at the root, at
-# home or at a drive, that goes up or is hidden, or a URL.
+MAX_ITEMS = 20_000  # Largest number of files and folders in the file list of the page
+MAX_DEPTH = 4  # Largest number of levels of subfolders in the file list of the page
+NUM_SAMPLED_FILES = 40  # Number of files of a folder from which its kind is determined
+DRIVE = re.compile(r"[A-Za-z]:")  # Drive letter of a Windows path, such as "C:"
+# URL, hidden name or path outside the project in an option value, such as "man=../man.mkv" or "a.jpg: 0.6, ~/b.jpg: 1".
 OUTSIDE_PATH = re.compile(
     r"(?:^|[=:,;|\s])(?:[/\\~]|[A-Za-z]:[/\\]|\.\.?(?:[/\\]|$)|\.[^0-9./\\])|[/\\]\.|://|[\x00-\x1f\x7f]"
 )
-NUMBER = re.compile(r"[0-9.]+")
-SEPARATOR, WORD_BREAK = re.compile(r"[=:,;|]"), re.compile(r"[=:,;|\s]+")  # Between the words of such a value
-MAX_UPLOAD_BYTES = 64 << 30
-RESERVED_BYTES = 1 << 30  # Disk space that an upload, or a copy of the project, leaves free
-SAFETENSORS = ".safetensors"
+NUMBER = re.compile(r"[0-9.]+")  # Number in a value, such as 0.6; it is not checked as a path
+SEPARATOR, WORD_BREAK = re.compile(r"[=:,;|]"), re.compile(r"[=:,;|\s]+")  # Between the words of an option value
+MAX_UPLOAD_BYTES = 64 << 30  # Largest size of an uploaded file
+RESERVED_BYTES = 1 << 30  # Disk space that an upload or a zip file of the project must leave free
+SAFETENSORS = ".safetensors"  # Suffix of model files whose header is checked after an upload
 UPLOAD_KINDS = ("clip", "picture", "model")  # Kinds of files that a page may upload
 
 
 @dataclass(frozen=True)
 class ShelfItem:
-    """A file or folder of the project on the page's shelf.
+    """A file or folder in the file list of the page (the shelf). ``modified``: in seconds since 1970.
 
     ``kind``: clip, picture, pictures, dataset, training, model, page, folder or file.
     """
@@ -67,19 +66,22 @@ class ShelfItem:
     modified: float
 
     def table(self) -> Table:
-        """Return the item in the form that a page receives."""
+        """Return the item for the page, as JSON values."""
         return {"name": self.name, "kind": self.kind, "bytes": self.num_bytes, "modified": self.modified}
 
 
 class ProjectFolder:
-    """The files below ``root``. Names are relative paths with slashes. Raises UsageError for names outside."""
+    """The files below the project folder ``root``.
+
+    Names are paths relative to it, with slashes. Names that lead outside raise UsageError.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
         self.state = self.root / STATE
 
     def prepare(self) -> None:
-        """Create the state folder. Raises UsageError if it cannot be written, or if it contains links."""
+        """Create the studio's state folder. Raises UsageError if it cannot be written, or if it contains links."""
         if link := next(_links(self.state), None):
             why = "it is a link, and the studio writes and deletes files there"
             raise UsageError(str(link), why, f"delete it, or the folder {STATE}")
@@ -93,7 +95,7 @@ class ProjectFolder:
 
     @contextmanager
     def owned(self) -> Iterator[None]:
-        """Lock the folder, as two servers would start a job twice. Raises UsageError if another server has it."""
+        """Lock the project, because two servers would start a job twice. Raises UsageError if it is locked."""
         lock = FileLock(self.state / "server.lock")
         try:
             lock.acquire(timeout=0)
@@ -111,7 +113,7 @@ class ProjectFolder:
                 self.state.rmdir()
 
     def path_of(self, name: str) -> Path:
-        """Return the path of a name. Raises UsageError if it is not valid, or leads out of the folder."""
+        """Return the path of a project name. Raises UsageError if the name is invalid or leads outside."""
         parts = name.split("/")
         if not name or has_forbidden_characters(name) or DRIVE.match(name):
             raise _name_error(name, "a name is a path in this folder, with slashes")
@@ -125,21 +127,24 @@ class ProjectFolder:
         return path
 
     def existing(self, name: str) -> Path:
-        """Return the path of an existing file or folder. Raises UsageError."""
+        """Return the path of an existing file or folder of the project. Raises UsageError."""
         path = self.path_of(name)
         if not path.exists():
             raise _name_error(name, "there is no such file in this folder")
         return path
 
     def picture_of(self, name: str) -> Path:
-        """Return the file for a name's thumbnail: of a training, its newest preview. Raises UsageError."""
+        """Return the file for a thumbnail: of a training its newest preview, else the file itself.
+
+        Raises UsageError.
+        """
         path = self.existing(name)
         if path.is_dir() and _folder_kind(path) == "training":
             return self.existing(f"{name}/preview.png" if (path / "preview.png").is_file() else f"{name}/input.png")
         return path
 
     def check_value(self, text: str) -> None:
-        """Raise UsageError if a value that may name files could lead out of the folder."""
+        """Raise UsageError if an option value, which may name files, could lead outside the project."""
         if self._is_name(text):
             return
         if OUTSIDE_PATH.search(text) or (WINDOWS and DRIVE.match(text)):
@@ -153,13 +158,13 @@ class ProjectFolder:
                 raise _name_error(text[:80], "a page takes no lists and no presets of your own", "use a terminal")
 
     def _is_name(self, text: str) -> bool:
-        """Return whether a text is the name of an existing file that is not a list or a preset."""
+        """Return whether a text is the name of an existing project file that is not a TOML file (list or preset)."""
         with suppress(UsageError, OSError):
             return self.existing(text).suffix.lower() != ".toml"
         return False
 
     def _check_inside(self, path: Path, name: str) -> None:
-        """Raise UsageError if a link in a path leads out of the folder, or a name is hidden or too long."""
+        """Raise UsageError if a path leads outside the project through a link, or is hidden or too long."""
         try:
             resolved = path.resolve()
         except (OSError, ValueError, RuntimeError):
@@ -174,14 +179,16 @@ class ProjectFolder:
             raise _name_error(name, "it is too long")
 
     def name_of(self, path: Path) -> str:
+        """Return the name of a path in the project: its relative path with slashes."""
         return path.relative_to(self.root).as_posix()
 
     def items(self) -> list[ShelfItem]:
-        """Return the contents of the folder, newest first. A dataset, training or picture folder is one item."""
+        """Return the file list of the page, newest first; a dataset, training or picture folder is one item."""
         found = list(self._walk(self.root, 0))
         return sorted(found, key=lambda item: (-item.modified, item.name))[:MAX_ITEMS]
 
     def _walk(self, folder: Path, depth: int) -> Iterator[ShelfItem]:
+        """Yield the items of a folder and its subfolders; ``depth``: the level of the folder below the project."""
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError:  # It was removed meanwhile, or may not be read
@@ -202,7 +209,10 @@ class ProjectFolder:
                     yield from self._walk(path, depth + 1)
 
     def names(self, name: str) -> list[str]:
-        """Return the names of the files in a folder, [] if it does not exist. Raises UsageError, OSError."""
+        """Return the names of the files in a folder of the project; [] if it does not exist.
+
+        Raises UsageError, OSError.
+        """
         folder = self.path_of(name)
         if not folder.exists():
             return []
@@ -214,7 +224,7 @@ class ProjectFolder:
         ]
 
     def rename(self, name: str, new_name: str) -> None:
-        """Rename a file or folder. Raises UsageError if the new name is in use, OSError."""
+        """Rename a file or folder of the project. Raises UsageError if the new name is in use, OSError."""
         path, target = self.existing(name), self.path_of(new_name)
         if path.is_file() and path.suffix.lower() != target.suffix.lower():
             raise _name_error(
@@ -226,7 +236,7 @@ class ProjectFolder:
         retry_while_in_use(lambda: path.rename(target))
 
     def delete(self, name: str) -> str:
-        """Move a file or folder to the project's bin; return its number there. Raises UsageError, OSError."""
+        """Move a file or folder to the project's bin; return its number in the bin. Raises UsageError, OSError."""
         path = self.existing(name)
         folder = self.state / "bin" / f"{time.time_ns()}"
         folder.mkdir(parents=True)
@@ -239,7 +249,7 @@ class ProjectFolder:
         return folder.name
 
     def restore(self, number: str) -> str:
-        """Move a deleted file back, and return its name. Raises UsageError if the name is in use."""
+        """Move a deleted file back from the bin; return its name. Raises UsageError if the name is in use."""
         folder = self.state / "bin" / number
         if not number.isdigit() or not (folder / "name").is_file():
             raise _name_error(number, "the bin has no such file")
@@ -253,7 +263,7 @@ class ProjectFolder:
         return name
 
     def bin(self) -> list[Table]:
-        """Return the number and the name of each deleted file, newest first."""
+        """Return the bin number and the name of each deleted file, newest first."""
         entries = []
         folders = (self.state / "bin").iterdir() if (self.state / "bin").is_dir() else ()
         for folder in sorted(folders, reverse=True):
@@ -262,7 +272,7 @@ class ProjectFolder:
         return entries
 
     def empty_bin(self) -> int:
-        """Delete the files in the bin, and return the number of freed bytes."""
+        """Delete the files in the bin for good; return the number of freed bytes."""
         freed = folder_bytes(self.state / "bin") if (self.state / "bin").is_dir() else 0
         shutil.rmtree(self.state / "bin", ignore_errors=True)
         return freed
@@ -282,6 +292,7 @@ def file_kind(path: Path) -> str:
 
 @cache
 def _model_suffixes() -> frozenset[str]:
+    """Return the suffixes of model files."""
     return frozenset(model_suffixes())  # Cached: looking them up for ten thousand files takes half a second
 
 
@@ -297,9 +308,10 @@ def _folder_kind(path: Path) -> str:
 
 
 def _links(state: Path) -> Iterator[Path]:
-    """Yield the links in the studio's state folder. The studio creates none, so they came with somebody else's project.
+    """Yield the links in the studio's state folder.
 
-    A link may lead to other files of this user, which the studio would overwrite as a log, or delete as an old preview.
+    The studio creates no links, so they come with the project of another person. A link may lead to other files of this
+    user, which the studio would overwrite as a log, or delete as an old preview.
     """
     if _is_link(state):
         yield state
@@ -309,20 +321,22 @@ def _links(state: Path) -> Iterator[Path]:
 
 
 def _is_link(path: Path) -> bool:
-    return path.is_symlink() or (WINDOWS and path.resolve() != path.parent.resolve() / path.name)  # A junction
+    """Return whether a path is a symbolic link or a Windows junction."""
+    return path.is_symlink() or (WINDOWS and path.resolve() != path.parent.resolve() / path.name)  # Detects a junction
 
 
 def has_forbidden_characters(name: str) -> bool:
-    """Return whether a name has characters that a page cannot send, or that separate paths on some systems."""
+    """Return whether a name has control characters, or backslashes, which separate paths on some systems."""
     return "\\" in name or any(unicodedata.category(sign).startswith("C") for sign in name)
 
 
 def _name_error(name: str, why: str, remedy: str = "choose a file of this folder") -> UsageError:
+    """Return a UsageError about a name of the project."""
     return UsageError(name or "the name", why, remedy)
 
 
 class Uploads:
-    """The uploads of a project. ``check``: raises MediaError for a file that is not media."""
+    """The uploads of files to a project. ``check``: a function that raises MediaError if a file is not media."""
 
     def __init__(self, folder: ProjectFolder, check: Callable[[Path], Table]) -> None:
         self._folder, self._check, self._lock = folder, check, Lock()
@@ -333,10 +347,11 @@ class Uploads:
         return partial.stat().st_size if partial.is_file() else 0
 
     def add(self, name: str, offset: int, num_bytes: int, stamp: int, data: bytes, can_replace: bool = False) -> bool:
-        """Add a part of a file of ``num_bytes`` at ``offset``; return whether the file is complete and has its name.
+        """Add a part of an uploaded file at ``offset``; return whether the file is complete and has its final name.
 
-        ``stamp``: the file's time of change, so that another file with this name and size is not continued.
-        ``can_replace``: whether the file may exist, as a painted frame does. Raises UsageError, MediaError, OSError.
+        ``num_bytes``: the size of the whole file. ``stamp``: its time of change, so that another file with this name
+        and size is not continued. ``can_replace``: whether the file may exist already, as a painted frame does. Raises
+        UsageError, MediaError, OSError.
         """
         with self._lock:
             target, partial = self._folder.path_of(name), self._partial_path(name, num_bytes, stamp)
@@ -362,7 +377,7 @@ class Uploads:
     def _check_upload(
         self, name: str, target: Path, offset: int, num_bytes: int, length: int, *, can_replace: bool
     ) -> None:
-        """Raise UsageError if an upload is not accepted."""
+        """Raise UsageError if an upload is refused because of its kind, name or size, or because the disk is full."""
         if file_kind(target) not in UPLOAD_KINDS:
             raise UsageError(name, "it is no clip, picture or model", "choose another file")
         if target.exists() and not can_replace:
@@ -373,7 +388,10 @@ class Uploads:
             raise UsageError(name, "the disk is nearly full", "free some space")
 
     def _check_content(self, target: Path, partial: Path) -> None:
-        """Raise MediaError if a file's content does not match its suffix; weights are checked when they are loaded."""
+        """Raise MediaError if the content of an uploaded file does not match its suffix.
+
+        Model weights are checked when they are loaded.
+        """
         if file_kind(target) != "model":
             try:
                 self._check(partial)
@@ -384,13 +402,14 @@ class Uploads:
             raise MediaError(target.name, "it is no model file", "choose another file")
 
     def _partial_path(self, name: str, num_bytes: int, stamp: int) -> Path:
+        """Return the path of the unfinished file of an upload."""
         target = self._folder.path_of(name)
         mark = hashlib.sha256(f"{name}\n{num_bytes}\n{stamp}".encode()).hexdigest()[:32]
         return self._folder.state / "uploads" / f"{mark}{target.suffix}"
 
 
 def _has_header(path: Path) -> bool:
-    """Return whether a file has a safetensors header, and the data that it announces."""
+    """Return whether a file has a valid safetensors header, and as much data as the header states."""
     from safetensors import SafetensorError, safe_open
 
     try:

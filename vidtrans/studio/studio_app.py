@@ -1,4 +1,4 @@
-"""The web application of the studio: its page, and routes for the folder, the queue and the media."""
+"""The web application of the studio: its page, and routes for files, jobs, media, trainings and the live session."""
 
 from __future__ import annotations
 
@@ -46,16 +46,18 @@ from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer, qr_svg, shared_files
 
-PAGE = Path(__file__).parent / "page"
-PHONE_PAGES = {"studio": "/", "live": f"{LIVE_PATH}/"}
-MAX_SIDE_PX = 8192  # Largest short side of a frame that a page requests
-INLINE_KINDS = ("clip", "picture")  # Other files are downloaded: an HTML page from elsewhere may hold scripts
-MAX_CHOICES = 8  # Cells of a grid
-MAX_CUTS = 20_000  # Shots of a clip
-MAX_FILM_PICTURES = 200  # Pictures of the time lapse of a training
+PAGE = Path(__file__).parent / "page"  # Folder of the files of the page
+PHONE_PAGES = {"studio": "/", "live": f"{LIVE_PATH}/"}  # Paths of the pages that a QR code can open on a phone, by name
+MAX_SIDE_PX = 8192  # Largest short side, in pixels, of a frame that a page requests
+# Kinds of files that browsers show; others are downloaded, because a foreign HTML page may hold scripts
+INLINE_KINDS = ("clip", "picture")
+MAX_CHOICES = 8  # Largest number of values that a grid compares
+MAX_CUTS = 20_000  # Largest number of cuts of a clip
+MAX_FILM_PICTURES = 200  # Largest number of pictures in the time lapse of a training
+# Files in the preview folder of a training that the page shows
 TRAINING_FILES = ("input.png", "target.png", "preview.png", "training.png", "report.html")
-COMMANDS_FILE = "commands.txt"  # File in a zipped project with its command lines
-PACK_LIFETIME_S = 3600.0  # Time for which a zipped project stays available, in s
+COMMANDS_FILE = "commands.txt"  # File in a zipped project with the command lines of its jobs
+PACK_LIFETIME_S = 3600.0  # Time, in s, for which the zip file of a project stays available
 
 
 def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
@@ -66,23 +68,25 @@ def serve(server: WebServer, session: StudioSession, stop: Stop) -> None:
 
 
 class StudioApp:
-    """The route handlers. ``is_open``: other machines can reach the server."""
+    """The route handlers of the studio. ``is_open``: whether other machines can reach the server."""
 
     def __init__(self, session: StudioSession, *, is_open: bool = True) -> None:
         self.session, self.folder, self.live, self.is_open = session, session.folder, session.live, is_open
 
     def app(self) -> ASGIApp:
+        """Return the ASGI application with all routes of the studio."""
         pages = [Mount(LIVE_PATH, self.live), Mount("/page", StaticFiles(directory=PAGE)), shared_files()]
         easel = EaselHandlers(self.session, is_open=self.is_open)
         return Starlette(routes=[*routes_of(self), *routes_of(easel), *pages])
 
     @route("/")
     async def page(self, request: Request) -> Response:
+        """Return the page of the studio."""
         return FileResponse(PAGE / "index.html")
 
     @route("/api/start")
     async def start(self, request: Request) -> Response:
-        """Return what a page needs once: folder name, tasks, media and command names."""
+        """Return the data that a page requests once: folder name, guided tasks, painting media and command names."""
         tasks = [task.table() for task in TASKS.values()]
         commands = await asyncio.to_thread(self.session.commands.names)
         media = {name: medium_picture(name) is not None for name in medium_names()}  # Whether each has a picture
@@ -90,7 +94,7 @@ class StudioApp:
 
     @route("/api/shelf")
     async def shelf(self, request: Request) -> Response:
-        """Return the files of the folder and the version of this list; no files if the page has this version."""
+        """Return the files of the project and a version of this list; no files if the page has this version."""
         items = [item.table() for item in await asyncio.to_thread(self.folder.items)]
         version = digest_of(items)[:16]
         is_known = request.query_params.get("known") == version
@@ -98,24 +102,28 @@ class StudioApp:
 
     @route("/api/folder")
     async def names(self, request: Request) -> Response:
+        """Return the names of the files in a folder of the project."""
         return JSONResponse(await asyncio.to_thread(self.folder.names, text_in(request, "name")))
 
     @route("/api/schema")
     async def schema(self, request: Request) -> Response:
+        """Return the options of a command for the page."""
         name = request.query_params.get("command", "")
         return JSONResponse(await asyncio.to_thread(self.session.commands.schema, name))
 
     @route("/api/log")
     async def log(self, request: Request) -> Response:
+        """Return the end of a job's log."""
         return JSONResponse({"log": self.session.queue.log(number_in(request, "job"))})
 
     @route("/api/bin")
     async def bin(self, request: Request) -> Response:
+        """Return the deleted files in the project's bin."""
         return JSONResponse(await asyncio.to_thread(self.folder.bin))
 
     @route("/api/cache")
     async def cache(self, request: Request) -> Response:
-        """Return the size of the cache, and the number of its entries."""
+        """Return the size of the cache in bytes, and the number of its entries."""
         sizes = [
             entry["bytes"] for entry in (await self.session.run_command("cache list", ["cache", "list"]))["entries"]
         ]
@@ -123,16 +131,17 @@ class StudioApp:
 
     @route("/api/cache", "POST")
     async def free(self, request: Request) -> Response:
-        """Delete the cache entries that no job uses; return the freed bytes."""
+        """Delete the cache entries that no job uses; return the number of freed bytes."""
         if await message_of(request) != {}:
             return JSONResponse({"bytes": 0})
         return JSONResponse({"bytes": (await self.session.run_command("cache clean", ["cache", "clean"]))["bytes"]})
 
     @route("/events")
     async def events(self, request: Request) -> Response:
-        """Send the jobs whenever they change (server-sent events)."""
+        """Send the state of all jobs whenever it changes (server-sent events)."""
 
         async def lines() -> AsyncIterator[str]:
+            """Yield the jobs as server-sent events."""
             async for jobs in self.session.updates():
                 yield f"data: {json.dumps(jobs)}\n\n"
 
@@ -140,11 +149,13 @@ class StudioApp:
 
     @route("/pack")
     async def pack(self, request: Request) -> Response:
+        """Return a zip file of the project."""
         path = await asyncio.to_thread(pack, self.folder, self.session.jobs)
         return FileResponse(path, media_type="application/zip", filename=f"{self.folder.root.name}.zip")
 
     @route("/api/wish", "POST")
     async def wish(self, request: Request) -> Response:
+        """Add the jobs of a guided task with its answers, or with edited steps; return their numbers."""
         message = await message_of(request)
         steps = find_task(str(message.get("wish"))).steps(answers_in(message))
         if (edited := message.get("steps")) is not None:  # Steps with further options
@@ -155,12 +166,13 @@ class StudioApp:
 
     @route("/api/run", "POST")
     async def run(self, request: Request) -> Response:
+        """Add a job for one command; return its number."""
         step = step_in(await message_of(request))
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
 
     @route("/api/lines", "POST")
     async def lines(self, request: Request) -> Response:
-        """Return the command lines of a task or a command, or the ``problem`` of an incomplete one."""
+        """Return the command lines of a task or a command, or the ``problem`` of an incomplete request."""
         message = await message_of(request)
         task = message.get("wish")
         try:
@@ -173,18 +185,20 @@ class StudioApp:
 
     @route("/api/estimate", "POST")
     async def estimate(self, request: Request) -> Response:
+        """Return the estimated time and disk use of a command."""
         words = self.session.words(step_in(await message_of(request)))
         return JSONResponse(await self.session.run_command("estimate", [*words, "--dry-run"]))
 
     @route("/api/preview", "POST")
     async def preview(self, request: Request) -> Response:
+        """Return one frame as a command would render it, as a PNG file."""
         message = await message_of(request)
         frame = count_in(message, "frame")
         return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
 
     @route("/api/curve", "POST")
     async def curve(self, request: Request) -> Response:
-        """Return the values of curves over a clip, or the ``problem`` of an incomplete expression."""
+        """Return the values of curves at each frame of a clip, or the ``problem`` of an incomplete expression."""
         step = step_in({"command": "curves", "values": (await message_of(request)).get("values")})
         try:
             return JSONResponse(await self.session.run_command("curves", self.session.words(step)) | {"problem": ""})
@@ -195,14 +209,14 @@ class StudioApp:
 
     @route("/api/flicker", "POST")
     async def flicker(self, request: Request) -> Response:
-        """Return the flicker of each frame of a result, and of its source."""
+        """Return the flicker of each frame of a result, and of its source, in grey levels."""
         message = await message_of(request)
         output, source = (str(message.get(key, "")) for key in ("output", "source"))
         return JSONResponse(await self.session.flicker(output, source, count_in(message, "start", 0)))
 
     @route("/api/cuts", "POST")
     async def cuts(self, request: Request) -> Response:
-        """Write the first frames of a clip's shots to a file for commands; return its name."""
+        """Write the first frame numbers of a clip's shots to a file for commands; return the file's name."""
         message = await message_of(request)
         clip, cuts = str(message.get("clip", "")), message.get("cuts")
         if not isinstance(cuts, list) or len(cuts) > MAX_CUTS or not all(is_count(cut) for cut in cuts):
@@ -215,7 +229,7 @@ class StudioApp:
 
     @route("/api/wall", "POST")
     async def wall(self, request: Request) -> Response:
-        """Render a frame of a clip as a grid, with several values of a setting; return its key."""
+        """Render a frame of a clip with several values of a setting, as a grid; return the key of the picture."""
         message = await message_of(request)
         values, choices = message.get("values"), message.get("choices")
         choices = choices if isinstance(choices, list) else []
@@ -227,11 +241,12 @@ class StudioApp:
 
     @route("/wall")
     async def wall_file(self, request: Request) -> Response:
+        """Return the picture of a grid by the key from ``wall``."""
         return FileResponse(self.session.preview_file(text_in(request, "key"), ".png"), media_type="image/png")
 
     @route("/api/job", "POST")
     async def job(self, request: Request) -> Response:
-        """Pause, resume, cancel or remove a job, or deliver its model as it is."""
+        """Pause, resume, cancel or remove a job, or let it deliver the current model of its training."""
         message = await message_of(request)
         number = count_in(message, "job")
         await asyncio.to_thread(self.session.queue.act, number, str(message.get("action")))
@@ -239,7 +254,7 @@ class StudioApp:
 
     @route("/api/file", "POST")
     async def file(self, request: Request) -> Response:
-        """Rename, delete or restore a file, or empty the bin."""
+        """Rename, delete or restore a file of the project, or empty the bin."""
         message = await message_of(request)
         name, action = str(message.get("name", "")), message.get("action")
         if action in ("rename", "delete"):
@@ -263,18 +278,18 @@ class StudioApp:
 
     @route("/api/upload", "PUT")
     async def upload(self, request: Request) -> Response:
-        """Store a part of a file; return whether the file is complete."""
+        """Store a part of an uploaded file; return whether the file is complete."""
         body = await body_of(request, MAX_MESSAGE)
         name, is_painting = text_in(request, "name"), request.query_params.get("replace") == "1"
         offset, whole, stamp = (number_in(request, key) for key in ("offset", "whole", "stamp"))
         done = await self.session.run_in_thread(self.session.uploads.add, name, offset, whole, stamp, body, is_painting)
         return JSONResponse({"done": done})
 
-    # Media
+    # Routes for media files
 
     @route("/media")
     async def media(self, request: Request) -> Response:
-        """Return a file: clips and pictures to show, others as downloads."""
+        """Return a file of the project: clips and pictures to show, others as downloads."""
         path = self.folder.existing(text_in(request, "name"))
         if path.is_dir():
             raise UsageError(path.name, "it is a folder", "choose a file in it")
@@ -284,6 +299,7 @@ class StudioApp:
 
     @route("/medium")
     async def medium(self, request: Request) -> Response:
+        """Return the sample picture of a painting medium (oil, ink …)."""
         name = text_in(request, "name")
         picture = medium_picture(name) if name in medium_names() else None
         if picture is None:
@@ -292,7 +308,7 @@ class StudioApp:
 
     @route("/thumb")
     async def thumb(self, request: Request) -> Response:
-        """Return a moving thumbnail, its frames side by side; a header has their number."""
+        """Return a moving thumbnail, a JPEG file with its frames in a row; a header has their number."""
         path = self.folder.picture_of(text_in(request, "name"))
         facts, file = await self.session.run_in_thread(self.session.media.strip, path)
         headers = {"x-frames": str(facts["frames"]), "x-size": f"{facts['of'][0]}x{facts['of'][1]}"}
@@ -300,6 +316,7 @@ class StudioApp:
 
     @route("/frame")
     async def frame(self, request: Request) -> Response:
+        """Return a frame of a clip as a PNG or JPEG file."""
         path, number = self.folder.existing(text_in(request, "name")), number_in(request, "frame")
         short = min(number_in(request, "short"), MAX_SIDE_PX) if "short" in request.query_params else 0
         kind = "png" if request.query_params.get("kind") == "png" else "jpeg"
@@ -308,26 +325,27 @@ class StudioApp:
 
     @route("/facts")
     async def facts(self, request: Request) -> Response:
-        """Return the facts about a clip, and request its proxy."""
+        """Return the size, frames, rate and shots of a clip, and request its proxy video if it is missing."""
         path = self.folder.existing(text_in(request, "name"))
         return JSONResponse(await self.session.run_in_thread(self.session.media.facts, path))
 
     @route("/proxy")
     async def proxy(self, request: Request) -> Response:
+        """Return the proxy video of a clip. Raises UsageError if it does not exist yet."""
         file = self.session.media.proxy(self.folder.existing(text_in(request, "name")))
         if not file.is_file():
             raise UsageError(text_in(request, "name"), "its proxy is not made yet", "ask for /facts first")
         return FileResponse(file, media_type="video/mp4")
 
-    # Trainings
+    # Routes for trainings
 
     @route("/api/training")
     async def training(self, request: Request) -> Response:
-        """Return a training's state, the pictures of its time lapse, and its files."""
+        """Return the state of a training, the pictures of its time lapse, and its files."""
         return JSONResponse(await asyncio.to_thread(self._training, text_in(request, "name")))
 
     def _training(self, name: str) -> Table:
-        """Return the state of the training whose previews are in a folder. Raises UsageError, OSError."""
+        """Return the state of the training whose preview folder has this name. Raises UsageError, OSError."""
         if not name.endswith(FOLDER_SUFFIX):
             raise UsageError(name, "it is no training", f"give a folder whose name ends in {FOLDER_SUFFIX}")
         there = set(self.folder.names(name))
@@ -342,13 +360,13 @@ class StudioApp:
         }
 
     def _picture(self, name: str) -> list[object]:
-        """Return [step, name, version] of a picture; the version changes with its content."""
+        """Return [step, name, version] of a time-lapse picture; the version changes with its content."""
         path = self.folder.existing(name)
         return [int(path.stem), name, path.stat().st_mtime_ns // 1_000_000]
 
     @route("/api/train", "POST")
     async def train(self, request: Request) -> Response:
-        """Add a job that continues a training: of a model delivered as it is, or for as many steps again."""
+        """Add a job that completes an interrupted training, or trains for as many steps again; return its number."""
         message = await message_of(request)
         number, action = count_in(message, "job"), message.get("action")
         job, outcome = await asyncio.to_thread(self.session.queue.stored, number)
@@ -360,14 +378,16 @@ class StudioApp:
             raise UsageError("action", "it is unknown", "use on or longer")
         return JSONResponse({"jobs": await asyncio.to_thread(self.session.enqueue, [step])})
 
-    # The live session
+    # Routes for the live session
 
     @route("/api/live")
     async def live_state(self, request: Request) -> Response:
+        """Return the state of the live session."""
         return JSONResponse(self.live.table())
 
     @route("/api/live/schema")
     async def live_schema(self, request: Request) -> Response:
+        """Return the options of the live session for the page."""
         return JSONResponse(await asyncio.to_thread(self.live.command.schema))
 
     @route("/api/live/line", "POST")
@@ -381,7 +401,7 @@ class StudioApp:
 
     @route("/api/live", "POST")
     async def live_act(self, request: Request) -> Response:
-        """Start or stop the live session; return the state."""
+        """Start or stop the live session; return its state."""
         message = await message_of(request)
         action = message.get("action")
         if action == "start":
@@ -394,7 +414,7 @@ class StudioApp:
 
     @route("/api/reach")
     async def reach(self, request: Request) -> Response:
-        """Return whether other devices can reach this server, and whether its pages may use their camera."""
+        """Return whether other devices can reach this server, whether it uses HTTPS (for cameras), and its links."""
         address = self.live.server.address if self.live.server else None
         is_open, is_https = bool(address and address.is_open), bool(address and address.scheme == "https")
         links = {name: self.live.phone_link(path) for name, path in PHONE_PAGES.items()}
@@ -402,6 +422,7 @@ class StudioApp:
 
     @route("/phone.svg")
     async def phone(self, request: Request) -> Response:
+        """Return a QR code of the link to a page for phones, as SVG."""
         page = request.query_params.get("page", "studio")
         if page not in PHONE_PAGES:
             raise UsageError("page", "it is unknown", f"use one of {', '.join(PHONE_PAGES)}")
@@ -409,6 +430,7 @@ class StudioApp:
 
 
 def _values_in(message: Table) -> Table:
+    """Return the option values in a message, by option name. Raises UsageError."""
     values = message.get("values")
     if not isinstance(values, dict):
         raise UsageError("values", "they are options by name", "send an object")
@@ -416,7 +438,7 @@ def _values_in(message: Table) -> Table:
 
 
 def pack(folder: ProjectFolder, jobs: Sequence[Table]) -> Path:
-    """Return a zip file of the files on the shelf, with the command lines of finished jobs, the oldest first.
+    """Return a new zip file of the project files, with the command lines of finished jobs, oldest first.
 
     Raises UsageError if the disk has no room for it, OSError.
     """
@@ -439,7 +461,7 @@ def pack(folder: ProjectFolder, jobs: Sequence[Table]) -> Path:
 
 
 def _files(folder: ProjectFolder) -> Iterator[Path]:
-    """Yield the files of all items, including those in datasets and folders of pictures."""
+    """Yield all files in the file list of the page, including those in datasets and picture folders."""
     for item in folder.items():
         path = folder.path_of(item.name)
         if path.is_file():
@@ -450,4 +472,5 @@ def _files(folder: ProjectFolder) -> Iterator[Path]:
 
 
 def _is_hidden(path: Path, above: Path) -> bool:
+    """Return whether a path below the folder ``above`` has a part that begins with a dot."""
     return any(part.startswith(".") for part in path.relative_to(above).parts)

@@ -1,4 +1,4 @@
-"""The studio's job queue: which processes are started, paused, resumed and cancelled, in which order.
+"""The studio's job queue: it starts, pauses, resumes and cancels the processes of jobs.
 
 A job is one command line, with its own folder, which outlives the server and the page. The server writes ``job.json``;
 the process of the command writes the files of ``core/job_folder.py``.
@@ -26,21 +26,25 @@ from vidtrans.core.system import WINDOWS, command_line, module_command
 from vidtrans.core.text_files import parse_table
 from vidtrans.studio.guided_tasks import CommandStep
 
-MAX_LOG_BYTES = 1 << 16  # Size of the end of a log that a page receives
-STOP_STATUSES = (130, 143)  # Exit statuses of a command that was interrupted or terminated
-TRAINING_COMMANDS = ("train", "look")  # Commands with --as-is
-FOLDER_SUFFIX = ".train"  # Suffix of the folder of a model's previews
-LENGTH_OPTIONS = ("steps", "minutes", "as_is", "fresh")  # Options for the length and the start of a training
-COMMAND = module_command("vidtrans.cli.main")
-MAX_STARTS = 4  # Starts of a process that ends without a result, such as one that is killed for its memory
-MAX_START_S = 20.0  # Longest time from the start of a process to its lock, in s
+MAX_LOG_BYTES = 1 << 16  # Largest part of a log, from its end, that a page receives
+STOP_STATUSES = (130, 143)  # Exit statuses of a command that was interrupted (SIGINT) or terminated (SIGTERM)
+TRAINING_COMMANDS = ("train", "look")  # Commands that train a model and have the option --as-is
+FOLDER_SUFFIX = ".train"  # Suffix of a model's preview folder, which its training writes
+# Options that set the length and the start of a training; removed when a training is extended
+LENGTH_OPTIONS = ("steps", "minutes", "as_is", "fresh")
+COMMAND = module_command("vidtrans.cli.main")  # Command line of the vidtrans command, without its arguments
+MAX_STARTS = 4  # Most starts of a process that ends without a result, such as one killed because memory is full
+MAX_START_S = 20.0  # Longest time, in s, from the start of a process until it has its lock
+# Name of a job folder: the job number with at least 6 digits, such as 000012
 JOB_FOLDER_NAME = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")
+# Function that returns the words of the command line for a command name and its option values
 LineBuilder = Callable[[str, Mapping[str, object]], list[str]]
+# Function that starts the process of a job; arguments: job folder, project folder
 ProcessStarter = Callable[[Path, Path], None]
 
 
 class JobState(StrEnum):
-    """The state of a job."""
+    """The actual state of a job."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -58,17 +62,18 @@ class DesiredState(StrEnum):
     CANCEL = "cancel"
 
 
+# State of a job whose process is not running, by the state that the user wants
 IDLE_STATES = {
     DesiredState.RUN: JobState.QUEUED,
     DesiredState.PAUSE: JobState.PAUSED,
     DesiredState.CANCEL: JobState.CANCELLED,
 }
-FINAL_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+FINAL_STATES = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)  # States of a job that has ended
 
 
 @dataclass
 class StudioJob:
-    """A job in its stored form.
+    """A job as it is stored in ``job.json``.
 
     Attributes:
         command, values: The command, and its options by name, from which the command line follows.
@@ -91,7 +96,7 @@ class StudioJob:
 
     @classmethod
     def read(cls, path: Path) -> StudioJob:
-        """Read a job file. Raises OSError, ValueError, TypeError, KeyError."""
+        """Read a job from its file. Raises OSError, ValueError, TypeError, KeyError."""
         table = parse_table(read_small_file(path))
         job = cls(**{one.name: table[one.name] for one in fields(cls)})
         job.wanted = DesiredState(job.wanted)
@@ -104,37 +109,42 @@ class StudioJob:
 
 
 class StudioJobFolder(JobFolder):
-    """The files of one job of the studio."""
+    """The folder of one job of the studio, with its files; the name is the job number."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
         self.number, self.log, self._job = int(path.name), path / "log.txt", path / "job.json"
 
     def read(self) -> StudioJob:
-        """Return the job. Raises OSError, ValueError, TypeError, KeyError."""
+        """Return the stored job. Raises OSError, ValueError, TypeError, KeyError."""
         return StudioJob.read(self._job)
 
     def write(self, job: StudioJob) -> None:
-        """Store the job. Raises OSError."""
+        """Store the job in ``job.json``. Raises OSError."""
         self.path.mkdir(parents=True, exist_ok=True)
         write_json(self._job, asdict(job))
 
     def refuse(self, error: str, finished: float) -> None:
-        """Store that the job failed before its process was started. Raises OSError."""
+        """Store that the job failed before its process was started; ``finished``: the time, in s since 1970.
+
+        Raises OSError.
+        """
         write_json(self.result, {"error": error})
         self.finish(2, finished)
 
     def log_end(self) -> str:
-        """Return the last ``MAX_LOG_BYTES`` of the log."""
+        """Return the last ``MAX_LOG_BYTES`` of the log as text; "" without a log."""
         with suppress(OSError), self.log.open("rb") as file:
             file.seek(max(0, self.log.stat().st_size - MAX_LOG_BYTES))
             return file.read().decode("utf-8", "replace")
         return ""
 
     def remove(self) -> None:
+        """Delete the folder with all files of the job."""
         shutil.rmtree(self.path, ignore_errors=True)
 
     def state(self, job: StudioJob) -> JobState:
+        """Return the state of the job, from its result file, its process and the state that the user wants."""
         end = self.end()
         if end is not None and end["exit_status"] not in STOP_STATUSES:
             return JobState.DONE if end["exit_status"] == 0 else JobState.FAILED
@@ -143,7 +153,7 @@ class StudioJobFolder(JobFolder):
         return IDLE_STATES[job.wanted]
 
     def table(self, job: StudioJob, state: JobState) -> Table:
-        """Return the job in the form that a page receives."""
+        """Return the job for the page, as JSON values."""
         outcome = self.outcome() if state in (JobState.DONE, JobState.FAILED) else {}
         for key in ("output", "source", "report") if WINDOWS else ():
             if isinstance(outcome.get(key), str):
@@ -165,10 +175,11 @@ class StudioJobFolder(JobFolder):
 
 
 def training_table(job: StudioJob, state: JobState, progress: Table, outcome: Table) -> Table:
-    """Return the further fields of a training job for a page.
+    """Return the additional fields of a training job for the page.
 
-    ``training``: the name of its preview folder, '' if it is not known yet; ``as_is``: whether it delivers the model of
-    an interrupted training; ``can_take``: whether it could do so; ``can_train_on``: whether that training can continue.
+    ``training``: the name of its preview folder, '' if it is not known yet. ``as_is``: whether the job delivers the
+    model of an interrupted training. ``can_take``: whether a running or ended job could do so. ``can_train_on``:
+    whether the interrupted training can continue.
     """
     is_training = job.command in TRAINING_COMMANDS
     as_is = is_training and bool(job.values.get("as_is"))
@@ -183,32 +194,32 @@ def training_table(job: StudioJob, state: JobState, progress: Table, outcome: Ta
 
 
 def has_trained(progress: Table) -> bool:
-    """Return whether a job has reported training steps."""
+    """Return whether a job has reported at least one training step."""
     return progress.get("task") == "training" and bool(progress.get("done"))
 
 
 def _preview_folder(name: object) -> str:
-    """Return the folder of a file that a training wrote; '' for other files."""
+    """Return the preview folder of a file that a training wrote; "" for other files."""
     folder = PurePosixPath(name).parent if isinstance(name, str) else PurePosixPath()
     return str(folder) if folder.name.endswith(FOLDER_SUFFIX) else ""
 
 
 def _expected_preview_folder(job: StudioJob) -> str:
-    """Return the preview folder beside a training job's output model; '' if the job names none."""
+    """Return the preview folder next to a training job's output model; '' if the job names no output."""
     output = job.values.get("output")
     is_model = job.command in TRAINING_COMMANDS and isinstance(output, str) and output.endswith(".safetensors")
     return str(PurePosixPath(str(output)).with_suffix(FOLDER_SUFFIX)) if is_model else ""
 
 
 def continue_training(job: StudioJob) -> CommandStep:
-    """Return the command that continues the training of a model delivered as it is. Raises UsageError."""
+    """Return the command that completes an interrupted training whose model was delivered. Raises UsageError."""
     if not job.values.get("as_is"):
         raise UsageError(job.title, "it is no model of an interrupted run", "choose another job")
     return CommandStep(job.command, {k: v for k, v in job.values.items() if k != "as_is"}, job.title)
 
 
 def extend_training(job: StudioJob, outcome: Table) -> CommandStep:
-    """Return the command that continues a finished training for as many steps again. Raises UsageError."""
+    """Return the command that extends a finished training by as many steps again. Raises UsageError."""
     steps = outcome.get("steps")
     if (
         job.command not in TRAINING_COMMANDS
@@ -222,7 +233,7 @@ def extend_training(job: StudioJob, outcome: Table) -> CommandStep:
 
 
 def start_process(job: Path, root: Path) -> None:
-    """Start the process of a job folder in the project's folder. It outlives this process."""
+    """Start the process of a job in the project folder ``root``; the process outlives the server."""
     words = StudioJobFolder(job).read().words
     detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # A new group, no console
     with (job / "log.txt").open("ab") as log:
@@ -235,16 +246,16 @@ def start_process(job: Path, root: Path) -> None:
             env={name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
             **detached,
         )
-    # An ended process stays a zombie until its parent waits for it.
+    # An ended process stays a zombie until its parent waits for it, so a thread waits.
     threading.Thread(target=process.wait, daemon=True, name=f"job {job.name}").start()
 
 
 class JobQueue:
-    """The jobs in a folder.
+    """The queue of the jobs whose folders are in ``folder``.
 
     ``at_once``: the number of concurrent jobs. ``line``: returns the words of a command line, and raises UsageError for
-    options that a page may not set: a project from somebody else may hold jobs that no page has made. ``start``: starts
-    a process.
+    options that a page may not set, because a project of another person may hold jobs that no page has created.
+    ``start``: starts the process of a job.
     """
 
     def __init__(
@@ -256,7 +267,10 @@ class JobQueue:
         self._final_tables: dict[int, Table] = {}  # Tables of ended jobs, which do not change
 
     def add(self, jobs: Sequence[StudioJob]) -> list[int]:
-        """Add jobs, and return their numbers; ``after`` counts from the first of them. Raises OSError."""
+        """Add jobs to the queue; return their numbers. Raises OSError.
+
+        ``after`` of a job has the positions of earlier jobs in ``jobs``; they are replaced by job numbers.
+        """
         with self._lock:
             first = max((job.number for job in self._folders()), default=0) + 1
             for offset, job in enumerate(jobs):
@@ -265,7 +279,10 @@ class JobQueue:
             return list(range(first, first + len(jobs)))
 
     def act(self, number: int, action: str) -> None:
-        """Pause, resume, cancel, kill or remove a job, or deliver its model as it is. Raises UsageError, OSError."""
+        """Apply an action to a job: pause, resume, cancel, kill, remove or "enough" (deliver the current model).
+
+        Raises UsageError, OSError.
+        """
         with self._lock:
             folder, job, state = self._find(number)
             self._final_tables.pop(number, None)
@@ -296,26 +313,27 @@ class JobQueue:
         return ""
 
     def _set_desired(self, folder: StudioJobFolder, job: StudioJob, wanted: DesiredState) -> None:
+        """Store the state that the user wants for a job, and stop its process unless it shall run."""
         job.wanted = wanted
         folder.write(job)
         if wanted is not DesiredState.RUN:
             folder.request_stop()
 
     def _deliver_as_is(self, folder: StudioJobFolder, job: StudioJob, state: JobState) -> None:
-        """Stop a training, if it runs, and let the job deliver its current model. Raises UsageError, OSError."""
+        """Let a training job stop and deliver its current model. Raises UsageError, OSError."""
         if job.values.get("as_is") or not has_trained(folder.progress()):
             raise UsageError(job.title, "it is no training that has taken a step", "wait, or choose another job")
         values = job.values | {"as_is": True}
         job.words, job.values = self._line(job.command, values), values
         job.starts, job.wanted = 0, DesiredState.RUN
-        if state is JobState.RUNNING:  # It stops as for a pause, and is started again with the new command line
+        if state is JobState.RUNNING:  # The process stops as for a pause; the queue starts it again with the new line
             folder.request_stop()
-        folder.write(job)  # If the server ends before this line nothing has changed, and after it everything has
+        folder.write(job)  # One atomic write, in case the server ends now
         if state is not JobState.RUNNING:
             folder.clear_end()
 
     def step(self) -> list[Table]:
-        """Start the jobs that are due, and return all jobs in the form that a page receives, newest first."""
+        """Start the jobs that are due; return all jobs for the page as JSON values, newest first."""
         with self._lock:
             tables = {
                 folder.number: each for folder in self._folders() if (each := self._job_table(folder)) is not None
@@ -334,7 +352,11 @@ class JobQueue:
             return [tables[number] for number in sorted(tables, reverse=True)]
 
     def _start_if_due(self, number: int, table: Table, states: dict[int, JobState], free: int) -> int:
-        """Start a queued job if it is due; update its table, and return the number of started processes, 0 or 1."""
+        """Start a queued job if it is due; return the number of started processes, 0 or 1.
+
+        ``table``: the fields of the job for the page, which are updated. ``states``: states of all jobs by number.
+        ``free``: the number of processes that may be started.
+        """
         before = {one: states.get(one, JobState.DONE) for one in table["after"]}
         if failed := [one for one, state in before.items() if state in (JobState.FAILED, JobState.CANCELLED)]:
             table["waits"], table["waits_for"] = "'{}' comes first, and has not succeeded", failed[0]
@@ -359,7 +381,7 @@ class JobQueue:
         return 0
 
     def _fault(self, job: StudioJob) -> str | None:
-        """Return why a job may not run: a page may not set its options, or its command line does not match them."""
+        """Return why a job may not run: forbidden options, or a command line that differs from them; else None."""
         try:
             if self._line(job.command, job.values) == job.words:
                 return None
@@ -368,7 +390,7 @@ class JobQueue:
         return "its line is not that of its options, so that no page has asked for it"
 
     def _job_table(self, folder: StudioJobFolder) -> Table | None:
-        """Return a job's table; None if its files cannot be read."""
+        """Return the fields of a job for the page; None if its files cannot be read."""
         if folder.number in self._final_tables:
             return self._final_tables[folder.number]
         try:
@@ -383,7 +405,7 @@ class JobQueue:
         return table
 
     def _state(self, folder: StudioJobFolder, job: StudioJob) -> JobState:
-        """Return the state of a job; a process counts as running from its start, before it has its lock."""
+        """Return the state of a job; a process counts as running from its start, even before it has its lock."""
         began = self._start_times_s.get(folder.number)
         if began is None:
             return folder.state(job)
@@ -393,6 +415,7 @@ class JobQueue:
         return folder.state(job)
 
     def _find(self, number: int) -> tuple[StudioJobFolder, StudioJob, JobState]:
+        """Return the folder, the stored form and the state of job ``number``. Raises UsageError if there is none."""
         folder = StudioJobFolder(self.folder / f"{number:06d}")
         with suppress(OSError, ValueError, TypeError, KeyError):
             job = folder.read()
@@ -400,15 +423,16 @@ class JobQueue:
         raise UsageError(f"job {number}", "there is no such job", "see the queue")
 
     def stored(self, number: int) -> tuple[StudioJob, Table]:
-        """Return a job and its outcome. Raises UsageError."""
+        """Return the stored form and the outcome of job ``number``. Raises UsageError."""
         folder, job, _ = self._find(number)
         return job, folder.outcome()
 
     def log(self, number: int) -> str:
-        """Return the end of a job's log. Raises UsageError."""
+        """Return the end of the log of job ``number``. Raises UsageError."""
         return self._find(number)[0].log_end()
 
     def _folders(self) -> list[StudioJobFolder]:
+        """Return the folders of all jobs."""
         with suppress(OSError):
             return [
                 StudioJobFolder(path)

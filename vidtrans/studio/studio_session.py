@@ -1,4 +1,4 @@
-"""A running studio: its folder, queue and media, and job updates for its pages."""
+"""A running studio: its project folder, job queue, media and live session, with job updates for its pages."""
 
 from __future__ import annotations
 
@@ -25,29 +25,34 @@ from vidtrans.studio.media_readers import Media
 from vidtrans.studio.project_folder import ProjectFolder, Uploads
 from vidtrans.studio.studio_jobs import JobQueue, StudioJob
 
-POLL_S = 0.4
-COMMAND = module_command("vidtrans.cli.main")
-QUICK_TIMEOUT_S = 180.0  # Longest time of an estimate or a preview, in s
-Answer = TypeVar("Answer")
+POLL_S = 0.4  # Interval, in s, at which the job queue is checked
+COMMAND = module_command("vidtrans.cli.main")  # Command line of the vidtrans command, without its arguments
+QUICK_TIMEOUT_S = 180.0  # Longest time, in s, of an estimate or a preview
+Answer = TypeVar("Answer")  # Result type of a function that runs in a thread
 
 
 class Commands(Protocol):
-    """The interface of the commands that a page offers."""
+    """The interface of the vidtrans commands that a page offers."""
 
-    def names(self) -> list[str]: ...
+    def names(self) -> list[str]:
+        """Return the names of the commands."""
 
-    def schema(self, name: str) -> Table: ...
+    def schema(self, name: str) -> Table:
+        """Return the options of a command for the page."""
 
     def words(self, name: str, values: Mapping[str, object]) -> list[str]:
-        """Return the words of a command line. Raises UsageError."""
+        """Return the words of the command line of command ``name`` with option ``values``. Raises UsageError."""
 
 
 class SupersededRequest(UsageError):
-    """A preview or an estimate that a later one replaced."""
+    """Error of a preview or an estimate that a later request of the same purpose replaced."""
 
 
 class StudioSession:
-    """The state that all pages share. ``at_once``: number of concurrent jobs. ``live``: opens live sessions."""
+    """The state that all pages of a studio share.
+
+    ``at_once``: the number of concurrent jobs. ``live``: the command that opens live sessions; None: no live sessions.
+    """
 
     def __init__(
         self,
@@ -67,13 +72,13 @@ class StudioSession:
         self._changed = asyncio.Condition()
         self._running_commands: dict[str, asyncio.subprocess.Process] = {}  # By purpose
         self._superseded: set[asyncio.subprocess.Process] = set()
-        # A separate pool, so that requests that wait for a decoder do not delay the queue.
+        # A separate thread pool, so that requests that wait for a decoding process do not delay the job queue.
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="media")
         self._version = 0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the queue; at the end, jobs that run continue without this server."""
+        """Run the job queue while the context is open; at its end, running jobs continue without the server."""
         ticking = asyncio.create_task(self._run_queue())
         try:
             yield
@@ -86,6 +91,7 @@ class StudioSession:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _run_queue(self) -> None:
+        """Start due jobs at intervals of ``POLL_S``, and publish the jobs when they change."""
         self._threads.submit(self.media.prune)
         last_error = ""
         while True:
@@ -104,11 +110,11 @@ class StudioSession:
             await asyncio.sleep(POLL_S)
 
     async def run_in_thread(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        """Return the result of a function that may wait for a decoder."""
+        """Return the result of a function, run in a thread, because it may wait for a decoding process."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     async def updates(self) -> AsyncIterator[list[Table]]:
-        """Yield the jobs now, and whenever they change."""
+        """Yield the jobs for the page at once, and again whenever they change."""
         last_version = -1
         while True:
             async with self._changed:
@@ -118,12 +124,12 @@ class StudioSession:
             yield jobs
 
     def rename(self, name: str, new_name: str) -> None:
-        """Rename a file or folder; painted frames keep their layers and history. Raises UsageError, OSError."""
+        """Rename a project file or folder; painted frames keep their layers and history. Raises UsageError, OSError."""
         self.folder.rename(name, new_name)
         self.easel.move_sheets(name, new_name)
 
     def enqueue(self, steps: Sequence[CommandStep]) -> list[int]:
-        """Add the jobs of steps, and return their numbers. Raises UsageError, OSError."""
+        """Add a job for each step to the queue; return the job numbers. Raises UsageError, OSError."""
         jobs = []
         for step in steps:
             words = self.words(step)
@@ -131,7 +137,7 @@ class StudioSession:
         return self.queue.add(jobs)
 
     def _inputs(self, values: Mapping[str, object]) -> list[str]:
-        """Return the values that name existing files."""
+        """Return those option values that name existing files of the project."""
         names = []
         for value in values.values():
             for one in value if isinstance(value, list) else [value]:
@@ -141,15 +147,15 @@ class StudioSession:
         return names
 
     def words(self, step: CommandStep) -> list[str]:
-        """Return the words of a step's command line. Raises UsageError."""
+        """Return the words of the command line of a step. Raises UsageError."""
         return self.commands.words(step.command, step.values)
 
     def lines(self, steps: Sequence[CommandStep]) -> list[str]:
-        """Return the command lines of steps. Raises UsageError."""
+        """Return the command lines of steps, as a shell would take them. Raises UsageError."""
         return [command_line(["vidtrans", *self.words(step)]) for step in steps]
 
     async def flicker(self, output: str, source: str, start: int) -> Table:
-        """Return ``flicker`` of each frame of a result and ``flicker_source`` of its source, in grey levels.
+        """Return the flicker of each frame of a result and of its source (``flicker_source``), in grey levels.
 
         ``start``: the frame of the source where the result begins. Raises UsageError.
         """
@@ -166,7 +172,7 @@ class StudioSession:
         return {name: series[name] for name in names}
 
     async def preview(self, step: CommandStep, frame: int) -> Path:
-        """Return the rendered picture of one frame. Raises UsageError."""
+        """Return the path of a PNG file of one frame, as the command of a step renders it. Raises UsageError."""
         words = self.words(step)
         folder = self._preview_path(step, frame)
         if not (pictures := sorted(folder.glob("*.png"))):
@@ -178,9 +184,9 @@ class StudioSession:
         return pictures[0]
 
     async def wall(self, values: Table, name: str, choices: Sequence[str]) -> str:
-        """Return the key of a grid: a frame of a clip, then the same with each choice of a setting. Raises UsageError.
+        """Render a grid: a frame of a clip, and that frame with each choice of the setting ``name``; return its key.
 
-        ``values``: options of the command ``try``.
+        ``values``: options of the command ``try``. Raises UsageError.
         """
         step = CommandStep("try", values | {"vary": [f"{name}={','.join(choices)}"], "frames": 1}, "wall")
         words, file = self.words(step), self._preview_path(step, 0).with_suffix(".png")
@@ -189,20 +195,23 @@ class StudioSession:
         return file.stem
 
     def preview_file(self, key: str, suffix: str) -> Path:
-        """Return the file of a film, .mp4, or of a grid, .png. Raises UsageError."""
+        """Return the cached file with a key: a motion preview (.mp4) or a grid of pictures (.png).
+
+        Raises UsageError.
+        """
         file = self.folder.state / "previews" / f"{key}{suffix}"
         if not (key.isalnum() and key.isascii() and file.is_file()):
             raise UsageError(key[:40], "there is no such preview", "ask for it again")
         return file
 
     def _preview_path(self, step: CommandStep, frame: int) -> Path:
-        """Return the cache path of a preview; it changes when a file that the step reads changes."""
+        """Return the cache path of a preview; it changes when a file that the command reads changes."""
         states = [(name, self.folder.path_of(name).stat().st_mtime_ns) for name in self._inputs(step.values)]
         mark = json.dumps([step.command, step.values, frame, states])
         return self.folder.state / "previews" / hashlib.sha256(mark.encode()).hexdigest()[:24]
 
     async def run_command(self, purpose: str, words: Sequence[str]) -> Table:
-        """Run a command that takes seconds, and return its result; end an earlier one for the same ``purpose``.
+        """Run a short command and return its JSON result; end an earlier one with the same ``purpose``.
 
         Raises UsageError with the error of the command.
         """

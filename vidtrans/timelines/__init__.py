@@ -1,1 +1,1 @@
-"""Timelines of editors (OpenTimelineIO, EDL): their clips, the media of these, and links to styled media."""
+"""Timelines of editing programs (OpenTimelineIO, EDL): their clips and media, and links to styled media."""

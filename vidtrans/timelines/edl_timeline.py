@@ -1,4 +1,4 @@
-"""Read an edit decision list (CMX 3600) as a timeline, and write new media into a copy of its lines."""
+"""Reading of edit decision lists (CMX 3600) as timelines, and writing of new media into copies of their lines."""
 
 from __future__ import annotations
 
@@ -14,25 +14,30 @@ from vidtrans.core.text_files import text_encoding
 from vidtrans.timelines.timeline import Relink, StyledMedia, Timeline, TimelineClip, numbered_name
 from vidtrans.video.io.timestamps import advance_timecode, frame_count_of, frames_in_day
 
-_TIMECODE = r"(\d\d[:;.]\d\d[:;.]\d\d[:;.,]\d\d)"
+_TIMECODE = r"(\d\d[:;.]\d\d[:;.]\d\d[:;.,]\d\d)"  # Timecode HH:MM:SS:FF, with any of the usual separators
+# Line of an event, such as "001  A001  V  C  01:00:00:00 01:00:02:00 00:00:00:00 00:00:02:00"
 _EVENT = re.compile(
     rf"\s*(?P<number>\d+)\s+(?P<reel>\S.*?)\s+(?P<channels>\S+)\s+(?P<kind>C|D|W\d+|K\s?[BO]?)(?:\s+(?P<length>\d+))?"
     rf"(?:\s+\([A-Z]\))?\s+{_TIMECODE}\s+{_TIMECODE}\s+{_TIMECODE}\s+{_TIMECODE}\s*"
 )
+# Line with the speed of a clip in frames per second, such as "M2  A001  012.5  01:00:00:00"
 _SPEED = re.compile(rf"\s*M2\s+(?P<reel>\S.*?)\s+(?P<speed>[-+]?\d+(?:\.\d+)?)\s+{_TIMECODE}\s*")
+# Comment line with a key, such as "* FROM CLIP NAME: shot1.mov"
 _COMMENT = re.compile(r"\s*\*\s*(?P<key>[A-Z](?:[A-Z _]*[A-Z_])?)\s*:\s*(?P<value>.*\S)\s*", re.IGNORECASE)
+# Value of a locator comment: a timecode, an optional colour and the text, such as "01:00:00:00 RED fix"
 _LOCATOR = re.compile(r"\S+\s+(?:(?:RED|GREEN|BLUE|CYAN|MAGENTA|YELLOW|BLACK|WHITE|PINK|ORANGE|PURPLE)\s+)?(.*)", re.I)
-GENERATOR_REELS = ("BL", "BLACK", "BARS")  # Reels without media
-NAME_KEYS = ("FROM CLIP NAME", "TO CLIP NAME")
+GENERATOR_REELS = ("BL", "BLACK", "BARS")  # Names of reels without media, such as black
+NAME_KEYS = ("FROM CLIP NAME", "TO CLIP NAME")  # Keys of comments with the name of a clip
+# Keys of comments with the path of the media of a clip
 FILE_KEYS = ("FROM CLIP", "TO CLIP", "FROM FILE", "TO FILE", "SOURCE FILE")
-MAX_LINES = 1_000_000
+MAX_LINES = 1_000_000  # Largest number of lines of an EDL
 MAX_EVENT_CHARS, MAX_COMMENT_CHARS = 500, 5000  # Longest lines that are parsed
-# Numbered pictures, such as shot.[0101-0120].exr
+# Name of numbered pictures with their range, such as "shot.[0101-0120].exr"
 _NUMBERED_PICTURES = re.compile(r"(?P<before>.*?)\[(?P<first>-?[0-9]{1,9})-(?P<last>-?[0-9]{1,9})\](?P<after>\.\w+)")
 
 
 class EdlTimeline(Timeline):
-    """The timeline of an EDL at a frame rate. Raises UsageError if it cannot be read."""
+    """The timeline of an EDL, read at the frame rate ``rate``. Raises UsageError if it cannot be read."""
 
     def __init__(self, path: Path, content: bytes, rate: Fraction) -> None:
         self.path, self._rate = path, rate
@@ -55,7 +60,7 @@ class EdlTimeline(Timeline):
         self.skipped = [f"{sound} of its events have only sound"] if sound else []
 
     def check_output(self, output: Path) -> list[str]:
-        """Return [], as an EDL loses nothing. Raises UsageError for another format."""
+        """Return [], because an EDL loses nothing. Raises UsageError for an output in another format."""
         if output.suffix.lower() != ".edl":
             raise UsageError(str(output), "the timeline is an EDL", f"use -o {output.with_suffix('.edl')}")
         return []
@@ -79,7 +84,11 @@ class EdlTimeline(Timeline):
     def _change(
         self, lines: list[str], added: dict[int, list[str]], event: EdlEvent, media: StyledMedia, shift: int
     ) -> None:
-        """Write new media into the lines of an event."""
+        """Write the names, files and timecodes of new media into the lines of an event.
+
+        ``added``: lines to insert after a line, by its number. ``shift``: the change of the event's source timecodes,
+        in frames.
+        """
         if shift:
             for begin, end in event.spans[:2]:
                 line = lines[event.line]
@@ -104,29 +113,29 @@ class EdlTimeline(Timeline):
 
 
 def read_edl(content: bytes) -> tuple[str, str]:
-    """Return the text and the encoding of an EDL."""
+    """Return the text of an EDL and the name of its encoding."""
     encoding = text_encoding(content)
     return content.decode(encoding, "replace"), encoding
 
 
 def _transition_frames(event: EdlEvent, transitions: Mapping[int, int], pairs: Mapping[tuple[str, str], int]) -> int:
-    """Return the frames by which the transition after an event extends it.
+    """Return the number of frames by which the transition after an event extends its clip.
 
-    ``transitions``: lengths by the event's id, for transitions with their own number. ``pairs``: by number and
-    channels.
+    ``transitions``: lengths in frames by the event's ``id``, for transitions with a number of their own. ``pairs``:
+    lengths by the number and the channels of an event.
     """
     own = 0 if event.length else pairs.get((event.number, event.channels), 0)
     return max(own, transitions.get(id(event), 0))
 
 
 def _clip(number: int, event: EdlEvent, transition_frames: int, rate: Fraction) -> TimelineClip:
-    """Return the clip of an event; ``transition_frames``: the frames of the transition that follows."""
+    """Return the clip of an event; ``transition_frames``: the length of the transition after the event."""
     begin, end = event.source
     speed = Fraction(1) if event.speed is None else event.speed
     length = (event.record[1] - event.record[0] + transition_frames) * abs(speed)
     first = begin - ceil(length) if speed < 0 else begin
     names = [event.name, event.reel if event.reel.upper() != "AX" else ""]
-    # Names may be paths of Windows on another system.
+    # A name may be a path of Windows, on any system.
     names = [PureWindowsPath(name).name for name in names if name]
     stop = max(Fraction(end), begin + length, begin + Fraction(1))
     stop = max(stop, Fraction(end + transition_frames)) if event.speed is None else stop
@@ -150,7 +159,7 @@ def _clip(number: int, event: EdlEvent, transition_frames: int, rate: Fraction) 
 
 
 def _media_text(media: StyledMedia) -> str:
-    """Return the path of new media in the form of an EDL, numbered pictures with their range: shot.[0101-0120].png."""
+    """Return the path of new media as an EDL writes it, numbered pictures with their range: shot.[0101-0120].png."""
     whole = media.path.resolve().as_posix()
     if media.first_number is None:
         return whole
@@ -164,7 +173,7 @@ def _media_text(media: StyledMedia) -> str:
 
 
 def _shift_timecode(timecode: str, shift: int, rate: Fraction, is_drop_frame: bool) -> str:
-    """Return a timecode shifted by frames, with its separators."""
+    """Return a timecode shifted by a number of frames, with the same separators."""
     new = advance_timecode(smpte_timecode(timecode, is_drop_frame), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"
@@ -172,7 +181,7 @@ def _shift_timecode(timecode: str, shift: int, rate: Fraction, is_drop_frame: bo
 
 @dataclass
 class EdlEvent:
-    """An event of an EDL: one clip, with its comments.
+    """An event of an EDL: one clip, with its comment lines.
 
     Attributes:
         line: The number of its line, from 0.
@@ -217,11 +226,12 @@ class EdlEvent:
 
     @property
     def is_video(self) -> bool:
+        """Return whether the event has pictures, according to its channels."""
         return self.channels.upper() in ("B", "V") or bool(re.search(r"(?i)(^|/)V\d*(/|$)", self.channels))
 
 
 def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEvent]:
-    """Return the events of an EDL in order. Raises UsageError for a line that is not valid at this frame rate."""
+    """Return the events of an EDL in order. Raises UsageError for a line that is invalid at the frame rate ``rate``."""
     if len(lines) > MAX_LINES:
         raise UsageError(str(path), "it has too many lines", "divide it")
     events: list[EdlEvent] = []
@@ -240,6 +250,7 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
 
 
 def _parse_event(match: re.Match[str], line: int, rate: Fraction, is_drop_frame: bool, where: str) -> EdlEvent:
+    """Return the event in a line; ``where``: the line, for messages. Raises UsageError for invalid timecodes."""
     times = [smpte_timecode(match[n], is_drop_frame) for n in range(6, 10)]
     source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
     return EdlEvent(
@@ -259,13 +270,19 @@ def _parse_event(match: re.Match[str], line: int, rate: Fraction, is_drop_frame:
 
 
 def smpte_timecode(timecode: str, is_drop_frame: bool) -> str:
-    """Return a timecode with the separators of SMPTE; ``is_drop_frame``: even if written with a colon."""
+    """Return a timecode with the separators of SMPTE, which is ";" before the frames for drop-frame.
+
+    ``is_drop_frame``: the timecode is drop-frame even if it is written with a colon.
+    """
     digits = re.split(r"[:;.,]", timecode)
     return f"{':'.join(digits[:3])}{';' if is_drop_frame or timecode[-3] in ';,' else ':'}{digits[3]}"
 
 
 def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]:
-    """Return the frame counts of two timecodes; the second may be after midnight. Raises UsageError."""
+    """Return the frame counts of the timecodes ``begin`` and ``end``; the second may be after midnight.
+
+    Raises UsageError.
+    """
     try:
         first, stop, day = frame_count_of(begin, rate), frame_count_of(end, rate), frames_in_day(end, rate)
     except ValueError as error:
@@ -278,7 +295,7 @@ def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]
 
 
 def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction) -> None:
-    """Add a comment line to its event: the last one, or the one before a transition."""
+    """Add a comment line to the event that it describes: the last event, or the event before a transition."""
     event = events[-1]
     pair = events[-2:] if len(events) > 1 and events[-2].number == event.number else [event]
     if match := _SPEED.fullmatch(line[: MAX_EVENT_CHARS + 1]):
@@ -300,7 +317,7 @@ def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction)
 
 
 def _add_comment_value(event: EdlEvent, key: str, value: str, number: int) -> None:
-    """Add the value of a comment to an event; ``number``: the number of its line."""
+    """Add the value of a comment with a key to an event; ``number``: the number of its line."""
     if key in NAME_KEYS:
         event.name = event.name or value
     elif key in FILE_KEYS:
@@ -315,7 +332,10 @@ def _add_comment_value(event: EdlEvent, key: str, value: str, number: int) -> No
 
 
 def previous_events(events: Sequence[EdlEvent]) -> dict[int, EdlEvent]:
-    """Return, by the line of each one-line transition, the event before it, which the transition extends."""
+    """Return the event that each transition extends, by the line number of the transition.
+
+    These are one-line transitions; the event before them ends later.
+    """
     previous = {}
     latest: dict[str, EdlEvent] = {}
     for event in events:

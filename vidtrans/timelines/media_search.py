@@ -1,4 +1,4 @@
-"""Find the media that a timeline names: paths and URLs of this or another machine, or names in folders."""
+"""Search for the media that a timeline names: paths and URLs of this or another machine, or names in folders."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from vidtrans.timelines.timeline import TimelineClip
 from vidtrans.video.frame_format import PICTURE_SUFFIXES
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_pattern, picture_files
 
-MAX_FILES = 1_000_000  # Entries of the searched folders
-MEDIA_SUFFIXES = (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")  # At least two letters, as one is a drive of Windows
-_DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")
+MAX_FILES = 1_000_000  # Largest number of files and folders in the searched folders
+MEDIA_SUFFIXES = (*VIDEO_SUFFIXES, *PICTURE_SUFFIXES)  # Suffixes of files that are found by name
+# Scheme of a URL, such as "file:"; at least two letters, as a single one is a drive of Windows
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_DRIVE = re.compile(r"/?[A-Za-z]:[\\/]")  # Start of a Windows path with a drive, such as "C:/" or "/C:/"
 
 
 class MediaSearch:
-    """A search for the media of a timeline: at their paths, then by name.
+    """A search for the media of a timeline, first at their paths, then by name.
 
     Args:
         timeline: The file of the timeline; relative paths start at its folder.
@@ -38,7 +39,10 @@ class MediaSearch:
         self._names: dict[str, list[Path]] | None = None
 
     def find(self, clip: TimelineClip) -> Path:
-        """Return the media of a clip: a file, or a pattern of numbered pictures. Raises MediaError if it is missing."""
+        """Return the path of the media of a clip: a file, or a pattern of numbered pictures.
+
+        Raises MediaError if missing.
+        """
         candidates = _candidate_paths(clip.media, self._timeline.parent) if clip.media else []
         for path in candidates:
             if _exists(path := path_as_stored(path)):
@@ -52,7 +56,7 @@ class MediaSearch:
         raise MediaError(clip.where(self._timeline), f"its media is missing: {what}", remedy)
 
     def _find_by_name(self, name: str, candidates: Sequence[Path], clip: TimelineClip) -> Path | None:
-        """Return the file of a name, with or without its suffix; None if there is none.
+        """Return the file with a name, with or without its suffix; None if there is none.
 
         Of several files, the one with the most folder names in common with a candidate path is returned. Raises
         MediaError if that leaves several.
@@ -74,7 +78,7 @@ class MediaSearch:
         return best[0]
 
     def _files_by_name(self) -> dict[str, list[Path]]:
-        """Return the files of the folders by case-folded names, with and without suffix."""
+        """Return the media files of the searched folders by case-folded name, with and without suffix."""
         if self._names is None:
             self._names = {}
             for path in self._files():
@@ -83,6 +87,7 @@ class MediaSearch:
         return self._names
 
     def _files(self) -> Iterable[Path]:
+        """Yield the media files of the searched folders. Raises UsageError if there are too many files."""
         number = 0
         for folder in self._all_folders():
             for path in sorted(folder.iterdir()):
@@ -93,6 +98,7 @@ class MediaSearch:
                     yield path
 
     def _all_folders(self) -> Iterable[Path]:
+        """Yield the searched folders with their subfolders, then the timeline's own folder."""
         searched: set[str] = set()
         for folder in self._folders:
             for root, folders, _ in os.walk(folder):
@@ -105,7 +111,10 @@ class MediaSearch:
 
 
 def _candidate_paths(media: str, folder: Path) -> list[Path]:
-    """Return the paths that a path or URL may mean, the likeliest first; [] for a URL of the network."""
+    """Return the paths that a media path or URL may mean, the likeliest first; [] for a URL of a network.
+
+    ``folder``: the folder of relative paths.
+    """
     text = media.strip()
     scheme = _SCHEME.match(text)
     if scheme and scheme[1].lower() != "file":
@@ -122,7 +131,7 @@ def _candidate_paths(media: str, folder: Path) -> list[Path]:
 
 
 def _local_path(text: str, folder: Path) -> Path:
-    """Return a path; a Windows path is split into its parts on other systems."""
+    """Return a path in the form of this system; a Windows path is split into its parts on other systems."""
     if _DRIVE.match(text):
         text = text.lstrip("/")
     if os.sep == "/" and (_DRIVE.match(text) or "\\" in text) and not (folder / text).exists():
@@ -131,6 +140,7 @@ def _local_path(text: str, folder: Path) -> Path:
 
 
 def _exists(path: Path) -> bool:
+    """Return whether a path is an existing file, or a pattern that matches pictures."""
     try:
         return path.is_file() or (is_pattern(path) and bool(picture_files(path)))
     except (OSError, ValueError):  # Not a valid name on this system
@@ -138,7 +148,7 @@ def _exists(path: Path) -> bool:
 
 
 def _num_equal_folders(path: Path, other: Path) -> int:
-    """Return the number of equal folder names of two paths, counted from the last folder up."""
+    """Return the number of equal folder names at the end of two paths, before their file names."""
     number = 0
     for one, two in zip(reversed(path.parent.parts), reversed(other.parent.parts), strict=False):
         if name_key(one).casefold() != name_key(two).casefold():

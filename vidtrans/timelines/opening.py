@@ -1,4 +1,4 @@
-"""Open timeline files by their suffixes."""
+"""Opening of timeline files by their suffixes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vidtrans.timelines.media_search import MediaSearch
 from vidtrans.timelines.spans import read_facts
 from vidtrans.timelines.timeline import BUNDLES, EDL, Timeline
 
-# Every valid timecode exists at one of these rates: drop-frame skips different numbers at each of them.
+# Frame rates of which at least one accepts any valid timecode: drop-frame skips other numbers at each of them
 ANY_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 
 
@@ -49,10 +49,9 @@ def check_encodable(path: Path) -> None:
 
 
 def open_timeline(path: Path, rate: Fraction | None, search: MediaSearch) -> Timeline:
-    """Return the timeline in a file.
+    """Return the timeline in a file. Raises UsageError if it cannot be read or has no clips, MediaError.
 
-    ``rate``: frames per second of an EDL; None: the rate of its media, which ``search`` finds. Raises UsageError if it
-    cannot be read, or has no clips; MediaError.
+    ``rate``: frames per second of an EDL; None: the rate of its media, which ``search`` finds.
     """
     content = read_timeline_bytes(path)
     if path.suffix.lower() == EDL:
@@ -75,9 +74,9 @@ def timeline_cuts(path: Path) -> tuple[list[Fraction], Fraction]:
 
 
 def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
-    """Return the common frame rate of the constant-rate videos of an EDL.
+    """Return the frame rate that the constant-rate videos of an EDL share.
 
-    Raises UsageError if they have several rates, or none, MediaError.
+    Raises UsageError if they have several rates, or there are no such videos, MediaError.
     """
     facts = {}
     for clip in _open_at_any_rate(path, content).clips:
@@ -96,7 +95,7 @@ def _rate_of_media(path: Path, content: bytes, search: MediaSearch) -> Fraction:
 
 
 def _open_at_any_rate(path: Path, content: bytes) -> EdlTimeline:
-    """Return an EDL for the names of its media only; its times assume an arbitrary rate. Raises UsageError."""
+    """Return an EDL read at an arbitrary frame rate, only for the names of its media. Raises UsageError."""
     try:
         return EdlTimeline(path, content, ANY_RATES[0])
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""Timelines that OpenTimelineIO reads: its own format, and others with installed adapters."""
+"""Timelines that OpenTimelineIO reads: its own format (.otio), and others for which an adapter is installed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from vidtrans.timelines.otio_walk import MAX_NESTED, TimelineWalk, divide_clip, 
 from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import Relink, Timeline
 
-Otio = Any  # An object of OpenTimelineIO, which has no types
-Segment = tuple[Fraction, Fraction]  # (start, end) in seconds of a range without a cut
+Otio = Any  # Object of OpenTimelineIO, which has no types
+Segment = tuple[Fraction, Fraction]  # Range without a cut, (start, end) in s
 
 
 class CutFinder:
-    """Finds the cuts of a timeline: the edges of the visible clips, where upper tracks cover lower ones."""
+    """A search for the cuts of a timeline: the edges of the visible clips, where upper tracks cover lower ones."""
 
     def __init__(self, otio: Otio) -> None:
         self._otio, self._schema = otio, otio.schema
 
     def cuts(self, timeline: Otio) -> tuple[list[Fraction], Fraction]:
-        """Return the times of all cuts but the end, in s, and the frame rate of a timeline.
+        """Return the times of all cuts except the end, in s, and the frame rate of a timeline.
 
-        Raises ValueError for an invalid time, or if it shows no pictures, and errors of the library for an unknown
-        length.
+        Raises ValueError for an invalid time, or if the timeline shows no pictures, and errors of the library for an
+        unknown length.
         """
         segments = self._composition_segments(timeline.tracks, 0)
         if not segments:
@@ -45,7 +45,7 @@ class CutFinder:
         return sorted(edge for edge in edges if 0 <= edge < end - 1 / (2 * rate)), rate
 
     def _composition_segments(self, composition: Otio, depth: int) -> list[Segment]:
-        """Return the segments of a stack or track, in its visible time, which begins at 0."""
+        """Return the segments of a stack or track, in s from the start of its visible range."""
         segments: list[Segment] = []
         if isinstance(composition, self._schema.Track):
             segments = self._track_segments(composition, depth)
@@ -60,6 +60,7 @@ class CutFinder:
         return [segment for segment in trimmed if segment[0] < segment[1]]
 
     def _track_segments(self, track: Otio, depth: int) -> list[Segment]:
+        """Return the segments of the children of a track, in s, with transitions."""
         segments, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
         for child in track:
             if isinstance(child, self._schema.Transition):
@@ -73,7 +74,7 @@ class CutFinder:
         return segments
 
     def _item_segments(self, item: Otio, begin: Fraction, depth: int) -> list[Segment]:
-        """Return the segments of a child that begins at ``begin``; none of a gap, a title, or a disabled child."""
+        """Return the segments of a child that begins at ``begin`` s; none for a gap, a title or a disabled child."""
         if not getattr(item, "enabled", True) or isinstance(item, self._schema.Gap | self._schema.Transition):
             return []
         if isinstance(item, self._schema.Clip):
@@ -81,18 +82,19 @@ class CutFinder:
             return [(begin, begin + _seconds(item.duration()))] if has_media else []
         if isinstance(item, self._schema.Track) and item.kind != self._schema.TrackKind.Video:
             return []
-        # Deeper compositions, and those with changed speed, are one segment.
+        # A composition that is nested too deeply, or whose speed is changed, is one segment.
         if depth > MAX_NESTED or any(isinstance(one, self._schema.TimeEffect) for one in item.effects):
             return [(begin, begin + _seconds(item.duration()))]
         return [(begin + one, begin + other) for one, other in self._composition_segments(item, depth + 1)]
 
 
 def _seconds(time: Otio) -> Fraction:
+    """Return a time of OpenTimelineIO in s."""
     return Fraction(time.value).limit_denominator(10**6) / usual_rate(time.rate)
 
 
 def _subtract(segment: Segment, covers: list[Segment]) -> list[Segment]:
-    """Return the parts of a segment outside ``covers``, which are sorted and do not overlap."""
+    """Return the parts of a segment outside the segments ``covers``, which are sorted and do not overlap."""
     left, (begin, end) = list[Segment](), segment
     place = max(0, bisect_right(covers, begin, key=lambda cover: cover[0]) - 1)
     while place < len(covers) and covers[place][0] < end:
@@ -103,15 +105,19 @@ def _subtract(segment: Segment, covers: list[Segment]) -> list[Segment]:
     return [*left, (begin, end)] if begin < end else left
 
 
-OTIO = ".otio"
-MAX_REASON_CHARS = 200  # Longest quoted message of the library
-MAX_DEPTH = 200  # Nested compositions; a file's JSON may nest four times deeper
-INSTALL_COMMAND = "pip install 'vidtrans[editors]'"
-UNSUPPORTED_OUTPUTS = (".aaf", ".otioz", ".otiod")  # These contain the media or need access to them
+OTIO = ".otio"  # Suffix of OpenTimelineIO's own format
+MAX_REASON_CHARS = 200  # Longest quoted error message of the library, in characters
+MAX_DEPTH = 200  # Most nested compositions; the JSON of a file may be nested four times deeper
+INSTALL_COMMAND = "pip install 'vidtrans[editors]'"  # Command that installs OpenTimelineIO
+# Suffixes of formats that contain the media or need access to them; they are not written
+UNSUPPORTED_OUTPUTS = (".aaf", ".otioz", ".otiod")
 
 
 class OtioTimeline(Timeline):
-    """The timeline in the ``content`` of a file. Raises UsageError if it cannot be read or has no clips."""
+    """A timeline read by OpenTimelineIO from the ``content`` of a file.
+
+    Raises UsageError if it cannot be read or is empty.
+    """
 
     def __init__(self, path: Path, content: bytes) -> None:
         self.path = path
@@ -127,15 +133,17 @@ class OtioTimeline(Timeline):
             raise UsageError(str(path), "the timeline is empty", "put clips on it, and export it again")
 
     def _check_format(self, suffix: str) -> None:
+        """Raise UsageError if no adapter is installed that reads files with this suffix."""
         if suffix.lstrip(".") not in self._otio.adapters.suffixes_with_defined_adapters(read=True):
             names = {".fcpxml": "otio-fcpx-xml-adapter", ".xml": "otio-fcp-adapter", ".aaf": "otio-aaf-adapter"}
             remedy = f"pip install {names.get(suffix, 'its adapter')}, or export the timeline as .otio or .edl"
             raise UsageError(str(self.path), f"no adapter of OpenTimelineIO for {suffix} is installed", remedy)
 
     def _read(self, path: Path, content: bytes) -> Otio:
-        """Return the timeline, or a collection of timelines."""
+        """Return the timeline, or the collection of timelines, in the content of a file. Raises UsageError."""
 
         def read() -> Otio:
+            """Read the file with the adapter of its format."""
             if path.suffix.lower() == OTIO:
                 return self._otio.adapters.read_from_string(decode_text(content), "otio_json")
             return self._otio.adapters.read_from_file(str(path))
@@ -150,7 +158,7 @@ class OtioTimeline(Timeline):
         return root
 
     def check_output(self, output: Path) -> list[str]:
-        """Return [], as losses are known only after writing. Raises UsageError if the format cannot be written."""
+        """Return [], because losses are known only after writing. Raises UsageError if the format cannot be written."""
         suffix = output.suffix.lower()
         if suffix in UNSUPPORTED_OUTPUTS or suffix.lstrip(
             "."
@@ -161,7 +169,7 @@ class OtioTimeline(Timeline):
         return []
 
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
-        """Return the timeline with new media, and what its format loses."""
+        """Return the content of ``output``, with new media for clips by their number, and what its format loses."""
         root = self._root.deepcopy()
         walk = TimelineWalk(self._otio, self.path)
         walk.read(root)
@@ -176,7 +184,7 @@ class OtioTimeline(Timeline):
         return content, [] if output.suffix.lower() == OTIO else self._list_losses(root, output, content)
 
     def cuts(self) -> tuple[list[Fraction], Fraction]:
-        """Return the times of the cuts, in s, and the frame rate. Raises UsageError."""
+        """Return the times of the cuts of the timeline, in s, and its frame rate. Raises UsageError."""
         schema, root = self._otio.schema, self._root
         members = list(root) if isinstance(root, schema.SerializableCollection) else [root]
         timelines = [one for one in members if isinstance(one, schema.Timeline)]
@@ -191,11 +199,12 @@ class OtioTimeline(Timeline):
         )
 
     def _text(self, root: Otio, output: Path) -> bytes:
-        """Return the content of a file in the format of its suffix. Raises UsageError if it cannot be written."""
+        """Return a timeline as the content of a file in the format of its suffix. Raises UsageError."""
         if output.suffix.lower() == OTIO:
             return bytes(self._otio.adapters.write_to_string(root, "otio_json").encode() + b"\n")
 
         def write() -> bytes:
+            """Write the timeline to a temporary file with the adapter of the format, and return its content."""
             with tempfile.TemporaryDirectory() as folder:
                 place = Path(folder) / f"timeline{output.suffix}"
                 self._otio.adapters.write_to_file(root.deepcopy(), str(place))
@@ -206,7 +215,7 @@ class OtioTimeline(Timeline):
         return content
 
     def _list_losses(self, root: Otio, output: Path, content: bytes) -> list[str]:
-        """Return the losses of another format, found by reading its file again."""
+        """Return what a format lost, one line for each kind of object, found by reading the written file again."""
         with tempfile.TemporaryDirectory() as folder, suppress(UsageError):
             place = Path(folder) / f"timeline{output.suffix}"
             place.write_bytes(content)
@@ -221,7 +230,7 @@ class OtioTimeline(Timeline):
 
 
 def load_library(path: Path) -> Otio:
-    """Return the module opentimelineio. Raises UsageError if it is not installed."""
+    """Return the Python module of OpenTimelineIO. Raises UsageError if it is not installed."""
     try:
         import opentimelineio
     except ImportError:
@@ -231,7 +240,7 @@ def load_library(path: Path) -> Otio:
 
 
 def _call_library(call: Callable[[], Any], what: str, why: str, remedy: str) -> Otio:
-    """Return the result of a call of the library. Raises UsageError for its errors, which are of many types."""
+    """Return the result of a call of the library. Raises UsageError for any of its errors."""
     try:
         return call()
     except Exception as error:  # Adapters are third-party plugins and may raise anything
@@ -240,7 +249,7 @@ def _call_library(call: Callable[[], Any], what: str, why: str, remedy: str) -> 
 
 
 def _check_json(path: Path, content: bytes) -> None:
-    """Raise UsageError for JSON that is invalid or nested too deeply, which would crash the library."""
+    """Raise UsageError for JSON that is invalid, or nested so deeply that the library would crash."""
     try:
         value = parse_json(decode_text(content))
     except ValueError as error:

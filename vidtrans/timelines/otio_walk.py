@@ -1,4 +1,4 @@
-"""The clips of an OpenTimelineIO timeline, also nested ones: their media, markers, and links to new media."""
+"""The clips of an OpenTimelineIO timeline, including nested ones: their media, markers, and links to new media."""
 
 from __future__ import annotations
 
@@ -20,28 +20,30 @@ from vidtrans.core.files import NUMBER
 from vidtrans.timelines.spans import DAY_S, usual_rate
 from vidtrans.timelines.timeline import Relink, TimelineClip, numbered_name
 
-Otio = Any  # An object of OpenTimelineIO, which has no types
-# Texts of markers by the id of their clip; the clip is stored too, so that its id stays valid.
+Otio = Any  # Object of OpenTimelineIO, which has no types
+# Marker texts by the id of their clip; the clip is stored too, so that its id stays valid
 Marks = dict[int, tuple[Otio, list[str]]]
-SLACK_S = 1e-6  # Tolerance of a marker's time: times are floating-point numbers
-MAX_NESTED = 50  # Nested compositions
-Window = tuple[Fraction, Fraction]  # (start, end) in seconds
-# Lengths in s of the transitions on both sides of a child: before it outside and inside, after it inside and outside.
+SLACK_S = 1e-6  # Tolerance, in s, of the time of a marker, because times are floating-point numbers
+MAX_NESTED = 50  # Largest number of nested compositions
+Window = tuple[Fraction, Fraction]  # Visible range, (start, end) in s
+# Lengths, in s, of the transitions at both ends of a child: start (outside, inside), then end (inside, outside).
 TransitionReach = tuple[Fraction, Fraction, Fraction, Fraction]
+# Transition lengths of a child without transitions
 NO_TRANSITIONS: TransitionReach = (Fraction(0), Fraction(0), Fraction(0), Fraction(0))
-_ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")  # Absolute paths, and URLs
-METADATA_KEY = "vidtrans"  # Key of the metadata of new references
+# Start of an absolute path or of a URL, such as "/", "C:/" or "file:"
+_ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[\\/]|[A-Za-z][A-Za-z0-9+.-]+:")
+METADATA_KEY = "vidtrans"  # Key of vidtrans's metadata in new media references
 
 
 class TimelineWalk:
-    """A walk through a timeline, which collects the clips of its video tracks.
+    """A walk through a timeline that collects the clips of its video tracks.
 
     Attributes:
         clips: The clips whose media can be rendered.
-        originals: The library's clips, by number.
+        originals: The clip objects of OpenTimelineIO, by clip number.
         skipped: Reasons why other clips keep their media.
-        partial_ranges: The visible counts [begin, end) of the media of clips that a nested timeline's cut partly hides,
-            by number.
+        partial_ranges: The visible counts [begin, end) of the media, by clip number, of clips that are partly hidden
+            because a nested timeline is cut.
         has_items: Whether the timeline is not empty.
     """
 
@@ -57,7 +59,7 @@ class TimelineWalk:
         self._hidden = 0
 
     def read(self, root: Otio) -> None:
-        """Collect the clips of a timeline, or of a collection of them. Raises UsageError for an invalid range."""
+        """Collect the clips of a timeline, or of a collection of timelines. Raises UsageError for an invalid range."""
         for timeline in self._timelines(root):
             span = timeline.tracks.source_range
             self._composition(timeline.tracks, None if span is None else self._to_window(span), {}, 0)
@@ -67,12 +69,13 @@ class TimelineWalk:
             self.skipped.append(f"{self._hidden} of its clips lie in nested timelines where those are not shown")
 
     def _timelines(self, root: Otio) -> list[Otio]:
+        """Return the timelines in a root object: itself, or the members of a collection."""
         if isinstance(root, self._schema.Timeline):
             return [root]
         return [one for one in root if isinstance(one, self._schema.Timeline)]
 
     def tally(self, root: Otio) -> Counter[str]:
-        """Return the numbers of clips, transitions, nested stacks, effects and markers of a timeline."""
+        """Return the number of clips, transitions, nested stacks, effects and markers of a timeline, by kind."""
         counts: Counter[str] = Counter()
         for timeline in self._timelines(root):
             for item in self._all_children(timeline.tracks):
@@ -85,18 +88,19 @@ class TimelineWalk:
         return counts
 
     def all_clips(self, root: Otio) -> list[Otio]:
-        """Return all clips of a timeline, including disabled clips and clips of sound."""
+        """Return all clips of a timeline, including disabled clips and sound clips."""
         items = [item for timeline in self._timelines(root) for item in self._all_children(timeline.tracks)]
         return [item for item in items if isinstance(item, self._schema.Clip)]
 
     def _all_children(self, composition: Otio, depth: int = 0) -> Iterator[Otio]:
+        """Yield the children of a composition, and those of nested compositions."""
         for child in composition if depth <= MAX_NESTED else ():
             yield child
             if isinstance(child, self._otio.core.Composition):
                 yield from self._all_children(child, depth + 1)
 
     def _composition(self, composition: Otio, window: Window | None, marks: Marks, depth: int) -> None:
-        """Collect the clips of a stack or a track.
+        """Collect the clips of a stack or a track, and of the compositions in it.
 
         Args:
             composition: The stack or track.
@@ -132,17 +136,17 @@ class TimelineWalk:
                 self._composition(child, self._inner_window(child, before, after), marks, depth + 1)
 
     def _is_not_video(self, child: Otio) -> bool:
-        """Return whether a child is a track of sound, or of anything but pictures."""
+        """Return whether a child is a track of sound or of anything else but pictures."""
         return isinstance(child, self._schema.Track) and child.kind != self._schema.TrackKind.Video
 
     def _count_hidden(self, child: Otio) -> None:
-        """Count the clips in a hidden child."""
+        """Count the clips in a child of a track that is not visible."""
         clips = [child] if isinstance(child, self._schema.Clip) else self._all_children(child)
         self._hidden += (number := sum(isinstance(one, self._schema.Clip) for one in clips))
         self._number += number
 
     def _child_spans(self, children: list[Otio], is_track: bool) -> list[tuple[Fraction, Fraction]] | None:
-        """Return the starts and lengths of children in seconds; None if a length is unknown."""
+        """Return the (start, length) of each child in s; None if a length is unknown."""
         spans, begin = [], Fraction(0)
         for child in children:
             length = Fraction(0)
@@ -156,7 +160,7 @@ class TimelineWalk:
         return spans
 
     def _inner_window(self, child: Otio, before: Fraction, after: Fraction) -> Window | None:
-        """Return the visible range of a nested composition, in its own time; None: all.
+        """Return the visible range of a nested composition, in its own time; None: the whole composition.
 
         ``before``, ``after``: the seconds by which it is visible before its start and after its end; negative: hidden.
         """
@@ -172,11 +176,12 @@ class TimelineWalk:
         return begin - before * speed, begin + (end - begin + after) * speed
 
     def _to_window(self, span: Otio) -> Window:
+        """Return a time range of OpenTimelineIO as (start, end) in s."""
         begin = self._seconds(span.start_time)
         return begin, begin + self._seconds(span.duration)
 
     def _transition_reach(self, children: list[Otio], place: int) -> TransitionReach:
-        """Return the lengths, in s, of the transitions on both sides of a child, outside and inside of it."""
+        """Return the lengths, in s, of the transitions before and after the child at index ``place``."""
         sides = []
         for one, names in ((place - 1, ("in_offset", "out_offset")), (place + 1, ("in_offset", "out_offset"))):
             has = 0 <= one < len(children) and isinstance(children[one], self._schema.Transition)
@@ -184,11 +189,12 @@ class TimelineWalk:
         return sides[0], sides[1], sides[2], sides[3]
 
     def _seconds(self, time: Otio) -> Fraction:
+        """Return a time of OpenTimelineIO in s. Raises UsageError if it is invalid."""
         value, rate = self._count(time)
         return value / rate
 
     def _count(self, time: Otio) -> tuple[Fraction, Fraction]:
-        """Return the value and the rate of a time. Raises UsageError if it is not valid."""
+        """Return the value and the rate of a time of OpenTimelineIO. Raises UsageError if it is invalid."""
         try:
             if not abs(time.value) < 1e12:
                 raise ValueError(f"{time.value} is not a time")
@@ -197,7 +203,10 @@ class TimelineWalk:
             raise UsageError(str(self._path), f"a time in it is not valid ({error})", "export it again") from None
 
     def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
-        """Collect a clip that is visible ``before`` s before its start and ``after`` s after its end, if positive."""
+        """Collect a clip that is visible from ``before`` s before its start to ``after`` s after its end.
+
+        Negative seconds: a part of the clip is hidden.
+        """
         self._number += 1
         name = clip.name or f"clip {self._number}"
         if not clip.enabled:
@@ -222,7 +231,7 @@ class TimelineWalk:
     def _range(
         self, clip: Otio, before: Fraction, after: Fraction, name: str
     ) -> tuple[Fraction | None, Fraction | None, Fraction, Fraction | None]:
-        """Return the visible counts of a clip's media, their rate, and the count at which the media begins."""
+        """Return the visible frame counts [begin, end) of a clip's media, their rate, and the media's first count."""
         available = clip.media_reference.available_range
         span = clip.source_range or available
         if span is None:
@@ -243,8 +252,9 @@ class TimelineWalk:
     def _retimed(
         self, clip: Otio, begin: Fraction, before: Fraction, length: Fraction, name: str
     ) -> tuple[Fraction, Fraction]:
-        """Return the visible counts of media at the clip's speed, from ``before`` its begin to ``length`` after it.
+        """Return the range of frame counts of its media that a clip with changed speed shows.
 
+        The range goes from ``before`` counts before ``begin`` to ``length`` counts after it, at the clip's speed.
         Programs do not agree on where a reversed clip begins, so both sides are included.
         """
         factor = Fraction(1)
@@ -264,9 +274,9 @@ class TimelineWalk:
 def _visible_margins(
     begin: Fraction, length: Fraction, reach: TransitionReach, window: Window
 ) -> tuple[Fraction, Fraction]:
-    """Return the seconds by which a child of a track is visible before its start and after its end; negative: hidden.
+    """Return the seconds by which a child of a track is visible before its start and after its end.
 
-    A partly visible transition counts as a whole.
+    Negative seconds: hidden. A partly visible transition counts as a whole.
     """
     out_before, in_before, in_after, out_after = reach
     before = out_before if window[0] <= begin + in_before else max(begin - window[0], -length)
@@ -278,7 +288,7 @@ def _visible_margins(
 
 
 def add_marks(otio: Otio, composition: Otio, marks: Marks, path: Path) -> None:
-    """Add the texts of markers of a track, or of a stack of tracks, to the clips below them.
+    """Add the texts of the markers of a track, or of a stack of tracks, to the clips at the times of the markers.
 
     ``path``: the timeline, for messages. Raises UsageError if a clip has no length.
     """
@@ -299,7 +309,10 @@ def add_marks(otio: Otio, composition: Otio, marks: Marks, path: Path) -> None:
 
 
 def _clips_by_time(otio: Otio, track: Otio, path: Path) -> list[tuple[float, float, Otio]]:
-    """Return the (start, end, clip) of the clips of a track, in s, in order."""
+    """Return the (start, end, clip) of all clips of a track, in s, in order.
+
+    Raises UsageError for an unknown length.
+    """
     try:
         ranges = track.range_of_all_children()
     except otio.exceptions.OTIOError as error:
@@ -314,7 +327,7 @@ def _clips_by_time(otio: Otio, track: Otio, path: Path) -> list[tuple[float, flo
 
 
 def marker_texts(marker: Otio) -> list[str]:
-    """Return the texts of a marker: its name, its comment, and the note of DaVinci Resolve."""
+    """Return the texts of a marker: its name, its comment, and its note from DaVinci Resolve."""
     resolve = marker.metadata.get("Resolve_OTIO")
     note = resolve.get("Note") if hasattr(resolve, "get") else None
     texts = [marker.name, getattr(marker, "comment", ""), note]
@@ -323,7 +336,7 @@ def marker_texts(marker: Otio) -> list[str]:
 
 @dataclass(frozen=True)
 class NamedMedia:
-    """The media of a reference. ``first``, ``step``, ``rate``: of numbered pictures; else None, 1, None."""
+    """The media that a reference names. ``first``, ``step``, ``rate``: of numbered pictures; else None, 1, None."""
 
     url: str
     first: int | None = None
@@ -331,12 +344,12 @@ class NamedMedia:
     rate: Fraction | None = None
 
     def numbered(self, clip: TimelineClip) -> TimelineClip:
-        """Return a clip with the numbers of these pictures."""
+        """Return a clip with the first number, step and rate of these pictures."""
         return replace(clip, first_number=self.first, number_step=self.step, pictures_rate=self.rate)
 
 
 def named_media(otio: Otio, clip: Otio) -> NamedMedia | str:
-    """Return the media of a clip, or the reason why it cannot be rendered."""
+    """Return the media that a clip names, or the reason why they cannot be rendered, as text."""
     media, schema = clip.media_reference, otio.schema
     if isinstance(media, schema.ExternalReference):
         return NamedMedia(media.target_url) if media.target_url else "has no media"
@@ -358,7 +371,7 @@ def named_media(otio: Otio, clip: Otio) -> NamedMedia | str:
 
 
 def link_clip(otio: Otio, clip: Otio, link: Relink, folder: Path) -> None:
-    """Replace the media of a clip without a change of its times. ``folder``: the folder of the timeline."""
+    """Replace the media of a clip; its times do not change. ``folder``: the folder of the timeline."""
     old, media = clip.media_reference, link.media
     span = clip.source_range or old.available_range
     is_still = media.rate is None
@@ -378,9 +391,9 @@ def link_clip(otio: Otio, clip: Otio, link: Relink, folder: Path) -> None:
 
 
 def divide_clip(otio: Otio, clip: Otio, link: Relink, visible: tuple[Fraction, Fraction]) -> None:
-    """Shorten a clip to the range of its new media, and insert clips with the old media on both sides.
+    """Shorten a clip to the range of its new media, and insert clips with the old media before and after it.
 
-    ``visible``: the counts that a nested timeline shows of it, all of which the new media cover. The clip has no
+    ``visible``: the counts of its media that a nested timeline shows, all of which the new media cover. The clip has no
     effects.
     """
     span, track = clip.source_range or clip.media_reference.available_range, clip.parent()
@@ -410,7 +423,11 @@ def divide_clip(otio: Otio, clip: Otio, link: Relink, visible: tuple[Fraction, F
 
 
 def _transition_counts(otio: Otio, track: Otio, place: int, name: str, rate: float) -> Fraction:
-    """Return the counts by which a transition reaches into its neighbour; 0 without one."""
+    """Return the frames by which the transition at index ``place`` of a track reaches into a neighbour.
+
+    The result is 0 without a transition. ``name``: in_offset or out_offset, the side of the transition. ``rate``: the
+    frame rate of the result.
+    """
     one = track[place] if 0 <= place < len(track) else None
     if not isinstance(one, otio.schema.Transition):
         return Fraction(0)
@@ -418,7 +435,7 @@ def _transition_counts(otio: Otio, track: Otio, place: int, name: str, rate: flo
 
 
 def _piece(otio: Otio, clip: Otio, begin: Fraction, end: Fraction, rate: float) -> Otio:
-    """Return a copy of a clip with the counts [begin, end) of its media."""
+    """Return a copy of a clip that shows the frames [begin, end) of its media, counted at the frame rate ``rate``."""
     piece = clip.deepcopy()
     times = [otio.opentime.RationalTime(float(one), rate) for one in (begin, end - begin)]
     piece.source_range = otio.opentime.TimeRange(*times)
@@ -426,7 +443,10 @@ def _piece(otio: Otio, clip: Otio, begin: Fraction, end: Fraction, rate: float) 
 
 
 def _owner(otio: Otio, marker: Otio, pieces: list[Otio], clip: Otio) -> Otio:
-    """Return the piece of a clip with the time of a marker, up to a day apart, or else the clip."""
+    """Return the piece of a divided clip that contains the time of a marker, or the clip if none does.
+
+    Times may differ by a day, because timecode restarts at midnight.
+    """
     moment = marker.marked_range.start_time
     day = otio.opentime.RationalTime(DAY_S * round(moment.rate), moment.rate)
     moments = (moment, moment + day, moment - day)
@@ -434,7 +454,10 @@ def _owner(otio: Otio, marker: Otio, pieces: list[Otio], clip: Otio) -> Otio:
 
 
 def rebase_paths(clip: Otio, old_folder: Path, folder: Path) -> None:
-    """Rewrite the relative paths of a clip's media for another folder; missing media and URLs do not change."""
+    """Rewrite the relative paths of a clip's media for another folder of the timeline.
+
+    Paths of missing media and URLs do not change.
+    """
     references = clip.media_references()
     for media in references.values():
         for name in ("target_url", "target_url_base"):
@@ -447,6 +470,7 @@ def rebase_paths(clip: Otio, old_folder: Path, folder: Path) -> None:
 
 
 def _exists(path: Path) -> bool:
+    """Return whether a path exists; false for a name that is invalid on this system."""
     try:
         return path.exists()
     except (OSError, ValueError):  # Not a valid name on this system
@@ -454,7 +478,7 @@ def _exists(path: Path) -> bool:
 
 
 def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Path, record: dict[str, Any]) -> Otio:
-    """Return a reference to new media, with the name and the metadata of the old reference."""
+    """Return a media reference to new media, with the name and the metadata of the old reference."""
     media, schema = link.media, otio.schema
     metadata = {**dict(old.metadata), **record}
     place = _path_text(media.path, _url_of(old), folder)
@@ -481,11 +505,12 @@ def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Pat
 
 
 def _url_of(media: Otio) -> str:
+    """Return the path or URL of a media reference, for numbered pictures that of their folder."""
     return str(getattr(media, "target_url", None) or getattr(media, "target_url_base", ""))
 
 
 def _path_text(path: Path, old: str, folder: Path) -> str:
-    """Return a path in the form of the old one: relative to the timeline's folder, absolute, or a file:// URL."""
+    """Return a path in the form of the old text: relative to the timeline's folder, absolute, or a file:// URL."""
     whole = path.resolve()
     if old.lower().startswith("file:"):
         return whole.as_uri()

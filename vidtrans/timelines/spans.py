@@ -1,4 +1,4 @@
-"""Properties of the media of a timeline, and the frames that its clips show."""
+"""Properties of the media of a timeline, and the ranges of frames that its clips show."""
 
 from __future__ import annotations
 
@@ -35,24 +35,26 @@ from vidtrans.video.io.timestamps import (
     rounded_rate,
 )
 
-SAME_RATE = Fraction(1, 2000)  # Largest relative difference of equal rates, such as 23.976 and 24000/1001
-NUM_PROBED_PACKETS = 500  # Packets that decide whether an interlaced video has a variable rate
-SLACK_COUNTS = Fraction(1, 100)  # Tolerance in frames: timelines store times as floating-point numbers
-DAY_S = 24 * 60 * 60
-UNKNOWN_LENGTH = 1 << 40  # Frames of a media whose header does not state its length
-# A clip's counts change by the count of its new media's first frame. Where this is a fraction, as with a variable rate,
-# a timeline of whole counts shows the media up to half a count early or late. That matters only where a frame begins
-# within that time, so media may begin some frames earlier (``align_media_start``).
-MAX_EARLIER_FRAMES = 120  # Frames that may be rendered before a clip and its handles
-MAX_CHECKED_FRAMES = 1_000_000  # Frames of a clip; a clip of unknown length has no real end
+# Largest relative difference of two frame rates that count as equal, such as 23.976 and 24000/1001
+SAME_RATE = Fraction(1, 2000)
+# Number of packets from which it is determined whether an interlaced video has a variable rate
+NUM_PROBED_PACKETS = 500
+# Tolerance of times, in frames, because timelines store times as floating-point numbers
+SLACK_COUNTS = Fraction(1, 100)
+DAY_S = 24 * 60 * 60  # Length of a day in s, after which timecode restarts at 0
+UNKNOWN_LENGTH = 1 << 40  # Number of frames assumed for media whose header does not state it
+MAX_EARLIER_FRAMES = 120  # Most frames rendered before a clip and its handles, so that it gets whole frame counts
+# Largest number of checked frames of a clip, as a clip of unknown length has no real end
+MAX_CHECKED_FRAMES = 1_000_000
+# Clips of a timeline, each with the frames of its media that it shows
 ClipSpans = Sequence[tuple[TimelineClip, "ClipSpan"]]
 
 
 @dataclass(frozen=True)
 class FrameTimes:
-    """The start times of frames with a variable rate.
+    """The start times of the frames of a video with a variable frame rate.
 
-    At each tick of its clock an editor shows the frame that begins at or before that tick.
+    At each tick of its clock an editing program shows the frame that begins at or before that tick.
 
     Attributes:
         pts: The timestamps of the frames in order, and of the end of the last frame, in ``time_base`` units.
@@ -64,26 +66,27 @@ class FrameTimes:
 
     @property
     def num_frames(self) -> int:
+        """Return the number of frames."""
         return len(self.pts) - 1
 
     def seconds(self, number: int) -> Fraction:
-        """Return the seconds from the first frame to a frame; to the end, for a number beyond the last frame."""
+        """Return the time from the first frame to frame ``number``, in s; beyond the last frame, to its end."""
         return (self.pts[min(number, self.num_frames)] - self.pts[0]) * self.time_base
 
     def frame_at(self, seconds: Fraction) -> int:
-        """Return the frame shown ``seconds`` after the first one begins: -1 before it, ``num_frames`` after the end."""
+        """Return the frame shown ``seconds`` after the start: -1 before it, ``num_frames`` after the end."""
         return bisect_right(self.pts, self.pts[0] + seconds / self.time_base) - 1
 
     def frames_before(self, seconds: Fraction) -> int:
-        """Return the number of frames that begin less than ``seconds`` after the first one."""
+        """Return the number of frames that begin less than ``seconds`` after the start."""
         return bisect_left(self.pts, self.pts[0] + seconds / self.time_base, 0, self.num_frames)
 
 
 def read_times(path: Path, rate: Fraction) -> FrameTimes | None:
-    """Return the times of a video's frames; None if its frame rate is constant, or its timestamps cannot be read.
+    """Return the times of a video's frames; None if its frame rate is constant or its timestamps cannot be read.
 
-    ``rate``: the average. Timestamps are read only if the header has two different rates, the average and a base rate.
-    Times that a container has rounded count as a constant rate. Raises MediaError.
+    ``rate``: the average frame rate. Timestamps are read only if the header states two different rates, the average and
+    a base rate. Times that a container has rounded count as a constant rate. Raises MediaError.
     """
     with open_media(path) as container:
         stream = picture_stream(container, path)
@@ -101,13 +104,13 @@ def read_times(path: Path, rate: Fraction) -> FrameTimes | None:
 
 
 def _collect_times(packets: Iterable[Any], durations: dict[int, int]) -> None:
-    """Add the timestamps and durations of packets, up to a damaged one."""
+    """Add the timestamps of packets, with their durations, to ``durations``, up to a damaged packet."""
     with suppress(FFmpegError):
         durations.update((packet.pts, packet.duration or 0) for packet in packets if packet.pts is not None)
 
 
 def _variable_times(durations: dict[int, int], base: Fraction, rate: Fraction) -> FrameTimes | None:
-    """Return the times of frames from timestamps with durations; None if the rate is constant."""
+    """Return the frame times from durations by timestamp, in ``base`` units; None if the rate is constant."""
     pts = sorted(durations)
     if len(pts) < 3 or rounded_rate(pts, base, rate):
         return None
@@ -117,7 +120,7 @@ def _variable_times(durations: dict[int, int], base: Fraction, rate: Fraction) -
 
 @dataclass(frozen=True)
 class MediaFacts:
-    """The properties of a media file that decide which of its frames a timeline shows.
+    """The properties of a media file that determine which of its frames a timeline shows.
 
     Attributes:
         path: The video, picture, or pattern of pictures.
@@ -143,7 +146,7 @@ class MediaFacts:
 
 @dataclass(frozen=True)
 class ClipSpan:
-    """The frames [first, stop) of a media file that a clip shows.
+    """The range [first, stop) of frames of a media file that a clip shows.
 
     Attributes:
         first: The first frame.
@@ -167,11 +170,11 @@ class ClipSpan:
     is_outside: bool = False
 
     def place(self, frame: int) -> Fraction:
-        """Return the position of a frame in counts of the clip from the media's frame 0."""
+        """Return the position of frame ``frame`` of the media, in frame counts of the clip from the media's frame 0."""
         return frame / self.scale if self.times is None else self.times.seconds(frame) * self.rate
 
     def relink(self, styled: StyledMedia, first: int) -> Relink:
-        """Return the link of a clip to new media, whose frame 0 is the frame ``first`` of the old media."""
+        """Return the link of a clip to new media; ``first``: the frame of the old media that becomes frame 0."""
         if styled.first_number is not None:  # Pictures keep their numbers, and so the counts
             return Relink(styled, Fraction(0), Fraction(styled.start), styled.num_frames / self.scale)
         start = styled.start * self.label
@@ -181,7 +184,10 @@ class ClipSpan:
 
 @lru_cache(maxsize=256)
 def usual_rate(rate: float) -> Fraction:
-    """Return the exact frame rate for a rounded one: 24000/1001 for 23.976. Raises ValueError if it is not valid."""
+    """Return the exact frame rate for a rounded one, such as 24000/1001 for 23.976.
+
+    Raises ValueError if it is invalid.
+    """
     if not 0.01 <= rate <= 1000:  # Also refuses NaN
         raise ValueError(f"{rate} is not a frame rate")
     exact = Fraction(rate)
@@ -192,13 +198,16 @@ def usual_rate(rate: float) -> Fraction:
 
 
 def _nearest_usual_rate(rate: Fraction) -> Fraction | None:
-    """Return the usual frame rate within ``SAME_RATE``, if there is one."""
+    """Return the usual frame rate that differs by less than ``SAME_RATE``; None if there is none."""
     near = min(USUAL_RATES, key=lambda usual: abs(usual - rate))
     return near if abs(near - rate) < SAME_RATE * near else None
 
 
 def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
-    """Return the properties of a clip's media from its headers. Raises MediaError if it cannot be read or is empty."""
+    """Return the properties of a clip's media, from the headers of the file at ``path``.
+
+    Raises MediaError if it cannot be read or is empty.
+    """
     if is_picture_source(path):
         if not is_picture_sequence(path):
             return MediaFacts(path, None, 1)
@@ -218,9 +227,9 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
 
 
 def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None, int]:
-    """Return the frame count of a file's timecode, and the frames in 24 hours, at the file's ``rate``.
+    """Return the frame count of a timecode, and the number of frames in 24 hours, at the frame rate ``rate``.
 
-    The first is None without a valid timecode.
+    The count is None without a valid timecode. ``path``: the file with the timecode.
     """
     try:
         counted = counted_rate(timecode, path, rate) if timecode else rate
@@ -232,11 +241,12 @@ def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None
 
 
 def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
-    """Return the frames of a media file that a clip shows. ``where``: the clip, for messages.
+    """Return the range of frames of a media file that a clip shows. ``where``: the clip, for messages.
 
-    The start count is the timeline's; where that is missing, or the clip would lie outside of the media, the file's
-    timecode, and else 0. Timecode restarts at 0 at midnight, but some programs continue counting, so a clip may lie a
-    day before or after its media. Raises MediaError if the clip shows no frame of its media.
+    The count of the media's start is that of the timeline; if it is missing, or the clip would lie outside of the
+    media, the timecode of the file, and else 0. Timecode restarts at 0 at midnight, but some programs continue
+    counting, so a clip may lie a day before or after its media. Raises MediaError if the clip shows no frame of its
+    media.
     """
     if facts.rate is None:
         return ClipSpan(0, 1)
@@ -265,7 +275,10 @@ def clip_span(clip: TimelineClip, facts: MediaFacts, where: str) -> ClipSpan:
 
 
 def _shown_frames(span: ClipSpan, begin: Fraction, end: Fraction) -> tuple[int, int]:
-    """Return the frames [first, stop) shown from ``begin`` to before ``end``, in counts from frame 0."""
+    """Return the range [first, stop) of frames shown from ``begin`` to before ``end``.
+
+    ``begin``, ``end``: counts of the clip from the media's frame 0.
+    """
     if span.times is None:
         first, stop = floor(begin * span.scale + SLACK_COUNTS), ceil(end * span.scale - SLACK_COUNTS)
     else:
@@ -275,7 +288,7 @@ def _shown_frames(span: ClipSpan, begin: Fraction, end: Fraction) -> tuple[int, 
 
 
 def _existing_frames(clip: TimelineClip, facts: MediaFacts, first: int, stop: int) -> tuple[int, int] | None:
-    """Return the frames [first, stop) limited to existing ones; None if there are none.
+    """Return the range [first, stop) of frames limited to existing frames; None if none exists.
 
     For numbered pictures these are indices of the existing numbers, some of which may be missing.
     """
@@ -292,9 +305,9 @@ def _existing_frames(clip: TimelineClip, facts: MediaFacts, first: int, stop: in
 def renumber_pictures(
     clip: TimelineClip, facts: MediaFacts, span: ClipSpan, first: int, styled: StyledMedia
 ) -> StyledMedia:
-    """Return rendered numbered pictures with the number and the count of the first one that the clip can show.
+    """Return numbered pictures with the number and the frame count of the first picture that the clip can show.
 
-    ``first``: the index of the first rendered picture among those of ``facts``.
+    ``styled``: the rendered pictures. ``first``: the index of the first rendered picture among those of ``facts``.
     """
     assert clip.first_number is not None
     numbers = facts.numbers[first : first + styled.num_frames]
@@ -306,13 +319,16 @@ def renumber_pictures(
 
 
 def has_gaps(clip: TimelineClip, facts: MediaFacts, first: int, num_frames: int) -> bool:
-    """Return whether the numbers of rendered pictures have gaps, so that a video of them would have other times."""
+    """Return whether rendered pictures have gaps in their numbers, so that a video of them would have other times."""
     numbers = facts.numbers[first : first + num_frames]
     return bool(numbers) and (clip.number_step != 1 or numbers[-1] - numbers[0] != len(numbers) - 1)
 
 
 def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int | None) -> list[tuple[int, int]]:
-    """Return the ranges [first, stop) with ``handles`` frames on both sides, adjacent and overlapping ones merged."""
+    """Return the ranges [first, stop) extended by ``handles`` frames on both sides; touching ranges are merged.
+
+    ``num_frames``: the length of the media; None: unknown.
+    """
     merged: list[tuple[int, int]] = []
     for first, stop in sorted(spans):
         first, stop = max(0, first - handles), stop + handles
@@ -325,9 +341,14 @@ def merge_spans(spans: Iterable[tuple[int, int]], handles: int, num_frames: int 
 
 
 def align_media_start(first: int, spans: ClipSpans) -> int:
-    """Return the first frame of new media: the last frame up to ``first`` at which all clips have whole counts.
+    """Return the first frame of new media, at or before ``first``, that gives all clips whole frame counts.
 
-    If there is none, the last frame at which rounded counts show the same frames, or else ``first``.
+    The frame counts of a clip change by the count of the first frame of its new media. Where this is a fraction, as
+    with a variable rate, a timeline of whole counts shows the media up to half a count early or late. That matters only
+    where a frame begins within that time.
+
+    If there is no such frame within ``MAX_EARLIER_FRAMES``, the result is the last frame at which rounded counts show
+    the same frames, or else ``first``.
     """
     slacks = _slacks(spans)
     if not slacks:
@@ -345,11 +366,14 @@ def align_media_start(first: int, spans: ClipSpans) -> int:
 
 
 def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
-    """Return a span of each way of counting in fractions, with the smallest tolerances (early, late) of its clips."""
+    """Return a span for each way of counting in fractions, with the tolerances (early, late) of its clips.
+
+    Of several clips, the smallest tolerances apply.
+    """
     slacks: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
     for clip, span in spans:
         if clip.begin is not None and (span.times is not None or span.scale != 1):
-            # Bounds, in counts, by which the clip's frames may be shown too early and too late without a change.
+            # Largest early and late shifts, in frame counts, that do not change which frames the clip shows.
             fractions = [fraction for _, fraction in _phases(clip, span)] or [Fraction(1, 2)]
             early, late = min(fractions), 1 - max(fractions)
             key = (span.start % 1, span.scale, span.rate)
@@ -359,7 +383,10 @@ def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]
 
 
 def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:
-    """Return, for each frame after the first, its count from the clip's begin: whole, and a fraction in (0, 1]."""
+    """Return, for each frame of a clip after the first, its frame count from the start of the clip.
+
+    A count is divided into a whole number and a fraction in (0, 1].
+    """
     begin = (clip.begin or Fraction(0)) + SLACK_COUNTS
     for frame in range(span.first + 1, min(span.stop, span.first + MAX_CHECKED_FRAMES)):
         count = span.start + span.place(frame) - begin
@@ -368,7 +395,7 @@ def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]
 
 
 def rounded(link: Relink, clip: TimelineClip, span: ClipSpan) -> tuple[Relink, int]:
-    """Return a link with whole counts, and the number of the clip's counts at which it then shows another frame."""
+    """Return a link with whole frame counts, and the number of counts at which the clip then shows another frame."""
     shift = Fraction(round(link.shift))
     delta = shift - link.shift
     changed: set[int] = set()

@@ -1,4 +1,4 @@
-"""The clips of a timeline, and the styled media that replace theirs.
+"""Base classes for timelines of editors: their clips, and the styled media that replace the media of clips.
 
 A *count* is a position in frames at a stated rate, as timecode counts them; it need not begin at 0.
 """
@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-EDL = ".edl"
-BUNDLES = (".otioz", ".otiod")  # Bundles of a timeline and its media, which are not supported
-# OpenTimelineIO reads .fcpxml, .xml and .aaf with adapters.
+EDL = ".edl"  # Suffix of edit decision lists
+BUNDLES = (".otioz", ".otiod")  # Suffixes of bundles of a timeline and its media, which are not supported
+# Suffixes of timeline files; OpenTimelineIO reads .fcpxml, .xml and .aaf with adapters
 TIMELINES = (".otio", EDL, ".fcpxml", ".xml", ".aaf", *BUNDLES)
-MAX_NAME_CHARS = 80  # Longest name in a message
+MAX_NAME_CHARS = 80  # Longest name of a clip in a message, in characters
 
 
 def is_timeline(path: Path) -> bool:
@@ -29,7 +29,7 @@ class TimelineClip:
     """A clip of a video track whose media can be rendered.
 
     Attributes:
-        number: Its position among the clips of the timeline, from 1.
+        number: The position of the clip among the clips of the timeline, from 1.
         name: Its name in the timeline.
         media: The path or URL of its media as the timeline writes it; '' if only names are known. Numbered pictures are
             a pattern, ``shot.%04d.exr``.
@@ -59,14 +59,14 @@ class TimelineClip:
     pictures_rate: Fraction | None = None
 
     def where(self, timeline: Path) -> str:
-        """Return the clip's description for messages."""
+        """Return a description of the clip for messages; ``timeline``: the file of the timeline."""
         name = self.name if len(self.name) <= MAX_NAME_CHARS else f"{self.name[:MAX_NAME_CHARS]}…"
         return f"{timeline}, clip {self.number} ('{name}')"
 
 
 @dataclass(frozen=True)
 class StyledMedia:
-    """A rendered range of a media file, which replaces it.
+    """A rendered range of a media file, which replaces that file in a timeline.
 
     Attributes:
         path: The file or the folder of pictures.
@@ -86,7 +86,10 @@ class StyledMedia:
 
 
 def numbered_name(names: Iterable[str], number: int) -> tuple[str, str, str] | None:
-    """Split the first name with this number into the parts before, of and after it; None if there is no such name."""
+    """Split the first of ``names`` that has ``number`` into the parts before, of and after the number.
+
+    None if no name has the number.
+    """
     digits = re.compile(rf"(.*?)({'-' if number < 0 else ''}[0-9]+)(\.\w+)")
     matches = (digits.fullmatch(name) for name in names)
     return next(((match[1], match[2], match[3]) for match in matches if match and int(match[2]) == number), None)
@@ -94,7 +97,7 @@ def numbered_name(names: Iterable[str], number: int) -> tuple[str, str, str] | N
 
 @dataclass(frozen=True)
 class Relink:
-    """New media of a clip, and the change of the clip's counts.
+    """New media for a clip, and the resulting change of the clip's frame counts.
 
     Attributes:
         media: The new media.
@@ -110,7 +113,7 @@ class Relink:
 
 
 class Timeline(ABC):
-    """A timeline that was read from a file.
+    """Base class of timelines that were read from a file.
 
     Attributes:
         path: The file.
@@ -124,16 +127,19 @@ class Timeline(ABC):
 
     @abstractmethod
     def check_output(self, output: Path) -> list[str]:
-        """Return the losses of a file with this name. Raises UsageError if its format cannot be written."""
+        """Return what would be lost by writing to ``output``, one line each.
+
+        Raises UsageError for unsupported formats.
+        """
 
     @staticmethod
     def has_fractions(output: Path) -> bool:
-        """Return whether the format of a file name can store fractions of a frame."""
+        """Return whether the format of the file name ``output`` can store fractions of a frame."""
         return output.suffix.lower() == ".otio"
 
     @abstractmethod
     def relinked(self, links: Mapping[int, Relink], output: Path) -> tuple[bytes, list[str]]:
-        """Return the content of ``output``, with new media for clips by number, and what its format loses.
+        """Return the content of ``output``, with new media for clips by their number, and what its format loses.
 
         Raises UsageError if the format cannot be written.
         """

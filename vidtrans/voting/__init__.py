@@ -1,4 +1,4 @@
-"""``vidtrans vote``: people compare pictures or short clips on a page, without knowing their conditions.
+"""``vidtrans vote``: people compare pictures or short clips on a page, without knowing how they were made.
 
 A *study* has conditions, items and settings (``ballot``). Each voter answers the *trials* of a ballot, which is a
 function of the seed and the voter's number. Votes are appended to a log (``vote_log``), which alone decides the scores
@@ -9,5 +9,8 @@ Real or fake follows the study of Isola et al. (CVPR 2017): a real and a generat
 
 from __future__ import annotations
 
-PICTURE_PX, CLIP_PX = 960, 640  # Longest sides of shown pictures and clips: two side by side fit a screen
-DEFAULT_TRIALS = 40
+PICTURE_PX, CLIP_PX = (
+    960,
+    640,
+)  # Longest sides of shown pictures and clips: two fit next to each other
+DEFAULT_TRIALS = 40  # Default number of trials of a voter

@@ -1,4 +1,4 @@
-"""A study, and each voter's trials, which are a function of the seed and the voter's number."""
+"""The study of a vote and the trials of each voter, which are a function of the seed and the number of the voter."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import numpy as np
 
 from vidtrans.core.settings import Table
 
-VERSION = 1
-NUM_PRACTICE = 4  # Practice trials of real or fake, with feedback, which do not count; ten in the paper
-# Delays of the page: before the first picture, between the two, of the feedback, and before an answer is possible.
+VERSION = 1  # Version of the study table in a log
+NUM_PRACTICE = 4  # Number of practice trials of real or fake, with feedback and not counted; ten in the paper
+# Delays on the page, in s: before the first picture, between the two pictures, for feedback, and before the answer.
 FIXATION_S, GAP_S, FEEDBACK_S, SETTLE_S = 0.4, 0.2, 0.9, 0.3
-MIN_REPEAT_GAP = 5  # Fewest trials from a trial to its repetition, if there are that many
+MIN_REPEAT_GAP = 5  # Smallest number of trials from a trial to its repetition, if there are that many
 
 
 @dataclass(frozen=True)
 class Study:
-    """The conditions, items and settings of a vote.
+    """The study of a vote: the conditions (results to compare), the items (pictures or excerpts) and the settings.
 
     Attributes:
         conditions: The names of the conditions; in real or fake the last one is the real one.
@@ -46,6 +46,7 @@ class Study:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
+        """Return the pairs of conditions that are compared, as indices; in real or fake each with the real one."""
         last = len(self.conditions) - 1
         if self.is_real:
             return [(fake, last) for fake in range(last)]
@@ -53,31 +54,34 @@ class Study:
 
     @property
     def num_trials(self) -> int:
-        """The number of trials of a voter: fewer than ``trials`` if there is less to compare."""
+        """The number of trials of a voter: less than ``trials`` if there is less to compare."""
         unique = min(self._num_unique, len(self.pairs) * len(self.items))
         return unique + min(self.trials - self._num_unique, unique)
 
     @property
     def forced_s(self) -> float:
-        """The total of the page's delays and exposures in all trials of a voter, in s."""
+        """The total time of delays and exposures on the page in all trials of a voter, in s."""
         waits_s = FIXATION_S + GAP_S + 2 * self.seconds if self.is_real else SETTLE_S
         return (self.num_trials + self.num_practice) * waits_s + self.num_practice * FEEDBACK_S
 
     @property
     def num_practice(self) -> int:
+        """The number of practice trials of a voter; 0 unless the question is which picture is real."""
         return min(NUM_PRACTICE, len(self.pairs) * len(self.items)) if self.is_real else 0
 
     @property
     def _num_unique(self) -> int:
+        """The number of trials of a voter that are not repetitions, if there is enough to compare."""
         return max(1, self.trials - round(self.repeats * self.trials))
 
     def table(self) -> Table:
+        """Return the study as a JSON table for the log."""
         own = {name: list(value) if isinstance(value, tuple) else value for name, value in vars(self).items()}
         return {"version": VERSION} | own
 
     @classmethod
     def of(cls, table: Table) -> Self:
-        """Return the study of a JSON table. Raises KeyError, TypeError or ValueError for an invalid one."""
+        """Return the study in a JSON table. Raises KeyError, TypeError or ValueError if the table is invalid."""
         if table["version"] != VERSION:
             raise ValueError(table["version"])
         conditions, digests, items = (tuple(map(str, table[name])) for name in ("conditions", "digests", "items"))
@@ -89,10 +93,10 @@ class Study:
 
 @dataclass(frozen=True)
 class VoteTrial:
-    """A comparison of two conditions of an ``item``. In real or fake ``left`` is shown first.
+    """A comparison of two conditions, with indices ``left`` and ``right``, by one ``item`` (picture or excerpt).
 
-    ``repeats``: the index of the trial that this one repeats with exchanged sides; None: it is a new one.
-    ``is_practice``: it does not count.
+    In real or fake, ``left`` is shown first. ``repeats``: the index of the trial that this trial repeats with exchanged
+    sides; None: a new trial. ``is_practice``: the vote is not counted.
     """
 
     item: int
@@ -102,15 +106,15 @@ class VoteTrial:
     is_practice: bool = False
 
     def condition(self, side: str) -> int:
-        """Return the condition at a side, 'left' or 'right'."""
+        """Return the index of the condition at a side, 'left' or 'right'."""
         return self.left if side == "left" else self.right
 
 
 def draw_trials(study: Study, voter: int) -> list[VoteTrial]:
-    """Return the trials of a voter; ``voter``: the voter's number, from 0.
+    """Return the trials of a voter in order; ``voter``: the number of the voter, from 0.
 
-    The numbers of trials of two pairs differ by one at most. A pair is shown with another item each time, until all
-    were shown, and its sides alternate from a random start. Only repetitions show a trial twice.
+    The numbers of trials of two pairs of conditions differ by one at most. A pair is shown with another item each time,
+    until all items were shown, and its sides alternate from a random start. Only repetitions show a trial twice.
     """
     rng = np.random.default_rng([study.seed, voter])
     new = _unique_trials(study, rng, min(study._num_unique, len(study.pairs) * len(study.items)))
@@ -133,7 +137,10 @@ def draw_trials(study: Study, voter: int) -> list[VoteTrial]:
 
 
 def _unique_trials(study: Study, rng: np.random.Generator, count: int) -> list[VoteTrial]:
+    """Return ``count`` random trials without repetitions."""
+
     def draw() -> Iterator[VoteTrial]:
+        """Yield all trials in random order: each item for each pair of conditions once, with alternating sides."""
         orders = [rng.permutation(len(study.items)).tolist() for _ in study.pairs]
         sides = rng.integers(0, 2, len(study.pairs)).tolist()
         for turn in range(len(study.items)):

@@ -1,4 +1,4 @@
-"""A learned critic as a further voter: it prefers the condition whose features are nearer to a reference.
+"""A learned critic that votes like a person: it prefers the condition whose features are nearer to a reference.
 
 The features are those of a frozen network that no model was trained with (``perception.load_critic``). A clip or a
 folder as the reference is the ground truth: the distance is that of content, item by item. A single picture is a style
@@ -21,16 +21,16 @@ from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.picture_paths import is_picture, is_stack
 from vidtrans.voting.stimuli import Stimuli
 
-SIDE_PX = 256  # Short side of the pictures whose features are compared
+SIDE_PX = 256  # Short side, in pixels, of the pictures whose features are compared
 
 
 def measure_distances(
     stimuli: Stimuli, conditions: int, reference: Path, context: Context
 ) -> tuple[dict[tuple[int, int], float], str]:
-    """Return the distance of each item of the first ``conditions`` from the reference, and the name of the measure.
+    """Return the distance of each item of each condition from the reference, and the name of the measure.
 
-    Distances are by (condition, item); excerpts are measured at their middle frame. Raises UsageError, MediaError,
-    ModelError.
+    ``conditions``: the number of conditions. Distances are by (condition, item); excerpts are measured at their middle
+    frame. Raises UsageError, MediaError, ModelError.
     """
     measure = load_critic(AUTO)
     is_style = is_picture(reference) and not reference.is_dir() and not is_stack(reference)
@@ -53,4 +53,5 @@ def measure_distances(
 
 
 def _to_network_input(picture: np.ndarray) -> torch.Tensor:
+    """Return a picture, (H, W, 3) uint8, as a tensor in [-1, 1] with the short side ``SIDE_PX``."""
     return to_signed(with_short_side(picture, SIDE_PX), torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""The report of a vote: the outcome of its log as a table and as a page.
+"""The report of a vote: its outcome as a table and as an HTML page.
 
 The page is one self-contained HTML file, from the Jinja template ``result_page.html``.
 """
@@ -26,20 +26,21 @@ from vidtrans.voting.stimuli import JPEG_QUALITY, Stimuli
 from vidtrans.voting.vote_log import VoteLog
 from vidtrans.voting.vote_summary import chance_text, more_text, set_against_critic, summarise
 
-PLOT_WIDTH_PX, LABEL_WIDTH_PX, ROW_HEIGHT_PX, TOP_PX = 760, 170, 34, 8  # Plot, names, a condition, top margin
-AXIS_HEIGHT_PX = 34
-EXAMPLE_PX = 320
-MAX_STRENGTH = 4.0  # Bound of plotted strengths: the interval of a condition that won all votes is very long
-VERSION = 1
+# Widths of the plot and of its labels, height of the row of a condition, and top margin, in pixels.
+PLOT_WIDTH_PX, LABEL_WIDTH_PX, ROW_HEIGHT_PX, TOP_PX = 760, 170, 34, 8
+AXIS_HEIGHT_PX = 34  # Height of the axis below the rows of the plot
+EXAMPLE_PX = 320  # Longest side of the example picture of a condition
+MAX_STRENGTH = 4.0  # Largest plotted strength, because the interval of a condition that won all votes is very long
+VERSION = 1  # Version of the page, part of its cache key
 
 
 @dataclass(frozen=True)
 class Material:
-    """Further content of the page beside the votes.
+    """Further content of the page of a vote, in addition to the votes.
 
     Attributes:
         examples: A JPEG file of each condition, by name.
-        distances: The critic's distances, by condition and item; None: there is no critic.
+        distances: The critic's distances, by (condition, item); None: there is no critic.
         measured: The name of the critic's measure.
     """
 
@@ -49,13 +50,16 @@ class Material:
 
 
 def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, context: Context) -> None:
-    """Raise UsageError if the page or the log cannot be written, or another result is at the path of the page."""
+    """Raise UsageError if the page or the log of votes cannot be written.
+
+    Also raises UsageError if another result is at the path of the page.
+    """
     Result(page, "", sources, context, lineage=_lineage(study)).existing()
     Result(votes, "", sources, context).check()
 
 
 def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
-    """Raise UsageError if an excluded person has not voted."""
+    """Raise UsageError if a person whose votes are to be left out has not voted."""
     if unknown := [name for name in names if name not in log.votes]:
         remedy = f"give one of {', '.join(log.votes)}" if log.votes else "leave it out"
         raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
@@ -69,7 +73,7 @@ def report(
     sources: Sequence[Path],
     context: Context,
 ) -> Table:
-    """Return the outcome of a log without the votes of ``left_out``, and write its page to ``output``.
+    """Return the outcome of a log without the votes of the people in ``left_out``, and write its page to ``output``.
 
     Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or another result
     is at ``output``.
@@ -83,6 +87,7 @@ def report(
     names = log.study.conditions[:-1] if log.study.is_real else log.study.conditions
 
     def make(path: Path) -> Table:
+        """Render the page and write it to ``path``."""
         page = render(table, f"Vote: {', '.join(names)}", material.examples)
         write_bytes(path, page.encode("utf-8", "replace"))
         return {}
@@ -92,13 +97,16 @@ def report(
 
 
 def _lineage(study: Study) -> str:
-    """Return the digest shared by the pages of one vote, so that each may replace the previous one."""
+    """Return a digest that all pages of one vote share, so that a new page may replace an earlier one."""
     return digest_of(["vote", list(study.digests), study.is_real])
 
 
 @dataclass(frozen=True)
 class ScoreBar:
-    """A condition's row of the plot, in pixels: its value and interval. ``is_cut``: the interval is longer."""
+    """The row of a condition in the plot, in pixels: its value and its interval.
+
+    ``is_cut``: the interval is longer than the axis. ``title``: the tooltip.
+    """
 
     name: str
     x: float
@@ -110,13 +118,17 @@ class ScoreBar:
 
 
 def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
-    """Return the outcome as an HTML page; all text is escaped. ``examples``: a JPEG file of conditions, by name."""
+    """Return the outcome of a vote as an HTML page; all text is escaped.
+
+    ``table``: the outcome. ``examples``: a JPEG file of each condition, by name.
+    """
     rows = [row for row in table["conditions"] if row["value"] is not None]
     is_real = table["question"] == "real"
     low, high = (0.0, 1.0) if is_real else _axis_range(rows)
     scale = (PLOT_WIDTH_PX - LABEL_WIDTH_PX - 24) / (high - low)
 
     def to_x(value: float) -> float:
+        """Return the horizontal position of a value in the plot, in pixels, limited to the axis."""
         return LABEL_WIDTH_PX + (min(max(value, low), high) - low) * scale
 
     bars = []
@@ -144,13 +156,14 @@ def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
 
 
 def _axis_range(rows: list[Table]) -> tuple[float, float]:
+    """Return the lowest and highest tick of an axis for the strengths of conditions and their intervals."""
     ends = [min(max(row[name], -MAX_STRENGTH), MAX_STRENGTH) for row in rows for name in ("low", "high")]
     ticks = round_values(min(ends, default=-1.0), max(ends, default=1.0), 6, around=True)
     return ticks[0], ticks[-1]
 
 
 def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
-    """Return the middle item of each condition as a small JPEG file, by name."""
+    """Return a small JPEG file of the middle item of each condition, by condition name."""
     item, examples = len(stimuli.items) // 2, dict[str, bytes]()
     for condition, name in enumerate(names):
         [picture] = stimuli.show(condition, item, only_middle=True).frames
@@ -160,5 +173,6 @@ def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
 
 @cache
 def _load_template() -> Template:
+    """Return the Jinja template of the page."""
     filters = {"px": lambda x: f"{x:.1f}", "percent": lambda x: f"{100 * x:.0f} %", "chance": chance_text}
     return load_page(Path(__file__).with_suffix(".html"), filters | {"more": more_text})

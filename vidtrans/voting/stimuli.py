@@ -1,4 +1,4 @@
-"""The stimuli of a vote: the same picture, frame or excerpt of all conditions, at one size and at the same times.
+"""The stimuli of a vote: the same picture, frame or excerpt of each condition, at one size and at the same times.
 
 Conditions are pictures, folders of pictures (matched by name, or by order if equally many), or clips (matched by number
 or by time, up to the end of the shortest). Differences that a voter might see are reported.
@@ -28,28 +28,28 @@ from vidtrans.video.io.picture_paths import files_to_read, is_picture_source, is
 from vidtrans.video.plots import letterbox
 from vidtrans.voting import CLIP_PX, PICTURE_PX
 
-MAX_ITEMS = 40  # Stills or excerpts of a clip
-SAME_SHAPE = 0.02  # Relative difference of aspect ratios that scaling hides
-JPEG_QUALITY = 92  # Of the frames of excerpts; pictures are PNG files
-Size = tuple[int, int]
+MAX_ITEMS = 40  # Largest number of stills or excerpts of a clip
+SAME_SHAPE = 0.02  # Largest relative difference of aspect ratios that scaling hides; otherwise bars are added
+JPEG_QUALITY = 92  # Quality, 0 to 100, of the frames of excerpts; pictures are PNG files
+Size = tuple[int, int]  # Size of a picture, (width, height) in pixels
 
 
 @dataclass(frozen=True)
 class Stimulus:
-    """An item of a condition: one picture, or the frames of an excerpt, (H, W, 3) uint8, and their rate."""
+    """One item (picture or excerpt) of one condition: its frames, (H, W, 3) uint8, and their rate in frames/s."""
 
     frames: list[np.ndarray]
     rate: float
 
     def files(self) -> list[bytes]:
-        """Return the frames as PNG or JPEG files."""
+        """Return the frames as files: one PNG file, or JPEG files for an excerpt."""
         if len(self.frames) == 1:
             return [encode_png(self.frames[0])]
         return [encode_jpeg(frame, JPEG_QUALITY) for frame in self.frames]
 
 
 class Stimuli(ABC):
-    """The stimuli of a study. ``items``: the names of the items; ``digests``: one for each condition."""
+    """The stimuli of a study. ``items``: the names of the items. ``digests``: one for each condition."""
 
     is_motion = False
     items: tuple[str, ...]
@@ -57,21 +57,24 @@ class Stimuli(ABC):
 
     @abstractmethod
     def sizes(self, item: int) -> list[Size]:
-        """Return each condition's (width, height) of an item."""
+        """Return the size, (width, height) in pixels, of item number ``item`` in each condition."""
 
     @abstractmethod
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
-        """Return the frames of an item, (H, W, 3) uint8 at their stored size, and their rate. Raises MediaError."""
+        """Return the frames of an item in a condition, (H, W, 3) uint8 at their stored size, and their rate.
+
+        ``only_middle``: only the middle frame of an excerpt. Raises MediaError.
+        """
 
     @abstractmethod
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return a function from an item to its picture in ``reference``, the middle frame of an excerpt.
+        """Return a function from an item to its picture in ``reference``, for an excerpt its middle frame.
 
         Raises UsageError if it has none for an item, MediaError.
         """
 
     def show(self, condition: int, item: int, *, only_middle: bool = False) -> Stimulus:
-        """Return an item at the size of its smallest condition, limited to the size of a screen.
+        """Return an item of a condition at the size of the smallest condition, limited to the size of a screen.
 
         ``only_middle``: only the middle frame of an excerpt. Raises MediaError.
         """
@@ -80,7 +83,7 @@ class Stimuli(ABC):
         return Stimulus([_fit_to_size(frame, size) for frame in frames], rate)
 
     def warn_about_sizes(self, names: Sequence[str], context: Context) -> None:
-        """Report different sizes and shapes of the conditions."""
+        """Report if conditions have different sizes or shapes."""
         for item in range(len(self.items)):
             sizes = self.sizes(item)
             if len(set(sizes)) > 1:
@@ -93,18 +96,20 @@ class Stimuli(ABC):
 
 
 def _common_size(sizes: Sequence[Size], longest: int) -> Size:
+    """Return the smallest of the sizes, scaled down so that its longer side is at most ``longest``."""
     width, height = min(sizes, key=lambda size: size[0] * size[1])
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 def _fit_to_size(frame: np.ndarray, size: Size) -> np.ndarray:
+    """Return a frame scaled to a size, with bars if the aspect ratio differs visibly."""
     shape = frame.shape[1] / frame.shape[0] * size[1] / size[0]
     return resize(frame, *size) if abs(shape - 1) <= SAME_SHAPE else letterbox(frame, *size)
 
 
 class PictureStimuli(Stimuli):
-    """Pictures of several files or folders, matched by name, or by order if equally many."""
+    """Stimuli that are pictures in files or folders, matched by name, or by order if equally many."""
 
     def __init__(self, paths: Sequence[Path], context: Context) -> None:
         self.digests = tuple(content_digest(context, path) for path in paths)
@@ -124,13 +129,18 @@ class PictureStimuli(Stimuli):
         self.items = tuple(stem_key(file.name) if common else file.name for file in self._files[0])
 
     def sizes(self, item: int) -> list[Size]:
+        """Return the size, (width, height), of the picture of an item in each condition."""
         return [picture_size(files[item]) for files in self._files]
 
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
+        """Return the picture of an item in a condition, and the rate 0. Raises MediaError."""
         return [read_picture(self._files[condition][item])], 0.0
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return a function from an item to the picture with its name, or if equally many, its number."""
+        """Return a function from an item to the picture of the reference with its name, or with its number.
+
+        Numbers are used if the reference has equally many pictures. Raises UsageError if neither applies, MediaError.
+        """
         content_digest(context, reference)  # Raises for unreadable files
         files = files_to_read(reference)
         by_name = {stem_key(file.name): file for file in files}
@@ -143,7 +153,10 @@ class PictureStimuli(Stimuli):
 
 
 class ClipStimuli(Stimuli):
-    """Excerpts of ``seconds``, or single frames for 0, spread over the duration of the shortest clip."""
+    """Stimuli that are excerpts of ``seconds`` of clips, or single frames for 0 s.
+
+    They are spread over the duration of the shortest clip.
+    """
 
     def __init__(self, paths: Sequence[Path], seconds: float, context: Context) -> None:
         self._clips, self._context = [open_clip(context, path) for path in paths], context
@@ -158,14 +171,16 @@ class ClipStimuli(Stimuli):
 
     @property
     def _first_clip(self) -> Clip:
+        """Return the clip of the first condition, whose frames define the excerpts."""
         return self._clips[0]
 
     def _time_s(self, frame: int) -> float:
+        """Return the time of a frame of the first clip, in s from its start."""
         index = self._first_clip.index
         return float((index.pts[frame] - index.pts[0]) * index.time_base)
 
     def _num_frames(self) -> int:
-        """Return the number of frames of the first clip that all clips cover; report differences."""
+        """Return the number of frames of the first clip that all clips cover; report clips that differ."""
         shortest = min(self._clips, key=lambda clip: clip.index.duration_s)
         counts = {clip.index.num_frames for clip in self._clips}
         if len(counts) == 1:
@@ -182,16 +197,20 @@ class ClipStimuli(Stimuli):
 
     @cached_property
     def _matched_frames(self) -> list[list[int]]:
-        """For each clip, its frame numbers for the frames of the first clip."""
+        """The frame numbers of each clip that correspond to the frames of the first clip."""
         first = self._first_clip.index
         return [match_frames(first, clip.index, 0, first.num_frames)[0] for clip in self._clips]
 
     def sizes(self, item: int) -> list[Size]:
-        """Return each condition's (width, height) as displayed."""
+        """Return the displayed size, (width, height), of each clip."""
         indexes = [clip.index for clip in self._clips]
         return [(round(index.width * index.sample_aspect_ratio), index.height) for index in indexes]
 
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
+        """Return the frames of an excerpt in a condition, (H, W, 3) uint8, and the rate of the first clip.
+
+        Raises MediaError.
+        """
         clip, span = self._clips[condition], self._spans[item]
         numbers = [self._matched_frames[condition][n] for n in ([_middle_frame(span)] if only_middle else span)]
         unique = sorted(set(numbers))
@@ -202,7 +221,7 @@ class ClipStimuli(Stimuli):
         return [read[n] for n in numbers], float(self._first_clip.index.rate)
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return a function from an item to the frame at the middle of its excerpt."""
+        """Return a function from an item to the frame of the reference at the middle of its excerpt."""
         clip = open_clip(context, reference)
         steps, note = match_frames(
             self._first_clip.index, clip.index, 0, self._first_clip.index.num_frames, self._first_clip.name
@@ -211,6 +230,7 @@ class ClipStimuli(Stimuli):
             context.warn_once(f"{clip.name}: {note}", clip.path)
 
         def read(item: int) -> np.ndarray:
+            """Return the frame of the reference for an item."""
             number = steps[_middle_frame(self._spans[item])]
             (frame,) = read_clip_frames(clip, [number], DEFAULT_FORMAT, context)
             return frame.rgb
@@ -219,11 +239,15 @@ class ClipStimuli(Stimuli):
 
 
 def _middle_frame(span: range) -> int:
+    """Return the middle frame number of an excerpt."""
     return span[len(span) // 2]
 
 
 def _spread_excerpts(total: int, length: int) -> list[int]:
-    """Return the first frames of excerpts of ``length``, spread over ``total``; neighbours overlap by half at most."""
+    """Return the first frames of excerpts of ``length`` frames, spread evenly over ``total`` frames.
+
+    Neighbouring excerpts overlap by half at most.
+    """
     if length == 1:
         return spread_numbers(total, MAX_ITEMS)
     number = min(MAX_ITEMS, 1 + 2 * (total - length) // length)
@@ -231,9 +255,10 @@ def _spread_excerpts(total: int, length: int) -> list[int]:
 
 
 def open_stimuli(paths: Sequence[Path], seconds: float, context: Context) -> Stimuli:
-    """Return the stimuli of conditions. ``seconds``: the length of a clip's excerpts; 0: single frames.
+    """Return the stimuli of conditions; ``paths``: the file or folder of each condition.
 
-    Raises UsageError if they are of different kinds or have nothing in common, MediaError.
+    ``seconds``: the length of the excerpts of clips; 0: single frames. Raises UsageError if the conditions are of
+    different kinds or have nothing in common, MediaError.
     """
     for path in paths:
         content_digest(context, path)  # Raises for missing or unreadable files

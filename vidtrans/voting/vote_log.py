@@ -1,4 +1,4 @@
-"""The log of votes: a text file with a JSON object a line, the study first; each vote is appended, and synced.
+"""The log of votes: a text file with one JSON object per line, the study first; each vote is appended and synced.
 
     {"study": {…}}   {"voter": "Anna", "number": 0}
     {"voter": "Anna", "trial": 0, "item": "000100", "left": "gan", "right": "l1", "chosen": "gan", …}
@@ -23,12 +23,12 @@ from vidtrans.core.files import check_regular_file, parse_json, read_small_file
 from vidtrans.core.settings import Table
 from vidtrans.voting.ballot import Study
 
-SUFFIX = ".jsonl"
+SUFFIX = ".jsonl"  # Suffix of log files
 
 
 @dataclass(frozen=True)
 class CastVote:
-    """A vote; ``chosen`` is the condition that was preferred, or judged to be real.
+    """A vote. ``chosen``: the name of the condition that was preferred, or judged to be real.
 
     ``answer_s``: the response time in s. ``exposure_s``: the time for which each picture was shown, in s; None: no
     limit.
@@ -46,7 +46,7 @@ class CastVote:
 
     @classmethod
     def of(cls, line: Mapping[str, Any]) -> Self:
-        """Return the vote in a line. Raises KeyError, TypeError or ValueError if it is not valid."""
+        """Return the vote in a line of a log. Raises KeyError, TypeError or ValueError if the line is invalid."""
         item, left, right, chosen = (str(line[key]) for key in ("item", "left", "right", "chosen"))
         is_practice, is_repeat = (bool(line[key]) for key in ("is_practice", "is_repeat"))
         answer_s, exposure_s = (None if line[key] is None else float(line[key]) for key in ("answer_s", "exposure_s"))
@@ -57,12 +57,16 @@ class CastVote:
 
     @property
     def rejected(self) -> str:
+        """Return the name of the condition that was not chosen."""
         return self.right if self.chosen == self.left else self.left
 
 
 @dataclass
 class VoteLog:
-    """The votes of a study by voter, in order. ``skipped``: the number of unreadable lines."""
+    """The votes of a study by voter name, in order. ``skipped``: the number of unreadable lines.
+
+    ``numbers``: the number of each voter, from 0, by name.
+    """
 
     study: Study
     votes: dict[str, list[CastVote]] = field(default_factory=dict)
@@ -71,7 +75,7 @@ class VoteLog:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read a log. Raises MediaError if it is not valid."""
+        """Read a log of votes from a file. Raises MediaError if it is invalid."""
         try:
             first, *lines = _complete_lines(read_small_file(path))
             log = cls(Study.of(parse_json(first)["study"]))
@@ -85,7 +89,10 @@ class VoteLog:
         return log
 
     def add(self, line: Mapping[str, Any]) -> None:
-        """Apply a line. Raises KeyError, TypeError, ValueError or IndexError if it is not valid."""
+        """Apply a line to the log: a new voter, a vote or an undo.
+
+        Raises KeyError, TypeError, ValueError or IndexError if the line is invalid.
+        """
         voter = str(line["voter"])
         if "number" in line:
             self.numbers[voter] = int(line["number"])
@@ -103,7 +110,7 @@ class VoteLog:
 
     @classmethod
     def merged(cls, paths: Sequence[Path]) -> Self:
-        """Read several logs of one study; a name in two logs counts as two people. Raises MediaError."""
+        """Read several logs of one study as one log; a name in two logs counts as two people. Raises MediaError."""
         merged = cls.read(paths[0])
         for path in paths[1:]:
             log = cls.read(path)
@@ -119,11 +126,12 @@ class VoteLog:
 
 
 def _complete_lines(content: bytes) -> list[str]:
+    """Return the complete lines of a log; a last line without a newline is left out."""
     return content[: content.rfind(b"\n") + 1].decode("utf-8", "replace").split("\n")[:-1]
 
 
 def read_votes_on(study: Study, path: Path) -> VoteLog:
-    """Return the log of a study, empty if the file does not exist.
+    """Return the log of a study from a file; an empty log if the file does not exist.
 
     Raises UsageError if its votes are on another study, MediaError if the file is not a log.
     """
@@ -138,14 +146,15 @@ def read_votes_on(study: Study, path: Path) -> VoteLog:
 
 
 class OpenLog:
-    """A log open for appending by one process at a time; the file is created with the first line.
+    """A log of votes that one process at a time has open for appending.
 
-    Raises UsageError if its votes are on another study or another process has it open, MediaError if it is not a log.
+    The file is created with the first line. Raises UsageError if its votes are on another study or another process has
+    it open, MediaError if it is not a log.
     """
 
     def __init__(self, path: Path, study: Study) -> None:
         self._path, self.log = path, read_votes_on(study, path)
-        # Text after the last newline is an incomplete line.
+        # Writing continues after the last newline, because text after it is an incomplete line.
         self._end = read_small_file(path).rfind(b"\n") + 1 if path.exists() else 0
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = FileLock(f"{path}.lock")
@@ -155,7 +164,7 @@ class OpenLog:
             raise UsageError(str(path), "another vote has it open", "end that one, or choose another -o") from None
 
     def write(self, line: Table) -> None:
-        """Append a line, and apply it. Raises OSError; then nothing was applied."""
+        """Append a line to the file and apply it to the log. Raises OSError; then the log is unchanged."""
         lines = [line] if self._end else [{"study": self.log.study.table()}, line]
         data = b"".join(json.dumps(one).encode("ascii") + b"\n" for one in lines)
         with open(self._path, "r+b" if self._path.exists() else "xb") as stream:
@@ -174,7 +183,7 @@ class OpenLog:
 
 
 def _difference(logged: Study, requested: Study) -> str:
-    """Return the difference of a log's study from the requested one; '' if there is none."""
+    """Return a text that describes how a log's study differs from the requested study; '' if they are equal."""
     if logged.conditions != requested.conditions:
         return f"other conditions ({', '.join(logged.conditions)})"
     if logged.digests != requested.digests:

@@ -1,4 +1,4 @@
-"""The outcome of a vote as a table: scores with intervals, differences, attention of the voters, and the critic.
+"""The outcome of a vote as a table: scores with intervals, differences, repeated answers, and the critic's votes.
 
 Practice never counts; a repetition measures attention only. Each vote counts once, whoever cast it, so the intervals
 are those of the votes: they say nothing about people who did not vote.
@@ -30,22 +30,22 @@ from vidtrans.voting.ballot import Study
 from vidtrans.voting.vote_log import CastVote, VoteLog
 
 Z_95 = 1.959964  # Normal quantile of a two-sided 95 % interval
-Z_80 = 0.841621  # Normal quantile of a power of 80 %
-MAX_STEPS, MAX_STEP = 60, 2.0  # Limits of Newton's method
-ROOT_TOLERANCE = 1e-3  # Tolerance of an end of the profile interval, in standard normal units
-DIGITS = 4
+Z_80 = 0.841621  # Normal quantile of a test power of 80 %
+MAX_STEPS, MAX_STEP = 60, 2.0  # Most steps of Newton's method, and longest step, in log-odds
+ROOT_TOLERANCE = 1e-3  # Tolerance of the ends of the profile likelihood interval, in standard normal units
+DIGITS = 4  # Number of decimals of rounded values and intervals
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval [``low``, ``high``]."""
+    """An estimated value with its 95 % interval [``low``, ``high``]."""
 
     value: float
     low: float
     high: float
 
     def as_chances(self) -> Estimate:
-        """Convert a difference of strengths to the probability that the first condition is preferred."""
+        """Convert a difference of strengths (log-odds) to the probability that the first condition is preferred."""
         return Estimate(*(1 / (1 + math.exp(-x)) for x in (self.value, self.low, self.high)))
 
 
@@ -58,7 +58,10 @@ def share(part: int, whole: int) -> Estimate:
 
 
 class Preferences:
-    """Bradley–Terry strengths of ``wins`` (K, K): how often the row's condition was preferred to the column's."""
+    """Bradley–Terry strengths of K conditions, estimated from votes on pairs.
+
+    ``wins``: (K, K), how often the condition of the row was preferred to the condition of the column.
+    """
 
     def __init__(self, wins: np.ndarray) -> None:
         self.wins = np.asarray(wins, np.float64)
@@ -72,29 +75,32 @@ class Preferences:
 
     @property
     def num_votes(self) -> int:
+        """Return the number of votes."""
         return int(self.wins.sum())
 
     @cached_property
     def strengths(self) -> np.ndarray:
-        """The strengths (K,), in log-odds, with mean 0."""
+        """The strengths (K,) of the conditions, in log-odds, with mean 0."""
         return self._fit(np.ones((1, len(self.wins))), np.zeros(1), np.zeros(len(self.wins)))
 
     def strength(self, i: int) -> Estimate:
-        """Return the strength of a condition, relative to the mean of all."""
+        """Return the strength of condition ``i``, in log-odds, relative to the mean of all conditions."""
         contrast = np.full(len(self.wins), -1 / len(self.wins))
         contrast[i] += 1
         return self._profile(contrast)
 
     def difference(self, i: int, j: int) -> Estimate:
+        """Return the strength of condition ``i`` minus that of condition ``j``, in log-odds."""
         contrast = np.zeros(len(self.wins))
         contrast[i], contrast[j] = 1, -1
         return self._profile(contrast)
 
     def votes_to_separate(self, difference: Estimate) -> int | None:
-        """Return the number of further votes, distributed as these, that separate two conditions with a power of 80 %.
+        """Return the number of further votes that would separate two conditions with a power of 80 %.
 
-        It assumes that ``difference`` is the true one; its interval shrinks with the root of the number of votes. 0:
-        the interval already excludes 0. None: the conditions look equal, so that no number is meaningful.
+        It assumes that further votes are distributed as the existing ones, and that ``difference`` is the true one; its
+        interval shrinks with the root of the number of votes. 0: the interval already excludes 0. None: the conditions
+        look equal, so that no number is meaningful.
         """
         if difference.low > 0 or difference.high < 0:
             return 0
@@ -105,19 +111,25 @@ class Preferences:
         return max(1, math.ceil(more)) if more < 1e6 else None
 
     def _win_probabilities(self, strengths: np.ndarray) -> np.ndarray:
+        """Return, for each pair, the probability that its first condition is preferred, given strengths (K,)."""
         return 1 / (1 + np.exp(-np.clip(self._design @ strengths, -500, 500)))
 
     def _information(self, strengths: np.ndarray) -> np.ndarray:
+        """Return the Fisher information matrix (K, K) of the strengths."""
         p = self._win_probabilities(strengths)
         return self._design.T @ ((self._total * p * (1 - p))[:, None] * self._design)
 
     def _likelihood(self, strengths: np.ndarray) -> float:
+        """Return the logarithm of the likelihood of strengths (K,), with the prior votes."""
         odds = self._design @ strengths
         lost = self._total - self._won
         return float(-(self._won * np.logaddexp(0, -odds) + lost * np.logaddexp(0, odds)).sum())
 
     def _fit(self, constraints: np.ndarray, values: np.ndarray, start: np.ndarray) -> np.ndarray:
-        """Return the maximum likelihood strengths with ``constraints`` @ strengths = ``values``, by Newton's method."""
+        """Return the maximum likelihood strengths under linear constraints, by Newton's method.
+
+        ``constraints`` @ strengths = ``values``. ``start``: the initial strengths.
+        """
         size, count = len(start), len(values)
         system = np.zeros((size + count, size + count))
         system[:size, size:], system[size:, :size] = constraints.T, constraints
@@ -133,17 +145,22 @@ class Preferences:
         return strengths
 
     def _profile(self, contrast: np.ndarray) -> Estimate:
-        """Return ``contrast`` @ strengths with its 95 % profile likelihood interval."""
+        """Return a weighted sum of the strengths with its 95 % profile likelihood interval.
+
+        ``contrast``: the weights (K,).
+        """
         best = self.strengths
         value, peak = float(contrast @ best), self._likelihood(best)
         constraints = np.vstack([np.ones_like(contrast), contrast])
         error = math.sqrt(contrast @ np.linalg.pinv(self._information(best)) @ contrast)
 
         def interval_end(sign: int) -> float:
+            """Return the lower (``sign`` -1) or upper (1) end of the interval."""
             near, far, start = 0.0, 2 * error, best
             at_near = -Z_95
 
             def excess(distance: float) -> float:
+                """Return how far a distance from the estimate is beyond the end of the interval, in standard units."""
                 nonlocal start
                 start = self._fit(constraints, np.array([0.0, value + sign * distance]), start)
                 return math.sqrt(max(0.0, 2 * (peak - self._likelihood(start)))) - Z_95
@@ -166,7 +183,7 @@ class Preferences:
 
 
 def summarise(log: VoteLog, left_out: Collection[str] = ()) -> Table:
-    """Return the current outcome of a log, without the votes of the people in ``left_out``."""
+    """Return the current outcome of a log as a table, without the votes of the people in ``left_out``."""
     study, voters = log.study, {name: votes for name, votes in log.votes.items() if name not in left_out}
     new = [vote for votes in voters.values() for vote in counted_votes(votes)]
     answers = [vote.answer_s for votes in voters.values() for vote in votes if vote.answer_s is not None]
@@ -194,7 +211,7 @@ def counted_votes(votes: Sequence[CastVote]) -> list[CastVote]:
 
 
 def _repeat_agreement(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int]:
-    """Return the number of repetitions with the same answer as before, and the number of repetitions."""
+    """Return the number of repeated trials with the same answer as before, and the number of repeated trials."""
     same = whole = 0
     for votes in ballots:
         first = {(vote.item, frozenset((vote.left, vote.right))): vote.chosen for vote in counted_votes(votes)}
@@ -206,15 +223,18 @@ def _repeat_agreement(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int
 
 
 def _share_table(part: int, whole: int) -> Table:
+    """Return ``part`` of ``whole`` votes as a table: counts, share and interval; the share is None without votes."""
     table = {"part": part, "whole": whole}
     return table | (_interval_table(share(part, whole)) if whole else {"value": None, "low": None, "high": None})
 
 
 def _interval_table(estimate: Estimate) -> Table:
+    """Return a value and its interval as a table of rounded numbers."""
     return {name: round(value, DIGITS) for name, value in vars(estimate).items()}
 
 
 def _voter_table(name: str, votes: Sequence[CastVote]) -> Table:
+    """Return the table of a voter: name, number of counted votes, repetitions and equal answers in them."""
     same, repeated = _repeat_agreement([votes])
     return {"name": name, "votes": len(counted_votes(votes)), "same": same, "repeated": repeated}
 
@@ -229,7 +249,7 @@ def _fooled_rates(study: Study, votes: Sequence[CastVote]) -> list[Table]:
 
 
 def _preference_scores(study: Study, votes: Sequence[CastVote]) -> tuple[list[Table], list[Table]]:
-    """Return the strength and the win rate of each condition, the best first, and the comparisons of pairs."""
+    """Return the strength and win counts of each condition, best first, and the comparisons of all pairs."""
     names = study.conditions
     wins = np.zeros((len(names), len(names)), int)
     for vote in votes:
@@ -255,10 +275,11 @@ def _preference_scores(study: Study, votes: Sequence[CastVote]) -> tuple[list[Ta
 def set_against_critic(
     table: Table, log: VoteLog, left_out: Collection[str], distances: Mapping[tuple[int, int], float], measured: str
 ) -> Table:
-    """Return the outcome with the critic's votes beside those of the people.
+    """Return the outcome with the votes of the critic, and their agreement with the votes of the people.
 
-    Its agreement is the share of the people's counted votes for the condition that is nearer to the reference; in real
-    or fake, the share of pairs of conditions whose nearer one fooled people more often.
+    The agreement is the share of the people's counted votes for the condition that is nearer to the reference; in real
+    or fake, the share of pairs of conditions whose nearer one fooled people more often. ``distances``: by (condition,
+    item). ``measured``: the name of the critic's measure.
     """
     study = log.study
     votes = [vote for name, votes in log.votes.items() if name not in left_out for vote in counted_votes(votes)]
@@ -281,6 +302,10 @@ def set_against_critic(
 
 
 def _rank_agreement(rows: Sequence[Table], distance: Mapping[str, float]) -> Iterator[bool]:
+    """Yield whether the condition nearer to the reference has the higher fooled rate, for each pair of conditions.
+
+    Pairs with equal rates are left out. ``distance``: the mean distance of each condition, by name.
+    """
     for at, row in enumerate(rows):
         for other in rows[at + 1 :]:
             if None not in (row["value"], other["value"]) and row["value"] != other["value"]:
@@ -288,7 +313,7 @@ def _rank_agreement(rows: Sequence[Table], distance: Mapping[str, float]) -> Ite
 
 
 def verdict(table: Table) -> str:
-    """Return the result of the votes in a sentence."""
+    """Return the result of the votes as a sentence."""
     if not table["votes"]:
         return "nobody has voted yet"
     if table["question"] == "real":
@@ -299,12 +324,12 @@ def verdict(table: Table) -> str:
 
 
 def chance_text(row: Mapping[str, float]) -> str:
-    """Return a share with its interval: ``71 % (58 to 82)``."""
+    """Return a share with its interval as text, such as ``71 % (58 to 82)``."""
     return f"{100 * row['value']:.0f} % ({100 * row['low']:.0f} to {100 * row['high']:.0f})"
 
 
 def more_text(pair: Table) -> str:
-    """Return the number of further votes that would distinguish the conditions of a pair, in words."""
+    """Return the number of further votes that would show a difference between two conditions, as text."""
     more = pair["more_votes"]
     return (
         "no number of votes is known that would"
@@ -314,6 +339,7 @@ def more_text(pair: Table) -> str:
 
 
 def _pair_text(pair: Table) -> str:
+    """Return the comparison of two conditions as a clause of the result."""
     names = pair["first"], pair["second"]
     if pair["more_votes"] == 0:
         return f"{names[0]} is preferred to {names[1]}, {chance_text(pair)}"
@@ -322,6 +348,7 @@ def _pair_text(pair: Table) -> str:
 
 
 def _fooled_text(row: Table) -> str:
+    """Return the fooled rate of a condition as a clause of the result."""
     side = "less than" if row["high"] < 0.5 else "more than" if row["low"] > 0.5 else "not distinguished from"
     share = f"{chance_text(row)} of {count(row['whole'], 'vote')}"
     return f"{row['name']} was taken for real in {share}, {side} chance (50 %)"

@@ -17,8 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from vidtrans.web import MAX_MESSAGE
 
-# Paths of scripts and styles, which are served without a token; the studio serves the live page's below /live.
+# Paths of scripts and styles, served without a token; the studio serves those of the live page below /live
 PUBLIC_PATHS = ("/page/", "/shared/", "/live/page/", "/live/shared/")
+# HTTP headers of every response: no content from other sites, no caching, only the needed device permissions
 SECURITY_HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
     "media-src 'self' blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
@@ -39,7 +40,11 @@ def new_token() -> str:
 
 @dataclass(frozen=True)
 class Access:
-    """The access rules of a server. ``hosts``: accepted Host headers, as NAME:PORT. ``scheme``: 'http' or 'https'."""
+    """The rules that decide which requests a server accepts.
+
+    ``token``: the secret in the server's links. ``hosts``: accepted Host headers, as NAME:PORT. ``scheme``: 'http' or
+    'https'.
+    """
 
     token: str
     hosts: frozenset[str]
@@ -47,7 +52,7 @@ class Access:
 
     @classmethod
     def for_server(cls, token: str, names: Iterable[str], port: int, scheme: str) -> Access:
-        """Return the access rules of a server with these names and addresses, at ``port``."""
+        """Return the access rules of a server with these host names and addresses, at ``port``."""
         is_default_port = {"http": 80, "https": 443}[scheme] == port
         bracketed = [f"[{name}]" if ":" in name else name.lower() for name in names]
         hosts = {f"{name}:{port}" for name in bracketed} | (set(bracketed) if is_default_port else set())
@@ -68,6 +73,7 @@ class Access:
         return None if self._has_token(scope, headers) else (403, "no valid token; open the link that was printed")
 
     def _has_token(self, scope: Scope, headers: Headers) -> bool:
+        """Return whether a request has the token, in its query or in its Authorization header."""
         tokens = parse_qs(scope["query_string"].decode("latin-1"), max_num_fields=20).get("token", [])
         if (authorization := headers.get("authorization", "")).startswith("Bearer "):
             tokens = [authorization.removeprefix("Bearer ")]
@@ -75,13 +81,13 @@ class Access:
 
 
 class Guard:
-    """ASGI middleware that applies ``access``, limits the size of bodies and adds security headers."""
+    """ASGI middleware that checks requests by ``access``, limits the size of bodies and adds security headers."""
 
     def __init__(self, app: ASGIApp, access: Access) -> None:
         self._app, self._access = app, access
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a request, or pass it to the app (ASGI)."""
+        """Refuse a request, or pass it to the application (ASGI)."""
         if scope["type"] not in ("http", "websocket"):
             await self._app(scope, receive, send)
             return
@@ -101,12 +107,16 @@ class Guard:
 
 
 def _is_body_too_long(headers: Headers) -> bool:
+    """Return whether the Content-Length header of a request is invalid or above ``MAX_MESSAGE``."""
     length = headers.get("content-length", "0")
     return not length.isascii() or not length.isdigit() or len(length) > 12 or int(length) > MAX_MESSAGE
 
 
 def _add_security_headers(send: Send) -> Send:
+    """Return a ``send`` function (ASGI) that adds ``SECURITY_HEADERS`` to each response."""
+
     async def send_with_headers(message: Message) -> None:
+        """Send an ASGI message; the start of a response gets the security headers."""
         if message["type"] == "http.response.start":
             own = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
             message["headers"] = [*message.get("headers", []), *own]

@@ -1,4 +1,4 @@
-"""A self-signed certificate for this machine's names: browsers allow the camera on localhost and https only."""
+"""A self-signed certificate for the names of this machine: browsers allow cameras only on localhost and https."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 from vidtrans.core.files import write_bytes
 
-VALIDITY = timedelta(days=397)  # Longest validity that browsers accept
-RENEWAL_TIME = timedelta(days=30)  # Remaining validity below which a new certificate is made
+VALIDITY = timedelta(days=397)  # Validity of a new certificate: the longest that browsers accept
+RENEWAL_TIME = timedelta(days=30)  # Remaining validity below which a new certificate is written
 
 
 def machine_names() -> list[str]:
@@ -29,7 +29,7 @@ def machine_names() -> list[str]:
 
 
 def _outward_address() -> str:
-    """Return this machine's address on its network; '' without a network. No packet is sent."""
+    """Return the address of this machine on its network; '' without a network. No packet is sent."""
     with suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("192.0.2.1", 9))  # Reserved for documentation (RFC 5737)
         return str(probe.getsockname()[0])
@@ -37,12 +37,13 @@ def _outward_address() -> str:
 
 
 def link_name(names: Sequence[str]) -> str:
-    """Return the name or address for links that other devices on the network open."""
+    """Return the name or address to use in links that other devices on the network open."""
     addresses = [n for n in names if _is_address(n) and not ipaddress.ip_address(n).is_loopback]
     return (addresses or list(names))[-1]
 
 
 def _is_address(name: str) -> bool:
+    """Return whether a host name is an IP address."""
     with suppress(ValueError):
         ipaddress.ip_address(name)
         return True
@@ -57,7 +58,7 @@ def certificate_folder() -> Path:
 
 
 def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
-    """Return the certificate and key files for these names, from ``folder`` or newly written there.
+    """Return the paths of the certificate and its key for host ``names``, from ``folder`` or newly written there.
 
     An existing certificate is reused until 30 days before it expires, so that phones keep trusting it. Raises OSError.
     """
@@ -76,6 +77,7 @@ def find_certificate(folder: Path, names: Sequence[str]) -> tuple[Path, Path]:
 
 
 def _write_certificate(certificate: Path, key: Path, names: Sequence[str]) -> None:
+    """Write a new self-signed certificate for host ``names`` and its private key. Raises OSError."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec

@@ -25,13 +25,13 @@ from vidtrans.web import LOOPBACK, MAX_MESSAGE
 from vidtrans.web.access import Access, Guard
 from vidtrans.web.certificate import find_certificate, link_name, machine_names
 
-ALL_INTERFACES = ("0.0.0.0", "::")
-POLL_S = 0.1
+ALL_INTERFACES = ("0.0.0.0", "::")  # Host addresses with which a server listens on all network interfaces
+POLL_S = 0.1  # Interval, in s, at which a stop request is checked
 
 
 @dataclass(frozen=True)
 class Address:
-    """The address at which a server listens. ``certificates``: folder of the https certificate; None: http."""
+    """The address at which a server listens. ``certificates``: the folder of the https certificate; None: http."""
 
     host: str
     port: int
@@ -45,16 +45,21 @@ class Address:
 
     @property
     def scheme(self) -> str:
+        """Return the scheme of the server's links: 'https' or 'http'."""
         return "https" if self.certificates else "http"
 
     def names(self) -> list[str]:
+        """Return the host names and addresses by which the server can be reached."""
         if not self.is_open:
             return list(LOOPBACK)
         return list(dict.fromkeys([*machine_names(), *([] if self.host in ALL_INTERFACES else [self.host])]))
 
 
 class WebServer:
-    """A server whose port is open from construction on. Raises UsageError if the port cannot be opened, OSError."""
+    """A web server whose port is open from construction on.
+
+    Raises UsageError if the port cannot be opened, OSError.
+    """
 
     def __init__(self, address: Address) -> None:
         self.address = address
@@ -65,7 +70,10 @@ class WebServer:
         self.port: int = self._socket.getsockname()[1]
 
     def link(self, path: str = "/", *, outward: bool = False, kiosk: bool = False) -> str:
-        """Return a page's URL with the token. ``outward``: for other devices. ``kiosk``: the page without controls."""
+        """Return the URL of a page, with the token.
+
+        ``outward``: for other devices on the network. ``kiosk``: the page without controls.
+        """
         name = "127.0.0.1"
         if self.address.host not in (*ALL_INTERFACES, *LOOPBACK) or self.address.host == "::1":
             name = self.address.host
@@ -75,13 +83,14 @@ class WebServer:
         return f"{self.address.scheme}://{name}:{self.port}{path}?token={self.address.token}{'&kiosk' if kiosk else ''}"
 
     def run(self, app: ASGIApp, stop: Stop, session: AbstractAsyncContextManager[None] | None = None) -> None:
-        """Serve ``app`` behind the access control until ``stop`` is requested.
+        """Serve the application ``app`` behind the access control until ``stop`` is requested.
 
         ``session`` is entered in the event loop before the first request, and left while connections are still open.
         """
         asyncio.run(self._serve(app, stop, session or contextlib.nullcontext()))
 
     async def _serve(self, app: ASGIApp, stop: Stop, session: AbstractAsyncContextManager[None]) -> None:
+        """Serve ``app`` behind the access control in the event loop until ``stop`` is requested."""
         access = Access.for_server(self.address.token, self._names, self.port, self.address.scheme)
         certificate, key = self._certificate
         config = uvicorn.Config(
@@ -116,13 +125,15 @@ class _QuietServer(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leave the handlers of signals unchanged."""
         yield
 
 
 def _open_socket(host: str, port: int) -> socket.socket:
+    """Return a listening TCP socket at a host and port. Raises UsageError if the port is not free."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     opened = socket.socket(family, socket.SOCK_STREAM)
-    # On Windows SO_REUSEADDR would share a port with another program.
+    # On Windows, SO_REUSEADDR would share the port with another program, so the exclusive option is used there.
     option = getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR)
     opened.setsockopt(socket.SOL_SOCKET, option, 1)
     try:
@@ -137,7 +148,7 @@ def _open_socket(host: str, port: int) -> socket.socket:
 
 
 def qr_svg(link: str) -> bytes:
-    """Return the QR code of a link as an SVG file."""
+    """Return the QR code of a link as the content of an SVG file."""
     import segno
 
     file = io.BytesIO()
@@ -146,7 +157,7 @@ def qr_svg(link: str) -> bytes:
 
 
 def qr_text(link: str) -> str:
-    """Return the QR code of a link in text characters."""
+    """Return the QR code of a link as text for a terminal."""
     import segno
 
     text = io.StringIO()
@@ -155,4 +166,5 @@ def qr_text(link: str) -> str:
 
 
 def shared_files() -> Mount:
+    """Return the route to the scripts that several pages share."""
     return Mount("/shared", StaticFiles(directory=Path(__file__).parent / "page"))

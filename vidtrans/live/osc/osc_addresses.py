@@ -12,13 +12,15 @@ from vidtrans.live.live_controls import describe_controls, describe_pairing, loo
 from vidtrans.live.osc.osc_messages import Argument
 from vidtrans.models.loaded_model import LoadedModel
 
-ROOT = "/vidtrans/"
-SWITCH_THRESHOLD = 0.5  # Smallest number that turns a switch on
+ROOT = "/vidtrans/"  # Prefix of all OSC addresses of a session
+SWITCH_THRESHOLD = 0.5  # Smallest number that turns on a switch (a control that is on or off)
 
+# Kind of the argument of an OSC address; "whole": an integer, "trigger": no argument
 Kind = Literal["number", "whole", "switch", "word", "trigger"]
+# OSC type tags by kind of argument; they are also the values of OSCQuery's attribute TYPE
 OSC_TYPES: Mapping[Kind, str] = {"number": "f", "whole": "i", "switch": "T", "word": "s", "trigger": "N"}
 
-# Addresses that trigger an action and hold no value: the kind of their argument, and their help.
+# Addresses that trigger an action and have no value: the kind of argument and the help text, by name
 ACTIONS: Mapping[str, tuple[Kind, str]] = {
     "record": ("switch", "record a video"),
     "dream": ("switch", "begin or end a dream of a model that predicts frames"),
@@ -31,15 +33,15 @@ ACCESS_READ, ACCESS_WRITE, ACCESS_BOTH = 1, 2, 3  # Values of OSCQuery's attribu
 
 
 class OscMismatchError(ValueError):
-    """Arguments of a wrong number, type or value for their address."""
+    """Error for arguments whose number, type or value does not suit the address of their message."""
 
 
 @dataclass(frozen=True)
 class OscAddress:
-    """An address. ``name``: of its control, of ACTIONS or of REPORTS.
+    """An OSC address of a session. ``name``: the name of a control, or a name in ACTIONS or REPORTS.
 
-    ``words``: the accepted texts; numbers from 1 choose them too, and 0 chooses ''. ``min_positive``: smaller numbers
-    above 0 are raised to it. ``is_control``: it sets a control and has a value.
+    ``words``: the accepted texts; a number chooses one by its position from 1, and 0 chooses ''. ``min_positive``:
+    smaller numbers above 0 are raised to it. ``is_control``: the address sets a control and has a value.
     """
 
     name: str
@@ -54,11 +56,11 @@ class OscAddress:
 
     @property
     def path(self) -> str:
-        """Return the full address, such as ``/vidtrans/edges/density``."""
+        """Return the full OSC address, such as ``/vidtrans/edges/density``."""
         return ROOT + self.name.replace(".", "/")
 
     def value(self, arguments: Sequence[Argument]) -> float | bool | str:
-        """Return the value of the first argument, clamped to the bounds. Raises OscMismatchError."""
+        """Return the value of the first OSC argument, clamped to the bounds. Raises OscMismatchError."""
         if self.kind == "trigger":
             return True
         if not arguments:
@@ -77,6 +79,7 @@ class OscAddress:
         return round(number) if self.kind == "whole" else number
 
     def _choose_word(self, argument: Argument) -> str:
+        """Return the word that an argument names or whose number it is. Raises OscMismatchError."""
         if isinstance(argument, str):
             word = argument
         else:
@@ -88,7 +91,7 @@ class OscAddress:
         return word
 
 
-# Addresses that are sent and not received.
+# Addresses that the session sends and does not receive
 REPORTS = (
     OscAddress("frame", "whole", "pictures painted since the session began"),
     OscAddress("fps", "number", "pictures per second"),
@@ -99,7 +102,7 @@ REPORTS = (
 
 
 def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> list[OscAddress]:
-    """Return the addresses that a session receives, its controls first."""
+    """Return the addresses that a session receives: those of its controls, then those of ACTIONS."""
     looks = [look for model in models.values() for look in looks_of(model)]
     offers = {"models": tuple(models), "looks": tuple(dict.fromkeys(looks))}
     addresses = [_control_address(name, about, offers) for name, about in describe_controls().items()]
@@ -109,6 +112,7 @@ def all_addresses(models: Mapping[str, LoadedModel], presets: Iterable[str]) -> 
 
 
 def _control_address(name: str, about: Table, offers: Mapping[str, tuple[str, ...]]) -> OscAddress:
+    """Return the address of a control; ``about``: its description, ``offers``: names of models and looks."""
     default = about["default"]
     kinds: Mapping[type, Kind] = {bool: "switch", int: "whole", float: "number", str: "word"}
     choices = tuple(about.get("choices", ()))
@@ -120,6 +124,7 @@ def _control_address(name: str, about: Table, offers: Mapping[str, tuple[str, ..
 
 
 def _pairing_addresses(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
+    """Yield the addresses of the settings that make the models' inputs; shared settings get the widest bounds."""
     addresses: dict[str, OscAddress] = {}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():
@@ -133,7 +138,7 @@ def _pairing_addresses(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress
 
 
 def _number(argument: Argument) -> float:
-    """Return an argument as a finite number. Raises OscMismatchError."""
+    """Return an OSC argument as a finite number. Raises OscMismatchError."""
     if isinstance(argument, bool) or not isinstance(argument, int | float):
         raise OscMismatchError("send a number")
     if not math.isfinite(argument):
@@ -142,7 +147,7 @@ def _number(argument: Argument) -> float:
 
 
 def address_tree(addresses: Mapping[str, OscAddress], values: Mapping[str, Argument]) -> Table:
-    """Return all addresses as a tree of OSCQuery nodes; ``values``: current values by path."""
+    """Return all addresses as a tree of OSCQuery nodes; ``values``: their current values by path."""
     root: Table = {"FULL_PATH": "/", "DESCRIPTION": "vidtrans live"}
     for address in addresses.values():
         access = ACCESS_BOTH if address.path in values else ACCESS_WRITE
@@ -153,6 +158,7 @@ def address_tree(addresses: Mapping[str, OscAddress], values: Mapping[str, Argum
 
 
 def _attributes(address: OscAddress, value: Argument) -> Table:
+    """Return the OSCQuery attributes of an address: type, help, range and current value."""
     attributes: Table = {"TYPE": OSC_TYPES[address.kind], "DESCRIPTION": address.help}
     if address.kind in ("number", "whole"):
         attributes["RANGE"] = [{"MIN": address.low, "MAX": address.high}]
@@ -164,7 +170,7 @@ def _attributes(address: OscAddress, value: Argument) -> Table:
 
 
 def _node(root: Table, path: str) -> Table:
-    """Return the node of a path; create it and its parents if missing."""
+    """Return the OSCQuery node of a path below ``root``; create it and its parents if missing."""
     node, names = root, path.strip("/").split("/")
     for depth, name in enumerate(names, 1):
         node = node.setdefault("CONTENTS", {}).setdefault(name, {"FULL_PATH": "/" + "/".join(names[:depth])})

@@ -1,4 +1,4 @@
-"""OSC messages as commands to the hub of a live session, and its values as messages.
+"""Connection of OSC to a live session: messages become commands to its hub, and session values become messages.
 
 A thread reads packets and passes their last values to the event loop in batches; there the bridge turns them into
 commands. Another thread sends the changes of the session: controls, sound, pictures.
@@ -25,33 +25,36 @@ from vidtrans.live.osc.osc_messages import Argument, OscInbox, OscMessage, pack_
 from vidtrans.live.stage_settings import OscEndpoint, is_local_address
 from vidtrans.live.stage_worker import PaintedFrame
 
-QUIET_S = 0.2  # Time without a message to a control, in s, after which its value is sent back
-NOTE_INTERVAL_S = 1.0  # Shortest time between two notes in the terminal, in s
-BATCH_INTERVAL_S = 1 / 120  # Shortest time between two batches of messages for the session, in s
-GATHER_INTERVAL_S = 0.002  # Pause between two reads, in s, while messages wait for their batch
-MAX_PACKETS, MAX_READ_BYTES = 256, 1 << 17  # Limits of one read
-READ_PAUSE_S = 1 / 60  # Pause after a read, in s: a flood costs a few percent of a core, and the rest of it is lost
-SOCKET_BUFFER_BYTES = 1 << 17  # A few reads, so that values of a flood are not old
-MAX_PACKET_BYTES = 1 << 16
-STATUS_INTERVAL_S = 0.25  # Time between two status messages to pages, in s
-RATE_HZ = 60.0  # Rate at which changed values are sent
-FPS_WINDOW_S = 1.0  # Time over which pictures per second are counted, in s
+QUIET_S = 0.2  # Time without an OSC message to a control, in s, after which the value of the control is sent back
+NOTE_INTERVAL_S = 1.0  # Shortest time, in s, between two notes in the terminal about unused messages
+BATCH_INTERVAL_S = 1 / 120  # Shortest time, in s, between two batches of messages for the session
+GATHER_INTERVAL_S = 0.002  # Pause, in s, between two reads of the socket while messages wait for their batch
+MAX_PACKETS, MAX_READ_BYTES = 256, 1 << 17  # Most packets and bytes in one read of the socket
+# Pause after each read of the socket, in s, so that a flood takes only a few percent of a CPU core
+READ_PAUSE_S = 1 / 60
+SOCKET_BUFFER_BYTES = 1 << 17  # Receive buffer of the socket: only a few reads, so that values are not old in a flood
+MAX_PACKET_BYTES = 1 << 16  # Largest UDP packet that is read
+STATUS_INTERVAL_S = 0.25  # Shortest time, in s, between two OSC status messages to the pages
+RATE_HZ = 60.0  # Rate at which changed values are sent to the OSC endpoint
+FPS_WINDOW_S = 1.0  # Time, in s, over which the reported rate of painted pictures is measured
 LOUDNESS, ONSET, BEAT = (Signal(name) for name in ("loudness", "onset", "beat"))
 
 
 class OscClient(Client):
-    """OSC as a connection of the hub. ``problem``: the hub's message about the last command that it refused."""
+    """OSC as one of the connections of the session. ``problem``: the error of the last command that was refused."""
 
     problem = ""
 
     def send(self, message: Table) -> None:
-        """Store the text of a problem; ignore other messages, which are for pages."""
+        """Store the text of an error message; ignore other messages, which are for pages."""
         if message["type"] == "problem":
             self.problem = str(message["text"])
 
 
 class OscBridge:
-    """Converter from OSC messages to commands. Unknown addresses and invalid arguments change nothing.
+    """Converter from OSC messages to session commands, and from session values to OSC arguments.
+
+    Messages with unknown addresses or invalid arguments change nothing.
 
     Attributes:
         addresses: The addresses by path; the dict is replaced, never changed, when models or presets change.
@@ -74,7 +77,7 @@ class OscBridge:
         hub.watchers.append(self._store_positions)
 
     def refresh(self) -> None:
-        """Update the addresses after models or presets were added or removed."""
+        """Update the OSC addresses after models or presets were added or removed."""
         names = tuple(self._hub.models), tuple(self._hub.saved.names)
         if names != self._names:
             self._names = names
@@ -85,7 +88,7 @@ class OscBridge:
             self._last_set_s = {path: at for path, at in self._last_set_s.items() if path in self.addresses}
 
     def handle_messages(self, messages: Sequence[OscMessage]) -> None:
-        """Execute the messages of one batch, in their order."""
+        """Execute the OSC messages of one batch, in their order."""
         self.refresh()
         controls: dict[str, object] = {}
         for message in messages:
@@ -109,11 +112,11 @@ class OscBridge:
         self._set_controls(controls)
 
     def is_moving(self, path: str) -> bool:
-        """Return whether messages are changing a control; its value is sent when they pause."""
+        """Return whether OSC messages are changing the control at ``path``; its value is sent when they pause."""
         return time.monotonic() - self._last_set_s.get(path, -QUIET_S) < QUIET_S
 
     def values(self) -> dict[str, Argument]:
-        """Return the values of all addresses that have one, by path; the current values of driven controls."""
+        """Return the current values of all addresses that have one, by path."""
         hub = self._hub
         numbers = hub.state.numbers() | dict(self._positions)
         controls = (address for address in self.addresses.values() if address.is_control)
@@ -126,7 +129,7 @@ class OscBridge:
         }
 
     def send_status(self) -> None:
-        """Send the pages a changed OSC status, and the terminal at most one note a second."""
+        """Send the OSC status to the pages if it has changed, and print at most one note a second."""
         counts = self.inbox.counts
         status: Table = {"port": self._port, "last": self._last_message, "problem": self.inbox.problem}
         status |= {"unmatched": dict(self.inbox.unmatched), "used": counts.used, "no_address": counts.unmatched}
@@ -142,13 +145,14 @@ class OscBridge:
             self._num_reported = num_unused
 
     def _note_text(self, number: int) -> str:
+        """Return the note for the terminal about ``number`` unused messages, with the reasons."""
         unmatched = ", ".join(self.inbox.unmatched)
         detail = f"; no such address: {unmatched}" if unmatched else ""
         problem = f"; {self.inbox.problem}" if self.inbox.problem else ""
         return f"OSC: {count(number, 'message')} not used{detail}{problem}"
 
     def _set_controls(self, values: dict[str, object]) -> None:
-        """Change the controls whose values differ; if they are refused together, separately for each pairing."""
+        """Set the controls whose values differ; if they are refused together, set them separately for each pairing."""
         now = self._hub.state.table()
         values = {name: value for name, value in values.items() if now.get(name) != value}
         if not values or self._command({"type": "controls", "values": values}):
@@ -160,6 +164,7 @@ class OscBridge:
             )
 
     def _run_action(self, name: str, value: object) -> None:
+        """Execute an address of ACTIONS, such as "record"; ``value``: its argument."""
         if name == "list":
             self.is_list_due = True
         elif name in ("clear", "undo"):
@@ -174,11 +179,11 @@ class OscBridge:
             self._command({"type": "source", "kind": "dream" if value else "none"})
 
     def _store_positions(self, painted: PaintedFrame) -> None:
-        """Store the values of driven controls; called in the thread that paints."""
+        """Store the current values of controls that curves drive; called in the thread that paints."""
         self._positions = painted.moving
 
     def _command(self, message: Table) -> bool:
-        """Send a command to the hub; return whether it succeeded."""
+        """Send a command message to the session; return whether it succeeded."""
         self._client.problem = ""
         self._hub.handle_command(self._client, message)
         if problem := self._client.problem:
@@ -187,7 +192,7 @@ class OscBridge:
 
 
 def _as_argument(address: OscAddress, value: object) -> Argument:
-    """Return a control's value as an OSC argument of its type; None stands for the model's default."""
+    """Return a control's value as an argument of the address's type; None stands for the model's default."""
     argument = address.default if value is None else value
     if isinstance(argument, str):
         return argument
@@ -196,7 +201,7 @@ def _as_argument(address: OscAddress, value: object) -> Argument:
 
 
 class OscListener:
-    """A listener at a UDP port, open from construction on; must be closed. Raises UsageError if it cannot be opened."""
+    """A listener for OSC packets at a UDP port, open from construction until it is closed. Raises UsageError."""
 
     def __init__(self, endpoint: OscEndpoint, hub: Hub, bridge: OscBridge) -> None:
         self._hub, self._bridge = hub, bridge
@@ -212,6 +217,7 @@ class OscListener:
         self._socket.close()
 
     def _run(self) -> None:
+        """Read packets and pass their messages to the event loop in batches until closed; runs in the thread."""
         inbox, next_s, sent_s = self._bridge.inbox, 0.0, 0.0
         while not self._is_closed:
             now_s = time.monotonic()
@@ -229,7 +235,7 @@ class OscListener:
                 self._in_loop(self._send_status)
 
     def _read(self, timeout_s: float) -> None:
-        """Wait for packets, and read those that have arrived, up to the limits of one read."""
+        """Wait up to ``timeout_s`` for packets, and read those that have arrived, up to the limits of one read."""
         if not select.select([self._socket], [], [], timeout_s)[0]:
             return
         count = size = 0
@@ -250,22 +256,25 @@ class OscListener:
         time.sleep(READ_PAUSE_S)
 
     def _submit(self, messages: list[OscMessage]) -> None:
+        """Pass a batch of messages to the event loop's thread."""
         if messages:
             self._is_busy = True
             self._in_loop(self._handle_batch, messages)
 
     def _handle_batch(self, messages: list[OscMessage]) -> None:
+        """Execute a batch of messages in the event loop's thread, and allow the next batch."""
         try:
             self._bridge.handle_messages(messages)
         finally:
             self._is_busy = False
 
     def _send_status(self) -> None:
+        """Update the addresses and send the OSC status to the pages."""
         self._bridge.refresh()
         self._bridge.send_status()
 
     def _in_loop(self, function: object, *arguments: object) -> None:
-        """Call a function in the event loop's thread; do nothing without a running loop."""
+        """Call a function in the event loop's thread; do nothing if the loop is not running."""
         loop = self._hub.loop
         if loop is None or loop.is_closed():
             self._is_busy = False
@@ -275,6 +284,7 @@ class OscListener:
 
 
 def _open_socket(endpoint: OscEndpoint) -> socket.socket:
+    """Return a non-blocking UDP socket bound to an endpoint. Raises UsageError if the port is not free."""
     family, address = endpoint.resolve("--osc")
     opened = socket.socket(family, socket.SOCK_DGRAM)
     try:
@@ -291,10 +301,10 @@ def _open_socket(endpoint: OscEndpoint) -> socket.socket:
 
 
 class OscChanges:
-    """The values that changed since the last call, as packed messages; one thread calls it.
+    """The session values that changed since the last call of ``step``, as packed OSC messages.
 
-    A value that messages change is sent once, after they pause. So two programs that send to each other, and motorised
-    faders, come to rest. Values that are equal in 32 bits count as unchanged.
+    One thread calls it. A value that messages change is sent once, after they pause. So two programs that send to each
+    other, and motorised faders, come to rest. Values that are equal in 32 bits count as unchanged.
     """
 
     def __init__(self, hub: Hub, bridge: OscBridge, clock: Callable[[], float] = time.monotonic) -> None:
@@ -304,7 +314,7 @@ class OscChanges:
         hub.sound.watch_always({LOUDNESS, ONSET, BEAT})
 
     def step(self) -> list[bytes]:
-        """Return the messages of all changed values, and of the list of addresses if it was requested."""
+        """Return the OSC messages of all changed values, and of the list of addresses if it was requested."""
         packets: list[bytes] = []
         if self._bridge.is_list_due:
             self._bridge.is_list_due = False
@@ -322,6 +332,7 @@ class OscChanges:
         return packets
 
     def _reports(self) -> dict[str, Argument]:
+        """Return the values of the addresses in REPORTS, by path: frames, rate, and the live sound if there is one."""
         hub, now_s = self._hub, self._clock()
         count, passed_s = hub.worker.num_painted, now_s - self._fps_start_s
         if passed_s >= FPS_WINDOW_S:
@@ -337,7 +348,10 @@ class OscChanges:
 
 
 class OscOut:
-    """A sender of changes to an endpoint until it is closed. Nobody has to listen there. Raises UsageError."""
+    """A sender of changed session values to an OSC endpoint, until it is closed. Raises UsageError.
+
+    No program has to listen at the endpoint.
+    """
 
     def __init__(self, endpoint: OscEndpoint, hub: Hub, bridge: OscBridge) -> None:
         family, self._target = endpoint.resolve("--osc-out")
@@ -354,6 +368,7 @@ class OscOut:
         self._socket.close()
 
     def _run(self) -> None:
+        """Send the changed values at ``RATE_HZ`` until closed; runs in the thread."""
         while not self._closed.wait(1 / RATE_HZ):
             for packet in self._changes.step():
                 with suppress(OSError):  # Nobody listens, or the network is down
@@ -361,7 +376,7 @@ class OscOut:
 
 
 def _list_message(address: OscAddress) -> OscMessage:
-    """Return the message of the list: address, type, lowest and highest value, and words."""
+    """Return the message that lists an address: its path, type, lowest and highest value, and words."""
     words = [word for word in address.words if word]
     return OscMessage(
         f"{ROOT}list", (address.path, OSC_TYPES[address.kind], float(address.low), float(address.high), *words[:28])

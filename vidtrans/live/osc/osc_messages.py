@@ -1,4 +1,4 @@
-"""Messages of Open Sound Control 1.0: python-osc reads and writes them, and this module adds limits.
+"""Parsing of Open Sound Control 1.0 messages with limits, on top of python-osc.
 
 Bundles are split here: python-osc parses all messages of a packet at once, and nested bundles by recursion. So the
 messages of a flood are dropped by their addresses before they are parsed: the inbox keeps the last message of each
@@ -18,34 +18,35 @@ from dataclasses import dataclass, replace
 from pythonosc import osc_message, osc_message_builder
 from pythonosc.parsing import osc_types
 
-BUNDLE = b"#bundle\0"
-MAX_ARGUMENTS = 32
-MAX_ELEMENTS, MAX_BUNDLE_DEPTH = 1024, 8  # Elements of a packet; levels of nested bundles
-# Type tags that python-osc does not support, and the tags as which they are parsed: impulse (a bang), symbol,
-# character, MIDI, time tag.
+BUNDLE = b"#bundle\0"  # First bytes of an OSC bundle
+MAX_ARGUMENTS = 32  # Largest number of arguments of a message
+MAX_ELEMENTS, MAX_BUNDLE_DEPTH = 1024, 8  # Most elements in a packet, and levels of nested bundles
+# Replacements of type tags that python-osc lacks (impulse, symbol, character, MIDI, time tag), and removed array tags.
 ALIASES, ARRAYS = bytes.maketrans(b"IScmt", b"Tsrrh"), b"[]"
-ARGUMENT_TYPES = frozenset(b"ifhdsbrTFN")
-PATTERN_SIGNS = frozenset(b"*?[{")
-MAX_PATTERN_BYTES = 200
-MAX_CHOICE_LETTERS = 500  # Letters of all choices that the braces of a part allow
-TIME_TAG_ERA_S = 1 << 32  # Time tags overflow every 136 years, next in February 2036
-MAX_TAG_AHEAD_S = 24 * 60 * 60  # Tags further ahead, in s, are read as times in the past
+ARGUMENT_TYPES = frozenset(b"ifhdsbrTFN")  # Type tags of arguments that python-osc can parse
+PATTERN_SIGNS = frozenset(b"*?[{")  # Characters that make an address a pattern
+MAX_PATTERN_BYTES = 200  # Longest address pattern that is matched
+MAX_CHOICE_LETTERS = 500  # Most letters in all combinations of the words in braces, in one part of an address pattern
+TIME_TAG_ERA_S = 1 << 32  # Range of OSC time tags, in s: they overflow every 136 years, next in February 2036
+# Longest time, in s, that a time tag may be ahead; later tags are read as times in the past
+MAX_TAG_AHEAD_S = 24 * 60 * 60
 
-Argument = int | float | str | bytes | bool | None
-MAX_SCHEDULED = 1024  # Waiting messages of bundles with a time in the future
-MAX_WAIT_S = 60.0  # Longest time until a bundle is due, in s; later ones are dropped
+Argument = int | float | str | bytes | bool | None  # Python value of an OSC argument
+MAX_SCHEDULED = 1024  # Most messages that wait because the time tag of their bundle is in the future
+MAX_WAIT_S = 60.0  # Longest time, in s, that a bundle may wait for its time tag; later bundles are dropped
 MAX_CACHED_PATTERNS, MAX_NEW_PATTERNS_PER_S = 256, 16
-NUM_LISTED_UNMATCHED, MAX_LISTED_LETTERS = 6, 60  # Unknown addresses in the status, and the letters of each
-RELEASE_TAGS = frozenset([b",F", b",N", b",i", b",h", b",f", b",d", b",s"])  # If all bytes after these are 0
+NUM_LISTED_UNMATCHED, MAX_LISTED_LETTERS = 6, 60  # Most unknown addresses in the status, and letters of each
+# Type tags of a message that releases a trigger, if all bytes after the tags are 0
+RELEASE_TAGS = frozenset([b",F", b",N", b",i", b",h", b",f", b",d", b",s"])
 
 
 class MalformedOscError(ValueError):
-    """Bytes that are not an OSC message or bundle."""
+    """Error for bytes that are not an OSC message or bundle."""
 
 
 @dataclass(frozen=True)
 class OscMessage:
-    """A message: an ``address`` such as ``/vidtrans/strength``, and its ``arguments``."""
+    """An OSC message: an ``address`` such as ``/vidtrans/strength``, and its ``arguments``."""
 
     address: str
     arguments: tuple[Argument, ...] = ()
@@ -56,7 +57,7 @@ class OscMessage:
 
 
 def messages_in(packet: bytes, now_s: float) -> Iterator[tuple[float, bytes]]:
-    """Yield the (time, bytes) of each message of a packet, including nested bundles, in their order.
+    """Yield the (time, bytes) of each OSC message of a packet, including nested bundles, in their order.
 
     Times are in seconds since 1970, as ``now_s``; 0 means at once. A nested bundle is never earlier than its parent.
     Raises MalformedOscError, after the messages before the fault.
@@ -86,12 +87,12 @@ def messages_in(packet: bytes, now_s: float) -> Iterator[tuple[float, bytes]]:
 
 
 def address_in(data: bytes) -> bytes:
-    """Return the address of a message, unchecked: the bytes before the first zero."""
+    """Return the address of an OSC message without a check: the bytes before the first zero."""
     return data[: data.find(0)]
 
 
 def is_pattern(address: bytes) -> bool:
-    """Return whether an address is a pattern that is short enough to be looked up."""
+    """Return whether an OSC address is a pattern, and short enough to be matched."""
     return address.startswith(b"/") and len(address) <= MAX_PATTERN_BYTES and not PATTERN_SIGNS.isdisjoint(address)
 
 
@@ -111,7 +112,10 @@ def matches(pattern: bytes, addresses: Iterable[bytes]) -> list[bytes]:
 
 
 def _part_pattern(part: str) -> re.Pattern[str]:
-    """Return a regular expression for a part of an address pattern; braces aside, its syntax is that of ``fnmatch``."""
+    """Return a regular expression for the part of an address pattern between two slashes.
+
+    Apart from braces, the syntax is that of ``fnmatch``.
+    """
     pieces = re.split(r"\{([^{}]*)\}", part)  # Every second piece is the inside of braces
     choices = [piece.split(",") if number % 2 else [piece] for number, piece in enumerate(pieces)]
     few = itertools.product(*choices) if math.prod(map(len, choices)) * len(part) <= MAX_CHOICE_LETTERS else ()
@@ -119,7 +123,7 @@ def _part_pattern(part: str) -> re.Pattern[str]:
 
 
 def parse_message(data: bytes) -> OscMessage:
-    """Parse the bytes of a message; arrays are flattened. Raises MalformedOscError."""
+    """Parse the bytes of an OSC message; arrays are flattened. Raises MalformedOscError."""
     head = (data.find(0) + 4) & ~3
     type_tags, zero, _ = data[head:].partition(b"\0")
     types = type_tags.translate(ALIASES, ARRAYS)
@@ -134,7 +138,7 @@ def parse_message(data: bytes) -> OscMessage:
 
 
 def pack_message(message: OscMessage) -> bytes:
-    """Return the bytes of a message; floats have 32 bits."""
+    """Return the bytes of an OSC message; floats have 32 bits."""
     builder = osc_message_builder.OscMessageBuilder(message.address)
     for one in message.arguments:
         builder.add_arg(one)
@@ -143,7 +147,7 @@ def pack_message(message: OscMessage) -> bytes:
 
 @dataclass
 class OscCounts:
-    """Numbers of packets and messages since the start.
+    """Numbers of OSC packets and messages since the start.
 
     Attributes:
         received: Packets.
@@ -163,7 +167,7 @@ class OscCounts:
 
 
 class OscInbox:
-    """The last message of each address, from packets; one thread calls it.
+    """The last OSC message to each address, taken from packets; one thread calls it.
 
     Attributes:
         known_addresses: The addresses of the session.
@@ -187,7 +191,7 @@ class OscInbox:
         self._num_elements = 0
 
     def push(self, packet: bytes, now_s: float) -> None:
-        """Store the messages of a packet that came at ``now_s``, in seconds since 1970. Never raises."""
+        """Store the messages of a packet that arrived at ``now_s``, in seconds since 1970. Never raises."""
         self.counts.received += 1
         if int(now_s) != self._second:
             self._second, self._num_lookups = int(now_s), 0
@@ -205,7 +209,7 @@ class OscInbox:
             self.counts.malformed += 1
 
     def pop_messages(self, now_s: float) -> list[OscMessage]:
-        """Return and remove the last message of each address that is due, in the order of arrival."""
+        """Return and remove the last message to each address that is due at ``now_s``, in the order of arrival."""
         while self._scheduled and self._scheduled[0][0] <= now_s:
             self._store(heapq.heappop(self._scheduled)[2])
         waiting, self._newest, self._num_elements = self._newest, {}, 0
@@ -218,17 +222,18 @@ class OscInbox:
         return messages
 
     def due_s(self, now_s: float) -> float | None:
-        """Return the seconds until a message is due; None if none waits."""
+        """Return the seconds until the next message is due; None if no message waits."""
         if self._newest:
             return 0.0
         return max(0.0, self._scheduled[0][0] - now_s) if self._scheduled else None
 
     def count_refusal(self, problem: str) -> None:
-        """Count a message whose value the session refused, and store the reason."""
+        """Count an OSC message whose value the session refused, and store the reason."""
         self.counts.refused += 1
         self.problem = problem
 
     def _schedule(self, at_s: float, data: bytes, now_s: float) -> None:
+        """Store a message, or keep it until ``at_s``, the time of its bundle; drop it if that is too far ahead."""
         if at_s <= now_s:
             self._store(data)
         elif at_s - now_s > MAX_WAIT_S:
@@ -239,13 +244,14 @@ class OscInbox:
             heapq.heappush(self._scheduled, (at_s, next(self._order), data))
 
     def _store(self, data: bytes) -> None:
+        """Store a message as the newest one to each address that it matches; ignore the release of a trigger."""
         for address in self._matching_addresses(address_in(data)):
             if address not in self.triggers or _is_press(data):
                 self._newest.pop(address, None)
                 self._newest[address] = data
 
     def _matching_addresses(self, address: bytes) -> list[bytes]:
-        """Return the known addresses that an address or a pattern matches; count it as unmatched if there is none."""
+        """Return the known addresses that an address or pattern matches; if there is none, count it as unmatched."""
         if address in self.known_addresses:
             return [address]
         cached_for, patterns = self._patterns
@@ -263,10 +269,12 @@ class OscInbox:
         return matching
 
     def _drop(self, problem: str) -> None:
+        """Count a dropped message or packet, and store the reason."""
         self.counts.dropped += 1
         self.problem = problem
 
     def _count_unmatched(self, address: bytes) -> None:
+        """Count a message to an unknown address, and add the address to the list for the status."""
         if not address.startswith(b"/"):
             self.counts.malformed += 1
             return
@@ -280,7 +288,10 @@ class OscInbox:
 
 
 def _is_press(data: bytes) -> bool:
-    """Return whether a message to a trigger is a press: no argument, or neither 0 nor false, or malformed."""
+    """Return whether a message to a trigger is a press: it has no argument, or the first is neither 0 nor false.
+
+    A malformed message counts as a press; ``pop_messages`` counts it as malformed.
+    """
     if data[len(address_in(data)) :].strip(b"\0") in RELEASE_TAGS:
         return False  # Recognises most releases without parsing
     try:

@@ -18,36 +18,39 @@ if TYPE_CHECKING:
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import Entry, Registry, unknown_name
 
-SENDER_NAME = "vidtrans live"  # The name under which other programs list the pictures
-NOMINAL_FPS = 30  # Rate for programs that ask for one; pictures are sent whenever they are painted
+SENDER_NAME = "vidtrans live"  # Name under which other programs list the pictures of the session
+NOMINAL_FPS = 30  # Frame rate given to libraries that require one; pictures are sent whenever they are painted
 
 
 class PictureSender(Protocol):
-    """The interface of a sender. One thread calls all methods but ``pump``; ``close`` follows ``open``."""
+    """The interface of a picture sender. One thread calls all methods but ``pump``; ``close`` follows ``open``."""
 
     def open(self, width: int, height: int) -> None:
-        """Start with pictures of this size, in pixels. Raises any error of the library, with a readable message."""
+        """Open the sender for pictures of this size, in pixels.
+
+        Raises any error of the library, with a readable message.
+        """
 
     def send(self, picture: np.ndarray) -> None:
-        """Send a picture, (height, width, 3) uint8 RGB, of the size that ``open`` got."""
+        """Send a picture, (height, width, 3) uint8 RGB, of the size passed to ``open``."""
 
     def pump(self) -> None:
-        """Run the system's event loop for a millisecond; called in the main thread ten times a second.
+        """Run the operating system's event loop for a millisecond; called in the main thread ten times a second.
 
         By default nothing is run.
         """
 
     def close(self) -> None:
-        """Stop; the next ``open`` may have another size."""
+        """Close the sender; the next ``open`` may have another size."""
 
 
 @dataclass(frozen=True)
 class SenderEntry(Entry):
-    """A sender's registry entry.
+    """The registry entry of a picture sender.
 
     ``module``: the library to import. ``extra``: the extra of vidtrans that installs it. ``systems``: supported values
-    of ``sys.platform``. ``remedy``: advice for a sender that does not open. ``is_network``: other machines can receive
-    the pictures.
+    of ``sys.platform``. ``remedy``: advice for a sender that cannot be opened. ``is_network``: other machines can
+    receive the pictures.
     """
 
     module: str = ""
@@ -57,6 +60,7 @@ class SenderEntry(Entry):
     is_network: bool = False
 
 
+# Picture senders by the names that --send accepts
 SENDERS = Registry(
     "sender",
     {
@@ -98,12 +102,12 @@ SENDERS = Registry(
 
 
 def offered_senders(system: str = sys.platform) -> list[str]:
-    """Return the names of the senders that an operating system supports."""
+    """Return the names of the senders that the operating system ``system`` (as in ``sys.platform``) supports."""
     return [name for name, entry in SENDERS.items() if system in entry.systems]
 
 
 def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
-    """Raise UsageError for a sender that is unsupported, listed twice, or needs a network that is not allowed."""
+    """Raise UsageError for a sender that is unsupported, listed twice, or needs a network without permission."""
     for position, name in enumerate(names):
         if name not in offered_senders():
             raise unknown_name("sender", name, offered_senders())
@@ -115,7 +119,7 @@ def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
 
 
 def check_libraries(names: Sequence[str]) -> None:
-    """Raise UsageError if the library of a sender is not installed."""
+    """Raise UsageError if the library of one of the senders is not installed."""
     for name in names:
         entry = SENDERS[name]
         if find_spec(entry.module) is None:

@@ -12,19 +12,20 @@ from vidtrans.live.senders import NOMINAL_FPS, SENDER_NAME, PictureSender
 
 
 class VirtualCamera(PictureSender):
-    """A camera that other programs list among theirs. Sides of pictures are padded to even numbers."""
+    """A virtual camera that other programs list among their cameras. Sides of pictures are padded to even numbers."""
 
     _camera: Any = None
     _border = (0, 0)
 
     def open(self, width: int, height: int) -> None:
-        """Open the first free camera device. Raises RuntimeError."""
+        """Open the first free virtual camera device for pictures of this size. Raises RuntimeError."""
         import pyvirtualcam
 
         self._border = height % 2, width % 2
         self._camera = pyvirtualcam.Camera(width + width % 2, height + height % 2, NOMINAL_FPS, print_fps=False)
 
     def send(self, picture: np.ndarray) -> None:
+        """Send a picture, (height, width, 3) uint8 RGB; odd sides are extended by one pixel."""
         if any(self._border):
             below, beside = self._border
             picture = cv2.copyMakeBorder(picture, 0, below, 0, beside, cv2.BORDER_REPLICATE)
@@ -37,24 +38,25 @@ class VirtualCamera(PictureSender):
 
 
 class NdiSender(PictureSender):
-    """An NDI source named ``COMPUTER (vidtrans live)``."""
+    """A sender over NDI (video in the local network); the source is named ``COMPUTER (vidtrans live)``."""
 
     _sender: Any = None
 
     def open(self, width: int, height: int) -> None:
-        """Announce the source. Raises RuntimeError."""
+        """Announce the NDI source in the network. Raises RuntimeError."""
         from cyndilib import FourCC, Sender, VideoSendFrame
 
         frame = VideoSendFrame()
         frame.set_resolution(width, height)
         frame.set_frame_rate(Fraction(NOMINAL_FPS))
         frame.set_fourcc(FourCC.RGBX)
-        # The library must not set the pace: pictures are sent whenever they are painted.
+        # The library must not limit the frame rate: pictures are sent whenever they are painted.
         self._sender = Sender(SENDER_NAME, clock_video=False, clock_audio=False)
         self._sender.set_video_frame(frame)
         self._sender.open()
 
     def send(self, picture: np.ndarray) -> None:
+        """Send a picture, (height, width, 3) uint8 RGB, to the receivers of the NDI source."""
         self._sender.write_video(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA).reshape(-1))
 
     def close(self) -> None:
@@ -64,12 +66,12 @@ class NdiSender(PictureSender):
 
 
 class SpoutSender(PictureSender):
-    """A Spout texture named ``vidtrans live`` for the programs of this machine."""
+    """A sender of a Spout texture named ``vidtrans live`` to other programs on this machine."""
 
     _sender: Any = None
 
     def open(self, width: int, height: int) -> None:
-        """Create the sender; its texture is created with the first picture."""
+        """Create the Spout sender; its texture is created with the first picture."""
         import SpoutGL
 
         self._sender = SpoutGL.SpoutSender()
@@ -93,7 +95,7 @@ class SpoutSender(PictureSender):
 
 
 class SyphonSender(PictureSender):
-    """A Syphon server named ``vidtrans live`` for the programs of this machine."""
+    """A Syphon server named ``vidtrans live``, which sends a texture to other programs on this machine."""
 
     _server: Any = None
     _texture: Any = None
@@ -107,13 +109,14 @@ class SyphonSender(PictureSender):
         self._texture = create_mtl_texture(self._server.device, width, height)
 
     def send(self, picture: np.ndarray) -> None:
+        """Send a picture, (height, width, 3) uint8 RGB, to the clients of the Syphon server."""
         from syphon.utils.numpy import copy_image_to_mtl_texture
 
         copy_image_to_mtl_texture(cv2.cvtColor(picture, cv2.COLOR_RGB2RGBA), self._texture)
         self._server.publish_frame_texture(self._texture)
 
     def pump(self) -> None:
-        """Answer programs that look for servers, for a millisecond."""
+        """Answer programs that search for Syphon servers, for a millisecond."""
         import Foundation
 
         until = Foundation.NSDate.dateWithTimeIntervalSinceNow_(0.001)
