@@ -149,7 +149,7 @@ class FlowPropagator:
             sample.rendered = None
 
     def _warp(self, key: _KeyFrame, target: _KeyFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Warp the output of ``key`` to another frame; return it, (H, W, 3) float32, and its confidence, (H, W)."""
+        """Warp the output of ``key`` to ``target``; return it, (H, W, 3) float32, and the flow's confidence, (H, W)."""
         forward, backward = self._flow.estimate_both(target.prepared, key.prepared)
         height, width = target.sample.guide.shape[:2]
         confidence = cv2.resize(flow_consistency(forward, backward), (width, height), interpolation=cv2.INTER_LINEAR)
