@@ -1,8 +1,8 @@
 """Render a clip in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
 
 A machine without a shared disk receives the input files in a mirror folder, in which /a/b is MIRROR/a/b, and renders in
-the mirror of the command's current folder. Therefore all paths of its request are made relative. Cache keys depend on
-contents, not on paths, so that they are the same on that machine.
+the mirror of the command's current folder. Therefore all paths of a request for this machine are made relative. Cache
+keys depend on contents, not on paths, so that they are the same on that machine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from vidtrans.video.io.pictures import media_files
 
 
 def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
-    """Render a part of a clip into the cache; ``join``: also write the result if no chunk is missing.
+    """Render a part of a clip into the cache. ``join``: also write the result if no chunk is missing.
 
     ``part`` None: only join; missing chunks are then an error. Failures are written to the cache's log. Raises the
     errors of ``stylize``, UsageError if this worker differs from others that render the clip, and VidtransError.
@@ -51,6 +51,7 @@ def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Contex
 
 
 def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
+    """Render a part of a clip, join the chunks, or both, as ``stylize_part`` does, without logging failures."""
     render = RequestedRender(request, context, time.monotonic())
     target = render.result
     target.check()
@@ -93,16 +94,17 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
 
 
 def _check_whole(divided: DividedRender, target: Result) -> None:
+    """Raise VidtransError if chunks of a divided render are missing."""
     if missing := divided.missing(verify=True):
         why = f"{describe_ranges(missing)} of {divided.job.plan.num_frames} are not rendered"
         raise VidtransError(str(target.output), why, "render these parts with --chunk, then --join again")
 
 
 def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_disk: bool = False) -> Division | None:
-    """Split a render among ``count`` processes; return None if it needs only one, or if the result exists.
+    """Split a render among ``count`` processes; return None if it needs only one process, or if the result exists.
 
-    ``no_shared_disk``: the workers have no access to this machine's files. A render that cannot be split then runs on
-    this machine, with a note. Raises the errors of ``stylize``.
+    ``no_shared_disk``: the workers have no access to this machine's files. A render that cannot be split is then
+    executed on this machine, with a note. Raises the errors of ``stylize``.
     """
     render = RequestedRender(request, context, time.monotonic())
     render.result.check()
@@ -126,20 +128,20 @@ def divide(request: StylizeRequest, context: Context, count: int, *, no_shared_d
 
 
 def _open(render: RequestedRender) -> Clip | None:
-    """Open the source; return None for one picture or pictures of several sizes, which are rendered one by one."""
+    """Open the source; return None for one picture or pictures of several sizes, which are not rendered in parts."""
     clip = None if is_one_picture(render.request.video) else render.open()
     return clip if clip is not None and clip.index.same_size else None
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_locked: bool = False) -> Table:
-    """Render the chunks [first, stop) of a divided render; ``is_locked`` as in ``DividedRender.render``."""
+    """Render the chunks ``part``, [first, stop), of a divided render; ``is_locked`` as in ``DividedRender.render``."""
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
     return DividedRender(job).render(job.plan.chunks[slice(*part)], is_locked=is_locked)
 
 
 def input_files(render: RequestedRender, clip: Clip) -> list[Path]:
-    """Return the absolute paths of the files that a part reads: sources, model files, and cached data.
+    """Return the absolute paths of the files that a part of a render reads: sources, model files, and cached data.
 
     ``clip``: the source in the render's plan. Raises MediaError.
     """
@@ -156,7 +158,7 @@ def input_files(render: RequestedRender, clip: Clip) -> list[Path]:
         for model in (*one.model.parts, *([one.model.extractor] if one.model.extractor else [])):
             if model.path is not None:
                 found += load_format(detect_format(model.path)).files(model.path)
-    # The source's index, which takes long to compute, and the source after the user's filter graph.
+    # Add the source's index, which takes long to compute, and the source after the user's filter graph.
     cached = []
     for source in filter(None, (clip, clip.origin)):
         digest = content_digest(context, source.path, source.guides)
@@ -168,7 +170,7 @@ def input_files(render: RequestedRender, clip: Clip) -> list[Path]:
 
 
 def relocate_for_mirror(render: RequestedRender) -> StylizeRequest:
-    """Return the request with paths relative to the current folder, and with its models' paths as names."""
+    """Return the request with paths relative to the current folder; models are named by their paths."""
     request = _with_built_model(render)
     recipe, extractor = request.recipe, render.model.extractor
     if extractor and extractor.path and extractor.path not in [part.path for part in render.model.parts]:
@@ -183,29 +185,33 @@ def relocate_for_mirror(render: RequestedRender) -> StylizeRequest:
 
 
 def _with_built_model(render: RequestedRender) -> StylizeRequest:
-    """Return the request; a look from pictures is replaced by its model file. A medium, which has no file, remains."""
+    """Return the request; a style from pictures is replaced by the model file that was made from them.
+
+    A painting medium, which has no file, remains.
+    """
     return render.with_model if render.model.path else render.request
 
 
 def _absolute(path: Path) -> Path:
-    """Make a path absolute; do not resolve links, so that a link's target is sent under the link's name."""
+    """Make a path absolute without resolving links, so that a link's target is sent under the link's name."""
     if ".." in path.parts:  # Links must be resolved, because '..' after a link is not the preceding folder
         return path.resolve() if path.name == ".." else path.parent.resolve() / path.name
     return path.absolute()
 
 
 def _relative(path: Path) -> str:
+    """Return a path relative to the current folder."""
     return os.path.relpath(_absolute(path), Path.cwd())
 
 
 def print_jobs(
     requests: Sequence[StylizeRequest], name: str, command: Sequence[str], options: BatchOptions, context: Context
 ) -> Table:
-    """Write a farm job that renders clips; return its table, with the job's text in format ``name`` as ``job``.
+    """Create a farm job that renders clips; return its table, with the job's text in format ``name`` as ``job``.
 
-    ``requests``: all have outputs. ``command``: the common start of all commands, up to the source. ``options``: a
-    shard, and the maximum number of parts of a clip; by default, as many as are long enough. Each clip is read to its
-    end once. Raises UsageError if the shard is empty, and the errors of ``stylize``.
+    ``requests``: all have output paths. ``command``: the common start of all commands, up to the source. ``options``: a
+    shard, and the maximum number of parts of a clip; by default, as many parts as are long enough. Each clip is read to
+    its end once. Raises UsageError if the shard is empty, and the errors of ``stylize``.
     """
     if options.shard and not (requests := options.share_of(requests)):
         raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
@@ -231,6 +237,7 @@ def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table
 
 
 def _num_parts(request: StylizeRequest, max_parts: int | None, context: Context) -> int:
+    """Return the number of parts in which a farm renders a clip; 1 if the clip cannot be split."""
     render = RequestedRender(request, context, time.monotonic())
     render.result.existing()  # Raises if the output is another file
     if (clip := _open(render)) is None or (job := render.job(clip)).draft:
