@@ -101,7 +101,7 @@ class Assembly:
     def _run_program(
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, EncodedVideo]:
-        """Run the user's ffmpeg on all segments, and encode its output into ``processed``; return timing and video."""
+        """Run the user's ffmpeg on all segments, and encode its output to ``processed``; return timing and video."""
         from vidtrans.video.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
@@ -137,7 +137,7 @@ class Assembly:
             filtered.unlink(missing_ok=True)
 
     def _timing_of(self, video: EncodedVideo) -> Timing:
-        """Return the timing of the ffmpeg output; the last frame ends with the source, if it begins before that end."""
+        """Return the timing of the ffmpeg output; its last frame ends with the source, unless it begins later."""
         pts = tuple(video.pts)
         if not pts:
             raise UsageError("--filter", "the graph outputs no frame", "change the graph")

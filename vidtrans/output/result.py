@@ -321,7 +321,7 @@ class Result:
     began: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raise UsageError if the output is one of the sources, or is a folder instead of a file or the reverse."""
+        """Raise UsageError if the output is one of the sources, or an existing folder or file of the wrong kind."""
         check_place(self.output, self.sources, folder=self.folder)
 
     def existing(self) -> Table | None:

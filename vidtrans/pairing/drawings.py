@@ -92,7 +92,10 @@ def _has_dark_background(grey: np.ndarray) -> bool:
 
 
 def _paper_brightness(grey: np.ndarray) -> np.ndarray:
-    """Estimate the local brightness of the bare paper, (H, W) float32, in a grey picture with a light background."""
+    """Estimate the local brightness of the bare paper, (H, W) float32, in a grey picture, (H, W) uint8.
+
+    The background must be light.
+    """
     small = _shrink_denoised(grey).astype(np.float32)
     slope = np.maximum(_fit_surface(small), 1)  # The trend of the light over the page, including its corners
     level = small / slope

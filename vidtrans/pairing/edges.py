@@ -75,7 +75,7 @@ class Edges(Pairing):
         self.in_channels = 1 + settings.gradient_channel + settings.tone_channel
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Find the lines (255 on 0) and the soft channels of a frame, (H, W, 3) uint8: (H, W, 1 to 3) uint8."""
+        """Find the lines (255 on 0), gradients and tones of a frame, (H, W, 3) uint8: (H, W, 1 to 3) uint8."""
         return _find_edges(frames[0], self.settings)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
@@ -116,7 +116,7 @@ class Edges(Pairing):
 
 
 def _find_edges(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
-    """Find the lines (255 on 0) and the soft channels of a frame (H, W, 3) uint8; return (H, W, 1 to 3) uint8."""
+    """Find the lines (255 on 0), gradients and tones of a frame (H, W, 3) uint8; return (H, W, 1 to 3) uint8."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     tone = [_normalise_tone(grey, settings.tone_sigma)] if settings.tone_channel else []
     if settings.sigma > 0:

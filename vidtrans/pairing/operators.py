@@ -39,8 +39,7 @@ SQUARED_SLOPE_BITS = 21  # Number of bits of the squared slope, which is at most
 TAN_22_5, FIXED_ONE = 13573.0, 32768.0  # tan 22.5° and 1 in units of 2⁻¹⁵, as OpenCV's Canny rounds them
 WHITE_QUANTILE = 0.98  # Quantile of squared slopes that is white in the gradient channel
 SURROUNDINGS_SCALE = 4  # Factor by which pictures are shrunk to compute the strength of the surroundings
-# Largest numbers of source pixels along a side that one pixel covers, even for odd sides: at half the size, and at the
-# size at which the surroundings are computed
+# Most source pixels along a side that one pixel covers: at half the size, and at the size of the surroundings
 HALF_SIZE_TAPS, SURROUNDINGS_TAPS = 3, 9
 
 
@@ -290,7 +289,7 @@ class LookOperators(PairingOperators):
 
 
 class EdgeOperators(PairingOperators):
-    """The operators of ``Edges``: the same lines, bit for bit, and the soft channels within rounding."""
+    """The operators of ``Edges``: the same lines, bit for bit; gradient and tone channels within rounding."""
 
     smallest = 2
 
@@ -300,7 +299,7 @@ class EdgeOperators(PairingOperators):
         self.tone_kernel = [float(one) for one in tone_kernel(self.settings.tone_sigma)]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Find the lines (255 on 0) and the soft channels of frames, (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
+        """Find the lines (255 on 0), gradients and tones of frames, (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
         soft = [self._tone(grey)] if settings.tone_channel else []

@@ -19,8 +19,7 @@ COPIED_ATTRIBUTES = (
     *("name", "version", "needs_target", "has_target", "at_source_size", "finishes", "tunable", "deep", "min_frames"),
     *("upscale_factor", "class_colours", "stride"),
 )
-# Pairings that take no matte: those without a target from the same clip, and those with classes found in the frames'
-# files
+# Pairings whose target is not from the same clip, or whose classes are found in the files: no matte possible
 PAIRINGS_WITHOUT_MATTE = ("matched", "unpaired", "look", "change", "labels", "segment")
 MATTE = "matte"  # Key in the settings of a record: the input includes the frame's matte
 

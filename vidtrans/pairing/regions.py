@@ -19,8 +19,8 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import fill_from_nearest
 from vidtrans.video.images.picture_analysis import connected_areas
 
-# Colours of the palette at each lightness, besides grey, as (chroma, hue in degrees) in CIELAB. The hues of natural
-# pictures cluster from red over skin and wood to foliage, and in the blue of the sky, so colours are there.
+# Hues of natural pictures cluster from red over skin and wood to foliage, and in the blue of the sky.
+# Colours of the palette at each lightness, besides grey, as (chroma, hue in degrees) in CIELAB
 TINTS = (
     *((26, hue) for hue in (0, 45, 110, 160, 212, 264, 315)),
     *((58, hue) for hue in (8, 38, 68, 98, 132, 165, 225, 275, 320)),

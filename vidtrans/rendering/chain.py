@@ -56,7 +56,7 @@ READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"
 T = TypeVar("T")
 Frames = Generator[Sample, None, None]  # Frames in order; the consumer closes the generator
 Picture = Callable[[], np.ndarray]  # Function without arguments that waits for a picture and returns it
-# Function without arguments that computes the map from a clip's colours to those of the palette; None without a palette
+# Function that computes the map from a clip's colours to those of the palette; None without a palette
 FindColours = Callable[[], AffineColours | None]
 # Prefixes of array names in a saved state: arrays of the recursive filter, and of the stroke painter
 FILTER_STATE, PAINTER_STATE = "filter.", "painter."
@@ -83,7 +83,7 @@ class ExtractedPictures(Protocol):
         """Render and store the extractor's pictures of the given chunks; stored pictures are kept."""
 
     def pictures(self) -> StoredPictures:
-        """Return a reader of the stored extractor's pictures."""
+        """Return a reader of the stored pictures."""
 
 
 class RenderChain:
@@ -225,7 +225,7 @@ class RenderChain:
             self.raw.write(frame, arrive())
 
     def _filter(self, frames: Iterator[Sample], result_range: range) -> Frames:
-        """Apply the temporal filter; yield ``result_range`` and, for strokes, the earlier frames that they need."""
+        """Apply the temporal filter; yield the frames of ``result_range`` and, for strokes, earlier frames."""
         needed = result_range if self._painter is None else range(self._paint_from, result_range.stop)
         if self.plan.settings.filter_name == "off":
             yield from frames
@@ -234,7 +234,7 @@ class RenderChain:
             yield replace(sample, output=picture, derived={}, download=None)
 
     def _paint_strokes(self, frames: Iterator[Sample], result_range: range) -> Frames:
-        """Paint strokes if the plan has any; yield ``result_range``, the last frame of a chunk with the saved state."""
+        """Paint strokes if the plan has any; yield the frames of ``result_range``, with the state at a chunk's end."""
         if self._painter is None:
             for sample in frames:
                 if sample.index in result_range:
@@ -477,7 +477,7 @@ class ChunkRenderer:
         self._kind = next((one.kind for one in chains if one.kind != "cpu"), "cpu")
 
     def counts(self, rendered: Sequence[int]) -> Table:
-        """Return the frame counts for the result table. ``rendered``: numbers of the chunks that were rendered now."""
+        """Return the frame counts for the result table. ``rendered``: numbers of the chunks rendered by this call."""
         chains, totals = [self.chain, *(look.chain for look in self.looks)], Table()
         painting = [one for one in chains if not one.plan.model.is_identity] if self.looks else chains
         totals["frames_inferred"] = sum(one.count.inferred for one in painting)
@@ -494,7 +494,7 @@ class ChunkRenderer:
         return [store.entry.folder for store in stores if store]
 
     def extract(self, missing: Sequence[int]) -> None:
-        """Make the extractors' pictures that the base chain and the styles of regions need for the missing chunks."""
+        """Make the pictures of extractors (networks that make a model's input) that the missing chunks need."""
         _extract(self.chain, missing)
         ranges = [range(c.first, c.stop) for c in self.plan.chunks if c.number in set(missing)]
         for look in self.looks:
@@ -574,7 +574,7 @@ class ChunkRenderer:
 
 
 def _extract(chain: RenderChain, missing: Sequence[int]) -> None:
-    """Make the extractor's pictures, if the chain has an extractor, for needed chunks without stored raw outputs."""
+    """Make the input pictures by the chain's extractor network, if any, for needed chunks without raw outputs."""
     if chain.extraction is None:
         return
     plan, numbers = chain.plan, set[int]()
@@ -601,7 +601,7 @@ class FramePath:
 
     @classmethod
     def find(cls, plan: RenderPlan, engine: Engine) -> FramePath:
-        """Choose the path of a plan's frames through an engine: on an Nvidia GPU unless a step needs numpy.
+        """Choose the path of a plan's frames through an engine: on an Nvidia GPU, unless a stage needs numpy.
 
         Apple's GPUs are excluded, because several threads on one are untested; model chains are excluded, because their
         models exchange numpy pictures. The GPU blends only if source and output have one size, and the result uses none
@@ -618,7 +618,7 @@ class FramePath:
         return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
 
     def renderer(self, count: RenderCount | None = None) -> FrameRenderer:
-        """Build the renderer of the model's pictures, for frames in order. Close it after use.
+        """Build the renderer of the model's pictures, for frames in order. Close the renderer after use.
 
         Raises UsageError if the flow method of a recurrent model is not installed.
         """
@@ -652,7 +652,7 @@ def time_steps(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, 
 
 
 def _strip_prefix(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the arrays of a saved state whose names begin with ``prefix``, by their names without it."""
+    """Return the arrays whose names begin with ``prefix``, under their names without the prefix."""
     return {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
 
 

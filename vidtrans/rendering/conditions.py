@@ -38,7 +38,7 @@ from vidtrans.video.images.picture import resize
 
 SEED_PER_SHOT = "shots:"  # Prefix of a --look value with a seed from which each shot gets a random style
 SEED_PATTERN = re.compile(r"[0-9]{1,15}")  # Matches the seed of a random style, such as "7"
-LOOK_OPTION = "--look"  # Option that selects the style
+LOOK_OPTION = "--look"  # Name of the command-line option that selects the style
 MAX_SHARE = 1e6  # Upper bound of a style's share relative to the other styles
 MAX_CODE_DEVIATIONS = 2.5  # Limit of random style codes in standard deviations, because rare styles are learned worst
 

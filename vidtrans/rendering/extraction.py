@@ -44,14 +44,16 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-CALIBRATION_FRAMES = 16  # Number of a clip's frames from which a network's precision is calibrated, in one batch
+# Number of frames of a clip, processed in one batch, from which a network's precision is calibrated
+CALIBRATION_FRAMES = 16
 
 
 @dataclass
 class ClipExtraction:
-    """The extractor's pictures of a render's frames; ``plan`` is the extractor's own render of these frames.
+    """The pictures by the network that makes a model's input (an extractor), for the frames of a render.
 
-    ``count``: the number of frames that this process has extracted.
+    ``plan``: the extractor's own render of these frames. ``count``: the number of frames that this process has
+    extracted.
     """
 
     plan: RenderPlan
@@ -99,7 +101,7 @@ class ClipExtraction:
 
 
 class FrameExtractor:
-    """An extractor network for single frames, for example of a dataset or a live camera."""
+    """A network that makes a model's input (an extractor), for single frames of a dataset or a live camera."""
 
     def __init__(
         self, model: LoadedModel, extraction: Extraction, rendering: RenderingSettings, context: Context
@@ -108,7 +110,7 @@ class FrameExtractor:
 
     @cached_property
     def engine(self) -> Engine:
-        """Load the extractor's engine. Raises ModelError, DeviceError, UsageError."""
+        """Load the engine of the extractor network. Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.model, self._rendering, self._context)
 
     @classmethod
@@ -131,7 +133,7 @@ class FrameExtractor:
         return {"model": self.model.name, "digest": file_digest(self.model.path, self._context.cache.digest)}
 
     def for_key(self) -> Table:
-        """Return the engine and model properties that affect the extractor's pictures, for cache keys."""
+        """Return the engine and model properties that affect the extracted pictures, for cache keys."""
         return self.engine.identity | self.model.padding_key
 
     def size(self, width: int, height: int) -> tuple[int, int]:
@@ -153,7 +155,7 @@ class FrameExtractor:
 
 
 def resized(frame: Frame, size: tuple[int, int], extractor: FrameExtractor | None) -> Frame:
-    """Return a frame resized to ``size``, (width, height), with the extractor's picture if there is an extractor."""
+    """Return a frame resized to ``size``, (width, height); with an extractor, also its picture as the guide."""
     return frame.resized(*size) if extractor is None else extractor.resized(frame, *size)
 
 

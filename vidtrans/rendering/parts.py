@@ -72,7 +72,7 @@ class ChunkManifest:
         }
 
     def join(self) -> None:
-        """Record the terms if none are recorded, else compare them; warn if the cache's locks work on one host only.
+        """Record this worker's properties if none are recorded, else compare them; warn if locks work on one host only.
 
         Raises:
             UsageError: the terms differ, and --overwrite, which replaces the recorded terms, is not set.
@@ -86,7 +86,7 @@ class ChunkManifest:
         self.check()
 
     def check(self) -> None:
-        """Raise UsageError if the recorded terms differ from this worker's, unless --overwrite is set."""
+        """Raise UsageError if the recorded properties differ from this worker's, unless --overwrite is set."""
         own, known = self.terms(), _entry(self.job.context, self.output).read()
         if known is None or self.job.context.overwrite:
             return
@@ -109,14 +109,14 @@ class ChunkManifest:
 
 
 def delete_terms(context: Context, output: str) -> None:
-    """Delete the recorded terms of a result, so that a new render of it may have other terms."""
+    """Delete the recorded properties of a result, so that a new render may have other versions or options."""
     entry = _entry(context, output)
     if entry.folder.exists():
         entry.delete()
 
 
 def _entry(context: Context, output: str) -> CacheEntry:
-    """Return the cache entry in which the terms of a result are recorded."""
+    """Return the cache entry that records the properties of a result's parts."""
     # The path is relative to the cache's folder, because hosts may mount it in different places.
     stage = PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
     return context.cache.entry(stage.name, stage.key)

@@ -42,8 +42,8 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
-# Dry-run notes on the render's time after a change of a control: the network's outputs are reused, or not
-COST_AFTER_MODEL = "works on what was inferred"
+COST_AFTER_MODEL = "works on what was inferred"  # Dry-run note on a control whose change reuses the network's outputs
+# Dry-run note on a control whose change needs new outputs of the network
 COST_BEFORE_MODEL = "the network sees it: every change infers again"
 
 
@@ -193,7 +193,9 @@ class RenderPlan:
 
     @cached_property
     def extraction(self) -> RenderPlan | None:
-        """Return the plan to render the same frames with the extractor; None without an extractor.
+        """Return the plan to render the same frames with the network that makes the model's input; None without one.
+
+        This network is the extractor.
 
         An extractor is a network that makes the model's input.
         """
@@ -274,7 +276,10 @@ class RenderPlan:
 
     @property
     def is_measured(self) -> bool:
-        """Return whether the faults of the model's pictures are measured; painted key frames have none."""
+        """Return whether the faults (lost detail, noise) of the model's pictures are measured, to be corrected.
+
+        Painted key frames have no such faults.
+        """
         return self.upscale in MEASURED and not (self.model.is_identity or self.model.optimises or self.paint)
 
     @property
@@ -290,7 +295,7 @@ class RenderPlan:
         return FrameFormat(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
 
     def inputs(self) -> ModelInputs:
-        """Create the maker of the network's inputs; it takes frames in order. Close it after use."""
+        """Create the maker of the network's inputs, which takes frames in order. Close the maker after use."""
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         is_chain = len(self.model.parts) > 1
         return ModelInputs(
@@ -303,7 +308,7 @@ class RenderPlan:
         )
 
     def segment(self, path: Path) -> SegmentWriter:
-        """Create the encoder that writes a chunk to ``path``. Close it after use."""
+        """Create the encoder that writes a chunk to ``path``. Close the encoder after use."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
 
 

@@ -51,21 +51,21 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
-# Offsets, from the first frame of a shot, of the frames in which faults are measured. The first frame may be in a fade.
-# The offsets are small, because these frames are read even if only a later part of the shot is rendered.
+# Offsets are not 0, because a shot may begin in a fade, and small, because these frames are read for any part of a
+# shot. Offsets from a shot's first frame of the frames in which the faults of a model's pictures are measured
 SAMPLE_OFFSETS = (4, 14, 24)
 PALETTE_FRAMES = 5  # Number of a clip's frames from which the map of its colours to a palette's is learned
-# Parameters of the infer stage that differ between parts of a clip, but do not affect faults, so not in their key
+# Parameters of the infer stage left out of the key of faults, because they differ between parts of a clip
 PART_PARAMETERS = ("first", "stop", "shots", "chunk_frames", "held", "extraction", "lead")
 
 
 def sample_frame_numbers(first: int, stop: int) -> list[int]:
-    """Return the numbers of the frames of the shot [first, stop) in which faults are measured."""
+    """Return the numbers of the frames of a shot [first, stop) in which a model's faults are measured."""
     return [first + n for n in SAMPLE_OFFSETS if first + n < stop] or [(first + stop - 1) // 2]
 
 
 def find_shot_faults(plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], context: Context) -> ShotFaults:
-    """Return the faults of the model's pictures in each shot of ``chunks``, from the cache or a few frames."""
+    """Return the faults (lost detail, noise) of the model's pictures in each shot, cached or newly measured."""
     if not plan.is_measured:
         return ShotFaults()
     outputs: Table = {k: v for k, v in asdict(infer_stage(plan, engine)).items() if k not in PART_PARAMETERS}
@@ -252,7 +252,7 @@ class RenderJob:
             look.finish_raw(look.engine())
 
     def enlarger(self, engine: Engine, chunks: Sequence[int]) -> Enlarger:
-        """Create the enlarger for these chunks, given by number; this measures the faults of the model's pictures."""
+        """Create the enlarger for these chunks, given by number; this measures the faults that enlarging corrects."""
         own_chunks = [self.plan.chunks[number] for number in chunks]
         return Enlarger(self.plan, find_shot_faults(self.plan, engine, own_chunks, self.context), engine)
 

@@ -23,7 +23,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
 FRAMES_PER_SHOT = 5  # Number of frames of each shot that are compared with the background plate
-# Pixel format in which frames are read; they are compared with the plate at half this size
+# Pixel format in which frames are read to compare them with the plate, at half this size
 COMPARISON_FORMAT = FrameFormat(Size(short=256))
 
 

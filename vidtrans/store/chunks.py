@@ -79,7 +79,7 @@ class StateStore:
         self.entry, self.is_permanent, self.kind = entry, is_permanent, kind
 
     def of(self, kind: str) -> StateStore:
-        """Return the store of states of another kind in the same entry."""
+        """Return the store of another kind of saved states in the same cache entry."""
         return StateStore(self.entry, self.is_permanent, f"{self.kind}-{kind}")
 
     def _paths(self, number: int) -> tuple[Path, Path]:
@@ -155,7 +155,7 @@ class ChunkWriter:
         self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
-        """Write the picture of a frame; a video segment repeats it at each PTS in ``stamps``."""
+        """Write the picture of a frame; a video segment repeats the picture at each timestamp in ``stamps``."""
         chunk = self._chunk_of(frame)
         if frame == chunk.first:
             with ExitStack() as stack:

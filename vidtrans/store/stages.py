@@ -145,7 +145,7 @@ class DatasetStage(Stage):
 
 @dataclass(frozen=True)
 class CarryStage(Stage):
-    """The motion from one key frame of a shot to the frames on one side of it."""
+    """The motion from one key frame to the frames before or after it in the shot."""
 
     name: ClassVar[str] = "carry"
     source: str
@@ -175,7 +175,7 @@ class MatteNetworkStage(Stage):
 
 @dataclass(frozen=True)
 class MatteStage(Stage):
-    """The mattes of one object in the frames on one side of a painted frame."""
+    """The mattes of one object in the frames before or after a painted frame."""
 
     name: ClassVar[str] = "matte"
     network: str  # Key of the MatteNetworkStage
@@ -267,7 +267,7 @@ class AtOnceStage(Stage):
 
 @dataclass(frozen=True)
 class FaultsStage(Stage):
-    """Faults of a model's pictures of one shot, measured in a few frames of the shot."""
+    """Faults (lost detail, noise) of a model's pictures, measured in a few frames of one shot."""
 
     name: ClassVar[str] = "faults"
     outputs: Table  # Parameters of the infer stage that are the same for any part of the clip

@@ -386,7 +386,7 @@ class RangePlanner:
 
 @dataclass(frozen=True)
 class TimelineRange:
-    """A range of a media file to render, and the timeline clips that show it."""
+    """A range of a media file to render, and the timeline clips that show it. ``first``: the range's first frame."""
 
     request: StylizeRequest
     facts: MediaFacts

@@ -48,15 +48,13 @@ from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import to_float, to_uint16
 
-# Squared forward–backward errors at which a path's reliability is ½. The first, in pixels of the frame, is for two flow
-# estimates, which differ by some pixels even where both are usable. The second, in grid pixels, is for an estimate and
-# its inverse, which do not differ in this way.
+# Forward and backward estimates differ by some pixels even where both are usable; an estimate and its inverse do not.
+# Squared errors at which a path's reliability is ½: of two estimates (frame pixels²), of an inverse (grid pixels²)
 ESTIMATE_SLACK, INVERSE_SLACK = 8.0, 0.1
 # Squared gradient of the flow, |∇f|², at which a path has half of its trust; a zoom by a tenth has 0.02
 HALF_TRUST_GRADIENT = 0.5
-# Distance in grid pixels beyond the outer pixel centres at which a path leaves the picture. It is not exactly half a
-# pixel, because motion by whole pixels often leads exactly there.
-BORDER_TOLERANCE = 0.55
+# The tolerance is not exactly half a pixel, because motion by whole pixels often leads exactly there.
+BORDER_TOLERANCE = 0.55  # Distance beyond the outer pixel centres, in grid pixels, at which a path leaves the picture
 STATISTICS_RADIUS = 2  # Number of frames on each side of a frame that its statistics use
 LOW_SIGMA = 1.25  # σ in grid pixels of the blur that leaves the low frequencies
 FINE_SIGMA = 0.8  # σ in pixels of the blur that separates the two bands

@@ -56,11 +56,10 @@ from vidtrans.temporal.tensor_operations import (
 )
 from vidtrans.temporal.window import BOIL_EPSILON, SURE_SHARE, SURROUNDINGS_SIZE
 
-# Function that estimates the flow, (N, 2, H, W) float32 in pixels, from first to second pictures, (N, C, H, W) float32
-# in [0, 255], grey or RGB
+# Estimates the flow, (N, 2, H, W) float32 in pixels, from first to second pictures, (N, C, H, W), 0 to 255
 BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 FORWARD, BACKWARD = 0, 1  # Indices of the two directions in ``motions``
-CHANNELS = 6  # Number of channels in ``motions``
+CHANNELS = 6  # Number of channels of a motion: position x and y, flow x and y, reliability, trust
 # Channels of ``motions``: target positions, flow, its reliability, and the trust in it
 POSITIONS, FLOW, RELIABILITY, TRUST = slice(0, 2), slice(2, 4), 4, 5
 NUM_TERMS = 9  # Number of terms that are summed over neighbours; see ``BatchDetail._terms``

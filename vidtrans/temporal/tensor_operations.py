@@ -81,7 +81,7 @@ def _cells(
 
 
 def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return sample positions along one axis, their weights, and the number of samples per cell."""
+    """Return the sample positions in pixels, weights and samples per cell that average one axis over ``cells``."""
     edges = np.arange(cells + 1) * (length / cells)
     pairs = int(np.ceil((np.ceil(length / cells) + 1) / 2))
     first = np.floor(edges[:-1] + 1e-9)
