@@ -115,8 +115,8 @@ def _fit_surface(small: np.ndarray) -> np.ndarray:
     gx, gy = ones * x, ones * y[:, None]
     basis = np.stack([ones, gx, gy, gx * gx, gx * gy, gy * gy], axis=-1).reshape(-1, 6)
     values = small.reshape(-1)
-    # The first fit uses pixels above the median, which exclude ink; each further fit excludes pixels far below the
-    # last.
+    # The first fit uses pixels above the median, which exclude ink. Each further fit excludes pixels far below the
+    # surface that was fitted last.
     is_paper = values >= np.median(values)
     for _ in range(3):
         fitted = basis @ np.linalg.lstsq(basis[is_paper], values[is_paper], rcond=None)[0]

@@ -80,7 +80,7 @@ class ExtractedPictures(Protocol):
     count: RenderCount
 
     def make(self, chunks: Sequence[Chunk]) -> None:
-        """Render and store the extractor's pictures of the given chunks; stored pictures are kept."""
+        """Render and store the pictures for the given chunks; stored pictures are kept."""
 
     def pictures(self) -> StoredPictures:
         """Return a reader of the stored pictures."""

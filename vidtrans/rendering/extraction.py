@@ -63,7 +63,10 @@ class ClipExtraction:
 
     @classmethod
     def of(cls, plan: RenderPlan, context: Context) -> ClipExtraction | None:
-        """Load the extractor of a plan; None without an extractor. Raises ModelError, DeviceError, UsageError."""
+        """Load the network that makes the input of a plan's model (an extractor); None without one.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
         own = plan.extraction
         return None if own is None else cls(own, load_engine(own.model, own.rendering, context), context)
 
@@ -115,7 +118,10 @@ class FrameExtractor:
 
     @classmethod
     def of(cls, model: LoadedModel, rendering: RenderingSettings, context: Context) -> FrameExtractor | None:
-        """Return a model's extractor; None if its pairing needs none. Raises ModelError, DeviceError, UsageError."""
+        """Return the network that makes a model's input (an extractor); None if its pairing needs none.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
         extraction = model.pairing.extraction
         if model.extractor is None or extraction is None:
             return None
@@ -123,7 +129,10 @@ class FrameExtractor:
 
     @classmethod
     def of_pairing(cls, pairing: Pairing, context: Context) -> FrameExtractor | None:
-        """Load the extractor that a pairing names; None if the pairing names none. Raises ModelError, UsageError."""
+        """Load the network that a pairing names as its extractor; None if it names none.
+
+        Raises ModelError, UsageError.
+        """
         wanted = pairing.extraction
         return None if wanted is None else cls(load_extractor(wanted, context), wanted, RenderingSettings(), context)
 

@@ -211,7 +211,7 @@ class RenderJob:
         return ChunkRenderer(own, looks, self.regions.layers)
 
     def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
-        """Make the extractors' pictures for the missing chunks; pin their entries until the ``stack`` is closed."""
+        """Make the pictures of extractor networks for the missing chunks; pin them until the ``stack`` is closed."""
         extractions = [job.extraction for job in (self, *self.looks) if job.extraction is not None and missing]
         entries = {one.entry.key: one.entry for one in extractions}
         with ExitStack() as locks:  # Released early, because renders by other models read the extractor's entry, too
@@ -396,7 +396,7 @@ class _TrialOutputs(RawOutputs):
 
 
 class _PlaceholderPictures:
-    """Source frames in place of an extractor's pictures, for an estimate: reading them takes as long."""
+    """Source frames in place of an extractor network's pictures, for an estimate: reading them takes as long."""
 
     def __init__(self, plan: RenderPlan) -> None:
         self.count, self._frames = RenderCount(), plan.clip.cursor(plan.form(plan.input_size), plan.threads)

@@ -94,7 +94,7 @@ PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|json
 LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")  # Matches the log file of a process
 # Matches an entry, an entry that is being deleted, a record, or a partial record
 KEYED_NAME = re.compile(rf"\.?{KEY.pattern}(\..*)?")
-# Content of the tag file
+# Content of the tag file, which tells backup programs that the folder is a cache
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"

@@ -389,8 +389,8 @@ class FineDetail:
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
-        # Sums of the output's changes times the guide's, then of the guide's squared changes; ``near``: adjacent frames
-        # only
+        # Sums of the output's change times the guide's change, then of the guide's squared change; ``near``: next
+        # frames
         total, near = np.zeros_like(own), np.zeros_like(own)
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
