@@ -44,7 +44,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-# Number of frames of a clip, processed in one batch, from which a network's precision is calibrated
+# Number of frames of a clip from which a network's batch-norm statistics are computed, in one batch
 CALIBRATION_FRAMES = 16
 
 

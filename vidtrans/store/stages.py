@@ -302,7 +302,7 @@ class PartsStage(Stage):
 
 @dataclass(frozen=True)
 class DreamStage(Stage):
-    """Encoded segments of a dream, a video that a model makes from its own outputs.
+    """Encoded segments of a dream, a video by autoregressive next-frame prediction.
 
     Only the key of a loop has the number of frames, because other dreams can be extended.
     """

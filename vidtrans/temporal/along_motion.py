@@ -389,8 +389,8 @@ class FineDetail:
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
-        # Sums of the output's change times the guide's change, then of the guide's squared change; ``near``: next
-        # frames
+        # Sums of the output's change times the guide's change, then of the guide's squared change: over all neighbours,
+        # and over the adjacent frames only (``near``)
         total, near = np.zeros_like(own), np.zeros_like(own)
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
