@@ -43,18 +43,18 @@ from vidtrans.video.io.timestamps import rounded_rate
 if TYPE_CHECKING:
     from vidtrans.video.ffmpeg import FFmpegJob
 
-VERSION = 3  # Version of the assembly, for cache keys
-TRIAL_FRAMES = 4  # Black frames with which the user's ffmpeg is tried
-MAX_TIME_BASE = 2**31 - 1  # Ticks a second of the finest time base that an MP4 can store
-FILTERED_FILE = "filtered.nut"  # Name of a filtered source in its cache entry
+VERSION = 3  # Version of the assembly of results, for cache keys
+TRIAL_FRAMES = 4  # Number of black frames on which the user's ffmpeg is tried before a render
+MAX_TIME_BASE = 2**31 - 1  # Largest denominator of a time base in an MP4, in ticks per second
+FILTERED_FILE = "filtered.nut"  # Name of the file of a filtered source in its cache entry
 
 
 @dataclass(frozen=True)
 class Assembly:
-    """The plan for assembling encoded segments, with pictures in the format ``picture``, into a result.
+    """The plan for assembling encoded chunks (segments) into a result with pictures in the format ``picture``.
 
     ``copied``: the sound and other streams to copy from the source. ``names``: a function from the number of pictures
-    to their file names in a folder; None for other results. ``plays``: how many times a GIF plays; 0: endlessly.
+    to their file names in a folder; None for other results. ``plays``: number of times that a GIF plays; 0: endlessly.
     """
 
     encoding: EncodingSettings
@@ -65,7 +65,7 @@ class Assembly:
     plays: int = 0
 
     def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
-        """Write ``output`` and return its report table. ``scratch``: a folder for intermediate files.
+        """Write ``output`` and return the result table. ``scratch``: a folder for intermediate files.
 
         Raises MediaError, UsageError.
         """
@@ -86,7 +86,7 @@ class Assembly:
             processed.unlink(missing_ok=True)
 
     def _finish(self, segments: Sequence[Path], output: Path, context: Context) -> Table:
-        """Write the result; return the number of copied sound packets and, of a GIF, of frames."""
+        """Write the result; return the number of copied sound packets and, for a GIF, the number of frames."""
         codec, timing = self.encoding.codec, self.timing
         if codec == "gif":
             return {"sound_packets": 0, "frames": _write_gif(segments, timing, output, self.plays, context)}
@@ -101,7 +101,7 @@ class Assembly:
     def _run_program(
         self, segments: Sequence[Path], processed: Path, scratch: Path, context: Context
     ) -> tuple[Timing, EncodedVideo]:
-        """Run the user's ffmpeg on all segments, and encode its output into ``processed``; return its timing."""
+        """Run the user's ffmpeg on all segments, and encode its output to ``processed``; return timing and video."""
         from vidtrans.video.ffmpeg import run_ffmpeg_job
 
         settings = self.encoding
@@ -137,7 +137,7 @@ class Assembly:
             filtered.unlink(missing_ok=True)
 
     def _timing_of(self, video: EncodedVideo) -> Timing:
-        """Return the timing of a program's output; the last frame ends where the source does, if it begins before."""
+        """Return the timing of the ffmpeg output; its last frame ends with the source, unless it begins later."""
         pts = tuple(video.pts)
         if not pts:
             raise UsageError("--filter", "the graph outputs no frame", "change the graph")
@@ -151,18 +151,22 @@ class Assembly:
 
 
 def _rate_of(timing: Timing) -> Fraction:
+    """Return the average frame rate in frames per second."""
     return len(timing.pts) / _duration_s(timing)
 
 
 def _duration_s(timing: Timing) -> Fraction:
+    """Return the time from the start of the first frame to the end of the last frame in seconds."""
     return (timing.pts[-1] + timing.durations[-1] - timing.pts[0]) * timing.time_base
 
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
+    """Write segments to a GIF that plays ``plays`` times (0: endlessly); return the number of written frames."""
     total = 2 * len(timing.pts)  # The encoder reads the clip twice
     done = 0
 
     def frames() -> Iterator[np.ndarray]:
+        """Yield the pictures of all segments, and report progress."""
         nonlocal done
         for segment in segments:
             for picture in read_lossless(segment):
@@ -180,7 +184,7 @@ def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: in
 
 
 def make_ffmpeg_job(settings: EncodingSettings, picture: PictureFormat) -> FFmpegJob:
-    """Create the job of the user's ffmpeg: to filter, to encode, or both. Raises UsageError."""
+    """Create the job for the user's ffmpeg: filter, encode, or both. Raises UsageError."""
     from vidtrans.video.ffmpeg import FFmpegJob, parse_options
 
     if settings.is_ffmpeg_encoder:
@@ -191,8 +195,8 @@ def make_ffmpeg_job(settings: EncodingSettings, picture: PictureFormat) -> FFmpe
 def try_ffmpeg_job(job: FFmpegJob, picture: PictureFormat, context: Context) -> tuple[int, int] | None:
     """Run the user's ffmpeg on a few black frames, so that its errors appear before the render.
 
-    Returns the (width, height) of its output; None without output, because a graph may need more frames. Raises
-    UsageError.
+    Returns the (width, height) of the ffmpeg output; None without output, because a filter graph may need more frames.
+    Raises UsageError.
     """
     from vidtrans.video.ffmpeg import NoFramesError, run_ffmpeg_job
 
@@ -212,12 +216,13 @@ def try_ffmpeg_job(job: FFmpegJob, picture: PictureFormat, context: Context) -> 
 
 
 class Retiming:
-    """The timestamps at which each frame of a range is written: none if it is dropped, several if it is repeated.
+    """The timestamps at which each frame of a range is written: none for a dropped frame, several for a repeated one.
 
-    ``pts`` and ``durations``: the times of the range's frames, in ``time_base`` units; frames are counted from its
-    first. ``rate``: constant frames per second; None preserves the times. At a constant rate, each timestamp gets the
-    last frame that begins at most half a step after it. ``nominal``: the rate of the source. If its times were rounded
-    from this rate, the last frame's end is computed from the rate, so that the average rate is exact.
+    ``pts`` and ``durations``: the times of the frames, in ``time_base`` units; frames are counted from the range's
+    first. ``rate``: a constant frame rate in frames per second; None preserves the times. At a constant rate, each
+    timestamp gets the last frame that begins at most half a step after it. ``nominal``: the rate of the source. If its
+    times were rounded from this rate, the last frame's end is computed from the rate, so that the average rate is
+    exact.
     """
 
     def __init__(
@@ -252,15 +257,17 @@ class Retiming:
         self.timing = Timing(tuple(grid), (step,) * count, base)
 
     def stamps(self, number: int) -> tuple[int, ...]:
+        """Return the timestamps, in units of the timing's time base, at which a frame is written."""
         return (self.timing.pts[number],) if self.rate is None else tuple(self._stamps[number])
 
     @property
     def num_written(self) -> int:
+        """Return the number of frames that are written."""
         return len(self.timing.pts)
 
 
 def _exact_timing(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> Timing:
-    """Convert times that were rounded from a constant ``rate`` to a time base that holds the exact end of the clip."""
+    """Convert times that were rounded from a constant ``rate`` to a time base that holds the clip's exact end."""
     base_factor = (1 / (rate * time_base)).denominator
     if time_base.denominator * base_factor > MAX_TIME_BASE:
         base_factor = 1
@@ -271,20 +278,25 @@ def _exact_timing(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> Ti
 
 
 def _common_time_base(a: Fraction, b: Fraction) -> Fraction:
-    """Return the coarsest time base 1/n that holds both times exactly; if too fine for MP4, 1/1000 of ``b``'s."""
+    """Return the coarsest time base 1/n that holds the times ``a`` and ``b`` exactly.
+
+    If it is too fine for an MP4, returns a thousandth of the time base of ``b``.
+    """
     numerator = gcd(a.numerator * b.denominator, b.numerator * a.denominator)
     base = Fraction(numerator, a.denominator * b.denominator)
-    # The time base of an MP4 is one over an integer.
+    # The time base of an MP4 is the inverse of an integer.
     base = Fraction(1, base.denominator)
     return base if base.denominator <= MAX_TIME_BASE else Fraction(1, b.denominator * 1000)
 
 
 class Delivery:
-    """The output format of the frames ``numbers`` of a clip. Raises UsageError if the codec does not support it.
+    """The output form of the frames ``numbers`` of a clip: times, size, bit depth, alpha, codec and file names.
+
+    Raises UsageError if the codec does not support it.
 
     ``trimmed``: the frames are a part of the clip, and their times start at 0. ``factor``: the ratio of the result's
-    side to the source's. ``drawn``: the source is a drawing on paper. ``pattern``: the pattern of the file names of
-    pictures in a folder. ``layer``: with alpha, even if the source has none. The attribute ``depth`` is the number of
+    width to the source's. ``drawn``: the source is a drawing on paper. ``pattern``: the file name pattern of pictures
+    in a folder. ``layer``: the result has alpha, even if the source has none. The attribute ``depth`` is the number of
     bits per channel of the rendered pictures, 8 or 16; ``picture.depth`` is that of the result.
     """
 
@@ -307,23 +319,24 @@ class Delivery:
         if layer and not self.picture.alpha:
             why = f"{encoding.codec} keeps no alpha"
             raise UsageError("--layer", why, f"use --codec {' or '.join(codecs_with_alpha())}")
-        if not encoding.filter:  # The graph may change the size, which is checked later
+        if not encoding.filter:  # A filter graph may change the size, which is checked later
             encoding.check_size(self.picture)
         self.depth = 16 if self.picture.depth > 8 else 8
 
     def _times(self) -> Retiming:
+        """Return the timestamps at which each frame is written."""
         index = self.clip.index
         pts = [p - self._begin for p in self._in_range(index.pts)]
         return Retiming(pts, self._in_range(index.durations()), index.time_base, self.encoding.rate, index.rate)
 
     @property
     def _begin(self) -> int:
-        """Return the timestamp that becomes 0: of a trimmed clip's first frame, or a whole clip's start."""
+        """Return the timestamp that becomes 0: of the first frame of a trimmed clip, or the start of a whole clip."""
         index = self.clip.index
         return index.pts[self.numbers.start] if self.trimmed else index.zero
 
     def _picture(self, factor: int) -> PictureFormat:
-        """Return the output format: the depth of source and codec, and alpha if both support it."""
+        """Return the output's pixel format: the bit depth of source and codec, and alpha if both support it."""
         index, encoding = self.clip.index, self.encoding
         depth = encoding.depth_for(index.findings.depth)
         codec = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
@@ -339,12 +352,12 @@ class Delivery:
 
     @property
     def stored(self) -> PictureFormat:
-        """Return the format of the encoded chunks, whose depth may differ from the result's."""
+        """Return the pixel format of the encoded chunks, whose bit depth may differ from the result's."""
         depths = self.encoding.chunk_codec.depths
         return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
 
     def report_changes(self, context: Context) -> None:
-        """Warn about changes that the codec makes to this source. Raises UsageError if the codec cannot write it."""
+        """Warn about losses that the codec causes for this source. Raises UsageError if the codec cannot write it."""
         encoding, picture, clip = self.encoding, self.picture, self.clip
         if clip.index.findings.alpha and not picture.alpha and not self.drawn:
             ground = "white" if clip.is_pictures else "black"
@@ -371,7 +384,7 @@ class Delivery:
             check_sound((self.clip.origin or self.clip).path, kind, may_omit=may_omit)
 
     def assembly(self, folder: bool) -> Assembly:
-        """Plan the assembly of the chunks; the sound of a trimmed clip also starts at 0."""
+        """Plan the assembly of the chunks into a result. ``folder``: the result is a folder of pictures."""
         encoding = self.encoding
         names = self._names if encoding.makes_pictures and folder else None
         copied = None if self.clip.is_pictures or self.clip.guides else self._stream_copy()
@@ -379,7 +392,7 @@ class Delivery:
         return Assembly(encoding, self.picture, self.times.timing, copied, names, plays)
 
     def _stream_copy(self) -> StreamCopy:
-        """Return the streams and the span to copy from the original file of the clip, in that file's times."""
+        """Return the streams and the time range to copy from the clip's original file, in the times of that file."""
         index, origin = self.clip.index, self.clip.origin or self.clip
         begin = self._begin * index.time_base - self.clip.offset_s
         new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
@@ -402,7 +415,7 @@ class Delivery:
         return replace(copied, start_s=start, end_s=end, before_s=start - first)
 
     def _names(self, count: int) -> list[str]:
-        """Return the names of ``count`` pictures: those of their sources, or numbers if the count has changed."""
+        """Return the names of ``count`` pictures: those of their sources, or numbers if the frame count has changed."""
         codec, sources = self.encoding.codec, self.clip.index.names
         if self.times.rate is None and count == len(self.numbers):
             return picture_names(sources, self.numbers, codec, self.pattern)
@@ -413,17 +426,18 @@ class Delivery:
         return self.times.stamps(number - self.numbers.start) if number in self.numbers else ()
 
     def num_written(self, numbers: range) -> int:
-        """Return the number of output frames that show these frames of the clip; a constant rate may drop all."""
+        """Return the number of output frames for these frames of the clip; a constant frame rate may drop all."""
         return sum(len(self.stamps(n)) for n in numbers)
 
     def _in_range(self, values: Sequence[int]) -> Sequence[int]:
+        """Return the values of the delivered frames, from a list with a value for each frame of the clip."""
         return values[self.numbers.start : self.numbers.stop]
 
 
 def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
-    """Return the clip after a filter graph of the user's ffmpeg, upright and in RGB; it is computed once and cached.
+    """Return the clip after a filter graph of the user's ffmpeg, upright and in RGB; the filtered clip is cached.
 
-    The graph's input is the same as a model's: upright RGB frames, without damage. Raises UsageError, MediaError.
+    The graph's input is the same as a model's: upright, undamaged RGB frames. Raises UsageError, MediaError.
     """
     from vidtrans.video.ffmpeg import FFmpegJob, find_program, program_version, run_ffmpeg_job
 
@@ -441,7 +455,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
             return clip
     if not context.dry_run:
         with entry.locked(wait_for=f"another run that filters {clip.path.name}"):
-            if entry.read() is None:  # Otherwise another run has made it meanwhile
+            if entry.read() is None:  # Otherwise another process has made it
                 whole = entry.folder / "whole.nut"
                 try:
                     _write_lossless(clip, picture, whole, context)
@@ -458,6 +472,7 @@ def filtered_clip(clip: Clip, graph: str, context: Context) -> Clip:
 
 
 def _write_lossless(clip: Clip, picture: PictureFormat, path: Path, context: Context) -> None:
+    """Write a clip to the lossless NUT file ``path``, which the user's ffmpeg reads."""
     index, segment = clip.index, path.with_suffix(".segment.nut")
     form = FrameFormat(deep=picture.depth > 8, alpha="kept" if picture.alpha else "laid")
     try:

@@ -1,6 +1,6 @@
-"""Results of commands: checks of their paths, their production, records and reports.
+"""Results of commands: checks of their output paths, and their creation, records and reports.
 
-Every command that writes something uses ``Result.produce`` or, for small results, ``produce``.
+Every command that writes a result uses ``Result.produce`` or, for small results, ``produce``.
 """
 
 from __future__ import annotations
@@ -45,12 +45,12 @@ from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.video.io.encoding import split_pattern
 
-# Keys of a report that count the work of this execution; they are 0 if the result is up to date
+# Keys of a report that count the frames processed by this execution; 0 if the result is up to date
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")
 
 
 def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) -> None:
-    """Raise UsageError if a file (or a ``folder``) cannot be written at a path, or the path is a source."""
+    """Raise UsageError if the output cannot be written as a file (or a ``folder``), or is one of the sources."""
     check_parents(output)
     for source in sources:
         if output.exists() and source.exists() and output.samefile(source):
@@ -66,19 +66,19 @@ def check_place(output: Path, sources: Sequence[Path], *, folder: bool = False) 
             str(output), "it is a file, but the result is a folder of pictures", "choose another place with -o"
         )
     target = link_target(output)
-    if not folder and target.suffix.lower() != output.suffix.lower():  # The ending decides the format
+    if not folder and target.suffix.lower() != output.suffix.lower():  # The suffix decides the format
         why = f"it is a link to '{target}', which does not end in {output.suffix}"
         raise UsageError(str(output), why, "choose another name with -o, or link to a file with that ending")
 
 
 def check_named(output: Path) -> None:
-    """Raise UsageError if the last part of an output path is not a name, such as ``..``."""
+    """Raise UsageError if an output path does not end in a file name, for example in ".."."""
     if output.name in ("", ".."):
         raise UsageError(f"-o {output}", "it does not end in a name", "add the name of the result")
 
 
 def refuse_link(output: Path) -> Path:
-    """Return a path that is not from -o unchanged. Raises UsageError for a link, which another person may have made."""
+    """Return a path that was not given by -o, unchanged. Raises UsageError for a link, which others may have made."""
     if output.is_symlink():
         why = "it is a link, and links are followed only if they are given with -o"
         raise UsageError(str(output), why, "remove it, or choose another place with -o")
@@ -86,11 +86,11 @@ def refuse_link(output: Path) -> Path:
 
 
 def check_parents(output: Path) -> None:
-    """Raise UsageError if a parent of a path is a file or not writable, or a name or a link is not valid."""
+    """Raise UsageError if a parent folder of a path is a file or not writable, or a name or a link is not valid."""
     _check_name(output)
     place = link_target(output)
     if output.is_symlink() and not place.parent.exists():
-        # The target is probably on an unmounted disk, so no folder is created in its place.
+        # The link's target is probably on an unmounted disk, so no folder is created in its place.
         why = f"it is a link into '{place.parent}', which does not exist"
         raise UsageError(str(output), why, "choose another place with -o")
     for parent in place.absolute().parents:
@@ -115,7 +115,7 @@ def _is_kernel_folder(folder: Path) -> bool:
 
 
 def _check_name(output: Path) -> None:
-    """Raise UsageError if a name is too long for the file system, or links form a loop."""
+    """Raise UsageError if a name in a path is too long for the file system, or links form a loop."""
     limit = max_name_length(output.parent)
     for part in output.parts:
         if name_length(part) > limit:
@@ -136,7 +136,8 @@ def _check_name(output: Path) -> None:
 
 
 def _record_path(cache: Cache, output: Path) -> Path:
-    # Relative to the cache's folder, so that records stay valid when the working folder is moved.
+    """Return the path of an output's record in the cache."""
+    # The path is relative to the cache's folder, so that records stay valid when the working folder is moved.
     place = os.path.relpath(output.resolve(), cache.root.resolve().parent)
     name = hashlib.sha256(place.encode()).hexdigest()
     return cache.root / "outputs" / f"{name}.json"
@@ -150,7 +151,7 @@ def _refresh_folder(output: Path) -> None:
 def _read_record(cache: Cache, output: Path) -> Table:
     """Read the record of an output. Raises ValueError, KeyError or OSError if it is missing or damaged."""
     path = _record_path(cache, output)
-    refresh_folder_listing(path.parent)  # Another host may have written it
+    refresh_folder_listing(path.parent)  # Another host may have written the record
     value: Table = read_small_json(path)
     if value.pop("sha256") != digest_of(value):
         raise ValueError("the record changed")
@@ -158,7 +159,7 @@ def _read_record(cache: Cache, output: Path) -> Table:
 
 
 def is_result_folder(cache: Cache, folder: Path) -> bool:
-    """Return whether a folder has a record and contains only files that are listed in it."""
+    """Return whether a folder has a record and contains only files that the record lists."""
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         value = _read_record(cache, folder)
         return {p.relative_to(folder).as_posix() for p in folder.rglob("*")} <= set(value["names"])
@@ -166,7 +167,7 @@ def is_result_folder(cache: Cache, folder: Path) -> bool:
 
 
 def recorded(cache: Cache, output: Path) -> Table | None:
-    """Return the record of an output whose content has not changed since it was written; else None."""
+    """Return the record of an output whose content has not changed since the record was written; else None."""
     if special_file_kind(output):
         return None
     _refresh_folder(output)
@@ -184,11 +185,12 @@ def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
 
 
 def _file_names(folder: Path) -> list[str]:
+    """Return the relative paths of all files in a folder, sorted."""
     return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
 
 
 def _content_digest(output: Path, of_file: Callable[[Path], str]) -> str:
-    """Return the digest of a file, or of a folder's file names and files; ``of_file`` returns a file's digest."""
+    """Return the digest of a file, or of a folder's file names and contents. ``of_file``: returns a file's digest."""
     if output.is_dir():
         return digest_of([[name, of_file(output / name)] for name in _file_names(output)])
     return of_file(output)
@@ -204,12 +206,12 @@ def record(
     made_of: Table | None = None,
     line: Sequence[str] = (),
 ) -> None:
-    """Record that ``request`` made ``output``, with its report table ``result``.
+    """Record that ``request`` (a digest) made ``output``, with its report table ``result``.
 
-    Call it when the content is complete under its temporary path, ``written``: if the run is killed after the rename,
-    the record exists, and a record without an output is harmless. ``lineage``: a digest shared by requests whose
-    results continue one another. ``made_of``: the inputs for making the result again. ``line``: the words of its
-    command line.
+    Call it when the content is complete under its temporary path, ``written``: if the process is killed after the
+    rename, the record exists, and a record without an output is harmless. ``lineage``: a digest shared by requests
+    whose results continue one another. ``made_of``: the inputs from which the result can be made again. ``line``: the
+    words of the command line.
     """
     cache.prepare()
     # The cache's digests are not used, because they would store the temporary name.
@@ -223,13 +225,13 @@ def record(
     value["line"] = [*line]
     if written.is_dir():
         value["names"] = _file_names(written)
-    json_value = json.loads(json.dumps(value))  # Converts tuples and keys, so that the digest matches when it is read
+    json_value = json.loads(json.dumps(value))  # Converts tuples and keys, so that the digest matches when read
     write_json(_record_path(cache, output), json_value | {"sha256": digest_of(json_value)})
     cache.save_digests()
 
 
 def _check_replaceable(cache: Cache, output: Path) -> None:
-    """Raise UsageError if an output folder has files without a record, which --overwrite would delete."""
+    """Raise UsageError if an output folder has files that no record lists, and that --overwrite would delete."""
     if output.is_dir() and not is_result_folder(cache, output):
         raise UsageError(
             str(output), "it holds files that are not results of this command", "choose another place with -o"
@@ -237,7 +239,7 @@ def _check_replaceable(cache: Cache, output: Path) -> None:
 
 
 def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
-    """Raise UsageError if the output has no valid record, unless ``overwrite`` allows to replace it."""
+    """Raise UsageError if the output exists without a valid record, unless ``overwrite`` allows replacing it."""
     check_parents(output)
     _refresh_folder(output)
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
@@ -248,7 +250,7 @@ def check_foreign(cache: Cache, output: Path, overwrite: bool) -> None:
 
 
 def up_to_date(cache: Cache, output: Path, request: str, overwrite: bool, *, folder: bool = False) -> Table | None:
-    """Return the recorded report if ``output`` is the result of ``request``; None if it has to be made.
+    """Return the recorded report if ``output`` is the result of ``request``; None if the result has to be made.
 
     ``folder``: the output is a folder of pictures. Raises UsageError if another output exists and ``overwrite`` is
     false.
@@ -268,23 +270,23 @@ def up_to_date(cache: Cache, output: Path, request: str, overwrite: bool, *, fol
 
 
 class Job(Protocol):
-    """The interface of a job that can estimate its cost."""
+    """The interface of a job that can estimate its time, disk space and memory."""
 
     def summary(self, output: Path) -> Table:
-        """Return the part of the report that does not depend on the result's content."""
+        """Return the part of the report that does not depend on the content of the result."""
 
     def estimate(self) -> Table:
-        """Estimate the cost of the job: time, disk and memory."""
+        """Estimate the time, disk space and memory of the job."""
 
 
 @dataclass(frozen=True)
 class Work:
-    """The functions that make results, after all checks.
+    """The functions that make results, or forecast them in a dry run, after all checks.
 
     Attributes:
         make: Makes a result, records it, and returns its report.
         forecast: Returns the report of a dry run.
-        fills_cache: Trim the cache afterwards.
+        fills_cache: The work writes to the cache, so trim the cache afterwards.
     """
 
     make: Callable[[Result], Table]
@@ -294,17 +296,17 @@ class Work:
 
 @dataclass(frozen=True)
 class Result:
-    """A requested result.
+    """A requested result: its output path, its inputs, and the digest that identifies it.
 
     Attributes:
         output: The file or folder.
-        request: The digest of everything that affects it.
+        request: The digest of everything that affects the result.
         sources: The input files.
         context: The command's context.
         folder: The output is a folder.
         lineage: A digest shared by requests whose results continue one another; '' if nothing continues it.
         overwrite: Replace an existing output; None: only with --overwrite, or if it has the same lineage.
-        made_of: The inputs for making it again, for the record.
+        made_of: The inputs from which the result can be made again, for the record.
         began: The time of the request, in seconds of ``time.monotonic``.
     """
 
@@ -319,31 +321,33 @@ class Result:
     began: float = field(default_factory=time.monotonic)
 
     def check(self) -> None:
-        """Raise UsageError if the output is one of the sources, or of the wrong kind."""
+        """Raise UsageError if the output is one of the sources, or an existing folder or file of the wrong kind."""
         check_place(self.output, self.sources, folder=self.folder)
 
     def existing(self) -> Table | None:
-        """Return the recorded report of the result, or None. Raises UsageError if its path has another output."""
+        """Return the recorded report if the result exists, else None. Raises UsageError if another output is there."""
         self.check()
         if not self.context.dry_run:
             finish_replacing(link_target(self.output))
         return self._recorded()
 
     def _recorded(self) -> Table | None:
+        """Return the recorded report if the result is up to date; None if it has to be made. Raises UsageError."""
         cache, overwrite = self.context.cache, self.overwrite
         if overwrite is None:
             overwrite = self.context.overwrite or replaces_own(cache, self.output, self.lineage)
         return up_to_date(cache, self.output, self.request, overwrite, folder=self.folder)
 
     def produce(self, prepare: Callable[[], Work]) -> Table:
+        """Make the result unless it exists; return its report. ``prepare``: see ``produce_all``."""
         [table] = produce_all([self], prepare)
         return table
 
     def write(self, make: Callable[[Path], Table]) -> Table:
         """Make the result under a temporary name, record it, and rename it; return its report.
 
-        ``make`` writes it to a path and returns the report. Raises UsageError if another output has been created
-        meanwhile.
+        ``make`` writes the result to a path and returns the report. Raises UsageError if another output has been
+        created since the checks.
         """
         self.check()
         self._recorded()
@@ -354,12 +358,12 @@ class Result:
         return table
 
     def forecast(self, job: Job) -> Table:
-        """Return the report of a dry run: the job's summary and estimated cost."""
+        """Return the report of a dry run: the job's summary with estimates of time, disk space and memory."""
         estimate = add_seconds(time.monotonic() - self.began, job.estimate())
         return job.summary(self.output) | {"dry_run": True} | estimate
 
     def report(self, table: Table, *, cached: bool) -> Table:
-        """Add output, seconds and ``cached`` to a report. ``cached``: the result was not made again."""
+        """Add the output path, the seconds and ``cached`` to a report. ``cached``: the result was not made again."""
         seconds = round(time.monotonic() - self.began, 3)
         return table | {"output": str(self.output), "seconds": seconds, "cached": cached}
 
@@ -367,8 +371,8 @@ class Result:
 def produce_all(results: Sequence[Result], prepare: Callable[[], Work]) -> list[Table]:
     """Make the results of a command that do not exist yet; return all reports.
 
-    ``prepare`` makes all checks, also in a dry run, and returns the work. A dry run has one report, the work's
-    forecast. Raises UsageError if the path of a result has another output.
+    ``prepare`` makes all checks, also in a dry run, and returns the work. A dry run returns one report, the forecast of
+    the work. Raises UsageError if the path of a result has another output.
     """
     tables, context = [result.existing() for result in results], results[0].context
     is_cached = None not in tables
@@ -392,12 +396,12 @@ def produce(
     folder: bool = False,
     lineage: str = "",
 ) -> Table:
-    """Make a small result in one step, unless it exists; return its report.
+    """Make a small result in one step, unless the result exists; return its report.
 
-    ``request``: everything that affects it. ``sources``: the input files. ``prepare``: makes all quick checks, also in
-    a dry run, and returns the function that writes the result to a path and returns its report. ``folder``: the result
-    is a folder. ``lineage``: an existing result with the same lineage is replaced. Raises UsageError if another output
-    exists.
+    ``request``: everything that affects the result. ``sources``: the input files. ``prepare``: makes all quick checks,
+    also in a dry run, and returns the function that writes the result to a path and returns its report. ``folder``: the
+    result is a folder. ``lineage``: an existing result with the same lineage is replaced. Raises UsageError if another
+    output exists.
     """
     if split_pattern(output)[1]:
         why = f"the result is one {'folder' if folder else 'picture'}"
@@ -405,9 +409,11 @@ def produce(
     result = Result(output, digest_of(request), sources, context, folder, lineage)
 
     def work() -> Work:
+        """Make the quick checks; return the function that writes the result."""
         make = prepare()
 
         def write(result: Result) -> Table:
+            """Write the result; an interruption reports that nothing was written."""
             try:
                 return result.write(make)
             except Interrupted as error:

@@ -1,4 +1,4 @@
-"""Pairings: methods that make training pairs of frames, and the network's input of a raw frame in a render.
+"""Pairings: methods that make training pairs from frames, and the network's input from a frame in a render.
 
 To add a pairing, add a file with a class like the others (see ``base.Pairing``), and a line to ``PAIRINGS``.
 """
@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from vidtrans.core.registry import Entry, Registry
 
-LARGEST_ZOOM = 8.0  # Largest zoom of a next-frame model's view of its clip's frames, at the start of a dream
+# Largest zoom factor of a next-frame model's view of the frames of its training clip, at the start of a dream
+LARGEST_ZOOM = 8.0
+# Pairings by name, each with its class and a summary
 PAIRINGS = Registry(
     "pairing",
     {

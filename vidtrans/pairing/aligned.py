@@ -1,4 +1,4 @@
-"""Pairings whose input is the raw frame: aligned clips or pair folders, matched clips, grades, unpaired domains."""
+"""Pairings whose input is the frame itself: aligned clips, pair folders, matched clips, colour grades, domains."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 
 @dataclass(frozen=True)
 class AlignedSettings:
-    """The direction of pair folders: the side that is the input."""
+    """The direction of pair folders, which decides which side is the input."""
 
     direction: str = option(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
@@ -20,7 +20,7 @@ class AlignedSettings:
 
 
 class Aligned(Pairing):
-    """A pairing of a raw frame with the corresponding picture in a second clip or folder."""
+    """A pairing of a frame with the corresponding picture in a second clip or folder."""
 
     name = "aligned"
     needs_target = True
@@ -32,7 +32,7 @@ class Aligned(Pairing):
 
 
 class GradePairing(Aligned):
-    """Like ``Aligned``, for networks that map each pixel's colour; renders have the source's size."""
+    """Like ``Aligned``, for colour grades: networks that map each pixel's colour; renders have the source's size."""
 
     name = "grade"
     at_source_size = True
@@ -40,7 +40,7 @@ class GradePairing(Aligned):
 
 @dataclass(frozen=True)
 class MatchedSettings:
-    """The smallest matched share of two frames' edges at which they become a pair."""
+    """The least share of a target's edges that must be found in a source frame, so that both become a pair."""
 
     min_found: float = option(
         ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", bounds=(0.0, 1.0)
@@ -48,7 +48,7 @@ class MatchedSettings:
 
 
 class Matched(Aligned):
-    """Like ``Aligned``, but a dataset warps each input to align it with its matched target."""
+    """Like ``Aligned``, for clips that are not in step: a dataset warps each input to align it with its target."""
 
     name = "matched"
     Settings = MatchedSettings
@@ -57,7 +57,7 @@ class Matched(Aligned):
 
 @dataclass(frozen=True)
 class UnpairedSettings:
-    """The domains: the source first, then the target domains."""
+    """The names of the domains: the source domain first, then the target domains."""
 
     domains: tuple[str, ...] = option((), "names of the domains, the source first; by default those of their files")
 

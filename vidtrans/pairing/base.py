@@ -1,4 +1,4 @@
-"""The interface of pairings, which the dataset builder, the loader and the renderer use."""
+"""The interface of pairings, which the dataset builder, the data loader and the renderer use."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from vidtrans.pairing.class_colours import ClassColours
 if TYPE_CHECKING:
     from torch import Tensor
 
-DrawingKind = Literal["", "lines", "flats"]  # No drawing, lines on paper, or flat areas
-PLAIN_OPERATORS = "vidtrans.pairing.operators:PairingOperators"  # Operators of pairings whose input is the frame
+# Kind of drawings that a pairing accepts: none, lines on paper, or flat areas
+DrawingKind = Literal["", "lines", "flats"]
+# Class of the operators of pairings whose input is the frame itself
+PLAIN_OPERATORS = "vidtrans.pairing.operators:PairingOperators"
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """A request for a picture made by another network, the extractor, from each frame; it is part of the input.
+    """A request for a picture that another network, the extractor, makes from each frame as part of the input.
 
     Pairings import no models, so they only describe the request. Other packages make the picture and pass it on like
     the guides of a frame (``Frame.guides``): ``data`` as a file next to each frame of a dataset,
@@ -33,15 +35,15 @@ class Extraction:
 
 @dataclass(frozen=True)
 class PairPositions:
-    """A pair within a shot: the positions, counted from the shot's first frame, of the input frames and the target."""
+    """A pair within a shot: the positions of its input frames and of its target, from the shot's first frame."""
 
     inputs: tuple[int, ...]
     target: int
-    phase: float | None = None  # Position on the clock, in [0, 1), for pairings with a clock
+    phase: float | None = None  # Position on the clock, in [0, 1), for pairings with a clock (``has_clock``)
 
 
 class Pairing:
-    """A method that makes (input, target) pairs of frames. It is built from its ``Settings`` and has no state.
+    """A method that makes (input, target) pairs of frames; it is created from its ``Settings`` and has no state.
 
     All pictures are uint8 (or uint16, see ``deep`` and ``finish``), the same size within a call; frames and outputs are
     (H, W, 3), the network's input is (H, W, in_channels), masks are (H, W). The defaults suit a pairing whose input is
@@ -82,31 +84,35 @@ class Pairing:
 
     @property
     def fills_holes(self) -> bool:
-        """Return whether the output replaces the frame only within the mask."""
+        """Return whether the output replaces the frame only within the holes that a mask marks."""
         return self.uses_mask and self.finishes
 
     @property
     def pictures_per_frame(self) -> int:
-        """Return the number of pictures per frame for ``input``: the frame or its guides, and an extracted picture."""
+        """Return the number of pictures that ``input`` takes of each frame: frame or guides, and an extracted one."""
         return max(1, len(self.guides)) + (self.extraction is not None)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield the positions of each pair of a shot of ``num_frames`` frames."""
+        """Yield the positions of the frames of each pair in a shot of ``num_frames`` frames."""
         for position in range(num_frames):
             yield PairPositions((position,), position)
 
     def stored(self, frame: np.ndarray) -> np.ndarray:
-        """Return the picture that a dataset stores of a frame, (H, W, 3) uint8; by default it is also the target."""
+        """Return the picture of a frame that a dataset stores, (H, W, 3) uint8; by default it is also the target."""
         return frame
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Compute the network's input, (H, W, in_channels), from its frames' pictures, oldest first; not random."""
+        """Compute the network's input, (H, W, in_channels), from the pictures of its frames, oldest first.
+
+        The result is not random.
+        """
         return frames[0]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
         """Compute the input for batches of frames on any device, (N, H, W, 3) uint8, or int32 instead of uint16.
 
-        It is called only if ``has_tensor_form``. If ``uses_mask``, the last tensor is the ``mask_plane`` (N, H, W, 1).
+        The method is called only if ``has_tensor_form``. If ``uses_mask``, the last tensor is the ``mask_plane`` (N, H,
+        W, 1).
         """
         return frames[0]
 
@@ -115,31 +121,31 @@ class Pairing:
         raise NotImplementedError
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Compute the input in training, by default ``input``; subclasses draw noise or holes from ``rng``."""
+        """Compute the network's input in training, by default ``input``; subclasses add noise or holes by ``rng``."""
         return self.input(frames)
 
     def render_input(self, frames: Sequence[np.ndarray], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Compute the input for frame ``number`` of a rendered clip and its mask, (H, W) uint8 or None."""
+        """Compute the network's input for frame ``number`` of a rendered clip and its mask, (H, W) uint8 or None."""
         return self.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Compute the input from a drawing, (H, W, 3) uint8, whose strokes or areas are the input directly."""
+        """Compute the network's input from a drawing, (H, W, 3) uint8, which replaces lines or areas of a frame."""
         raise NotImplementedError
 
     @property
     def swatches(self) -> list[tuple[str, str]]:
-        """Return the colours of flat drawings, '#rrggbb', and the meaning of each; [] if all colours are allowed."""
+        """Return the colours of flat drawings, "#rrggbb", each with its meaning; [] if all colours are allowed."""
         return []
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
-        """Restore parts of the frame in the output, such as its luma; both uint8, or both uint16."""
+        """Restore source content of the frame in the output, such as its luma; both are uint8, or both uint16."""
         return output
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
-        """Convert the network's input to a picture for people.
+        """Convert the network's input to a picture that people can view, (H, W, 3).
 
-        It shows the first channel if there are fewer than three, the last three (the latest frame) of a multiple of
-        three, and else the first three.
+        The picture has the first channel if there are fewer than three channels, the last three (the latest frame) of a
+        multiple of three, and else the first three.
         """
         channels = net_input.shape[2]
         if channels < 3:
@@ -147,12 +153,15 @@ class Pairing:
         return net_input[..., -3:] if channels % 3 == 0 else net_input[..., :3]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float | None:
-        """Return the share, 0 to 1, of ``net_input`` that equals the input of ``output``; None if unsupported."""
+        """Return the share of pixels, 0 to 1, at which the input computed from ``output`` equals ``net_input``.
+
+        Returns None if the pairing does not support this.
+        """
         return None
 
 
 def input_frames(pairing: Pairing, position: int, first: int) -> tuple[int, ...]:
-    """Return the numbers of the input frames for frame ``position`` of a shot, oldest first.
+    """Return the numbers of the frames from which the input for frame ``position`` is made, oldest first.
 
     ``first``: the shot's first frame, which replaces earlier frames.
     """

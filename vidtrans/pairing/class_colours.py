@@ -1,4 +1,4 @@
-"""The colours of classes: parse lists of colours, find the class of each pixel, and resize label maps by class."""
+"""The colours of classes in label maps: parse lists of colours, find the class of each pixel, resize label maps."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ import numpy as np
 
 from vidtrans.video.images.picture import pack_colours
 
-HEX_COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")
-NUM_LEVELS = 256
-MAX_COLOUR_DISTANCE = 60  # Levels from a class's colour at which it is another colour; compression changes it less
-MIN_AREA_SIDE = 3  # Pixels; smaller areas of other colours are borders that compression mixed
-GOLDEN_ANGLE = 137.508  # Degrees between successive hues, so that no two of the first dozens look similar
-NEIGHBOUR_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))  # Steps to a neighbour; the opposite neighbour is at the negative
+HEX_COLOUR = re.compile(r"#?([0-9a-fA-F]{6})")  # Matches a colour such as "#804080" or "804080"
+NUM_LEVELS = 256  # Number of levels of a colour channel
+# Largest distance of a pixel from its class's colour, in levels of RGB; compression changes colours less
+MAX_COLOUR_DISTANCE = 60
+# Side in pixels of the smallest areas of unknown colours; smaller ones are borders that compression mixed
+MIN_AREA_SIDE = 3
+# Degrees between the hues of successive generated colours, so that the first dozens look different
+GOLDEN_ANGLE = 137.508
+# Steps (rows, columns) to a neighbour; the opposite neighbour is at the negative step
+NEIGHBOUR_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
 def colours(palette: str, name: str = "palette") -> np.ndarray:
-    """Parse a palette into colours, (N, 3) uint8, N may be 0. Raises ValueError for an invalid colour."""
+    """Parse a palette such as "#804080 #f423e8" into colours, (N, 3) uint8; N may be 0.
+
+    ``name``: the setting in errors. Raises ValueError for an invalid colour.
+    """
     parts = parts_of(palette)
     found = [HEX_COLOUR.fullmatch(part) for part in parts]
     wrong = next((part for part, match in zip(parts, found, strict=True) if match is None), "")
@@ -31,12 +38,12 @@ def colours(palette: str, name: str = "palette") -> np.ndarray:
 
 
 def parts_of(text: str) -> list[str]:
-    """Split a list that is separated by spaces or commas."""
+    """Split a text that is separated by spaces or commas into its parts."""
     return text.replace(",", " ").split()
 
 
 def nearest_colours(frame: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Find each pixel's nearest colour in ``table``; return its index, (H, W) int16, and squared distance.
+    """Find the nearest colour in ``table`` for each pixel; return its index, (H, W) int16, and squared distance.
 
     If two colours are equally near, the first is chosen.
     """
@@ -73,7 +80,10 @@ def replace_mixed_pixels(labels: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def fill_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
-    """Fill integer labels, (H, W), in ``holes``, (H, W) bool, from the nearest pixel outside; not all may be holes."""
+    """Fill integer labels, (H, W), in ``holes``, (H, W) bool, from the nearest pixel outside of the holes.
+
+    At least one pixel must be outside.
+    """
     _, nearest = cv2.distanceTransformWithLabels(
         holes.astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
     )
@@ -83,7 +93,7 @@ def fill_from_nearest(labels: np.ndarray, holes: np.ndarray) -> np.ndarray:
 
 
 def distinct_colours(count: int) -> np.ndarray:
-    """Return a fixed sequence of colours that look different, (count, 3) uint8."""
+    """Return the first ``count`` colours of a fixed sequence of different-looking colours, (count, 3) uint8."""
     number = np.arange(count)
     hue, value = (number * GOLDEN_ANGLE) % 360, 0.6 + 0.4 * (number % 3) / 2
     hsv = np.stack([hue, np.full(count, 0.65), value], axis=1).astype(np.float32)
@@ -92,7 +102,10 @@ def distinct_colours(count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassColours:
-    """The colours of classes in label maps: ``text`` lists them in order, and ``ignore`` lists colours of no class."""
+    """The colours of the classes in label maps: ``text`` lists them in order.
+
+    ``ignore``: colours of pixels without a class.
+    """
 
     text: str
     ignore: str = ""
@@ -107,16 +120,17 @@ class ClassColours:
 
     @property
     def names(self) -> list[str]:
+        """Return the colours of the classes as "#rrggbb"."""
         return [f"#{code:06x}" for code in pack_colours(self.table).tolist()]
 
     @cached_property
     def ignored(self) -> np.ndarray:
-        """Return the colours of no class, (N, 3) uint8."""
+        """Return the colours of pixels without a class, (N, 3) uint8."""
         return colours(self.ignore, "ignore")
 
     @cached_property
     def none(self) -> np.ndarray:
-        """Return the colour of pixels without a class, (3,) uint8: the first of ``ignore``, or an unused colour."""
+        """Return the colour for painting pixels without a class, (3,) uint8: the first in ``ignore``, or a free one."""
         if len(self.ignored):
             return self.ignored[0]
         used_codes = set(pack_colours(self.table).tolist())
@@ -124,13 +138,13 @@ class ClassColours:
         return np.array([unused_code >> 16, unused_code >> 8 & 255, unused_code & 255], np.uint8)
 
     def labels(self, picture: np.ndarray, *, clean: bool = False) -> np.ndarray:
-        """Return the class of each pixel of (H, W, 3) uint8, (H, W) int16; −1 for none.
+        """Return the class of each pixel of a picture (H, W, 3) uint8, (H, W) int16; −1 for no class.
 
         A pixel has the class with the nearest colour, unless the distance is too large. ``clean``: pixels in which
         compression or scaling mixed two classes get a neighbour's class.
         """
         labels, distance = nearest_colours(picture, np.concatenate([self.table, self.ignored]))
-        is_none = pack_colours(picture) == int(pack_colours(self.none))  # Exactly, because a class's colour may be near
+        is_none = pack_colours(picture) == int(pack_colours(self.none))  # Exact, because a class's colour may be near
         labels[is_none], distance[is_none] = -1, 0
         far = (distance > MAX_COLOUR_DISTANCE**2).astype(np.uint8)
         if clean and far.any():
@@ -139,7 +153,7 @@ class ClassColours:
         return replace_mixed_pixels(labels, picture) if clean and distance.any() else labels
 
     def count_unknown(self, picture: np.ndarray) -> int:
-        """Count the pixels of (H, W, 3) uint8 whose colour is neither a class's nor ignored."""
+        """Count the pixels of a picture (H, W, 3) uint8 whose colour is neither a class's nor ignored."""
         unlike = nearest_colours(picture, np.concatenate([self.table, self.ignored]))[1] > MAX_COLOUR_DISTANCE**2
         return int(
             cv2.morphologyEx(
@@ -155,17 +169,18 @@ class ClassColours:
         return (counts / counts.sum() if counts.any() else np.full(len(self), 1 / len(self))).astype(np.float32)
 
     def picture(self, labels: np.ndarray) -> np.ndarray:
-        """Paint a label map, (H, W) integers with −1 for none, in the classes' colours: (H, W, 3) uint8."""
+        """Paint a label map, (H, W) integers with −1 for no class, in the classes' colours: (H, W, 3) uint8."""
         return np.concatenate([self.table, self.none[None]])[labels]
 
     def resized(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Resize a coloured label map, (H, W, 3) uint8, by class; see ``labels_at``."""
+        """Resize a coloured label map, (H, W, 3) uint8, without mixing classes; see ``labels_at``."""
         return self.picture(self.labels_at(picture, width, height))
 
     def labels_at(self, picture: np.ndarray, width: int, height: int) -> np.ndarray:
-        """Return the class of each pixel of (H, W, 3) uint8 at another size, (height, width) int16; −1 for none.
+        """Return the class of each pixel of a label map at another size, (height, width) int16; −1 for no class.
 
-        A pixel gets the class with the largest share of its area; in an enlarged map, borders are rounded.
+        ``picture``: (H, W, 3) uint8. A pixel gets the class with the largest share of its area; in an enlarged map,
+        borders between classes are rounded.
         """
         labels = self.labels(picture, clean=True)
         if labels.shape == (height, width):

@@ -1,4 +1,4 @@
-"""Grey → colour: the network predicts the chroma, and the luma is the frame's."""
+"""The pairing "grey → colour": the network predicts the chroma, and the luma is the frame's."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 if TYPE_CHECKING:
     from torch import Tensor
 
-LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Weights of Y′ of BT.601, as in COLOR_RGB2GRAY
+# Weights of red, green and blue in the luma Y′ of BT.601, as in COLOR_RGB2GRAY
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Colorize(Pairing):
         luma = cv2.transform(frame.astype(np.float32), LUMA)
         colour = output.astype(np.float32)
         chroma = colour - cv2.transform(colour, LUMA)[..., None]
-        # The largest deviations above and below the luma, and then the share of them that is in range.
+        # The largest deviations of a channel above and below the luma, and then the share of these that is in range
         red, green, blue = (chroma[..., c] for c in range(3))
         above = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-3)))
         below = np.maximum(-np.minimum(np.minimum(red, green), blue), np.float32(1e-3))

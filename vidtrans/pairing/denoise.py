@@ -1,4 +1,4 @@
-"""Noisy → clean: training adds noise to frames, and a render denoises them."""
+"""The pairing "noisy → clean": training adds noise to frames, and a render denoises its source."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vidtrans.pairing.sensor_noise import add_sensor_noise
 
 @dataclass(frozen=True)
 class DenoiseSettings:
-    """The noise that training adds."""
+    """The noise that training adds to frames."""
 
     min_sigma: float = option(3.0, "least noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))
     max_sigma: float = option(30.0, "most noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))

@@ -1,4 +1,4 @@
-"""Drawings: detection, and conversion of scans or photographs of paper to ink on white.
+"""Drawings: detect whether a picture is one, and convert scans or photographs of paper to ink on white.
 
 Most of the page is paper, whose brightness changes slowly. A smooth surface is fitted to it, as is usual for uneven
 illumination of documents, and pixels darker than this surface are ink.
@@ -12,17 +12,18 @@ import numpy as np
 from vidtrans.pairing.base import DrawingKind
 from vidtrans.video.images.picture import resize
 
-_DETECTION_SIDE = 512  # Long side in pixels at which a picture is classified
-_MIN_PAPER_SHARE, _MIN_FLAT_SHARE = 0.75, 0.95  # Smallest shares of bare paper, and of the 16 most frequent colours
-_MAX_STROKE_WIDTH = 13  # Pixels
-PAPER_SIDE = 128  # Short side in pixels at which the paper's brightness is estimated
-MIN_PAPER_LEVEL = 64.0  # Least assumed brightness of paper, so that noise on a black page is not ink
-MIN_SHADOW_LIGHT = 0.5  # Share of the light; areas with less are ink, not shadow
-BLACK_ABSORPTION = 0.6  # Share of the paper's light; ink that absorbs it is black even on a page of light strokes
+_DETECTION_SIDE = 512  # Long side, in pixels, of the picture in which a drawing is detected
+# Least shares of the area of a drawing: of bare paper (lines), and of the 16 most frequent colours (flats)
+_MIN_PAPER_SHARE, _MIN_FLAT_SHARE = 0.75, 0.95
+_MAX_STROKE_WIDTH = 13  # Largest width of a stroke in pixels
+PAPER_SIDE = 128  # Short side, in pixels, of the picture in which the paper's brightness is estimated
+MIN_PAPER_LEVEL = 64.0  # Least brightness assumed for paper, 0 to 255, so that noise on a black page is not ink
+MIN_SHADOW_LIGHT = 0.5  # Least share of the paper's light in a shadow; darker areas are ink
+BLACK_ABSORPTION = 0.6  # Absorbed share of the paper's light from which ink is black, even on a page of light strokes
 
 
 def is_drawing(rgb: np.ndarray, kind: DrawingKind) -> bool:
-    """Return whether a picture, (H, W, 3) uint8, is drawn in ``lines`` on plain paper, or painted in ``flats``."""
+    """Return whether a picture, (H, W, 3) uint8, is a drawing: "lines" on plain paper, or painted "flats" (areas)."""
     scale = _DETECTION_SIDE / max(rgb.shape[:2])
     if scale < 1:
         rgb = resize(rgb, max(1, round(rgb.shape[1] * scale)), max(1, round(rgb.shape[0] * scale)))
@@ -44,16 +45,16 @@ def _is_line_drawing(rgb: np.ndarray) -> bool:
 
 
 def _is_flat(rgb: np.ndarray) -> bool:
-    """Return whether a few colours make up nearly all of a picture, except for borders."""
+    """Return whether the 16 most frequent colours make up nearly all of a picture."""
     coarse = (rgb >> 3).astype(np.int32)
     _, counts = np.unique(coarse[..., 0] << 10 | coarse[..., 1] << 5 | coarse[..., 2], return_counts=True)
     return bool(np.sort(counts)[-16:].sum() / counts.sum() >= _MIN_FLAT_SHARE)
 
 
 def ink(picture: np.ndarray) -> np.ndarray:
-    """Convert a drawing (H, W, 3) uint8 to (H, W) uint8: 0 is bare paper, 255 full ink. An empty page is all 0.
+    """Convert a drawing (H, W, 3) uint8 to ink levels (H, W) uint8: 0 is bare paper, 255 full ink.
 
-    White on black is detected and inverted; paper may be grey, tinted and unevenly lit.
+    An empty page is all 0. White on black is detected and inverted; paper may be grey, tinted and unevenly lit.
     """
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     if _has_dark_background(grey):
@@ -62,7 +63,10 @@ def ink(picture: np.ndarray) -> np.ndarray:
 
 
 def ink_on(paper: np.ndarray | float, grey: np.ndarray) -> np.ndarray:
-    """Return the ink, (H, W) uint8, of a grey picture, (H, W) uint8. ``paper``: the paper's brightness, 0 to 255."""
+    """Return the ink levels, (H, W) uint8, of a grey picture, (H, W) uint8, on paper of a known brightness.
+
+    ``paper``: the brightness, 0 to 255, for the whole picture or for each pixel.
+    """
     # The share of the paper's light that the ink absorbs
     absorbed = np.maximum(paper - grey, 0) / np.maximum(paper, MIN_PAPER_LEVEL)
     bare = absorbed[absorbed < 0.15]
@@ -75,17 +79,23 @@ def ink_on(paper: np.ndarray | float, grey: np.ndarray) -> np.ndarray:
 
 
 def _has_dark_background(grey: np.ndarray) -> bool:
-    """Return whether most of (H, W) uint8, the background, is nearer to the local minimum than to the maximum."""
+    """Return whether the background, most of a grey picture (H, W) uint8, is darker than the strokes.
+
+    It is if most pixels are nearer to the local minimum than to the local maximum.
+    """
     small = _shrink_denoised(grey).astype(np.float32)
     side = min(small.shape) // 4 | 1
     box = np.ones((side, side), np.uint8)
     high, low = cv2.dilate(small, box), cv2.erode(small, box)
-    weight = np.square(high - low)  # Only near strokes can background and strokes be distinguished
+    weight = np.square(high - low)  # Background and strokes can be distinguished only near strokes
     return bool((np.sign(2 * small - high - low) * weight).sum() < 0)
 
 
 def _paper_brightness(grey: np.ndarray) -> np.ndarray:
-    """Estimate the local brightness of the bare paper, (H, W) float32, of (H, W) uint8 with a light background."""
+    """Estimate the local brightness of the bare paper, (H, W) float32, in a grey picture, (H, W) uint8.
+
+    The background must be light.
+    """
     small = _shrink_denoised(grey).astype(np.float32)
     slope = np.maximum(_fit_surface(small), 1)  # The trend of the light over the page, including its corners
     level = small / slope
@@ -99,14 +109,14 @@ def _paper_brightness(grey: np.ndarray) -> np.ndarray:
 
 
 def _fit_surface(small: np.ndarray) -> np.ndarray:
-    """Fit a quadratic surface to the bright pixels of (h, w) float32, in at most three iterations."""
+    """Fit a quadratic surface to the brightness of the paper, (h, w) float32, in at most three iterations."""
     y, x = (np.linspace(-1, 1, n, dtype=np.float32) for n in small.shape)
     ones = np.ones_like(small)
     gx, gy = ones * x, ones * y[:, None]
     basis = np.stack([ones, gx, gy, gx * gx, gx * gy, gy * gy], axis=-1).reshape(-1, 6)
     values = small.reshape(-1)
-    # The first fit uses pixels above the median, which exclude ink; each further fit excludes pixels far below the
-    # last.
+    # The first fit uses pixels above the median, which exclude ink. Each further fit excludes pixels far below the
+    # surface that was fitted last.
     is_paper = values >= np.median(values)
     for _ in range(3):
         fitted = basis @ np.linalg.lstsq(basis[is_paper], values[is_paper], rcond=None)[0]
@@ -117,7 +127,7 @@ def _fit_surface(small: np.ndarray) -> np.ndarray:
 
 
 def _shrink_denoised(grey: np.ndarray) -> np.ndarray:
-    """Denoise (H, W) uint8 by a median, and shrink it to a short side of at most ``PAPER_SIDE`` pixels."""
+    """Denoise a grey picture (H, W) uint8 by a median; shrink it to a short side of at most ``PAPER_SIDE`` pixels."""
     scale = PAPER_SIDE / min(grey.shape)
     denoised = cv2.medianBlur(grey, 3)
     if scale >= 1:

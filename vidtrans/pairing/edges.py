@@ -1,4 +1,4 @@
-"""Edges → frame: the lines of Canny (1986), with thresholds that adapt to the picture."""
+"""The pairing "edges → frame": lines by the method of Canny (1986), with thresholds that adapt to the picture."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.sensor_noise import simulate_camera
 from vidtrans.video.images.picture_analysis import centre_lines
 
-SOBEL_GAIN = 8  # Sobel's 3×3 kernel sums to 8 times the slope
-STROKE_INK, FAINT_INK = 128, 72  # Ink levels at which a stroke starts, and down to which it continues
-MIN_STROKE_PIXELS = 5  # Strokes with fewer pixels are dust
-MAX_LOG_VARIATION = 0.5  # Largest logarithm of the random factor of a setting
-STRIP_ROWS = 64  # Rows that are computed at once
-# Levels of the tone channel for the mean and for one standard deviation, and the least assumed standard deviation
+SOBEL_GAIN = 8  # Factor between the result of Sobel's 3×3 kernel and the slope
+# Ink levels, 0 to 255, at which a stroke starts, and down to which the stroke continues
+STROKE_INK, FAINT_INK = 128, 72
+MIN_STROKE_PIXELS = 5  # Least number of pixels of a stroke; smaller specks are dust
+MAX_LOG_VARIATION = 0.5  # Largest natural logarithm of the factor by which training varies a setting
+STRIP_ROWS = 64  # Number of rows that are computed at once
+# Levels, 0 to 255, of the tone channel: for the mean, for one standard deviation, and for the least assumed deviation
 MEAN_TONE, TONE_DEVIATION, MIN_TONE_DEVIATION = 128, 48, 16
-GROUND_TONE, OBJECT_TONE = 64, 150  # Tones of a drawing's background and of enclosed objects
-# In training: largest number of gaps, their largest radius in short sides, share of pictures without tones
+GROUND_TONE, OBJECT_TONE = 64, 150  # Tone levels, 0 to 255, of a drawing's background and of objects that lines enclose
+# In training: largest number of gaps, their largest radius as a share of the short side, share of toneless pictures
 MAX_GAPS, GAP_RADIUS, TONELESS_SHARE = 2, 0.2, 0.3
-MAX_STROKE_WIDTH = 1 / 8  # In short sides; wider inked areas become outlines
+MAX_STROKE_WIDTH = 1 / 8  # Largest width of a stroke as a share of the short side; wider inked areas become outlines
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class EdgesSettings:
 
 
 class Edges(Pairing):
-    """A pairing of a frame's lines, and optionally of its gradient strength and the tones of areas, with the frame."""
+    """A pairing of a frame's lines, and optionally its gradient strength and the tones of its areas, with the frame."""
 
     name = "edges"
     version = 3
@@ -74,11 +75,11 @@ class Edges(Pairing):
         self.in_channels = 1 + settings.gradient_channel + settings.tone_channel
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Find lines, 255 on 0, and the soft channels, (H, W, 1 to 3) uint8, of one (H, W, 3) uint8."""
+        """Find the lines (255 on 0), gradients and tones of a frame, (H, W, 3) uint8: (H, W, 1 to 3) uint8."""
         return _find_edges(frames[0], self.settings)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Compute the input of a randomly degraded frame, (H, W, 3) uint8, with random settings."""
+        """Compute the input of a randomly degraded frame, (H, W, 3) uint8, with randomly varied settings."""
         if self.settings.variation == 0:
             return self.input(frames)
         settings = _draw_settings(self.settings, rng)
@@ -88,13 +89,13 @@ class Edges(Pairing):
         return channels
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
-        """Return the lines, over the tones of areas if the input has them, (H, W, 3) uint8."""
+        """Return the lines, over the tones of areas if the input has tones, (H, W, 3) uint8."""
         lines = net_input[..., :1]
         picture = np.maximum(lines, net_input[..., -1:] // 2) if self.settings.tone_channel else lines
         return np.repeat(picture, 3, axis=2)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Thin a drawing's strokes, (H, W, 3) uint8, to lines of 255 on 0: (H, W, 1 to 3) uint8.
+        """Thin the strokes of a drawing, (H, W, 3) uint8, to lines of 255 on 0: (H, W, 1 to 3) uint8.
 
         The gradient channel, if any, falls off with the distance from the lines as in the median of frames. The tones,
         if any, are those of light objects before a dark background: areas enclosed by lines are light.
@@ -106,15 +107,16 @@ class Edges(Pairing):
         distance = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         if not lines.any():
             distance[:] = np.inf
-        # Medians over four clips and six photographs: 190 on a line; 145, 105, 85, 75 next to it; 65 at nine pixels.
-        # Smoothing widens them: at σ 2 they are 199, 185, 161, 138, 115 and 80, at σ 3 209, 199, 183, 165, 144 and 90.
+        # Median gradient levels over four clips and six photographs: 190 on a line; 145, 105, 85, 75 at one to four
+        # pixels from the line; 65 at nine pixels. Smoothing widens them: at σ 2 they are 199, 185, 161, 138, 115 and
+        # 80, at σ 3 209, 199, 183, 165, 144 and 90.
         reach = 2 * max(self.settings.sigma, 0.5)
         strength = 120 * np.exp(-distance / reach) + 70 * np.exp(-distance / 60)
         return np.dstack([lines, np.rint(strength).astype(np.uint8), *tone])
 
 
 def _find_edges(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
-    """Find lines, 255 on 0, and the soft channels: (H, W, 3) uint8 → (H, W, 1 to 3) uint8."""
+    """Find the lines (255 on 0), gradients and tones of a frame (H, W, 3) uint8; return (H, W, 1 to 3) uint8."""
     grey = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
     tone = [_normalise_tone(grey, settings.tone_sigma)] if settings.tone_channel else []
     if settings.sigma > 0:
@@ -142,20 +144,21 @@ def _find_edges(frame: np.ndarray, settings: EdgesSettings) -> np.ndarray:
 
 
 def tone_kernel(sigma: float) -> np.ndarray:
-    """Return the weights of the tone channel's blur, (n,) float32 with n odd."""
+    """Return the weights of the Gaussian blur of the tone channel, (n,) float32 with n odd."""
     reach = math.ceil(2.5 * sigma)
     return cv2.getGaussianKernel(2 * reach + 1, sigma, cv2.CV_32F)[:, 0]
 
 
 def _blur_tone(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur the luma for the tone channel, (H, W) float32."""
     kernel = tone_kernel(sigma)
     return cv2.sepFilter2D(picture.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
 
 
 def _normalise_tone(grey: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the blurred luma, (H, W) uint8, normalised to ``MEAN_TONE`` and ``TONE_DEVIATION``.
+    """Return the blurred luma, (H, W) uint8, with the mean ``MEAN_TONE`` and the deviation ``TONE_DEVIATION``.
 
-    So dark and light films have the same tones.
+    Thus dark and light films have the same tones.
     """
     soft = _blur_tone(grey, sigma)
     mean, deviation = float(soft.mean(dtype=np.float64)), float(soft.std(dtype=np.float64))
@@ -165,7 +168,7 @@ def _normalise_tone(grey: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _shade_drawing(lines: np.ndarray, sigma: float) -> np.ndarray:
-    """Return tones for a drawing's lines, (H, W) uint8 both: enclosed areas are light, the rest is dark."""
+    """Return the tones of a drawing with these lines, (H, W) uint8 both: enclosed areas are light, the rest is dark."""
     if not lines.any():
         return np.full_like(lines, MEAN_TONE)
     closed = cv2.dilate(lines, np.ones((3, 3), np.uint8))  # Hand-drawn lines have small gaps
@@ -177,7 +180,7 @@ def _shade_drawing(lines: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _drop_lines_and_tones(channels: np.ndarray, amount: float, rng: np.random.Generator) -> None:
-    """Remove the lines in random discs and, in some draws, all tones, so that a network also works without them."""
+    """Remove the lines in random discs and, sometimes, all tones, so that a network also works without them."""
     height, width = channels.shape[:2]
     for _ in range(int(rng.integers(0, MAX_GAPS + 1))):
         x, y, radius = rng.random(3) * (width, height, amount * GAP_RADIUS * min(width, height))
@@ -188,12 +191,13 @@ def _drop_lines_and_tones(channels: np.ndarray, amount: float, rng: np.random.Ge
 
 
 def _strips(*pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
-    """Yield the pictures' rows, a few at a time, so that intermediate arrays are small."""
+    """Yield the rows of pictures, a few rows at a time, so that intermediate arrays are small."""
     for top in range(0, len(pictures[0]), STRIP_ROWS):
         yield [picture[top : top + STRIP_ROWS] for picture in pictures]
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
+    """Return the settings with random factors, for one training frame."""
     density, hysteresis, sigma, gradient = np.exp(settings.variation * MAX_LOG_VARIATION * rng.uniform(-1, 1, 4))
     return replace(
         settings,
@@ -205,7 +209,7 @@ def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSe
 
 
 def stroke_centre_lines(ink_levels: np.ndarray) -> np.ndarray:
-    """Return the centre lines of strokes and the outlines of areas, 255 on 0, from ink levels; (H, W) uint8 both.
+    """Return the centre lines of strokes and the outlines of areas, 255 on 0, from ink levels; both (H, W) uint8.
 
     Strokes are found by hysteresis as in Canny, without specks; areas are too wide for strokes.
     """
@@ -220,7 +224,7 @@ def stroke_centre_lines(ink_levels: np.ndarray) -> np.ndarray:
     side = max(3, int(MAX_STROKE_WIDTH * min(strokes.shape)))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     _, parts, stats, _ = cv2.connectedComponentsWithStats(cv2.morphologyEx(strokes, cv2.MORPH_OPEN, disc))
-    wide = stats[:, cv2.CC_STAT_AREA] >= 2 * side * side  # Smaller ones are crossings of strokes
+    wide = stats[:, cv2.CC_STAT_AREA] >= 2 * side * side  # Smaller areas are crossings of strokes
     wide[0] = False
     areas = np.where(wide[parts], 255, 0).astype(np.uint8)
     if wide.any():  # Adds the corners that the opening with a disc removed
@@ -232,14 +236,15 @@ def stroke_centre_lines(ink_levels: np.ndarray) -> np.ndarray:
 
 
 def _threshold_between_slopes(slope: float) -> float:
-    """Return a threshold that gives the same lines, but equals no pixel's slope; Canny floors the threshold's square.
+    """Return a threshold near a slope that gives the same lines, but equals no pixel's slope.
 
-    At an exact tie the result would depend on rounding, which differs in OpenCV with a single thread.
+    Canny floors the square of the threshold. At an exact tie the result would depend on rounding, which differs in
+    OpenCV with a single thread.
     """
     return math.sqrt(math.floor(slope**2) + 0.5)
 
 
 def _quantile(values: np.ndarray, share: float) -> float:
-    """Return the quantile ``share`` of integers; it is always one of the values."""
+    """Return the quantile ``share``, 0 to 1, of integers; it is always one of the values."""
     at = min(int(share * values.size), values.size - 1)
     return float(np.partition(values, at, axis=None)[at])

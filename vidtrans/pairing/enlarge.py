@@ -1,4 +1,4 @@
-"""Small → large: super-resolution. Training shrinks the frames first."""
+"""The pairing "small → large" for super-resolution: training shrinks frames, and renders enlarge their source."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class EnlargeSettings:
 
 
 class Enlarge(Pairing):
-    """A pairing of a frame, which training shrinks and interpolates back, with the frame; renders interpolate."""
+    """A pairing of a frame that was shrunk and interpolated back with the frame; renders interpolate their source."""
 
     name = "enlarge"
     at_source_size = True
@@ -50,7 +50,7 @@ class Enlarge(Pairing):
 
 
 def _degrade(picture: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """Degrade (h, w, 3) uint8 by a soft lens, sensor noise and compression, each of random strength.
+    """Degrade a picture (h, w, 3) uint8 by a soft lens, sensor noise and compression, each of random strength.
 
     The order is that of a real camera (as in Wang et al., "Real-ESRGAN", 2021).
     """

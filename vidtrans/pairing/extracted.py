@@ -1,11 +1,11 @@
-"""Another network's output for a frame (lines, depth, a pose, a matte …) → the frame.
+"""The pairing "another network's output for a frame (lines, depth, a pose, a matte …) → the frame".
 
-This pairing names its network, the extractor, in ``Pairing.extraction``, and receives the network's picture as the last
-of a frame's pictures. ``models.loaded_model`` finds the network and rejects unsuitable ones. A loaded model has its
+The pairing names this network, the extractor, in ``Pairing.extraction``, and receives its picture as the last of a
+frame's pictures. ``models.loaded_model`` finds the network and rejects unsuitable ones. A loaded model has its
 extractor (``LoadedModel.extractor``), found by the recorded digest or embedded in its file. ``rendering.extraction``
 makes the pictures by the usual frame renderer: of clips as an ``infer`` stage of the extractor, whose key is part of
 the key of the model's outputs; of single frames immediately. ``data`` stores the pictures next to the frames, like
-guides, so that training runs no extractor.
+guides, so that training needs no extractor.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class ExtractedSettings:
 
 
 class Extracted(Pairing):
-    """A pairing of another network's picture of a frame, in RGB or grey, with the frame."""
+    """A pairing of the picture that another network (an extractor) makes of a frame, in RGB or grey, with the frame."""
 
     name = "model"
     pointwise = True

@@ -1,4 +1,4 @@
-"""A picture with holes → the complete picture: masked areas are removed and filled in."""
+"""The pairing "picture with holes → complete picture": masked areas are removed and filled in."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from vidtrans.pairing.base import Pairing
 if TYPE_CHECKING:
     from torch import Tensor
 
-HOLE_GREY = 127  # Level of holes, which is 0 for the network with its range of −1 to 1
-MASK_THRESHOLD = 16  # Mask level of 255 above which a pixel is in a hole
-NUM_BLOBS, NUM_STROKES, NUM_JOINTS = 3, 3, 4  # Shapes of the synthetic holes, and points of a stroke
-GRID_SIDE = 64  # Short side of the grid on which holes are computed; they are smooth, and scale to any size
+HOLE_GREY = 127  # Level of holes, 0 to 255, which is 0 in the network's range of −1 to 1
+MASK_THRESHOLD = 16  # Mask level, 0 to 255, above which a pixel is in a hole
+# Numbers of blobs and strokes that form the synthetic holes, and of points of a stroke
+NUM_BLOBS, NUM_STROKES, NUM_JOINTS = 3, 3, 4
+GRID_SIDE = 64  # Short side of the grid on which holes are computed; holes are smooth, and scale to any size
 
 
 @dataclass(frozen=True)
 class InpaintSettings:
-    """The holes of training, and the blending of the filling into the frame."""
+    """The holes in training, and the blending of the filling into the frame."""
 
     max_hole_fraction: float = option(
         0.25, "share of the picture that the largest holes of training cover", bounds=(0.01, 0.6)
@@ -43,7 +44,7 @@ class InpaintSettings:
 
 
 class Inpaint(Pairing):
-    """A pairing of a frame with grey holes and the hole mask with the frame; renders change only the holes."""
+    """A pairing of a frame with grey holes and their mask with the complete frame; renders change only the holes."""
 
     name = "inpaint"
     uses_mask = True
@@ -56,7 +57,7 @@ class Inpaint(Pairing):
     in_channels = 4
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Cut the synthetic holes of frame 0 into a frame, (H, W, 3) uint8; append the hole mask: (H, W, 4) uint8."""
+        """Cut the synthetic holes for frame 0 into a frame, (H, W, 3) uint8; append the hole mask: (H, W, 4) uint8."""
         return self.render_input(frames, 0, None)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
@@ -75,10 +76,10 @@ class Inpaint(Pairing):
         return _cut_hole(frames[0], self.mask_plane((height, width), number, mask)[..., 0])
 
     def mask_plane(self, size: tuple[int, int], number: int, mask: np.ndarray | None) -> np.ndarray:
-        """Return the hole mask of frame ``number``, (H, W, 1) uint8, from a mask, or moving holes without one."""
+        """Return the hole mask of frame ``number``, (H, W, 1) uint8: from ``mask``, or moving holes without a mask."""
         if mask is None:
             return draw_holes(*size, number, 0, self.settings.max_hole_fraction)[..., None]
-        # A thin wire is grey in a mask that was scaled down, and has to be filled, too.
+        # A thin wire is grey in a mask that was scaled down, and its area has to be filled, too.
         hole = np.where(mask > MASK_THRESHOLD, 255, 0).astype(np.uint8)
         if self.settings.mask_dilation > 0:
             side = 2 * self.settings.mask_dilation + 1
@@ -86,7 +87,7 @@ class Inpaint(Pairing):
         return hole[..., None]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Cut the hole, (N, H, W, 1), into the frame, (N, H, W, 3), and append it: (N, H, W, 4); all uint8."""
+        """Cut the hole, (N, H, W, 1), into the frame, (N, H, W, 3), and append the hole: (N, H, W, 4); all uint8."""
         import torch  # Imported here, because commands that only name pairings do not need it
 
         frame, hole = frames
@@ -105,7 +106,7 @@ class Inpaint(Pairing):
         return finished
 
     def _weight(self, hole: np.ndarray) -> np.ndarray:
-        """Return the weight of the filling, 0 to 1, (H, W) float32, for a hole, (H, W) uint8 with 1 inside."""
+        """Return the weight of the filling, (H, W) float32, 0 to 1, in a hole, (H, W) uint8 with 1 inside."""
         if self.settings.mask_feather == 0 or hole.all():
             return hole.astype(np.float32)
         inside = cv2.distanceTransform(hole, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
@@ -119,11 +120,11 @@ def _cut_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def draw_holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
-    """Draw holes, (height, width) uint8 with 255 inside, that cover ``share`` of the picture and drift over frames.
+    """Draw holes, (height, width) uint8 with 255 inside, which cover ``share`` of the picture and drift over frames.
 
-    They are blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated convolution",
-    2019), the same for the same arguments. ``number``: the frame's number. Shapes are level sets of the distance from
-    their skeletons, at the level that covers ``share``; the level and the shapes change smoothly.
+    The holes are blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated
+    convolution", 2019). The same arguments give the same holes. ``number``: the frame's number. Shapes are level sets
+    of the distance from their skeletons, at the level that covers ``share``; the level and the shapes change smoothly.
     """
     scale = GRID_SIDE / min(height, width)
     grid_height, wide = (max(2, round(n * scale)) for n in (height, width))
@@ -165,7 +166,7 @@ def _drift_position(rng: np.random.Generator, number: int) -> np.ndarray:
 
 
 def _distance_to_segment(x: np.ndarray, y: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return distances, (H, W) float64, of points ``x``, ``y`` from the segment from ``a`` to ``b``, each (2,)."""
+    """Return distances, (H, W) float64, of points (``x``, ``y``) from the segment from ``a`` to ``b``, (2,) each."""
     span = b - a
     along = ((x - a[0]) * span[0] + (y - a[1]) * span[1]) / max(float(span @ span), 1e-9)
     along = np.clip(along, 0, 1)

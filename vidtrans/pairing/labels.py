@@ -1,4 +1,4 @@
-"""Label maps → picture: the frame's grey levels or flat colours are classes, and each class is an input channel.
+"""The pairing "label map → picture": the map's grey levels or colours are classes, one input channel for each.
 
 As in pix2pixHD and SPADE, there are planes of 0 and 1, and optionally a plane of borders (Wang et al., CVPR 2018; Park
 et al., CVPR 2019). Theirs are borders of objects; here they are borders of labels, because a label map does not
@@ -27,14 +27,14 @@ from vidtrans.pairing.class_colours import (
 )
 from vidtrans.pairing.palettes import class_names
 
-MAX_CLASSES = 511  # With the border channel, the most channels that a model file may have
-NUM_GREY_LEVELS = 256
-GREY_SPREAD = 12  # Largest difference, in levels, between the channels of a drawing without colours
+MAX_CLASSES = 511  # Largest number of classes: with the border channel, the most channels that a model file may have
+NUM_GREY_LEVELS = 256  # Number of grey levels that may be class numbers
+GREY_SPREAD = 12  # Largest difference, in levels, between the RGB channels of a drawing that counts as grey
 
 
 @dataclass(frozen=True)
 class LabelsSettings:
-    """The meaning of a label map's values."""
+    """The meaning of the values in a label map: classes, their colours, and unlabelled pixels."""
 
     classes: int = option(35, "how many classes there are; 35 are those of Cityscapes", bounds=(1, MAX_CLASSES))
     palette: str = option(
@@ -64,6 +64,7 @@ class LabelsSettings:
 
     @property
     def ignored_numbers(self) -> tuple[int, ...]:
+        """Return the class numbers in ``ignore``."""
         return tuple(int(part) for part in parts_of(self.ignore) if part.isdecimal())
 
     @property
@@ -73,7 +74,7 @@ class LabelsSettings:
 
 
 class Labels(Pairing):
-    """A pairing of a label map, one channel per class and optionally borders, with a picture."""
+    """A pairing of a label map, with one channel for each class and optionally one for borders, with a picture."""
 
     name = "labels"
     needs_target = True
@@ -88,12 +89,13 @@ class Labels(Pairing):
 
     @property
     def swatches(self) -> list[tuple[str, str]]:
+        """Return the colour of each class, "#rrggbb", with the name of the class."""
         names = class_names(self.settings.palette, self.settings.classes)
         return [(f"#{colour.tobytes().hex()}", name) for colour, name in zip(self._class_colours, names, strict=True)]
 
     @property
     def _class_colours(self) -> np.ndarray:
-        """Return the palette's colours, and generated colours for further classes: (classes, 3) uint8."""
+        """Return the palette's colours, and generated colours for classes beyond the palette: (classes, 3) uint8."""
         shown, table = distinct_colours(self.settings.classes), colours(self.settings.palette)
         shown[: len(table)] = table
         return shown
@@ -109,9 +111,10 @@ class Labels(Pairing):
         return planes
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Compute the input of a drawn label map, (H, W, 3) uint8, in its palette or in the colours of ``swatches``.
+        """Compute the network's input from a drawn label map, (H, W, 3) uint8, in palette or ``swatches`` colours.
 
-        People cannot distinguish grey levels that are class numbers; so without a palette, drawings use ``swatches``.
+        People cannot distinguish grey levels that are class numbers. Therefore drawings without a palette use
+        ``swatches``.
         """
         if len(colours(self.settings.palette)) or not np.ptp(picture, axis=2).max() > GREY_SPREAD:
             return self.input([picture])
@@ -121,13 +124,14 @@ class Labels(Pairing):
         return self.input([np.repeat(labels.astype(np.uint8)[..., None], 3, axis=2)])
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Return the class of each pixel in the colours of the classes, (H, W, 3) uint8; black for no class."""
         planes = net_input[..., : self.settings.classes]
         rgb = self._class_colours[planes.argmax(axis=2)]
         rgb[planes.max(axis=2) == 0] = 0
         return rgb
 
     def _labels(self, frame: np.ndarray) -> np.ndarray:
-        """Return the class of each pixel of (H, W, 3) uint8, (H, W) int16; −1 for none."""
+        """Return the class of each pixel of a label map (H, W, 3) uint8, (H, W) int16; −1 for no class."""
         settings, table = self.settings, colours(self.settings.palette)
         if len(table):
             labels, unknown = self._nearest_labels(frame)
@@ -141,7 +145,7 @@ class Labels(Pairing):
         return replace_mixed_pixels(labels, frame if len(table) else frame[..., :1]) if settings.clean else labels
 
     def _nearest_labels(self, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the index of each pixel's nearest colour, (H, W) int16, and a mask, (H, W) bool, where none is near.
+        """Return the index of each pixel's nearest colour, (H, W) int16, and a mask, (H, W) bool, of unknown colours.
 
         Indices count the palette's colours, then the ignored colours.
         """
@@ -156,7 +160,7 @@ class Labels(Pairing):
         return labels, opened > 0
 
     def unknown_labels(self, frame: np.ndarray) -> dict[str, int]:
-        """Count the pixels of a label map, (H, W, 3) uint8, with labels of no class, by label."""
+        """Count the pixels of a label map, (H, W, 3) uint8, whose label is no class, by label."""
         settings = self.settings
         if settings.palette:
             found, counts = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)
@@ -167,7 +171,7 @@ class Labels(Pairing):
 
 
 def _borders(labels: np.ndarray) -> np.ndarray:
-    """Return the borders between labels, (H, W) uint8 with 255 on both sides of each border."""
+    """Return the borders between labels, (H, W) uint8, with 255 on both sides of each border."""
     borders = np.zeros(labels.shape, np.uint8)
     across, down = labels[:, 1:] != labels[:, :-1], labels[1:] != labels[:-1]
     borders[:, 1:][across] = borders[:, :-1][across] = 255

@@ -1,6 +1,6 @@
-"""A frame with the condition planes of a model of one or more styles: the style weights and the stroke size.
+"""The pairing of style models: a frame with condition planes for the style weights and the stroke size.
 
-There is no target; the pair's target is the preceding frame, for the temporal-consistency loss.
+There is no target picture; the target of a pair is the preceding frame, for the temporal-consistency loss.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ from vidtrans.core.options import option
 from vidtrans.core.registry import unknown_name
 from vidtrans.pairing.base import Pairing, PairPositions
 
-STROKE_LEVELS = (0, 128, 255)  # Levels of the stroke-size plane in training; other sizes are interpolated
-MIDDLE_LEVEL = 1  # Index of the middle stroke size
+# Levels, 0 to 255, of the stroke-size plane in training; other stroke sizes are interpolated
+STROKE_LEVELS = (0, 128, 255)
+MIDDLE_LEVEL = 1  # Index of the middle stroke size in STROKE_LEVELS
 
 
 @dataclass(frozen=True)
 class LookSettings:
-    """The names of the looks, in the network's order, and the presence of a stroke size."""
+    """The names of the styles, in the network's order, and whether the input has a stroke size."""
 
     looks: tuple[str, ...] = option(("look",), "names of the looks")
     strokes: bool = option(True, "a plane of the input is the stroke size")
@@ -31,7 +32,10 @@ class LookSettings:
 
 
 class LookPairing(Pairing):
-    """A pairing of a frame with constant planes: one for each of several looks, and optionally the stroke size."""
+    """A pairing of a frame and condition planes: one plane for each style's weight, and one for the stroke size.
+
+    A model of one style has no plane for its weight.
+    """
 
     name = "look"
     has_target = False
@@ -45,27 +49,27 @@ class LookPairing(Pairing):
         self.in_channels = 3 + condition_planes(self.num_looks, strokes=settings.strokes)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield each frame except the first, with the frame before it as target; a single frame is its own target."""
+        """Yield each frame except the first, with the previous frame as target; a single frame is its own target."""
         if num_frames == 1:
             yield PairPositions((0,), 0)
         for position in range(1, num_frames):
             yield PairPositions((position,), position - 1)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Append the planes of the first look and the middle stroke size to the frame."""
+        """Append the planes of the first style and the middle stroke size to the frame."""
         return self.conditioned(frames[0], np.eye(self.num_looks)[0], STROKE_LEVELS[MIDDLE_LEVEL] / 255)
 
     def training_input(self, frames: Sequence[np.ndarray], rng: np.random.Generator) -> np.ndarray:
-        """Append the planes of a random look and a random stroke size to the frame."""
+        """Append the planes of a random style and a random stroke size to the frame."""
         look, level = int(rng.integers(self.num_looks)), int(rng.integers(len(STROKE_LEVELS)))
         return self.conditioned(frames[0], np.eye(self.num_looks)[look], STROKE_LEVELS[level] / 255)
 
     def conditioned(self, frame: np.ndarray, shares: np.ndarray, stroke: float) -> np.ndarray:
-        """Append planes for the looks' weights ``shares`` and the stroke size, 0 to 1, to a frame, (H, W, 3) uint8."""
+        """Append planes for the style weights ``shares`` and the stroke size, 0 to 1, to a frame, (H, W, 3) uint8."""
         return self.with_planes(frame, self.plane_values(shares, stroke))
 
     def plane_values(self, shares: np.ndarray, stroke: float) -> np.ndarray:
-        """Return the planes' values, (P,) uint8, for the looks' weights ``shares`` and the ``stroke`` size, 0 to 1."""
+        """Return the planes' values, (P,) uint8, for the style weights ``shares`` and the ``stroke`` size, 0 to 1."""
         values = [*(shares if self.num_looks > 1 else ()), *((stroke,) if self.settings.strokes else ())]
         return np.rint(255 * np.asarray(values)).astype(np.uint8)
 
@@ -76,6 +80,7 @@ class LookPairing(Pairing):
         return np.dstack([frame, planes])
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Return the frame without the condition planes."""
         return net_input[..., :3]
 
 
@@ -85,9 +90,9 @@ def takes_strokes(pairing: Pairing) -> bool:
 
 
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
-    """Return the condition planes' values, 0 to 1, for a look (default: the first) and a stroke size.
+    """Return the values of the condition planes, 0 to 1, for a style (default: the first) and a stroke size.
 
-    Raises UsageError for an unknown name.
+    Raises UsageError for an unknown style.
     """
     looks = pairing.settings.looks
     if name and name not in looks:
@@ -97,5 +102,5 @@ def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[flo
 
 
 def condition_planes(looks: int, *, strokes: bool = True) -> int:
-    """Return the number of condition planes: one for each of several looks, and one for the stroke size."""
+    """Return the number of condition planes: one for each of several styles, and one for the stroke size."""
     return strokes + (looks if looks > 1 else 0)

@@ -1,9 +1,9 @@
-"""Past frames → the next frame, and optionally the position of the predicted frame in the training clip.
+"""The pairing "past frames → next frame", optionally with the position of the next frame in the training clip.
 
-The position is that of a clock, whose timeline runs through the shot forwards and back ("ping-pong"), so that it closes
-without a jump; or of a pointer to the frames of the clip that are most similar to the past frames. It is given to the
-network in constant condition planes after the frames, together with the view of the clip's frames, the recall (the
-share of the clip's frames in the prediction), and the noise level of the input frames.
+The position is that of a clock, whose timeline runs through the shot forwards and back ("ping-pong"), so that the end
+meets the start without a jump; or of a pointer to the frames of the clip that are most similar to the past frames. The
+network receives the position in constant condition planes after the frames, together with the view of the clip's
+frames, the recall (the share of the clip's frames in the prediction), and the noise level of the input frames.
 """
 
 from __future__ import annotations
@@ -20,13 +20,15 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 if TYPE_CHECKING:
     from torch import Tensor
 
-HARMONICS = (1, 2, 4, 8)  # Frequencies, per turn, of the sines and cosines of the position
-POSITION_CHANNELS = 2 * len(HARMONICS)
-VIEW_CHANNELS = 12  # Two channels for each value of the view, because 8 bits are too coarse for one
-LEVEL_CHANNELS = 2  # Recall and noise
+# Frequencies, in periods per turn of the clock, of the sines and cosines that encode the position
+HARMONICS = (1, 2, 4, 8)
+POSITION_CHANNELS = 2 * len(HARMONICS)  # Number of condition planes for the position
+# Number of planes for the view: two for each of its 6 values, because 8 bits are too coarse for one plane
+VIEW_CHANNELS = 12
+LEVEL_CHANNELS = 2  # Number of condition planes for recall and noise
 CHANNELS = POSITION_CHANNELS + VIEW_CHANNELS + LEVEL_CHANNELS  # Number of all condition planes
-FULL_VIEW = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # The view of the whole frame
-FULL_NOISE = 0.5  # Standard deviation of the noise, for colours from -1 to 1, at which its plane is 1
+FULL_VIEW = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # View of the whole frame: two rows of an affine map
+FULL_NOISE = 0.5  # Standard deviation of the noise, for colours from -1 to 1, at which the noise plane is 1
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,12 @@ class ClipConditions:
     phase: float  # Position of the predicted frame in turns, 0 to 1
     recall: float = 1.0  # Allowed use of the clip's frames, 0 (none) to 1
     noise: float = 0.0  # Standard deviation of the noise in the frames, for colours from -1 to 1
-    # Two rows of the affine map from positions in the picture to positions in the clip's frame, both from -1 to 1
-    # between the edges, y down. Outside of its edges the frame is mirrored.
+    # Two rows of the affine map from positions in the picture to positions in the clip's frame. Both are from -1 to 1
+    # between the edges, with y down. Outside of its edges the frame is mirrored.
     view: tuple[float, ...] = FULL_VIEW
 
     def values(self) -> np.ndarray:
-        """Return the planes' values, (CHANNELS,) float32 in [-1, 1]: position, view, recall and noise.
+        """Return the values of the condition planes, (CHANNELS,) float32 in [-1, 1]: position, view, recall and noise.
 
         The position is encoded by a sine and a cosine for each harmonic.
         """
@@ -52,7 +54,7 @@ class ClipConditions:
 
 
 def view_planes(view: tuple[float, ...]) -> np.ndarray:
-    """Return the planes' values of a view, (VIEW_CHANNELS,) float64 in [-1, 1]: high and low byte of each value.
+    """Return the values of the view's planes, (VIEW_CHANNELS,) float64 in [-1, 1]: high and low byte of each value.
 
     Shifts repeat after 4, as the mirrored frame does; the rotation and zoom terms are limited to -2 … 2.
     """
@@ -63,17 +65,23 @@ def view_planes(view: tuple[float, ...]) -> np.ndarray:
 
 
 def noise_plane(sigma: float) -> float:
-    """Return the value, -1 to 1, of the noise plane for a standard deviation, for colours from -1 to 1."""
+    """Return the value of the noise plane, -1 to 1, for the noise's standard deviation (colours from -1 to 1)."""
     return 2 * min(1.0, sigma / FULL_NOISE) - 1
 
 
 def picture_channels(channels: int, has_planes: bool) -> int:
-    """Return the number of an input's ``channels`` without the condition planes."""
+    """Return the number of channels of an input without its condition planes.
+
+    ``channels``: with these planes, if the input ``has_planes``.
+    """
     return channels - (CHANNELS if has_planes else 0)
 
 
 def append_condition_planes(picture: np.ndarray, conditions: ClipConditions | None) -> np.ndarray:
-    """Append the condition planes, −1 … 1 in the dtype's range, if any: (H, W, C) → (H, W, C + CHANNELS)."""
+    """Append the condition planes to a picture, if there are any: (H, W, C) → (H, W, C + CHANNELS).
+
+    Their values from −1 to 1 become the range of the picture's dtype.
+    """
     if conditions is None:
         return picture
     planes = np.rint((conditions.values() + 1) * (np.iinfo(picture.dtype).max / 2)).astype(picture.dtype)
@@ -82,7 +90,7 @@ def append_condition_planes(picture: np.ndarray, conditions: ClipConditions | No
 
 @dataclass(frozen=True)
 class NextFrameSettings:
-    """The input frames, the predicted frame, and the position condition."""
+    """The input frames, the distance of the predicted frame, and the position condition."""
 
     step: int = option(1, "how many frames ahead the target lies", bounds=(1, 64))
     context_frames: int = option(1, "how many past frames the network sees", bounds=(1, 4))
@@ -95,7 +103,7 @@ class NextFrameSettings:
 
 
 class NextFrame(Pairing):
-    """A pairing of past frames with the next frame; pairs never span a cut.
+    """A pairing of past frames with the next frame; the frames of a pair are in one shot.
 
     With a clock, a shot of L frames has 2 (L − 1) pairs, one for each position of a timeline that runs forwards through
     the shot and back. The timeline also closes if ``step`` skips frames.
@@ -122,6 +130,7 @@ class NextFrame(Pairing):
         self.offsets = tuple(-k * step for k in reversed(range(context)))
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
+        """Yield the positions of the past frames and the target of each pair; with a clock, also its phase."""
         step, reach = self.settings.step, self.settings.context_frames * self.settings.step
         if not self.has_clock:
             for target in range(reach, num_frames):
@@ -134,6 +143,7 @@ class NextFrame(Pairing):
             yield PairPositions(inputs, frame(time_step), time_step / timeline_length)
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:
+        """Return the latest past frame."""
         return net_input[..., 3 * (self.settings.context_frames - 1) : 3 * self.settings.context_frames]
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:

@@ -2,8 +2,8 @@
 
 A pairing names a class of this module in ``operators``. The class uses only operators that torch can export in a graph
 for pictures of any size: no OpenCV, and no branches that depend on pixels, except TorchScript loops. Filters and
-resampling equal those of OpenCV. Edges are found by the steps of Canny (1986) in integers, as in OpenCV; the strokes of
-'sketch' by the same steps as in the pairing, within rounding.
+resampling equal those of OpenCV. Edges are found by the steps of Canny (1986) in integers, as in OpenCV. The strokes of
+the pairing 'sketch' are found by its own steps, within rounding.
 """
 
 from __future__ import annotations
@@ -33,23 +33,21 @@ from vidtrans.pairing.sketch import (
 )
 from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 
-FIXED_POINT = 256  # Sum of the weights of OpenCV's blur of 8-bit pictures
-LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue
-# Constants of edges
-SQUARED_SLOPE_BITS = 21  # Bits of the squared slope, which is at most 2 · (4 · 255)²
+FIXED_POINT = 256  # Sum of the integer weights of OpenCV's blur of 8-bit pictures
+LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue in luma by ITU-R BT.601
+SQUARED_SLOPE_BITS = 21  # Number of bits of the squared slope, which is at most 2 · (4 · 255)²
 TAN_22_5, FIXED_ONE = 13573.0, 32768.0  # tan 22.5° and 1 in units of 2⁻¹⁵, as OpenCV's Canny rounds them
-WHITE_QUANTILE = 0.98  # Quantile of slopes that is white in the gradient channel
-# Constants of sketches
-SURROUNDINGS_SCALE = 4  # Divisor of the size at which the strength of the surroundings is computed
-# Most source pixels that a pixel covers at half the size, and at the size of the surroundings, even for odd sides
+WHITE_QUANTILE = 0.98  # Quantile of squared slopes that is white in the gradient channel
+SURROUNDINGS_SCALE = 4  # Factor by which pictures are shrunk to compute the strength of the surroundings
+# Most source pixels along a side that one pixel covers: at half the size, and at the size of the surroundings
 HALF_SIZE_TAPS, SURROUNDINGS_TAPS = 3, 9
 
 
 def compile_script(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """Compile a function with TorchScript; a trace would fix its loops, comparisons and device to those of one picture.
+    """Compile a function with TorchScript, because a trace would fix its loops and comparisons to those of one picture.
 
-    It decorates functions of tensors and integers. torch advises against TorchScript, but older programs read only
-    this format.
+    The decorator is for functions of tensors and integers. torch advises against TorchScript, but older programs read
+    only this format.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
@@ -57,7 +55,7 @@ def compile_script(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class PairingOperators(nn.Module):
-    """The operators of a pairing's input and ``finish``.
+    """The tensor operators for a pairing's network input and for its ``finish``.
 
     This class suits a pairing whose input is the frame itself. Pictures are *levels*: (N, C, H, W) float32 from 0
     to 255, integers if they come from 8 bits. ``smallest``: the least side of a frame in pixels.
@@ -79,12 +77,12 @@ class PairingOperators(nn.Module):
         return frame
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Restore parts of the frame in the output, such as its luma; (N, 3, H, W) levels each."""
+        """Restore source content of the frame in the output, such as its luma; (N, 3, H, W) levels each."""
         return output
 
 
 def integer_luma(frame: Tensor) -> Tensor:
-    """Return the luma, (N, 1, H, W) levels, of (N, 3, H, W) integer levels, rounded as by ``COLOR_RGB2GRAY``.
+    """Return the luma, (N, 1, H, W) levels, of integer levels (N, 3, H, W), rounded as by ``COLOR_RGB2GRAY``.
 
     The products are below 2²⁴, so that float32 holds them exactly.
     """
@@ -93,18 +91,18 @@ def integer_luma(frame: Tensor) -> Tensor:
 
 
 def luma(frame: Tensor) -> Tensor:
-    """Return the luma, (N, 1, H, W), of (N, 3, H, W), unrounded."""
+    """Return the unrounded luma, (N, 1, H, W), of levels (N, 3, H, W)."""
     return frame[:, :1] * LUMA[0] + frame[:, 1:2] * LUMA[1] + frame[:, 2:3] * LUMA[2]
 
 
 @compile_script
 def places(x: Tensor, side: int, beyond: int = 0) -> Tensor:
-    """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` to its length + ``beyond`` − 1."""
+    """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` to the length + ``beyond`` − 1."""
     return torch.arange(-beyond, x.size(side) + beyond, device=x.device)
 
 
 def mirror_pad(x: Tensor, width: int, side: int) -> Tensor:
-    """Pad (N, C, H, W) by ``width`` pixels at both ends of dimension ``side``, mirrored (REFLECT_101)."""
+    """Pad pictures (N, C, H, W) by ``width`` mirrored pixels (REFLECT_101) at both ends of dimension ``side``."""
     last = x.shape[side] - 1
     at = places(x, side, width)
     at = last - (torch.remainder(at, 2 * last) - last).abs()
@@ -112,9 +110,10 @@ def mirror_pad(x: Tensor, width: int, side: int) -> Tensor:
 
 
 def filter_symmetric(x: Tensor, kernel: list[float], side: int) -> Tensor:
-    """Correlate (N, C, H, W) with a symmetric ``kernel`` of odd length along ``side``, mirrored at the border.
+    """Correlate pictures (N, C, H, W) with a symmetric ``kernel`` of odd length along ``side``; the border is mirrored.
 
-    It is a sum of shifted pictures instead of a convolution, so that integers below 2²⁴ are exact in every library.
+    The result is a sum of shifted pictures instead of a convolution, so that integers below 2²⁴ are exact in every
+    library.
     """
     reach = len(kernel) // 2
     padded, length = mirror_pad(x, reach, side), x.shape[side]
@@ -128,7 +127,7 @@ def filter_symmetric(x: Tensor, kernel: list[float], side: int) -> Tensor:
 def fixed_point_kernel(sigma: float) -> list[float]:
     """Measure the weights, in 256ths, of the installed OpenCV's Gaussian blur of 8-bit pictures.
 
-    They are measured on step edges of all heights, because OpenCV's rounding is not documented.
+    The weights are measured on step edges of all heights, because OpenCV's rounding is not documented.
     """
     reach = round(3 * sigma)
     steps = np.zeros((256, 4 * reach + 8), np.uint8)
@@ -146,16 +145,18 @@ def fixed_point_kernel(sigma: float) -> list[float]:
 
 
 def gaussian_kernel(sigma: float) -> list[float]:
+    """Return the weights of OpenCV's Gaussian blur of float pictures, of odd number."""
     size = round(sigma * 8 + 1) | 1
     return [float(weight) for weight in cv2.getGaussianKernel(size, sigma, cv2.CV_32F)[:, 0]]
 
 
 def blur(x: Tensor, kernel: list[float]) -> Tensor:
+    """Blur pictures (N, C, H, W) by the symmetric ``kernel`` along both sides; the border is mirrored."""
     return filter_symmetric(filter_symmetric(x, kernel, 3), kernel, 2)
 
 
 def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the Sobel slopes (eight times the slope) of (N, C, H, W) to the right and downwards, of the same shape."""
+    """Return the slopes of (N, C, H, W) to the right and downwards, times 8, by Sobel's kernel; same shape."""
     height, width = x.shape[2], x.shape[3]
     across, down = mirror_pad(x, 1, 3), mirror_pad(x, 1, 2)
     dx = across.narrow(3, 2, width) - across.narrow(3, 0, width)
@@ -164,11 +165,12 @@ def sobel(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def shrink(x: Tensor, height: int, width: int, taps: int) -> Tensor:
-    """Shrink (N, C, H, W) by area averaging (INTER_AREA). ``taps``: the largest number of averaged pixels per side."""
+    """Shrink pictures (N, C, H, W) by area averaging (INTER_AREA). ``taps``: most averaged pixels along a side."""
     return _shrink_side(_shrink_side(x, height, 2, taps), width, 3, taps)
 
 
 def _shrink_side(x: Tensor, size: int, side: int, taps: int) -> Tensor:
+    """Shrink pictures along dimension ``side`` to ``size`` pixels by area averaging."""
     length = x.shape[side]
     number = places(x, side)[:size]
     # A pixel of the result begins at number · length / size, which is computed in integers to avoid rounding.
@@ -188,12 +190,12 @@ def _shrink_side(x: Tensor, size: int, side: int, taps: int) -> Tensor:
 
 
 def interpolate(x: Tensor, height: int, width: int) -> Tensor:
-    """Resize (N, C, H, W) by linear interpolation (INTER_LINEAR)."""
+    """Resize pictures (N, C, H, W) by linear interpolation (INTER_LINEAR)."""
     return F.interpolate(x, size=(height, width), mode="bilinear", align_corners=False)
 
 
 def enlarge(x: Tensor, factor: int) -> Tensor:
-    """Enlarge (N, C, H, W) by ``factor``, bicubic as in OpenCV (Keys 1981, a = −0.75), with the border repeated.
+    """Enlarge pictures (N, C, H, W) by ``factor``, bicubic as in OpenCV (Keys 1981, a = −0.75), with repeated border.
 
     Libraries round positions between pixels differently; therefore each phase is a sum with fixed weights.
     """
@@ -220,16 +222,16 @@ def _cubic(distance: float, a: float = -0.75) -> float:
 
 
 def sample(x: Tensor, column: Tensor, row: Tensor) -> Tensor:
-    """Sample (N, 1, H, W) at positions, (N, H, W) in pixels, bilinearly and mirrored at the border."""
+    """Sample pictures (N, 1, H, W) at positions, (N, H, W) in pixels, bilinearly; the border is mirrored."""
     height, width = x.shape[2], x.shape[3]
     grid = torch.stack([column * 2 / (width - 1) - 1, row * 2 / (height - 1) - 1], dim=-1)
     return F.grid_sample(x, grid, "bilinear", padding_mode="reflection", align_corners=True)
 
 
 def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
-    """Blur (N, C, h, w) by a Gaussian of ``sigma``, a scalar tensor; the kernel's radius is less than a side.
+    """Blur pictures (N, C, h, w) by a Gaussian of ``sigma``, a scalar tensor; its radius is less than a side.
 
-    It is a product with a matrix for each side, computed at run time, because σ depends on the picture's size.
+    The blur is a product with a matrix for each side, computed at run time, because σ depends on the picture's size.
     """
     reach = torch.div(torch.round(8 * sigma + 1), 2, rounding_mode="floor")
     down, right = (_blur_matrix(places(x, side).to(x.dtype), sigma, reach) for side in (2, 3))
@@ -237,10 +239,11 @@ def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blur_matrix(at: Tensor, sigma: Tensor, reach: Tensor) -> Tensor:
-    """Return the blur's weights along one side, (n, n), a row for each output pixel, including mirrored pixels."""
+    """Return the blur's weights along one side, (n, n): a row for each output pixel, including mirrored pixels."""
     offsets = at[None] - at[:, None], at[None] + at[:, None], 2 * at[-1] - at[None] - at[:, None]
 
     def weight(offset: Tensor) -> Tensor:
+        """Return the Gaussian's value at offsets in pixels, 0 beyond its radius."""
         return torch.exp(-0.5 * (offset / sigma) ** 2) * (offset <= reach) * (offset >= -reach)
 
     direct, before, after = (weight(offset) for offset in offsets)
@@ -256,7 +259,10 @@ class ColorizeOperators(PairingOperators):
         return integer_luma(torch.round(frame))
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Combine the frame's luma with the output's chroma, desaturated if out of range; (N, 3, H, W), unrounded."""
+        """Combine the frame's luma with the output's chroma, desaturated where out of range; (N, 3, H, W) levels.
+
+        The result is not rounded.
+        """
         light = luma(frame)
         chroma = output - luma(output)
         above = torch.amax(chroma, 1, keepdim=True).clamp(min=1e-3)
@@ -283,7 +289,7 @@ class LookOperators(PairingOperators):
 
 
 class EdgeOperators(PairingOperators):
-    """The operators of ``Edges``: the same lines bit for bit, and the soft channels within rounding."""
+    """The operators of ``Edges``: the same lines, bit for bit; gradient and tone channels within rounding."""
 
     smallest = 2
 
@@ -293,12 +299,12 @@ class EdgeOperators(PairingOperators):
         self.tone_kernel = [float(one) for one in tone_kernel(self.settings.tone_sigma)]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Find lines, 255 on 0, and the soft channels: (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
+        """Find the lines (255 on 0), gradients and tones of frames, (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
         soft = [self._tone(grey)] if settings.tone_channel else []
         if self.kernel:
-            grey = torch.floor((blur(grey, self.kernel) + FIXED_POINT**2 / 2) / FIXED_POINT**2)  # as OpenCV rounds it
+            grey = torch.floor((blur(grey, self.kernel) + FIXED_POINT**2 / 2) / FIXED_POINT**2)  # As OpenCV rounds
         dx, dy = sobel(grey)
         squared = dx * dx + dy * dy
         floor = (SOBEL_GAIN * settings.min_gradient) ** 2
@@ -324,9 +330,10 @@ class EdgeOperators(PairingOperators):
 
 
 def quantile(values: Tensor, share: float) -> Tensor:
-    """Return the quantile ``share`` of each picture's integers, (N, 1, 1, 1), as in ``edges``.
+    """Return the quantile ``share``, 0 to 1, of the integers of each picture, (N, 1, 1, 1), as in ``edges``.
 
-    It is found by bisection, one bit at a time: (N, 1, H, W) values below 2²¹ are compared 21 times, and not sorted.
+    The quantile is found by bisection, one bit at a time: values (N, 1, H, W) below 2²¹ are compared 21 times, not
+    sorted.
     """
     size = torch.ones_like(values[:1]).to(torch.int64).sum()
     rank = torch.minimum((size.to(torch.float64) * share).to(torch.int64), size - 1)
@@ -339,11 +346,15 @@ def quantile(values: Tensor, share: float) -> Tensor:
 
 
 def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
-    """Return 1.0 at maxima of the squared slope across the edge, else 0.0, (N, 1, H, W); outside, the slope is 0."""
+    """Return 1.0 where the squared slope is largest across the edge, else 0.0, (N, 1, H, W).
+
+    ``dx``, ``dy``: the slopes. Outside of the picture the slope counts as 0.
+    """
     height, width = squared.shape[2], squared.shape[3]
     padded = F.pad(squared, (1, 1, 1, 1))
 
     def neighbour(down: int, right: int) -> Tensor:
+        """Return the squared slope of the neighbour at an offset in pixels."""
         return padded.narrow(2, 1 + down, height).narrow(3, 1 + right, width)
 
     x, y = dx.abs(), dy.abs()
@@ -363,7 +374,7 @@ def is_peak(dx: Tensor, dy: Tensor, squared: Tensor) -> Tensor:
 
 @compile_script
 def grow(strong: Tensor, weak: Tensor) -> Tensor:
-    """Return the lines, (N, 1, H, W) of 0.0 and 1.0: ``weak`` pixels connected to a ``strong`` pixel."""
+    """Return the lines, (N, 1, H, W) of 0.0 and 1.0: all ``weak`` pixels that are connected to a ``strong`` pixel."""
     lines = strong
     before = -torch.ones_like(strong.sum())
     after = strong.sum()
@@ -376,7 +387,7 @@ def grow(strong: Tensor, weak: Tensor) -> Tensor:
 
 
 class SketchOperators(PairingOperators):
-    """The operators of ``Sketch``: the same strokes, within a grey level."""
+    """The operators of ``Sketch``: the same strokes, within one grey level."""
 
     smallest = 16
 
@@ -388,7 +399,7 @@ class SketchOperators(PairingOperators):
         )
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Draw strokes, dark (0) on white (255), (N, 1, H, W) levels, from (N, 3, H, W) levels."""
+        """Draw frames, (N, 3, H, W) levels, in strokes, dark (0) on white (255): (N, 1, H, W) levels."""
         picture = torch.sqrt(torch.round(frame) / 255.0)
         fine = blur(picture, self.fine)
         difference = blur(picture, self.coarse) - fine
@@ -405,7 +416,7 @@ class SketchOperators(PairingOperators):
 
 
 def _edge_directions(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tensor]:
-    """Return unit vectors along the edges of (N, 3, H, W): x and y components, (N, 1, H, W) each."""
+    """Return unit vectors along the edges of pictures (N, 3, H, W): x and y components, (N, 1, H, W) each."""
     height, width = picture.shape[2], picture.shape[3]
     dx, dy = sobel(shrink(picture, (height + 1) // 2, (width + 1) // 2, HALF_SIZE_TAPS))
     parts = [part.sum(1, keepdim=True) for part in (dx * dx - dy * dy, 2 * dx * dy)]
@@ -416,7 +427,7 @@ def _edge_directions(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tens
 
 
 def _smooth_along_edges(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> Tensor:
-    """Average (N, 1, H, W) along the edges' unit vectors. ``width``: the strokes' σ in pixels."""
+    """Average (N, 1, H, W) along the unit vectors of edges. ``width``: the σ of strokes in pixels."""
     x = places(response, 3).to(response.dtype)
     y = places(response, 2).to(response.dtype)[:, None]
     total, weights = response, 1.0

@@ -1,4 +1,4 @@
-"""Palettes of class colours: those of well-known data sets, and files (lists, GIMP and Photoshop palettes, JSON).
+"""Palettes of class colours: those of well-known data sets, and those in files (lists, GIMP, Photoshop, JSON).
 
 ``class_colours`` applies palettes to label maps. This module's imports are light, because recipes read it.
 """
@@ -17,21 +17,23 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import path_as_stored
 from vidtrans.core.text_files import decode_text
 
-HEX_COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")
+HEX_COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")  # Matches a colour such as "#804080" in a text
+# Matches an integer of up to three digits in a line such as "7 128 64 128 road"
 NUMBER = re.compile(r"(?<![\w.#-])\d{1,3}(?![\w.])", re.ASCII)
-MAX_FILE_BYTES = 1_000_000  # Bytes of a palette file that are read
-ACT_BYTES = 768  # Bytes of the 256 colours in an .act file; the number of used colours and another number may follow
+MAX_FILE_BYTES = 1_000_000  # Number of bytes of a palette file that are read
+# Number of bytes of the 256 colours in an .act file of Photoshop; the number of used colours may follow
+ACT_BYTES = 768
 
 
 class DatasetPalette(NamedTuple):
-    """The classes of a data set, name → '#rrggbb', and the colours of pixels without a class."""
+    """The classes of a data set, each name with its "#rrggbb", and the colours of pixels without a class."""
 
     classes: dict[str, str]
     ignore: str
 
     @property
     def colours(self) -> str:
-        """Return the colours in order, as a value of the setting ``palette``."""
+        """Return the colours in order, as a value for the setting ``palette``."""
         return " ".join(self.classes.values())
 
 
@@ -41,6 +43,7 @@ def _voc_colour(number: int) -> str:
     return "#" + bytes(rgb).hex()
 
 
+# Names of the PASCAL VOC classes, in the order of their numbers
 _VOC = (
     *("background", "aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor"),
@@ -48,10 +51,11 @@ _VOC = (
 
 
 def _parse_classes(text: str) -> dict[str, str]:
-    """Parse a list of classes, 'name #rrggbb, …'."""
+    """Parse a text with classes and their colours, "name #rrggbb, …"."""
     return {name: colour for name, _, colour in (part.strip().rpartition(" ") for part in text.split(","))}
 
 
+# Palettes of well-known data sets, by the name that the setting ``palette`` accepts
 KNOWN_PALETTES = {
     # Cordts et al., CVPR 2016: the 19 classes of the benchmark.
     "cityscapes": DatasetPalette(
@@ -84,7 +88,7 @@ KNOWN_PALETTES = {
     ),
 }
 
-# The 35 labels of Cityscapes by their numbers, as in pix2pixHD and SPADE
+# Names of the 35 labels of Cityscapes in the order of their numbers, as in pix2pixHD and SPADE
 _CITYSCAPES_NUMBERS = (
     *("unlabelled", "ego vehicle", "rectification border", "out of region", "static", "dynamic", "ground", "road"),
     *("sidewalk", "parking", "rail track", "building", "wall", "fence", "guard rail", "bridge", "tunnel", "pole"),
@@ -94,7 +98,7 @@ _CITYSCAPES_NUMBERS = (
 
 
 def class_names(palette: str, classes: int) -> list[str]:
-    """Return the names of classes: of the data set with this ``palette`` or number of classes; then numbers."""
+    """Return the names of classes: those of the data set with this ``palette`` or number of classes, or numbers."""
     known = next((list(known.classes) for known in KNOWN_PALETTES.values() if known.colours == palette), [])
     if not palette and classes == len(_CITYSCAPES_NUMBERS):
         known = list(_CITYSCAPES_NUMBERS)
@@ -102,9 +106,9 @@ def class_names(palette: str, classes: int) -> list[str]:
 
 
 def with_palette_file(table: Mapping[str, object]) -> Table:
-    """Replace the name of a ``palette`` in pairing settings by its colours.
+    """Replace the name in the setting ``palette`` of pairing settings by the colours that it stands for.
 
-    The name is of a file, or of a well-known data set, which also has colours to ``ignore``. Raises UsageError.
+    The name is that of a file, or of a well-known data set, which also has colours to ``ignore``. Raises UsageError.
     """
     value = table.get("palette")
     if isinstance(value, str) and (known := KNOWN_PALETTES.get(value.lower())):
@@ -158,6 +162,7 @@ def colours_in(path: Path) -> list[list[int]]:
 
 
 def _colours_in_lines(text: str) -> Iterator[list[int]]:
+    """Yield the colours, [r, g, b], in the lines of a text."""
     for line in text.splitlines():
         if match := HEX_COLOUR.search(line):
             yield list(bytes.fromhex(match[1]))
@@ -168,6 +173,7 @@ def _colours_in_lines(text: str) -> Iterator[list[int]]:
 
 
 def _colours_in_json(value: object) -> Iterator[list[int]]:
+    """Yield the colours, [r, g, b], in a JSON value, in order."""
     if isinstance(value, str) and (match := HEX_COLOUR.fullmatch(value)):
         yield list(bytes.fromhex(match[1]))
     elif isinstance(value, list) and len(value) == 3 and all(type(number) is int for number in value):

@@ -1,8 +1,9 @@
-"""Poses and landmarks drawn from keypoints → the frame, for motion transfer after "Everybody Dance Now".
+"""The pairing "poses and landmarks drawn from keypoints → frame", for motion transfer.
 
-Chan, Ginosar, Zhou and Efros (ICCV 2019) draw the pose of each frame, train on one performer, and render the poses of
-another performer, whose place and size in the picture are mapped to those of the first. A source is a file or folder of
-keypoints, which ``video.keypoints`` draws; ``guides`` passes this pairing's settings to the reader.
+Chan, Ginosar, Zhou and Efros ("Everybody Dance Now", ICCV 2019) draw the pose of each frame, train on one performer,
+and render the poses of another performer, whose place and size in the picture are mapped to those of the first. A
+source is a file or folder of keypoints, which ``video.keypoints`` draws; ``guides`` passes this pairing's settings to
+the reader.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from vidtrans.video.keypoints import POSE_GUIDE, PoseView
 
 @dataclass(frozen=True)
 class PoseSettings:
-    """The drawing of keypoints. ``size`` and ``body`` come from the dataset's clip."""
+    """The settings for drawing keypoints; ``size`` and ``body`` come from the dataset's clip."""
 
     score: float = option(PoseView.score, "points with a lower score are left out", bounds=(0.0, 1.0))
     gap: int = option(PoseView.gap, "how many frames a point may be missing and is interpolated", bounds=(0, 1000))
@@ -48,7 +49,7 @@ class PoseSettings:
 
 
 class Pose(Pairing):
-    """A pairing of people drawn in coloured lines on black with the frames of the clip of their keypoints."""
+    """A pairing of people, drawn in coloured lines on black from keypoints, with the frames that show these people."""
 
     name = "pose"
     needs_target = True

@@ -1,6 +1,6 @@
-"""Flat regions → frame: the input is a picture of few colours with clean outlines.
+"""The pairing "flat regions → frame": the input is a picture of few colours with clean outlines.
 
-It is made by edge-preserving smoothing, a fixed palette (as in Winnemöller, Olsen and Gooch, "Real-time video
+The input is made by edge-preserving smoothing, a fixed palette (as in Winnemöller, Olsen and Gooch, "Real-time video
 abstraction", 2006, for lightness), votes among neighbours, and the removal of islands. The colours do not depend on the
 picture, so that an area has the same colour in all frames.
 """
@@ -19,20 +19,19 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import fill_from_nearest
 from vidtrans.video.images.picture_analysis import connected_areas
 
-# The palette's colours at each lightness, besides grey: (chroma, hue in degrees) in CIELAB. The hues of natural
-# pictures cluster from red over skin and wood to foliage, and in the blue of the sky, so cells have their centres
-# there.
+# Hues of natural pictures cluster from red over skin and wood to foliage, and in the blue of the sky.
+# Colours of the palette at each lightness, besides grey, as (chroma, hue in degrees) in CIELAB
 TINTS = (
     *((26, hue) for hue in (0, 45, 110, 160, 212, 264, 315)),
     *((58, hue) for hue in (8, 38, 68, 98, 132, 165, 225, 275, 320)),
     *((90, hue) for hue in (38, 98, 138, 305)),
 )
-BITS_PER_CHANNEL = 6  # Upper bits of R, G and B that index the tables of a palette
-FULL_VOTE_DISTANCE = 6.0  # Distance from the next cell, in CIELAB units, at which a colour has its full vote
+BITS_PER_CHANNEL = 6  # Number of upper bits of R, G and B that index the tables of a palette
+FULL_VOTE_DISTANCE = 6.0  # Distance from the border of its cell, in CIELAB units, at which a colour has its full vote
 MIN_CONFIDENCE = 0.05  # Weight of the vote of a colour at the border of two cells
-MAX_SMOOTHED_CONTRAST = 0.2  # Contrast, 0 to 1, above which edges are preserved
-RIM_CONTRAST = 12  # Grey levels between neighbours at the anti-aliased rim of an area in a painting
-BORDER = cv2.BORDER_REFLECT_101
+MAX_SMOOTHED_CONTRAST = 0.2  # Contrast, 0 to 1, above which smoothing preserves edges
+RIM_CONTRAST = 12  # Difference in grey levels between neighbours at the anti-aliased rim of an area in a painting
+BORDER = cv2.BORDER_REFLECT_101  # Border mode of all filters: mirrored
 
 
 @dataclass(frozen=True)
@@ -49,10 +48,11 @@ class RegionsSettings:
 
 @dataclass(frozen=True)
 class Palette:
-    """A fixed palette: ``labels`` and ``confidence``, (2^18,) uint8, indexed by the upper bits of R, G and B.
+    """A fixed palette, as tables indexed by the upper bits of R, G and B.
 
-    ``confidence``: 255 at a distance of ``FULL_VOTE_DISTANCE`` or more from the border to another label, less for
-    nearer colours. ``colours``, (N, 3) uint8: the RGB colour of each label.
+    ``labels``, (2^18,) uint8: the label of each colour. ``confidence``, (2^18,) uint8: 255 at a distance of
+    ``FULL_VOTE_DISTANCE`` or more from the border to another label, less for nearer colours. ``colours``, (N, 3) uint8:
+    the RGB colour of each label.
     """
 
     labels: np.ndarray
@@ -61,7 +61,7 @@ class Palette:
 
 
 class Regions(Pairing):
-    """A pairing of the frame in flat colours of a fixed palette with the frame."""
+    """A pairing of a frame reduced to flat colours of a fixed palette with the frame."""
 
     name = "regions"
     drawing_kind = "flats"
@@ -71,17 +71,17 @@ class Regions(Pairing):
     settings: RegionsSettings
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Reduce the frame, (H, W, 3) uint8, to flat colours."""
+        """Reduce a frame, (H, W, 3) uint8, to areas of flat colours."""
         table, rounding = palette(self.settings.levels), self.settings.contour_sigma
         colours = _indices(_smooth(frames[0], self.settings.smoothing))
         labels = _vote(table.labels[colours], table.confidence[colours], rounding)
         smallest = self.settings.min_area * labels.size
-        for share in (1 / 16, 1 / 4, 1):  # Small islands first, so that speckles can merge into areas
+        for share in (1 / 16, 1 / 4, 1):  # Smallest islands first, so that speckles can merge into areas
             labels = _remove_islands(labels, share * smallest)
         return table.colours[_vote(labels, np.full_like(labels, 255), rounding)]
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Map a flat painting, (H, W, 3) uint8, to the palette's colours, without soft rims."""
+        """Map the colours of a flat painting, (H, W, 3) uint8, to the palette's colours, without soft rims."""
         table = palette(self.settings.levels)
         box = np.ones((3, 3), np.uint8)
         ramp = (cv2.dilate(picture, box) - cv2.erode(picture, box)).max(axis=2) > RIM_CONTRAST
@@ -90,19 +90,21 @@ class Regions(Pairing):
 
     @property
     def swatches(self) -> list[tuple[str, str]]:
+        """Return the palette's colours, "#rrggbb", without meanings."""
         return [(f"#{colour.tobytes().hex()}", "") for colour in palette(self.settings.levels).colours]
 
     def agreement(self, net_input: np.ndarray, output: np.ndarray) -> float:
-        """Return the share of pixels, 0 to 1, whose region in ``output`` is the same as in the input.
+        """Return the share of pixels, 0 to 1, whose region colour computed from ``output`` equals that of the input.
 
-        It is like the FCN-score of Isola et al. (CVPR 2017), but with this pairing instead of a network; a frame has 1.
+        This resembles the FCN-score of Isola et al. (CVPR 2017), but with this pairing instead of a network. The frame
+        itself has 1.
         """
         return float((self.input([output]) == net_input).all(axis=2).mean())
 
 
 @lru_cache(maxsize=8)
 def palette(levels: int) -> Palette:
-    """Build the palette with ``levels`` steps of lightness, each with grey and the displayable ``TINTS``."""
+    """Build the palette with ``levels`` steps of lightness; each has grey and those ``TINTS`` that RGB can display."""
     axis = (np.arange(1 << BITS_PER_CHANNEL, dtype=np.float32) + 0.5) / (1 << BITS_PER_CHANNEL)
     rgb = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(1, -1, 3)
     lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2Lab)[0]
@@ -127,11 +129,12 @@ def palette(levels: int) -> Palette:
 
 
 def _colours(lab: np.ndarray, labels: np.ndarray, tints: np.ndarray) -> np.ndarray:
-    """Return the RGB colour of each label, (N, 3) uint8.
+    """Return the RGB colour of each label of a palette, (N, 3) uint8.
 
-    ``lab``: the CIELAB colour of each table index, (M, 3). ``labels``: its label, (M,). ``tints``: (a, b) by label, (N,
-    2). The target is halfway between the tint and the mean of the label's colours, because the tint of a cell at the
-    gamut's edge is outside. The result is the label's colour nearest to the target, so that the palette maps to itself.
+    ``lab``: the CIELAB colour of each table index, (M, 3). ``labels``: the label of each index, (M,). ``tints``: (a, b)
+    by label, (N, 2). The target is halfway between the tint and the mean of the label's colours, because the tint of a
+    cell at the gamut's edge is outside. The result is the label's colour nearest to the target, so that the palette
+    maps to itself.
     """
     counts = np.bincount(labels)
     targets = np.stack([np.bincount(labels, lab[:, c]) / counts for c in range(3)], axis=1)
@@ -151,9 +154,9 @@ def _indices(picture: np.ndarray) -> np.ndarray:
 
 
 def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Smooth (H, W, 3) uint8 and preserve edges.
+    """Smooth a picture (H, W, 3) uint8 but preserve its edges.
 
-    It uses the domain transform (Gastal and Oliveira 2011) at half size, and a bilateral filter that restores the
+    The method is the domain transform (Gastal and Oliveira 2011) at half size, and a bilateral filter that restores the
     sharpness lost by upscaling.
     """
     height, width = picture.shape[:2]
@@ -166,7 +169,7 @@ def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
-    """Return each pixel's label with the largest weight in a Gaussian window; all are (H, W) uint8."""
+    """Return, for each pixel, the label with the largest weight in a Gaussian window; all are (H, W) uint8."""
     winners, most_votes = np.empty_like(labels), None
     for label in np.flatnonzero(np.bincount(labels.ravel())):
         label_weights = np.where(labels == label, weights, np.uint8(0))
@@ -180,7 +183,7 @@ def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _remove_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
-    """Relabel areas of fewer than ``smallest`` pixels with the nearest label; (H, W) uint8."""
+    """Give areas of fewer than ``smallest`` pixels the nearest label outside; (H, W) uint8."""
     parts = connected_areas(labels)
     island = np.bincount(parts.ravel())[parts] < smallest
     if not island.any() or island.all():

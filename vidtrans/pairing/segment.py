@@ -1,4 +1,4 @@
-"""Pictures → label maps: the input is a frame, or two frames or clips; the target is the class of each pixel.
+"""The pairings "picture → label map" of one frame, or of two frames or clips: the target is the class of each pixel.
 
 The target is a label map in the colours of its classes; the network has a channel for each class
 (``networks.wrappers.ClassGenerator``). pix2pix learns both directions of such pairs (Isola et al., CVPR 2017). With two
@@ -17,13 +17,13 @@ from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
 
-GREY_NUMBERS = 256  # Number of grey levels
-MAX_CLASSES = 256  # Colours of an indexed picture
+GREY_NUMBERS = 256  # Number of grey levels that may be labels
+MAX_CLASSES = 256  # Largest number of classes: the colours of an indexed picture
 
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """The classes of the target."""
+    """The classes of the target and their colours."""
 
     palette: str = option(
         "",
@@ -47,11 +47,12 @@ class SegmentSettings:
 
     @property
     def ignored_numbers(self) -> tuple[int, ...]:
+        """Return the grey levels in ``ignore``."""
         return tuple(int(part) for part in parts_of(self.ignore) if part.isdecimal() and len(part) < 4)
 
     @property
     def ignored_colours(self) -> str:
-        """Return the colours in ``ignore``; numbers are grey levels. Raises ValueError for a number above 255."""
+        """Return ``ignore`` as colours; numbers become grey colours. Raises ValueError for a number above 255."""
         if wrong := [number for number in self.ignored_numbers if number >= GREY_NUMBERS]:
             raise ValueError(f"pairing.ignore: {wrong[0]} is no grey level; write 0 to 255, or '#rrggbb'")
         numbers = {str(number): f"#{number * 0x010101:06x}" for number in self.ignored_numbers}
@@ -93,7 +94,7 @@ class ChangeSettings(SegmentSettings):
 
 
 class Change(Segment):
-    """A pairing of two pictures with a label map: of two clips in a folder, or a frame and an earlier frame."""
+    """A pairing of two pictures with a label map; they are from two clips in a folder, or two frames of one clip."""
 
     name = "change"
     in_channels = 6
@@ -112,10 +113,10 @@ class Change(Segment):
         self.min_frames = self._back + 1
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield each frame with the earlier frame; the first frames of a shot have no pair."""
+        """Yield the position of each frame with that of the earlier frame; the first frames of a shot have no pair."""
         for position in range(self._back, num_frames):
             yield PairPositions((position - self._back, position) if self._back else (position,), position)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Concatenate both pictures, (H, W, 3) uint8 each, to (H, W, 6), the earlier or first clip's picture first."""
+        """Concatenate two pictures, (H, W, 3) uint8 each, to (H, W, 6); the earlier frame or first clip comes first."""
         return np.concatenate(frames, axis=2)

@@ -1,4 +1,4 @@
-"""Random camera effects: sensor noise, light, focus and compression."""
+"""Random camera effects for training: sensor noise, light, focus and compression."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import numpy as np
 
 
 def add_sensor_noise(frame: np.ndarray, sigma: float, grain: float, rng: np.random.Generator) -> np.ndarray:
-    """Add noise to a frame (H, W, 3) uint8; returns a new array.
+    """Add random sensor noise to a frame (H, W, 3) uint8; return a new array.
 
     Sensor noise has a constant part, and a shot part whose variance grows with the light (Foi et al. 2008). Processing
-    makes it coarser, and mixes lightness and colour. The shares are random.
+    makes the noise coarser, and mixes noise of lightness and colour. The shares are random.
 
     Args:
         frame: (H, W, 3) uint8.
@@ -39,28 +39,28 @@ def _shape_noise(white: np.ndarray, colour: float, coarse: float, size: float) -
 
 
 def _mix_noise(one: np.ndarray, other: np.ndarray, share: float, correlation: float) -> np.ndarray:
-    """Mix ``share`` of ``one`` into ``other``, float32 noises of variance 1; the result has variance 1."""
+    """Mix ``share`` of the noise ``one`` with the noise ``other``; both, and the result, are float32 of variance 1."""
     variance = 1 + 2 * correlation * np.sqrt(share * (1 - share))
     total = np.sqrt(np.float32(share / variance)) * one + np.sqrt(np.float32((1 - share) / variance)) * other
     return np.asarray(total, np.float32)
 
 
 UNCHANGED_SHARE = 0.2  # Share of frames that are not changed, so that the model stays good for clean footage
-# Limits of the random values at the full amount
+# The next constants are limits of the random values at the full amount.
 STOPS_DOWN, STOPS_UP = 2.0, 1.0  # Exposure in stops; brighter frames would clip, and clipped areas teach nothing
 GAMMA, WHITE_BALANCE = 0.35, 0.25  # Largest logarithm of the gamma, and of the gain of red and blue relative to green
 DEFOCUS = 0.006  # Largest σ of the blur, as a share of the short side
 NOISE = 24.0  # Largest σ of the noise in grey levels of 255 at middle grey
 GRAIN = 0.8  # Largest share of coarse noise, because cameras sharpen, scale and compress
-QUALITY, WORST_QUALITY = 92, 20  # JPEG qualities
+QUALITY, WORST_QUALITY = 92, 20  # Best and worst JPEG quality, 1 to 100
 
 
 def simulate_camera(frame: np.ndarray, amount: float, rng: np.random.Generator) -> np.ndarray:
-    """Change light, focus, noise and compression of a frame at random; some frames are not changed.
+    """Change light, focus, noise and compression of a frame at random, as in other cameras' footage.
 
     Args:
         frame: (H, W, 3) uint8.
-        amount: The range of the random values, 0 (no change) to 1.
+        amount: The range of the random values, 0 (no change) to 1. A share of the frames is never changed.
         rng: Draws the same number of values for any amount, except for the pixels of the noise.
 
     Returns:
@@ -71,7 +71,7 @@ def simulate_camera(frame: np.ndarray, amount: float, rng: np.random.Generator) 
     if unchanged < UNCHANGED_SHARE:
         return frame
     picture = cv2.LUT(frame, light)
-    # Squares, so that small changes are more frequent than large ones.
+    # Random values are squared, so that small changes are more frequent than large ones.
     sigma = amount * DEFOCUS * min(frame.shape[:2]) * focus**2
     if sigma > 0.2:  # Pixels; a smaller blur has no effect
         picture = cv2.GaussianBlur(picture, (0, 0), sigma, borderType=cv2.BORDER_REFLECT_101)
@@ -91,6 +91,6 @@ def _draw_light(amount: float, rng: np.random.Generator) -> np.ndarray:
 
 
 def compress_jpeg(frame: np.ndarray, quality: int) -> np.ndarray:
-    """Compress (H, W, 3) uint8 as JPEG of a quality from 1 to 100, and decode it."""
+    """Compress a picture (H, W, 3) uint8 as JPEG of a quality from 1 to 100, and decode it again."""
     _, data = cv2.imencode(".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])
     return cv2.cvtColor(cv2.imdecode(data, cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)

@@ -1,8 +1,8 @@
-"""Pencil lines → frame: differences of Gaussians, smoothed along the edges of the picture.
+"""The pairing "pencil lines → frame": differences of Gaussians, smoothed along the edges of the picture.
 
 After Winnemöller, Kyprianidis and Olsen, "XDoG: an eXtended difference-of-Gaussians compendium" (2012), and the
-coherent lines of Kang, Lee and Chui (2007), on which it builds. There are three differences: the response is relative
-to that of its surroundings, so that a meadow is drawn as lightly as a face; edges between colours of equal lightness
+coherent lines of Kang, Lee and Chui (2007), on which it builds. Three things differ here: the response is relative to
+that of its surroundings, so that a meadow is drawn as lightly as a face; edges between colours of equal lightness
 are drawn, too; and all tones are soft. No parameter depends on the picture, so that lines do not flicker.
 """
 
@@ -19,17 +19,20 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.drawings import ink
 
 SIGMA_RATIO = 1.6  # Ratio of the two Gaussians at which their difference resembles the Laplacian (Marr, Hildreth 1980)
-STROKE_REACH, TAPS = 3.5, 3  # Half length of strokes along the edge in multiples of σ, and its number of samples
-SURROUNDINGS_SIGMA = 0.08  # σ, in short sides, of the window to whose strength a line's is compared
+STROKE_REACH, TAPS = 3.5, 3  # Half length of strokes along an edge in multiples of σ, and the number of samples over it
+# σ, as a share of the short side, of the window with whose strength the strength of a line is compared
+SURROUNDINGS_SIGMA = 0.08
 COLOUR_SHARE = 0.5  # Weight of edges that are visible in only one colour channel
+# Responses, relative to the surroundings, at which a stroke begins, and at which it is full
 FAINTEST_RESPONSE, FULL_RESPONSE = (
     0.35,
     2.4,
-)  # responses, in those of the surroundings, at which a stroke begins and is full
-MAX_DARKNESS = 0.95  # graphite on white paper never takes all the light
-BORDER = cv2.BORDER_REFLECT_101
-LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
-SQRT_TABLE = np.sqrt(np.arange(256, dtype=np.float32) / 255)  # contrast counts in the dark as it does for the eye
+)
+MAX_DARKNESS = 0.95  # Largest share of light that a stroke absorbs: graphite on white paper never absorbs all light
+BORDER = cv2.BORDER_REFLECT_101  # Border mode of all filters: mirrored
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Weights of red, green and blue in luma by ITU-R BT.601
+# Square root of each 8-bit level, 0 to 1, because the eye sees more contrast in the dark
+SQRT_TABLE = np.sqrt(np.arange(256, dtype=np.float32) / 255)
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Sketch(Pairing):
     in_channels = 1
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Draw a frame, (H, W, 3) uint8, in strokes, dark (0) on white (255), (H, W, 1) uint8."""
+        """Draw a frame, (H, W, 3) uint8, in pencil strokes, dark (0) on white (255): (H, W, 1) uint8."""
         width = self.settings.sigma
         picture = SQRT_TABLE[frames[0]]
         fine = _blur(picture, width)
@@ -75,6 +78,7 @@ class Sketch(Pairing):
 
 
 def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
+    """Blur a picture by a Gaussian of σ = ``sigma`` pixels."""
     return cv2.GaussianBlur(picture, (0, 0), sigma, borderType=BORDER)
 
 
@@ -86,9 +90,9 @@ def _dark_side_response(difference: np.ndarray) -> np.ndarray:
 
 
 def _edge_directions(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return unit vectors along the edges of (H, W, 3) float32, x and y (H, W), by the smoothed structure tensor.
+    """Return unit vectors along the edges of a picture (H, W, 3) float32, by the structure tensor: x and y, (H, W).
 
-    The colour tensor is that of Di Zenzo (1986). It is smooth, so it is computed at half size.
+    The smoothed colour tensor is that of Di Zenzo (1986); as it is smooth, it is computed at half size.
     """
     height, width = picture.shape[:2]
     half = cv2.resize(picture, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA)
@@ -105,7 +109,10 @@ def _edge_directions(picture: np.ndarray, sigma: float) -> tuple[np.ndarray, np.
 
 
 def _smooth_along_edges(response: np.ndarray, along_x: np.ndarray, along_y: np.ndarray, width: float) -> np.ndarray:
-    """Average (H, W) along the edges' unit vectors, to fade specks and to join strokes of σ ``width`` pixels."""
+    """Average responses (H, W) along edges, to fade specks and join strokes. ``width``: the σ of strokes in pixels.
+
+    ``along_x``, ``along_y``: unit vectors along the edges.
+    """
     height, length = response.shape
     x, y = np.meshgrid(np.arange(length, dtype=np.float32), np.arange(height, dtype=np.float32))
     total, weights = response.copy(), 1.0
@@ -119,7 +126,7 @@ def _smooth_along_edges(response: np.ndarray, along_x: np.ndarray, along_y: np.n
 
 
 def _local_rms(response: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the root mean square of (H, W) float32 in a Gaussian window of ``sigma`` pixels, of the same shape."""
+    """Return the root mean square of (H, W) float32 in a Gaussian window of σ = ``sigma`` pixels, of the same shape."""
     height, width = response.shape
     small = cv2.resize(response * response, (max(1, width // 4), max(1, height // 4)), interpolation=cv2.INTER_AREA)
     smooth = cv2.resize(_blur(small, max(sigma / 4, 0.5)), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -1,4 +1,4 @@
-"""Guides from a 3D program or other tools, stacked as channels → the picture."""
+"""The pairing "guides from a 3D program or other tools, stacked as channels → picture"."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class StackSettings:
 
 
 class Stack(Pairing):
-    """A pairing of guides such as depth, normals or mattes, of one (grey) or three channels each, with a picture."""
+    """A pairing of guides (depth, normals, mattes …) of one channel (grey) or three channels each, with a picture."""
 
     name = "stack"
     needs_target = True
@@ -44,7 +44,7 @@ class Stack(Pairing):
         self.guides = tuple(g.removesuffix(":1").removesuffix(":3") for g in settings.guides)
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Concatenate a picture of each guide, (H, W, 3) uint8, in order, to (H, W, in_channels) uint8."""
+        """Concatenate the pictures of all guides, (H, W, 3) uint8 each, in order, to (H, W, in_channels) uint8."""
         kinds = self.settings.guides or ("",)
         channels = [
             cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)[..., None] if kind.endswith(":1") else picture

@@ -11,7 +11,7 @@ from vidtrans.pipeline.stage import PictureStage, StageSettings, Values
 if TYPE_CHECKING:
     import numpy as np
 
-USES = Use.RUN | Use.VARY | Use.DEFLICKER
+USES = Use.RUN | Use.VARY | Use.DEFLICKER  # Commands that offer all options of the blend
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Blend(PictureStage):
 
     @classmethod
     def run(cls, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None, values: Values) -> np.ndarray:
-        """Blend ``picture``, the model's output, with the source where the matte is white; see ``PictureStage``."""
+        """Blend ``picture``, the model's output, with its ``source`` where the matte is white; see ``PictureStage``."""
         if matte is None and _is_neutral(values):
             return picture
         import numpy as np
@@ -86,7 +86,7 @@ class Blend(PictureStage):
 
     @classmethod
     def run_on_device(cls, picture: Any, source: Any, matte: Any, values: Values) -> Any:  # noqa: ANN401  (tensors)
-        """Blend without source colours and shading; the float32 operations have the order of ``run``."""
+        """Blend tensors on a GPU, without source colours and shading; float32 operations have the order of ``run``."""
         if matte is None and _is_neutral(values):
             return picture
         import torch
@@ -103,12 +103,13 @@ class Blend(PictureStage):
 
     @classmethod
     def has_device_form(cls, settings: StageSettings) -> bool:
-        """Return whether the source's colours and shading are unused, because these need OpenCV."""
+        """Return whether the settings use no source colours or shading, which need OpenCV on the CPU."""
         curves = cls.curves(settings)
         return curves["keep_colour"].constant == 0 and curves["keep_shading"].constant == 0
 
 
 def _is_neutral(values: Values) -> bool:
+    """Return whether all values are at their defaults, with which the blend returns the model's picture."""
     return all(values[name] == getattr(BlendSettings, name) for name in settings_over_time(BlendSettings))
 
 

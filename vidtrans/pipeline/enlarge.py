@@ -1,4 +1,4 @@
-"""Enlarge the pictures to the size of the result."""
+"""The stage that enlarges the model's pictures to the size of the result."""
 
 from __future__ import annotations
 

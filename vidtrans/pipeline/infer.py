@@ -1,4 +1,4 @@
-"""Run the network on each frame."""
+"""The stage that runs the network on each frame."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from vidtrans.core.settings import Table
 from vidtrans.inference import ENGINES
 from vidtrans.pipeline.stage import Stage, StageSettings
 
+# Names of the inference engines that the option accepts
 _ENGINE_NAMES = Names("vidtrans.inference:ENGINES", "engine", ("auto",))
 
 
@@ -74,7 +75,7 @@ class InferSettings(StageSettings):
 
     @property
     def engine_plugin(self) -> Table:
-        """Return the package of a plug-in's engine, for cache keys; {} for a built-in engine."""
+        """Return the package of the plug-in that provides the engine, for cache keys; {} for a built-in engine."""
         return ENGINES.origin(self.engine) if self.engine not in _ENGINE_NAMES.others else {}
 
 

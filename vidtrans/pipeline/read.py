@@ -1,4 +1,4 @@
-"""Read the frames of a clip, with its shots, timestamps and mask, and the sound for curves."""
+"""The stage that reads the frames of a clip, with its shots, timestamps and mask, and the sound for curves."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The stages of a render in their order, their joined options [rendering], and the finished picture."""
+"""The stages of a render in their order, and their joined options, the table [rendering] of a recipe."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ if TYPE_CHECKING:
     from vidtrans.pipeline.read import ReadSettings
 
 
-# Stages that change the finished picture of a frame, in their order
+# Stages that change the finished picture of a frame, by name, in their order
 STAGES = Registry(
     "picture stage",
     {
         "blend": Entry("vidtrans.pipeline.blend:Blend", "strength, the source's colours and light, mask, mix"),
     },
 )
+# Classes of these stages, in their order
 PICTURE_STAGES: tuple[type[PictureStage], ...] = tuple(entry.load() for entry in STAGES.values())
+# Classes of all stages of a render, in their order
 RENDER: tuple[type[Stage], ...] = (Read, Infer, Enlarge, *PICTURE_STAGES)
-# Values with which no stage changes a picture, by option name
+# Values with which no picture stage changes a picture, by option name
 NEUTRAL: Values = {n: float(getattr(s.Settings, n)) for s in PICTURE_STAGES for n in settings_over_time(s.Settings)}
-PICTURE_VALUES = tuple(NEUTRAL)
+PICTURE_VALUES = tuple(NEUTRAL)  # Names of the picture stages' options that may change over time
 
 if TYPE_CHECKING:
     # Declares the options that other modules read by name. Options of plug-in stages are read only by their stage.
@@ -52,15 +54,16 @@ class RenderingSettings(_Joined):
     """Settings of a render: working size, chunks, precision, and the strength and region of the style over time."""
 
     def curve_files(self) -> list[Path]:
-        """Return the files that curves read: the sound, and files of values. Raises UsageError."""
+        """Return the files that curves read: the sound, and files of curve values. Raises UsageError."""
         sound = [Path(self.sound)] if self.sound else []
-        shares = [Path(file) for file in files_in(self.look)]  # The shares of looks may be curves, too
+        shares = [Path(file) for file in files_in(self.look)]  # The shares of styles may be curves, too
         return list(dict.fromkeys([*sound, *super().curve_files(), *shares]))
 
     def for_extractor(self, size: int) -> RenderingSettings:
         """Return the settings for the extractor of a model that is rendered with these settings.
 
-        ``size``: the short side in pixels of the extractor's frames; 0: its default.
+        ``size``: the short side in pixels of the extractor's frames; 0: the extractor's default. An extractor is a
+        network that makes the model's input.
         """
         side = str(max(size, SMALLEST_SIDE)) if size else "auto"
         return RenderingSettings(
@@ -96,7 +99,7 @@ def restore(pairing: Pairing, source: np.ndarray, picture: np.ndarray, model_inp
 def compose(
     picture: np.ndarray, source: np.ndarray, values: Values | None = None, matte: np.ndarray | None = None
 ) -> np.ndarray:
-    """Run all picture stages on a frame's picture; see ``PictureStage.run``. ``values``: by default, neutral ones."""
+    """Run all picture stages on a frame's picture; see ``PictureStage.run``. ``values``: neutral by default."""
     values = NEUTRAL if values is None else values
     for stage in PICTURE_STAGES:
         picture = stage.run(picture, source, matte, values)
@@ -104,7 +107,7 @@ def compose(
 
 
 def compose_on_device(picture: Any, source: Any, values: Values, matte: Any) -> Any:  # noqa: ANN401  (tensors)
-    """Run all picture stages on tensors of a GPU; only if ``have_device_form``. See ``PictureStage.run_on_device``."""
+    """Run all picture stages on GPU tensors; see ``PictureStage.run_on_device``. Requires ``have_device_form``."""
     for stage in PICTURE_STAGES:
         picture = stage.run_on_device(picture, source, matte, values)
     return picture
@@ -116,10 +119,12 @@ def are_idle(settings: StageSettings) -> bool:
 
 
 def have_device_form(settings: StageSettings) -> bool:
+    """Return whether all picture stages can run on a GPU with these settings."""
     return all(stage.has_device_form(settings) for stage in PICTURE_STAGES)
 
 
 def picture_versions() -> Table:
+    """Return the version of each picture stage, by name, for cache keys."""
     return {name: stage.version for name, stage in zip(STAGES, PICTURE_STAGES, strict=True)}
 
 
@@ -129,7 +134,7 @@ def look_named(tables: Mapping[str, Table]) -> str:
 
 
 def with_files_at(table: Table, change: Callable[[Path], str]) -> Table:
-    """Return a table [rendering] with ``change(path)`` for the path of each sound or file that curves read."""
+    """Return a table [rendering] in which ``change(path)`` replaces each path of a sound or a curve's file."""
     found = replace_curve_files(RenderingSettings, dict(table), change)
     if files_in(str(table.get("look", ""))):
         found["look"] = replace_files(table["look"], change)

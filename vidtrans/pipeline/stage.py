@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from vidtrans.curves.curve import Curve, CurveClock
 
 
-Values = Mapping[str, float]  # Values, in one frame, of the options that may change over time, by name
+Values = Mapping[str, float]  # Values of the options that may change over time, in one frame, by option name
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class StageSettings(MovingSettings):
 
 
 class Stage:
-    """The base class of stages. ``Settings``: the class of the stage's options."""
+    """The base class of a render's stages. ``Settings``: the class of the stage's options."""
 
     Settings: ClassVar[type[StageSettings]]
 
@@ -41,18 +41,18 @@ class Stage:
 class PictureStage(Stage):
     """A stage that changes the finished picture of one frame, independently of other frames.
 
-    Chunks, streams, live sessions, ``try`` and dreams within a mask run it through ``render.compose``. A stage whose
-    values are all at their defaults returns the picture unchanged, unless the frame has a matte.
+    Renders, streams, live sessions, the command ``try`` and dreams within a mask run the stage by ``render.compose``.
+    A stage whose values are all at their defaults returns the picture unchanged, unless the frame has a matte.
 
     Attributes:
-        version: The version of its arithmetic, for cache keys.
+        version: The version of the stage's arithmetic, for cache keys.
     """
 
     version: ClassVar[int] = 1
 
     @classmethod
     def run(cls, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None, values: Values) -> np.ndarray:
-        """Change a picture.
+        """Change the picture of a frame.
 
         Args:
             picture: (H, W, 3) uint8 or uint16.
@@ -67,16 +67,17 @@ class PictureStage(Stage):
 
     @classmethod
     def run_on_device(cls, picture: Any, source: Any, matte: Any, values: Values) -> Any:  # noqa: ANN401  (tensors)
-        """Change tensors on a GPU, bit for bit as ``run`` does; 16 bits are stored in int16."""
+        """Change tensors on a GPU with the same results as ``run``, bit for bit; 16-bit values are stored in int16."""
         return picture
 
     @classmethod
     def has_device_form(cls, settings: StageSettings) -> bool:
+        """Return whether ``run_on_device`` gives the results of ``run`` with these settings."""
         return cls.is_idle(settings)
 
     @classmethod
     def is_idle(cls, settings: StageSettings) -> bool:
-        """Return whether the stage changes no picture with these settings, unless there is a matte."""
+        """Return whether the stage changes no picture with these settings, if there is no matte."""
         return all(curve.constant == getattr(cls.Settings, name) for name, curve in cls.curves(settings).items())
 
     @classmethod
@@ -86,7 +87,7 @@ class PictureStage(Stage):
 
 
 class FrameCurve:
-    """A function from a frame's number to the value of a curve, between ``low`` and ``high``.
+    """A function from a frame number to the value of a curve, between ``low`` and ``high``.
 
     ``name``: the option's name in errors. Raises UsageError, MediaError.
     """
@@ -96,7 +97,7 @@ class FrameCurve:
         self._value = curve.over(clock, name, low, high)
 
     def __call__(self, frame: int) -> float:
-        """Return the value at a frame. Raises UsageError if it is out of bounds."""
+        """Return the curve's value at a frame. Raises UsageError if the value is out of bounds."""
         return self._value(frame)
 
     def check(self, first: int, stop: int) -> None:
@@ -106,7 +107,7 @@ class FrameCurve:
                 self._value(frame)
 
     def for_key(self) -> str:
-        """Return the curve's text for cache keys; for a curve of signals, which depend on files, a digest of values."""
+        """Return the curve's text, for cache keys; if the curve uses signals (sound, mask), a digest of its values."""
         if not self.curve.signals:
             return str(self.curve)
         values: list[float | None] = [None] * self._num_frames
@@ -117,7 +118,7 @@ class FrameCurve:
 
 
 class FrameValues:
-    """A function from a frame's number to the values, by name, of the ``settings`` that may change over time.
+    """A function from a frame number to the values, by name, of the ``settings`` that may change over time.
 
     ``names``: restrict the values to these settings. Raises UsageError, MediaError.
     """
@@ -141,4 +142,5 @@ class FrameValues:
             curve.check(first, stop)
 
     def for_key(self) -> Table:
+        """Return the text or digest of each curve by setting, for cache keys."""
         return {name: curve.for_key() for name, curve in self.curves.items()}

@@ -1,1 +1,1 @@
-"""Propagation of painted key frames through a clip, and of corrections through a result."""
+"""Propagation of painted key frames through a clip, and of painted corrections through a rendered result."""

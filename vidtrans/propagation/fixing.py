@@ -35,9 +35,10 @@ from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.requests import StylizeRequest, describe, restore
 from vidtrans.video.io.encoding import LOSSLESS, split_pattern
 
-AnyRequest = StylizeRequest | PropagateRequest | FixRequest
+AnyRequest = StylizeRequest | PropagateRequest | FixRequest  # Request of a command whose result can be corrected
+# Request classes by the name of their command
 REQUESTS: dict[str, type[Any]] = {cls.COMMAND: cls for cls in (StylizeRequest, PropagateRequest, FixRequest)}
-OUTPUT_LABEL = "fixed"  # Part of the default output name: clip.painted.fixed.mp4
+OUTPUT_LABEL = "fixed"  # Part of the default output name, as in clip.painted.fixed.mp4
 
 
 def fix(request: FixRequest, context: Context) -> Table:
@@ -60,11 +61,13 @@ def fix(request: FixRequest, context: Context) -> Table:
         result = Result(output, _digest(job), sources, context, folder, lineage, overwrite, made_of, began)
 
         def forecast() -> Table:
+            """Return the report of a dry run."""
             plain = replace(job, plan=replace(job.plan, paint=None, corrections=None))
             table = job.summary(output) | job.facts | {"dry_run": True} | (builder.forecast or plain.estimate())
             return result.report(table, cached=False)
 
         def make(result: Result) -> Table:
+            """Compute the flow from the key frames, render the corrected result, and return its table."""
             if job.plan.corrections is not None:
                 job.plan.corrections.maps.find()
             table = job.render(result)
@@ -75,7 +78,7 @@ def fix(request: FixRequest, context: Context) -> Table:
 
 
 def _digest(job: RenderJob) -> str:
-    """Return the digest of everything that affects a corrected result; ``job.origin`` is the original's digest."""
+    """Return the digest of everything that affects a corrected result; ``job.origin`` is the digest of the original."""
     plan = job.plan
     paint = plan.corrections or plan.paint
     paint_key = {"corrections": paint.for_key() if paint else {}, "again": plan.corrections is None}
@@ -83,13 +86,14 @@ def _digest(job: RenderJob) -> str:
 
 
 def _check_same(render: Path, digest: str, again: str) -> None:
-    """Raise UsageError if a new render would not reproduce a result: its digest ``again`` differs from ``digest``."""
+    """Raise UsageError if a new render would not reproduce a result: the digest ``again`` differs from ``digest``."""
     if again != digest:
         why = "its clip, model, key frames or settings have changed since it was made"
         raise UsageError(str(render), why, "render it again first")
 
 
 def _output(request: FixRequest) -> Path:
+    """Return the output path of a corrected result. Raises UsageError if its format differs from the original's."""
     render = request.render if request.render.name not in ("", "..") else request.render.resolve()
     if request.output is not None:
         check_named(request.output)
@@ -110,9 +114,9 @@ def _without_pattern(path: Path) -> Path:
 
 
 class _JobBuilder:
-    """A builder of the jobs that reproduce and correct results.
+    """A builder of the render jobs that reproduce and correct results.
 
-    ``stack`` closes the resources of the jobs. ``programs``: see ``read_request``.
+    ``stack`` closes the resources of the jobs. ``programs``: allowed programs, as for ``read_request``.
     """
 
     def __init__(self, context: Context, stack: ExitStack, programs: Collection[str] = ()) -> None:
@@ -149,7 +153,7 @@ class _JobBuilder:
         return replace(job, plan=corrected, facts=job.facts | {"corrections": keys})
 
     def original_job(self, render: Path) -> RenderJob:
-        """Build the job that made a result. Raises UsageError if it cannot be reproduced."""
+        """Build the job that rendered a result. Raises UsageError if the result cannot be reproduced."""
         if path_key(render) in self._visited:
             raise UsageError(str(render), "its record refers to itself", "render it again first")
         self._visited.add(path_key(render))
@@ -164,7 +168,7 @@ class _JobBuilder:
         else:
             painting = self._stack.enter_context(closing(PaintingJob(request, own, time.monotonic())))
             again = painting.result.request
-            _check_same(render, digest, again)  # Checked before a network is trained
+            _check_same(render, digest, again)  # Check before a network is trained
             job = self._painted_job(painting)
         # The digest of a corrected result includes the network's digest, but a dry run does not train the network.
         if not (self._lacks_network and isinstance(request, FixRequest)):
@@ -174,7 +178,7 @@ class _JobBuilder:
     def _retrained_job(
         self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction], mask: MaskFile | None
     ) -> RenderJob:
-        """Build the job that paints the whole clip again, with a network also trained on the corrected frames."""
+        """Build the job that paints the whole clip again by a network that also learned the corrected frames."""
         request, options, _ = read_request(render, self.context, self._programs)
         model = job.plan.model.path
         if isinstance(request, FixRequest):
@@ -196,7 +200,7 @@ class _JobBuilder:
         return self._painted_job(painting)
 
     def _painted_job(self, painting: PaintingJob) -> RenderJob:
-        """Train the network, if any, and build the job of a painted clip; in a dry run, the job without a network."""
+        """Train the network if there is one, and build the job of a painted clip; a dry run trains no network."""
         if self.context.dry_run:
             self._lacks_network |= painting.trains_network
             return painting.job_without_network()
@@ -205,7 +209,7 @@ class _JobBuilder:
 
 
 def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, context: Context) -> list[Correction]:
-    """Read the corrections painted over frames of a result. Raises UsageError, MediaError."""
+    """Read the corrections that the user painted over frames of a result. Raises UsageError, MediaError."""
     render = request.render
     numbers, result = plan.source_frames, open_clip(context, render)
     assert numbers is not None  # ``read_request`` refuses results of filter graphs
@@ -231,7 +235,7 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
 
 
 def read_request(output: Path, context: Context, programs: Collection[str] = ()) -> tuple[AnyRequest, Table, str]:
-    """Read the request that made an output from its record, its options ``seed`` and ``device``, and its digest.
+    """Return the request recorded for an output, its options ``seed`` and ``device``, and its digest.
 
     A record may come from another person. Therefore output paths are never read from it, and filter graphs and encoders
     for the user's ffmpeg are accepted only if they are among ``programs``. Raises UsageError without a record, or if
@@ -254,7 +258,7 @@ def read_request(output: Path, context: Context, programs: Collection[str] = ())
     if isinstance(request, PropagateRequest):
         request = replace(request, preview=False)
     if not isinstance(request, FixRequest):
-        pattern = split_pattern(request.output)[1] if request.output else ""  # The pattern of the pictures' names
+        pattern = split_pattern(request.output)[1] if request.output else ""  # The file name pattern of the pictures
         request = replace(request, output=output / pattern)
         check_programs(programs_in(request.recipe.tables), output, programs)
     return request, options, str(value["request"])

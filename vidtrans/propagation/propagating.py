@@ -61,27 +61,29 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 
-NO_NETWORK: Table = {"model": None, "steps": 0}  # Entries of the result table without a network
-RELEARN_SPEEDUP = 4  # Factor by which training is shorter when an existing network learns corrected frames
-REQUIRED_PAIRING = "aligned"  # The pairing of painted frames
-PREVIEW_STEM = "preview"  # File name, without ending, of the preview video in the training folder
-NAME = "painted"  # Part of the default output name: clip.painted.mp4
+NO_NETWORK: Table = {"model": None, "steps": 0}  # Entries of the result table of a render without a network
+RELEARN_SPEEDUP = 4  # Factor by which training is shorter if an existing network learns corrected frames
+REQUIRED_PAIRING = "aligned"  # Name of the pairing of source frames with painted frames
+PREVIEW_STEM = "preview"  # File name, without suffix, of the preview video in the training folder
+NAME = "painted"  # Part of the default output name, as in clip.painted.mp4
 
 
 def propagate(request: PropagateRequest, context: Context) -> Table:
     """Propagate painted key frames through a clip, and return the result table.
 
-    An interrupted run resumes. Raises UsageError, MediaError, DeviceError, Interrupted.
+    An interrupted command resumes when it is repeated. Raises UsageError, MediaError, DeviceError, Interrupted.
     """
     with closing(PaintingJob(request, context, time.monotonic())) as job:
 
         def prepare() -> Work:
+            """Check the request, warn about shots without key frames, and return the work."""
             job.check()
             job.warn_about_shots()
             note_unused_upscale(job.job_without_network().plan, request.recipe, context)
             return Work(make, lambda: job.result.report(job.forecast(), cached=False))
 
         def make(result: Result) -> Table:
+            """Compute the flow from the key frames, render the painted clip, and return its table."""
             job.maps.find()
             table = render_painted(job).render(result)
             job.close()  # Releases the pins before the cache is trimmed
@@ -105,7 +107,7 @@ def render_painted(job: PaintingJob) -> RenderJob:
 
 
 def _write_preview(job: RenderJob, preview_path: Path) -> None:
-    """Render a preview video with the current network; it replaces the earlier preview."""
+    """Render a preview video of the job with the current network; it replaces the earlier preview."""
     check_parents(refuse_link(preview_path))
     with TemporaryDirectory(prefix="vidtrans-") as temporary:
         context = replace(job.context, cache_dir=Path(temporary) / "cache")
@@ -119,10 +121,13 @@ def _write_preview(job: RenderJob, preview_path: Path) -> None:
 
 @dataclass(frozen=True)
 class PaintingJob:
-    """A propagate request with its lazily resolved key frames, network and plan. Close it after use.
+    """A request to propagate key frames, with its files, network and plan, which are resolved when first needed.
 
-    ``began``: start time, in seconds of ``time.monotonic``. ``corrected_frames``: frames of an earlier result as
-    additional key frames. ``start``: the earlier result's network, whose training continues.
+    Close it after use.
+
+    ``began``: start time, in seconds of ``time.monotonic``. ``corrected_frames``: corrected frames of an earlier
+    result, which are additional key frames. ``start``: the file of the earlier result's network, whose training
+    continues.
     """
 
     request: PropagateRequest
@@ -133,7 +138,7 @@ class PaintingJob:
 
     @cached_property
     def target(self) -> OutputTarget:
-        """Resolve the output's path and format. Raises UsageError for a single picture."""
+        """Return the resolved output path and format. Raises UsageError if the source is a single picture."""
         request = self.request
         if is_one_picture(request.video):
             raise UsageError(str(request.video), "it is one picture", "give a video or a folder of pictures")
@@ -143,7 +148,7 @@ class PaintingJob:
 
     @cached_property
     def result(self) -> Result:
-        """Return the result, with the digest of the request. Raises UsageError, MediaError."""
+        """Return the requested result, with the digest of everything that affects it. Raises UsageError, MediaError."""
         request, target, context = self.request, self.target, self.context
         sources = [request.video, *([request.mask.path] if request.mask else []), *self.files]
         sources += self.settings.strokes.files
@@ -180,7 +185,7 @@ class PaintingJob:
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
-        """Return the render settings. Raises UsageError for a layer with strokes."""
+        """Return the render settings. Raises UsageError if a paint layer and strokes are both requested."""
         request, source = self.request, load_model(IDENTITY, self.context)
         found = ResolvedRenderSettings.of(request.recipe, source, self.context.device, painted=True)
         if request.layer and found.strokes.medium:
@@ -190,6 +195,7 @@ class PaintingJob:
 
     @property
     def trains_network(self) -> bool:
+        """Return whether a network learns the painted frames."""
         return self.request.minutes != 0
 
     @property
@@ -200,6 +206,7 @@ class PaintingJob:
 
     @property
     def dataset(self) -> Path:
+        """Return the folder of the dataset of painted frames, next to the network's file."""
         return refuse_link(self.model.with_suffix(DATASET_SUFFIX))
 
     @cached_property
@@ -212,7 +219,7 @@ class PaintingJob:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """Return the range [first, stop) of painted frames. Raises UsageError."""
+        """Return the range [first, stop) of the frames to paint. Raises UsageError."""
         return self.clip.trim(self.request.start, self.request.end)
 
     @cached_property
@@ -230,14 +237,16 @@ class PaintingJob:
 
     @property
     def keys(self) -> list[int]:
+        """Return the numbers of the key frames."""
         return [source.frame for source in self.sources]
 
     @cached_property
     def maps(self) -> KeyMaps:
-        """Return the flow from the clip's frames to its key frames; ``maps.find`` computes it."""
+        """Return the optical flow from the clip's frames to its key frames; ``maps.find`` computes the flow."""
         return KeyMaps(self.clip, self.span, self.keys, self.context)
 
     def warn_about_shots(self) -> None:
+        """Warn about each shot without a key frame."""
         effect = "is painted by the network alone" if self.trains_network else "stays as it is"
         for shot in self.maps.shots:
             if not any(key in shot for key in self.keys):
@@ -245,10 +254,10 @@ class PaintingJob:
                 self.context.note(f"the shot of {where} has no key frame: it {effect}", "warning")
 
     def paint(self, *, has_network: bool, shares: tuple[float, ...] = MOTION_SHARES) -> Paint:
-        """Return the paint of the clip. If no key frame is fully painted, the source is visible between the paint.
+        """Return the paint of the clip; unless a key frame is fully painted, the source is visible between the paint.
 
-        ``has_network``: a network paints where no key frame reaches. ``shares``: see ``Reliance``. Raises UsageError
-        for a layer without transparency.
+        ``has_network``: a network paints where no key frame reaches. ``shares``: the paint's share at each level of
+        trust in the flow. Raises UsageError for a layer without transparency.
         """
         over_source = not any(source.is_whole for source in self.sources)
         if self.request.layer and not over_source:
@@ -260,7 +269,7 @@ class PaintingJob:
 
     @cached_property
     def plan(self) -> RenderPlan:
-        """Plan the render, without paint and network. Raises UsageError, MediaError."""
+        """Plan the render, before paint and network are added. Raises UsageError, MediaError."""
         request, target = self.request, self.target
         source, span = load_model(IDENTITY, self.context), (request.start, request.end)
         plan = plan_render(
@@ -271,15 +280,16 @@ class PaintingJob:
         return plan
 
     def check(self) -> None:
-        """Raise UsageError or MediaError, before training, for problems that the render would have after it."""
+        """Raise UsageError or MediaError, before the training, for problems that the render would have after it."""
         pairing = self.request.recipe.choice("pairing")[0]
         if self.trains_network and pairing != REQUIRED_PAIRING:
             raise UsageError(
                 f"pairing.name '{pairing}'", "painted frames already are aligned pairs", f"use '{REQUIRED_PAIRING}'"
             )
-        replace(self.plan, paint=self.paint(has_network=self.trains_network))  # A new plan checks itself
+        replace(self.plan, paint=self.paint(has_network=self.trains_network))  # A new plan checks its settings
 
     def job_without_network(self) -> RenderJob:
+        """Return the job that paints the clip only by paint transferred along the motion."""
         return self._job(replace(self.plan, paint=self.paint(has_network=False)), NO_NETWORK)
 
     def train_network(self, preview: Callable[[Path], None] | None = None) -> Path:
@@ -299,6 +309,7 @@ class PaintingJob:
         return self.model
 
     def job_with_network(self, model: Path) -> RenderJob:
+        """Return the job that paints the clip by transferred paint and the network in the file ``model``."""
         network = load_model(str(model), self.context)
         assert network.record is not None
         network_facts = {"model": str(model), "steps": network.record.training["step"]}
@@ -306,12 +317,13 @@ class PaintingJob:
         return self._job(replace(self.plan, model=network, paint=paint), network_facts)
 
     def _job(self, plan: RenderPlan, network_facts: Table) -> RenderJob:
+        """Return the job of a plan with paint. ``network_facts``: entries of the result table about the network."""
         assert isinstance(plan.paint, Paint)
         facts = self.facts | {"shares": list(plan.paint.reliance.shares)} | network_facts
         return RenderJob(plan, self.context, facts)
 
     def forecast(self) -> Table:
-        """Estimate the cost by a short trial of each step; return the dry-run table."""
+        """Estimate time and disk space by a short trial of each step; return the dry-run table."""
         request, output = self.request, self.target.output
         job = RenderJob(self.plan, self.context)
         seconds, stored = self.maps.cost()
@@ -332,17 +344,19 @@ class PaintingJob:
 
     @property
     def facts(self) -> Table:
+        """Return the result table's entries about key frames: their numbers, and shots without key frames."""
         bare = [shot.start for shot in self.maps.shots if not any(key in shot for key in self.keys)]
         return {"keyframes": self.keys, "shots_without": bare, "shares": None}
 
     def _write_pairs(self, folder: Path, paint: Paint) -> Path:
+        """Write the pairs of source and painted frames into a subfolder of ``folder``; return the subfolder."""
         pairs = folder / "keyframes"  # The dataset records this name
         size = self.clip.index.width, self.clip.index.height
         write_pairs(pairs, self.clip, self.keys, paint.painter(size), self.context)
         return pairs
 
     def _shares(self, model: LoadedModel) -> tuple[float, ...]:
-        """Return the paint's share at each level of trust: measured against the network, or set by ``follow``."""
+        """Return the share of transferred paint at each level of trust in the flow: measured, or set by ``follow``."""
         context, follow = self.context, self.request.follow
         if follow != "auto":
             return {"motion": MOTION_SHARES, "look": NETWORK_SHARES}[follow]
@@ -350,6 +364,7 @@ class PaintingJob:
         with closing(FramePath(plan, load_engine(model, plan.rendering, context)).renderer()) as renderer:
 
             def network(rgb: np.ndarray, number: int) -> np.ndarray:
+                """Return the network's picture of a frame."""
                 return renderer.picture(renderer.inputs([Frame(number, 0, rgb)]))
 
             keys = self.keys
@@ -358,5 +373,6 @@ class PaintingJob:
             return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION_SHARES
 
     def close(self) -> None:
+        """Release the pins of the cached flow."""
         if "maps" in self.__dict__:
             self.maps.close()

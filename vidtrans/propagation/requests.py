@@ -11,12 +11,13 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time
 
+# Values of --follow: how motion and network share the painting; see ``PropagateRequest``
 FOLLOW = ("auto", "motion", "look")
 
 
 @dataclass(frozen=True)
 class PropagateRequest:
-    """A request to paint a clip like the pictures in ``keyframes``, each a painted-over frame of the clip.
+    """A request to paint a clip like the pictures in ``keyframes``: frames of the clip with paint over them.
 
     ``minutes``: training time instead of the recipe's steps; 0: no training. ``follow``: 'motion' prefers paint
     transferred along the motion, 'look' uses only the network, 'auto' measures which is better. ``mask``: a matte,
@@ -53,11 +54,12 @@ class PropagateRequest:
 
 @dataclass(frozen=True)
 class FixRequest:
-    """A request to correct a result by the pictures in ``painted``, which are painted-over frames of it.
+    """A request to correct a result by the pictures in ``painted``: frames of the result with paint over them.
 
-    ``relearn``: also train its network on the corrected frames, and paint the whole clip again. ``first_number``: the
-    number of the result's first frame in the names of the pictures. ``program``: filter graphs, encoders and encoder
-    options in its record that the user's ffmpeg may run. ``mask``: white where corrections are visible.
+    ``relearn``: also train the result's network on the corrected frames, and paint the whole clip again.
+    ``first_number``: the number of the result's first frame in the names of the pictures. ``program``: filter graphs,
+    encoders and encoder options in the result's record that the user's ffmpeg may run. ``mask``: white where
+    corrections are visible.
     """
 
     COMMAND: ClassVar = "fix"

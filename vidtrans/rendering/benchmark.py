@@ -1,6 +1,6 @@
 """Measure the speed of each step of a render separately, then of whole renders, on a generated clip.
 
-The steps are those of ``stylize``. All files are temporary, except what an engine compiles and caches.
+The steps are those of the command ``stylize``. All files are temporary, except those that an engine compiles.
 """
 
 from __future__ import annotations
@@ -50,20 +50,22 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
-ROUNDS = 3  # Counted measurements of each step, after one round that warms up caches and engines
-WARM_UP_FRAMES = 4  # Frames of the first round, which is not counted
-STEPS = ("decode", "input", "engine", "flow", "filter", "encode")  # Steps of a render, each run once per frame
+ROUNDS = 3  # Number of counted measurements of each step, after one round that warms up caches and engines
+WARM_UP_FRAMES = 4  # Number of frames in the warm-up round, which is not counted
+# Names of the measured steps of a render, each run once per frame
+STEPS = ("decode", "input", "engine", "flow", "filter", "encode")
 SHORT_SIDE = 720  # Short side of the generated clip in pixels, unless it is rendered larger
-Step = Callable[[int], float]  # Processes a number of frames and returns frames per second
-# Renders the first frames of a clip: video, model, output, recipe, number of frames, context.
+# Function that processes a number of frames with one step, and returns the rate in frames per second
+Step = Callable[[int], float]
+# Function that renders the first frames of a clip: video, model, output, recipe, number of frames, context
 Stylize = Callable[[Path, str, Path, Recipe, int, Context], object]
-# The generated clip has detail, camera motion and grain like hand-held footage.
-FRAME_RATE = Fraction(25)
-OCTAVES = (4, 12, 36, 108)  # Noise cells along the short side, one number per octave
-OCTAVE_GAIN = 0.5  # Amplitude ratio of successive octaves; with more fine noise a network finds lines everywhere
-GRAIN_SIGMA = 2.0  # σ of the grain in 8-bit levels
-CAMERA_STEP = 1 / 240  # Camera motion per frame, as a share of the short side: 3 pixels of 720
-ORBIT_RADIUS = 1 / 12  # Radius of the camera's circle, as a share of the height; a circle allows clips of any length
+FRAME_RATE = Fraction(25)  # Frame rate of the generated clip in frames per second
+OCTAVES = (4, 12, 36, 108)  # Number of noise cells along the short side, for each octave of the texture
+OCTAVE_GAIN = 0.5  # Amplitude ratio of successive octaves; with more fine noise an edge detector finds lines everywhere
+GRAIN_SIGMA = 2.0  # Standard deviation of the grain in 8-bit levels
+CAMERA_STEP = 1 / 240  # Camera motion per frame, as a share of the height: 3 pixels of 720
+# Radius of the camera's circular path, as a share of the height; a circle allows clips of any length
+ORBIT_RADIUS = 1 / 12
 
 
 def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[str, Table]:
@@ -86,9 +88,9 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
 
 
 class RenderBenchmark:
-    """A render of the first ``frames`` frames of a video by a model, with the inputs of each step.
+    """A benchmark that renders the first ``frames`` frames of a video by a model, with prepared inputs of each step.
 
-    ``size``: the short side in pixels.
+    ``size``: the short side of the model's pictures in pixels.
     """
 
     def __init__(
@@ -134,15 +136,16 @@ class RenderBenchmark:
                         skipped[name] = "slow to start (--all measures it)"
                         continue
                     engine = cls(generator, self.device, self.plan.rendering.precision)
-                    self._infer(engine, 1)  # some engines fail only at their first call
+                    self._infer(engine, 1)  # Some engines fail only at their first call
                     engines[name] = engine
                 except VidtransError as error:
                     skipped[name] = error.why
-                except Exception as error:  # a third-party error: measure the other engines anyway
+                except Exception as error:  # A third-party error: measure the other engines anyway
                     skipped[name] = str(error).partition("\n")[0] or type(error).__name__
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
+        """Return the function that measures each step, by the step's name; one engine step for each engine."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -154,32 +157,40 @@ class RenderBenchmark:
         }
 
     def renders(self, stylize: Stylize) -> dict[str, Step]:
+        """Return the functions that measure whole renders, with and without temporal filter, by name."""
         render = partial(self._stylize, stylize)
         return {"stylize": partial(render, "window"), "stylize_unfiltered": partial(render, "off")}
 
     def _decode(self, count: int) -> float:
-        """Decode the file to RGB at the working size; return the rate in frames per second, as all steps do."""
+        """Decode frames to RGB at the working size; return the rate in frames per second."""
         start_s = time.perf_counter()
         return _rate(sum(1 for _ in self._decoded(count)), start_s)
 
     def _decoded(self, count: int) -> Iterator[Frame]:
+        """Decode the first ``count`` frames at the working size."""
         with self.plan.clip.reader(self.plan.form(self.plan.size), self.context.decode_threads) as reader:
             yield from reader.frames(0, count, self.plan.clip.index)
 
     def _input(self, count: int) -> float:
+        """Measure how fast the pairing makes the network's inputs, in frames per second."""
         start_s = time.perf_counter()
         return _rate(len(self._make_inputs(count)), start_s)
 
     def _make_inputs(self, count: int) -> list[np.ndarray]:
+        """Return the network's inputs for the first ``count`` frames."""
         with closing(self.plan.inputs()) as inputs:
             pairing = self.plan.pairing
             return [inputs([self._frames[n] for n in input_frames(pairing, i, 0)]) for i in range(count)]
 
     def _infer(self, engine: Engine, count: int) -> float:
+        """Measure an engine's speed on the first ``count`` inputs, in frames per second."""
         return measure_engine(engine, self._inputs[:count])
 
     def _flow(self, count: int) -> float:
-        """Estimate the flow between neighbouring frames in both directions, in batches if the filter is batched."""
+        """Measure the flow estimation between neighbouring frames in both directions, in frames per second.
+
+        The flow is estimated in batches if the filter is batched.
+        """
         start_s = time.perf_counter()
         prepared = map(self._estimator.prepare, (f.rgb for f in self._frames[:count]))
         if self._batch_flow is None:
@@ -190,13 +201,13 @@ class RenderBenchmark:
         pictures = pictures[:, None] if pictures.ndim == 3 else pictures.movedim(-1, 1)
         for before, after in zip(pictures[:-1].split(BATCH), pictures[1:].split(BATCH), strict=True):
             flow = self._batch_flow(torch.cat((before, after)), torch.cat((after, before)))
-        flow.sum().item()  # waits for the device
+        flow.sum().item()  # Waits for the device
         return _rate(count - 1, start_s)
 
     def _filter(self, count: int, *, with_flow: bool) -> float:
-        """Filter samples. ``with_flow=False``: the flow is computed before the clock starts.
+        """Measure the temporal filter in frames per second. ``with_flow``: the time includes the optical flow.
 
-        A batched filter has no background work, so its time always includes the flow.
+        A batched filter estimates the flow itself, so its time always includes the flow.
         """
         samples = self._new_samples(count)
         if not with_flow and not isinstance(self._temporal, BatchFilter):
@@ -211,7 +222,7 @@ class RenderBenchmark:
         return [replace(sample, derived={}, download=None) for sample in self._samples[:count]]
 
     def _encode(self, count: int) -> float:
-        """Encode from the working size to a segment in the source's size, including the flush of the last frames."""
+        """Measure the enlarging and encoding of frames to a chunk in the source's size, in frames per second."""
         plan, start_s = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
@@ -224,7 +235,7 @@ class RenderBenchmark:
         return _rate(count, start_s)
 
     def _stylize(self, stylize: Stylize, method: str, count: int) -> float:
-        """Run the whole command on a new clip, except that the network is loaded already."""
+        """Measure the whole command ``stylize`` on a new clip in frames per second; the network is already loaded."""
         with tempfile.TemporaryDirectory(dir=self.folder) as folder:
             fresh_context = replace(self.context, cache_dir=Path(folder) / "cache")
             recipe, name = self._recipe.under({"temporal": {"name": method}}), str(self.model.path or IDENTITY)
@@ -246,6 +257,7 @@ def measure_engine(engine: Engine, inputs: list[np.ndarray]) -> float:
 
 
 def _rate(count: int, start_s: float) -> float:
+    """Return the rate in frames per second of ``count`` frames that were begun at ``start_s``."""
     return count / (time.perf_counter() - start_s)
 
 
@@ -256,7 +268,7 @@ def _batches(inputs: list[np.ndarray], batch: int) -> Iterator[np.ndarray]:
 
 
 def machine(device: Device) -> Table:
-    """Describe the machine for a benchmark's result table; ``gpu`` is None on a device without one."""
+    """Describe the machine for a benchmark's result table; ``gpu`` is None if the device is not a GPU."""
     precision = resolve_precision("auto", device)
     return {
         "cpu": processor(),
@@ -273,7 +285,7 @@ def widescreen(short_side: int) -> tuple[int, int]:
 
 
 def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
-    """Write an H.264 MP4 of ``frames`` frames at an even (width, height); the pictures are deterministic."""
+    """Write a generated clip of ``frames`` frames as H.264 in MP4, at an even (width, height); it is deterministic."""
     segment = path.with_suffix(".nut")
     form = PictureFormat(*size, Fraction(1), 1 / FRAME_RATE, FRAME_RATE)
     with closing(SegmentWriter(segment, form, EncodingSettings(codec="h264"))) as writer:
@@ -285,7 +297,10 @@ def write_clip(path: Path, size: tuple[int, int], frames: int) -> Path:
 
 
 def pictures(width: int, height: int, frames: int) -> Iterator[np.ndarray]:
-    """Yield (height, width, 3) uint8: the camera circles over a texture, and a textured disc moves the other way."""
+    """Yield generated pictures, (height, width, 3) uint8: a texture seen by a circling camera, and a moving disc.
+
+    Detail, camera motion and grain are like those of hand-held footage.
+    """
     rng = np.random.default_rng(0)
     radius = height * ORBIT_RADIUS
     margin = int(radius) + 1

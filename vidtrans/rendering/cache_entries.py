@@ -32,7 +32,7 @@ class RenderEntries:
     def find(
         cls, plan: RenderPlan, engine: Engine, cache: Cache, extraction: str = "", regions: Table | None = None
     ) -> RenderEntries:
-        """Find the cache entries for a plan and its engine.
+        """Find the cache entries of a plan and its engine.
 
         ``extraction``: the cache key of the extractor's pictures. ``regions``: see ``RegionPlans.for_key``.
         """
@@ -54,23 +54,25 @@ class RenderEntries:
 
     @cached_property
     def store(self) -> ChunkStore:
+        """Return the store of encoded chunks."""
         return ChunkStore(self.segments, "." + self.plan.settings.encoding.chunk_codec.segments)
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:
-        """Return the store of raw outputs; None if the raw outputs are the source's own pictures."""
+        """Return the store of the model's raw outputs; None if they are the source's own pictures."""
         return ChunkStore(self.raw, ".nut") if self.plan.is_painted else None
 
     @cached_property
     def chunks_with_output(self) -> list[Chunk]:
-        """Return the chunks with at least one output frame: a constant frame rate may drop all frames of a chunk."""
+        """Return the chunks with at least one output frame; a constant frame rate may drop all frames of a chunk."""
         return [c for c in self.plan.chunks if self.plan.delivery.num_written(range(c.first, c.stop))]
 
     def missing(self) -> list[int]:
-        """Return the numbers of the chunks that are not stored yet. Call it while the entry is locked."""
+        """Return the numbers of the chunks that are not encoded yet. Call it while the ``segments`` entry is locked."""
         return [c.number for c in self.chunks_with_output if not self.store.is_done(c.number)]
 
     def raw_outputs(self) -> RawOutputs:
+        """Return the reader and writer of the model's raw outputs."""
         return RawOutputs(self.raw_store, self.plan.chunks, self.plan.size, deep=self.plan.is_deep)
 
 
@@ -102,13 +104,14 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
 
 
 def _skipping_key(plan: RenderPlan) -> dict[str, str]:
-    """Return the settings that decide which frames the model skips, for cache keys."""
+    """Return the settings that select the frames that the model skips, for cache keys."""
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})
 
 
 def _blend_key(plan: RenderPlan) -> Table:
+    """Return the settings that affect the blending of source and output, for the cache key of encoded chunks."""
     key: Table = {
         "versions": picture_versions(),
         "curves": plan.values.for_key(),

@@ -1,7 +1,7 @@
 """The stages of a render in their order, from the source file to the encoded chunk.
 
 ``RenderChain.frames`` is the list of stages; measurements, corrections, scores and estimates take their frames from it,
-too. Each look of a region has its own chain. ``ChunkRenderer`` encodes the frames of missing chunks.
+too. Each style of a region has its own chain. ``ChunkRenderer`` encodes the frames of missing chunks.
 """
 
 from __future__ import annotations
@@ -51,15 +51,20 @@ from vidtrans.video.colour.conversion import to_uint16, with_alpha
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"  # Names of the timed steps in the chunk log
+# Names of the steps of a render whose times are in the chunk log
+READ, NETWORK, FILTER, ENCODE = "read", "network", "filter", "encode"
 T = TypeVar("T")
-Frames = Generator[Sample, None, None]
-Picture = Callable[[], np.ndarray]  # Waits for a picture and returns it
-FindColours = Callable[[], AffineColours | None]  # Computes the map of a clip's colours to those of the palette
-FILTER_STATE, PAINTER_STATE = "filter.", "painter."  # Prefixes of the names of arrays in a saved state
-GB = 1e9  # Bytes
-FORECAST_FRAMES = 200  # Frames before the disk use is estimated: three chunks by default, of which two are written
-States = Sequence[StateStore | None]  # Saved states of a chain, then those of the chain of each region's look
+Frames = Generator[Sample, None, None]  # Frames in order; the consumer closes the generator
+Picture = Callable[[], np.ndarray]  # Function without arguments that waits for a picture and returns it
+# Function that computes the map from a clip's colours to those of the palette; None without a palette
+FindColours = Callable[[], AffineColours | None]
+# Prefixes of array names in a saved state: arrays of the recursive filter, and of the stroke painter
+FILTER_STATE, PAINTER_STATE = "filter.", "painter."
+GB = 1e9  # Bytes in a gigabyte
+# Number of rendered frames after which the disk use is forecast: three chunks by default, two of them written
+FORECAST_FRAMES = 200
+# Stores of saved states: of the base chain, then of the chain of each region's style; None: nothing is saved
+States = Sequence[StateStore | None]
 
 
 class StoredPictures(Protocol):
@@ -70,26 +75,26 @@ class StoredPictures(Protocol):
 
 
 class ExtractedPictures(Protocol):
-    """The extractor's pictures of a plan's frames, stored in chunks; ``count`` counts the rendered frames."""
+    """Pictures by an extractor (a network that makes the model's input) for a plan's frames, stored in chunks."""
 
     count: RenderCount
 
     def make(self, chunks: Sequence[Chunk]) -> None:
-        """Make the pictures of the given chunks that are not stored yet."""
+        """Render and store the pictures for the given chunks; stored pictures are kept."""
 
     def pictures(self) -> StoredPictures:
         """Return a reader of the stored pictures."""
 
 
 class RenderChain:
-    """The stages of a planned render.
+    """The stages of a planned render: read, infer, filter, paint strokes, enlarge, blend and correct.
 
     Args:
         plan: the render.
         engine: runs the network.
         raw: the store of the network's outputs.
-        context: for notes.
-        extraction: pictures that an extractor has made for the network's input.
+        context: receives notes to the user.
+        extraction: the pictures that an extractor has made for the network's input.
         clock: counts the time of each step; several chains may share one.
         find_colours: computes the map to the palette's colours, when it is first needed.
         capacity: number of pictures buffered between two stages. 0: the stages run in turn, in one thread. None: as
@@ -154,9 +159,9 @@ class RenderChain:
     def compose_frames(
         self, stack: ExitStack, frames: Iterator[Sample], result_range: range, enlarge: Enlarger, *, blends: bool = True
     ) -> Iterator[Sample]:
-        """Return the frames with finished pictures. Their outputs are filtered, or calls that wait for the filter.
+        """Return the frames with finished pictures, from frames with filtered outputs or functions that wait for them.
 
-        ``blends``: source and output are not blended yet.
+        ``blends``: source and output still have to be blended; False if the GPU has blended them.
         """
         blends &= self.plan.is_composed
         if blends:
@@ -195,7 +200,7 @@ class RenderChain:
                 yield renderer.prepare(frame, shot, stored_output, restarts=restarts)
 
     def _store_outputs(self, frames: Iterator[Sample], renderer: FrameRenderer, lo: int, hi: int) -> Frames:
-        """Store missing outputs; yield the frames [lo, hi), each with the picture that guides the filter."""
+        """Store missing raw outputs; yield the frames [lo, hi), each with the guide whose motion the filter follows."""
         guides = None if self.plan.guide is None else self.plan.guide.pictures(self.plan.size, lo, hi, self.context)
         with (
             closing(BackgroundQueue(self.capacity if self.raw.store else 0)) as queue,
@@ -215,6 +220,7 @@ class RenderChain:
             queue.finish()
 
     def _write_raw(self, frame: int, arrive: Picture) -> None:
+        """Wait for a frame's raw output and store it; the time counts for the encoding step."""
         with self.clock.step(ENCODE):
             self.raw.write(frame, arrive())
 
@@ -258,11 +264,12 @@ class RenderChain:
 
     @property
     def _has_sources(self) -> bool:
-        """Return whether the guides are the sources at the size of the result, as arrays."""
+        """Return whether the filter's guides are the source frames at the size of the result, as arrays."""
         return self.plan.guide_is_source and not self._path.on_gpu
 
     @cached_property
     def _colours(self) -> AffineColours | None:
+        """Return the map from the clip's colours to those of the palette; None without a palette."""
         return self._find_colours()
 
     def _send_to_host(self, frames: Iterator[Sample], renderer: FrameRenderer) -> Frames:
@@ -273,7 +280,7 @@ class RenderChain:
             yield replace(sample, output=sent, guide=guide, source=None, download=None)
 
     def _add_sources(self, stack: ExitStack, frames: Iterator[Sample], result_range: range) -> Iterator[Sample]:
-        """Add to each frame its source at the size of the result, and the matte where the output is visible."""
+        """Add to each frame its source at the result's size, and the matte: white where the output is visible."""
         plan, size = self.plan, (self.plan.picture.width, self.plan.picture.height)
         # A pairing that uses the mask fills the masked area and a little beyond, so its output must not be cut out.
         mask = plan.mask if not plan.pairing.uses_mask else None
@@ -285,12 +292,14 @@ class RenderChain:
             )
 
         def add_source(sample: Sample) -> Sample:
+            """Return a frame with its source and its matte."""
             whole = Frame(sample.index, sample.pts, sample.guide) if sources is None else next(sources)
             return replace(sample, whole=whole, matte=mattes(sample.index) if mattes else None)
 
         return (add_source(sample) for sample in frames)
 
     def _read_sources(self, result_range: range) -> Generator[Frame, None, None]:
+        """Read the source frames of ``result_range`` at the size of the result."""
         plan, size = self.plan, (self.plan.picture.width, self.plan.picture.height)
         with (
             plan.clip.reader(plan.form(size), plan.threads) as reader,
@@ -299,23 +308,26 @@ class RenderChain:
             yield from frames
 
     def _enlarge(self, stack: ExitStack, frames: Iterator[Sample], enlarge: Enlarger) -> Iterator[Sample]:
-        """Start to enlarge each picture to the size of its source, several at once in threads."""
+        """Start to enlarge each picture to the size of its source, several pictures at once in threads."""
         pool = None
         if self.capacity:
             pool = ThreadPoolExecutor(enlarge.threads, "vidtrans-enlarge")
             stack.callback(pool.shutdown, cancel_futures=True)
 
         def enlarge_one(index: int, output: Any, source: np.ndarray) -> np.ndarray:  # noqa: ANN401  (may be a call)
+            """Enlarge an output, or the output that a function waits for, to the size of its source."""
             with self.clock.step(ENCODE):
                 return enlarge(index, output() if callable(output) else output, source)
 
         def start_job(sample: Sample) -> Sample:
+            """Return a frame whose output is a function that enlarges the picture, or waits for a thread to do so."""
             job = partial(enlarge_one, sample.index, sample.output, sample.whole.rgb)
             return replace(sample, output=job if pool is None else pool.submit(job).result)
 
         return (start_job(sample) for sample in frames)
 
     def _wait_for_pictures(self, frames: Iterator[Sample]) -> Frames:
+        """Yield the frames with pictures in place of functions that wait for them."""
         for sample in frames:
             if callable(sample.output):
                 with self.clock.step(WAITING if self.capacity else ENCODE):
@@ -323,13 +335,14 @@ class RenderChain:
             yield sample
 
     def _blend(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
-        """Blend each picture with its source: restored content, picture stages, the paint layer and alpha."""
+        """Blend each picture with its source, restore source content, add the paint layer and alpha."""
         plan = self.plan
         inputs = stack.enter_context(closing(plan.inputs())) if plan.finishes else None
         size = (plan.picture.width, plan.picture.height)
         painter = plan.paint.painter(size) if plan.paint and plan.paint.layer else None
 
         def blend(sample: Sample) -> Sample:
+            """Return a frame with its finished picture as output."""
             source, picture = sample.whole.rgb, sample.output
             if inputs is not None:
                 guide = sample.guide if sample.host_guide is None else sample.host_guide
@@ -345,6 +358,7 @@ class RenderChain:
         return (blend(sample) for sample in frames)
 
     def _apply_corrections(self, stack: ExitStack, frames: Iterator[Sample]) -> Iterator[Sample]:
+        """Paint the user's corrections over the finished pictures, if the plan has any."""
         plan = self.plan
         if plan.corrections is None:
             return frames
@@ -354,10 +368,10 @@ class RenderChain:
     def _stage(
         self, stack: ExitStack, step: str, frames: Iterator[T], thread: str = "", capacity: int = 0
     ) -> Iterator[T]:
-        """Return a stage whose time counts for a ``step``; the time of earlier stages does not.
+        """Return a stage whose time counts for the timed ``step``; the time of earlier stages does not count for it.
 
-        ``thread``: the name of a thread in which this and earlier stages run, up to ``capacity`` frames ahead. With a
-        ``capacity`` of 0 there is no thread.
+        ``thread``: the name of a thread in which this stage and earlier ones run, up to ``capacity`` frames before the
+        consumer. With a ``capacity`` of 0 there is no thread.
         """
         stage = stack.enter_context(closing(time_steps(self.clock, step, frames)))
         if not capacity:
@@ -370,7 +384,7 @@ class RenderChain:
         return self._painter is not None or isinstance(self.filter, RecursiveFilter)
 
     def resume(self, chunk: Chunk, states: StateStore | None) -> int:
-        """Restore the saved state before a chunk; return the first frame to read, the shot's first without a state."""
+        """Restore the state saved before a chunk, if there is one; return the first frame that has to be read."""
         near = max(chunk.shot_first, chunk.first - self.filter.radius)
         if not self.has_state:
             return near
@@ -385,7 +399,7 @@ class RenderChain:
         return near
 
     def _state_after(self, frame: int) -> Mapping[str, np.ndarray] | None:
-        """Return the state after a frame, the last one filtered, if it ends a chunk within a shot; else None."""
+        """Return the state after the last filtered frame, if this frame ends a chunk but not its shot; else None."""
         chunk = self._chunk_of(frame)
         if frame != chunk.stop - 1 or chunk.stop == chunk.shot_stop:
             return None
@@ -409,19 +423,20 @@ class RenderChain:
             first, _ = draft.extend_to_keys(first, hi, *self._shot_of(first))
             _, stop = draft.extend_to_keys(lo, hi, *self._shot_of(hi - 1))
         if plan.rendering.duplicate_threshold and not plan.model.is_recurrent:
-            # Whether an output is reused depends on all earlier inputs of its chunk.
+            # The reuse of an output for a near-duplicate frame depends on all earlier inputs of its chunk.
             first = chunk_of(plan.chunks, first).first
             first = draft.extend_to_keys(first, hi, *self._shot_of(first))[0] if draft else first
         return first, stop
 
     def _shot_of(self, frame: int) -> tuple[int, int]:
+        """Return the frames [first, stop) of the shot that contains a frame, within the plan."""
         chunk = chunk_of(self.plan.chunks, frame)
         return chunk.shot_first, chunk.shot_stop
 
     def _recurrent_start(self, frame: int) -> int:
         """Return the frame at which a recurrent model has to start, so that it can continue at ``frame``.
 
-        This is the last frame with a stored output before the missing ones, or the first of the shot.
+        This is the last frame with a stored output before the frames without one, or the first frame of the shot.
         """
         chunk = chunk_of(self.plan.chunks, frame)
         while not self.raw.has(frame) and chunk.first > chunk.shot_first:
@@ -432,27 +447,28 @@ class RenderChain:
 
 @dataclass(frozen=True)
 class RegionLook:
-    """The look of a region: its chain, and the function that builds its enlarger for a list of its chunk numbers."""
+    """The style of a region: its chain, and a function that builds the enlarger for given chunks of that chain."""
 
     chain: RenderChain
     enlarger: Callable[[Sequence[int]], Enlarger]
 
     def numbers(self, frames: range) -> list[int]:
+        """Return the numbers of this chain's chunks that overlap a range of frames."""
         return [c.number for c in self.chain.plan.chunks if c.first < frames.stop and frames.start < c.stop]
 
 
 class ChunkRenderer:
     """A renderer of the missing chunks of a ``chain``'s plan.
 
-    ``layers`` name the region of each of ``looks`` by its number. All looks advance frame by frame with the chain. Each
-    look reads, renders, filters and stores its raw outputs as a separate render does.
+    ``looks``: the styles of regions. ``layers``: the regions, each with the index of its style in ``looks``. All styles
+    advance frame by frame with the chain. Each one reads, renders, filters and stores raw outputs as a separate render.
     """
 
     def __init__(
         self, chain: RenderChain, looks: Sequence[RegionLook] = (), layers: Sequence[RegionLayer] = ()
     ) -> None:
         self.chain, self.plan, self.looks, self.layers = chain, chain.plan, looks, layers
-        # If one chain has to run its stages in turn, all do.
+        # If one chain has to run its stages in turn in one thread, all chains do.
         chains = [chain, *(look.chain for look in looks)]
         if any(one.capacity == 0 for one in chains):
             for one in chains:
@@ -461,7 +477,7 @@ class ChunkRenderer:
         self._kind = next((one.kind for one in chains if one.kind != "cpu"), "cpu")
 
     def counts(self, rendered: Sequence[int]) -> Table:
-        """Return the frame counts for the result table. ``rendered``: the numbers of the chunks of this execution."""
+        """Return the frame counts for the result table. ``rendered``: numbers of the chunks rendered by this call."""
         chains, totals = [self.chain, *(look.chain for look in self.looks)], Table()
         painting = [one for one in chains if not one.plan.model.is_identity] if self.looks else chains
         totals["frames_inferred"] = sum(one.count.inferred for one in painting)
@@ -473,11 +489,12 @@ class ChunkRenderer:
 
     @property
     def _raw_folders(self) -> list[Path]:
+        """Return the cache folders of the stored raw outputs of all chains."""
         stores = [one.raw.store for one in (self.chain, *(look.chain for look in self.looks))]
         return [store.entry.folder for store in stores if store]
 
     def extract(self, missing: Sequence[int]) -> None:
-        """Make the extractors' pictures for the chunks of the chain and of all looks without stored raw outputs."""
+        """Make the pictures of extractors (networks that make a model's input) that the missing chunks need."""
         _extract(self.chain, missing)
         ranges = [range(c.first, c.stop) for c in self.plan.chunks if c.number in set(missing)]
         for look in self.looks:
@@ -503,7 +520,7 @@ class ChunkRenderer:
     def _render_group(
         self, store: ChunkStore, states: States, group: Sequence[Chunk], hi: int, enlarge: Enlarger
     ) -> Generator[None, None, None]:
-        """Render consecutive chunks from frames before ``hi``; yield after each encoded frame."""
+        """Render consecutive chunks from the frames before ``hi``; yield after each encoded frame."""
         plan, chain, result_range = self.plan, self.chain, range(group[0].first, group[-1].stop)
         log = ChunkLog(plan, chain.context, self._kind, chain.clock, store)
         chunk_of, interval = ChunkFinder(plan.chunks), release_interval(*plan.size)
@@ -526,13 +543,13 @@ class ChunkRenderer:
     def frames(
         self, stack: ExitStack, result_range: range, hi: int, enlarge: Enlarger, states: States = ()
     ) -> Generator[tuple[Sample, list[Mapping[str, np.ndarray] | None]], None, None]:
-        """Return the finished frames of ``result_range``, each with the states of the chain and of each look after it.
+        """Return the finished frames of ``result_range``, each with the states of the base chain and the style chains.
 
         ``states``: the stores of earlier chunks' states. Close the ``stack`` after the last frame.
         """
         states = states or [None] * (1 + len(self.looks))
         chunk_of = ChunkFinder(self.plan.chunks)
-        # Enlargers are built first, because they run the engines, which threads use from here on.
+        # Build the enlargers first: this runs the engines, which the threads of the stages use from here on.
         enlargers = [look.enlarger(look.numbers(result_range)) for look in self.looks]
         first, last = chunk_of(result_range.start), chunk_of(result_range.stop - 1)
         base_frames = self.chain.frames(stack, result_range, self.chain.resume(first, states[0]), hi, enlarge)
@@ -548,6 +565,7 @@ class ChunkRenderer:
         composer = stack.enter_context(RegionComposer.open_masks(self.layers, self.plan))
 
         def composite(under: Sample, *over: Sample) -> Sample:
+            """Composite a frame of the base chain and the same frame of each style; keep the base chain's state."""
             mattes = composer.read(under.index)
             return replace(under, output=composer(under.output, [one.output for one in over], mattes))
 
@@ -556,7 +574,7 @@ class ChunkRenderer:
 
 
 def _extract(chain: RenderChain, missing: Sequence[int]) -> None:
-    """Make the extractor's pictures, if there is one, for all chunks without stored raw outputs."""
+    """Make the input pictures by the chain's extractor network, if any, for needed chunks without raw outputs."""
     if chain.extraction is None:
         return
     plan, numbers = chain.plan, set[int]()
@@ -569,10 +587,10 @@ def _extract(chain: RenderChain, missing: Sequence[int]) -> None:
 
 @dataclass(frozen=True)
 class FramePath:
-    """The path of a plan's frames from the reader to the encoder.
+    """The path of a plan's frames from the reader to the encoder: through host memory, or on the engine's GPU.
 
     Attributes:
-        on_gpu: Frames stay on the engine's GPU; samples hold tensors.
+        on_gpu: Frames stay on the engine's GPU; samples hold tensors instead of arrays.
         blends_on_gpu: The GPU also blends source and output, so that the source is not read a second time.
     """
 
@@ -583,11 +601,11 @@ class FramePath:
 
     @classmethod
     def find(cls, plan: RenderPlan, engine: Engine) -> FramePath:
-        """Choose the path of a plan's frames through an engine: on a GPU unless a step needs numpy.
+        """Choose the path of a plan's frames through an engine: on an Nvidia GPU, unless a stage needs numpy.
 
         Apple's GPUs are excluded, because several threads on one are untested; model chains are excluded, because their
-        models exchange numpy pictures. The GPU blends only if source and output have one size, and without OpenCV's
-        colours and shading, alpha and the pairing's ``finish``.
+        models exchange numpy pictures. The GPU blends only if source and output have one size, and the result uses none
+        of these: OpenCV's colours and shading, alpha, the pairing's ``finish``.
         """
         rendering, settings, picture = plan.rendering, plan.settings, plan.picture
         reuses = rendering.duplicate_threshold and not plan.model.is_recurrent
@@ -600,7 +618,7 @@ class FramePath:
         return cls(plan, engine, on_gpu, on_gpu and plan.is_composed and same_size and not blends_arrays)
 
     def renderer(self, count: RenderCount | None = None) -> FrameRenderer:
-        """Build the renderer of the model's pictures, for frames in order. Close it after use.
+        """Build the renderer of the model's pictures, for frames in order. Close the renderer after use.
 
         Raises UsageError if the flow method of a recurrent model is not installed.
         """
@@ -622,7 +640,7 @@ class FramePath:
 
 
 def time_steps(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, None, None]:
-    """Yield the items, and add the time to produce each one, without its consumer's time, to a ``step``."""
+    """Yield the items; add the time to produce each one, without its consumer's time, to the clock's ``step``."""
     with closing(items) if isinstance(items, Generator) else nullcontext():
         while True:
             with clock.step(step):
@@ -634,11 +652,12 @@ def time_steps(clock: StepClock, step: str, items: Iterator[T]) -> Generator[T, 
 
 
 def _strip_prefix(prefix: str, state: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the arrays whose names begin with ``prefix``, under their names without the prefix."""
     return {name.removeprefix(prefix): values for name, values in state.items() if name.startswith(prefix)}
 
 
 class ChunkLog:
-    """A writer of one log line per chunk, for consecutive chunks that are rendered on one device of a ``kind``.
+    """A writer of one log line per chunk, for consecutive chunks that are rendered on a device of the given ``kind``.
 
     A chunk's time begins where the previous chunk's ends, because reader, network, filter and encoder run in parallel.
     """
@@ -651,6 +670,7 @@ class ChunkLog:
         clock.take()
 
     def add(self, chunk: Chunk) -> None:
+        """Log a finished chunk: its frames, the time of each step in seconds, its size in bytes, and the machine."""
         start_s, self._chunk_start_s = self._chunk_start_s, time.time()
         seconds = {step: round(value, 4) for step, value in self._clock.take().items()}
         self._log.add(
@@ -669,25 +689,28 @@ class ChunkLog:
 
 
 def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
+    """Log the error that ended the render of a part of a clip. ``part``: the name of the part."""
     if context.cache.root.is_dir():  # Without a cache folder no work had started
         line: Table = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
         context.cache.log.add(line | _host_fields())
 
 
 def _host_fields() -> Table:
+    """Return the log fields that name this host and process."""
     return {"host": socket.gethostname(), "process": os.getpid()}
 
 
 def _gpu_name(context: Context) -> str:
-    from vidtrans.inference.device import resolve_device  # imports torch, which is not needed to log a failure
+    """Return the name of the graphics card that the context selects."""
+    from vidtrans.inference.device import resolve_device  # Imports torch, which is not needed to log a failure
 
     return resolve_device(context.device).card
 
 
 class DiskForecast:
-    """A forecast of the disk use, from the growth of ``folders`` while ``frames`` frames are rendered.
+    """A forecast of the disk use, from the growth of cache ``folders`` while a render of ``frames`` frames runs.
 
-    The result file is expected to become as large as the last folder.
+    The result file is expected to become as large as the last folder, which holds the encoded chunks.
     """
 
     def __init__(self, folders: Sequence[Path], frames: int) -> None:
@@ -695,10 +718,11 @@ class DiskForecast:
         self._before = self._sizes()
 
     def _sizes(self) -> list[int]:
+        """Return the present size of each folder in bytes."""
         return [folder_bytes(folder) for folder in self.folders]
 
     def shortfall(self, num_rendered: int) -> str | None:
-        """Return a text with the needed and the free GB, after some frames; None if the disk has room for the rest."""
+        """Return a text with the needed and free space in GB, after ``num_rendered`` frames; None if it suffices."""
         with suppress(OSError):
             grown_bytes = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
             bytes_per_frame = sum(grown_bytes) / num_rendered

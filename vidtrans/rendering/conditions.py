@@ -1,4 +1,4 @@
-"""Per-frame conditions of multi-style models: a style code, or style weights and a stroke size.
+"""Per-frame conditions of multi-style models: a style code, or style weights with a stroke size.
 
 A style code is drawn at random or encoded from a picture. It is constant within a shot, so that the style cannot
 flicker, unless key frames interpolate between styles.
@@ -36,11 +36,11 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.pipeline.stage import FrameCurve, FrameValues
 from vidtrans.video.images.picture import resize
 
-SEED_PER_SHOT = "shots:"  # Prefix of a seed from which each shot gets its own style
-SEED_PATTERN = re.compile(r"[0-9]{1,15}")
-LOOK_OPTION = "--look"
-MAX_SHARE = 1e6  # Upper bound of a look's share relative to the other looks
-MAX_CODE_DEVIATIONS = 2.5  # Limit of random codes in standard deviations, because rare styles are learned worst
+SEED_PER_SHOT = "shots:"  # Prefix of a --look value with a seed from which each shot gets a random style
+SEED_PATTERN = re.compile(r"[0-9]{1,15}")  # Matches the seed of a random style, such as "7"
+LOOK_OPTION = "--look"  # Name of the command-line option that selects the style
+MAX_SHARE = 1e6  # Upper bound of a style's share relative to the other styles
+MAX_CODE_DEVIATIONS = 2.5  # Limit of random style codes in standard deviations, because rare styles are learned worst
 
 
 class CodeConditions:
@@ -84,11 +84,13 @@ class CodeConditions:
         return plane_values(interpolate_codes(self._key_codes[before], self._key_codes[after], share))
 
     def for_key(self) -> Table:
+        """Return the style codes and the times from which they apply, for cache keys."""
         times = [str(time) for time in self._key_times or self._shots]
         looks = self._key_codes or [self._draw_code(self._seed, number) for number in range(len(self._shots))]
         return {"codes": [plane_values(code).tolist() for code in looks], "from": times}
 
     def _code(self, name: str) -> np.ndarray:
+        """Return the style code, (size,) float, of a seed, a picture file or '' (the mean style). Raises UsageError."""
         if not name:
             return np.array(self._codes["mean"])
         if is_file(name, Path()):
@@ -99,7 +101,7 @@ class CodeConditions:
         raise UsageError(f"--look {name}", why, "give a number from 0 up, or the path of a picture")
 
     def _encode_picture(self, path: Path) -> np.ndarray:
-        """Return the style code of a picture, without its bars and at the training size. Raises MediaError."""
+        """Return the style code of a picture, at the training size and without black bars. Raises MediaError."""
         from vidtrans.inference.codes import encode_style  # torch
 
         assert self._model.record is not None
@@ -113,6 +115,7 @@ class CodeConditions:
 
     @cached_property
     def _encoder(self) -> Any:  # noqa: ANN401  (no torch here)
+        """Return the torch module that finds the style code of a picture; None if the model file has none."""
         return getattr(self._model.load_generator()[0], "encoder", None)
 
     def _draw_code(self, *seed: int) -> np.ndarray:
@@ -139,25 +142,26 @@ def look_files(look: str) -> list[Path]:
 
 
 def _parse_names_and_times(look: str) -> tuple[list[str], list[Time]]:
-    """Return the names in a ``--look`` and the time of each; a single name has no time."""
+    """Return the style names in a ``--look`` value and the time of each; a single name has no time."""
     if not look or _seed_of_shots(look):
         return [look], []
 
     def is_name(text: str) -> bool:
+        """Return whether a text is a style: a seed or an existing file."""
         return is_file(text, Path()) or bool(SEED_PATTERN.fullmatch(text))
 
     return _names_and_times(parse_look_parts(look, is_name, has_shares=False), look)
 
 
 def _names_and_times(parts: Sequence[LookPart], look: str) -> tuple[list[str], list[Time]]:
-    """Return the names and times of the parsed parts of a ``--look``; without parts, parse its text."""
+    """Return the style names and times of the parsed parts of a ``--look`` value; without parts, parse the value."""
     if not parts:
         return parse_names(look, "--look")
     return [part.name for part in parts], [parse_time(part.moment) for part in parts if part.moment]
 
 
 def _seed_of_shots(look: str) -> str:
-    """Return the seed of ``shots:SEED``; '' if ``look`` has another form. Raises UsageError if it is not a number."""
+    """Return the seed of ``shots:SEED``; '' if ``look`` has another form. Raises UsageError if SEED is not a number."""
     if not look.startswith(SEED_PER_SHOT):
         return ""
     seed = look.removeprefix(SEED_PER_SHOT).strip()
@@ -169,7 +173,7 @@ def _seed_of_shots(look: str) -> str:
 class LookConditions:
     """The style weights and the stroke size of each frame of a clip.
 
-    Styles cross-fade between their key frames, or have shares that are curves. Raises UsageError for an unknown name.
+    Styles cross-fade between key frames, or have shares that are curves. Raises UsageError for an unknown style.
 
     Attributes:
         pairing: The model's pairing.
@@ -218,10 +222,11 @@ class LookConditions:
         return shares
 
     def for_key(self) -> Table:
+        """Return the styles, their times or shares and the stroke size, for cache keys."""
         return dict(self._for_key)
 
 
-Conditions = LookConditions | CodeConditions
+Conditions = LookConditions | CodeConditions  # Per-frame conditions of a multi-style model, of either kind
 
 
 def is_multi_style(model: LoadedModel) -> bool:
@@ -235,10 +240,10 @@ def conditions_of(
     clock: CurveClock,
     shots: Sequence[int] = (0,),
 ) -> Conditions | None:
-    """Return the per-frame conditions of a model; of a chain, the conditions of its only multi-style model.
+    """Return the per-frame conditions of a model; for a model chain, those of its only multi-style model.
 
-    ``shots``: the first frame of each shot. None if no model, or more than one, has several styles. Raises UsageError
-    if ``--look`` or ``--stroke-size`` is set in that case.
+    ``shots``: the first frame of each shot. Returns None if no model, or more than one, has several styles; raises
+    UsageError if ``--look`` or ``--stroke-size`` is set in this case.
     """
     multi_style = [part for part in model.parts if is_multi_style(part)]
     has_stroke = settings.curve("stroke_size").constant != RenderingSettings.stroke_size
@@ -278,6 +283,7 @@ def _look_index(name: str, looks: Sequence[str]) -> int:
 
 
 def _find_index(name: str, looks: Sequence[str]) -> int | None:
+    """Return the index of a style by its name or its picture's file name; None if there is no such style."""
     file = Path(name)
     candidates = (name,) if set(file.suffix) & set(",:") else (name, file.stem, plain_name(file.stem))
     known_names = [name_key(look) for look in looks]

@@ -1,6 +1,6 @@
 """The motion-compensated previous output as input of a recurrent model: ``flow.history`` in torch on a GPU.
 
-All render paths on an Nvidia GPU use it, so that a path can resume from another path's stored outputs.
+All render paths on an Nvidia GPU use this module, so that one path can resume from the stored outputs of another.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ from vidtrans.temporal.batch_motion import load_batch_flow
 from vidtrans.temporal.stream import Sample
 from vidtrans.temporal.tensor_operations import grey_levels, planes
 
-DEVICE_VERSION = 1  # Version of this module's arithmetic and of dis-torch, for cache keys
+DEVICE_VERSION = 1  # Version of this module's arithmetic and of the flow method dis-torch, for cache keys
 
 
 def device_key(flow: str, device: Device) -> Table:
-    """Return the properties of a device that affect the history, for cache keys. Raises UsageError."""
+    """Return the device properties that affect the history of a recurrent model, for cache keys. Raises UsageError."""
     return {"on_device": DEVICE_VERSION, "found_by": FLOWS[_on_device(flow)].identity_on(device.kind)}
 
 
 def _on_device(flow: str) -> str:
-    """Return the flow method that replaces ``flow`` on a GPU."""
+    """Return the name of the flow method that replaces the method ``flow`` on a GPU."""
     return FLOWS[flow].on_gpu or flow
 
 
 class DeviceHistory:
-    """The last sample of a shot, with ``guide`` (the source frame) and ``output`` as tensors on the device.
+    """The history of a recurrent model, computed on the GPU from the last sample of a shot.
 
-    ``flow``: the method that the model was trained with; its GPU version estimates the motion. Raises UsageError if
-    that is not installed.
+    The ``guide`` (the source frame) and ``output`` of samples are tensors on the device. ``flow``: the flow method
+    that the model was trained with; its GPU version estimates the motion. Raises UsageError if it is not installed.
     """
 
     def __init__(self, flow: str, device: Device) -> None:
@@ -66,6 +66,7 @@ class DeviceHistory:
         raise AssertionError
 
     def _with_history(self, model_input: Tensor, sample: Sample) -> Tensor:
+        """Append the history to the network's input, as ``with_history`` does, without the retry after low memory."""
         last = self._last
         if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
             grey = 128 if model_input.dtype == torch.uint8 else 128 * 257
@@ -87,13 +88,13 @@ class DeviceHistory:
         self._last = sample
 
     def _backward_flow(self, before: Tensor, here: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the flow from a frame to the one before it, (1, 2, H, W), and its confidence, (1, 1, H, W).
+        """Return the flow from frame ``here`` to frame ``before``, (1, 2, H, W), and its confidence, (1, 1, H, W).
 
         Both frames are (H, W, 3) uint8. ``BackwardFlowEstimator`` defines flow and confidence.
         """
         guides = planes(torch.stack((before, here))).float()
         pictures = grey_levels(guides)[:, None] if self._takes == "grey" else guides
-        has_motion = torch.any(pictures[0] != pictures[1])  # Between equal pictures the flow has to be exactly zero
+        has_motion = torch.any(pictures[0] != pictures[1])  # Between equal pictures the flow must be exactly zero
         forward, backward = self._estimate(pictures, pictures.flip(0)).mul(has_motion).split(1)
         forward_at_target = warp(forward, backward)
         lengths = backward.square().sum(1, keepdim=True) + forward_at_target.square().sum(1, keepdim=True)
@@ -122,16 +123,20 @@ class ArrayDeviceHistory:
 
     @torch.inference_mode()
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
+        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels."""
         input_levels = bits_to_levels(self._upload(model_input))[None]
         result = self._history.with_history(input_levels, self._on_device(sample, sample.guide))[0]
         return result.cpu().numpy().astype(np.uint8 if result.dtype == torch.uint8 else np.uint16)
 
     def keep(self, sample: Sample) -> None:
+        """Store a sample, from whose output the next frame's history is computed."""
         self._history.keep(self._on_device(sample, sample.output))
 
     def _on_device(self, sample: Sample, output: np.ndarray) -> Sample:
+        """Return the sample with its guide and the given output as tensors on the device."""
         guide = self._upload(sample.guide)
         return Sample(sample.index, sample.pts, guide, self._upload(output), sample.starts_shot)
 
     def _upload(self, picture: np.ndarray) -> Tensor:
+        """Return a picture as a tensor on the device, (H, W, C) uint8, or int16 with the bits of uint16."""
         return as_bits(picture).to(self._device.torch)

@@ -1,7 +1,7 @@
 """Render frames that stay on a GPU from the reader to the encoder.
 
-Each frame is uploaded once, with 8 or 16 bits a channel, while the network renders an earlier one. If the pairing has a
-tensor form, the GPU computes the network's input; otherwise the CPU computes and uploads it, line drawings as one
+Each frame is uploaded once, with 8 or 16 bits a channel, while the network renders an earlier frame. If the pairing has
+a tensor form, the GPU computes the network's input; otherwise the CPU computes and uploads it, line drawings as one
 channel. Outputs stay on the GPU for the filter, and are downloaded as integers while later frames are computed.
 
 Work that needs numpy uses the CPU path: drafts, inputs compared with a tolerance, filters without a batched form. Both
@@ -28,7 +28,7 @@ from vidtrans.rendering.skipped_frames import RenderCount
 from vidtrans.temporal.stream import Sample
 from vidtrans.video.io.clip import Frame
 
-Uploads = tuple[Upload, ...]  # Uploads of the pictures that one network input is computed from
+Uploads = tuple[Upload, ...]  # Uploads of the pictures from which one network input is computed
 
 
 class DeviceRenderer(FrameRenderer):
@@ -49,14 +49,14 @@ class DeviceRenderer(FrameRenderer):
         self._makes_input = pairing.has_tensor_form and not inputs.drawn and inputs.conditions is None
         self._device_engine, self._tensor_pairing = engine, pairing if self._makes_input else None
         self._queue: BatchQueue = DeviceBatchQueue(engine, self._tensor_pairing, self._deep, self.count)
-        self._uploads: dict[int, Upload] = {}  # By frame number, of the frames in ``_past``
+        self._uploads: dict[int, Upload] = {}  # Uploads of the frames in ``_past``, by frame number
         feather = plan.feather
         self._mattes = plan.mask.mattes(plan.size, plan.threads, feather) if blends and plan.mask else None
 
     def prepare(
         self, frame: Frame, shot: tuple[int, int], stored_output: np.ndarray | None = None, *, restarts: bool = False
     ) -> PreparedFrame:
-        """Start to upload a frame, its input if the CPU computes it, and its output if that is stored."""
+        """Start to upload a frame, its network input if the CPU makes it, and its output if it is stored."""
         prepared = super().prepare(frame, shot, stored_output, restarts=restarts)
         sample = prepared.sample
         if self.inputs.pairing.finishes:
@@ -68,7 +68,7 @@ class DeviceRenderer(FrameRenderer):
         return prepared
 
     def _input(self, frames: Sequence[Frame]) -> Uploads:
-        """Start to upload the pictures that the network's input is computed from."""
+        """Start to upload the pictures from which the network's input is computed; return their uploads."""
         if not self._makes_input:
             return (self._transfers.upload(self.inputs(frames)),)
         uploads = [self._upload(frame) for frame in frames]
@@ -86,6 +86,7 @@ class DeviceRenderer(FrameRenderer):
         return self._uploads[frame.index]
 
     def _render(self, prepared: PreparedFrame) -> Iterator[Sample]:
+        """Wait for the uploads of a frame, then render it as ``FrameRenderer`` does."""
         sample = prepared.sample
         if sample.guide is not None:
             sample.guide = to_8_bit_levels(bits_to_levels(sample.guide.wait()))
@@ -106,7 +107,7 @@ class DeviceRenderer(FrameRenderer):
 
     @torch.inference_mode()
     def finish(self, sample: Sample, picture: Tensor) -> Callable[[], np.ndarray]:
-        """Start to download the filtered picture, blended if ``blends``: (H, W, 3) uint8, or uint16 as int16."""
+        """Start to download the filtered picture, blended if ``blends``, (H, W, 3) uint8, or uint16 as int16 bits."""
         if self.blends:
             matte = self._mattes(sample.index) if self._mattes else None
             device_matte = None if matte is None else self._transfers.upload(matte).wait()
@@ -121,6 +122,7 @@ class DeviceRenderer(FrameRenderer):
 
     @torch.inference_mode()
     def _infer_with_history(self, recurrence: Recurrence, model_input: Uploads, sample: Sample) -> Tensor:
+        """Run a recurrent model on a frame's input and history; return the output."""
         model_inputs = make_inputs([model_input], self._tensor_pairing)
         return self._device_engine.run(recurrence.with_history(model_inputs, sample), deep=self._deep)[0]
 
@@ -138,13 +140,14 @@ def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
 
 
 class DeviceBatchQueue(BatchQueue):
-    """A ``BatchQueue`` of inputs that are on a device, or are computed on it by a ``pairing``."""
+    """A ``BatchQueue`` of inputs that are on a GPU, or are computed there by a ``pairing``."""
 
     def __init__(self, engine: TorchEngine, pairing: Pairing | None, deep: bool, count: RenderCount) -> None:
         super().__init__(engine, deep=deep, reuse=0.0, count=count)
         self._device_engine, self._pairing = engine, pairing
 
     def _is_repeated(self, model_input: Uploads) -> bool:
+        """Return whether the source pictures of an input equal those of the last input."""
         return all(np.array_equal(one.source, other.source) for one, other in zip(model_input, self._last, strict=True))
 
     def _batch(self) -> int:
@@ -155,4 +158,5 @@ class DeviceBatchQueue(BatchQueue):
 
     @torch.inference_mode()
     def _outputs(self) -> list[Tensor]:
+        """Run the engine on all queued inputs; return the outputs in the same order."""
         return list(self._device_engine.run(make_inputs(self._inputs, self._pairing), deep=self._deep))

@@ -23,7 +23,7 @@ from vidtrans.video.images.picture import resize
 
 @dataclass(frozen=True)
 class ShotFaults:
-    """The faults of a model's pictures by the first frame of each shot, in order."""
+    """The faults of a model's pictures (lost detail, noise) in each shot, by the shot's first frame, in order."""
 
     faults: Mapping[int, Faults] = field(default_factory=dict)
 
@@ -34,7 +34,7 @@ class ShotFaults:
 
 
 def note_unused_upscale(plan: RenderPlan, recipe: Recipe, context: Context) -> None:
-    """Report a recipe's ``upscale`` or ``sharpness`` that has no effect on a plan, unless a preset set it."""
+    """Report that a recipe's ``upscale`` or ``sharpness`` has no effect on a plan, unless a preset set it."""
     if plan.upscale not in ("bicubic", BY_CLASS):
         return
     given, from_preset = recipe.tables.get("rendering", {}), recipe.from_preset.get("rendering", {})
@@ -60,7 +60,7 @@ def cuda_device_of(engine: Any) -> Any:  # noqa: ANN401  (see ``FramePath``; a t
     return device and device.torch
 
 
-MAX_CPU_THREADS = 4  # Threads that enlarge pictures on the CPU; at 4K, four keep a fast encoder busy
+MAX_CPU_THREADS = 4  # Limit of the threads that enlarge pictures on the CPU; at 4K, four keep a fast encoder busy
 
 
 class Enlarger:
@@ -73,7 +73,7 @@ class Enlarger:
         self.threads = 1 if self._device is not None else min(MAX_CPU_THREADS, cores())
 
     def __call__(self, index: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Enlarge the picture of frame ``index`` to its source's size: (H, W, 3) of the output's dtype."""
+        """Enlarge the output of frame ``index`` to the size of its source, (H, W, 3) of the output's dtype."""
         if self._classes is not None:
             return resize_by_class(output, self._classes, size_of(source))
         if self._mode == "bicubic":
@@ -102,7 +102,8 @@ def enlarge_frames(
 ) -> list[np.ndarray]:
     """Enlarge a model's outputs of single frames to the sizes of their sources.
 
-    ``has_faults``: measure the model's faults in these outputs, and correct them. ``classes``: of label maps.
+    ``mode``: the ``upscale`` setting. ``share``: the ``sharpness`` setting. ``has_faults``: measure the model's faults
+    in these outputs, and correct them. ``classes``: the outputs are label maps with these classes.
     """
     if classes is not None:
         return [resize_by_class(o, classes, size_of(s)) for o, s in zip(outputs, sources, strict=True)]

@@ -1,7 +1,8 @@
 """Pictures that a pairing needs from another network, the extractor: of a clip, as a cached stage, or of single frames.
 
 The stage is the ``infer`` stage of the extractor's own render of the same frames. Its lossless chunks survive a killed
-run, and all models with this extractor share them. A ``Labeller`` finds the classes of pictures by another network.
+process, and all models with this extractor share them. A ``Labeller`` is another network, which labels the classes in
+pictures.
 """
 
 from __future__ import annotations
@@ -43,14 +44,16 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-CALIBRATION_FRAMES = 16  # Frames of a clip that the network processes in one batch
+# Number of frames of a clip from which a network's batch-norm statistics are computed, in one batch
+CALIBRATION_FRAMES = 16
 
 
 @dataclass
 class ClipExtraction:
-    """The extractor's pictures of a render's frames; ``plan`` is the extractor's own render of these frames.
+    """The pictures by the network that makes a model's input (an extractor), for the frames of a render.
 
-    ``count``: the number of frames that this run has extracted.
+    ``plan``: the extractor's own render of these frames. ``count``: the number of frames that this process has
+    extracted.
     """
 
     plan: RenderPlan
@@ -60,20 +63,25 @@ class ClipExtraction:
 
     @classmethod
     def of(cls, plan: RenderPlan, context: Context) -> ClipExtraction | None:
-        """Load a plan's extractor; None without one. Raises ModelError, DeviceError, UsageError."""
+        """Load the network that makes the input of a plan's model (an extractor); None without one.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
         own = plan.extraction
         return None if own is None else cls(own, load_engine(own.model, own.rendering, context), context)
 
     @property
     def stage(self) -> InferStage:
+        """Return the cache stage of the extractor's pictures."""
         return infer_stage(self.plan, self.engine)
 
     @property
     def entry(self) -> CacheEntry:
+        """Return the cache entry of the extractor's pictures."""
         return self.context.cache.entry(self.stage.name, self.stage.key)
 
     def make(self, chunks: Sequence[Chunk]) -> None:
-        """Render the extractor's pictures of missing chunks, in order. Call it while the entry is locked."""
+        """Render the extractor's pictures of the missing chunks, in order. Call it while the cache entry is locked."""
         store = ChunkStore(self.entry, ".nut")
         missing = [chunk.number for chunk in chunks if not store.is_done(chunk.number)]
         done, total = 0, num_frames(self.plan.chunks[number] for number in missing)
@@ -91,12 +99,12 @@ class ClipExtraction:
             self.entry.finish({"frames": self.plan.num_frames})
 
     def pictures(self) -> RawOutputs:
-        """Return a reader of stored pictures, (H, W, 3) uint8 at the extractor's size."""
+        """Return a reader of the stored extractor's pictures, (H, W, 3) uint8 at the extractor's size."""
         return RawOutputs(ChunkStore(self.entry, ".nut"), self.plan.chunks, self.plan.size)
 
 
 class FrameExtractor:
-    """An extractor network for single frames, for example of a dataset or a live camera."""
+    """A network that makes a model's input (an extractor), for single frames of a dataset or a live camera."""
 
     def __init__(
         self, model: LoadedModel, extraction: Extraction, rendering: RenderingSettings, context: Context
@@ -105,12 +113,15 @@ class FrameExtractor:
 
     @cached_property
     def engine(self) -> Engine:
-        """Load the network. Raises ModelError, DeviceError, UsageError."""
+        """Load the engine of the extractor network. Raises ModelError, DeviceError, UsageError."""
         return load_engine(self.model, self._rendering, self._context)
 
     @classmethod
     def of(cls, model: LoadedModel, rendering: RenderingSettings, context: Context) -> FrameExtractor | None:
-        """Return a model's extractor; None if the model needs none. Raises ModelError, DeviceError, UsageError."""
+        """Return the network that makes a model's input (an extractor); None if its pairing needs none.
+
+        Raises ModelError, DeviceError, UsageError.
+        """
         extraction = model.pairing.extraction
         if model.extractor is None or extraction is None:
             return None
@@ -118,7 +129,10 @@ class FrameExtractor:
 
     @classmethod
     def of_pairing(cls, pairing: Pairing, context: Context) -> FrameExtractor | None:
-        """Load the extractor that a pairing names; None if it names none. Raises ModelError, UsageError."""
+        """Load the network that a pairing names as its extractor; None if it names none.
+
+        Raises ModelError, UsageError.
+        """
         wanted = pairing.extraction
         return None if wanted is None else cls(load_extractor(wanted, context), wanted, RenderingSettings(), context)
 
@@ -128,36 +142,36 @@ class FrameExtractor:
         return {"model": self.model.name, "digest": file_digest(self.model.path, self._context.cache.digest)}
 
     def for_key(self) -> Table:
-        """Return the engine and model properties that affect the extractor's pictures, for cache keys."""
+        """Return the engine and model properties that affect the extracted pictures, for cache keys."""
         return self.engine.identity | self.model.padding_key
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Return the (width, height) at which the extractor processes frames of this size."""
+        """Return the (width, height) at which the extractor processes frames of ``width`` × ``height`` pixels."""
         wide, high = self.model.working_size(self._rendering.size, (width, height))
         return wide, high
 
     def pictures(self, frames: Iterable[Frame]) -> Iterator[np.ndarray]:
-        """Yield the extractor's picture of each frame, (H, W, 3) uint8, at the frame's own size."""
+        """Yield the extractor's picture of each frame, (H, W, 3) uint8, at the frame's size."""
         renderer = FrameRenderer(ModelInputs(self.model.pairing), self.engine)
         prepared = (renderer.prepare(frame, (frame.index, frame.index + 1)) for frame in frames)
         return (sample.output for sample in renderer.stream(prepared))
 
     def resized(self, frame: Frame, width: int, height: int) -> Frame:
-        """Return a frame, resized to (width, height), with the extractor's picture of that size as its guide."""
+        """Return a frame resized to (width, height), with the extractor's picture at this size as its guide."""
         own = self.size(frame.rgb.shape[1], frame.rgb.shape[0])
         (picture,) = self.pictures([frame.resized(*own)])
         return replace(frame.resized(width, height), guides=(resize(picture, width, height),))
 
 
 def resized(frame: Frame, size: tuple[int, int], extractor: FrameExtractor | None) -> Frame:
-    """Return a frame resized to (width, height), with the extractor's picture if there is an extractor."""
+    """Return a frame resized to ``size``, (width, height); with an extractor, also its picture as the guide."""
     return frame.resized(*size) if extractor is None else extractor.resized(frame, *size)
 
 
 def calibration_inputs(
     path: Path, record: ModelRecord, extractor: FrameExtractor | None, context: Context
 ) -> np.ndarray:
-    """Compute a network's inputs for some frames of a clip, (N, H, W, C) uint8, at the model's size.
+    """Compute a network's inputs for some frames of a clip, (N, H, W, C) uint8, at the model's training size.
 
     Raises UsageError, MediaError.
     """
@@ -173,14 +187,14 @@ def calibration_inputs(
 
 @dataclass(frozen=True)
 class Labeller:
-    """A model that finds the classes of pictures."""
+    """A model that labels the class of each pixel in pictures."""
 
     model: LoadedModel
     context: Context
 
     @classmethod
     def found(cls, name: str, context: Context) -> Self:
-        """Load the model. Raises UsageError if it finds no classes, ModelError if there is none."""
+        """Load the labeller ``name``. Raises UsageError if it labels no classes, ModelError if it does not exist."""
         return cls(load_model(name, context), context)
 
     def __post_init__(self) -> None:
@@ -193,6 +207,7 @@ class Labeller:
 
     @property
     def classes(self) -> ClassColours:
+        """Return the classes and their colours in label maps."""
         found = output_classes(self.model)
         assert found is not None
         return found
@@ -203,6 +218,7 @@ class Labeller:
         renderer = FrameRenderer(inputs, load_engine(model, rendering, self.context))
 
         def read(picture: np.ndarray) -> np.ndarray:
+            """Return the coloured label map of a picture, at the picture's size."""
             size = model.working_size(rendering.size, picture.shape[1::-1])
             found = renderer.picture(inputs([Frame(0, 0, resize(picture, *size))]))
             return self.classes.resized(found, picture.shape[1], picture.shape[0])

@@ -24,11 +24,12 @@ from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-Enlarge = Callable[[np.ndarray, np.ndarray], np.ndarray]  # Enlarges an output to the size of its source
+# Function that enlarges an output to the size of a source: output, source
+Enlarge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def resize_to_result(source: np.ndarray, pairing: Pairing) -> np.ndarray:
-    """Resize a source, (H, W, 3), to the size of the result, by the upscale factor of its pairing."""
+    """Resize a source picture, (H, W, 3), to the size of the result, by the upscale factor of the pairing."""
     factor = pairing.upscale_factor
     return source if factor == 1 else resize(source, source.shape[1] * factor, source.shape[0] * factor)
 
@@ -53,7 +54,7 @@ def finish_frame(
         values: the values of the picture stages in this frame.
         strokes: paints the picture in strokes if it has a medium.
         enlarge: enlarges an output that is not painted to the size of its source.
-        moved: stroke values that override the settings, by name.
+        moved: stroke values that override the stroke settings, by name.
     """
     output = sample.output
     if strokes.medium is None:
@@ -71,7 +72,7 @@ class FrameByFrame:
 
     Args:
         model: the model that ``engine`` runs.
-        rendering: its settings of the extractor, ``upscale`` and ``sharpness`` are used.
+        rendering: the settings; those of the extractor, ``upscale`` and ``sharpness`` are used.
         strokes: paints the pictures in strokes if it has a medium.
         inputs: makes the network's inputs; by default, by the model's pairing.
         deep: pictures are uint16, not uint8.
@@ -95,10 +96,14 @@ class FrameByFrame:
 
     @property
     def pairing(self) -> Pairing:
+        """Return the pairing that makes the network's input."""
         return self.renderer.inputs.pairing
 
     def prepare(self, frame: Frame, size: tuple[int, int], shot: tuple[int, int]) -> PreparedFrame:
-        """Make a source frame's input at the working ``size``. ``shot``: the frames [first, stop) of its shot."""
+        """Make the network's input of a source frame at the working ``size``, (width, height).
+
+        ``shot``: the frames [first, stop) of the frame's shot.
+        """
         seen, inputs = frame.resized(*size), self.renderer.inputs
         if self._extractor is not None and not inputs.drawn:
             seen = replace(seen, guides=self._extractor.resized(frame, *(inputs.size or size)).guides)
@@ -116,7 +121,8 @@ class FrameByFrame:
     ) -> np.ndarray:
         """Return the finished picture of a frame; see ``finish_frame``.
 
-        ``model_input``: computed if it is None and needed. ``enlarge``: by default, ``upscale`` of the settings.
+        ``model_input``: the network's input, computed here if it is None and needed. ``enlarge``: the default follows
+        the ``upscale`` setting.
         """
         if model_input is None and self.pairing.finishes:
             model_input = self.renderer.inputs([Frame(sample.index, sample.pts, sample.guide)])
@@ -124,6 +130,7 @@ class FrameByFrame:
         return finish_frame(self.pairing, sample, source, model_input, values, self.strokes, enlarge, moved)
 
     def _enlarged(self, output: np.ndarray, source: np.ndarray) -> np.ndarray:
+        """Enlarge an output to the size of its source by the ``upscale`` setting, without correcting faults."""
         is_small = output.shape[0] < source.shape[0] and output.shape[1] < source.shape[1]
         mode = self._rendering.upscale_for(fills_holes=self.pairing.fills_holes)
         mode = mode if is_small and not self._model.is_identity else "bicubic"

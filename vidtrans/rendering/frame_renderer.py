@@ -1,6 +1,6 @@
-"""Render frames in order: the pairing makes the input, and the engine, in batches, the output.
+"""Render frames in order: the pairing makes the network's input, and the engine computes the output, in batches.
 
-A recurrent model also receives its last output. Chunks of a clip, settings grids, measurements and live cameras use
+A recurrent model also receives its last output. Renders of clips, settings grids, measurements and live cameras use
 the same renderer.
 """
 
@@ -37,24 +37,30 @@ from vidtrans.video.io.clip import Frame
 
 
 class Recurrence(Protocol):
-    """The history of a recurrent model. Pictures are arrays, or tensors on the engine's device."""
+    """The history of a recurrent model: its last output, warped along the motion to the next frame.
+
+    Pictures are arrays, or tensors on the engine's device.
+    """
 
     def with_history(self, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
-        """Append the history to the input of ``sample``."""
+        """Append the history channels to the network's input of ``sample``."""
 
     def keep(self, sample: Sample) -> None:
         """Store a sample, from whose output the next frame's history is computed."""
 
 
 class RecurrentHistory:
-    """The last sample of a shot, on the CPU. ``flow``: the method that estimates the motion to the next frame."""
+    """The history of a recurrent model, computed on the CPU from the last sample of a shot.
+
+    ``flow``: the method that estimates the motion from the last frame to the next one.
+    """
 
     def __init__(self, flow: str) -> None:
         self._estimate = BackwardFlowEstimator(flow)
         self._last: Sample | None = None
 
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels.
+        """Append the history to the network's input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels.
 
         The result is uint16 if the input or the last output is.
         """
@@ -73,14 +79,15 @@ class RecurrentHistory:
 
 
 def is_nvidia(engine: Engine) -> bool:
+    """Return whether an engine runs on an Nvidia GPU (CUDA)."""
     return engine.device_kind == "cuda"
 
 
 def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  # noqa: ANN401  (an ``Engine``)
     """Create the history of a recurrent model, for frames that are arrays; None for other models.
 
-    On an Nvidia GPU it is computed on the GPU even for frames in host memory, so that all paths have the same history.
-    Raises UsageError if the model's flow method is not installed.
+    On an Nvidia GPU the history is computed on the GPU even for frames in host memory, so that all paths have the same
+    history. Raises UsageError if the model's flow method is not installed.
     """
     if record is None or not record.memory:
         return None
@@ -92,7 +99,7 @@ def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  #
 
 
 def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: ANN401  (an ``Engine``)
-    """Return the properties that affect a recurrent model's history, for cache keys; {} for other models."""
+    """Return the properties that affect the history of a recurrent model, for cache keys; {} for other models."""
     if record is None or not record.memory:
         return {}
     key = {**record.memory, "version": VERSION}
@@ -103,20 +110,21 @@ def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: A
     return key | device_key(record.memory["flow"], engine.device)
 
 
-MAX_WAITING_BATCHES = 4  # Limit of queued samples, in batches: skipped frames wait for the batch that they depend on
+# Limit of queued samples, in batches: frames that reuse an output wait for the batch that computes it
+MAX_WAITING_BATCHES = 4
 
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """A maker of the network's inputs: by the pairing, or from a drawing directly.
+    """A maker of the network's inputs from source frames: by the pairing, or from drawings without a pairing.
 
     Attributes:
         pairing: The model's pairing.
         drawn: Frames are drawings.
         mattes: The mask of each frame at the working size, for pairings that use the mask.
         conditions: Constant channels (style code or style weights) of a multi-style model.
-        size: The (width, height) that a chain's frames are resized to; None leaves the size as it is.
-        conditions_later: In a chain, the conditions are for a model after the first.
+        size: The (width, height) to which the frames of a model chain are resized; None leaves the size as it is.
+        conditions_later: In a model chain, the conditions are for a model after the first.
     """
 
     pairing: Pairing
@@ -149,12 +157,13 @@ class ModelInputs:
         if not self.pairing.deep:
             pictures = [to_uint8(picture) for picture in pictures]
         if isinstance(self.conditions, LookConditions) and not self.conditions_later:
-            return pictures[-1]  # ``pairing.input`` would append the planes of the first look
+            return pictures[-1]  # ``pairing.input`` would append the planes of the first style
         if not self.pairing.uses_mask:
             return self.pairing.input(pictures)
         return self.pairing.render_input(pictures, frames[-1].index, self.matte(frames[-1]))
 
     def matte(self, frame: Frame) -> np.ndarray | None:
+        """Return the matte of a frame, (H, W) uint8; None without a mask."""
         return self.mattes(frame.index) if self.mattes else None
 
     def close(self) -> None:
@@ -163,9 +172,9 @@ class ModelInputs:
 
 
 class PreparedFrame(NamedTuple):
-    """A sample with the network's ``input``, (H, W, in_channels), or the uploads that a device computes it from.
+    """A sample with the network's ``input``, (H, W, in_channels), or the GPU uploads from which the input is computed.
 
-    ``input`` is None if the output is stored or propagated. ``restarts``: the frame reuses no earlier output.
+    ``input`` is None if the frame's output is stored or propagated. ``restarts``: the frame reuses no earlier output.
     """
 
     sample: Sample
@@ -174,17 +183,17 @@ class PreparedFrame(NamedTuple):
 
 
 class FrameRenderer:
-    """A renderer that takes frames in order, and yields samples with the model's output some frames later.
+    """A renderer that takes source frames in order, and yields samples with the model's output some frames later.
 
     ``prepare`` runs the pairing and ``stream`` the engine, so that two threads can share the work. ``blends``:
-    ``finish`` blends with the source.
+    ``finish`` blends the output with the source.
 
     Args:
         inputs: makes the network's input.
         engine: runs the network, in batches.
         deep: outputs are uint16, not uint8.
         recurrence: the history of a recurrent model, which renders one frame at a time.
-        reuse: the largest difference to the last rendered input at which its output is reused; see ``is_similar``.
+        reuse: the largest difference to the last rendered input, in levels of 255, at which its output is reused.
         draft: selects the frames to render; other outputs are propagated along the motion.
         count: counts rendered frames; by default a new count.
         painter: composites painted key frames over the model's pictures.
@@ -211,18 +220,18 @@ class FrameRenderer:
         self._propagator = FlowPropagator(self.count.losses) if draft else None
 
     def remember(self, frame: Frame) -> None:
-        """Store a frame that is not rendered but is part of a later frame's input."""
+        """Store a source frame that is not rendered but is part of a later frame's input."""
         self._past[frame.index] = frame
 
     def prepare(
         self, frame: Frame, shot: tuple[int, int], stored_output: np.ndarray | None = None, *, restarts: bool = False
     ) -> PreparedFrame:
-        """Make the input of a frame, unless there is a ``stored_output``.
+        """Make the network's input of a frame, unless there is a ``stored_output``.
 
         Args:
             frame: the next frame. Earlier frames of its shot that its input needs were prepared or remembered.
             shot: the frames [first, stop) of its shot.
-            stored_output: its output, if it was stored earlier.
+            stored_output: the model's output of this frame, if it was stored earlier.
             restarts: outputs from here on depend on no earlier frame's input.
         """
         start, stop = shot
@@ -239,6 +248,7 @@ class FrameRenderer:
         return PreparedFrame(sample, self._input([self._past[n] for n in numbers]) if is_rendered else None, restarts)
 
     def _input(self, frames: Sequence[Frame]) -> Any:  # noqa: ANN401  (see ``PreparedFrame``)
+        """Make the network's input from the last of ``frames`` and the earlier frames that the pairing uses."""
         return self.inputs(frames)
 
     def stream(self, prepared: Iterable[PreparedFrame]) -> Generator[Sample, None, None]:
@@ -250,7 +260,7 @@ class FrameRenderer:
             yield from self._propagator.flush()
 
     def picture(self, model_input: np.ndarray, source: np.ndarray | None = None) -> np.ndarray:
-        """Render one separate input, for example of a training pair, without the queue.
+        """Render one input that belongs to no sequence, for example of a training pair.
 
         Args:
             model_input: (H, W, in_channels) uint8 or uint16.
@@ -264,17 +274,18 @@ class FrameRenderer:
         return output if source is None or not pairing.finishes else pairing.finish(source, output, model_input)
 
     def fetch(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401  (an array or a tensor)
-        """Start to copy a sample's output to the host; return a function that waits for it and returns it."""
+        """Start to copy a sample's ``picture`` to the host; return a function that waits for the copy."""
         return picture if callable(picture) else lambda: picture
 
     def finish(self, sample: Sample, picture: Any) -> Callable[[], np.ndarray]:  # noqa: ANN401
-        """Start to copy a sample's filtered picture to the host, in order, blended with the source if ``blends``."""
+        """Start to copy a filtered ``picture`` to the host, in order, blended with the source if ``blends``."""
         return self.fetch(sample, picture)
 
     def close(self) -> None:
         self.inputs.close()
 
     def _render(self, prepared: PreparedFrame) -> Iterator[Sample]:
+        """Add a prepared frame to the queue, or infer it with its history; yield the samples with complete outputs."""
         sample, model_input, restarts = prepared
         self.count.skipped += model_input is None and sample.is_propagated
         if self._recurrence is not None:
@@ -292,11 +303,12 @@ class FrameRenderer:
         yield from self._queue.ready()
 
     def _infer_with_history(self, recurrence: Recurrence, model_input: Any, sample: Sample) -> Any:  # noqa: ANN401
+        """Run a recurrent model on a frame's input and history; return the output."""
         with_history = recurrence.with_history(model_input, sample)
         return self.engine(with_history[None], deep=self._deep)[0]
 
     def _complete(self, samples: Iterable[Sample]) -> Iterator[Sample]:
-        """Composite painted key frames over the outputs, and propagate the outputs that a draft skips."""
+        """Composite painted key frames over the outputs, and interpolate the outputs of frames that a draft skips."""
         for sample in samples:
             if self._painter is not None and sample.source is not None:
                 sample.output = self._painter(sample.index, sample.output, sample.source)
@@ -305,22 +317,22 @@ class FrameRenderer:
 
 
 class BatchQueue:
-    """A queue of inputs that wait for a full batch, and of the samples that need their outputs, in order.
+    """A queue of network inputs that wait for a full batch, and of the samples that need the outputs, in order.
 
-    An input that equals the last one, or differs from it by at most ``reuse`` levels (``is_similar``), reuses its
-    output.
+    An input that equals the previous one, or differs by at most ``reuse`` levels (``is_similar``), is not queued: its
+    sample reuses the previous output.
     """
 
     def __init__(self, engine: Engine, *, deep: bool, reuse: float, count: RenderCount) -> None:
         self._engine, self._deep, self._count = engine, deep, count
         self._is_same = partial(is_similar, levels=reuse) if reuse else np.array_equal
         self._inputs: list[Any] = []
-        self._waiting: deque[tuple[Sample, int | None]] = deque()  # Samples with the index of their input
+        self._waiting: deque[tuple[Sample, int | None]] = deque()  # Samples, each with the index of its input
         self._last: Any = None  # The last input that was not a repetition
-        self._last_output: Any = None  # None while that input waits for its batch
+        self._last_output: Any = None  # The output of the last input; None while this input waits for its batch
 
     def add(self, sample: Sample, model_input: Any) -> None:  # noqa: ANN401  (an array, or uploads)
-        """Append a sample with its input; None if the sample already has its output."""
+        """Append a sample with its network input; the input is None if the sample already has its output."""
         place: int | None = None
         if model_input is not None and self._last is not None and self._is_repeated(model_input):
             self._count.skipped += 1
@@ -335,7 +347,7 @@ class BatchQueue:
         self._waiting.append((sample, place))
 
     def reset(self) -> None:
-        """Forget the last input, so that the next one is rendered even if it is equal."""
+        """Forget the last input, so that the next input is rendered even if it is equal."""
         self._last = None
 
     @property
@@ -345,6 +357,7 @@ class BatchQueue:
         return count >= batch or (count > 0 and len(self._waiting) >= MAX_WAITING_BATCHES * batch)
 
     def ready(self) -> Iterator[Sample]:
+        """Yield the samples at the front of the queue if no sample has to wait for a batch."""
         while self._waiting and not self._inputs:
             yield self._waiting.popleft()[0]
 
@@ -365,13 +378,15 @@ class BatchQueue:
         return self._engine.batch_for(*self._inputs[0].shape[:2]) if self._inputs else self._engine.batch
 
     def _is_repeated(self, model_input: Any) -> bool:  # noqa: ANN401
+        """Return whether an input is equal or similar to the last one, so that its output is reused."""
         return self._is_same(model_input, self._last)
 
     def _outputs(self) -> list[Any]:
+        """Run the engine on all queued inputs; return the outputs in the same order."""
         inputs = np.stack(self._inputs) if len(self._inputs) > 1 else self._inputs[0][None]
         return list(self._engine(inputs, deep=self._deep))
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
-    """Set a sample's output; of a propagated sample, set ``rendered``, which is only compared."""
+    """Set a sample's output; for a propagated sample set ``rendered``, which only measures the propagation's error."""
     setattr(sample, "rendered" if sample.is_propagated else "output", output)

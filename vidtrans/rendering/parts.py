@@ -1,8 +1,8 @@
 """Split a render into parts, each rendered by one process, on any host with the same cache; find missing chunks.
 
 Parts need no lock: each chunk is written under a temporary name first, and all processes render the same bytes. A part
-pins its cache entries against deletion. In a batch the scheduler pins them, and delays other renders of the same clip
-meanwhile.
+pins its cache entries against deletion. In a batch the scheduler pins these entries, and delays other renders of the
+same clip until the parts are complete.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ if TYPE_CHECKING:
     from vidtrans.inference.device import Device
 
 
-MIN_PART_FRAMES = 240  # Each part loads the model, and repeats the filter's context frames at its ends
-PROCESSOR_FILE = "processor.json"  # In the entry of encoded chunks: the processor that renders them, and its host
+# Least number of frames of a part, because each part loads the model and repeats the filter's context frames
+MIN_PART_FRAMES = 240
+# Name of a file in the cache entry of encoded chunks: the processor that renders them, and its host
+PROCESSOR_FILE = "processor.json"
+# Advice for the user by the property that differs between two workers; {there} is the recorded value
 REMEDIES = {  # By the property that differs between two workers
     "threads": "set OMP_NUM_THREADS={there} on all workers",
     "source": "give all workers the same file",
@@ -48,7 +51,7 @@ REMEDIES = {  # By the property that differs between two workers
 class ChunkManifest:
     """The properties that all parts of a result must share; the first worker records them under the output's name.
 
-    ``request``: the digest of the request. ``output``: the path of the result.
+    ``request``: the digest of the settings that affect the result. ``output``: the path of the result.
     """
 
     job: RenderJob
@@ -68,7 +71,7 @@ class ChunkManifest:
         }
 
     def join(self) -> None:
-        """Record the terms if none are recorded, else compare them; warn if locks work on one host only.
+        """Record this worker's properties if none are recorded, else compare them; warn if locks work on one host only.
 
         Raises:
             UsageError: the terms differ, and --overwrite, which replaces the recorded terms, is not set.
@@ -82,7 +85,7 @@ class ChunkManifest:
         self.check()
 
     def check(self) -> None:
-        """Raise UsageError if the recorded terms differ, unless --overwrite is to replace them."""
+        """Raise UsageError if the recorded properties differ from this worker's, unless --overwrite is set."""
         own, known = self.terms(), _entry(self.job.context, self.output).read()
         if known is None or self.job.context.overwrite:
             return
@@ -105,19 +108,21 @@ class ChunkManifest:
 
 
 def delete_terms(context: Context, output: str) -> None:
+    """Delete the recorded properties of a result, so that a new render may have other versions or options."""
     entry = _entry(context, output)
     if entry.folder.exists():
         entry.delete()
 
 
 def _entry(context: Context, output: str) -> CacheEntry:
+    """Return the cache entry that records the properties of a result's parts."""
     # The path is relative to the cache's folder, because hosts may mount it in different places.
     stage = PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
     return context.cache.entry(stage.name, stage.key)
 
 
 def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
-    """Record the kind of processor that renders the chunks of a clip, and compare it with that of later workers.
+    """Record the kind of processor that renders the chunks of a clip, or compare it with the recorded kind.
 
     No cache key includes the processor, so a finished clip stays valid; but one clip must not mix two kinds.
 
@@ -143,7 +148,7 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
 
 
 def processor(device: Device) -> str:
-    """Return the hardware property that affects rounding: the CPU capability, or the graphics card."""
+    """Return the processor property that affects rounding: the CPU's instruction set, or the graphics card."""
     import torch
 
     if device.kind == "cpu":
@@ -153,7 +158,7 @@ def processor(device: Device) -> str:
 
 @dataclass(frozen=True)
 class Division:
-    """The chunks [first, stop) of each part, and the cache entries, (stage, key), that all parts share. Picklable.
+    """The chunks [first, stop) of each part, and the cache entries, as (stage, key), that all parts share; picklable.
 
     Parts write to ``entries``, with their chunks in the first one, and only read ``sources``. ``make_part(context,
     part=…)`` renders one part.
@@ -178,14 +183,14 @@ class DividedRender:
 
     @property
     def _needs_whole_shots(self) -> bool:
-        """Return whether each frame depends on the frame before: a recurrent model, a recursive filter, or strokes."""
+        """Return whether a frame depends on the frame before: a recurrent model, a recursive filter, or strokes."""
         plans: list[RenderPlan] = [self.job.plan, *self.job.regions.looks]
         return any(
             p.model.is_recurrent or p.strokes or isinstance(p.settings.make_filter(), RecursiveFilter) for p in plans
         )
 
     def chunks_of(self, part: ClipPart) -> list[Chunk]:
-        """Return the chunks of a part, whether rendered or missing."""
+        """Return all chunks of a part, rendered or missing."""
         return part.of(self.job.plan.chunks, whole_shots=self._needs_whole_shots)
 
     def divide(self, make_part: Callable[..., Table], count: int) -> Division | None:
@@ -208,7 +213,7 @@ class DividedRender:
         job, entries = self.job, self._entries
         with nullcontext() if is_locked else self._pinned():
             numbers = {chunk.number for chunk in chunks}
-            if not is_locked:  # If they are locked, one command chooses the device of all parts
+            if not is_locked:  # If the entries are locked, one command chooses the device of all parts
                 from vidtrans.inference.device import resolve_device  # torch
 
                 check_processor(entries.segments, resolve_device(job.context.device), str(job.plan.clip.name))
@@ -220,20 +225,20 @@ class DividedRender:
             engine = job.engine()
             renderer = job.chunks(engine)
             renderer.extract(missing)
-            # The filter states of other parts must not be deleted as outdated.
+            # The filter states saved by other parts must not be deleted as outdated.
             states = StateStore(entries.segments, is_permanent=lambda number: number not in numbers)
             renderer.render(entries.store, states, missing, job.enlarger(engine, missing))
         return {"frames": num_frames(chunks)} | renderer.counts(missing)
 
     def missing(self, *, verify: bool) -> list[Chunk]:
-        """Return the missing chunks. ``verify``: read each chunk, and count damaged chunks as missing."""
+        """Return the chunks that are not rendered. ``verify``: read each chunk, and count damaged ones as missing."""
         store = self._entries.store
         refresh_folder_listing(store.entry.folder)  # Other hosts may have rendered more chunks
         is_there = store.is_done if verify else store.is_written
         return [chunk for chunk in self._entries.chunks_with_output if not is_there(chunk.number)]
 
     def forecast(self, part: ClipPart) -> Table:
-        """Return a part's dry-run table; its cost is proportional to its number of frames."""
+        """Return a part's dry-run table; its time and disk space are proportional to its number of frames."""
         plan, own = self.job.plan, num_frames(self.chunks_of(part))
         cost = self.job.estimate()["estimate"]
         share = own / plan.num_frames
@@ -242,11 +247,12 @@ class DividedRender:
 
     @cached_property
     def _entries(self) -> RenderEntries:
+        """Return the cache entries of the whole render."""
         return self.job.entries(self.job.engine())
 
     @property
     def _shared(self) -> list[CacheEntry]:
-        """Return the cache entries that parts write to, first the entry of the encoded chunks."""
+        """Return the cache entries to which all parts write; the first is the entry of the encoded chunks."""
         raw = self.job.raw_entries(self.job.engine())
         extractions = [job.extraction for job in (self.job, *self.job.looks) if job.extraction is not None]
         return [self._entries.segments, *raw, *(extraction.entry for extraction in extractions)]
@@ -262,7 +268,9 @@ class DividedRender:
 
 
 def split_into_parts(missing: Sequence[Chunk], count: int, *, whole_shots: bool = False) -> list[tuple[int, int]]:
-    """Split chunks into at most ``count`` parts [first, stop) of similar length and at least ``MIN_PART_FRAMES``.
+    """Split chunks into at most ``count`` parts of similar length and at least ``MIN_PART_FRAMES`` frames.
+
+    Returns the chunk numbers [first, stop) of each part.
 
     ``whole_shots``: all missing chunks of a shot are in one part, even if it becomes long.
     """
@@ -272,7 +280,7 @@ def split_into_parts(missing: Sequence[Chunk], count: int, *, whole_shots: bool 
 
 
 def _merge_adjacent(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Merge sorted ranges [first, stop) where one ends at the first of the next."""
+    """Merge sorted ranges [first, stop) where one range ends at the first number of the next."""
     merged: list[tuple[int, int]] = []
     for first, stop in ranges:
         if merged and merged[-1][1] == first:
@@ -283,7 +291,7 @@ def _merge_adjacent(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def describe_ranges(chunks: Sequence[Chunk]) -> str:
-    """Return the frame ranges of chunks as text: ``frames 60–179, 240–299``."""
+    """Return the frame ranges of chunks as text, such as "frames 60–179, 240–299"."""
     words = [f"{first}–{stop - 1}" for first, stop in _merge_adjacent((chunk.first, chunk.stop) for chunk in chunks)]
     more = f" and {len(words) - 6} more" if len(words) > 7 else ""
     return f"frames {', '.join(words[:6] if more else words)}{more}"

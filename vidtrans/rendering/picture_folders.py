@@ -25,9 +25,9 @@ from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, picture_files
 
-# Renders a picture to a path, with a recipe and a mask, and returns its result table.
+# Function that renders one picture: picture, result path, recipe, mask; returns the result table
 RenderPicture = Callable[[Path, Path, Recipe, MaskFile | None], Table]
-SUMMED_KEYS = (*COUNTS, "sound_packets")  # Result keys whose values are added up over the pictures
+SUMMED_KEYS = (*COUNTS, "sound_packets")  # Keys of result tables whose values are summed over the pictures
 
 
 def render_pictures(
@@ -39,10 +39,10 @@ def render_pictures(
     span: tuple[int, int],
     mask: MaskFile | None,
 ) -> Table:
-    """Render each picture of a folder with several sizes separately into ``output``; return the result table.
+    """Render each picture of a folder with several picture sizes separately into ``output``; return the result table.
 
-    ``span``: the numbers [first, stop) of the pictures; key frames count pictures, too. Raises UsageError if a video
-    was requested, BatchError if some pictures failed.
+    ``span``: the numbers [first, stop) of the pictures; the times of key frames are picture numbers, too. Raises
+    UsageError if a video was requested, BatchError if some pictures failed.
     """
     _check_sizes_allowed(clip, output.encoding, recipe)
     began = time.monotonic()
@@ -78,7 +78,7 @@ def render_pictures(
 
 
 def _check_sizes_allowed(clip: Clip, encoding: EncodingSettings, recipe: Recipe) -> None:
-    """Raise UsageError if the options or guides need all pictures to have one size."""
+    """Raise UsageError if an option or a guide requires that all pictures have one size."""
     if clip.guides:
         why = "its pictures have several sizes, and a clip must have one"
         raise UsageError(str(clip.path), why, "resize them to one size")
@@ -88,14 +88,14 @@ def _check_sizes_allowed(clip: Clip, encoding: EncodingSettings, recipe: Recipe)
 
 
 def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
-    """Raise UsageError if the output of pictures of several sizes is a video."""
+    """Raise UsageError if pictures of several sizes are to be written to a video."""
     if not encoding.makes_pictures:
         why = "its pictures have several sizes, and a video must have one"
         raise UsageError(str(folder), why, "resize them to one size, or give a folder name with -o")
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """Return the recipe of each picture, with the values of its blend and stroke curves at that picture."""
+    """Return the recipe of each picture, in which blend and stroke curves have their values at this picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     clock = clip_clock(clip, rendering.sound)
     strokes = recipe.settings("strokes", StrokesSettings)
@@ -105,7 +105,7 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
 
 
 def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context: Context) -> Sequence[MaskFile | None]:
-    """Return each picture's mask: the same for all, or one from a folder for each. Raises UsageError for a video."""
+    """Return each picture's mask: one mask for all, or one file of a folder for each. Raises UsageError for a video."""
     if mask is None or (is_picture(mask.path) and not is_picture_sequence(mask.path)):
         return [mask] * (span[1] - span[0])
     if not is_picture_sequence(mask.path):

@@ -42,25 +42,25 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
-# Notes of a dry run about the cost of changing a control
-COST_AFTER_MODEL = "works on what was inferred"
+COST_AFTER_MODEL = "works on what was inferred"  # Dry-run note on a control whose change reuses the network's outputs
+# Dry-run note on a control whose change needs new outputs of the network
 COST_BEFORE_MODEL = "the network sees it: every change infers again"
 
 
 @dataclass(frozen=True)
 class RenderPlan:
-    """The plan to render the frames [first, stop) of a clip, whose pictures have one size, with a model.
+    """The plan to render the frames [first, stop) of a clip with a model; all pictures of the clip have one size.
 
     Attributes:
-        drawn: The source is a drawing, which is the network's input directly.
-        guide: A clip whose motion guides the temporal filter.
+        drawn: The source is a drawing, which is the network's input without a pairing.
+        guide: A clip whose motion guides the temporal filter instead of the source's motion.
         trimmed: Only a part of the clip was requested.
-        pattern: The pattern of the file names of the result's pictures.
+        pattern: The file name pattern of the result's pictures.
         threads: Number of threads per decoder; 0 uses all cores.
         paint: Painted key frames over the model's pictures, or a matte.
         corrections: Paint over the result.
         exposure: Corrects the exposure of each frame when it is read.
-        strokes: Paint the pictures in strokes.
+        strokes: The brush strokes in which the pictures are painted.
         lead: Number of first frames that are not in the result, but are context of later frames of their shot.
 
     Raises UsageError if settings conflict, or the codec cannot hold the result.
@@ -96,10 +96,12 @@ class RenderPlan:
 
     @property
     def rendering(self) -> RenderingSettings:
+        """Return the rendering settings."""
         return self.settings.rendering
 
     @cached_property
     def pairing(self) -> Pairing:
+        """Return the model's pairing, which makes the network's input from a source frame."""
         return self.model.pairing
 
     @cached_property
@@ -110,39 +112,41 @@ class RenderPlan:
 
     @property
     def source_size(self) -> tuple[int, int]:
+        """Return the (width, height) of the source in pixels."""
         return self.clip.index.width, self.clip.index.height
 
     @property
     def input_size(self) -> tuple[int, int]:
-        """Return the (width, height) of the first network's input."""
+        """Return the (width, height) of the input of the model; of a model chain, of its first model."""
         return self.size if self.model.is_identity else self.model.input_size(self.rendering.size, self.source_size)
 
     @cached_property
     def chunks(self) -> list[Chunk]:
+        """Return the chunks of the frames [first, stop), cut at the shots."""
         shots, length = self.clip.shots, self.rendering.chunk_frames
         return cut_into_chunks(self.first, self.stop, shots, length, frozenset(self.held), self.frames.start)
 
     @property
     def held(self) -> list[int]:
-        """Return the numbers of frames whose source picture may equal the one before, such as drawings on twos."""
+        """Return the numbers of frames whose source picture may equal the previous one, as in drawings on twos."""
         return [n for n in self.clip.survey.held if self.first < n < self.stop]
 
     @property
     def held_frames(self) -> HeldFrames:
-        """Return the frames that reuse the last result if they repeat the frame before; no first frame of a chunk."""
+        """Return the frames that reuse the last filtered result if the source repeats; no first frame of a chunk."""
         numbers = frozenset(self.held).difference(chunk.first for chunk in self.chunks)
         return HeldFrames(numbers, guide_decides=self.guide is not None)
 
     @cached_property
     def values(self) -> FrameValues:
-        """Return the values of the picture stages in each frame. Raises UsageError if a curve is invalid."""
+        """Return the values of the picture stages in each frame, such as strength. Raises UsageError."""
         values = FrameValues(self.rendering, self.clock, PICTURE_VALUES)
         values.check(self.frames.start, self.stop)
         return values
 
     @cached_property
     def feather(self) -> FrameCurve:
-        """Return the σ, in pixels of the result, of the blur of mask edges in each frame."""
+        """Return the σ of the Gaussian blur of mask edges in each frame, in pixels of the result."""
         [curve] = FrameValues(self.rendering, self.clock, ["mask_feather"]).curves.values()
         curve.check(self.frames.start, self.stop)
         return curve
@@ -158,6 +162,7 @@ class RenderPlan:
 
     @cached_property
     def clock(self) -> CurveClock:
+        """Return the clock that places curves in time: by frames, shots, sound and the covered share of the mask."""
         mask = self.mask
         shares = None if mask is None else lambda: mask_shares(mask, self.clip.index.num_frames, self.threads)
         return clip_clock(self.clip, self.rendering.sound, shares)
@@ -169,6 +174,7 @@ class RenderPlan:
 
     @cached_property
     def delivery(self) -> Delivery:
+        """Return the form in which the frames are written: times, codec, size and file names."""
         return Delivery(
             self.clip,
             self.frames,
@@ -182,11 +188,17 @@ class RenderPlan:
 
     @property
     def picture(self) -> PictureFormat:
+        """Return the pixel format and timing of the encoded pictures."""
         return self.delivery.picture
 
     @cached_property
     def extraction(self) -> RenderPlan | None:
-        """Return the plan of the extractor's render of the same frames; None without an extractor."""
+        """Return the plan to render the same frames with the network that makes the model's input; None without one.
+
+        This network is the extractor.
+
+        An extractor is a network that makes the model's input.
+        """
         model, wanted = self.model.extractor, self.pairing.extraction
         if model is None or wanted is None or self.drawn:
             return None
@@ -200,12 +212,12 @@ class RenderPlan:
 
     @property
     def is_layer(self) -> bool:
-        """Return whether the result is only the paint layer."""
+        """Return whether the result is only the layer of painted key frames, with alpha."""
         return self.paint is not None and self.paint.layer
 
     @property
     def is_painted(self) -> bool:
-        """Return whether the raw outputs differ from the source's own pictures."""
+        """Return whether the raw outputs, by a model or by the user's paint, differ from the source pictures."""
         return not self.model.is_identity or self.paint is not None
 
     @property
@@ -215,12 +227,12 @@ class RenderPlan:
 
     @property
     def num_frames(self) -> int:
-        """Return the number of frames to render, including ``lead``."""
+        """Return the number of frames to render, including the ``lead`` context frames."""
         return self.stop - self.first
 
     @property
     def draft(self) -> Draft | None:
-        """Return the draft that chooses the rendered frames; None if every frame is rendered."""
+        """Return the draft that selects the rendered frames; None if every frame is rendered."""
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property
@@ -230,19 +242,19 @@ class RenderPlan:
 
     @property
     def is_composed(self) -> bool:
-        """Return whether the result needs the source at full size, which is then read a second time."""
+        """Return whether the result is blended with the source at full size, which is then read a second time."""
         composed = self.mask is not None or not are_idle(self.rendering) or self.finishes
         return composed or self.picture.alpha or self.upscale != "bicubic"
 
     @property
     def guide_is_source(self) -> bool:
-        """Return whether the filter's guide is the source at full size, so that it is not read a second time."""
+        """Return whether the filter's guide is the source at full size, so that the source is read only once."""
         plain = self.guide is None and self.exposure is None and not (self.is_deep or self.picture.alpha)
         return plain and (self.picture.width, self.picture.height) == self.size
 
     @property
     def finishes(self) -> bool:
-        """Return whether the pairing restores parts of the source in the result; with strokes, it does so earlier."""
+        """Return whether the pairing restores source content in the result. With strokes it does so before painting."""
         return self.pairing.finishes and self.strokes is None
 
     @property
@@ -264,23 +276,26 @@ class RenderPlan:
 
     @property
     def is_measured(self) -> bool:
-        """Return whether the faults of the model's pictures are measured; painted key frames have none."""
+        """Return whether the faults (lost detail, noise) of the model's pictures are measured, to be corrected.
+
+        Painted key frames have no such faults.
+        """
         return self.upscale in MEASURED and not (self.model.is_identity or self.model.optimises or self.paint)
 
     @property
     def source_frames(self) -> list[int] | None:
-        """Return the clip's frame number of each output frame; None if the user's filter graph chooses the frames."""
+        """Return the clip's frame number for each output frame; None if the user's filter graph selects the frames."""
         if self.settings.encoding.filter:
             return None
         return [n for n in self.frames for _ in self.delivery.stamps(n)]
 
     def form(self, size: tuple[int, int]) -> FrameFormat:
-        """Return the pixel format in which the source is read at (width, height)."""
+        """Return the pixel format in which the source is read at ``size``, (width, height)."""
         kind: Literal["kept", "laid"] = "kept" if self.picture.alpha else "laid"
         return FrameFormat(Size(exact=size), deep=self.is_deep, alpha=kind, background=PAPER if self.drawn else None)
 
     def inputs(self) -> ModelInputs:
-        """Create the maker of the network's inputs, for frames in order. Close it after use."""
+        """Create the maker of the network's inputs, which takes frames in order. Close the maker after use."""
         mattes = self.input_mask.mattes(self.size, self.threads) if self.input_mask else None
         is_chain = len(self.model.parts) > 1
         return ModelInputs(
@@ -293,7 +308,7 @@ class RenderPlan:
         )
 
     def segment(self, path: Path) -> SegmentWriter:
-        """Create the encoder of a chunk into a file. Close it after use."""
+        """Create the encoder that writes a chunk to ``path``. Close the encoder after use."""
         return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
 
 
@@ -358,7 +373,7 @@ def plan_render(
         strokes=PlannedStrokes.open(settings.strokes, clip, first, stop, context),
         lead=begin - first,
     )
-    if not drawn and (scene := Scene.of(model)):  # drawings have no background
+    if not drawn and (scene := Scene.of(model)):  # Drawings have no background
         scene.check_clip(clip, first, stop, context)
     if not of_region:
         plan.delivery.report_changes(context)
@@ -368,7 +383,7 @@ def plan_render(
 
 
 def _note_size_limit(clip: Clip, wanted: str, context: Context) -> None:
-    """Report a ``rendering.size`` that is larger than the clip, because a short side never enlarges a clip."""
+    """Report a ``rendering.size`` whose short side exceeds the clip's, because a short side never enlarges a clip."""
     width, height = clip.index.width, clip.index.height
     short = None if wanted in OWN_SIZES else parse_size(wanted).short
     if short is not None and short > min(width, height):
@@ -378,7 +393,7 @@ def _note_size_limit(clip: Clip, wanted: str, context: Context) -> None:
 
 
 def describe_animated(plan: RenderPlan) -> Iterator[str]:
-    """Yield a line for each control that changes over the frames: a small plot, its bounds, and its cost."""
+    """Yield a line for each control that changes over the frames: a small plot, its range, and what is recomputed."""
     settings, frames = plan.rendering, plan.frames
     after = dict(plan.values.curves)
     after |= {"mask_feather": plan.feather} if plan.mask else {}
@@ -395,5 +410,6 @@ def describe_animated(plan: RenderPlan) -> Iterator[str]:
 
 
 def _control_line(name: str, value: Callable[[int], float], frames: range, cost: str) -> str:
+    """Return the line of a control: its name, plot and range over the frames, and the note ``cost``."""
     values = [value(frame) for frame in frames]
     return f"{name} {small_plot(values)} {min(values):.3g} to {max(values):.3g}; {cost}"

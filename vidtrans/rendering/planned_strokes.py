@@ -1,4 +1,4 @@
-"""The strokes of a planned render: the medium, its settings over time, and its palette and direction pictures."""
+"""The brush strokes of a planned render: the painting medium (oil, ink …), its settings over time, and its pictures."""
 
 from __future__ import annotations
 
@@ -30,17 +30,18 @@ from vidtrans.video.images.picture import picture_size, read_picture, resize
 if TYPE_CHECKING:
     from vidtrans.strokes.painter import StrokePainter
 
-PALETTE_VERSION = 1  # Version of the mapping of pictures to the colours of a palette
-# A stream's colours are learned from every SAMPLE_STEP-th picture, and from the last MAX_SAMPLES of these.
+PALETTE_VERSION = 1  # Version of the mapping from a picture's colours to those of a palette, for cache keys
+# Interval of the pictures of a stream from which its colours are learned, and limit of the number of these pictures
 SAMPLE_STEP, MAX_SAMPLES = 8, 32
-SAMPLE_SIDE = 48  # Short side of these samples in pixels
+SAMPLE_SIDE = 48  # Short side, in pixels, of the pictures from which colours are learned
 
 
 @dataclass(frozen=True)
 class PlannedStrokes:
-    """A medium with its settings.
+    """A painting medium (oil, ink …) with its settings.
 
-    ``fine``: the mask where strokes are fine. ``digests``: the digests of the settings' pictures, by setting.
+    ``fine``: the mask of the areas with fine strokes. ``digests``: the digests of the settings' picture files (palette,
+    stroke directions), by setting.
     """
 
     medium: Medium
@@ -52,7 +53,7 @@ class PlannedStrokes:
     def open(
         cls, settings: StrokesSettings, clip: Clip, first: int, stop: int, context: Context
     ) -> PlannedStrokes | None:
-        """Load the strokes for the frames [first, stop) of a clip; None without a medium.
+        """Load the strokes for the frames [first, stop) of a clip; None if the settings name no painting medium.
 
         Raises UsageError, MediaError.
         """
@@ -65,7 +66,7 @@ class PlannedStrokes:
         return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
 
     def for_key(self, values: FrameValues) -> Table:
-        """Return the properties that affect the pictures, for cache keys. ``values``: the settings in each frame."""
+        """Return the properties that affect painted pictures, for cache keys. ``values``: settings in each frame."""
         return _key(self.medium, self.settings) | {
             "curves": values.for_key(),
             **self.digests,
@@ -88,10 +89,11 @@ class PlannedStrokes:
 
 
 class StreamStrokes:
-    """A painter of strokes for streams and single frames, which have no clip. Without a ``medium`` it is not called.
+    """A painter of strokes for streams and single frames, which have no clip.
 
-    A palette replaces the colours of the last painted pictures, or of the pictures given to ``learn``. ``why``: the
-    reason in the error about settings that need a clip. Raises UsageError, MediaError.
+    Without a painting ``medium`` it is not called. A palette replaces the colours of the last painted pictures, or of
+    the pictures given to ``learn``. ``why``: the reason in the error about settings that need a clip. Raises
+    UsageError, MediaError.
     """
 
     def __init__(self, settings: StrokesSettings, clock: CurveClock, why: str) -> None:
@@ -107,11 +109,12 @@ class StreamStrokes:
         self._painter: StrokePainter | None = None
 
     def learn(self, pictures: Iterable[np.ndarray]) -> None:
-        """Map the colours of ``pictures``, (H, W, 3) each, to the palette in all pictures from now on."""
+        """From now on, replace colours by the map from these ``pictures``, (H, W, 3) each, to the palette."""
         if self._palette is not None:
             self._colours, self._samples = affine_colours(map(_small, pictures), [self._palette]), deque(maxlen=0)
 
     def size_seen(self, model: LoadedModel, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
+        """Return the working (width, height) of a model for a source size and a ``rendering.size``."""
         return working_size(model, wanted, source, is_painted=self.medium is not None)
 
     def __call__(
@@ -126,7 +129,7 @@ class StreamStrokes:
     ) -> np.ndarray:
         """Paint the next picture at ``size``, (width, height); see ``StrokePainter.paint``.
 
-        ``moved``: values that override the settings, by name.
+        ``moved``: values that override the stroke settings, by name.
         """
         assert self.medium is not None
         if self._palette is not None and self._samples.maxlen and self._count % SAMPLE_STEP == 0:
@@ -150,12 +153,12 @@ def _read_palette(palette: Path) -> np.ndarray:
 
 
 def _small(picture: np.ndarray) -> np.ndarray:
-    """Shrink a picture, (H, W, 3), so that its short side has at most ``SAMPLE_SIDE`` pixels."""
+    """Shrink a picture, (H, W, 3), to a short side of at most ``SAMPLE_SIDE`` pixels."""
     return resize(picture, *Size(short=SAMPLE_SIDE).of(*size_of(picture)))
 
 
 def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is_painted: bool) -> tuple[int, int]:
-    """Return the working (width, height) of a model for a source and a ``rendering.size``.
+    """Return a model's working (width, height) for a ``source`` size and a ``rendering.size``.
 
     ``is_painted``: strokes are painted from the model's pictures.
     """
@@ -165,7 +168,7 @@ def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is
 
 
 def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
-    """Return the properties that affect the strokes, for a result's record; {} without a medium.
+    """Return the properties that affect the strokes, for a result's record; {} without a painting medium.
 
     Raises UsageError, MediaError.
     """
@@ -178,10 +181,12 @@ def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
 
 
 def _key(medium: Medium, settings: StrokesSettings) -> Table:
+    """Return the medium, its settings and the versions of the painter, for cache keys."""
     return {"medium": medium.digest, "version": [VERSION, PALETTE_VERSION], "settings": settings.for_key()}
 
 
 def _digests(settings: StrokesSettings, context: Context) -> Table:
+    """Return the digest of each picture file of the settings, by setting. Raises MediaError if a file is no picture."""
     for file in settings.pictures.values():
         picture_size(file)  # Raises MediaError if it is not a picture
     return {name: context.cache.digest(file) for name, file in settings.pictures.items()}

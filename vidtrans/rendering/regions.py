@@ -1,4 +1,4 @@
-"""Regions of a picture with separate looks: their plans and masks, and the compositing of the looks."""
+"""Regions of a picture with separate styles: their plans and masks, and the compositing of the styles."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.video.images.picture import resize
 
-VERSION = 1  # Version of the compositing, for cache keys
+VERSION = 1  # Version of the compositing of regions, for cache keys
 
 
 @dataclass(frozen=True)
 class RegionLayer:
-    """A region: where ``mask`` is white, the look with the number ``look`` is visible; None is the base render."""
+    """A region: where ``mask`` is white, the style with the index ``look`` is visible; None is the base render."""
 
     mask: Mask
     look: int | None
@@ -31,14 +31,14 @@ class RegionLayer:
 class RegionPlans:
     """The regions of a render; later layers cover earlier ones.
 
-    ``looks``: the plan of each look, for whole frames and without a mask, as in a separate render.
+    ``looks``: the plan of each style, for whole frames and without a mask, as in a separate render.
     """
 
     looks: tuple[RenderPlan, ...] = ()
     layers: tuple[RegionLayer, ...] = ()
 
     def check(self, rest: RenderPlan) -> None:
-        """Raise UsageError if a look's pictures differ in size from those of the base render ``rest``."""
+        """Raise UsageError if a style's pictures differ in size from those of the base render ``rest``."""
         for plan in self.looks:
             size, rest_size = ((one.picture.width, one.picture.height) for one in (plan, rest))
             if size != rest_size:
@@ -46,14 +46,14 @@ class RegionPlans:
                 raise UsageError(f"model '{plan.model.name}' in a region", why, "enlarge the whole result instead")
 
     def for_key(self, looks: Sequence[str], feather: str) -> Table:
-        """Return the cache key of the regions. ``looks``: the cache key of each look's render."""
+        """Return the cache key of the regions. ``looks``: the cache key of each style's render."""
         if not self.layers:
             return {}
         layers = [[layer.mask.for_key(), layer.look] for layer in self.layers]
         return {"regions": {"version": VERSION, "looks": list(looks), "layers": layers, "feather": feather}}
 
 
-NO_REGIONS = RegionPlans()
+NO_REGIONS = RegionPlans()  # Regions of a render that has only one style for the whole picture
 
 
 def check_can_paint_region(model: LoadedModel) -> None:
@@ -66,7 +66,7 @@ def check_can_paint_region(model: LoadedModel) -> None:
 
 
 class RegionComposer:
-    """A compositor of the looks of regions, for frames in order."""
+    """A compositor of the styles of regions, for frames in order."""
 
     def __init__(self, layers: Sequence[RegionLayer], mattes: Sequence[MatteReader]) -> None:
         self._layers, self._mattes = layers, mattes
@@ -74,6 +74,7 @@ class RegionComposer:
     @classmethod
     @contextmanager
     def open_masks(cls, layers: Sequence[RegionLayer], plan: RenderPlan) -> Generator[Self, None, None]:
+        """Open the mask readers of the layers at the size of the result, and close them when the block ends."""
         size, feather = (plan.picture.width, plan.picture.height), plan.feather
         with ExitStack() as stack:
             mattes = [stack.enter_context(closing(x.mask.mattes(size, plan.threads, feather))) for x in layers]
@@ -84,7 +85,7 @@ class RegionComposer:
         return [matte(frame) for matte in self._mattes]
 
     def __call__(self, rest: np.ndarray, looks: Sequence[np.ndarray], mattes: Sequence[np.ndarray]) -> np.ndarray:
-        """Composite the looks of a frame.
+        """Composite the styles of a frame over the base picture.
 
         Each layer covers only the share that layers above it leave uncovered. So the soft edges of mattes that share a
         border sum to one, and the base picture does not shine through between them (Porter and Duff, "Compositing
@@ -92,7 +93,7 @@ class RegionComposer:
 
         Args:
             rest: the base picture outside all regions, (H, W, 3) or with alpha (H, W, 4), uint8 or uint16.
-            looks: the picture of each look, of the same dtype; resized to the mattes' size where it differs.
+            looks: the picture of each style, of the same dtype; resized to the mattes' size where it differs.
             mattes: the matte of each layer, (H, W) uint8.
 
         Returns:

@@ -1,7 +1,8 @@
-"""Execute a planned render: make its missing chunks and join all chunks; or estimate its cost.
+"""Execute a planned render: render its missing chunks and join all chunks; or estimate its time and disk space.
 
-The faults of a shot, which are cached, and the colours of a clip are measured on a few of the model's pictures. Their
-frames are counted from the beginning of the shot, so that they are the same for any part of a clip, on any host.
+The faults (systematic errors) of the model's pictures of a shot, which are cached, and the colours of a clip are
+measured on a few frames. These are counted from the first frame of the shot, so that they are the same for any part of
+a clip, on any host.
 """
 
 from __future__ import annotations
@@ -50,21 +51,21 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
-# Frames in which faults are measured, counted from the first of a shot, which may be in a fade. The offsets are small,
-# because these frames are read even if only a later part of the shot is rendered.
+# Offsets are not 0, because a shot may begin in a fade, and small, because these frames are read for any part of a
+# shot. Offsets from a shot's first frame of the frames in which the faults of a model's pictures are measured
 SAMPLE_OFFSETS = (4, 14, 24)
-PALETTE_FRAMES = 5  # Frames of a clip from which the map of its colours to a palette's is learned
-# Parameters of the infer stage that differ between parts of one clip, but do not affect the faults
+PALETTE_FRAMES = 5  # Number of a clip's frames from which the map of its colours to a palette's is learned
+# Parameters of the infer stage left out of the key of faults, because they differ between parts of a clip
 PART_PARAMETERS = ("first", "stop", "shots", "chunk_frames", "held", "extraction", "lead")
 
 
 def sample_frame_numbers(first: int, stop: int) -> list[int]:
-    """Return the numbers of the frames of the shot [first, stop) in which faults are measured."""
+    """Return the numbers of the frames of a shot [first, stop) in which a model's faults are measured."""
     return [first + n for n in SAMPLE_OFFSETS if first + n < stop] or [(first + stop - 1) // 2]
 
 
 def find_shot_faults(plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], context: Context) -> ShotFaults:
-    """Return the model's faults in each shot of ``chunks``, from the cache or measured on a few frames."""
+    """Return the faults (lost detail, noise) of the model's pictures in each shot, cached or newly measured."""
     if not plan.is_measured:
         return ShotFaults()
     outputs: Table = {k: v for k, v in asdict(infer_stage(plan, engine)).items() if k not in PART_PARAMETERS}
@@ -82,7 +83,7 @@ def find_shot_faults(plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], 
 
 
 def _shot_faults(plan: RenderPlan, engine: Engine, shot: tuple[int, int], outputs: Table, context: Context) -> Faults:
-    """Return the model's faults in a shot [first, stop). ``outputs``: the cache key of the model's outputs."""
+    """Return the faults of the model's pictures in a shot [first, stop). ``outputs``: the cache key of the outputs."""
     numbers = sample_frame_numbers(*shot)
     stage = FaultsStage(outputs, numbers, VERSION)
     entry = context.cache.entry(stage.name, stage.key)
@@ -95,7 +96,7 @@ def _shot_faults(plan: RenderPlan, engine: Engine, shot: tuple[int, int], output
 
 
 def find_palette(plan: RenderPlan, engine: Engine, context: Context) -> AffineColours | None:
-    """Learn the map of the colours of the model's pictures to the palette's colours; None without a palette.
+    """Learn the map from the colours of the model's pictures to those of the palette; None without a palette.
 
     The map is the same for any part of the clip, unless the input includes a mask or paint. Raises MediaError.
     """
@@ -115,7 +116,7 @@ def find_palette(plan: RenderPlan, engine: Engine, context: Context) -> AffineCo
 def _outputs_and_sources(
     plan: RenderPlan, engine: Engine, shot: tuple[int, int], numbers: Sequence[int], context: Context
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Render frames of a shot; return (output, source) pairs of one size, (h, w, 3) float32 in [0, 1]."""
+    """Render the numbered frames of a shot; return (output, source) pairs of one size, (h, w, 3) float32 in [0, 1]."""
     rendering = replace(plan.rendering, draft_step=1, duplicate_threshold=0)
     whole = replace(plan, settings=replace(plan.settings, rendering=rendering))
     extractor = None if plan.drawn else FrameExtractor.of(plan.model, rendering, context)
@@ -137,10 +138,10 @@ def _outputs_and_sources(
 
 @dataclass(frozen=True)
 class RenderJob:
-    """A render ``plan`` and the context to carry it out.
+    """A render ``plan`` with the context that executes it.
 
-    ``regions``: regions of the picture with separate looks. ``facts`` are added to the result table. ``origin``: the
-    digest of the request whose result is corrected. Raises UsageError for a look that cannot paint a region.
+    ``regions``: regions of the picture with separate styles. ``facts``: values added to the result table. ``origin``:
+    the digest of the request whose result is corrected. Raises UsageError for a style that cannot paint a region.
     """
 
     plan: RenderPlan
@@ -154,11 +155,12 @@ class RenderJob:
 
     @property
     def draft(self) -> Draft | None:
-        """Return the draft of the plan or of a region's look; None if every frame is rendered."""
+        """Return the draft of the plan or of a region's style; None if every frame is rendered."""
         return next((draft for plan in (self.plan, *self.regions.looks) if (draft := plan.draft)), None)
 
     @cached_property
     def looks(self) -> list[RenderJob]:
+        """Return the render job of each region's style."""
         return [RenderJob(plan, self.context) for plan in self.regions.looks]
 
     def engine(self) -> Engine:
@@ -170,24 +172,28 @@ class RenderJob:
 
     @cached_property
     def extraction(self) -> ClipExtraction | None:
-        """Return the pictures of the model's extractor; None without an extractor. Raises the errors of ``engine``."""
+        """Return the pictures of the extractor, a network that makes the model's input; None without an extractor.
+
+        Raises the errors of ``engine``.
+        """
         return ClipExtraction.of(self.plan, self.context)
 
     def entries(self, engine: Engine) -> RenderEntries:
+        """Return the cache entries of raw outputs and encoded chunks for the plan and its engine."""
         extraction = self.extraction.stage.key if self.extraction else ""
         looks = [look.entries(look.engine()).segments.key for look in self.looks]
         regions = self.regions.for_key(looks, self.plan.feather.for_key())
         return RenderEntries.find(self.plan, engine, self.context.cache, extraction, regions)
 
     def raw_entries(self, engine: Engine) -> list[CacheEntry]:
-        """Return the entries of all raw outputs, including the looks', in the order in which every run locks them."""
+        """Return the cache entries of all raw outputs, in the order in which every process locks them."""
         entries = self.entries(engine)
         own = [entries.raw] if entries.raw_store is not None else []
         own += [raw for look in self.looks for raw in look.raw_entries(look.engine())]
         return sorted(own, key=lambda entry: entry.key)
 
     def chain(self, engine: Engine, *, stored: bool = True, clock: StepClock | None = None) -> RenderChain:
-        """Create the stages of the plan. ``stored``: read raw outputs from the cache, and store new ones in it."""
+        """Create the chain of stages for the plan. ``stored``: read raw outputs from the cache and store new ones."""
         plan, colours = self.plan, partial(find_palette, self.plan, engine, self.context)
         raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
         raw = self.entries(engine).raw_outputs() if stored else raw
@@ -196,6 +202,7 @@ class RenderJob:
         )
 
     def chunks(self, engine: Engine, *, stored: bool = True) -> ChunkRenderer:
+        """Create the renderer of the plan's chunks, with the region styles. ``stored``: as for ``chain``."""
         own, looks = self.chain(engine, stored=stored), list[RegionLook]()
         for look in self.looks:
             engine = look.engine()
@@ -204,7 +211,7 @@ class RenderJob:
         return ChunkRenderer(own, looks, self.regions.layers)
 
     def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
-        """Make the extractors' pictures for the missing chunks; pin them until the ``stack`` is closed."""
+        """Make the pictures of extractor networks for the missing chunks; pin them until the ``stack`` is closed."""
         extractions = [job.extraction for job in (self, *self.looks) if job.extraction is not None and missing]
         entries = {one.entry.key: one.entry for one in extractions}
         with ExitStack() as locks:  # Released early, because renders by other models read the extractor's entry, too
@@ -215,7 +222,7 @@ class RenderJob:
                 stack.callback(entry.pin().release)
 
     def render(self, result: Result) -> Table:
-        """Make the missing chunks, join them with the sound into the ``result``, and return its table."""
+        """Render the missing chunks, join all chunks with the sound into the ``result``, and return its table."""
         plan, engine = self.plan, self.engine()
         entries = self.entries(engine)
         with ExitStack() as stack:
@@ -235,7 +242,7 @@ class RenderJob:
         return table
 
     def finish_raw(self, engine: Engine) -> None:
-        """Mark the entries of raw outputs that have all chunks as complete."""
+        """Mark the cache entries of raw outputs that have all their chunks as complete."""
         entries = self.entries(engine)
         if entries.raw_store is not None and all(
             entries.raw_store.is_done(c.number) for c in entries.chunks_with_output
@@ -245,12 +252,12 @@ class RenderJob:
             look.finish_raw(look.engine())
 
     def enlarger(self, engine: Engine, chunks: Sequence[int]) -> Enlarger:
-        """Create the enlarger for these chunks, given by number; this measures the model's faults."""
+        """Create the enlarger for these chunks, given by number; this measures the faults that enlarging corrects."""
         own_chunks = [self.plan.chunks[number] for number in chunks]
         return Enlarger(self.plan, find_shot_faults(self.plan, engine, own_chunks, self.context), engine)
 
     def _engine_table(self, engine: Engine, chain: RenderChain, looks: Sequence[RegionLook] = ()) -> Table:
-        """Return the result keys of the engine and its outputs; with regions, of the first model that paints."""
+        """Return the result table's keys of the engine; with regions, of the first model that paints."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chain.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
@@ -266,16 +273,18 @@ class RenderJob:
         return table
 
     def _join(self, entries: RenderEntries, result: Result, path: Path) -> Table:
+        """Join all chunks and the sound into the file or folder ``path``; return the table of the joined output."""
         self.context.begin("joining")
         segments = [entries.store.path(chunk.number) for chunk in entries.chunks_with_output]
         assembly = self.plan.delivery.assembly(result.folder)
         return assembly.write(segments, path, entries.store.entry.folder, self.context)
 
     def pictures(self, *, stored: bool = False) -> Generator[tuple[int, np.ndarray], None, None]:
-        """Yield each frame's number and the picture that ``render`` would encode.
+        """Yield the number of each frame, and the picture that ``render`` would encode.
 
-        Pictures are (H, W, 3), or (H, W, 4) with alpha, uint8 or uint16. All stages run in parallel, some frames ahead.
-        ``stored``: the models' outputs are read from the cache or stored in it, and locked until the generator closes.
+        Pictures are (H, W, 3), or (H, W, 4) with alpha, uint8 or uint16. All stages run in parallel, some frames before
+        the consumer. ``stored``: read the models' outputs from the cache or store them in it, and lock them until the
+        generator closes.
         """
         plan, engine = self.plan, self.engine()
         with ExitStack() as stack:
@@ -304,14 +313,15 @@ class RenderJob:
                 yield from repeat(picture, len(self.plan.delivery.stamps(number)))
 
     def _lock(self, entry: CacheEntry) -> AbstractContextManager[None]:
-        """Lock a cache entry; if another run is filling it, wait until that run ends.
+        """Lock a cache entry; if another process is filling it, wait until that process ends.
 
-        Runs that differ only in strength or temporal filter share the entry of raw model outputs.
+        Renders that differ only in strength or temporal filter share the cache entry of raw model outputs.
         """
         return entry.locked(wait_for=f"another run that renders {self.plan.clip.name}")
 
     @property
     def _regions(self) -> list[Table]:
+        """Return the table of each region for the result table: its mask, model and temporal filter."""
         plans = [(x, self.plan if x.look is None else self.regions.looks[x.look]) for x in self.regions.layers]
         return [
             {
@@ -324,7 +334,7 @@ class RenderJob:
         ]
 
     def estimate(self, engine: Engine | None = None) -> Table:
-        """Estimate time, disk and memory by a trial on the first frames; return the dry-run table."""
+        """Estimate time, disk space and memory by a trial on the first frames; return the dry-run table."""
         engine = engine or self.engine()
         costs = [
             estimate_render(self.plan, engine, self.context, partial(find_palette, self.plan, engine, self.context))
@@ -337,7 +347,7 @@ class RenderJob:
         return add_estimates(costs)
 
     def summary(self, output: Path) -> Table:
-        """Return the result keys that do not depend on the rendered pictures."""
+        """Return the result table's keys that do not depend on the rendered pictures."""
         plan, index = self.plan, self.plan.clip.index
         frames, durations = plan.frames, index.durations()[plan.frames.start : plan.stop]
         strokes = next((one.strokes for one in (plan, *self.regions.looks) if one.strokes), None)
@@ -362,20 +372,23 @@ class RenderJob:
 
 
 def _without_filter(plan: RenderPlan) -> RenderPlan:
+    """Return the plan with the temporal filter turned off."""
     return replace(plan, settings=plan.settings.without_filter())
 
 
 class _TrialOutputs(RawOutputs):
-    """Raw outputs that are written to a file and never read."""
+    """A store of raw outputs for an estimate, which writes them to one file and never reads them."""
 
     def __init__(self, plan: RenderPlan, path: Path) -> None:
         super().__init__(None, plan.chunks, plan.size, deep=plan.is_deep)
         self._file = LosslessWriter(path, *plan.size, deep=plan.is_deep)
 
     def needs(self, frame: int) -> bool:
+        """Return True, so that every raw output is written."""
         return True
 
     def write(self, frame: int, output: np.ndarray) -> None:
+        """Append a frame's raw output to the file."""
         self._file.write(output)
 
     def close(self) -> None:
@@ -383,18 +396,20 @@ class _TrialOutputs(RawOutputs):
 
 
 class _PlaceholderPictures:
-    """Source frames in place of an extractor's pictures, for an estimate: their cost is the same."""
+    """Source frames in place of an extractor network's pictures, for an estimate: reading them takes as long."""
 
     def __init__(self, plan: RenderPlan) -> None:
         self.count, self._frames = RenderCount(), plan.clip.cursor(plan.form(plan.input_size), plan.threads)
 
     def make(self, chunks: Sequence[Chunk]) -> None:
-        """Do nothing."""
+        """Do nothing, because source frames need no extraction."""
 
     def pictures(self) -> _PlaceholderPictures:
+        """Return this object, which is also the reader."""
         return self
 
     def read(self, frame: int) -> np.ndarray:
+        """Return the source frame at the size of the model's input, (H, W, 3) uint8."""
         return to_uint8(self._frames(frame).rgb)
 
     def close(self) -> None:
@@ -413,7 +428,7 @@ def estimate_render(
     optimises = plan.model.optimises
     count = 1 if optimises else min(plan.num_frames, TRIAL_FRAMES)
     stop = plan.first + count
-    if not optimises:  # Warm-up, because the first call has an extra cost
+    if not optimises:  # Warm-up, because the first call of an engine takes longer
         engine(np.zeros((engine.batch, height, width, plan.pairing.in_channels), np.uint8))
     if plan.strokes is not None:
         plan.strokes.warm_up(deep=plan.is_deep)
@@ -441,7 +456,10 @@ def estimate_render(
 
 
 def _first_frame_equivalents(plan: RenderPlan) -> float:
-    """Return the cost of an optimisation render in units of a shot's first frame; later frames take fewer steps."""
+    """Return the time of a render by optimisation, in units of the time of a shot's first frame.
+
+    Later frames of a shot take fewer steps.
+    """
     assert plan.model.record is not None
     settings = plan.model.record.generator["settings"]
     shots = len({chunk.shot_first for chunk in plan.chunks})

@@ -1,4 +1,4 @@
-"""The output of a render: its path, file names, and the digest of everything that affects it."""
+"""The output of a render: its path, its file names, and the digest of everything that affects its content."""
 
 from __future__ import annotations
 
@@ -33,7 +33,10 @@ class OutputTarget:
 
     @classmethod
     def find(cls, output: Path, encoding: EncodingSettings, *, one_picture: bool = False) -> OutputTarget:
-        """Resolve the target. ``one_picture``: source and result are single pictures. Raises UsageError if unusable."""
+        """Resolve an output path. Raises UsageError if the path is unusable.
+
+        ``one_picture``: source and result are single pictures.
+        """
         output, pattern = split_pattern(output)
         check_named(output)
         folder = bool(pattern) or (makes_folder(encoding, output) and not one_picture)
@@ -51,16 +54,17 @@ class OutputTarget:
 
 
 def makes_folder(encoding: EncodingSettings, output: Path) -> bool:
+    """Return whether the output is a folder of pictures, because its name has no picture suffix."""
     return encoding.makes_pictures and output.suffix.lower().lstrip(".") not in PICTURES
 
 
 def default_output(video: Path, models: Sequence[str], settings: EncodingSettings) -> Path:
-    """Return the default path, ``in.x.mp4`` for a model x; a picture gives a picture, a picture folder a folder."""
+    """Return the default output path, such as in.x.mp4 for a model x; a picture gives a picture, a folder a folder."""
     return Path(f"{base_name(video)}{default_ending(video, models, settings)}")
 
 
 def default_ending(video: Path, models: Sequence[str], settings: EncodingSettings) -> str:
-    """Return the ending of a result's default name: ``.x.mp4``, or ``.x+y.mp4`` for a chain."""
+    """Return the ending of a result's default name, such as .x.mp4, or .x+y.mp4 for a model chain."""
     own = settings.resolved(pictures=is_picture_source(video), output=None)
     name = SEPARATOR.join(Path(model).name.removesuffix(SUFFIX) for model in without_identity(models))
     return f".{name}{own.default_suffix(single=is_one_picture(video))}"
@@ -92,7 +96,7 @@ def request_digest(
 
 
 def ffmpeg_version_for(encoding: EncodingSettings, source_filter: str = "") -> str:
-    """Return the version of the user's ffmpeg if the result needs it, else ''. Raises UsageError without ffmpeg."""
+    """Return the version of the user's ffmpeg if the result needs it, else ''. Raises UsageError if it is missing."""
     if not encoding.needs_program and not source_filter:
         return ""
     from vidtrans.video.ffmpeg import find_program, program_version

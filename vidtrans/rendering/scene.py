@@ -1,4 +1,4 @@
-"""The background plate of a model: found in a dataset with a static camera; clips of other scenes are refused.
+"""The background plate of a model: found in a dataset with a static camera, to refuse clips of other scenes.
 
 ``data/background_plate.py`` defines a plate, and when two pictures show the same scene.
 """
@@ -22,12 +22,13 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
-FRAMES_PER_SHOT = 5  # Number of frames of a shot that are compared with the plate
-COMPARISON_FORMAT = FrameFormat(Size(short=256))  # Frames are read at this size, and compared at half of it
+FRAMES_PER_SHOT = 5  # Number of frames of each shot that are compared with the background plate
+# Pixel format in which frames are read to compare them with the plate, at half this size
+COMPARISON_FORMAT = FrameFormat(Size(short=256))
 
 
 def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> BackgroundPlate:
-    """Find the plate of a dataset. Raises MediaError unless all pictures show one scene from a static camera."""
+    """Find the background plate of a dataset. Raises MediaError unless pictures show one scene from a static camera."""
     plate = find_background_plate(pairs)
     what, remedy = f"{dataset.folder}: no background plate", "leave out background_plate=true, or use one static shot"
     if plate is None:
@@ -57,21 +58,21 @@ def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str
 
 
 def placeholder_plate(size: tuple[int, int]) -> BackgroundPlate:
-    """Return a grey plate of (width, height), to estimate costs before there are pictures."""
+    """Return a grey plate of ``size``, (width, height), to estimate costs before there are pictures."""
     grey = np.full((size[1], size[0], 3), 128, np.uint8)
     return BackgroundPlate(grey, grey, 1.0)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """The scene that the model ``name`` is restricted to: ``picture``, (H, W, 3) uint8."""
+    """The scene to which the model ``name`` is restricted: ``picture``, its background plate, (H, W, 3) uint8."""
 
     name: str
     picture: np.ndarray
 
     @classmethod
     def of(cls, model: LoadedModel) -> Scene | None:
-        """Return the scene of a model, or of the first model of a chain; None without a plate."""
+        """Return the scene of a model, or of the first model of a chain; None without a background plate."""
         model = model.parts[0]
         if model.record is None or not model.record.plate or model.path is None:
             return None
@@ -89,7 +90,10 @@ class Scene:
             self.check(list(read_clip_frames(clip, numbers, COMPARISON_FORMAT, context)), f"{clip.name}: {where}")
 
     def check(self, frames: Sequence[Frame], where: str) -> None:
-        """Raise MediaError about ``where`` if the frames' median agreement with the scene is too low."""
+        """Raise MediaError if the median share of the scene that is visible in the frames is too low.
+
+        ``where``: the clip and the frames, for the message.
+        """
         share = float(np.median([visible_share(f.rgb, self.picture) for f in frames]))
         if share < SAME_SCENE:
             raise MediaError(

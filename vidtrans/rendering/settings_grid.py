@@ -1,4 +1,4 @@
-"""A grid of rendered frames for ``try``: each row is a frame, and each column changes one setting."""
+"""A grid of rendered frames for the command ``try``: each row is a frame, and each column changes one setting."""
 
 from __future__ import annotations
 
@@ -45,15 +45,18 @@ from vidtrans.video.plots import MAX_CELL_HEIGHT_PX, ContactSheet, cell_size, ce
 
 MAX_WIDTH = 2400  # Width limit of the whole grid in pixels
 MAX_CELL = 480  # Width limit of one cell in pixels
-TRIAL_SETTINGS = settings_with_use(RenderingSettings, Use.VARY)
-MAX_SUGGESTED_LOOKS = 3
-ENDLESS_TIMES = range(1 << 40)  # Timestamps of a clock for conditions that never change
+TRIAL_SETTINGS = settings_with_use(RenderingSettings, Use.VARY)  # Rendering settings that --vary accepts
+MAX_SUGGESTED_LOOKS = 3  # Limit of the number of styles that are suggested as columns for a multi-style model
+ENDLESS_TIMES = range(1 << 40)  # Timestamps by frame number, of a clock for conditions that never change
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # Models, each with its rendering settings
 
 
 @dataclass(frozen=True)
 class Variation:
-    """A column of the grid: one changed setting. ``flag``: the command-line option that sets it."""
+    """A column of the grid, which changes one setting: the ``value`` of a ``key`` in a recipe's ``table``.
+
+    ``flag``: the command-line option that sets it.
+    """
 
     flag: str
     table: str
@@ -61,7 +64,7 @@ class Variation:
     value: object
 
     def apply(self, model: LoadedModel, rendering: RenderingSettings) -> tuple[LoadedModel, RenderingSettings]:
-        """Return the model and the settings with this change. Raises UsageError if the value is invalid."""
+        """Return the model and the rendering settings with this change. Raises UsageError if the value is invalid."""
         if self.table == "pairing":
             model = replace(model, changes={**model.changes, self.key: self.value})
             model.pairing  # noqa: B018  (it raises if the value is invalid)
@@ -70,11 +73,11 @@ class Variation:
             return model, rendering
         rendering = from_table(RenderingSettings, to_table(rendering) | {self.key: self.value}, "rendering")
         model.working_size(rendering.size, (640, 360))  # Raises if the size is invalid
-        _conditions(model, rendering)  # Raises if the model has no such look
+        _conditions(model, rendering)  # Raises if the model has no such style
         return model, rendering
 
     def strokes(self, strokes: StrokesSettings) -> StrokesSettings:
-        """Return the settings of strokes with this change. Raises UsageError if the value is invalid."""
+        """Return the stroke settings with this change. Raises UsageError if the value is invalid."""
         if self.table != "strokes":
             return strokes
         return from_table(StrokesSettings, to_table(strokes) | {self.key: self.value}, "strokes")
@@ -82,17 +85,22 @@ class Variation:
 
 @dataclass(frozen=True)
 class _GridFrame:
-    """A frame of the grid, after the earlier frames that its input needs. ``label``: its number, time or name."""
+    """A frame of the grid, after the earlier frames that its input needs, oldest first.
+
+    ``label``: the frame's number, time or file name.
+    """
 
     frames: tuple[Frame, ...]
     label: str
 
     @property
     def source(self) -> np.ndarray:
+        """Return the source picture, (H, W, 3)."""
         return self.frames[-1].rgb
 
 
-_Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]  # Label, and function that renders the frames
+# The label of a column, and the function that renders its frames
+_Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -104,7 +112,7 @@ class GridRows:
 
     @classmethod
     def of(cls, video: Path, models: Models, frames: int, at: Sequence[Time], context: Context) -> GridRows:
-        """Read the frames ``at`` these times, or, without times, ``frames`` frames spread over the video.
+        """Read the frames at the times ``at``; if there are none, a number of ``frames`` spread over the video.
 
         Raises UsageError; MediaError if a frame cannot be read, or shows another scene than a model's.
         """
@@ -129,7 +137,9 @@ def draw_grid(
     first_label: str = "",
     strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
 ) -> Table:
-    """Draw the grid and return its result table. Raises UsageError, ModelError, DeviceError.
+    """Draw the grid into the picture file ``path``; return its result table.
+
+    Raises UsageError, ModelError, DeviceError.
 
     ``variations``: the columns of each model; by default, suggested ones. ``colours``: colour maps that belong to the
     models; each gets one column. ``first_label``: the label of the column without changes; by default, the model's
@@ -157,7 +167,7 @@ def draw_grid(
     rows = list(zip(*pictures, strict=True))
     cell = cell_size(chosen[0].source, min(MAX_CELL, MAX_WIDTH // len(columns)), MAX_CELL_HEIGHT_PX)
     title = f"{video.name}: each column changes one setting; single frames, so no temporal filter"
-    if any(variation.key == "upscale" for variation in variations):  # scaled down, all modes look the same
+    if any(variation.key == "upscale" for variation in variations):  # Scaled down, all modes look the same
         rows = [tuple(centre_crop(picture, *cell) for picture in row) for row in rows]
         title += "; the middle of each, not scaled"
     labels = [label for label, _ in columns]
@@ -176,6 +186,10 @@ def _columns_of(
     first_label: str,
     strokes: StrokesSettings,
 ) -> list[_Column]:
+    """Return the columns of one model: first the one without changes, then one for each variation.
+
+    ``is_only_model``: labels of changes need no model name.
+    """
     render = partial(_render, context=context, drawn=drawn)
     columns: list[_Column] = [(first_label or model.name, partial(render, model, rendering, strokes=strokes))]
     for variation in variations or _suggest_variations(model, rendering, strokes, is_only_model=is_only_model):
@@ -186,7 +200,7 @@ def _columns_of(
 
 
 def _colours_column(colour_map: LoadedModel, context: Context, *, is_only_model: bool) -> _Column:
-    """Return the column of a colour map. ``is_only_model``: there is only one colour map."""
+    """Return the column that applies only a colour map. ``is_only_model``: there is only one colour map."""
     render = partial(_render, colour_map, RenderingSettings(), context=context, drawn=False)
     return ("colours alone" if is_only_model else f"{colour_map.name} alone", render)
 
@@ -208,11 +222,13 @@ def check_variations(
 
 
 def _refuse_moment(moment: Time) -> Fraction:
+    """Raise UsageError about key frames, because a grid shows single frames."""
     why = "single frames are shown, with one look each"
     raise UsageError("keyframes for look", why, "compare looks with --vary look=ONE,OTHER")
 
 
-STILL_CLOCK = CurveClock(ENDLESS_TIMES.__getitem__, _refuse_moment, float)  # For single frames, without key frames
+# The clock of single frames, which refuses key frames
+STILL_CLOCK = CurveClock(ENDLESS_TIMES.__getitem__, _refuse_moment, float)
 
 
 def _conditions(model: LoadedModel, rendering: RenderingSettings) -> Conditions | None:
@@ -225,7 +241,7 @@ def _read_grid_frames(
 ) -> list[_GridFrame]:
     """Read the frames of the grid, each with the ``history − 1`` frames before it.
 
-    Without ``at`` and guides a video is not indexed, which would take long; its duration is read from the header.
+    If ``at`` and ``guides`` are empty, a video is not indexed, which takes long; its duration is read from the header.
     """
     if not at and not guides and not is_picture_source(video):
         with ClipReader(video, threads=context.decode_threads, tolerant=context.allow_damaged) as reader:
@@ -244,7 +260,7 @@ def _read_grid_frames(
 
 
 def parse_variations(text: str) -> list[Variation]:
-    """Parse ``strength=0.5,1.5``, ``size=256,384`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
+    """Parse an option such as ``strength=0.5,1.5`` or ``pairing.density=0.06,0.2``. Raises UsageError."""
     key, equals, values = (part.strip() for part in text.partition("="))
     key, value_texts = key.replace("-", "_"), split_names(values, is_style)
     of_strokes = parameters(StrokesSettings, "recipe", "strokes")
@@ -275,7 +291,10 @@ def parse_variations(text: str) -> list[Variation]:
 def _suggest_variations(
     model: LoadedModel, rendering: RenderingSettings, strokes: StrokesSettings, *, is_only_model: bool
 ) -> list[Variation]:
-    """Return default variations of strength, styles, strokes, a pairing setting and size; fewer for several models."""
+    """Return a model's default variations: strength, style, strokes, a pairing setting and size.
+
+    There are fewer variations if the grid has several models.
+    """
     texts = ["strength=0.5,1.5"] if is_only_model else ["strength=0.5"]
     if strokes.medium:
         texts = ["strokes.size=0.5,2", "strokes.looseness=0,2"] if is_only_model else ["strokes.size=2"]
@@ -302,6 +321,7 @@ def _suggest_variations(
 
 
 def _is_drawing_source(model: LoadedModel, rendering: RenderingSettings, video: Path, context: Context) -> bool:
+    """Return whether the source is a picture or folder that the model has to treat as drawings."""
     if not is_picture_source(video):
         return False
     return should_treat_as_drawing(
@@ -318,7 +338,7 @@ def _render(
     drawn: bool,
     strokes: StrokesSettings = StrokesSettings(),  # noqa: B008  (frozen)
 ) -> list[np.ndarray]:
-    """Render the chosen frames without temporal filter, (H, W, 3) uint8 each."""
+    """Render the chosen frames without temporal filter; return the finished pictures, (H, W, 3) uint8 each."""
     painter = StreamStrokes(strokes, STILL_CLOCK, "single frames are shown")
     extractor = None if drawn else FrameExtractor.of(model, rendering, context)
     inputs = ModelInputs(model.pairing, drawn=drawn, conditions=_conditions(model, rendering))

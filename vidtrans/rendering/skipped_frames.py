@@ -1,6 +1,7 @@
-"""Frames that the network skips: near-duplicates reuse an output, and drafts propagate outputs.
+"""Frames that the network skips: near-duplicates reuse an output, and drafts interpolate outputs.
 
-A draft renders every n-th frame; outputs between are propagated from both sides along the source's motion.
+A draft renders every n-th frame; the outputs of the frames between are propagated from both rendered neighbours along
+the source's motion.
 """
 
 from __future__ import annotations
@@ -15,11 +16,14 @@ from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import flow_consistency, resize_flow, warp
 from vidtrans.temporal.stream import Sample
 
-PROPAGATION_VERSION = "1"  # Version of the propagation, for cache keys
-FLOW_METHOD, FLOW_SHORT_SIDE = "dis-fast", 540  # Flow method, and the short side in pixels at which it runs
-CHECK_INTERVAL = 16  # In one of 16 groups the middle frame is also rendered, to measure the propagation's error
-CELL_SIDE = 16  # Approximate side, in pixels, of the cells in which inputs are compared
-MIN_CONFIDENCE = 0.02  # Where the flow is unreliable, both key frames are weighted by their distance in time
+PROPAGATION_VERSION = "1"  # Version of the propagation of outputs, for cache keys
+# Optical-flow method of the propagation, and the short side in pixels at which the flow is estimated
+FLOW_METHOD, FLOW_SHORT_SIDE = "dis-fast", 540
+# Interval, in groups of a draft, at which a middle frame is also rendered, to measure the propagation's error
+CHECK_INTERVAL = 16
+CELL_SIDE = 16  # Approximate side, in pixels, of the cells in which network inputs are compared
+# Confidence added to that of the flow, so that key frames are weighted by distance where the flow is unreliable
+MIN_CONFIDENCE = 0.02
 
 
 @dataclass
@@ -40,7 +44,7 @@ class RenderCount:
 
 
 def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
-    """Return whether two inputs, (H, W, C), are equal or nearly equal.
+    """Return whether two network inputs, (H, W, C), are equal or nearly equal.
 
     ``levels``: limit, in 255ths of full scale, of the mean difference in any cell of about 16×16 pixels.
     """
@@ -63,7 +67,7 @@ class Draft:
         return (frame - shot_first) % self.every == 0 or frame == shot_stop - 1
 
     def is_checked(self, frame: int, shot_first: int, shot_stop: int) -> bool:
-        """Return whether a frame is rendered only to measure the error; its result is propagated nevertheless."""
+        """Return whether a skipped frame is rendered nevertheless, only to measure the propagation's error."""
         if self.is_key(frame, shot_first, shot_stop):
             return False
         group, place = divmod(frame - shot_first, self.every)
@@ -79,24 +83,24 @@ class Draft:
         return not is_stored and (sample.is_key or self.is_checked(sample.index, shot_first, shot_stop))
 
     def extend_to_keys(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
-        """Extend the frames [lo, hi) of a shot to the key frames from which they are propagated."""
+        """Extend the frames [lo, hi) of a shot to include the key frames from which their outputs are propagated."""
         last = shot_first + -(-(hi - 1 - shot_first) // self.every) * self.every
         return lo - (lo - shot_first) % self.every, max(hi, min(shot_stop, last + 1))
 
 
 @dataclass(frozen=True)
 class _KeyFrame:
-    """A sample, with its guide in the flow method's input format."""
+    """A rendered frame, with its guide in the flow method's input format."""
 
     sample: Sample
     prepared: np.ndarray
 
 
 class FlowPropagator:
-    """A propagator of missing outputs from the rendered frames on both sides along the flow.
+    """A propagator of missing outputs from the rendered frames before and after, along the optical flow.
 
-    Samples are marked as key frames or as propagated. Of propagated frames that were also rendered, the mean squared
-    error, in [0, 1]², is appended to ``losses``.
+    Samples are marked as key frames or as propagated. For each propagated frame that was also rendered, the mean
+    squared error, in [0, 1]², is appended to ``losses``.
     """
 
     def __init__(self, losses: list[float]) -> None:
@@ -119,11 +123,12 @@ class FlowPropagator:
         self._before, self._waiting = after, []
 
     def flush(self) -> Iterator[Sample]:
-        """Yield the waiting samples, which already have their output."""
+        """Yield the samples after the last key frame, which already have their output."""
         yield from self._waiting
         self._waiting = []
 
     def _interpolate(self, sample: Sample, before: _KeyFrame, after: _KeyFrame) -> None:
+        """Set a sample's output to the mean of both key frames' warped outputs, weighted by confidence and distance."""
         first, last, target = (
             before.sample.index,
             after.sample.index,
@@ -144,7 +149,7 @@ class FlowPropagator:
             sample.rendered = None
 
     def _warp(self, key: _KeyFrame, target: _KeyFrame) -> tuple[np.ndarray, np.ndarray]:
-        """Warp the output of ``key`` to another frame; return it, (H, W, 3) float32, and its confidence, (H, W)."""
+        """Warp the output of ``key`` to ``target``; return it, (H, W, 3) float32, and the flow's confidence, (H, W)."""
         forward, backward = self._flow.estimate_both(target.prepared, key.prepared)
         height, width = target.sample.guide.shape[:2]
         confidence = cv2.resize(flow_consistency(forward, backward), (width, height), interpolation=cv2.INTER_LINEAR)

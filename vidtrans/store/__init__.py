@@ -1,1 +1,1 @@
-"""The cache on disk: stages, entries, chunks, locks, the render log, and a forecast of the disk use."""
+"""The cache on disk: stages, entries, chunks, locks, the log of rendered chunks, and the splitting into chunks."""

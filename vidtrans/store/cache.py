@@ -1,8 +1,9 @@
-"""The cache folder: ``.vidtrans/STAGE/KEY/``, marked with CACHEDIR.TAG, each entry locked while in use.
+"""The cache folder ``.vidtrans``, with an entry STAGE/KEY/ for each cached result; entries in use are locked.
 
-An entry is complete when its ``meta.json`` exists. It is locked while it is written, and pinned while it is read. A
-chunk inside an entry is written under a temporary name, fsynced and renamed; a small file next to it then records its
-SHA-256. A damaged chunk causes a warning and is made again; it never reaches a result.
+The file CACHEDIR.TAG marks the folder as a cache. An entry is complete when its ``meta.json`` exists. It is locked
+while it is written, and pinned while it is read. A chunk inside an entry is written under a temporary name,
+fsynced and renamed; a small file next to the chunk then records its SHA-256. A damaged chunk causes a warning and is
+rendered again; it never reaches a result.
 
 The log of rendered chunks has a JSON line for each: host, process, time, and the seconds of each step. Each process has
 a separate file, because hosts cannot safely append to a shared file. Lines that cannot be written or read are skipped,
@@ -52,42 +53,48 @@ from vidtrans.core.settings import Table
 from vidtrans.core.system import WINDOWS, is_too_long, max_path_length
 from vidtrans.store.stages import STAGES
 
-DIGESTS_FILE = "digests.jsonl"
-# A file that changed this recently may change again within its own timestamp's resolution.
+DIGESTS_FILE = "digests.jsonl"  # Name of the file with the digests of files, in the cache folder
+# Least age of a change in nanoseconds; a file that changed later may change again with the same timestamp
 SETTLED_NS = 2_000_000_000
-# Refuse links, which may lead to a user's file, and do not block on a pipe.
+# Flags to open a file of the cache: refuse links, which may lead to a user's file, and do not block on a pipe
 OWN_FILE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
-MAX_STALE_LINES = 1000  # Outdated lines in the file of digests before it is rewritten
-# Mount options with which locks work on one host only, by kind of file system
+MAX_STALE_LINES = 1000  # Number of outdated lines after which the file of digests is rewritten
+# Mount options of NFS with which locks work on one host only
 _NFS_LOCAL_OPTIONS = frozenset({"nolock", "local_lock=all", "local_lock=flock"})
+# Mount options with which locks work on one host only, by type of file system
 LOCAL_LOCK_OPTIONS = {
     "nfs": _NFS_LOCAL_OPTIONS,
     "nfs4": _NFS_LOCAL_OPTIONS,
     "cifs": frozenset({"nobrl"}),
     "smb3": frozenset({"nobrl"}),
 }
-# Error numbers of a file system without locks: POSIX; on Windows, INVALID_FUNCTION and NOT_SUPPORTED
+# POSIX error numbers of a file system without locks
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK})
+# Windows error numbers of a file system without locks: INVALID_FUNCTION, NOT_SUPPORTED
 _NO_LOCKS_ON_WINDOWS = frozenset({1, 50})
-META = "meta.json"  # File that marks an entry as complete
-PIN_PREFIX = ".lock-held-"  # Prefix of the names of pins, the locks of processes that read an entry
-SHORT_WAIT_S = 2.0  # Least wait for a lock, because cleaning and trimming lock entries for a moment
-RUN_WAIT_S = 24 * 3600.0  # Longest wait for another run that fills the same entry
-STOP_CHECK_S = 0.5  # Time between two checks of a request to stop, while waiting for a lock
-LOG_FOLDER = "log"  # Folder of the log of rendered chunks, in the cache
-LOG_RETENTION_S = 30 * 86_400.0  # Time after its last line when a log file is deleted
-MAX_LOG_FILE_BYTES = 1 << 28  # Largest log file that is read: half a million chunks
+META = "meta.json"  # Name of the file that marks a cache entry as complete
+PIN_PREFIX = ".lock-held-"  # Prefix of the names of pins, which are lock files of processes that read an entry
+SHORT_WAIT_S = 2.0  # Least wait for a lock in seconds, because cleaning and trimming lock entries for a moment
+RUN_WAIT_S = 24 * 3600.0  # Longest wait, in seconds, for another process that fills the same entry
+STOP_CHECK_S = 0.5  # Interval, in seconds, at which a request to stop is checked while waiting for a lock
+LOG_FOLDER = "log"  # Name of the folder with the log of rendered chunks, in the cache folder
+LOG_RETENTION_S = 30 * 86_400.0  # Time after its last line, in seconds, when a log file is deleted
+MAX_LOG_FILE_BYTES = 1 << 28  # Largest log file that is read, in bytes: half a million chunks
 FOLDER = ".vidtrans"  # Default name of the cache folder
-REPORT_STEP_BYTES = 10**9  # The cache's size is reported when it passes a multiple of this
-TAG_FILE = "CACHEDIR.TAG"
-MAX_INNER_PATH = 130  # Characters of a path inside the cache: a stage, a key, and a file under its temporary name
-KEY = re.compile("[0-9a-f]{64}")
-# Names in a cache folder besides the stages and the log: files, and folders of JSON files
-ROOT_FILES = (TAG_FILE, DIGESTS_FILE)
+REPORT_STEP_BYTES = 10**9  # Step in bytes: the cache's size is reported when it passes a multiple of this
+TAG_FILE = "CACHEDIR.TAG"  # Name of the file that marks a folder as a cache
+# Largest number of characters of a path inside the cache: a stage, a key, and a file under its temporary name
+MAX_INNER_PATH = 130
+KEY = re.compile("[0-9a-f]{64}")  # Matches a cache key: a SHA-256 in hexadecimal digits
+ROOT_FILES = (TAG_FILE, DIGESTS_FILE)  # Names of files directly in a cache folder
+# Names of folders of JSON records in a cache folder, besides the stages and the log
 RECORD_FOLDERS = ("outputs", "resolved")
-PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")  # ROOT_FILES of a killed run
-LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")
-KEYED_NAME = re.compile(rf"\.?{KEY.pattern}(\..*)?")  # An entry, an entry being deleted, a record, or a partial record
+# Matches a ROOT_FILES file under the temporary name that a killed process left, such as ".digests.….partial.jsonl"
+PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")
+LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")  # Matches the log file of a process
+# Matches an entry, an entry that is being deleted, a record, or a partial record
+KEYED_NAME = re.compile(rf"\.?{KEY.pattern}(\..*)?")
+# Content of the tag file, which tells backup programs that the folder is a cache
 TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
     "# This folder holds what vidtrans can make again. See https://bford.info/cachedir/\n"
@@ -101,8 +108,8 @@ class Digests:
     the creation time, so that such a file is not noticed. On file systems whose inodes or times change at each mount,
     files are read a second time.
 
-    Lines are appended to a file in ``root``, so that several runs may write at once. Each line contains a digest of
-    itself; damaged lines are ignored, which costs only time. ``stop``: checked while a file is read.
+    Lines are appended to a file in ``root``, so that several processes may write at once. Each line contains a digest
+    of its content; damaged lines are ignored, which costs only time. ``stop``: checked while a file is read.
     """
 
     def __init__(self, root: Path, stop: Stop = NEVER_STOP) -> None:
@@ -125,6 +132,7 @@ class Digests:
         return digest
 
     def save(self) -> None:
+        """Append the new digests to the file; errors are ignored, because digests can be computed again."""
         if not self._new or not self.path.parent.is_dir():
             return
         with suppress(OSError), open(self.path, "ab", buffering=0, opener=_open_own_file) as file:
@@ -132,6 +140,7 @@ class Digests:
         self._new.clear()
 
     def _load(self) -> dict[str, list[Any]]:
+        """Return size, times, inode and digest of known files by path; read them from the file at the first call."""
         if self._entries is None:
             self._entries, count = {}, 0
             with suppress(OSError, ValueError):
@@ -147,10 +156,12 @@ class Digests:
 
 
 def _open_own_file(path: str, flags: int) -> int:
+    """Open a file of the cache, for ``open``; refuse links."""
     return os.open(path, flags | OWN_FILE_FLAGS, 0o666)
 
 
 def _digest_line(name: str, entry: list[Any]) -> str:
+    """Return the line of a file's digest, with a digest of the line."""
     # ASCII, so that no file name can break the line.
     return json.dumps([name, entry, digest_of([name, entry])[:16]]) + "\n"
 
@@ -170,7 +181,7 @@ def require_locks(root: Path) -> Iterator[None]:
 
 def lock_warning(folder: Path) -> str:
     """Return a warning if locks in a folder work on this host only; '' if they are shared or this is unknown."""
-    if sys.platform != "linux":  # Other systems have other kinds and options, and a lost drive may answer late
+    if sys.platform != "linux":  # Other systems have other file systems and options, and a lost drive may answer late
         return ""
     import psutil  # Slow to import
 
@@ -178,7 +189,7 @@ def lock_warning(folder: Path) -> str:
     with suppress(OSError):
         mounts = psutil.disk_partitions(all=True)
     enclosing = [m for m in mounts if place == m.mountpoint or place.startswith(m.mountpoint.rstrip("/") + "/")]
-    # The innermost mount, and the last of several at the same place.
+    # Select the innermost mount, and the last one of several mounts at the same place.
     mount = max(reversed(enclosing), key=lambda one: len(one.mountpoint), default=None)
     flaw = _lock_flaw(mount.fstype, set(mount.opts.split(","))) if mount else None
     if mount is None or flaw is None:
@@ -191,7 +202,7 @@ def lock_warning(folder: Path) -> str:
 
 
 def _lock_flaw(kind: str, options: set[str]) -> tuple[str, str] | None:
-    """Return (reason, remedy) if locks work on this host only; None if they are shared or this is unknown."""
+    """Return (reason, remedy) if locks of a file system of this ``kind`` work on this host only; else None."""
     if named := sorted(options & LOCAL_LOCK_OPTIONS.get(kind, frozenset())):
         return f"mounted with {named[0]}", "mount it without that option"
     if kind == "lustre" and "flock" not in options:
@@ -210,25 +221,28 @@ class CacheEntry:
 
     @property
     def stage(self) -> str:
+        """Return the name of the entry's stage."""
         return self.folder.parent.name
 
     @property
     def key(self) -> str:
+        """Return the entry's cache key, a SHA-256 in hexadecimal digits."""
         return self.folder.name
 
     def is_linked(self) -> bool:
-        """Return whether the entry's or its stage's folder is a link, so that writes would change other files."""
+        """Return whether the folder of the entry or of its stage is a link, so that writes would change other files."""
         inside = os.path.join(os.path.realpath(self.cache.root), self.stage, self.key)
         return os.path.realpath(self.folder) != inside
 
     @property
     def size(self) -> int:
+        """Return the size of the entry in bytes."""
         return folder_bytes(self.folder)
 
     @property
     def last_used(self) -> float:
-        """Return the time of the last lock, in seconds since the epoch; 0 if it is unknown."""
-        # The lock's file has this time; on systems that delete the file on release, the folder has it.
+        """Return the time when the entry was last locked, in seconds since the epoch; 0 if it is unknown."""
+        # The lock file has this time; on systems that delete the lock file on release, the folder has it.
         for path in (self.folder / ".lock", self.folder):
             with suppress(OSError):
                 return path.stat().st_mtime
@@ -236,10 +250,11 @@ class CacheEntry:
 
     @contextmanager
     def locked(self, wait_s: float = SHORT_WAIT_S, *, wait_for: str = "") -> Iterator[None]:
-        """Lock the entry; wait up to ``wait_s`` seconds. The lock of a killed run counts as free.
+        """Lock the entry; wait up to ``wait_s`` seconds. The lock of a killed process counts as free.
 
-        ``wait_for``: a description of another run, "a run that …". It is reported after ``wait_s``, and then the wait
-        is up to a day. Raises VidtransError if another run still has the lock or the entry is a link; Interrupted.
+        ``wait_for``: a description of the process that may hold the lock, "another run that …". It is reported after
+        ``wait_s`` seconds, and then the wait lasts up to a day. Raises VidtransError if another process still has the
+        lock or the entry is a link; Interrupted.
         """
         self._check_links()
         self.cache.prepare()
@@ -264,6 +279,7 @@ class CacheEntry:
 
     @property
     def _label(self) -> str:
+        """Return the name of the entry in messages."""
         return f"cache entry {self.stage}/{self.key[:12]}"
 
     def _check_links(self) -> None:
@@ -280,18 +296,19 @@ class CacheEntry:
             raise VidtransError(self._label, why, "delete the link, or give another --cache-dir")
 
     def pin(self) -> CachePin:
-        """Protect the entry from deletion until the pin is released; several processes may hold pins at the same time.
+        """Protect the entry from deletion until the pin is released; several processes may pin it at the same time.
 
-        Call it while the entry is locked. The pin of a killed run counts as released.
+        Call it while the entry is locked. The pin of a killed process counts as released.
         """
         for path in self._pins():
-            _remove_if_free(path)  # Otherwise pins of killed runs would accumulate
+            _remove_if_free(path)  # Otherwise the pins of killed processes would accumulate
         lock = FileLock(self.folder / f"{PIN_PREFIX}{process_mark()}-{time.monotonic_ns()}")
         with require_locks(self.cache.root):
             lock.acquire()
         return CachePin(self, lock)
 
     def _pins(self) -> list[Path]:
+        """Return the lock files of all pins of the entry."""
         return sorted(self.folder.glob(f"{PIN_PREFIX}*"))
 
     def _acquire(self, lock: FileLock, wait_s: float, wait_for: str) -> None:
@@ -311,7 +328,7 @@ class CacheEntry:
             self.cache.stop.check()
 
     def read(self) -> dict[str, Any] | None:
-        """Return the metadata of a complete entry; None if it is incomplete or, with a warning, damaged."""
+        """Return the metadata of a complete entry; None if the entry is incomplete or, with a warning, damaged."""
         try:
             value = read_small_json(self.folder / META)
             if value["key"] != self.key:
@@ -331,6 +348,7 @@ class CacheEntry:
         return None
 
     def warn_damaged(self, error: object) -> None:
+        """Warn, once, that the entry is damaged and that its content is computed again."""
         self.cache.warn_once(f"{self._label} is damaged ({error}); it is made again")
 
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
@@ -346,7 +364,7 @@ class CacheEntry:
                 remove(child)
 
     def delete(self) -> bool:
-        """Delete the entry unless a run uses it; return whether it was deleted."""
+        """Delete the entry unless a process uses it; return whether it was deleted."""
         renamed = self.folder.with_name(f".{self.key}.{process_mark()}.deleted")
         is_renamed = False
         try:
@@ -366,7 +384,7 @@ class CacheEntry:
         if is_renamed:
             remove(renamed)
         elif WINDOWS:
-            with suppress(OSError):  # Another run may use the folder again
+            with suppress(OSError):  # Another process may use the folder again
                 self.folder.rmdir()
         return True
 
@@ -379,11 +397,12 @@ class CachePin:
     lock: FileLock
 
     def release(self) -> None:
+        """Release the pin, so that the entry may be deleted."""
         self.lock.release()
 
 
 def _remove_if_free(pin: Path) -> bool:
-    """Delete a pin's file unless a process holds the pin; return whether it was free."""
+    """Delete the lock file of a pin unless a process holds the pin; return whether the pin was free."""
     lock = FileLock(pin)
     try:
         lock.acquire(timeout=0)
@@ -396,19 +415,22 @@ def _remove_if_free(pin: Path) -> bool:
 
 
 class RenderLog:
-    """The log of rendered chunks in a cache: a JSON file of lines for each process."""
+    """The log of rendered chunks in a cache: a file of JSON lines for each process."""
 
     def __init__(self, root: Path) -> None:
         self.folder = root / LOG_FOLDER
 
     @property
     def own_file(self) -> Path:
+        """Return the log file of this process."""
         return self.folder / f"{process_mark()}.jsonl"
 
     def add(self, line: Table) -> None:
+        """Append a line to the log of this process."""
         self.append(self.own_file.name, json.dumps(line) + "\n")
 
     def append(self, name: str, lines: str) -> None:
+        """Append lines of JSON to the log file ``name``; errors are ignored."""
         if self.folder.is_symlink():
             return
         with suppress(OSError):
@@ -417,43 +439,50 @@ class RenderLog:
                 file.write(lines)
 
     def lines(self, since: float = 0.0) -> Iterator[Table]:
-        """Yield the log lines of all processes whose chunk ended at ``since`` (seconds since the epoch) or later."""
+        """Yield all processes' log lines of chunks that ended at ``since`` (seconds since the epoch) or later."""
         for path in self._files():
             with suppress(OSError):
                 if path.stat().st_mtime < since or path.stat().st_size > MAX_LOG_FILE_BYTES:
                     continue
                 for text in path.read_text("utf-8", "replace").splitlines():
-                    with suppress(ValueError, KeyError, TypeError, OverflowError):  # A kill may leave half a line
+                    with suppress(
+                        ValueError, KeyError, TypeError, OverflowError
+                    ):  # A killed process leaves half a line
                         line = json.loads(text)
                         if float(line["ended"]) >= since:
                             yield line
 
     def trim(self) -> None:
+        """Delete the log files whose last line is older than ``LOG_RETENTION_S``."""
         self._delete(time.time() - LOG_RETENTION_S)
 
     def clear(self) -> None:
+        """Delete all log files."""
         self._delete(float("inf"))
 
     def _delete(self, before: float) -> None:
+        """Delete the log files that were last changed before a time in seconds since the epoch."""
         for path in self._files():
             with suppress(OSError):
                 if path.stat().st_mtime < before:
                     path.unlink()
 
     def _files(self) -> list[Path]:
+        """Return the log files of all processes, without links."""
         if self.folder.is_symlink():
             return []
         return sorted(path for path in self.folder.glob("*.jsonl") if not path.is_symlink())
 
 
 def _open_no_link(path: str, flags: int) -> int:
+    """Open a file for ``open``; refuse links."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
 def check_cache_folder(root: Path) -> None:
     """Check that a folder is a vidtrans cache, empty, or missing, so that no files of the user are deleted.
 
-    A cache without the tag file (after a killed run, or a copy) is recognised by its name or by its content.
+    A cache without the tag file (after a killed process, or a copy) is recognised by its name or by its content.
 
     Raises:
         UsageError: The folder contains other files, is a file, or its path is too long.
@@ -500,17 +529,18 @@ class Cache:
             write_bytes(self.root / TAG_FILE, TAG.encode())
 
     def warn_once(self, text: str) -> None:
+        """Report a warning, unless this object has reported the same text."""
         if text not in self._warned:
             self._warned.add(text)
             self.report(Note(text, "warning"))
 
     def entry(self, stage: str, key: str) -> CacheEntry:
-        """Return the entry for a stage and a key; it need not exist on disk."""
+        """Return the entry for a stage and a key, whether or not it exists on disk."""
         return CacheEntry(self.root / stage / key, self)
 
     def entries(self) -> list[CacheEntry]:
         """Return all entries of all stages, least recently used first. Other files in the folder are ignored."""
-        # Entries are not found by their lock files, because on Windows filelock deletes a released lock's file.
+        # Search for folders, not for lock files, because on Windows filelock deletes a released lock's file.
         folders = [folder for stage in STAGES for folder in self.root.glob(f"{stage}/*") if folder.is_dir()]
         found = [CacheEntry(folder, self) for folder in folders if KEY.fullmatch(folder.name)]
         return sorted((e for e in found if not e.is_linked()), key=lambda e: e.last_used)
@@ -520,13 +550,13 @@ class Cache:
         return self._digests.of(path)
 
     def save_digests(self) -> None:
-        """Write new digests to disk. If they are lost, files are read again."""
+        """Write new digests of files to disk. If they are lost, the files are read again."""
         self._digests.save()
 
     def trim(self, limit_bytes: int) -> None:
-        """Delete entries until the rest fits in ``limit_bytes``, first those that are cheap to make again.
+        """Delete entries until the others fit in ``limit_bytes``, first those that are quick to compute again.
 
-        Of entries with equal cost, the least recently used is deleted first; entries in use are skipped. A note is
+        Of equally quick entries, the least recently used one is deleted first; entries in use are skipped. A note is
         reported if the cache's size has passed a multiple of ``REPORT_STEP_BYTES`` since this object was created.
         """
         self.log.trim()
@@ -545,6 +575,7 @@ class Cache:
             self.report(Note(f"{what}: 'vidtrans cache clean' empties it, and --cache-limit bounds it"))
 
     def _is_new(self, path: Path) -> bool:
+        """Return whether a file was changed after this object was created."""
         with suppress(OSError):
             return path.stat().st_mtime >= self._open_time_s
         return False
@@ -554,7 +585,7 @@ def _deletion_rank(entry: CacheEntry) -> int:
     """Return an entry's rank for deletion, lowest first: 0, 1: results; 2: an index or manifest; 3, 4: a training."""
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
-        return 4 if unfinished else 3  # An interrupted run resumes from it; a finished run continues with more steps
+        return 4 if unfinished else 3  # An interrupted training resumes; a finished one continues with more steps
     if entry.stage in ("index", "parts"):
         return 2  # Small, and a clip must be read to make it again, or other hosts depend on it
     return 1 if unfinished else 0

@@ -10,12 +10,12 @@ from itertools import pairwise
 
 from vidtrans.core.errors import UsageError
 
-MAX_HOLD_CHUNKS = 20  # Longest chunk for a held picture, in multiples of the chunk length
+MAX_HOLD_CHUNKS = 20  # Longest chunk in which a picture is held, in multiples of the chunk length
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """The frames ``first`` … ``stop − 1`` of a clip; their shot spans ``shot_first`` … ``shot_stop − 1``."""
+    """A chunk: the frames ``first`` … ``stop − 1`` of a clip, within the shot ``shot_first`` … ``shot_stop − 1``."""
 
     number: int
     first: int
@@ -43,7 +43,7 @@ def cut_into_chunks(
 
 
 def _split_shot(first: int, stop: int, length: int, held: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Yield ranges [at, end) of a shot of up to ``length`` frames; longer only if a picture is held for longer."""
+    """Yield the ranges [at, end) of a shot's chunks, up to ``length`` frames; longer only for a long held picture."""
     at = first
     while at < stop:
         limit = min(at + length, stop)
@@ -71,7 +71,7 @@ class ClipPart:
 
     @classmethod
     def parse(cls, text: str) -> ClipPart:
-        """Parse ``3/8`` (one part) or ``3-5/8`` (several). Raises UsageError."""
+        """Parse the text "3/8" (one part of eight) or "3-5/8" (several parts). Raises UsageError."""
         match = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?/([0-9]{1,6})", text.strip())
         first, last, count = (int(match[1]), int(match[2] or match[1]), int(match[3])) if match else (0, 0, 0)
         try:
@@ -81,7 +81,7 @@ class ClipPart:
             raise
 
     def of(self, chunks: Sequence[Chunk], *, whole_shots: bool) -> list[Chunk]:
-        """Select the chunks of this part from all ``chunks`` of the clip; parts have about equal numbers of frames.
+        """Select this part's chunks from all ``chunks`` of the clip; parts have about equal numbers of frames.
 
         Each chunk belongs to exactly one part, rendered or not. ``whole_shots``: never split a shot between parts.
         """
@@ -107,14 +107,15 @@ def split(chunks: Sequence[Chunk], count: int, *, whole_shots: bool) -> list[lis
 
 
 def chunk_of(chunks: Sequence[Chunk], frame: int) -> Chunk:
+    """Return the chunk that contains a frame; the chunks are in order."""
     return chunks[bisect_right(chunks, frame, key=lambda c: c.first) - 1]
 
 
 def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) -> list[tuple[list[Chunk], int, int]]:
-    """Group consecutive chunks; return each group with the frames [lo, hi) that its temporal filter reads.
+    """Group the missing chunks that are consecutive; return each group with the frames [lo, hi) that its filter reads.
 
-    ``missing``: the chunks' numbers, ascending. A range extends ``radius`` frames beyond its group on either side, but
-    never into another shot.
+    ``missing``: the numbers of the missing chunks, ascending. A range extends ``radius`` frames beyond its group on
+    either side, but never into another shot.
     """
     groups: list[list[Chunk]] = []
     for number in missing:
@@ -129,4 +130,5 @@ def read_ranges(chunks: Sequence[Chunk], missing: Sequence[int], radius: int) ->
 
 
 def num_frames(chunks: Iterable[Chunk]) -> int:
+    """Return the total number of frames in chunks."""
     return sum(chunk.stop - chunk.first for chunk in chunks)

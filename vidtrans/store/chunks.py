@@ -15,29 +15,32 @@ from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossle
 
 
 class ChunkStore:
-    """The numbered chunk files of a cache entry, each with its SHA-256 in a JSON file next to it."""
+    """The numbered chunk files of a cache entry; a JSON file next to each chunk has its SHA-256."""
 
     def __init__(self, entry: CacheEntry, suffix: str) -> None:
         self.entry, self.suffix = entry, suffix
         self._is_valid: dict[int, bool] = {}
 
     def path(self, number: int) -> Path:
+        """Return the path of a chunk's file."""
         return self.entry.folder / f"chunk-{number:06d}{self.suffix}"
 
     def _digest_path(self, number: int) -> Path:
+        """Return the path of the JSON file with a chunk's SHA-256."""
         return self.entry.folder / f"chunk-{number:06d}.json"
 
     def is_done(self, number: int) -> bool:
-        """Return whether the chunk exists and matches its SHA-256; later calls do not read its file again."""
+        """Return whether a chunk exists and matches its SHA-256; its file is read only at the first call."""
         if number not in self._is_valid:
             self._is_valid[number] = self._verify(number)
         return self._is_valid[number]
 
     def is_written(self, number: int) -> bool:
-        """Return whether the chunk exists; unlike ``is_done``, do not verify its content."""
+        """Return whether a chunk exists; unlike ``is_done``, its content is not verified."""
         return self._digest_path(number).is_file()
 
     def _verify(self, number: int) -> bool:
+        """Return whether a chunk exists and matches its SHA-256; warn about a damaged chunk."""
         try:
             wanted = read_small_json(self._digest_path(number))["sha256"]
             if digest_file(self.path(number)) == wanted:
@@ -55,7 +58,7 @@ class ChunkStore:
 
     @contextmanager
     def writing(self, number: int) -> Iterator[Path]:
-        """Yield a temporary path for a chunk; the chunk is complete when the block ends without an error."""
+        """Yield a temporary path for a chunk's file; the chunk is complete when the block ends without an error."""
         with write_atomically(self.path(number)) as temporary:
             yield temporary
         write_json(self._digest_path(number), {"sha256": digest_file(self.path(number))})
@@ -63,11 +66,11 @@ class ChunkStore:
 
 
 class StateStore:
-    """Saved states of a recursive filter, or of a dream, at the ends of chunks, from which it resumes.
+    """Saved states of a recursive filter, a painter or a dream at the ends of chunks, from which a render resumes.
 
-    To resume, the last state before the first missing chunk is needed. If it is lost or damaged, earlier chunks are
-    filtered again. ``is_permanent(number)``: do not delete this chunk's state when a later one is saved. ``kind``: a
-    prefix of file names; an entry may have several kinds of states.
+    To resume, the last state before the first missing chunk is needed. If this state is lost or damaged, earlier chunks
+    are filtered again. ``is_permanent(number)``: do not delete this chunk's state when a later state is saved.
+    ``kind``: a prefix of file names; a cache entry may have several kinds of states.
     """
 
     def __init__(
@@ -76,10 +79,11 @@ class StateStore:
         self.entry, self.is_permanent, self.kind = entry, is_permanent, kind
 
     def of(self, kind: str) -> StateStore:
-        """Return the store of states of another kind in the same entry."""
+        """Return the store of another kind of saved states in the same cache entry."""
         return StateStore(self.entry, self.is_permanent, f"{self.kind}-{kind}")
 
     def _paths(self, number: int) -> tuple[Path, Path]:
+        """Return the paths of a chunk's state and of the JSON file with its SHA-256."""
         name = f"{self.kind}-{number:06d}"
         return self.entry.folder / f"{name}.npz", self.entry.folder / f"{name}.json"
 
@@ -88,7 +92,7 @@ class StateStore:
         path, digest_path = self._paths(number)
         with write_atomically(path) as temporary, temporary.open("wb") as file:
             np.savez(file, allow_pickle=False, **state)
-        with suppress(FileNotFoundError):  # Another worker may have joined the parts and cleared the states meanwhile
+        with suppress(FileNotFoundError):  # Another worker may have joined the parts and deleted the states
             write_json(digest_path, {"sha256": digest_file(path)})
         for old_path in self.entry.folder.glob(f"{self.kind}-[0-9]*"):
             if old_path.stem < path.stem and not self.is_permanent(_number(old_path)):
@@ -104,7 +108,7 @@ class StateStore:
         return None
 
     def load_latest(self, number: int) -> tuple[int, Mapping[str, np.ndarray]] | None:
-        """Return (chunk number, state) of the latest valid state after a chunk up to ``number``; None without one."""
+        """Return (chunk number, state) for the last valid state saved after a chunk up to ``number``; else None."""
         for saved_number in sorted(map(_number, self.entry.folder.glob(f"{self.kind}-[0-9]*.npz")), reverse=True):
             if saved_number <= number and (state := self.load(saved_number)) is not None:
                 return saved_number, state
@@ -117,6 +121,7 @@ class StateStore:
 
 
 def _number(state: Path) -> int:
+    """Return the number of the chunk in a state file's name."""
     return int(state.stem.rpartition("-")[2])
 
 
@@ -136,7 +141,7 @@ class ChunkWriter:
     """A writer of consecutive frames into the files of their chunks.
 
     A chunk is stored when all of its frames are written; a chunk whose first frame is missing is not stored.
-    ``start(path)`` opens the writer of a chunk's file. ``on_stored`` is called with each stored chunk.
+    ``start(path)`` creates the encoder of a chunk's file. ``on_stored`` is called with each stored chunk.
     """
 
     def __init__(
@@ -150,7 +155,7 @@ class ChunkWriter:
         self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
-        """Write the picture of a frame; a video segment repeats it at each PTS in ``stamps``."""
+        """Write the picture of a frame; a video segment repeats the picture at each timestamp in ``stamps``."""
         chunk = self._chunk_of(frame)
         if frame == chunk.first:
             with ExitStack() as stack:
@@ -164,7 +169,7 @@ class ChunkWriter:
             if frame == chunk.stop - 1:
                 writer.close()
         except BaseException as error:
-            self._discard(error)  # Raises an error of the disk again, with the chunk's name
+            self._discard(error)  # Raises a disk error again, with the chunk's name
             raise
         if frame == chunk.stop - 1:
             stack.close()
@@ -176,6 +181,7 @@ class ChunkWriter:
         self._discard(RuntimeError("the chunk was not finished"))
 
     def _discard(self, error: BaseException) -> None:
+        """Discard the open chunk, if there is one, because of an error."""
         if self._open is None:
             return
         (writer, stack), self._open = self._open, None
@@ -204,6 +210,7 @@ class RawOutputs:
         self._next = -1
 
     def has(self, frame: int) -> bool:
+        """Return whether a frame's output is stored."""
         return self.store is not None and self.store.is_done(self._read_chunk(frame).number)
 
     def read(self, frame: int) -> np.ndarray | None:
@@ -219,7 +226,7 @@ class RawOutputs:
         return next(self._stored_pictures)
 
     def needs(self, frame: int) -> bool:
-        """Return whether the output of a frame has to be stored."""
+        """Return whether the output of a frame has to be stored, because its chunk is missing."""
         return self.store is not None and not self.store.is_done(self._needed_chunk(frame).number)
 
     def write(self, frame: int, output: np.ndarray) -> None:

@@ -16,6 +16,7 @@ from vidtrans.core.files import digest_of
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.core.settings import Table
 
+# Cached stages by name, each with its class and a description
 STAGES = Registry(
     "stage",
     {
@@ -44,20 +45,22 @@ def libraries(*names: str) -> Table:
     return {name: _version(name) for name in names}
 
 
-@cache  # Parsing a package's record each time would take a tenth of the time of a tiny clip
+@cache  # Parsing a package's record at each call would take a tenth of the render time of a tiny clip
 def _version(name: str) -> str:
+    """Return the installed version of a library."""
     from importlib.metadata import version  # Slow to import, and commands list stages
 
     return version(name)
 
 
 def media_libraries() -> Table:
+    """Return the versions of the libraries that decode, encode and process pictures."""
     return libraries("av", "opencv-python-headless")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A cached stage. Its fields are the content of its cache key; empty ``optional`` fields are left out."""
+    """A cached stage. Its fields are the content of the cache key; empty ``optional`` fields are left out."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
@@ -65,11 +68,12 @@ class Stage:
 
     @property
     def key(self) -> str:
+        """Return the cache key: the SHA-256 of name, version and parameters."""
         return digest_of({"stage": self.name, "version": self.version, **self.parameters()})
 
     @classmethod
     def id(cls) -> str:
-        """Return the stage's name and version, for digests of requests."""
+        """Return the stage's name and version, for digests of all settings that affect a result."""
         return f"{cls.name} {cls.version}"
 
     def parameters(self) -> Table:
@@ -79,7 +83,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class IndexStage(Stage):
-    """Timestamps and shots of a clip."""
+    """The index of a clip: timestamps and shots."""
 
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 4
@@ -141,7 +145,7 @@ class DatasetStage(Stage):
 
 @dataclass(frozen=True)
 class CarryStage(Stage):
-    """The motion from one key frame of a shot to the frames on one side of it."""
+    """The motion from one key frame to the frames before or after it in the shot."""
 
     name: ClassVar[str] = "carry"
     source: str
@@ -171,7 +175,7 @@ class MatteNetworkStage(Stage):
 
 @dataclass(frozen=True)
 class MatteStage(Stage):
-    """The mattes of one object in the frames on one side of a painted frame."""
+    """The mattes of one object in the frames before or after a painted frame."""
 
     name: ClassVar[str] = "matte"
     network: str  # Key of the MatteNetworkStage
@@ -196,7 +200,7 @@ class MatchStage(Stage):
 
 @dataclass(frozen=True)
 class TrainStage(Stage):
-    """Checkpoints and the model of a training run."""
+    """Checkpoints and the model of a training."""
 
     name: ClassVar[str] = "train"
     version: ClassVar[int] = 10
@@ -214,18 +218,18 @@ class TrainStage(Stage):
     card: Table
 
     def description(self) -> Table:
-        """Return the parameters and the version; other runs compare them to decide whether they can resume."""
+        """Return the parameters and the version, which other trainings compare to decide whether they can resume."""
         return {"version": self.version, **self.parameters()}
 
     @property
     def run_key(self) -> str:
-        """Return a digest shared by runs that can continue each other: without ``steps``, ``fresh`` and ``card``."""
+        """Return a digest that trainings share if one can continue another: without steps, ``fresh`` and ``card``."""
         return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
 
 
 @dataclass(frozen=True)
 class InferStage(Stage):
-    """A model's raw outputs."""
+    """A model's raw outputs, before filter and blending."""
 
     name: ClassVar[str] = "infer"
     version: ClassVar[int] = 5
@@ -252,7 +256,7 @@ class InferStage(Stage):
 
 @dataclass(frozen=True)
 class AtOnceStage(Stage):
-    """A model with the predicted looks of pictures."""
+    """A model with styles that were predicted from pictures."""
 
     name: ClassVar[str] = "at-once"
     looks: list[str]  # Names
@@ -263,7 +267,7 @@ class AtOnceStage(Stage):
 
 @dataclass(frozen=True)
 class FaultsStage(Stage):
-    """Faults of a model's pictures of one shot, measured in a few of its frames."""
+    """Faults (lost detail, noise) of a model's pictures, measured in a few frames of one shot."""
 
     name: ClassVar[str] = "faults"
     outputs: Table  # Parameters of the infer stage that are the same for any part of the clip
@@ -298,7 +302,10 @@ class PartsStage(Stage):
 
 @dataclass(frozen=True)
 class DreamStage(Stage):
-    """Encoded segments of a dream. Only a loop's key has the number of frames, because other dreams can be extended."""
+    """Encoded segments of a dream, a video by autoregressive next-frame prediction.
+
+    Only the key of a loop has the number of frames, because other dreams can be extended.
+    """
 
     name: ClassVar[str] = "dream"
     version: ClassVar[int] = 2

@@ -1,1 +1,1 @@
-"""Rendering models onto clips: one clip, several, or parts of one; locally, on other machines, or as a farm job."""
+"""Rendering models onto clips: one clip, several, or parts of a clip; on this machine, on others, or as a farm job."""

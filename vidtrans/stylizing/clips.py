@@ -45,26 +45,28 @@ from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, is_picture_source
 
-# Limits of clips of which two are rendered at the same time on a CPU: bytes of the file, and pixels of a frame (1080p)
+# Limits of clips that are rendered two at a time on a CPU: bytes of the file, and pixels of a frame (1080p)
 MAX_SHORT_BYTES, MAX_SMALL_PIXELS = 32 << 20, 1920 * 1088
-NUM_PROBED_CLIPS = 16  # Number of clips, the largest files, whose frame size is read
-CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")  # Keys of [[clips]]
-LIST_KEYS = ("model", "preset")  # Keys of the list itself
-TEXT_KEYS = ("output", "preset")  # Keys whose value is a text
-NAMED_TEXT_KEYS = ("mask", "region")  # Keys whose value is a text, or a table of texts by name
-CHAIN_KEYS = ("model", "rest")  # Keys whose value is a text or a list of texts
+NUM_PROBED_CLIPS = 16  # Number of clips, those with the largest files, whose frame size is read
+# Keys of a table [[clips]] in a list file
+CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
+LIST_KEYS = ("model", "preset")  # Keys of a list file outside [[clips]]
+TEXT_KEYS = ("output", "preset")  # Keys of a list file whose value is a text
+NAMED_TEXT_KEYS = ("mask", "region")  # Keys of a list file whose value is a text, or a table of texts by name
+CHAIN_KEYS = ("model", "rest")  # Keys of a list file whose value is a text, or a list of texts (a model chain)
 
 
 def requests_for(
     paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path | None
 ) -> list[StylizeRequest]:
-    """Create a request like ``template`` for each clip that files, folders and globs resolve to.
+    """Create a request like ``template`` for each clip to which files, folders and glob patterns resolve.
 
-    Results of an earlier run in ``folder`` (None: next to their sources) are left out. Raises UsageError, ModelError
-    for problems common to all clips.
+    Earlier results in ``folder`` (None: next to their sources) are left out. Raises UsageError, ModelError for
+    problems common to all clips.
     """
 
     def place_of(request: StylizeRequest) -> Path:
+        """Return the default output path of a request."""
         return (source_folder(request.video) if folder is None else folder) / default_output_of(request)
 
     template, has_guides = check_template(template, context)
@@ -76,7 +78,7 @@ def requests_for(
 
 
 def check_template(template: StylizeRequest, context: Context) -> tuple[StylizeRequest, bool]:
-    """Replace models that name looks by these looks; return the request, and whether its sources are guide folders.
+    """Replace models that name styles by these styles; return the request, and whether sources are folders of guides.
 
     Raises UsageError, ModelError for models that cannot render.
     """
@@ -92,12 +94,13 @@ def check_template(template: StylizeRequest, context: Context) -> tuple[StylizeR
 
 
 def assign_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
-    """Replace masks that are folders of videos by the matte of each clip. Raises UsageError."""
+    """Replace masks that are folders of videos by the matte video of each clip. Raises UsageError."""
     videos = [request.video for request in requests]
     masks = {mask: mask for request in requests[:1] for mask in request.masks}
     paths = {mask: mattes_for(videos, mask.path, "--mask", mask.name) for mask in masks}
 
     def own(mask: MaskFile, number: int) -> MaskFile:
+        """Return a mask with the file for the clip of this number."""
         return replace(mask, path=paths[mask][number])
 
     return [
@@ -111,19 +114,21 @@ def assign_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
 
 
 def encoding_of(request: StylizeRequest) -> EncodingSettings:
+    """Return the encoding settings of a request, with the codec resolved for its source and output."""
     encoding = request.recipe.settings("encoding", EncodingSettings)
     return encoding.resolved(pictures=is_picture_source(request.video), output=request.output)
 
 
 def default_output_of(request: StylizeRequest) -> Path:
+    """Return the default output path of a request, next to its source."""
     return default_output(request.video, request.names, encoding_of(request))
 
 
 def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> StylizeRequest:
-    """Set the output of the only clip's request from ``-o``. Raises UsageError for a link.
+    """Set the output path from ``-o`` in the request of the only clip. Raises UsageError for a link.
 
-    A video's result is written into ``output`` if this ends in a slash, or is an existing folder that is not a result
-    of pictures. The result of a folder of pictures is a folder, so that ``output`` names the result itself.
+    A video's result is written into ``output`` if this path ends in a slash, or is an existing folder that is not a
+    result of pictures. The result of a folder of pictures is a folder, so that ``output`` names the result itself.
     """
     if output is None:
         return replace(request, output=None)
@@ -136,7 +141,7 @@ def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> Styl
 
 
 def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
-    """Set a unique output in ``folder`` for each request. Raises UsageError."""
+    """Set a different output path in ``folder`` for each request. Raises UsageError."""
     check_folder(folder)
     endings = [default_ending(r.video, r.names, encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
@@ -162,10 +167,10 @@ def read_clip_list(
     context: Context,
     folder: Path,
 ) -> list[StylizeRequest]:
-    """Read the requests in a list file. Command-line flags override a clip's values, which override the list's.
+    """Read the render requests in a list file. Command-line flags override a clip's values, which override the list's.
 
     ``template``, ``preset``, ``flags``: the values of the command line; the template may have no models. ``folder``:
-    the folder of the results. Sources, masks and pictures of looks are relative to the list's folder. Raises
+    the folder of the results. Sources, masks and pictures of styles are relative to the list's folder. Raises
     UsageError, ModelError.
     """
     table = read_toml(path)
@@ -213,6 +218,7 @@ def read_clip_list(
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
+    """Return the source paths, files or patterns, of a clip in a list. Raises UsageError without a source."""
     source = clip.get("source")
     texts: list[object] = source if isinstance(source, list) else [source]
     if not texts or not all(isinstance(text, str) and text for text in texts):
@@ -221,17 +227,19 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
 
 
 def _models(table: Table) -> tuple[str, ...]:
-    """Return the models of a clip or list, to render in sequence: its key ``model``, or ``rest`` with regions."""
+    """Return the model chain of a clip or list: the value of ``model``, or of ``rest`` if the clip has regions."""
     if "region" in table:
         return parse_rest(_texts(table.get("rest") or ()))
     return _texts(table.get("model") or ())
 
 
 def _texts(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
+    """Return a text or a list of texts as a tuple."""
     return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
+    """Return the regions of a clip in a list, with their masks and models. Raises UsageError."""
     if "region" not in clip:
         return ()
     found = parse_regions(_as_option_values(clip, "mask"), _as_option_values(clip, "region"), folder)
@@ -239,13 +247,13 @@ def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
 
 
 def _with_picture_paths(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
-    """Return models, where names of pictures in the list's folder are replaced by their paths."""
+    """Return the models; names of pictures in the list's ``folder`` are replaced by the paths of these pictures."""
     found = ((m, path_as_stored(folder / m)) for m in models)
     return tuple(str(path) if is_picture(Path(m)) and path.exists() else m for m, path in found)
 
 
 def _as_option_values(clip: Table, key: str) -> list[str]:
-    """Return a text, or a table of texts by name, in the form of the option's values on the command line."""
+    """Return a text, or a table of texts by name, in the form of option values on the command line."""
     value = clip.get(key, [])
     if isinstance(value, dict):
         return [f"{name}={text}" for name, texts in value.items() for text in _texts(texts)]
@@ -253,11 +261,12 @@ def _as_option_values(clip: Table, key: str) -> list[str]:
 
 
 def _time(clip: Table, key: str) -> Time | None:
+    """Parse the time in a clip's ``key``; return None if the clip has no such key. Raises UsageError."""
     return parse_time(str(clip[key])) if key in clip else None
 
 
 def _with_look_paths(tables: dict[str, Table], folder: Path, *, has_model: bool) -> dict[str, Table]:
-    """Make the paths of looks and strokes in a list's tables relative to the current folder."""
+    """Make the paths of style pictures and stroke files in a list's tables relative to the current folder."""
     if "strokes" in tables:
         in_folder = map_strokes_files(tables["strokes"], lambda path: str(path_as_stored(folder / path)))
         tables = {**tables, "strokes": in_folder}
@@ -270,7 +279,7 @@ def _with_look_paths(tables: dict[str, Table], folder: Path, *, has_model: bool)
 
 
 def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str) -> None:
-    """Raise UsageError if a clip has regions together with a model, look or mask, or ``rest`` without regions."""
+    """Raise UsageError if a clip has regions together with a model, style or mask, or ``rest`` without regions."""
     if "region" not in clip:
         if "rest" in clip:
             raise UsageError(f"'rest' in {where}", "it has no region", "write region, or the model as model")
@@ -282,7 +291,7 @@ def _check_regions(clip: Table, template: StylizeRequest, look: str, where: str)
 
 
 def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> None:
-    """Raise UsageError if a key is neither in ``own`` nor the name of a recipe table, or a value has a wrong type.
+    """Raise UsageError if a key is neither in ``own`` nor the name of a recipe table, or has a value of a wrong type.
 
     ``where``: the table's name in the message. ``more``: further valid keys in the message.
     """
@@ -307,6 +316,7 @@ def _check_keys(table: Table, own: Sequence[str], where: str, *more: str) -> Non
 
 
 def _is_chain(value: object) -> bool:
+    """Return whether a value is a text or a list of texts."""
     return all(isinstance(one, str) for one in (value if isinstance(value, list) else [value]))
 
 
@@ -339,6 +349,7 @@ def batch_items(requests: Sequence[StylizeRequest], folder: Path) -> list[Item]:
 
 
 def _item(request: StylizeRequest, place: Path) -> Item:
+    """Return the batch item of a request, whose result has the path ``place``."""
     return Item(request.video, place, partial(stylize, request), bytes_of(request.video), partial(divide, request))
 
 
@@ -346,9 +357,9 @@ def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) ->
     """Return the default number of clips rendered at the same time; None: one on each device.
 
     Most of a CPU is idle while a short clip is indexed, while its render starts, and while its end is encoded: on two
-    cores, two clips at a time took 28 to 34 % less time than one (128x128, one second). More clips would gain little,
-    because one network uses all cores, and would take memory, as two large clips would. On a GPU, two networks would
-    share its memory.
+    cores, two clips at a time took 28 to 34 % less time than one at a time (128x128, one second). More clips would gain
+    little, because one network uses all cores, and would take memory, as two large clips would. On a GPU, two networks
+    would share its memory.
     """
     is_here = options.executor in (AUTO, LOCAL) and context.device_kind == "cpu" and cores() > 1
     are_short = len(items) > 1 and all(0 < item.size <= MAX_SHORT_BYTES for item in items)
@@ -359,7 +370,7 @@ def _jobs_for(items: Sequence[Item], options: BatchOptions, context: Context) ->
 
 
 def _is_large(source: Path) -> bool:
-    """Return whether a source's (first) frame exceeds ``MAX_SMALL_PIXELS``; False if it cannot be read."""
+    """Return whether the first frame of a source exceeds ``MAX_SMALL_PIXELS``; False if it cannot be read."""
     from vidtrans.video.io.pictures import open_reader
     from vidtrans.video.io.reader import ClipReader
 

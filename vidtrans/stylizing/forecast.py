@@ -1,4 +1,4 @@
-"""Check renders with a model that is not trained yet, and estimate the cost of its dataset, training and renders."""
+"""Check renders with a model that is not trained yet, and estimate the time of its dataset, training and renders."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ def forecast_chain(
     renders: Sequence[StylizeRequest],
     context: Context,
 ) -> Table:
-    """Estimate a dataset, a training and renders by short trials with random weights; return the dry-run table.
+    """Estimate the time of a dataset, a training and renders by short trials with random weights.
 
-    ``spec``: the dataset's sources and settings. ``dataset``, ``model``: output paths. ``minutes``: the training time;
-    None: the settings' number of steps.
+    Returns the dry-run table. ``spec``: the dataset's sources and settings. ``dataset``, ``model``: output paths.
+    ``minutes``: the training time; None: train for the number of steps in the settings.
     """
     from vidtrans.training.set_up import TrainingSetup
     from vidtrans.training.trials import estimate_training, find_budget, make_untrained_model
@@ -92,7 +92,7 @@ def check_scene(folder: Path, clip: Path, model: Path, context: Context) -> None
 def check_renders(
     renders: Sequence[StylizeRequest], output: Path, sources: Sequence[Path], recipe: Recipe, context: Context
 ) -> None:
-    """Raise UsageError or MediaError, before training, for problems that the renders would have after it.
+    """Raise UsageError or MediaError, before the training, for problems that the renders would have after it.
 
     ``output``: the result of one render, or the folder of several. ``sources``: the files that are read.
     """
@@ -123,11 +123,11 @@ def check_renders(
 
 def _check_clip(clip: Path, place: Path, recipe: Recipe, encoding: EncodingSettings, context: Context) -> None:
     """Raise UsageError, MediaError if a clip cannot be read, or its result cannot be written."""
-    if is_picture_sequence(clip):  # Further requirements on a folder depend on the pairing
+    if is_picture_sequence(clip):  # Other requirements on a folder of pictures depend on the pairing
         if picture_files(clip) and not open_clip(context, clip).index.same_size:
             refuse_video(clip, encoding.resolved(pictures=True, output=place))
         return
-    with open_reader(clip):  # Raises if it is not a video
+    with open_reader(clip):  # Raises MediaError if the clip is not a video
         resolved_encoding = encoding.resolved(pictures=is_picture_source(clip), output=place)
         resolved_encoding.depth_for(8)
         if resolved_encoding.needs_program:

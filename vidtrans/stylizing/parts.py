@@ -1,8 +1,8 @@
 """Render a clip in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
 
 A machine without a shared disk receives the input files in a mirror folder, in which /a/b is MIRROR/a/b, and renders in
-the mirror of the command's current folder. Therefore all paths of its request are made relative. Cache keys depend on
-contents, not on paths, so that they are the same on that machine.
+the mirror of the command's current folder. Therefore all paths of a request for this machine are made relative. Cache
+keys depend on contents, not on paths, so that they are the same on that machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from vidtrans.stylizing.requests import StylizeRequest
 
 
 def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
-    """Render a part of a clip into the cache; ``join``: also write the result if no chunk is missing.
+    """Render a part of a clip into the cache. ``join``: also write the result if no chunk is missing.
 
     ``part`` None: only join; missing chunks are then an error. Failures are written to the cache's log. Raises the
     errors of ``stylize``, UsageError if this worker differs from others that render the clip, and VidtransError.
@@ -42,6 +42,7 @@ def stylize_part(request: StylizeRequest, part: ClipPart | None, context: Contex
 
 
 def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Context, *, join: bool) -> Table:
+    """Render a part of a clip, join the chunks, or both, as ``stylize_part`` does, without logging failures."""
     render = RequestedRender(request, context, time.monotonic())
     target = render.result
     target.check()
@@ -84,6 +85,7 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
 
 
 def _check_whole(divided: DividedRender, target: Result) -> None:
+    """Raise VidtransError if chunks of a divided render are missing."""
     if missing := divided.missing(verify=True):
         why = f"{describe_ranges(missing)} of {divided.job.plan.num_frames} are not rendered"
         raise VidtransError(str(target.output), why, "render these parts with --chunk, then --join again")
@@ -103,13 +105,13 @@ def divide(request: StylizeRequest, context: Context, count: int) -> Division | 
 
 
 def _open(render: RequestedRender) -> Clip | None:
-    """Open the source; return None for one picture or pictures of several sizes, which are rendered one by one."""
+    """Open the source; return None for one picture or pictures of several sizes, which are not rendered in parts."""
     clip = None if is_one_picture(render.request.video) else render.open()
     return clip if clip is not None and clip.index.same_size else None
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_locked: bool = False) -> Table:
-    """Render the chunks [first, stop) of a divided render; ``is_locked`` as in ``DividedRender.render``."""
+    """Render the chunks ``part``, [first, stop), of a divided render; ``is_locked`` as in ``DividedRender.render``."""
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
     return DividedRender(job).render(job.plan.chunks[slice(*part)], is_locked=is_locked)
@@ -118,11 +120,11 @@ def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], 
 def print_jobs(
     requests: Sequence[StylizeRequest], name: str, command: Sequence[str], options: BatchOptions, context: Context
 ) -> Table:
-    """Write a farm job that renders clips; return its table, with the job's text in format ``name`` as ``job``.
+    """Create a farm job that renders clips; return its table, with the job's text in format ``name`` as ``job``.
 
-    ``requests``: all have outputs. ``command``: the common start of all commands, up to the source. ``options``: a
-    shard, and the maximum number of parts of a clip; by default, as many as are long enough. Each clip is read to its
-    end once. Raises UsageError if the shard is empty, and the errors of ``stylize``.
+    ``requests``: all have output paths. ``command``: the common start of all commands, up to the source. ``options``: a
+    shard, and the maximum number of parts of a clip; by default, as many parts as are long enough. Each clip is read to
+    its end once. Raises UsageError if the shard is empty, and the errors of ``stylize``.
     """
     if options.shard and not (requests := options.share_of(requests)):
         raise UsageError(f"--shard {options.shard}", "there is no clip in it", "make fewer parts")
@@ -148,6 +150,7 @@ def farm_table(clips: Sequence[ClipTasks], name: str, context: Context) -> Table
 
 
 def _num_parts(request: StylizeRequest, max_parts: int | None, context: Context) -> int:
+    """Return the number of parts in which a farm renders a clip; 1 if the clip cannot be split."""
     render = RequestedRender(request, context, time.monotonic())
     render.result.existing()  # Raises if the output is another file
     if (clip := _open(render)) is None or (job := render.job(clip)).draft:

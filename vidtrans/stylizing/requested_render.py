@@ -40,7 +40,7 @@ from vidtrans.video.io.picture_paths import is_picture_sequence, is_picture_sour
 def stylize(request: StylizeRequest, context: Context) -> Table:
     """Render models onto one video, picture or folder, and return the result table.
 
-    Every frame keeps its timestamp, and sound packets are copied. Raises UsageError, MediaError, ModelError,
+    Every frame keeps its timestamp, and sound packets are copied unchanged. Raises UsageError, MediaError, ModelError,
     DeviceError, Interrupted.
     """
     render = RequestedRender(request, context, time.monotonic())
@@ -74,7 +74,9 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class RequestedRender:
-    """A request with its lazily resolved model, settings and output. Raises UsageError, ModelError.
+    """A render request with its model, settings and output path, which are resolved when they are first needed.
+
+    Raises UsageError, ModelError.
 
     ``began``: the start of the command, in seconds of ``time.monotonic``.
     """
@@ -85,7 +87,7 @@ class RequestedRender:
 
     @cached_property
     def model(self) -> LoadedModel:
-        """Return the model, or the chain of models, with the changes to its pairing."""
+        """Return the model or model chain, with the user's changes of its pairing."""
         request, changes = self.request, self.recipe.pairing_changes
         if (pictures := request.pictures) is not None:
             return predict_model_from_pictures(pictures, self.context, request.video, changes)
@@ -95,12 +97,12 @@ class RequestedRender:
 
     @property
     def recipe(self) -> Recipe:
-        """Return the recipe of the picture outside all regions."""
+        """Return the recipe for the picture outside all regions."""
         return identity_recipe(self.request.recipe) if self.request.keeps_source_elsewhere else self.request.recipe
 
     @cached_property
     def regions(self) -> list[tuple[MaskFile, RequestedRender]]:
-        """Return the mask of each region with the render of its look; regions with the same look share a render."""
+        """Return the mask of each region with the render of its style; regions with the same style share a render."""
         renders: dict[tuple[object, ...], RequestedRender] = {}
         found = []
         for region in self.request.regions:
@@ -116,16 +118,17 @@ class RequestedRender:
 
     @property
     def _look_key(self) -> tuple[object, ...]:
-        """Return a key that is equal for equal looks of regions."""
+        """Return a key by which regions with the same style are recognised: the model, the style and the strokes."""
         return str(self.model.for_key()), self.settings.rendering.look, self.settings.strokes
 
     @property
     def renders(self) -> list[RequestedRender]:
+        """Return this render and those of the regions' styles."""
         return [self, *(render for _, render in self.regions)]
 
     @cached_property
     def with_model(self) -> StylizeRequest:
-        """Return the request with the model that was made from a look (pictures or a medium), and its settings."""
+        """Return the request with the model made from style pictures or a painting medium, and with its settings."""
         if (pictures := self.request.pictures) is None:
             return self.request
         model = str(self.model.path or IDENTITY)
@@ -133,24 +136,26 @@ class RequestedRender:
 
     @cached_property
     def settings(self) -> ResolvedRenderSettings:
-        """Return the settings, with the codec resolved for the source and the output."""
+        """Return the render settings, with the codec resolved for the source and the output."""
         recipe = self.recipe if self.request.keeps_source_elsewhere else self.with_model.recipe
         settings = ResolvedRenderSettings.of(recipe, self.model, self.context.device)
         return settings.resolved(is_picture_source(self.request.video), self.request.output, self.context.report)
 
     @property
     def strokes(self) -> list[StrokesSettings]:
-        """Return the stroke settings of this render and its regions that paint strokes."""
+        """Return the stroke settings of this render and its regions, if they paint strokes."""
         return [one.settings.strokes for one in self.renders if one.settings.strokes.medium]
 
     @cached_property
     def target(self) -> OutputTarget:
+        """Return the output path, resolved from -o or the default name. Raises UsageError."""
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, request.names, encoding))
         return OutputTarget.find(wanted, encoding, one_picture=is_one_picture(request.video))
 
     @cached_property
     def result(self) -> Result:
+        """Return the requested result, with the digest of everything that affects it."""
         request, target = self.request, self.target
         files = [part.path for render in self.renders for part in render.model.parts]
         files += [path for render in self.renders for path in render.look_files]
@@ -197,14 +202,14 @@ class RequestedRender:
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
 
     def open(self) -> Clip:
-        """Open the source, and read it only up to ``--end`` if no later frame affects the result. Raises MediaError."""
+        """Open the source; read it only up to ``--end`` if no later frame affects the result. Raises MediaError."""
         video, guides = self.request.video, self.model.pairing.guides
         if self._reads_beyond_end:
             return open_clip(self.context, video, guides)
         clip = open_clip(self.context, video, guides, self.request.end)
         try:
             clip.trim(self.request.start, self.request.end)
-        except UsageError:  # Its message contains the clip's length, so the clip must be read to its end
+        except UsageError:  # The message contains the clip's length, so the clip must be read to its end
             return open_clip(self.context, video, guides)
         return clip
 
@@ -212,8 +217,8 @@ class RequestedRender:
     def _reads_beyond_end(self) -> bool:
         """Return whether frames after ``--end`` may affect the result.
 
-        This depends only on the request, so that all parts of a divided render, and corrections of a result, read the
-        same frames.
+        The answer depends only on the request, so that all parts of a divided render, and corrections of a result, read
+        the same frames.
         """
         request, rendering = self.request, self.settings.rendering
         if request.end is None or request.masks or rendering.source_filter or rendering.look:
@@ -237,7 +242,7 @@ class RequestedRender:
         return RenderJob(plan, self.context, regions=self._region_plans(clip, plan))
 
     def at_trained_size(self, job: RenderJob) -> Table:
-        """Estimate the time at the trained size for a dry run, if the default size differs; else {}."""
+        """Estimate the render time at the trained size for a dry run, if the default size differs; else return {}."""
         source = job.plan.source_size
         width, height = self.model.working_size("trained", source)
         if self.settings.rendering.size != "auto" or (width, height) == self.model.working_size("auto", source):
@@ -248,7 +253,7 @@ class RequestedRender:
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
     def _plan(self, clip: Clip, of: RequestedRender | None = None) -> RenderPlan:
-        """Plan this render. ``of``: the render of which this one is a region's look."""
+        """Plan this render. ``of``: the whole render, if this one is the style of one of its regions."""
         request, whole = self.request, of or self
         return plan_render(
             clip,
@@ -263,7 +268,7 @@ class RequestedRender:
         )
 
     def _region_plans(self, clip: Clip, rest: RenderPlan) -> RegionPlans:
-        """Plan the regions; a look that is the same as outside of all regions needs no plan."""
+        """Plan the regions; a region with the same style as the picture outside all regions needs no plan."""
         region_renders = list({id(one): one for _, one in self.regions if one._look_key != self._look_key}.values())
         numbers = {id(render): number for number, render in enumerate(region_renders)}
         layers = [
@@ -274,7 +279,7 @@ class RequestedRender:
 
 
 def identity_recipe(recipe: Recipe) -> Recipe:
-    """Return a recipe that does not change frames, but encodes them as ``recipe`` does."""
+    """Return a recipe that leaves frames unchanged, but encodes them as ``recipe`` does."""
     tables = {**recipe.tables, "temporal": {"name": "off"}, "strokes": {}}
     plain = replace(recipe, tables=tables, pairing_changes={})
     defaults = to_table(InferSettings())
@@ -284,6 +289,7 @@ def identity_recipe(recipe: Recipe) -> Recipe:
 
 
 def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
+    """Render a folder with pictures of several sizes, one picture at a time; return the result table."""
     request, context = render.with_model, render.context
     if request.regions:
         why = "pictures of several sizes are rendered one by one, each with one mask"
@@ -293,6 +299,7 @@ def _stylize_pictures(clip: Clip, render: RequestedRender) -> Table:
     clip = with_picture_fps(clip, render.settings.rendering.picture_fps)
 
     def render_one(picture: Path, output: Path, recipe: Recipe, mask: MaskFile | None) -> Table:
+        """Render one picture of the folder to ``output``; return its result table."""
         own = replace(request, video=picture, output=output, recipe=recipe, mask=mask, start=None, end=None)
         return stylize(replace(own, in_batch=True), context)
 

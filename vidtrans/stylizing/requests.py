@@ -1,4 +1,4 @@
-"""Requests to render models onto a video, and their records, from which ``fix`` restores the request of a result.
+"""Requests to render models onto a video, and their records, from which ``fix`` restores the request for a result.
 
 Recorded paths are relative to the parent of the cache folder, so that records stay valid if the working folder moves.
 """
@@ -33,12 +33,13 @@ from vidtrans.video.io.picture_paths import is_picture
 
 @dataclass(frozen=True)
 class StylizeRequest:
-    """A request to render models onto one video, picture or folder, each model onto the previous one's output.
+    """A request to render a model, or a chain of models, onto one video, picture or folder.
 
-    ``models``: empty if the recipe's look names pictures or a medium; the model is then made when the clip is rendered.
-    ``mask``: white where the models' output is visible. ``regions``: regions with separate looks, over the output of
-    ``models``; if ``models`` is only the identity, the source remains outside of the regions. ``score``: measure
-    flicker and save a plot next to the output. ``in_batch``: the batch trims the cache after all of its clips.
+    ``models``: each model is rendered onto the output of the previous one; empty if the recipe's ``look`` names style
+    pictures or a painting medium, from which the model is then made. ``mask``: white where the models' output is
+    visible. ``regions``: regions with separate styles, over the output of ``models``; if ``models`` is only the
+    identity, the source remains outside of the regions. ``score``: measure flicker and save a plot next to the output.
+    ``in_batch``: do not trim the cache, because the batch does so after its last clip.
     """
 
     COMMAND: ClassVar = "stylize"
@@ -56,13 +57,19 @@ class StylizeRequest:
 
     @property
     def pictures(self) -> NamedPictures | None:
-        """Return the pictures or the medium to make the model from; None if there are models. Raises UsageError."""
+        """Return the pictures or painting medium from which to make the model; None if models are named.
+
+        Raises UsageError.
+        """
         look = look_named(self.recipe.tables)
         return parse_pictures(look) if look and not self.models else None
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Return the names of regions' looks, models and medium, for the default output name. Raises UsageError."""
+        """Return the names of region styles, models and painting medium, for the output's default name.
+
+        Raises UsageError.
+        """
         own = self.models if (pictures := self.pictures) is None else (pictures.name,)
         found = (*dict.fromkeys(filter(None, map(_name_of, self.regions))), *own)
         medium = medium_label(medium_of_tables(self.recipe.tables)) if medium_of_tables(self.recipe.tables) else ""
@@ -75,10 +82,11 @@ class StylizeRequest:
 
     @property
     def masks(self) -> list[MaskFile]:
+        """Return the masks of the request and of its regions."""
         return [mask for mask in (self.mask, *(region.mask for region in self.regions)) if mask]
 
     def with_looks(self) -> StylizeRequest:
-        """Replace models that are names of media or pictures by looks."""
+        """Replace models that name a painting medium or a picture by the style setting ``look``."""
         look = "" if look_named(self.recipe.tables) else sole_medium(self.models)
         look = _look_in(self.models) if self.regions else look
         own = replace(self, regions=tuple(map(_with_look, self.regions)))
@@ -86,13 +94,13 @@ class StylizeRequest:
 
 
 def _with_look(region: RegionLook) -> RegionLook:
-    """Replace a region's model by a look if it names one."""
+    """Replace the model of a region by a style if the model names one (a painting medium or a picture)."""
     look = "" if region.look else _look_in(region.models)
     return replace(region, models=(), look=look) if look else region
 
 
 def _look_in(models: tuple[str, ...]) -> str:
-    """Return the look that a single model names (a medium, a picture or a mixture); '' if it names a model."""
+    """Return the style that a single model name stands for (a medium, a picture or a mixture); '' for a real model."""
     if len(models) != 1:
         return ""
     [name] = models
@@ -101,19 +109,19 @@ def _look_in(models: tuple[str, ...]) -> str:
 
 
 def _name_of(region: RegionLook) -> str:
-    """Return the name of a region's look or models; '' if it has none."""
+    """Return the name of a region's style or models; '' if the region has none."""
     return parse_pictures(region.look).name if region.look and not region.models else SEPARATOR.join(region.models)
 
 
 def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
-    """Return a table of a ``command``'s request and the options that affect its result, for ``restore``."""
+    """Return a table of a ``command``'s request and the options that affect its result; ``restore`` reads the table."""
     root = context.cache.root.resolve().parent
     values = _move_paths(_fields_to_json(request), lambda path: _relative(path, root), find_model, Path())
     return {"command": command, "request": values, "options": {"seed": context.seed, "device": context.device}}
 
 
 def restore(made_of: Table, context: Context) -> dict[str, Any]:
-    """Restore the fields of a request from its table.
+    """Restore the fields of a request from a table that ``describe`` returned.
 
     Raises TypeError, ValueError, KeyError, AttributeError if the table is damaged.
     """
@@ -126,6 +134,7 @@ def restore(made_of: Table, context: Context) -> dict[str, Any]:
 
 
 def _relative(path: Path, root: Path) -> str:
+    """Return a path relative to the folder ``root``; an absolute path if there is no relative one."""
     try:
         return os.path.relpath(path.absolute(), root)
     except ValueError:  # On Windows, the path is on another drive
@@ -133,15 +142,17 @@ def _relative(path: Path, root: Path) -> str:
 
 
 def _recorded_model(name: str) -> Path | None:
+    """Return the file of a model in a record, where models are named by their paths; None for the identity."""
     return None if name == IDENTITY else Path(name)
 
 
 def _fields_to_json(request: Mapping[str, Any]) -> Table:
-    """Convert the fields of a request to JSON values; other types become a table {kind: content}."""
+    """Convert the fields of a request to JSON values; a value that JSON lacks becomes a table {kind: content}."""
     return {name: _to_json(value) for name, value in request.items()}
 
 
 def _to_json(value: object) -> Any:  # noqa: ANN401  (a JSON value)
+    """Convert a value of a request's field to a JSON value; see ``_fields_to_json``."""
     if isinstance(value, Path):
         return {"path": str(value)}
     if isinstance(value, Time):
@@ -158,6 +169,7 @@ def _to_json(value: object) -> Any:  # noqa: ANN401  (a JSON value)
 
 
 def _from_json(value: Any) -> Any:  # noqa: ANN401
+    """Convert a JSON value back to the value of a request's field."""
     if isinstance(value, list):
         return tuple(map(_from_json, value))
     if not isinstance(value, dict):
@@ -179,15 +191,17 @@ def _from_json(value: Any) -> Any:  # noqa: ANN401
 def _move_paths(
     fields: Table, move: Callable[[Path], str], find: Callable[[str], Path | None], folder: Path
 ) -> dict[str, Any]:
-    """Replace each path in a request's JSON fields by ``move(path)``, and each model by its moved file.
+    """Replace each path in a request's JSON fields by ``move(path)``, and each model name by its moved file.
 
-    ``find``: returns a model's file by name, None for the identity. ``folder``: contains the pictures of looks.
+    ``find``: returns a model's file by name, None for the identity. ``folder``: contains the pictures of styles.
     """
 
     def models(names: Sequence[str]) -> list[str]:
+        """Return the moved files of models."""
         return [IDENTITY if (file := find(name)) is None else move(file) for name in map(str, names)]
 
     def move_value(value: Any) -> Any:  # noqa: ANN401
+        """Return a JSON value with moved paths."""
         if isinstance(value, list):
             return list(map(move_value, value))
         if not isinstance(value, dict):
@@ -210,7 +224,7 @@ def _move_paths(
 
 
 def _move_files(tables: Mapping[str, Table], move: Callable[[Path], str], folder: Path) -> dict[str, Table]:
-    """Replace the paths in a recipe's tables, of cuts, looks, curves and strokes, by ``move(path)``."""
+    """Replace the paths in a recipe's tables, of cuts, style pictures, curves and strokes, by ``move(path)``."""
     found = dict(tables)
     if (strokes := found.get("strokes")) is not None:
         found["strokes"] = map_strokes_files(strokes, move)

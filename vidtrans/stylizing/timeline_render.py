@@ -1,6 +1,6 @@
 """Render the clips of a timeline, and write a new timeline that shows the results in their places.
 
-Each range of a media file that the timeline shows is rendered once. Shards of a timeline consist of whole renders.
+Each range of a media file that the timeline shows is rendered once. A shard of a timeline is a subset of these renders.
 """
 
 from __future__ import annotations
@@ -65,29 +65,34 @@ from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import picture_files
 
-KEEP_SOURCE = "keep"  # The model name in a marker of a clip that is not rendered
+KEEP_SOURCE = "keep"  # Model name in a marker whose clip is not rendered
+# Rendering settings that a marker may set, besides the style
 MARKER_SETTINGS = tuple(name for name in settings_with_use(RenderingSettings, Use.VARY) if name != "look")
-STROKE_KEYS = {"strokes": "medium", "palette": "palette"}  # Settings of [strokes] by their keys in markers
+# Names of settings in the table [strokes], by their keys in markers
+STROKE_KEYS = {"strokes": "medium", "palette": "palette"}
+# Keys that a marker may contain without the name of a table
 MARKER_KEYS = ("model", "look", *STROKE_KEYS, *MARKER_SETTINGS)
+# Recipe tables whose settings a marker may contain, as TABLE.KEY
 MARKER_TABLES = ("rendering", "strokes", "temporal", "pairing")
-TYPO_SIMILARITY = 0.8  # Similarity of difflib, 0 to 1, from which on an unknown key counts as a typing error
-MAX_MARKER_LENGTH = 1000  # Characters of a marker that are parsed
+TYPO_SIMILARITY = 0.8  # Least similarity by difflib, 0 to 1, at which an unknown key counts as a typing error
+MAX_MARKER_LENGTH = 1000  # Number of characters of a marker that are parsed
+# Matches a key and its value in a marker, such as "model: ink" or "temporal.strength = 0.5"
 _MARKER_PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[:=]\s*(\S.*?)\s*")
-READ_ONLY_ENDING = ".aaf"  # The ending of timelines that are only read
+READ_ONLY_ENDING = ".aaf"  # File name ending of timelines that are read but not written
 
 
 @dataclass(frozen=True)
 class TimelineJob:
-    """The options of the command line for a timeline.
+    """The command-line options for rendering a timeline.
 
     Attributes:
         path: The file of the timeline.
         output: The value of -o: a folder for the results, or the new timeline; '' for the current folder.
         handles: Number of frames to render on both sides of each range that the timeline shows.
         folders: Folders in which media are searched by name.
-        rate: The frame rate of an EDL; None for the rate of its media.
-        preset: The name of the preset of the command line; None without one.
-        flags: Settings of the command line by table and key.
+        rate: The frame rate of an EDL in frames per second; None for the rate of its media.
+        preset: The name of the preset on the command line; None without a preset.
+        flags: Settings on the command line, by table and key.
     """
 
     path: Path
@@ -100,11 +105,13 @@ class TimelineJob:
 
     @property
     def folder(self) -> Path:
+        """Return the folder of the results."""
         output = Path(self.output)
         return output.parent if is_timeline(output) else output
 
     @property
     def new_timeline(self) -> Path:
+        """Return the path of the new timeline; its default name is that of the old one with ".styled"."""
         output = Path(self.output)
         if is_timeline(output):
             return output
@@ -166,7 +173,7 @@ def stylize_timeline(
 
 
 def _existing_reports(plan: TimelinePlan, context: Context) -> dict[str, Table]:
-    """Return the reports of existing renders by key. Raises UsageError if an output is another file."""
+    """Return the reports of existing renders by their key. Raises UsageError if an output is another file."""
     found = {}
     for request in place_results([one.request for one in plan.ranges], plan.folder):
         result = RequestedRender(replace(request, in_batch=True), context, time.monotonic()).result
@@ -184,7 +191,7 @@ def print_timeline(
     max_tasks: int | None,
     context: Context,
 ) -> Table:
-    """Write a farm job with a task for each render of a timeline, and one that writes the new timeline.
+    """Create a farm job with a task for each render of a timeline, and a task that writes the new timeline.
 
     Returns the job's table, with its text in format ``name`` as ``job``. ``command``: the common start of all commands,
     up to the timeline. ``max_tasks``: the maximum number of tasks that render. Raises the errors of
@@ -199,7 +206,7 @@ def print_timeline(
 
 @dataclass(frozen=True)
 class TimelinePlan:
-    """A timeline, the ranges of its media to render, and the path of the new timeline.
+    """A timeline, the ranges of media to render for it, and the path of the new timeline.
 
     ``lost``: warnings about content that the format of the new timeline cannot hold.
     """
@@ -212,10 +219,11 @@ class TimelinePlan:
 
     @property
     def facts(self) -> Table:
-        """Return the entries of a report before the new timeline is written."""
+        """Return the report's entries about the timeline, before the new timeline is written."""
         return {"timeline": None, "clips": sum(len(one.clips) for one in self.ranges)}
 
     def key(self, one: TimelineRange) -> str:
+        """Return the key of a range's render: its output path in a comparable form."""
         return path_key(self.folder / (one.request.output or ""))
 
 
@@ -275,7 +283,7 @@ def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Co
 
 
 def _read_styled_media(path: Path, num_frames: int, one: TimelineRange) -> StyledMedia:
-    """Read the properties of a result that a timeline needs. Raises MediaError if it cannot be read."""
+    """Read the properties of a rendered file that a timeline needs. Raises MediaError if the file cannot be read."""
     if one.facts.rate is None:
         return StyledMedia(path, 0, 1, None)
     if path.is_dir():
@@ -289,7 +297,7 @@ class RangePlanner:
     """A planner of the ranges of media that a timeline needs.
 
     Args:
-        job: The options of the command line; markers of a clip override its settings.
+        job: The command-line options; the markers of a clip override their settings.
         template: The request of clips without markers; it has no models if the command line names none.
         context: The command's context.
         is_whole: The new timeline counts whole frames.
@@ -301,7 +309,10 @@ class RangePlanner:
         self._facts: dict[tuple[str, object], MediaFacts] = {}
 
     def plan(self, timeline: Timeline, search: MediaSearch) -> list[TimelineRange]:
-        """Return the ranges of a timeline, with their results' names. Raises UsageError, MediaError, ModelError."""
+        """Return the media ranges to render, with the names of the results.
+
+        Raises UsageError, MediaError, ModelError.
+        """
         media: dict[tuple[str, str], _Media] = {}
         for clip in timeline.clips:
             where = clip.where(timeline.path)
@@ -320,7 +331,7 @@ class RangePlanner:
         return _name_results([one for own in media.values() for one in self._ranges(own)])
 
     def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
-        """Return a key and the request of clips with these markers. Raises UsageError, ModelError."""
+        """Return a key and the request for clips with these markers. Raises UsageError, ModelError."""
         key = digest_of([mark.model, mark.tables])
         if key not in self._templates:
             try:
@@ -332,6 +343,7 @@ class RangePlanner:
         return key, self._templates[key]
 
     def _apply_mark(self, mark: ClipMark, where: str) -> StylizeRequest:
+        """Return the template with the model and settings of a clip's markers. Raises UsageError."""
         template = self._template
         if (mark.model or mark.has_look) and template.regions:
             raise UsageError(where, "--region names the looks", "leave the model out of its markers")
@@ -348,6 +360,7 @@ class RangePlanner:
         return replace(template, models=models, recipe=replace(recipe, programs=(*recipe.programs, *programs)))
 
     def _ranges(self, media: _Media) -> list[TimelineRange]:
+        """Return the ranges of a media file that its clips show, with handles; overlapping ranges are merged."""
         facts = media.facts
         if facts.rate is None:
             request = replace(media.template, video=facts.path)
@@ -373,7 +386,7 @@ class RangePlanner:
 
 @dataclass(frozen=True)
 class TimelineRange:
-    """A range of a media file to render, and the clips that show it. ``first``: its first frame in the file."""
+    """A range of a media file to render, and the timeline clips that show it. ``first``: the range's first frame."""
 
     request: StylizeRequest
     facts: MediaFacts
@@ -383,7 +396,7 @@ class TimelineRange:
 
 @dataclass
 class _Media:
-    """A media file with one look, and the clips that show it."""
+    """A media file with one style, and the timeline clips that show it."""
 
     facts: MediaFacts
     template: StylizeRequest
@@ -391,7 +404,7 @@ class _Media:
 
 
 def _time_warnings(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Iterator[str]:
-    """Yield warnings about assumptions on a clip's times."""
+    """Yield warnings about the assumptions on the times of a timeline's clip."""
     if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
         counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate))
         yield f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
@@ -402,7 +415,7 @@ def _time_warnings(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Ite
 
 
 def _name_results(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
-    """Set the names of the ranges' results: SOURCE.FIRST-LAST.MODEL.mp4; names of stills have no numbers."""
+    """Set the names of the ranges' results: SOURCE.FIRST-LAST.MODEL.mp4, without frame numbers for stills."""
     requests = assign_mattes([one.request for one in ranges])
     videos = list({path_key(request.video): request.video for request in requests}.values())
     stems = dict(zip(map(path_key, videos), result_names(videos, [""] * len(videos)), strict=True))
@@ -421,7 +434,7 @@ def _name_results(ranges: Sequence[TimelineRange]) -> list[TimelineRange]:
 
 @dataclass(frozen=True)
 class ClipMark:
-    """The settings in a clip's markers: its model ('' for the command line's), and settings by table and key."""
+    """The model in a clip's markers ('' for the command line's model), and the settings in them by table and key."""
 
     model: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
@@ -433,15 +446,15 @@ class ClipMark:
 
     @property
     def has_look(self) -> bool:
-        """Return whether the markers name a look instead of a model."""
+        """Return whether the markers name a style instead of a model."""
         return bool(self.tables.get("rendering", {}).get("look"))
 
 
 def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
-    """Parse the texts of a clip's markers; texts without settings are notes.
+    """Parse the texts of a clip's markers; texts without settings are the editor's notes and are skipped.
 
-    ``where``: the clip, for messages. ``folder``: the timeline's folder, to which paths of models and looks are
-    relative. Raises UsageError for an unknown key next to a known one, and for a key similar to a known one.
+    ``where``: the clip, for messages. ``folder``: the timeline's folder, to which paths of models and style pictures
+    are relative. Raises UsageError for an unknown key next to a known one, and for a key similar to a known one.
     """
     model, tables = "", dict[str, Table]()
     for text in texts:
@@ -468,7 +481,7 @@ def read_marks(texts: Sequence[str], where: str, folder: Path) -> ClipMark:
 
 
 def _parse_marker(text: str, where: str) -> list[tuple[str, str]]:
-    """Return the keys and values in a marker's text; [] for a note."""
+    """Return the (key, value) pairs in a marker's text; [] for an editor's note."""
     matches = [_MARKER_PAIR.fullmatch(part) for part in text[:MAX_MARKER_LENGTH].split(";") if part.strip()]
     found = [(re.sub(r"[ -]", "_", match[1].strip().lower()), match[2]) for match in matches if match]
     known = [key for key, _ in found if key in MARKER_KEYS or key.partition(".")[0] in MARKER_TABLES]
@@ -490,7 +503,7 @@ def _lower_if_capitals(value: str) -> str:
 
 
 def _find_model_file(value: str, folder: Path) -> str:
-    """Return the model's file in the timeline's folder, or else its name."""
+    """Return the path of a model in the timeline's folder; its name if the folder has no such file."""
     for name in (value, f"{value}{SUFFIX}"):
         if is_file(name, folder):
             return str(folder / name)

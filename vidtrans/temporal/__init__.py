@@ -1,4 +1,4 @@
-"""Temporal consistency: filters over a model's per-frame outputs, guided by flow on the input video.
+"""Temporal consistency: filters over a model's per-frame outputs, guided by the optical flow of the input video.
 
 A filter is a class with a frozen settings dataclass ``Settings``, a ``version`` and an attribute ``radius``. It is
 constructed with its settings (``flow`` names the flow method, if it has one) and the name of the device that computes
@@ -20,12 +20,12 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A registered filter.
+    """A registered temporal filter.
 
     ``on_gpu``: "module:Class" of a ``BatchFilter`` with the same arithmetic, for devices of the kinds ``gpus``; '' for
-    none. ``gpu_version``: the version of that class, for cache keys, which must not import its module and torch.
-    ``settings``: "module:Class" of its settings; '' for the attribute ``Settings`` of the filter, whose import is
-    slower.
+    none. ``gpu_version``: the version of the ``on_gpu`` class, for cache keys, because these must not import its module
+    and torch. ``settings``: "module:Class" of the filter's settings; '' for the attribute ``Settings`` of the filter,
+    whose import is slower.
     """
 
     on_gpu: str = ""
@@ -34,17 +34,19 @@ class FilterEntry(Entry):
     settings: str = ""
 
     def load_for(self, device_kind: str) -> Any:  # noqa: ANN401  (whatever the path names)
-        """Load the filter class for renders on a device of a kind ('cuda', 'mps', 'cpu')."""
+        """Load the filter class for renders on a device of a kind ("cuda", "mps" or "cpu")."""
         return Entry(self.on_gpu, self.summary).load() if self.is_batched(device_kind) else self.load()
 
     def load_settings(self) -> Any:  # noqa: ANN401  (a frozen dataclass)
+        """Load the class of the filter's settings."""
         return Entry(self.settings, self.summary).load() if self.settings else self.load().Settings
 
     def is_batched(self, device_kind: str) -> bool:
-        """Return whether frames are filtered in batches on devices of a kind ('cuda', 'mps', 'cpu')."""
+        """Return whether frames are filtered in batches on a device of a kind ("cuda", "mps" or "cpu")."""
         return bool(self.on_gpu) and device_kind in self.gpus
 
 
+# Temporal filters by name
 FILTERS = Registry(
     "temporal filter",
     {

@@ -1,10 +1,10 @@
-"""Motion paths through several frames, the trust in them, and fine detail along them, for the temporal filters.
+"""Motion paths through several frames, the trust in these paths, and fine detail along them, for the temporal filters.
 
-Luma is split into two bands: structure finer than about a pixel, and structure between that and the low frequencies.
+Luma is split into two bands: structure finer than about a pixel, and structure between this and the low frequencies.
 Statistics separate flicker, changes that the source explains, and lost contrast. They compare a frame with its
 neighbours along the motion, at the points of a coarser grid, and are averaged around each point, at half the grid's
-size: (2, h, w), one for each band. Values derived from a frame are stored in its sample, so that they are computed
-once.
+size: (2, h, w), one plane for each band. Values derived from a frame are stored in its sample, so that they are
+computed once.
 """
 
 from __future__ import annotations
@@ -48,35 +48,37 @@ from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import to_float, to_uint16
 
-# Squared forward–backward error at which a path's reliability is ½. For two estimates, in pixels of the frame: they
-# differ by some pixels even where both are usable. For an estimate and its inverse, which do not, in grid pixels.
+# Forward and backward estimates differ by some pixels even where both are usable; an estimate and its inverse do not.
+# Squared errors at which a path's reliability is ½: of two estimates (frame pixels²), of an inverse (grid pixels²)
 ESTIMATE_SLACK, INVERSE_SLACK = 8.0, 0.1
-HALF_TRUST_GRADIENT = 0.5  # |∇f|² at which a path has half of its trust; a zoom by a tenth has 0.02
-# Grid pixels beyond the outer pixel centres at which a path leaves the picture. Not exactly half a pixel, because
-# motion by whole pixels often leads exactly there.
-BORDER_TOLERANCE = 0.55
-STATISTICS_RADIUS = 2  # Frames on each side in the statistics
+# Squared gradient of the flow, |∇f|², at which a path has half of its trust; a zoom by a tenth has 0.02
+HALF_TRUST_GRADIENT = 0.5
+# The tolerance is not exactly half a pixel, because motion by whole pixels often leads exactly there.
+BORDER_TOLERANCE = 0.55  # Distance beyond the outer pixel centres, in grid pixels, at which a path leaves the picture
+STATISTICS_RADIUS = 2  # Number of frames on each side of a frame that its statistics use
 LOW_SIGMA = 1.25  # σ in grid pixels of the blur that leaves the low frequencies
 FINE_SIGMA = 0.8  # σ in pixels of the blur that separates the two bands
-BLUR_MARGIN = 4  # Rows that this blur reads on each side, plus one
-POOL_SIGMA = 3.0  # σ in grid pixels of the window of statistics
-WIDE_SIGMA = 8.0  # σ in grid pixels of the window of slowly varying statistics
-NOISE_VARIANCE = 2e-5  # Variance of the source's changes, in [0, 1]², below which no slope is fitted to them
-MAX_SLOPE = 3.0  # Limit of the output's change per change of the source
-# Shares of a band's energy that change from frame to frame but not with the source. Measured: at most 0.01 under a tone
-# curve on real footage, 0.02 in the flicker of an automatic white balance, 0.1 to 0.4 where style networks boil.
-FLICKER_SHARE = 0.02  # From this share on, detail is averaged even if the source changes
-BOIL_SHARE = 0.1  # From this share on, detail is averaged over the longer window
-MAX_GAIN = 2.0  # Largest factor by which contrast is raised or lowered
-RESTORE_GAIN = 2.5  # Resampling costs most at the upper end of a band, but the energy is measured over the whole band
-EPSILON = 1e-7  # Avoids division by zero
+BLUR_MARGIN = 4  # Number of rows that the blur with FINE_SIGMA reads on each side, plus one
+POOL_SIGMA = 3.0  # σ in grid pixels of the Gaussian window in which statistics are averaged
+WIDE_SIGMA = 8.0  # σ in grid pixels of the Gaussian window of slowly varying statistics
+NOISE_VARIANCE = 2e-5  # Variance of the source's changes, of values in [0, 1], below which no slope is fitted to them
+MAX_SLOPE = 3.0  # Limit of the slope: the output's change per change of the source
+# The next two are shares of a band's energy that changes from frame to frame but not with the source. Measured: at most
+# 0.01 under a tone curve on real footage, 0.02 with a flickering automatic white balance, 0.1 to 0.4 where style
+# networks boil.
+FLICKER_SHARE = 0.02  # Share of flickering energy from which on detail is averaged even if the source changes
+BOIL_SHARE = 0.1  # Share of flickering energy from which on detail is averaged over the longer window
+MAX_GAIN = 2.0  # Largest factor by which the contrast of averaged detail is raised or lowered
+# Factor of the contrast that resampling lost: it loses most at the upper end of a band, but energy is of a whole band
+RESTORE_GAIN = 2.5
+EPSILON = 1e-7  # Added to divisors to avoid division by zero
 
 
 @dataclass(frozen=True)
 class FlowPath:
-    """The motion from one frame to another, on the grid: flow (``u``, ``v``) in grid pixels, and its reliability.
+    """The motion from one frame to another, on the grid: the flow (``u``, ``v``) in grid pixels, and its reliability.
 
-    All are (h, w) float32; ``reliable`` is 0 to 1.
+    All arrays are (h, w) float32; ``reliable`` is 0 to 1.
     """
 
     u: np.ndarray
@@ -89,8 +91,9 @@ class FlowPath:
         return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
 
     def join(self, second: FlowPath) -> FlowPath:
-        """Return this path continued by ``second``, which starts at the frame where this one ends."""
-        packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])  # Sampled as quickly as one channel
+        """Return this path continued by the path ``second``, which starts at the frame where this path ends."""
+        # Four channels are sampled as quickly as one.
+        packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])
         u, v, reliable, _ = cv2.split(self.sample(packed))
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
 
@@ -110,12 +113,12 @@ class FlowPath:
         return 1 / (1 + total * total)
 
     def in_pixels(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the flow on the grid, in pixels of the full size: (h, w) each."""
+        """Return u and v of the flow on the grid, in pixels of the full size: (h, w) each."""
         rows, columns = self.u.shape
         return self.u * np.float32(width / columns), self.v * np.float32(height / rows)
 
     def full_size(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the flow at full size, in full-size pixels: (height, width) each."""
+        """Return u and v of the flow at full size, in full-size pixels: (height, width) each."""
         u, v = self.in_pixels(width, height)
         return grow(u, (width, height)), grow(v, (width, height))
 
@@ -128,17 +131,21 @@ class FlowPath:
 
 
 def _path_from_flow(flow: np.ndarray, backward: np.ndarray, slack: float) -> FlowPath:
+    """Return the path of a flow; ``backward``: the flow in the other direction, which shows the reliability."""
     u, v = cv2.split(flow)
     return FlowPath(u, v, flow_consistency(flow, backward, slack, BORDER_TOLERANCE))
 
 
 def slack_between(size: tuple[int, int], *, inverts: bool) -> float:
-    """Return the squared error, in grid pixels, at which a path's reliability is ½. ``size``: (height, width)."""
+    """Return the squared flow error, in grid pixels, at which a path's reliability is ½.
+
+    ``size``: (height, width) of the frame. ``inverts``: see ``FlowTracker``.
+    """
     return INVERSE_SLACK if inverts else ESTIMATE_SLACK / grid_factor(*size) ** 2
 
 
 class FlowTracker:
-    """The flow between the frames of a window, on the grid, and the trust in it.
+    """An estimator of the flow between the frames of a window, on the grid, and of the trust in this flow.
 
     ``inverts``: estimate the flow between two neighbours in one direction only, and invert it for the other. This takes
     half the time, and leaves less flicker than two estimates, which differ even where both are usable. A filter of only
@@ -149,14 +156,15 @@ class FlowTracker:
         self._inverts = inverts
         self._estimator = FlowEstimator(settings.flow, settings.flow_size or None, device)
         self._tolerance = settings.colour_sigma
-        self._worker = ThreadPoolExecutor(1, "flow")  # Runs in parallel to the filter, because OpenCV releases the GIL
+        self._worker = ThreadPoolExecutor(1, "flow")  # In parallel to the filter, because OpenCV releases the GIL
 
     def expect(self, before: Sample, after: Sample) -> None:
+        """Start to estimate the flow between two neighbouring frames in a background thread."""
         if "pair" not in before.derived:
             before.derived["pair"] = self._worker.submit(self._estimate, before, after)
 
     def neighbours(self, window: Window, at: int, steps: Iterable[int]) -> list[tuple[int, FlowPath, np.ndarray]]:
-        """Return (position, path, trust) for each step from frame ``at`` that stays in the window.
+        """Return (position, path, trust) for each step, in frames, from frame ``at`` that stays in the window.
 
         Steps are powers of 2, positive or negative. The trust, (h, w) float32 from 0 to 1 on the grid, is the
         confidence that the path leads to the same content.
@@ -172,6 +180,7 @@ class FlowTracker:
         return found
 
     def _path(self, window: Window, at: int, step: int) -> FlowPath:
+        """Return the path from frame ``at`` over ``step`` frames; long paths are joined from two halves."""
         if abs(step) == 1:
             before, after = window.samples[min(at, at + step)], window.samples[max(at, at + step)]
             if "pair" not in before.derived:
@@ -185,14 +194,15 @@ class FlowTracker:
         return path
 
     def trust(self, here: Sample, there: Sample, path: FlowPath) -> np.ndarray:
-        """Return the confidence that a path leads to the same content in another frame, (h, w) float32 from 0 to 1."""
+        """Return the confidence that a path leads to the same content in another frame, (h, w) float32, 0 to 1."""
         difference = cv2.subtract(path.sample(self._guide(there)), self._guide(here), dtype=cv2.CV_32F)
         difference *= difference
         distance = (difference.reshape(-1, 4) @ np.ones(4, np.float32)).reshape(path.u.shape)
         return path.reliable * cv2.exp(distance * np.float32(-0.5 / (self._tolerance * 65535) ** 2))
 
     def _estimate(self, before: Sample, after: Sample) -> tuple[FlowPath, FlowPath]:
-        first = before.derived.pop("prepared", None)  # Prepared as the second frame of the preceding pair
+        """Estimate the flow between two neighbouring frames; return the paths forward and backward."""
+        first = before.derived.pop("prepared", None)  # It was prepared as the second frame of the preceding pair
         first = self._estimator.prepare(before.guide) if first is None else first
         second = after.derived["prepared"] = self._estimator.prepare(after.guide)
         height, width = before.guide.shape[:2]
@@ -207,7 +217,7 @@ class FlowTracker:
 
     @staticmethod
     def _guide(sample: Sample) -> np.ndarray:
-        """Return the guide picture shrunk to the grid: RGBA, (h, w, 4) uint16, opaque."""
+        """Return a frame's guide picture shrunk to the grid, opaque RGBA, (h, w, 4) uint16; cached in the sample."""
         cached: np.ndarray | None = sample.derived.get("guide")
         if cached is None:
             # OpenCV shrinks 16-bit pictures four times as fast as 8-bit ones.
@@ -236,11 +246,11 @@ def frame_on_grid(sample: Sample) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _ChangeStatistics:
-    """Statistics around each grid point, (2, h, w) float32, one for each band, at half the grid's size.
+    """Statistics around each grid point, (2, h, w) float32, one plane for each band, at half the grid's size.
 
     ``slope``: the output's change for a change of 1 in the source. ``flicker``: the variance of the output's changes
     that the slope does not explain. ``energy``: the energy of the output, resampled along the motion. ``lost``: the
-    ratio of the frames' energy without resampling to ``energy``, in a wide window; above 1 where resampling loses
+    energy of the frames without resampling, divided by ``energy``, in a wide window; above 1 where resampling loses
     contrast.
     """
 
@@ -263,11 +273,11 @@ class _ChangeStatistics:
 
 @dataclass(frozen=True)
 class FrameBands:
-    """The luma bands of a frame.
+    """The luma bands of a frame's output and of its guide.
 
     ``picture``: (H, W, 4) uint16 in the ``BAND`` range: the output's luma in the finer and the coarser band, then the
-    guide's. ``on_grid``: the same at the grid points, (4, h, w). ``energy``: the output's energy in each band, averaged
-    around each point, at half the grid's size, (2, h, w). Both are float32.
+    guide's luma in both. ``on_grid``: the same bands at the grid points, (4, h, w) float32. ``energy``: the output's
+    energy in each band, averaged around each point, at half the grid's size, (2, h, w) float32.
     """
 
     picture: np.ndarray
@@ -276,6 +286,7 @@ class FrameBands:
 
     @classmethod
     def of(cls, sample: Sample) -> FrameBands:
+        """Compute the luma bands of a frame."""
         height, width = sample.output.shape[:2]
         columns, rows_on_grid = grid_size(height, width)
         packed = np.empty((height, width, 4), np.uint16)
@@ -294,12 +305,12 @@ class FrameBands:
 
 @dataclass(frozen=True)
 class DetailCorrection:
-    """The fine-detail correction of a frame: the result of ``fine`` minus the low frequencies of ``low_change``.
+    """The fine-detail correction of a frame: the rows from ``fine``, minus the low frequencies of ``low_change``.
 
-    ``residual``: average over frames − frame − the average's luma in the bands, (H, W, 3) uint16 in the ``CHANGE``
-    range. ``bands``: the averaged bands, (H, W, 2) uint16 in the ``BAND`` range. ``gains``: the factor of each band,
-    (H, W) float32. ``low_change``: average − frame on the grid, (h, w, 3) float32. ``slope``: the output's change per
-    change of the guide in the coarser band, (h, w).
+    ``residual``: the average over frames, minus the frame, minus the average's luma in the bands, (H, W, 3) uint16 in
+    the ``CHANGE`` range. ``bands``: the averaged bands, (H, W, 2) uint16 in the ``BAND`` range. ``gains``: the factor
+    of each band, (H, W) float32. ``low_change``: the average minus the frame on the grid, (h, w, 3) float32. ``slope``:
+    the output's change per change of the guide in the coarser band, (h, w).
     """
 
     residual: np.ndarray
@@ -317,24 +328,26 @@ class DetailCorrection:
 
 
 class FineDetail:
-    """The computation of the fine-detail correction of frames."""
+    """A function that computes the fine-detail correction of a frame."""
 
     def __init__(self, tracker: FlowTracker, settings: DeflickerSettings) -> None:
         self._tracker, self._settings = tracker, settings
-        self._worker = ThreadPoolExecutor(1, "bands")  # Runs in parallel to the filter
+        self._worker = ThreadPoolExecutor(1, "bands")  # In parallel to the filter
 
     def expect(self, sample: Sample) -> None:
+        """Start to compute a frame's luma bands in a background thread."""
         if "bands" not in sample.derived:
             frame_on_grid(sample)  # Cached here, because two threads would otherwise compute it at the same time
             sample.derived["bands"] = self._worker.submit(FrameBands.of, sample)
 
     def _bands(self, sample: Sample) -> FrameBands:
+        """Return the luma bands of a frame; wait for them if the background thread computes them."""
         self.expect(sample)
         bands: FrameBands = sample.derived["bands"].result()
         return bands
 
     def __call__(self, window: Window, at: int, mean: np.ndarray, longer: Average | None = None) -> DetailCorrection:
-        """Compute the correction of frame ``at``.
+        """Compute the fine-detail correction of frame ``at`` of the window.
 
         ``mean``: the average over a few frames, in the ``PICTURE`` range. ``longer``: the average over more frames,
         used where detail boils, or None. Both are (H, W, 4), the output's RGB and the guide's luma.
@@ -372,11 +385,12 @@ class FineDetail:
         return DetailCorrection(residual, averaged, restored, low_change[..., :3], grow(slopes[1], size))
 
     def _changes(self, window: Window, at: int) -> _ChangeStatistics:
-        """Compute statistics of the changes from frame ``at`` to frames up to two away, along the motion."""
+        """Compute statistics of the changes from frame ``at`` to frames up to two frames away, along the motion."""
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
-        # Sums of the output's changes times the guide's, and of the guide's changes squared; ``near``: adjacent frames
+        # Sums of the output's change times the guide's change, then of the guide's squared change: over all neighbours,
+        # and over the adjacent frames only (``near``)
         total, near = np.zeros_like(own), np.zeros_like(own)
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
@@ -407,12 +421,12 @@ class FineDetail:
 
 
 def _planes(picture: np.ndarray) -> np.ndarray:
-    """Split (H, W[, C]) into (C, H, W), because numpy is slow on a short last axis."""
+    """Split a picture (H, W[, C]) into planes (C, H, W), because numpy is slow on a short last axis."""
     return np.stack(cv2.split(picture))
 
 
 def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
-    """Sample two planes (2, h, w), at half the grid's size, along a path on the grid."""
+    """Sample two planes (2, h, w), which have half the grid's size, along a path on the grid."""
     rows, columns = planes.shape[1:]
     x, y = grid_axes(rows, columns)
     x = x + halve(path.u) * np.float32(columns / path.u.shape[1])
@@ -422,22 +436,22 @@ def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
 
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
-    """Average (C, h, w) statistics on the grid in a Gaussian window around each point, at half the grid's size."""
+    """Average statistics on the grid, (C, h, w), in a Gaussian window around each point, at half the grid's size."""
     return _planes(blur(halve(cv2.merge(list(statistics))), POOL_SIGMA / 2))
 
 
 def _lumas(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the luma of the first three channels of (H, W, 4) float32 by ITU-R BT.601, and the fourth channel."""
+    """Return the luma (ITU-R BT.601) of the first three channels of (H, W, 4) float32, and the fourth channel."""
     return cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY), cv2.extractChannel(picture, 3)
 
 
 def _low_lumas(on_grid: np.ndarray, height: int, width: int) -> list[Enlarged]:
-    """Return the low frequencies of both lumas of (h, w, 4) float32, enlarged to full size."""
+    """Return the low frequencies of the output's and the guide's luma, from (h, w, 4) float32, at full size."""
     return [enlarged(luma, height, width) for luma in _lumas(blur(on_grid, LOW_SIGMA))]
 
 
 def _split(luma: np.ndarray, inner: slice, low: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the finer and the coarser band of the rows ``inner`` of a luma, (H, W) float32.
+    """Return the finer and the coarser band of the rows ``inner`` of a luma (H, W) float32.
 
     ``low``: the low frequencies of these rows, which the coarser band excludes.
     """
@@ -446,7 +460,7 @@ def _split(luma: np.ndarray, inner: slice, low: np.ndarray) -> tuple[np.ndarray,
 
 
 def _lengthen(mean: np.ndarray, longer: Average, share: np.ndarray) -> np.ndarray:
-    """Mix two averages in 16 bits. ``share``: the weight of ``longer``, on a coarse grid."""
+    """Mix two averages in 16 bits. ``share``: the weight of the ``longer`` average, on a coarse grid."""
     height, width = mean.shape[:2]
     mixed, shares = np.empty_like(mean), enlarged(share, height, width)
     for rows in strips(height, width):
@@ -455,7 +469,7 @@ def _lengthen(mean: np.ndarray, longer: Average, share: np.ndarray) -> np.ndarra
 
 
 def _difference(mean: np.ndarray, output: np.ndarray, luma: np.ndarray) -> np.ndarray:
-    """Return the RGB of ``mean`` (H, W, 4) in [0, 1] − ``output`` − ``luma`` (H, W): (H, W, 3) float32."""
+    """Return the RGB of ``mean`` (H, W, 4) in [0, 1], minus ``output``, minus ``luma`` (H, W): (H, W, 3) float32."""
     colours = cv2.cvtColor(mean, cv2.COLOR_RGBA2RGB)
     part = cv2.addWeighted(colours, 1, output, -1 / np.iinfo(output.dtype).max, 0, dtype=cv2.CV_32F)
     part -= cv2.merge([luma] * 3)

@@ -1,4 +1,4 @@
-"""The causal filter in torch, for frames on a GPU: the arithmetic of ``causal``, in batches of one frame."""
+"""The causal filter in torch, for frames on a GPU: the arithmetic of the module ``causal``, in batches of one frame."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ from vidtrans.temporal.tensor_operations import (
 
 
 class BatchCausalFilter:
-    """The filter of ``--temporal causal`` on a GPU. Each frame starts a shot or follows the previous frame.
+    """The filter of ``--temporal causal`` for frames on a GPU.
 
-    It is a ``BatchFilter`` with batches of one frame, and a ``RecursiveFilter``.
+    Each frame starts a shot or follows the previous frame. The class is a ``BatchFilter`` with batches of one frame,
+    and a ``RecursiveFilter``.
     """
 
     radius = 0
@@ -62,10 +63,12 @@ class BatchCausalFilter:
         """Do nothing, because the first frame of a shot replaces the state, and a resumed state must remain."""
 
     def flush(self) -> list[tuple[Sample, Picture]]:
+        """Return no frames, because none wait."""
         return []
 
     @torch.inference_mode()
     def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
+        """Filter the next frame; return it with its picture."""
         guide, output = (to_batch([part], self._device) for part in (sample.guide, sample.output))
         stages = self._stages
         if stages is None or sample.starts_shot or stages.guide.shape != guide.shape:
@@ -75,7 +78,7 @@ class BatchCausalFilter:
         return [(sample, picture)]
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, the mean of all frames so far, and the number of frames in the mean, (h, w)."""
+        """Return the last frame, the mean of the frames so far, and the number of frames in this mean, (h, w)."""
         if self._stages is None:
             return {}
         stages = self._stages
@@ -86,6 +89,7 @@ class BatchCausalFilter:
 
     @torch.inference_mode()
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore a state that ``state`` returned."""
         self._stages = None
         if state:
             guide, output = (to_batch([state[part]], self._device) for part in ("guide", "output"))
@@ -95,7 +99,7 @@ class BatchCausalFilter:
 
 
 class _Stages:
-    """The buffers of the last frame of a shot, and the computation of the next frame."""
+    """The buffers of the last frame of a shot, from which the next frame is filtered."""
 
     def __init__(self, settings: CausalSettings, flow: BatchFlow, guide: torch.Tensor, output: torch.Tensor) -> None:
         self._settings, self.full = settings, 255 if output.dtype == torch.uint8 else 65535
@@ -114,7 +118,7 @@ class _Stages:
         self.count = torch.ones((1, 1, *self._grid), device=device)
 
     def _add(self, guide: torch.Tensor, output: torch.Tensor) -> torch.Tensor:
-        """Add a frame; return it as (1, 4, H, W) in [0, 1]: the output's RGB and the guide's luma."""
+        """Add a frame to the buffers; return it as (1, 4, H, W) in [0, 1]: the output's RGB and the guide's luma."""
         self.guide, self.output = guide, output
         picture = torch.empty((1, 4, *self._size), device=output.device)
         prepared, on_grid = write_picture(self._tracker, guide, output, picture)

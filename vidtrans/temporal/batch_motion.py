@@ -1,9 +1,9 @@
-"""Motion and fine detail of a batch of frames: the arithmetic of ``along_motion``, in torch.
+"""Motion and fine detail of a batch of frames: the arithmetic of the module ``along_motion``, in torch.
 
 ``motions`` hold the motion from each frame ``i`` to the frame ``i + step``, and back, under the number ``i``:
 (n, 2, 6, h, w) float32. The six channels of each direction are the target position (in ``grid_sample`` coordinates),
 the flow (u, v) in grid pixels, its reliability, and the trust in it. Bands have four channels: the output's luma in the
-finer and the coarser band, then the guide's.
+finer and the coarser band, then the guide's luma in both.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ from vidtrans.temporal.tensor_operations import (
 )
 from vidtrans.temporal.window import BOIL_EPSILON, SURE_SHARE, SURROUNDINGS_SIZE
 
-# Estimates flow, (N, 2, H, W) float32 in pixels, from first to second pictures, (N, C, H, W) float32 in [0, 255], grey
-# or RGB.
+# Estimates the flow, (N, 2, H, W) float32 in pixels, from first to second pictures, (N, C, H, W), 0 to 255
 BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-FORWARD, BACKWARD = 0, 1  # Indices of the directions in ``motions``
-CHANNELS = 6  # Channels of ``motions``, as the next line names them
+FORWARD, BACKWARD = 0, 1  # Indices of the two directions in ``motions``
+CHANNELS = 6  # Number of channels of a motion: position x and y, flow x and y, reliability, trust
+# Channels of ``motions``: target positions, flow, its reliability, and the trust in it
 POSITIONS, FLOW, RELIABILITY, TRUST = slice(0, 2), slice(2, 4), 4, 5
-NUM_TERMS = 9  # Channels of sums over neighbours: see ``BatchDetail._terms``
+NUM_TERMS = 9  # Number of terms that are summed over neighbours; see ``BatchDetail._terms``
 
 
 def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
@@ -76,15 +76,15 @@ def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
 class Neighbours:
     """The frames of a batch that have a neighbour in one direction, and the motion to it, (n, 6, h, w)."""
 
-    part: slice  # The frames, in the batch
-    there: slice  # Their neighbours, in the shot
+    part: slice  # Indices of the frames in the batch
+    there: slice  # Numbers of their neighbours in the shot
     motion: torch.Tensor
 
 
 def neighbours(motions: RollingBuffer, step: int, direction: int, frames: slice, stop: int) -> Neighbours | None:
-    """Return the ``frames`` that have a neighbour ``step`` frames after (FORWARD) or before them; None if none has.
+    """Return the ``frames`` with a neighbour ``step`` frames after (FORWARD) or before them; None without neighbours.
 
-    ``stop``: the end of the frames of the shot that were added; ``frames`` must not exceed it.
+    ``stop``: the end of the shot's frames that were added so far; ``frames`` must not exceed it.
     """
     shift = step if direction == 0 else -step
     first = max(frames.start, -shift)
@@ -96,7 +96,10 @@ def neighbours(motions: RollingBuffer, step: int, direction: int, frames: slice,
 
 
 def evenness(motion: torch.Tensor) -> torch.Tensor:
-    """Return the weight of ``FlowPath.evenness``, (n, h, w), for a motion, (n, 6, h, w)."""
+    """Return the weight that falls at motion boundaries, (n, h, w), for a motion, (n, 6, h, w).
+
+    See ``FlowPath.evenness``.
+    """
     wide = F.pad(motion[:, FLOW], (1, 1, 1, 1), mode="replicate")
     # One convolution, because ``flow.inverse_search.gradients`` would launch four more kernels.
     slopes = F.conv2d(wide, _differences(motion.device), groups=2)
@@ -105,7 +108,7 @@ def evenness(motion: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _differences(device: torch.device) -> torch.Tensor:
-    """Return the differences across and down of two channels, as weights of a depthwise convolution: (4, 1, 3, 3)."""
+    """Return kernels for the horizontal and vertical differences of two channels, (4, 1, 3, 3)."""
     kernel = torch.zeros(2, 1, 3, 3)
     kernel[0, 0, 1], kernel[1, 0, :, 1] = torch.tensor([-1.0, 0, 1]), torch.tensor([-1.0, 0, 1])
     return (kernel * (0.5 / HALF_TRUST_GRADIENT**0.5)).repeat(2, 1, 1, 1).to(device)
@@ -126,7 +129,7 @@ class _PairwiseFlow:
 
 
 class BatchTracker:
-    """An estimator of the motion between the frames of a shot."""
+    """An estimator of the motion between consecutive frames of a shot, and of the trust in the motion."""
 
     def __init__(
         self,
@@ -151,7 +154,7 @@ class BatchTracker:
         self.steps = [2**n for n in range(steps)]
 
     def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
-        """Return empty buffers by name: for prepared pictures, guides on the grid, and the motion over each step."""
+        """Return empty buffers, by name, for prepared pictures, guides on the grid, and the motion over each step."""
         channels = 1 if self._takes == "grey" else 3
         motions = {f"motion {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
         prepared = RollingBuffer(channels, *self._working, dtype=torch.uint8, device=device)
@@ -170,7 +173,7 @@ class BatchTracker:
         return picture.byte(), shrink(guide, self._grid).mul_(1 / full)
 
     def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, motions: torch.Tensor) -> None:
-        """Estimate the motion between n + 1 consecutive frames into ``motions``, (n, 2, 6, h, w)."""
+        """Estimate the motion between n + 1 consecutive frames, and write it to ``motions``, (n, 2, 6, h, w)."""
         pictures = prepared.float()
         before, after = pictures[:-1], pictures[1:]
         has_motion = (before != after).flatten(1).any(1)[:, None, None, None]
@@ -202,7 +205,7 @@ class BatchTracker:
         self._trust(long_motions, guide[: -2 * step], guide[2 * step :])
 
     def _trust(self, motions: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
-        """Write to ``motions`` the trust, 0 to 1, that the frames ``here`` and ``there`` show the same content."""
+        """Write to ``motions`` the trust, 0 to 1, that ``here`` and ``there`` show the same content along them."""
         difference = motions.new_empty((len(motions), 2, 3, *self._grid))
         for direction, (own, other) in enumerate(((here, there), (there, here))):
             torch.sub(sample_along(other, motions[:, direction, POSITIONS]), own, out=difference[:, direction])
@@ -210,7 +213,7 @@ class BatchTracker:
         torch.mul(distance.mul_(-0.5 / self._tolerance**2).exp_(), motions[:, :, RELIABILITY], out=motions[:, :, TRUST])
 
     def _on_grid(self, flow: torch.Tensor) -> torch.Tensor:
-        """Resize a flow to the grid, in grid pixels, as ``warping.resize_flow`` does."""
+        """Resize a flow to the grid and convert it to grid pixels, as ``warping.resize_flow`` does."""
         working: Size = tuple(flow.shape[-2:])  # type: ignore[assignment]
         if working == self._grid:
             return flow
@@ -219,7 +222,7 @@ class BatchTracker:
 
 
 def _sample_along_inverse(flow: torch.Tensor) -> torch.Tensor:
-    """Sample a flow, (n, 2, h, w) in pixels, along its inverse, which is found as in ``warping.invert``."""
+    """Sample a flow, (n, 2, h, w) in pixels, along its inverse, which is estimated as in ``warping.invert``."""
     found, positions = flow, torch.empty_like(flow)
     for _ in range(INVERSION_STEPS):
         write_positions(found, positions, sign=-1)
@@ -228,6 +231,7 @@ def _sample_along_inverse(flow: torch.Tensor) -> torch.Tensor:
 
 
 def _round_in_place(pictures: torch.Tensor) -> torch.Tensor:
+    """Round non-negative values to integers, in place."""
     return pictures.add_(0.5).floor_()
 
 
@@ -243,7 +247,7 @@ def _agreement(motion: torch.Tensor, returned: torch.Tensor, slack: float) -> to
 
 @lru_cache(maxsize=8)
 def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the smallest and the largest position inside the picture, (2, 1, 1) each, with ``BORDER_TOLERANCE``."""
+    """Return the smallest and largest grid_sample coordinates inside the picture, with tolerance, (2, 1, 1) each."""
     sides = np.array([width, height])
     low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-BORDER_TOLERANCE, sides - 1 + BORDER_TOLERANCE))
     return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]
@@ -251,7 +255,7 @@ def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor,
 
 @dataclass(frozen=True)
 class BatchChanges:
-    """Statistics around each grid point, (n, 2, h/2, w/2) float32: see ``along_motion._ChangeStatistics``."""
+    """Statistics of changes around each grid point, (n, 2, h/2, w/2) float32; see ``_ChangeStatistics``."""
 
     slope: torch.Tensor
     flicker: torch.Tensor
@@ -264,7 +268,7 @@ class BatchChanges:
 
 
 class BatchDetail:
-    """Bands, their statistics, and the correction of fine detail, for pictures of one size."""
+    """Luma bands, their statistics, and the correction of fine detail, for pictures of one size."""
 
     def __init__(self, settings: DeflickerSettings, size: Size, grid: Size, steps: list[int]) -> None:
         """``size``, ``grid``: (height, width). ``steps``: distances in frames of the neighbours in the statistics."""
@@ -286,9 +290,11 @@ class BatchDetail:
         return self._pool(self._at_grid_points(bands[:, :2]).square())
 
     def _at_grid_points(self, bands: torch.Tensor) -> torch.Tensor:
+        """Return the values of full-size bands at the grid points."""
         return bands[..., :: self._factor, :: self._factor]
 
     def _pool(self, statistics: torch.Tensor) -> torch.Tensor:
+        """Average statistics on the grid in a Gaussian window around each point, at half the grid's size."""
         return blur(shrink(statistics, self.half), POOL_SIGMA / 2)
 
     def changes(
@@ -317,10 +323,10 @@ class BatchDetail:
         return self._statistics(sums, own, frame_energy, count)
 
     def _terms(self, sharp: torch.Tensor, own: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
-        """Return the terms that are summed over neighbours, (n, TERMS, h, w).
+        """Return the terms that are summed over neighbours, (n, NUM_TERMS, h, w).
 
-        For each of the two bands: the output's change times the guide's, the guide's change squared, the output's
-        change squared, and the neighbour's energy. The last channel is 1, to count neighbours.
+        For each of the two bands: the output's change times the guide's change, the guide's squared change, the
+        output's squared change, and the neighbour's energy. The last channel is 1, to count neighbours.
         """
         flow_px = motion[:, FLOW] * ratio(self._grid, self._size, motion.device)
         there = sample_sharply(sharp, sharp_positions(flow_px, self._size, self._factor))
@@ -342,6 +348,7 @@ class BatchDetail:
     def _statistics(
         self, sums: torch.Tensor, own: torch.Tensor, frame_energy: torch.Tensor, count: torch.Tensor
     ) -> BatchChanges:
+        """Return the statistics from sums of terms over adjacent frames and over all neighbours; see ``_terms``."""
         mean, weight = sums[:, NUM_TERMS + 6 : NUM_TERMS + 8], sums[:, NUM_TERMS + 8 :]
         weight += 1
         mean.addcmul_(own[:, :2], own[:, :2]).div_(weight)
@@ -366,11 +373,12 @@ class BatchDetail:
         changes: BatchChanges,
         fine: torch.Tensor,
     ) -> torch.Tensor:
-        """Write the fine correction to ``fine``, (n, 3, H, W); ``apply_corrections`` removes its low frequencies.
+        """Write the fine-detail correction to ``fine``, (n, 3, H, W); its low frequencies are removed later.
 
-        ``here``: the frames, (n, 4, H, W). ``mean``: their averages over a few frames. ``longer``: averages over more
-        frames, used where detail boils, or None. ``own``: the frames' bands. Returns (n, 4, h, w) on the grid: the
-        average's RGB, from which the caller subtracts the frame's RGB, and the slope.
+        ``apply_corrections`` removes the low frequencies. ``here``: the frames, (n, 4, H, W). ``mean``: their averages
+        over a few frames. ``longer``: averages over more frames, used where detail boils, or None. ``own``: the frames'
+        bands. Returns (n, 4, h, w) on the grid: the average's RGB, from which the caller subtracts the frame's RGB, and
+        the slope.
         """
         if longer is not None:
             boil_weight = grow(changes.relative_flicker(BOIL_SHARE).amax(1, keepdim=True), self._size)
@@ -419,15 +427,16 @@ def low_correction(change: torch.Tensor, other_share: torch.Tensor, slope: torch
 
 
 def _length(vectors: torch.Tensor) -> torch.Tensor:
+    """Return the Euclidean lengths of vectors in the channels, (n, 1, h, w)."""
     return torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
 
 
 def write_picture(
     tracker: BatchTracker, guides: torch.Tensor, outputs: torch.Tensor, picture: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Write frames to ``picture`` (n, 4, H, W), in [0, 1]: the output's RGB and the guide's luma.
+    """Write frames to ``picture`` (n, 4, H, W), values in [0, 1]: the output's RGB and the guide's luma.
 
-    Returns the result of ``BatchTracker.prepare``.
+    Returns the flow method's input and the guide on the grid, as ``BatchTracker.prepare`` does.
     """
     full, output_full = (255 if part.dtype == torch.uint8 else 65535 for part in (guides, outputs))
     grey = grey_levels(planes(guides))

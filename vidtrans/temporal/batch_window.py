@@ -1,7 +1,8 @@
 """The window filter in torch, for batches of frames on a GPU.
 
-``window`` explains the arithmetic; only the order differs: each stage is computed once per frame, for a whole batch,
-as soon as its look-ahead frames were added. The batch size depends on the free memory and does not affect the result.
+The module ``window`` explains the arithmetic. Only the order differs: each stage is computed once per frame, for a
+whole batch, as soon as the later frames that the stage needs were added. The batch size depends on the free memory and
+does not affect the result.
 """
 
 from __future__ import annotations
@@ -52,11 +53,11 @@ from vidtrans.temporal.tensor_operations import (
 )
 from vidtrans.temporal.window import FULL_LEVELS
 
-BATCH = 16  # Largest batch size in frames, if memory allows
+BATCH = 16  # Largest batch size in frames; low memory decreases it
 
 
 class ShotStages:
-    """The buffers of a shot's frames, numbered from 0, and the stages that fill them.
+    """The stages of the window filter for a shot, with the buffers that they fill; frames are numbered from 0.
 
     Buffers: "raw" (the model's output), "prepared" and "guide" (the input, for the flow and on the grid), "motion 1", …
     (the motion by step), "level 0", … (averages at full size), "low 0", … (averages on the grid), "share 0", …
@@ -74,6 +75,7 @@ class ShotStages:
         self.num_done = 0  # Number of frames whose pictures were returned
 
     def _make_buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
+        """Create the empty buffers, by name; see the class."""
         padded, grid = (4, self._size[0] + 2, self._size[1] + 2), self._grid
         raw = RollingBuffer(*self._size, 3, dtype=torch.uint8 if self._full == 255 else torch.int16, device=device)
         made = {"raw": raw, **self._tracker.buffers(device)}
@@ -86,6 +88,7 @@ class ShotStages:
         return made | {"lacking": RollingBuffer(4, *grid, device=device)}
 
     def trim(self) -> None:
+        """Release the unused memory of all buffers."""
         for buffer in self.buffers.values():
             buffer.trim()
 
@@ -109,7 +112,7 @@ class ShotStages:
             buffers[name].commit(count)
 
     def advance(self, batch_size: int, *, ended: bool) -> Iterator[torch.Tensor]:
-        """Run the stages as far as the added frames allow; yield finished pictures, (n, H, W, 3).
+        """Execute the stages as far as the added frames allow; yield finished pictures, (n, H, W, 3).
 
         ``ended``: all frames of the shot were added.
         """
@@ -142,7 +145,7 @@ class ShotStages:
         compute: Callable[[slice, int, torch.Tensor], None],
         number: int,
     ) -> None:
-        """Fill the buffer ``name`` up to frame ``limit``. ``compute`` receives frames, ``number`` and the memory."""
+        """Fill the buffer ``name`` up to frame ``limit`` by ``compute``, called with frames, ``number`` and memory."""
         buffer = self.buffers[name]
         while buffer.stop < limit:
             frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
@@ -151,30 +154,37 @@ class ShotStages:
             buffer.commit(count)
 
     def _estimate_motions(self, frames: slice, step: int, motions: torch.Tensor) -> None:
+        """Estimate the motion between each frame and the next into ``motions``."""
         both = slice(frames.start, frames.stop + step)
         self._tracker.write_first(self.buffers["prepared"][both], self.buffers["guide"][both], motions)
 
     def _join_motions(self, frames: slice, step: int, joined: torch.Tensor) -> None:
+        """Join two motions over ``step`` / 2 frames each to the motion over ``step`` frames, into ``joined``."""
         half = step // 2
         motions = self.buffers[f"motion {half}"][frames.start : frames.stop + half]
         self._tracker.write_joined(motions, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
 
     def _low(self, frames: slice, level: int, lows: torch.Tensor) -> None:
+        """Compute the averages of a level on the grid into ``lows``."""
         self._average("low", frames, level, lows)
 
     def _level(self, frames: slice, level: int, padded: torch.Tensor) -> None:
+        """Compute the averages of a level at full size into ``padded``, which has a border."""
         self._average("level", frames, level, interior(padded))
         repeat_border(padded)
 
     def _average(self, kind: str, frames: slice, level: int, result: torch.Tensor) -> None:
+        """Average frames with the frames 2^(level − 1) before and after them into ``result``."""
         buffers, step = self.buffers, 2 ** (level - 1)
         write_averages(buffers[f"{kind} {level - 1}"], buffers[f"motion {step}"], step, frames, result)
 
     def _share(self, frames: slice, level: int, shares: torch.Tensor) -> None:
+        """Compute the fractions of a full window in the averages of a level into ``shares``."""
         step = 2 ** (level - 1)
         write_shares(self.buffers[f"share {level - 1}"], self.buffers[f"motion {step}"], step, frames, shares)
 
     def _fine(self, frames: slice, top: int, fine: torch.Tensor) -> None:
+        """Compute the fine-detail correction of frames into ``fine``, and its low frequencies into a buffer."""
         buffers = self.buffers
         motions = {step: buffers[f"motion {step}"] for step in self._tracker.steps[:2]}
         changes = self._detail.changes(buffers["bands"], buffers["energy"], motions, frames)
@@ -195,10 +205,12 @@ class ShotStages:
         return apply_corrections(buffers["raw"][frames], low, low_change[:, :3], buffers["fine"][frames], settings)
 
     def _drop(self) -> None:
+        """Drop the frames that no stage needs any more from all buffers."""
         buffers, steps = self.buffers, self._tracker.steps
         fine, top, levels = buffers["fine"].stop, self._top, self._levels
 
         def stop(kind: str, n: int) -> int:
+            """Return the end of the frames in a buffer."""
             return buffers[f"{kind} {n}"].stop
 
         first_needed: dict[str, int] = {"raw": self.num_done, "fine": self.num_done, "lacking": self.num_done}
@@ -224,16 +236,18 @@ class ShotStages:
 def write_averages(
     lower: RollingBuffer, motions: RollingBuffer, step: int, frames: slice, result: torch.Tensor
 ) -> None:
-    """Average frames with the frames ``step`` before and after them into ``result``, (n, 4, H, W).
+    """Average frames with the frames ``step`` before and after them, and write the averages to ``result``.
 
-    ``lower`` holds pictures of the frames and their neighbours. Pictures at full size have a border and are sampled
-    sharply; ``motions`` are on the grid. The mean is (2 P + t S + t' S') / (2 + t + t') for a picture P and its
-    neighbours S and S', sampled along the motion, with trusts t and t'. It is computed in two steps, S and P first.
+    ``result``: (n, 4, H, W). ``lower`` holds the averages of the level below, of the frames and their neighbours.
+    Pictures at full size have a border and are sampled sharply; ``motions`` are on the grid. The mean is (2 P + t S +
+    t' S') / (2 + t + t') for a picture P and its neighbours S and S', sampled along the motion, with trusts t and t'.
+    It is computed in two steps, first from S and P.
     """
     size: Size = tuple(result.shape[-2:])  # type: ignore[assignment]
     is_full = lower.shape[-2:] != size
 
     def pictures(of: slice) -> torch.Tensor:
+        """Return the pictures of frames without their border."""
         return interior(lower[of]) if is_full else lower[of]
 
     own = pictures(frames)
@@ -241,6 +255,7 @@ def write_averages(
     maps = _maps(after, before, len(own), motions, size, is_full=is_full)
 
     def sample_neighbours(other: Neighbours, direction: int) -> torch.Tensor:
+        """Return the neighbours' pictures, sampled along the motion."""
         flow = maps[other.part, 2 * direction : 2 * direction + 2]
         return sample_along_flow(pictures(other.there), flow, is_sharp=is_full)
 
@@ -265,7 +280,7 @@ def _maps(
     *,
     is_full: bool,
 ) -> torch.Tensor:
-    """Return (n, 6, H, W): the flow to the frames after and before in pixels, 1 + t/2, and 1 + t/2 + t'/2.
+    """Return the flow to the frames after and before, in pixels, then 1 + t/2 and 1 + t/2 + t'/2: (n, 6, H, W).
 
     t and t' are the trusts in the frames after and before, 0 for a missing frame. At full size they are multiplied by
     ``evenness``.
@@ -283,6 +298,7 @@ def _maps(
 
 @lru_cache(maxsize=8)
 def _no_neighbours(device: torch.device) -> torch.Tensor:
+    """Return the flow and the weights of ``_maps`` for a frame without neighbours, (1, 6, 1, 1)."""
     return torch.tensor([0.0, 0, 0, 0, 1, 1], device=device).view(1, 6, 1, 1)
 
 
@@ -297,7 +313,7 @@ def write_shares(lower: RollingBuffer, motions: RollingBuffer, step: int, frames
 
 
 class BatchWindowFilter:
-    """The filter of ``--temporal window`` for frames on a GPU. Not thread-safe.
+    """The filter of ``--temporal window`` for frames on a GPU; not thread-safe.
 
     Pictures of samples are numpy arrays, or tensors on any device, in which uint16 may be stored as int16. Results have
     the type of the output.
@@ -316,14 +332,16 @@ class BatchWindowFilter:
         self._flow = flow or load_batch_flow(settings.flow, self._device)
         self._stages: ShotStages | None = None
         self._samples: deque[Sample] = deque()  # Samples that were not returned yet
-        self._num_uploaded = 0  # Number of these that were copied to the device
+        self._num_uploaded = 0  # Number of these samples that were copied to the device
 
     def begin(self) -> None:
+        """Drop all frames."""
         self._stages, self._num_uploaded = None, 0
         self._samples.clear()
 
     @torch.inference_mode()
     def push(self, sample: Sample) -> list[tuple[Sample, Picture]]:
+        """Add the next frame of a shot; return the finished frames, in order, with their pictures."""
         if not self.radius or not self.settings.strength:
             return [(sample, sample.output)]
         self._samples.append(sample)
@@ -332,6 +350,7 @@ class BatchWindowFilter:
 
     @torch.inference_mode()
     def flush(self) -> list[tuple[Sample, Picture]]:
+        """End the shot: return the remaining frames with their pictures."""
         if len(self._samples) == 1 and self._stages is None:
             done: list[tuple[Sample, Picture]] = [(self._samples[0], self._samples[0].output)]
         else:
@@ -349,7 +368,7 @@ class BatchWindowFilter:
             except Exception as error:  # Devices raise different classes when memory runs out
                 if self.batch_size == 1 or not is_out_of_memory(error):
                     raise
-            # Outside of the handler, whose traceback would keep the tensors alive. Every stage is in a valid state.
+            # Done outside of the handler, whose traceback would keep tensors alive. Every stage is in a valid state.
             self.batch_size //= 2
             if self._stages is not None:
                 self._stages.trim()
@@ -357,6 +376,7 @@ class BatchWindowFilter:
         return made
 
     def _take_and_compute(self, made: list[tuple[Sample, Picture]], *, ended: bool) -> None:
+        """Upload waiting frames in batches, and append the finished frames with their pictures to ``made``."""
         stages = self._stages = self._stages or self._make_stages(self._samples[0])
         while True:
             batch = list(self._samples)[self._num_uploaded : self._num_uploaded + self.batch_size]
@@ -374,6 +394,7 @@ class BatchWindowFilter:
                 break
 
     def _make_stages(self, sample: Sample) -> ShotStages:
+        """Create the stages of a shot, of which ``sample`` is the first frame."""
         settings = self.settings
         height, width = sample.guide.shape[:2]
         grid = grid_size(height, width)[::-1]
@@ -384,9 +405,9 @@ class BatchWindowFilter:
 
 
 def needed_bytes(height: int, width: int, radius: int, batch_size: int) -> int:
-    """Return the filter's peak memory in bytes, without the flow method.
+    """Return the peak memory of the window filter in bytes, without the flow method.
 
-    It was measured at the finest grid, half of the picture's size; coarser grids need less.
+    The formula was measured at the finest grid, half of the picture's size; coarser grids need less memory.
     """
     return height * width * (280 * batch_size + 400 + 75 * radius)
 

@@ -1,8 +1,8 @@
-"""The causal filter, for live use: a frame is averaged with earlier frames along the motion.
+"""The causal filter, for live use: each frame is averaged with earlier frames along the motion.
 
 The mean of the model's own outputs is warped along the motion, together with the number H of frames in it at each
-pixel. Its weight is H / (H + 1), the new frame's is 1 / (H + 1). Results are never fed back, so that nothing drifts.
-The source's luma is resampled in the same way, to separate detail lost by resampling from detail that flickers.
+pixel. The mean has the weight H / (H + 1), the new frame 1 / (H + 1). Results are never fed back, so that nothing
+drifts. The source's luma is resampled in the same way, to separate detail lost by resampling from detail that flickers.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from vidtrans.video.colour.conversion import to_float
 
 
 class CausalFilter:
-    """The filter of ``--temporal causal``. Frames come in order; each starts a shot or follows the previous frame."""
+    """The filter of ``--temporal causal``; each frame starts a shot or follows the previous frame."""
 
     version = 7
     radius = 0
@@ -60,10 +60,12 @@ class CausalFilter:
         return apply_correction(sample.output, low, correction, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
+        """Return the last frame, the mean of the frames so far, and the number of frames in this mean, (h, w)."""
         if self._last is None:
             return {}
         return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore a state that ``state`` returned."""
         self._last = Sample(-1, 0, state["guide"], state["output"], False) if state else None
         self._mean, self._count = (state["mean"], state["count"]) if state else (np.empty(0), np.empty(0))

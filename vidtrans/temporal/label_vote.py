@@ -3,7 +3,7 @@
 Classes have no mean. Each frame within the radius votes with its label at the target of the motion. The vote is
 weighted by the trust in the path (``FlowTracker``), which falls with the distance, and by the evenness of the motion,
 because a path at the edge of a moving object may lead to the other side of the edge. The frame's own label needs no
-path, so that a pixel without reliable paths keeps it.
+path, so that a pixel without reliable paths keeps its label.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from vidtrans.temporal.settings import DeflickerSettings, VoteSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.images.picture import pack_colours
 
-OWN_WEIGHT = 1.0  # Weight of a frame's own label
+OWN_WEIGHT = 1.0  # Weight of a frame's own label, relative to a trust of 1 in a path
 
 
 class VoteFilter:
-    """The filter of ``--temporal vote``, for outputs with a few exact colours."""
+    """The filter of ``--temporal vote``, for label maps: outputs with a few exact colours."""
 
     version = 2
     Settings = VoteSettings
@@ -34,11 +34,12 @@ class VoteFilter:
         self._tracker = FlowTracker(tracker_settings, device, inverts=True)
 
     def expect(self, before: Sample, after: Sample) -> None:
+        """Start to estimate the flow between two neighbouring frames in the background."""
         if self.radius:
             self._tracker.expect(before, after)
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the label map of the window's centre; each pixel has a colour of the frame or its neighbours."""
+        """Return the label map of the window's centre; each pixel has a colour of this frame or of its neighbours."""
         centre = window.samples[window.centre]
         here = _codes(centre)
         height, width = here.shape
@@ -61,7 +62,7 @@ class VoteFilter:
 
 
 def _codes(sample: Sample) -> np.ndarray:
-    """Return a number for the colour of each output pixel, (H, W) float32, which holds 24 bits exactly."""
+    """Return the colour of each output pixel as a number, (H, W) float32, which holds 24 bits exactly."""
     cached: np.ndarray | None = sample.derived.get("codes")
     if cached is None:
         levels = sample.output if sample.output.dtype == np.uint8 else (sample.output // 257).astype(np.uint8)
@@ -70,7 +71,10 @@ def _codes(sample: Sample) -> np.ndarray:
 
 
 def _majority_codes(ballots: list[np.ndarray], weights: list[np.ndarray]) -> np.ndarray:
-    """Return each pixel's code with the largest weight, (H, W) float32; at a tie, the code of the first ballot."""
+    """Return the code of each pixel with the largest sum of weights, (H, W) float32.
+
+    At a tie, it is the code of the first ballot.
+    """
     chosen = ballots[0].copy()
     is_disputed = np.zeros(chosen.shape, bool)
     for ballot in ballots[1:]:
@@ -91,6 +95,7 @@ def _majority_codes(ballots: list[np.ndarray], weights: list[np.ndarray]) -> np.
 
 
 def _unpack_colours(codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """Return the colours of codes, (H, W, 3) uint8 or uint16."""
     wide = codes.astype(np.int32)
     rgb = np.stack([wide >> 16, wide >> 8 & 255, wide & 255], axis=2)
     return (rgb if dtype == np.uint8 else rgb * 257).astype(dtype)

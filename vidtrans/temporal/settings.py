@@ -1,4 +1,4 @@
-"""The settings of the temporal filters. All imports are light, because the help of commands lists the settings."""
+"""The settings of the temporal filters. Imports are light, because the help of commands lists the settings."""
 
 from __future__ import annotations
 

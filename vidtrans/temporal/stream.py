@@ -1,4 +1,4 @@
-"""The interface of filters (samples, windows, protocols), and the loop that passes samples through a filter."""
+"""The interface of temporal filters (samples, windows, protocols), and the loop that filters samples."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 
 from vidtrans.temporal.settings import OffSettings
 
-LOOKAHEAD = 1  # Samples that are read before windows need them, so that work started by ``Filter.expect`` has time
+LOOKAHEAD = 1  # Number of samples read before a window needs them, so that work started by ``Filter.expect`` has time
 
 
 @dataclass
 class Sample:
     """One frame: the ``guide`` (input), (H, W, 3) uint8, and the model's ``output``, of the same size, uint8 or uint16.
 
-    They are numpy arrays, or, for a ``BatchFilter``, tensors on its device, which store 16 bits in int16.
+    Pictures are numpy arrays, or, for a ``BatchFilter``, tensors on its device, which store 16 bits in int16.
 
     Attributes:
         index: The number of the frame in its clip.
@@ -67,7 +67,7 @@ class Window:
 
 @runtime_checkable
 class BatchFilter(Protocol):
-    """A filter that receives frames one by one and computes many at once."""
+    """A filter that receives frames one by one and computes many frames at once."""
 
     radius: int
 
@@ -91,10 +91,10 @@ class Filter(Protocol):
     radius: int
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to compute values in the background that windows will need of two consecutive frames of a shot."""
+        """Start to compute, in the background, values that windows will need of two consecutive frames of a shot."""
 
     def __call__(self, window: Window) -> np.ndarray:
-        """Return the filtered picture of the window's centre, in its output's shape and dtype."""
+        """Return the filtered picture of the window's centre, with the shape and dtype of its output."""
 
 
 @runtime_checkable
@@ -105,7 +105,7 @@ class RecursiveFilter(Protocol):
         """Return all arrays on which the next frame depends."""
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue exactly from a saved ``state``."""
+        """Continue exactly from a ``state`` that was saved."""
 
 
 class NoFilter:
@@ -119,7 +119,7 @@ class NoFilter:
         pass
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Do nothing."""
+        """Do nothing, because no value is needed."""
 
     def __call__(self, window: Window) -> np.ndarray:
         return window.samples[window.centre].output
@@ -127,10 +127,10 @@ class NoFilter:
 
 @dataclass(frozen=True)
 class HeldFrames:
-    """Frames that may repeat the frame before, such as drawings on twos.
+    """Frames that may repeat the previous frame, such as drawings that are held for two frames ("on twos").
 
     Attributes:
-        numbers: Numbers of the frames to compare with the frame before; if empty, no pictures are compared.
+        numbers: Numbers of the frames to compare with the previous frame; if empty, no pictures are compared.
         guide_decides: Equal guides suffice, because differences between the outputs are flicker. Otherwise the outputs
             must be equal, too, because a model's other inputs may change over the clip.
     """
@@ -139,6 +139,7 @@ class HeldFrames:
     guide_decides: bool = False
 
     def repeats(self, before: Sample, sample: Sample) -> bool:
+        """Return whether a sample repeats the previous one."""
         if sample.index not in self.numbers or sample.starts_shot:
             return False
         is_same = _is_equal(before.guide, sample.guide)
@@ -146,6 +147,7 @@ class HeldFrames:
 
 
 def _is_equal(first: Any, second: Any) -> bool:  # noqa: ANN401  (arrays or tensors)
+    """Return whether two pictures, arrays or tensors, have equal shapes and values."""
     return first is second or (first.shape == second.shape and bool((first == second).all()))
 
 
@@ -155,7 +157,7 @@ def filter_samples(
     output_range: range | None = None,
     held: HeldFrames | None = None,
 ) -> Generator[tuple[Sample, Any], None, None]:
-    """Yield each sample with its filtered picture; a ``held`` repeat of the frame before gets the same picture.
+    """Yield each sample with its filtered picture; a ``held`` repeat of the previous frame gets the same picture.
 
     Windows around two equal frames differ, because the later frame is nearer to the next drawing, so that a held
     drawing would move. For the delay and ``output_range`` see ``_filter_each``.
@@ -166,6 +168,7 @@ def filter_samples(
     repeat_numbers: set[int] = set()
 
     def compare() -> Iterator[Sample]:
+        """Yield the samples, and collect the numbers of those that repeat the previous one."""
         before: Sample | None = None
         for sample in samples:
             if before is not None and held.repeats(before, sample):
@@ -184,7 +187,7 @@ def filter_samples(
 def _filter_each(
     samples: Iterable[Sample], method: Filter | BatchFilter, output_range: range | None
 ) -> Generator[tuple[Sample, Any], None, None]:
-    """Yield each sample with its filtered picture, ``method.radius`` + 1 frames later, or at once if the radius is 0.
+    """Yield each sample with its filtered picture, ``method.radius`` + 1 frames later; at once if the radius is 0.
 
     All history is dropped at a cut. ``output_range``: the numbers of the frames to yield; other frames are only
     neighbours, but a recursive filter filters them, too. A ``BatchFilter`` may delay frames by one more batch.
@@ -198,6 +201,7 @@ def _filter_each(
     waiting = 0  # Number of the last samples that have not been filtered yet
 
     def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
+        """Filter the waiting samples except the last ``keep``; yield those of the output range."""
         nonlocal waiting
         while waiting > keep:
             at = len(recent) - waiting
@@ -234,6 +238,7 @@ def _without_pictures(sample: Sample) -> Sample:
 def _filter_in_batches(
     samples: Iterable[Sample], method: BatchFilter, output_range: range | None
 ) -> Iterator[tuple[Sample, np.ndarray]]:
+    """Yield each sample with its filtered picture as soon as a ``BatchFilter`` has finished it."""
     method.begin()
     for sample in samples:
         finished = method.flush() if sample.starts_shot else []

@@ -1,8 +1,9 @@
 """OpenCV's resizing, blurring and sampling on batches of torch tensors, (N, C, H, W) float32 on any device.
 
-Each function equals its namesake in ``flow.warping`` within rounding. The result for a picture does not depend on the
-other pictures of its batch: matrix products and dense convolutions are avoided, because their order of summation
-changes with the number of pictures. ``RollingBuffer`` stores tensors of the last frames of a shot.
+Each function gives the same result, within rounding, as the function of its name in ``flow.warping``. The result for a
+picture does not depend on the other pictures of its batch: matrix products and dense convolutions are avoided, because
+their order of summation changes with the number of pictures. ``RollingBuffer`` stores tensors of the last frames of a
+shot.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from vidtrans.core.transfers import as_bits, from_bits
 from vidtrans.flow.warping import CURVATURE
 from vidtrans.video.colour.conversion import INTEGER_LUMA, INTEGER_LUMA_BITS
 
-LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue of ITU-R BT.601
-Size = tuple[int, int]  # (height, width)
+LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue in luma by ITU-R BT.601
+Size = tuple[int, int]  # Size of a picture or grid: (height, width)
 
 
 def planes(pictures: torch.Tensor) -> torch.Tensor:
-    """Convert pictures (N, H, W, 3) to (N, 3, H, W): uint8 unchanged, 16 bits (in int16) as float32."""
+    """Convert pictures (N, H, W, 3) to planes (N, 3, H, W): uint8 unchanged, 16 bits (in int16) to float32."""
     channels_first = pictures.permute(0, 3, 1, 2)
     return channels_first if pictures.dtype == torch.uint8 else (channels_first.int() & 0xFFFF).float()
 
 
 def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
-    """Return the luma of (N, 3, H, W) as integers of 8 or 16 bits, rounded like OpenCV: (N, H, W) float32."""
+    """Return the luma of pictures (N, 3, H, W) as integers of 8 or 16 bits, rounded like OpenCV: (N, H, W) float32."""
     # All sums of 8-bit values are exact in float32.
     red, green, blue = (share / (1 << INTEGER_LUMA_BITS) for share in INTEGER_LUMA)
     total = torch.mul(pictures[:, 1], green).add_(pictures[:, 0], alpha=red).add_(pictures[:, 2], alpha=blue)
@@ -37,24 +38,24 @@ def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def write_luma(result: torch.Tensor, pictures: torch.Tensor) -> None:
-    """Write the luma of the first three channels of (N, 4, H, W) and the fourth channel to ``result`` (N, 2, H, W)."""
+    """Write the luma of the first three channels of (N, 4, H, W), and the fourth channel, to (N, 2, H, W)."""
     luma = torch.mul(pictures[:, 0], LUMA[0], out=result[:, 0])
     luma.add_(pictures[:, 1], alpha=LUMA[1]).add_(pictures[:, 2], alpha=LUMA[2])
     result[:, 1].copy_(pictures[:, 3])
 
 
 def interior(padded: torch.Tensor) -> torch.Tensor:
-    """Return a view of (…, H + 2, W + 2) without its border: (…, H, W)."""
+    """Return a view of padded pictures (…, H + 2, W + 2) without their border: (…, H, W)."""
     return padded[..., 1:-1, 1:-1]
 
 
 def grow(pictures: torch.Tensor, size: Size) -> torch.Tensor:
-    """Enlarge pictures of a coarse grid to ``size``, with linear interpolation."""
+    """Enlarge pictures on a coarse grid to ``size``, (height, width), with linear interpolation."""
     return F.interpolate(pictures, size, mode="bilinear", align_corners=False)
 
 
 def shrink(pictures: torch.Tensor, size: Size) -> torch.Tensor:
-    """Average pictures over each cell of a coarser grid of ``size``."""
+    """Average pictures over each cell of a coarser grid of ``size``, (height, width)."""
     height, width = pictures.shape[-2:]
     rows, columns = size
     if height % rows == 0 and width % columns == 0:
@@ -68,9 +69,9 @@ def shrink(pictures: torch.Tensor, size: Size) -> torch.Tensor:
 def _cells(
     height: int, width: int, rows: int, columns: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, Size]:
-    """Return positions of linear samples, (1, h, w, 2), their weights, (h, w), and the number of samples per cell.
+    """Return where to sample for ``shrink``: positions, (1, h, w, 2), weights, (h, w), and samples per cell.
 
-    Edges of cells lie within pixels; a linear sample between two pixels weights both.
+    Edges of cells lie within pixels; a linear sample between two pixels weights both pixels.
     """
     y, down, below = _cell_axis(height, rows)
     x, across, beside = _cell_axis(width, columns)
@@ -80,7 +81,7 @@ def _cells(
 
 
 def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return sample positions along one axis, their weights, and the number of samples per cell."""
+    """Return the sample positions in pixels, weights and samples per cell that average one axis over ``cells``."""
     edges = np.arange(cells + 1) * (length / cells)
     pairs = int(np.ceil((np.ceil(length / cells) + 1) / 2))
     first = np.floor(edges[:-1] + 1e-9)
@@ -93,6 +94,7 @@ def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
 
 
 def _normalised(positions: np.ndarray, length: int) -> np.ndarray:
+    """Convert pixel positions to grid_sample coordinates, −1 to 1."""
     return 2 * positions / max(length - 1, 1) - 1
 
 
@@ -101,12 +103,13 @@ def blur(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
     kernel = _gaussian(sigma, pictures.shape[1], pictures.device)
     margin = kernel.shape[-1] // 2
     padded = _mirror(pictures, margin)
-    # A single channel would be a dense convolution, which other library functions compute.
+    # A single channel would be a dense convolution, for which the library uses other functions.
     rows = F.conv2d(padded, kernel, groups=pictures.shape[1])
     return F.conv2d(rows, kernel.transpose(2, 3), groups=pictures.shape[1])
 
 
 def _mirror(pictures: torch.Tensor, margin: int) -> torch.Tensor:
+    """Pad pictures by ``margin`` mirrored pixels on each side."""
     height, width = pictures.shape[-2:]
     if min(height, width) > margin:
         return F.pad(pictures, (margin,) * 4, mode="reflect")
@@ -116,6 +119,7 @@ def _mirror(pictures: torch.Tensor, margin: int) -> torch.Tensor:
 
 @lru_cache(maxsize=16)
 def _mirrored_indices(length: int, margin: int, device: torch.device) -> torch.Tensor:
+    """Return the index of the pixel at each position from −margin to length + margin − 1, mirrored at the border."""
     positions = [
         cv2.borderInterpolate(at, length, cv2.BORDER_REFLECT_101) if length > 1 else 0
         for at in range(-margin, length + margin)
@@ -125,7 +129,7 @@ def _mirrored_indices(length: int, margin: int, device: torch.device) -> torch.T
 
 @lru_cache(maxsize=32)
 def _gaussian(sigma: float, channels: int, device: torch.device) -> torch.Tensor:
-    """Return OpenCV's float32 kernel as weights of a depthwise convolution: (C, 1, 1, taps)."""
+    """Return OpenCV's Gaussian kernel as weights of a depthwise convolution, (C, 1, 1, taps) float32."""
     taps = round(sigma * 8 + 1) | 1
     kernel = torch.from_numpy(cv2.getGaussianKernel(taps, sigma, cv2.CV_32F)).view(1, 1, 1, taps)
     return kernel.repeat(channels, 1, 1, 1).to(device)
@@ -152,9 +156,9 @@ def sample_along(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tenso
 
 
 def sharp_positions(flow: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
-    """Return the positions for ``sample_sharply`` along a flow, (…, 2, h, w) in pixels: (…, 1, h, w, 3).
+    """Return the positions that ``sample_sharply`` takes, along a flow (…, 2, h, w) in pixels: (…, 1, h, w, 3).
 
-    ``size``: the size of the pictures. The flow starts at each ``step``-th pixel, and is overwritten.
+    ``size``: (height, width) of the pictures. The flow starts at each ``step``-th pixel, and is overwritten.
     """
     base, scale = _base_positions(size, (step, step), tuple(flow.shape[-2:]), flow.device)
     positions = flow.new_empty((*flow.shape[:-3], 3, *flow.shape[-2:]))
@@ -178,8 +182,8 @@ def _base_positions(size: Size, step: Size, shape: Size, device: torch.device) -
 def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
     """Return the input of ``sample_sharply``, (N, C, 2, H, W), from (N, C, H + 2, W + 2) with repeated borders.
 
-    It is each picture minus, and plus, its second differences. A third sampling coordinate between the two sets the
-    amount, so that both are sampled at once.
+    The input is each picture minus its second differences, and plus them. A third sampling coordinate between these two
+    sets the amount of sharpening, so that both are sampled at once.
     """
     channels = padded.shape[1]
     convolved = F.conv2d(padded, _curvatures(channels, padded.device), groups=channels)
@@ -188,6 +192,7 @@ def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
+    """Return the kernels that subtract and add second differences, (2 C, 1, 3, 3), for a depthwise convolution."""
     lost_detail = _second_differences(1, device)[0, 0]
     same = torch.zeros(3, 3, device=device)
     same[1, 1] = 1
@@ -202,7 +207,7 @@ def sample_sharply(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Ten
 
 
 def sample_each(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Sample like ``sample_sharply``, but in two dimensions: torch before 2.9 supports no other on Apple GPUs."""
+    """Sample like ``sample_sharply``, but in two dimensions, because Apple GPUs need this before torch 2.9."""
     sampled = sample(pictures.flatten(1, 2), positions[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
     return torch.lerp(sampled[:, :, 0], sampled[:, :, 1], (positions[:, ..., 2] + 1) / 2)
 
@@ -223,19 +228,20 @@ def sample_along_flow(pictures: torch.Tensor, flow: torch.Tensor, *, is_sharp: b
 
 
 def _interpolation_weights(flow: torch.Tensor) -> torch.Tensor:
-    """Return the weights t(1 − t) of second differences along each axis, in place; t: offset from the pixel before."""
+    """Return the weights t(1 − t) of second differences along each axis, in place; t: offset from the last pixel."""
     weights = flow.remainder_(1)
     return weights.addcmul_(weights, weights, value=-1)
 
 
 @lru_cache(maxsize=8)
 def _second_differences(channels: int, device: torch.device) -> torch.Tensor:
+    """Return the kernels of second differences, (C, 1, 3, 3), for a depthwise convolution."""
     ring = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]]) * (CURVATURE / 2)
     return ring[None, None].repeat(channels, 1, 1, 1).to(device)
 
 
 def repeat_border(padded: torch.Tensor) -> None:
-    """Write the border of (N, C, H + 2, W + 2) by repeating the picture's outer pixels."""
+    """Fill the border of padded pictures (N, C, H + 2, W + 2) by repeating their outer pixels."""
     height, width = padded.shape[-2] - 2, padded.shape[-1] - 2
     padded[..., :: width + 1].copy_(padded[..., 1 : width + 1 : max(1, width - 1)])
     padded[..., :: height + 1, :].copy_(padded[..., 1 : height + 1 : max(1, height - 1), :])
@@ -243,11 +249,11 @@ def repeat_border(padded: torch.Tensor) -> None:
 
 @lru_cache(maxsize=32)
 def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
-    """Return the factors for x and y from pixels of one size to pixels of another, (2, 1, 1)."""
+    """Return the factors for x and y from pixels of ``size`` to pixels of ``other``, (2, 1, 1)."""
     return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
 
 
-Picture = np.ndarray | torch.Tensor  # (H, W, 3) uint8 or uint16; tensors may store 16 bits in int16
+Picture = np.ndarray | torch.Tensor  # A picture (H, W, 3), uint8 or uint16; tensors may store 16 bits in int16
 
 
 def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
@@ -260,14 +266,14 @@ def to_batch(pictures: list[Picture], device: torch.device) -> torch.Tensor:
 
 
 def from_batch(pictures: torch.Tensor, like: Picture) -> list[Picture]:
-    """Split a batch into pictures: arrays, in one download, or tensors on the device of ``like``, as ``like`` is."""
+    """Split a batch into pictures of the kind of ``like``: arrays, in one download, or tensors on its device."""
     if isinstance(like, np.ndarray):
         return list(from_bits(pictures.contiguous()))
     return list(pictures.contiguous().view(like.dtype).to(like.device))
 
 
 class RollingBuffer:
-    """Tensors of one shape for the frames ``first`` … ``stop`` − 1 of a shot; earlier frames were dropped."""
+    """A buffer of tensors of one shape for the frames ``first`` … ``stop`` − 1 of a shot; it drops old frames."""
 
     def __init__(self, *shape: int, dtype: torch.dtype = torch.float32, device: torch.device) -> None:
         self.first = self.stop = 0
@@ -276,7 +282,7 @@ class RollingBuffer:
         self._memory = torch.empty((0, *shape), dtype=dtype, device=device)
 
     def reserve(self, count: int) -> torch.Tensor:
-        """Return memory for the next frames, (count, …); call ``commit`` after writing to it."""
+        """Return memory for the next frames, (count, …); call ``commit`` after writing to this memory."""
         length = self.stop - self.first
         if self._offset + length + count > len(self._memory):
             self._move(max(len(self._memory), length + count))
@@ -284,11 +290,11 @@ class RollingBuffer:
         return self._memory[start : start + count]
 
     def commit(self, count: int) -> None:
-        """Add the frames that were written to the memory from ``reserve``."""
+        """Add ``count`` frames that were written to the memory from ``reserve``."""
         self.stop += count
 
     def append(self, frames: torch.Tensor) -> None:
-        """Copy frames from other memory into the buffer."""
+        """Copy the next frames from other memory into the buffer."""
         self.reserve(len(frames)).copy_(frames)
         self.commit(len(frames))
 
@@ -300,14 +306,17 @@ class RollingBuffer:
         return self._memory[frames.start + shift : frames.stop + shift]
 
     def drop(self, before: int) -> None:
+        """Drop the frames before a number; their memory is used again."""
         count = min(max(0, before - self.first), self.stop - self.first)
         self.first += count
         self._offset += count
 
     def trim(self) -> None:
+        """Release the memory that no frame uses."""
         self._move(self.stop - self.first)
 
     def _move(self, capacity: int) -> None:
+        """Move the frames to the beginning of the memory, which gets room for ``capacity`` frames."""
         frames = self._memory[self._offset : self._offset + self.stop - self.first]
         if capacity != len(self._memory):
             moved = frames.new_empty((capacity, *frames.shape[1:]))

@@ -1,9 +1,9 @@
-"""The window filter: each frame is averaged with its neighbours along the motion. It has no state.
+"""The window filter, which has no state: each frame is averaged with its neighbours along the motion.
 
 Three measures prevent blur.
 
 *Long windows in few steps.* Averaging (1, 2, 1)/4 with the adjacent frames, then with these averages 2, 4 and 8 frames
-away (the à trous scheme: Holschneider et al. 1989; Starck and Murtagh 1994) weights 31 frames by a triangle at the cost
+away (the à trous scheme: Holschneider et al. 1989; Starck and Murtagh 1994) weights 31 frames by a triangle in the time
 of 8. Fine detail uses 2 or 3 of these steps, at full size with sharp resampling; low frequencies use all of them, on a
 grid. Where no path is reliable, low frequencies get the correction of the surroundings.
 
@@ -50,15 +50,15 @@ from vidtrans.temporal.along_motion import (
 from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
 from vidtrans.temporal.stream import Sample, Window
 
-FULL_LEVELS = 3  # Averaging steps at full size; further steps are for low frequencies only
-STORED_LEVELS = 2  # Steps whose averages at full size are stored; the third is computed where it is used
-SURE_SHARE = 0.5  # Share of a full window at which the low-frequency correction is fully trusted
-SURROUNDINGS_SIZE = 8  # Size of the surroundings of a point, in grid pixels
-BOIL_EPSILON = 0.002  # Squared correction, summed over RGB; much smaller corrections are not boil
+FULL_LEVELS = 3  # Number of averaging steps at full size; further steps are for low frequencies only
+STORED_LEVELS = 2  # Number of steps whose full-size averages are stored; the third average is computed where it is used
+SURE_SHARE = 0.5  # Share of a full window in an average at which the low-frequency correction is fully trusted
+SURROUNDINGS_SIZE = 8  # Side of the square around a point whose corrections count as its surroundings, in grid pixels
+BOIL_EPSILON = 0.002  # Squared correction, summed over RGB in [0, 1]; much smaller corrections are not boil
 
 
 class WindowFilter:
-    """The filter of ``--temporal window``."""
+    """The filter of ``--temporal window``, on the CPU."""
 
     version = 8
     needs_no_past_pictures = True
@@ -75,6 +75,7 @@ class WindowFilter:
         self._stale = self._find_stale()
 
     def expect(self, before: Sample, after: Sample) -> None:
+        """Start to estimate the flow between two neighbouring frames in the background."""
         if self.radius and self.settings.strength:
             self._tracker.expect(before, after)
 
@@ -101,7 +102,7 @@ class WindowFilter:
         return 2**self._full_levels - 2**level
 
     def _average_ahead(self, window: Window) -> None:
-        """Compute the averages of the frames around the centre that the centre's result needs, level by level."""
+        """Compute, level by level, the averages of the frames around the centre that the centre's result needs."""
         lookahead = window.centre + STATISTICS_RADIUS + 1
         if lookahead < len(window.samples):
             self._detail.expect(window.samples[lookahead])
@@ -115,7 +116,10 @@ class WindowFilter:
 
     @staticmethod
     def _frames_without(window: Window, level: int, lead: int, key: str) -> Iterator[int]:
-        """Yield the frames up to ``lead`` around the centre without a level; ``key`` stores their highest level."""
+        """Yield the frames up to ``lead`` frames from the centre whose average of a level is not computed yet.
+
+        ``key``: the name under which a sample stores its highest computed level.
+        """
         for at in range(max(0, window.centre - lead), min(len(window.samples), window.centre + lead + 1)):
             derived = window.samples[at].derived
             if derived.get(key, 0) < level:
@@ -123,14 +127,15 @@ class WindowFilter:
                 derived[key] = level
 
     def _drop_stale(self, window: Window) -> None:
+        """Delete the derived values that no later window needs."""
         samples, centre = window.samples, window.centre
         for key, ahead in self._stale:
             for at in range(min(centre + ahead, len(samples) - 1), -1, -1):
                 if samples[at].derived.pop(key, None) is None:
-                    break  # Earlier frames' values were deleted before
+                    break  # The values of earlier frames were deleted before
 
     def _find_stale(self) -> list[tuple[Any, int]]:
-        """Return (key, offset): when frame n is filtered, this derived value of frames up to n + offset can be deleted.
+        """Return (key, offset) pairs: filtering frame n makes this derived value stale in frames up to n + offset.
 
         A step of averaging at level n uses frames 2^(n − 1) away; statistics use frames up to 2 away.
         """
@@ -177,12 +182,13 @@ class WindowFilter:
         return cached
 
     def _fine_correction(self, window: Window) -> DetailCorrection:
+        """Compute the fine-detail correction of the centre."""
         at, top = window.centre, self._full_levels
         longer = self._average(window, at, top, is_full=True) if top > self._num_stored_levels else None
         return self._detail(window, at, self._full_average(window, at, self._num_stored_levels), longer)
 
     def _grid_average(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return a cached average on the grid, (h, w, 4) uint16 in the ``PICTURE`` range."""
+        """Return the average of frame ``at`` on the grid, (h, w, 4) uint16 in the ``PICTURE`` range; cached."""
         sample = window.samples[at]
         if level == 0:
             return frame_on_grid(sample)
@@ -192,7 +198,7 @@ class WindowFilter:
         return cached
 
     def _window_share(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return the fraction of a full window in an average, (h, w) float32 in [2^−level, 1]."""
+        """Return the fraction of a full window that an average contains, (h, w) float32 in [2^−level, 1]."""
         sample = window.samples[at]
         if level == 0:
             width, height = grid_size(*sample.guide.shape[:2])
