@@ -119,9 +119,8 @@ def limit_loops(graph: Any) -> None:  # noqa: ANN401  (of the package onnx)
                 constants[node.output[0]] = onnx.helper.get_attribute_value(node.attribute[0])
             if node.op_type == "Loop":
                 rounds = int(onnx.numpy_helper.to_array(constants[node.input[0]]))
-                bound = np.array(
-                    min(rounds, MAX_ITERATIONS), np.int64
-                )  # As the number of iterations, torch writes the largest integer
+                # Without a limit, torch writes the largest integer as the number of iterations.
+                bound = np.array(min(rounds, MAX_ITERATIONS), np.int64)
                 graph.initializer.append(onnx.numpy_helper.from_array(bound, f"rounds_{len(graph.initializer)}"))
                 node.input[0] = graph.initializer[-1].name
                 graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
