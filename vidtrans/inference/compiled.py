@@ -77,7 +77,7 @@ class WholeNetworkChecks(NetworkChecks):
 
 
 class CompiledEngine(TorchEngine):
-    """torch.compile with frozen weights, without CUDA graphs: a graph is bound to one thread, and a render has several."""
+    """torch.compile with frozen weights. No CUDA graphs: a graph is bound to one thread, a render has several."""
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
