@@ -52,8 +52,8 @@ def resolve_device(name: str) -> Device:
             f"device '{name}'", f"{count(torch.cuda.device_count(), 'CUDA device')} here", "choose another"
         )
     if kind == "cuda":
-        # Use the same kernels and rounding in every run, and no TF32 in "fp32". cuBLAS reads the variable when it
-        # starts: with workspaces of a fixed size its order of summation is fixed on every stream.
+        # Use the same kernels and rounding in every run, and no TF32 in "fp32".
+        # cuBLAS reads the variable when it starts: workspaces of fixed size fix the order of summation on a stream.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True

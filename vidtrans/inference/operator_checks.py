@@ -26,9 +26,9 @@ from vidtrans.networks.for_rendering import plain_weight
 NUM_CHANNELS = 4  # Number of compared output channels of a convolution, evenly spread from the first to the last
 # Largest number of a convolution's input values that are converted to fp32 at once, which limits the memory
 _MAX_VALUES = 1 << 26
-# Relative tolerances by dtype: of the root mean square of the output, and of the value itself. Correct kernels
-# accumulate in fp32 and round at the end, so that bf16 is within 2⁻⁸ of a value, and fp32 by another algorithm within
-# 1e-4 of the root mean square; a wrong kernel gives NaN, or uninitialised memory.
+# Correct kernels round at the end: bf16 is within 2⁻⁸ of a value, fp32 within 1e-4 of the root mean square.
+# A wrong kernel gives NaN or uninitialised memory, so tolerances can be larger.
+# By dtype: tolerance relative to the root mean square of the output, and relative to the value itself.
 TOLERANCE = {torch.bfloat16: (0.06, 2**-6), torch.float16: (0.02, 2**-8), torch.float32: (2e-3, 1e-3)}
 # Functions by oneDNN's names of activations
 _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {

@@ -34,10 +34,9 @@ from vidtrans.video.images.picture import resize
 Run = Callable[[Tensor], Tensor]  # A function that runs a network, (N, C, H, W) → (N, 3, H, W)
 T = TypeVar("T")  # Type of the result of ``TorchEngine.if_it_fits``
 BATCH_SIZES = {"cpu": 4, "cuda": 16, "mps": 4}  # Default batch size by device kind
-# Largest number of pixels in a batch, by device kind; part of cache keys. On a CPU larger batches are no faster,
-# because a U-Net's layers exceed the CPU cache, and a render of 1080p would take 1.5 times the memory. On a GPU the
-# limit is two pictures of 1080p.
-MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
+# On a CPU larger batches are no faster (layers exceed the CPU cache) and need more memory: 1.5 times for 1080p.
+# On a GPU the limit is two pictures of 1080p. The limit is part of cache keys.
+MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}  # Largest number of pixels in a batch, by device kind
 
 
 def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:

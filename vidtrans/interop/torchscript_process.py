@@ -17,14 +17,12 @@ from vidtrans.interop.onnx.trial import TrialError, answer_request, limit_proces
 SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))
 CHANNEL_COUNTS = (3, 1, 4)  # Numbers of input channels to try.
 OPSET = 17  # Version of the ONNX operator set of the converted file.
-# For programs that 'vidtrans model export' wrote, which accept any size: the sizes (height, width) to try, and the
-# pixels added per side as with ``EXTRA_PX``.
+# Size (height, width) to try, and pixels to add as by ``EXTRA_PX``, for programs of 'vidtrans model export'.
 EXPORTED_SIZES, EXPORTED_EXTRA_PX = ((64, 96),), 33
 EXTRA_PX = 256  # Pixels added to each side to test whether the graph accepts other sizes.
 # Largest difference between the outputs of graph and program, as a share of the output's standard deviation.
 MAX_DIFFERENCE = 1e-3
-# Largest share of output values with a larger difference, which rounding in a pairing can cause; see
-# ``exporting.graphs``.
+# Largest share of output values with a larger difference, caused by rounding; see ``exporting.graphs``.
 MAX_DIFFERENT_SHARE = 0.01
 
 

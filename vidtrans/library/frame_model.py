@@ -69,8 +69,7 @@ class FrameModel:
         """Create a model; users call ``load_model``."""
         self._names, self._settings, self.context = names, settings, context
         self._call_lock = Lock()
-        # Engines that no render uses at the moment. There is no lock, because the garbage collector may end a render,
-        # which adds its engines, at any point.
+        # Engines of ended renders. No lock: the garbage collector may end a render, which adds engines, at any point.
         self._idle_engines: list[dict[tuple[str, ...], Any]] = []
         self._model  # noqa: B018  (raise an error here if the model cannot be read)
 

@@ -51,8 +51,7 @@ FORMATS = Registry(
     },
     group="model_formats",
 )
-# File of the weights of the style predictor. It is in a subfolder of assets/, because every file directly in assets/ is
-# a model that users can name.
+# The style predictor's weights are in a subfolder, because every file directly in assets/ is a model with a name.
 STYLE_PREDICTION = PACKAGE / "assets" / "networks" / "style-prediction.safetensors"
 # Name suffixes of weight tensors, and of the quantisation steps of int8 weights
 WEIGHT_SUFFIX, STEP_SUFFIX = (".weight", ".step")

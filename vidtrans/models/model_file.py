@@ -27,8 +27,7 @@ IDENTITY = "identity"  # Name of the built-in model whose output is the frame
 REVERSE, COLOURS = "reverse", "colours"
 # File names of generators in the training folders of pytorch-CycleGAN-and-pix2pix
 FOLDER_CHECKPOINTS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")
-# Which network of a model file is meant: the model; the model used as an extractor, whose input is the frame unless its
-# file says otherwise; or the extractor embedded in the file.
+# Which network of a model file is used: the model, the model as an extractor, or the extractor embedded in it.
 ModelRole = Literal["model", "extractor", "embedded"]
 
 

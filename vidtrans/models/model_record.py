@@ -54,20 +54,17 @@ class ModelRecord:
     training: Table  # Training statistics, for people
     card: Table  # Author, licence and notes, for people
     weights: str = ""  # SHA-256 (hex) over the tensors, written by ``save_model``
-    # For a generator with a background plate (in the weights 'plate' and 'scene'): ``size``, the plate's (width,
-    # height) in pixels, and ``still``, the stillness of the camera from 0 to 1.
+    # For a generator with a background plate: ``size`` (width, height), and ``still``, the camera's stillness 0 to 1.
     plate: Table = field(default_factory=dict)
-    # For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame ``rate`` of
-    # the training clip, and the ``statistics`` of its frames. For stored frames: the lengths of consecutive ``runs``,
-    # the shot number of each run (``shots``), the ``clips`` (name and rate), and ``frames``: the clip number and the
-    # frame number of each stored frame. ``zoom``: the zoom of a moving camera.
+    # For a next-frame model: ``positions`` of its clock (0: no clock), frame ``rate`` and ``statistics`` of its clip.
+    # For stored frames: lengths of consecutive ``runs``, shot number of each run (``shots``), ``clips`` (name, rate).
+    # ``frames``: clip number and frame number of each stored frame; ``zoom``: the zoom of a moving camera.
     dream: Table = field(default_factory=dict)
     memory: Table = field(default_factory=dict)  # For a recurrent model: the ``flow`` method that warps its last output
     ports: Table = field(default_factory=dict)  # For another tool's network: settings of ``PortSettings``
     origin: Table = field(default_factory=dict)  # For another tool's network: its ``family`` and further facts
     extractor: Table = field(default_factory=dict)  # Record of the embedded extractor
-    # For a generator with style codes: the ``size`` (length) of a code, and the ``mean`` and ``spread`` (standard
-    # deviation) of the codes of the training pictures.
+    # For style codes: their ``size`` (length), and the ``mean`` and ``spread`` (standard deviation) in training.
     codes: Table = field(default_factory=dict)
 
     def extractor_record(self, path: Path) -> ModelRecord:

@@ -53,8 +53,7 @@ MODEL_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")
 RESERVED_NAME = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 DAMAGED_REMEDY = "get it again, or make one with 'vidtrans model pack'"  # Advice in errors about damaged packs
 RATIO = re.compile(r"[\d.]+/[\d.]+")  # A ratio of two numbers, such as "30000/1001", which is no path
-# The folders before the file name in a path: of an absolute path up to its last separator, such as "/home/me/" in
-# "/home/me/a.mp4", of a relative path only folders without spaces
+# The folders of a path, such as "/home/me/" in "/home/me/a.mp4"; of a relative path only folders without spaces.
 FOLDER_PREFIX = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
 THUMBNAIL_PX = 640  # Longest side of a thumbnail, in pixels
 JPEG_QUALITY = 88  # JPEG quality of thumbnails, from 0 to 100

@@ -40,8 +40,7 @@ class ResolvedRenderSettings:
     encoding: EncodingSettings
     filter_name: str
     filter_settings: Any  # An instance of the filter's ``Settings``
-    # Value of ``--device``. A GPU runs the temporal filter if the filter has a GPU version, and the optical flow
-    # of the filter if a network computes the flow (OpenCV methods run on the CPU).
+    # Value of ``--device``. A GPU can run the temporal filter, and the filter's flow if a network computes it.
     device: str
     strokes: StrokesSettings = field(default_factory=StrokesSettings)
 

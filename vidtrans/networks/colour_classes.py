@@ -18,12 +18,10 @@ from vidtrans.core.options import option
 from vidtrans.networks.unet_small import UNetSmall, UNetSmallSettings
 
 BIN_WIDTH = 10.0  # Side of a square bin, in units of a and b.
-# Number of bins along a and along b, centred at −110, −100, … 110. 260 bins of the square contain RGB colours; the
-# paper's 313 bins cover the convex hull of these colours.
-NUM_BINS = 23
+# 260 of the bins contain RGB colours; the paper's 313 bins cover the convex hull of these colours.
+NUM_BINS = 23  # Number of bins along a and along b, centred at −110, −100, … 110.
 CLASS_STRIDE = 4  # Number of picture pixels per position of the predicted classes along each side, as in the paper.
-# Number of feature channels of the U-Net, and the factor on the features, which are in [−1, 1], so that logits can
-# differ by several nats.
+# Number of the U-Net's output features, and factor on the features in [−1, 1], so that logits differ by nats.
 FEATURES, FEATURE_SCALE = 64, 4.0
 
 # Matrix from linear sRGB to CIE XYZ (D65)

@@ -21,8 +21,7 @@ from torch.nn import functional as F
 MAX_TILED_CHANNELS = 8
 TILE = 2  # Side of the square of output pixels that ``TiledConv`` computes as channels of one position
 BINOMIAL = (0.25, 0.5, 0.25)  # Weights of the binomial blur filter along each axis
-# By upsampling mode, for even and odd output rows: for each kernel row, the weights of three rows of the picture before
-# upsampling.
+# By upsampling mode, for even and odd output rows: weights of three input rows, for each row of the kernel.
 DOUBLING_WEIGHTS = {
     "nearest": (((1.0, 0, 0), (0, 1.0, 0), (0, 1.0, 0)), ((0, 1.0, 0), (0, 1.0, 0), (0, 0, 1.0))),
     "bilinear": (

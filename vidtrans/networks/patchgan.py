@@ -56,8 +56,8 @@ class PatchGAN(nn.Module):
             layers += [spectral(conv, bound), *normalise(b, norm), nn.LeakyReLU(0.2)]
         layers.append(spectral(nn.Conv2d(widths[-1], 1, kernel, 1, padding), bound))
         self.net = nn.Sequential(*layers)
-        # The two 4×4 stride-1 layers at the end shrink the grid by one position each, so a smaller input would leave
-        # nothing. A norm needs more than a single pixel.
+        # The last two 4×4 layers (stride 1) shrink the grid by one position each: a smaller input would leave nothing.
+        # Without stride-2 layers, a norm still needs more than a single pixel.
         self.smallest = 2**count * 3 if count else 2
 
     def forward(self, x: Tensor) -> Tensor:

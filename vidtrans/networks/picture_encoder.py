@@ -18,8 +18,8 @@ from vidtrans.networks.code_planes import CODE_RANGE
 
 SLOPE = 0.2  # Negative slope of LeakyReLU.
 THRESHOLDS = (-0.6, -0.2, 0.2, 0.6)  # Colour values in [−1, 1] above which ``colour_statistics`` averages the excess.
-# Initial gain of the codes' means, and initial log variance: codes differ clearly and have little noise, because a
-# generator that learns to ignore codes never uses them again.
+# A generator that once ignores codes never uses them again, so codes must differ clearly and have little noise.
+# Initial factor on the means of the codes, and initial log variance of the codes.
 FIRST_GAIN, FIRST_LOG_VARIANCE = 4.0, -2.0
 LOG_VARIANCES = (-8.0, 2.0)  # Lower and upper limit of a code's log variance.
 

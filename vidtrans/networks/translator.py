@@ -31,8 +31,8 @@ class TranslatorSettings:
         "residual blocks at an eighth of the size: a larger receptive field, to tell objects apart by their lines",
         bounds=(0, 18),
     )
-    # An instance norm subtracts the mean of each crop, so a network trained on crops does not learn the colours of the
-    # bright areas of a frame. Unpaired training, on whole frames and batches of one, needs it nevertheless.
+    # Not an instance norm, which subtracts each crop's mean: the colours of a frame's bright areas could not be learnt.
+    # Unpaired training, on whole frames and batches of one, needs an instance norm nevertheless.
     norm: str = norm_setting("batch")
     head: str = option(
         "resize",

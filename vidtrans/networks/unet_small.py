@@ -24,8 +24,7 @@ from vidtrans.networks.layers import convolution
 # Largest upsampled tensor, in bytes, of a picture that is not divided into strips; see ``machine.set_up_heap``.
 WHOLE_BYTES = 32 << 20
 STRIP_BYTES = 24 << 20  # Largest upsampled tensor of a strip, in bytes.
-# Number of rows at half size above and below a strip on which its output depends: two 3×3 convolutions and a resizing
-# head.
+# Rows at half size beyond a strip that affect its output: two 3×3 convolutions and a resizing head.
 MARGIN_ROWS = 4
 
 

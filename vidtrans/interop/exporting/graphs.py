@@ -38,9 +38,8 @@ from vidtrans.video.images.picture import resize
 Run = Callable[[np.ndarray], np.ndarray]
 MAX_DIFFERENCE = 1e-3  # Largest allowed difference between the outputs of file and model, for colours in [−1, 1].
 LEVEL = 1 / 127.5  # Width of one 8-bit grey level, for colours in [−1, 1].
-# Largest share of output values that may differ by more than a grey level in a file with the pairing. Another library
-# may round a value between two grey levels of the network's input differently, which changes the output around it.
-MAX_DIFFERENT_SHARE = 0.01
+# Another library may round a value between two grey levels differently, which changes the output around the pixel.
+MAX_DIFFERENT_SHARE = 0.01  # Largest share of output values that may differ by more than a grey level
 ROUNDING_ERROR = 1e-5  # Tolerance for float32 rounding in the comparison with ``LEVEL``.
 MIN_SIDE_PX = 64  # Smallest side of the pictures for the comparison, in pixels.
 

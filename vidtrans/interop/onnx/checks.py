@@ -13,8 +13,7 @@ from vidtrans.networks.ports import MAX_STYLE_LENGTH, STYLE_DTYPES
 
 STANDARD_DOMAINS = ("", "ai.onnx")  # Names of the domain of ONNX's standard operators.
 RUNTIME_DOMAIN = "com.microsoft"  # Name of the domain of ONNX Runtime's own operators.
-# Allowed operators of ONNX Runtime, which exporters and optimisers write into image networks. Other operators may run
-# code of other libraries, or open files.
+# Allowed operators of ONNX Runtime. Other operators may run code of other libraries, or open files.
 # fmt: off
 RUNTIME_OPS = frozenset((
     "Attention", "BiasAdd", "BiasGelu", "BiasSplitGelu", "ConvTransposeWithDynamicPads", "DequantizeLinear",

@@ -37,8 +37,7 @@ STYLE_SIDE_PX = 256  # Side of a square style picture in pixels, for a predictor
 NUM_FILE_COPIES = 4
 COMMAND = module_command("vidtrans.interop.onnx.trial")  # Command line of the test process.
 
-# Sizes (height, width) in pixels to test if sides are free: multiples of powers of two, then of 32 · 7, 9 · 28, 48 and
-# 512.
+# Sizes (height, width) in pixels to try if sides are free: multiples of 2^n, then of 32 · 7, 9 · 28, 48 and 512.
 BASE_SIZES = ((256, 512), (224, 448), (252, 504), (240, 480), (512, 1024))
 # Numbers of pixels of which a network's input sides may have to be multiples, in the order of the tests.
 MULTIPLES = (1, 2, 4, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 128, 256)
@@ -48,8 +47,7 @@ QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
 SEEDS = (0, 1)  # Seeds of the synthetic test pictures.
 # Change of the output, as a share of its standard deviation, above which tiles would have visible seams.
 SEAM_THRESHOLD = 0.02
-# A view of a network output as a picture: output index, axis order, number of channels, and size factor, which is
-# negative for an output smaller than the input.
+# (output index, axis order, channels, size factor) of an output that is a picture; the factor is −n for 1/n.
 OutputView = tuple[int, str, int, int]
 NUM_DISCS = 260  # Number of discs in a synthetic picture.
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 weights of R'G'B'
