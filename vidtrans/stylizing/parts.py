@@ -1,9 +1,4 @@
-"""Render a clip in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch.
-
-A machine without a shared disk receives the input files in a mirror folder, in which /a/b is MIRROR/a/b, and renders in
-the mirror of the command's current folder. Therefore all paths of a request for this machine are made relative. Cache
-keys depend on contents, not on paths, so that they are the same on that machine.
-"""
+"""Render a clip in parts: with ``--chunk`` and ``--join`` by several hosts with one cache, or by a batch."""
 
 from __future__ import annotations
 
