@@ -1,1 +1,1 @@
-"""Files of other tools: import checkpoints, ONNX, TorchScript and ``.cube`` LUTs, and export models."""
+"""Model files of other tools: import checkpoints, ONNX, TorchScript and ``.cube`` LUTs; export models."""

@@ -1,4 +1,4 @@
-"""Calibrate batch norms: set their running statistics to those of a clip, for use in all frames.
+"""Calibrate batch norms: set their running statistics to the statistics of a whole clip, for use in all frames.
 
 With the statistics of each single picture, as the authors of pix2pix render, a local change affects the whole output,
 which flickers. The running statistics from training are those of other pictures and of earlier weights.

@@ -1,7 +1,7 @@
-"""The model format for PyTorch checkpoints of other tools: tensors by name, in a pickle or in safetensors.
+"""The model format for PyTorch checkpoints of other tools: named tensors in a pickle or in a safetensors file.
 
 A safetensors file begins with eight bytes that contain the length of its JSON header. The header lists the dtype, the
-shape and the byte range of each tensor. It is checked, and each tensor is read on demand.
+shape and the byte range of each tensor. The header is checked, and each tensor is read on demand.
 """
 
 from __future__ import annotations
@@ -35,9 +35,10 @@ from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.models.model_record import reject_repeated_keys
 from vidtrans.models.native_format import NativeFormat
 
-MAX_HEADER_BYTES = 4 << 20  # Largest size of a header in bytes: tens of thousands of tensors.
-MAX_TENSORS = 20_000
-MAX_AXES = 8
+MAX_HEADER_BYTES = 4 << 20  # Largest size of a safetensors header in bytes, enough for tens of thousands of tensors.
+MAX_TENSORS = 20_000  # Largest number of tensors in a safetensors file.
+MAX_AXES = 8  # Largest number of axes of a tensor.
+# Dtype names of torch by the dtype names in safetensors headers.
 DTYPES = {
     "F64": "float64",
     "F32": "float32",
@@ -50,28 +51,34 @@ DTYPES = {
     "U8": "uint8",
     "BOOL": "bool",
 }
-Tensors = Mapping[str, StoredTensor]
+Tensors = Mapping[str, StoredTensor]  # Stored tensors of a checkpoint, by tensor name.
+# Keys under which checkpoints may hold the generator's state dict.
 WRAPPER_KEYS = ("state_dict", "params_ema", "params", "netG", "net_G", "G", "g_ema", "generator", "model", "weights")
+# Prefixes that training tools add to all tensor names; they are removed before names are compared.
 PREFIXES = ("module.", "netG.", "net_G.", "generator.", "_orig_mod.")
-MAX_PREFIXES = 4  # Largest number of nested prefixes in a tensor name.
-# Largest ratio of tensor bytes to file bytes: many tensors may be views of one storage.
+MAX_PREFIXES = 4  # Largest number of nested ``PREFIXES`` that are removed from the tensor names.
+# Largest ratio of tensor bytes to file bytes. It limits memory, because many tensors may share one storage.
 MAX_SHARED_RATIO = 2
+# Keys of an optimiser's state dict, which is refused because it holds no network.
 OPTIMISER_KEYS = {"param_groups", "state"}
+# Advice in errors about checkpoints that hold more than a generator's tensors.
 SAVE_REMEDY = "save the generator's state_dict() alone"
+# Names of the files in which training tools store their options next to a checkpoint, in order of precedence.
 OPTION_FILES = ("train_opt.txt", "opt.txt", "test_opt.txt")
-MAX_OPTION_BYTES = 1 << 20
-# Options with the training size, in order of precedence.
+MAX_OPTION_BYTES = 1 << 20  # Largest size of an options file in bytes; larger files are ignored.
+# Names of the training options that contain the picture size in pixels, in order of precedence.
 SIZE_OPTIONS = ("crop_size", "fineSize", "load_size", "loadSize")
-UNPAIRED_MODELS = ("cycle_gan", "cut", "fastcut", "sincut")  # Models whose input is the frame.
-MIN_NEAREST_SHARE = 0.2  # Smallest share of matching tensors for which an error names the nearest family.
+# Values of the option ``model`` for unpaired training, where the network's input is the unchanged frame.
+UNPAIRED_MODELS = ("cycle_gan", "cut", "fastcut", "sincut")
+MIN_NEAREST_SHARE = 0.2  # Smallest share of matching tensors, 0 to 1, for which an error names the nearest family.
 
 
 class SafetensorsError(ValueError):
-    """A header is damaged, or does not match the file."""
+    """The header of a safetensors file is damaged, or does not match the file."""
 
 
 def is_safetensors(path: Path) -> bool:
-    """Return whether a file starts with a header that lists tensors; only the header is read. Raises OSError."""
+    """Return whether a file starts with a safetensors header that lists tensors. Raises OSError."""
     try:
         return any(isinstance(entry, dict) and "data_offsets" in entry for entry in _read_header(path)[0].values())
     except SafetensorsError:
@@ -79,7 +86,7 @@ def is_safetensors(path: Path) -> bool:
 
 
 def read_safetensors(path: Path) -> dict[str, StoredTensor]:
-    """Return a file's tensors by name. Raises SafetensorsError, OSError."""
+    """Return the tensors of a safetensors file by name. Raises SafetensorsError, OSError."""
     table, begin = _read_header(path)
     size = path.stat().st_size - begin
     tensors = {name: _parse_tensor(path, name, entry, begin, size) for name, entry in table.items()}
@@ -90,7 +97,7 @@ def read_safetensors(path: Path) -> dict[str, StoredTensor]:
 
 
 def _read_header(path: Path) -> tuple[dict[str, Any], int]:
-    """Return the unchecked header entries of tensors, and the byte offset of the tensor data."""
+    """Return the unchecked entries of a safetensors header by tensor name, and the byte offset of the tensor data."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         text = file.read(length) if 2 <= length <= MAX_HEADER_BYTES else b""
@@ -109,7 +116,7 @@ def _read_header(path: Path) -> tuple[dict[str, Any], int]:
 
 
 def _parse_tensor(path: Path, name: str, entry: Any, begin: int, size: int) -> StoredTensor:  # noqa: ANN401  (of JSON)
-    """Return the checked tensor of a header entry; the file has ``size`` bytes of data from offset ``begin``."""
+    """Return the checked tensor of a header entry; the file has ``size`` bytes of tensor data from offset ``begin``."""
     try:
         safetensors_dtype, shape, (first, end) = entry["dtype"], entry["shape"], entry["data_offsets"]
         numbers = [*shape, first, end]
@@ -128,7 +135,7 @@ def _parse_tensor(path: Path, name: str, entry: Any, begin: int, size: int) -> S
 
 @dataclass(frozen=True)
 class RecognisedCheckpoint:
-    """A recognised checkpoint: tensors by name without prefixes, the family's name in ``FAMILIES``, and the network."""
+    """A recognised checkpoint: its tensors by name without prefixes, its family's name in ``FAMILIES``, its network."""
 
     tensors: Tensors
     family: str
@@ -138,10 +145,10 @@ class RecognisedCheckpoint:
 class CheckpointFormat(ForeignFormat):
     """Files of ``torch.save``, and safetensors of other tools, that hold a generator of a known family."""
 
-    suffixes = ()  # A bare name never selects a checkpoint, because training folders contain many
+    suffixes = ()  # A name without suffix never selects a checkpoint, because training folders contain many
 
     def detect(self, path: Path) -> bool:
-        """Return whether a file is one of torch.save, or safetensors of another tool.
+        """Return whether a file is a file of torch.save, or a safetensors file of another tool.
 
         Any other pickle is also accepted, so that an error can explain why it is unusable.
         """
@@ -150,7 +157,7 @@ class CheckpointFormat(ForeignFormat):
         return is_safetensors(path) and not NativeFormat().detect(path)
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Return the description of the network in a file, completed by its options file. Raises ModelError."""
+        """Return the description of the network in a file, completed from the tool's options. Raises ModelError."""
         checkpoint = recognise(path)
         if exported := ExportedModel.read(read_description(path)):
             candidate = checkpoint.candidate
@@ -171,6 +178,7 @@ class CheckpointFormat(ForeignFormat):
         )
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
+        """Return the tensors of a checkpoint under vidtrans's tensor names, as float32 or int64. Raises ModelError."""
         checkpoint = recognise(path)
         layout = checkpoint.candidate.layout
         stored = {ours: checkpoint.tensors[theirs] for ours, theirs in layout.names.items()}
@@ -186,18 +194,19 @@ class CheckpointFormat(ForeignFormat):
 
 
 def _as_float(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
+    """Convert a tensor to float32, or an integer tensor to int64."""
     return tensor.float() if tensor.is_floating_point() else tensor.long()
 
 
 def recognise(path: Path) -> RecognisedCheckpoint:
-    """Return the network in a checkpoint. Raises ModelError, which identifies unusable files where possible."""
+    """Return the recognised checkpoint in a file. Raises ModelError, which says what an unusable file contains."""
     checkpoint = _recognise_tensors(path)
     exported = ExportedModel.read(read_description(path))
     return checkpoint if exported is None else _match_description(checkpoint, exported)
 
 
 def _match_description(checkpoint: RecognisedCheckpoint, model: ExportedModel) -> RecognisedCheckpoint:
-    """Return the network of a file that 'vidtrans model export' wrote, with the name and settings of its description.
+    """Return the checkpoint with the network's name and settings from the description by 'vidtrans model export'.
 
     The tensors of some networks fit several families. If the description does not fit the tensors, the checkpoint is
     returned unchanged.
@@ -227,6 +236,7 @@ def _match_description(checkpoint: RecognisedCheckpoint, model: ExportedModel) -
 
 
 def _recognise_tensors(path: Path) -> RecognisedCheckpoint:
+    """Return the tensors of a checkpoint with the first family that fits them. Raises ModelError without one."""
     try:
         contents = _read(path)
     except (PickleError, SafetensorsError) as error:
@@ -260,7 +270,7 @@ def _read(path: Path) -> TorchFile | None:
 
 
 def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
-    """Return the error for a refused checkpoint. ``needs``: see ``TorchFile``; ``best``: nearest family, or None."""
+    """Return the error for a refused checkpoint. ``needs``: see ``TorchFile``; ``best``: the nearest family or None."""
     reason_and_remedy = explain_refusal(value, needs)
     if reason_and_remedy:
         return ModelError(str(path), *reason_and_remedy)
@@ -272,7 +282,7 @@ def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit,
 
 
 def _tensor_tables(value: object) -> list[Tensors]:
-    """Return the tables of tensors, by name without common prefixes, that may be the generator of a checkpoint."""
+    """Return the tables of a checkpoint that may hold a generator's tensors, by name without common prefixes."""
     if not isinstance(value, dict):
         return []
     inside = [value[name] for name in WRAPPER_KEYS if isinstance(value.get(name), dict)]
@@ -313,12 +323,12 @@ def explain_refusal(value: object, needs: list[str]) -> tuple[str, str] | None:
 
 
 def is_training_checkpoint(value: object) -> bool:
-    """Return whether a checkpoint is for resuming training: it contains the state of an optimiser."""
+    """Return whether a checkpoint contains an optimiser's state, and so serves to resume training."""
     return isinstance(value, dict) and any(isinstance(name, str) and "optim" in name.lower() for name in value)
 
 
 def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
-    """Return the reason for refusing a discriminator or CUT's netF; '' for any other network."""
+    """Return the reason for refusing a discriminator or CUT's network ``netF``; '' for any other network."""
     plain = {name.removeprefix("module."): shape for name, shape in shapes.items()}
     if _is_discriminator(plain):
         return "it is a discriminator, not a generator"
@@ -328,7 +338,7 @@ def _other_network(shapes: dict[str, tuple[int, ...]]) -> str:
 
 
 def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
-    """Return whether tensors have names of a discriminator, or small kernels and one channel in the last layer."""
+    """Return whether tensors have a discriminator's names, or small kernels and one channel in the last layer."""
     if any(name.startswith(("scale0", "discriminator_0", "layer0")) for name in shapes):
         return True
     convolutions = [shape for name, shape in shapes.items() if name.endswith("weight") and len(shape) == 4]
@@ -337,7 +347,7 @@ def _is_discriminator(shapes: dict[str, tuple[int, ...]]) -> bool:
 
 
 def translate_options(options: Mapping[str, str]) -> Table:
-    """Return the ``size`` (short side in pixels), ``pairing`` and ``notes`` that another tool's options imply."""
+    """Return the ``size`` (short side in pixels), ``pairing`` and ``notes`` that follow from another tool's options."""
     translated: Table = {}
     side = next((options[name] for name in SIZE_OPTIONS if options.get(name, "").isdecimal()), "")
     if side and 16 <= (short := _short_side(int(side), options.get("aspect_ratio", ""))) <= 8192:
@@ -353,13 +363,13 @@ def translate_options(options: Mapping[str, str]) -> Table:
 
 
 def _short_side(width: int, aspect_ratio: str) -> int:
-    """Return the short side of a picture of ``width`` pixels; ``aspect_ratio``: SPADE's width / height, '' for 1."""
+    """Return a picture's short side for a ``width``, in pixels; ``aspect_ratio``: SPADE's width / height, '' for 1."""
     number = float(aspect_ratio) if re.fullmatch(r"[0-9]{1,2}(\.[0-9]{1,6})?", aspect_ratio) else 1.0
     return round(width / max(number, 1.0))
 
 
 def read_options(checkpoint: Path) -> dict[str, str]:
-    """Return the values in the options file of a checkpoint by option name; {} without such a file."""
+    """Return the options in the options file next to a checkpoint, by option name; {} without such a file."""
     for name in OPTION_FILES:
         path = checkpoint.parent / name
         if path.is_file() and path.stat().st_size <= MAX_OPTION_BYTES:

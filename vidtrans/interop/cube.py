@@ -22,16 +22,19 @@ from vidtrans.core.text_files import decode_text
 from vidtrans.models.formats import ModelFormat
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 
-SUFFIX = ".cube"
-MAX_CUBE_NODES = 129  # Largest number of nodes per side: twice as many as any program writes.
-MAX_CURVE_NODES = 65_536  # Largest number of nodes of a 1D LUT, which DaVinci Resolve writes.
-RESAMPLED_NODES = 16_385  # Number of nodes to which a 1D LUT with another domain is resampled for colours from 0 to 1.
-MAX_BYTES = 256 << 20
-HEAD_BYTES = 64 << 10  # Number of first bytes of a file that must contain its size.
+SUFFIX = ".cube"  # File suffix of cube LUTs.
+MAX_CUBE_NODES = 129  # Largest number of nodes per side of a 3D LUT, twice as many as any program writes.
+MAX_CURVE_NODES = 65_536  # Largest number of nodes of a 1D LUT, as DaVinci Resolve writes.
+# Number of nodes of a 1D LUT after resampling from another input range to colours from 0 to 1.
+RESAMPLED_NODES = 16_385
+MAX_BYTES = 256 << 20  # Largest size of a file in bytes.
+HEAD_BYTES = 64 << 10  # Number of bytes at the start of a file that must contain the line with the LUT's size.
+# The line with the size of a LUT, such as "LUT_3D_SIZE 33", in any case.
 SIZE_LINE = re.compile(r"(?mi)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*(?:#.*)?$")
+# The start of a line with a colour, such as "0.5" or "-.1"; other lines are keywords.
 NUMBER_START = re.compile(r"[+-]?[0-9.]")
-EXACT_DIGITS = 7  # Decimal places that float32 resolves.
-# Number of values of each keyword except TITLE; DaVinci Resolve writes the input ranges.
+EXACT_DIGITS = 7  # Number of decimal places that is written for colours, the resolution of float32.
+# Number of values by keyword, except TITLE; DaVinci Resolve writes the input ranges.
 KEYWORDS = dict.fromkeys(("LUT_3D_SIZE", "LUT_1D_SIZE"), 1) | dict.fromkeys(("DOMAIN_MIN", "DOMAIN_MAX"), 3)
 KEYWORDS |= dict.fromkeys(("LUT_3D_INPUT_RANGE", "LUT_1D_INPUT_RANGE"), 2)
 
@@ -42,7 +45,7 @@ class CubeFormat(ModelFormat):
     suffixes: ClassVar[tuple[str, ...]] = (SUFFIX,)
 
     def detect(self, path: Path) -> bool:
-        """Return whether the first bytes are text with the size of a LUT."""
+        """Return whether the first bytes of a file are text with a line that states the size of a LUT."""
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
         with suppress(ValueError):
@@ -50,9 +53,10 @@ class CubeFormat(ModelFormat):
         return False
 
     def read_record(self, path: Path) -> ModelRecord:
+        """Return the record of a colour map for the LUT, from the first lines of the file. Raises ModelError."""
         with path.open("rb") as file:
             text = _text(file.read(HEAD_BYTES), path)
-        # The last line may be incomplete
+        # Drop the last line of the first bytes, which may be incomplete
         whole = text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text
         head = _Head.read(_lines(whole or text), path)
         return ModelRecord(
@@ -67,6 +71,7 @@ class CubeFormat(ModelFormat):
         )
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
+        """Return the colour map with the LUTs of a file, and its record. Raises ModelError."""
         from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
         record, luts = self.read_record(path), read_cube(path)
@@ -78,7 +83,7 @@ class CubeFormat(ModelFormat):
 
 
 class CubeLuts(NamedTuple):
-    """The LUTs of a file, for colours from 0 to 1.
+    """The LUTs of a ``.cube`` file, for colours from 0 to 1.
 
     Attributes:
         nodes: The 3D LUT, (n, n, n, 3) float64; the first axis is blue.
@@ -90,22 +95,22 @@ class CubeLuts(NamedTuple):
 
 
 class _Range(NamedTuple):
-    """The colours at the first and the last node of a LUT, by channel."""
+    """The input range of a LUT: the colours (R, G, B) at its first and its last node."""
 
     low: tuple[float, ...]
     high: tuple[float, ...]
 
     @property
     def is_usual(self) -> bool:
-        """Return whether the first node is for colour 0 and the last for colour 1, in each channel."""
+        """Return whether the first node is for colour 0 and the last node for colour 1, in each channel."""
         return set(self.low) == {0.0} and set(self.high) == {1.0}
 
 
 @dataclass(frozen=True)
 class _Head:
-    """The head of a file: the node counts of its 1D LUT and per side of its 3D LUT, and their input ranges.
+    """The head of a ``.cube`` file: the node counts of its 1D LUT and per side of its 3D LUT, and their input ranges.
 
-    The number is 0 for a LUT that the file does not contain.
+    The node count is 0 for a LUT that the file does not contain.
     """
 
     curve: int
@@ -116,11 +121,11 @@ class _Head:
 
     @classmethod
     def read(cls, lines: list[str], path: Path) -> _Head:
-        """Parse the lines before the colours. Raises ModelError for an unknown line or a missing size."""
+        """Parse the lines before the colours of a ``.cube`` file. Raises ModelError for an unknown line or no size."""
         values = _keywords(lines, path)
         curve = _size(values, "LUT_1D_SIZE", MAX_CURVE_NODES, path) if "LUT_1D_SIZE" in values else 0
         size = _size(values, "LUT_3D_SIZE", MAX_CUBE_NODES, path) if "LUT_3D_SIZE" in values or not curve else 0
-        # A domain belongs to the input of the first LUT.
+        # DOMAIN_MIN and DOMAIN_MAX apply to the input of the first LUT.
         curve_range = _range(values, "LUT_1D_INPUT_RANGE", path, has_domain=True)
         own_range = _range(values, "LUT_3D_INPUT_RANGE", path, has_domain=not curve)
         title = next((line[5:].strip().strip('"') for line in lines if _keyword(line) == "TITLE"), "")
@@ -128,18 +133,18 @@ class _Head:
 
     @property
     def settings(self) -> Table:
-        """Return the settings of the ``ColourMap``, whose LUTs are for colours from 0 to 1."""
+        """Return the settings of a ``ColourMap`` with these LUTs, for colours from 0 to 1."""
         return {"size": self.size or 2} | ({"shaper": count} if (count := self._num_curve_nodes) else {})
 
     @property
     def _num_curve_nodes(self) -> int:
-        """Return the number of shaper nodes: the file's, ``RESAMPLED_NODES`` for another domain, 2 without a 1D LUT."""
+        """Return the number of shaper nodes after resampling to colours from 0 to 1; 2 without a 1D LUT."""
         if not self.curve:
             return 0 if self.range.is_usual else 2
         return self.curve if self.curve_range.is_usual else RESAMPLED_NODES
 
     def shaper(self, curves: np.ndarray) -> np.ndarray | None:
-        """Return the nodes of the shaper (n, 3), positions in the 3D LUT, for the 1D LUT of the file, (m, 3)."""
+        """Return the shaper's nodes (n, 3), as positions in the 3D LUT, for the 1D LUT of the file (m, 3)."""
         if not self._num_curve_nodes:
             return None
         colours = np.linspace(0, 1, self._num_curve_nodes)
@@ -155,6 +160,7 @@ class _Head:
 
 
 def _size(values: Mapping[str, list[str]], key: str, max_nodes: int, path: Path) -> int:
+    """Return the number of nodes in the line of keyword ``key``. Raises ModelError outside of 2 to ``max_nodes``."""
     text = (values.get(key) or [""])[0]
     size = int(text) if text.isdecimal() and len(text) < 6 else 0
     if not 2 <= size <= max_nodes:
@@ -166,7 +172,7 @@ def _size(values: Mapping[str, list[str]], key: str, max_nodes: int, path: Path)
 
 
 def _range(values: Mapping[str, list[str]], key: str, path: Path, *, has_domain: bool) -> _Range:
-    """Return the input range of a LUT; ``has_domain``: DOMAIN_MIN and DOMAIN_MAX apply to it. Raises ModelError."""
+    """Return a LUT's input range from keyword ``key``, or from DOMAIN_MIN and DOMAIN_MAX if ``has_domain``."""
     domain = {name for name in ("DOMAIN_MIN", "DOMAIN_MAX") if has_domain and name in values}
     low, high = (
         values.get(name, [n] * 3) if has_domain else [n] * 3 for name, n in (("DOMAIN_MIN", "0"), ("DOMAIN_MAX", "1"))
@@ -184,7 +190,7 @@ def _range(values: Mapping[str, list[str]], key: str, path: Path, *, has_domain:
 
 
 def read_cube(path: Path) -> CubeLuts:
-    """Read the LUTs of a file. Raises ModelError.
+    """Read the LUTs of a ``.cube`` file. Raises ModelError.
 
     Colours outside of the input range get the value of the first or the last node.
     """
@@ -203,7 +209,7 @@ def read_cube(path: Path) -> CubeLuts:
     if colours.shape[1:] != (3,) or not np.isfinite(colours).all():
         raise ModelError(str(path), "a line is not a colour (three numbers)", "write or copy it again")
     shaper = head.shaper(colours[: head.curve])
-    if not head.size:  # A 1D LUT alone maps to colours
+    if not head.size:  # A 1D LUT alone outputs colours, so the 3D LUT is the identity
         return CubeLuts(np.stack(np.meshgrid(*[[0.0, 1.0]] * 3, indexing="ij")[::-1], 3), shaper)
     return CubeLuts(colours[head.curve :].reshape(head.size, head.size, head.size, 3), shaper)
 
@@ -218,7 +224,7 @@ def write_cube(path: Path, nodes: np.ndarray, title: str) -> None:
 
 
 def _text(data: bytes, path: Path) -> str:
-    """Decode the first or all bytes of a file. Raises ModelError."""
+    """Decode bytes of a file as text. Raises ModelError, which names ``path``."""
     try:
         return decode_text(data)
     except ValueError as error:
@@ -226,7 +232,7 @@ def _text(data: bytes, path: Path) -> str:
 
 
 def _lines(text: str) -> list[str]:
-    """Return the lines without comments and empty lines; a # in a title is no comment."""
+    """Return the lines of a text without comments and empty lines; in a TITLE line, # does not start a comment."""
     lines = (
         line.strip() if _keyword(line) == "TITLE" else line.partition("#")[0].strip() for line in text.splitlines()
     )
@@ -234,11 +240,12 @@ def _lines(text: str) -> list[str]:
 
 
 def _keyword(line: str) -> str:
+    """Return the first word of a line in capitals; '' for an empty line."""
     return (line.split() or [""])[0].upper()
 
 
 def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
-    """Return the values of the keywords. Raises ModelError for a line that is neither a keyword nor a colour."""
+    """Return the values of keyword lines as text. Raises ModelError for a line that is no keyword and no colour."""
     keywords: dict[str, list[str]] = {}
     for line in lines:
         key, *values = line.split()
@@ -254,7 +261,7 @@ def _keywords(lines: list[str], path: Path) -> dict[str, list[str]]:
 
 
 def _numbers(texts: list[str]) -> tuple[float, ...]:
-    """Parse three numbers; an infinite one becomes NaN, and all three do if a text is no number."""
+    """Parse three numbers. An infinite number becomes NaN; if one text is not a number, all three become NaN."""
     try:
         return tuple(float(text) if math.isfinite(float(text)) else math.nan for text in texts)
     except ValueError:

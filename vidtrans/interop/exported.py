@@ -1,4 +1,4 @@
-"""The description that 'vidtrans model export' writes into its files, so that they render like their models."""
+"""The description that 'vidtrans model export' writes into files, so that imported files render like the model."""
 
 from __future__ import annotations
 
@@ -16,16 +16,18 @@ from vidtrans.pairing import PAIRINGS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 
-DESCRIPTION_VERSION = 1  # Version of the description.
+DESCRIPTION_VERSION = 1  # Version of the description's format; other versions are ignored.
 METADATA_KEY = "vidtrans"  # Metadata key of the description in ONNX files.
-DESCRIPTION_NAME = "vidtrans.json"  # File name of the description in archives.
+DESCRIPTION_NAME = "vidtrans.json"  # File name of the description in zip archives.
 MAX_DESCRIPTION_BYTES = 16 << 20  # Largest size of a description in bytes.
-PORT_TABLES = ("ports", "origin")  # Tables of an imported network: a graph implements them, a checkpoint does not.
-RECORD_TABLES = ("dream", "codes", *PORT_TABLES)  # Further tables of the record that rendering needs
+# Tables of an imported network's record that an exported graph already applies; a checkpoint needs them.
+PORT_TABLES = ("ports", "origin")
+# Tables of the model's record that rendering needs besides those in ``ExportedModel``.
+RECORD_TABLES = ("dream", "codes", *PORT_TABLES)
 
 
 def read_description(path: Path) -> bytes:
-    """Return the description in an archive that 'vidtrans model export' wrote; b"" for another file."""
+    """Return the description (JSON) in a zip archive that 'vidtrans model export' wrote; b"" for any other file."""
     with (
         suppress(zipfile.BadZipFile, OSError, ValueError, NotImplementedError, EOFError),
         zipfile.ZipFile(path) as file,
@@ -38,13 +40,13 @@ def read_description(path: Path) -> bytes:
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """The description of the model in an exported file, with all that rendering needs.
+    """The description of the model in an exported file, with all properties that rendering needs.
 
     Attributes:
         generator, pairing, size, card: As in the model's record.
         in_channels: The number of the network's input channels.
-        whole: Whether the file includes the pairing.
-        record_tables: The other tables of the record that rendering needs, see ``RECORD_TABLES``.
+        whole: Whether the file includes the pairing, so that it maps RGB to RGB.
+        record_tables: The tables of the record in ``RECORD_TABLES`` that the record has, by name.
     """
 
     generator: Table
@@ -57,7 +59,7 @@ class ExportedModel:
 
     @classmethod
     def read(cls, text: str | bytes) -> ExportedModel | None:
-        """Parse a description; return None for any other text."""
+        """Parse the JSON text of a description; return None for any other text."""
         try:
             table = parse_table(text)
             if table["format"] != DESCRIPTION_VERSION:
@@ -78,7 +80,7 @@ class ExportedModel:
         return model
 
     def input_pairing(self, path: Path) -> Pairing:
-        """Return the pairing that makes the input of the file. Raises ModelError if its plug-in is not installed."""
+        """Return the pairing that makes the file's input from a frame. Raises ModelError without its plug-in."""
         PAIRINGS.require(self.pairing, path, ModelError)
         pairing = make_pairing(self.pairing["name"], self.pairing["settings"])
         if not self.whole:
@@ -90,7 +92,7 @@ class ExportedModel:
     def model(
         self, path: Path, family: str, generator: Table, ports: Table, origin: Table | None = None
     ) -> ForeignModel:
-        """Return the description of the model in a file. Raises ModelError for a damaged description."""
+        """Return the ``ForeignModel`` of the file ``path`` from this description. Raises ModelError for damage."""
         try:
             pairing = self.input_pairing(path)
             tables = {name: table for name, table in self.record_tables.items() if name not in PORT_TABLES}

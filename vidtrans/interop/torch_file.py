@@ -1,7 +1,7 @@
-"""Files of ``torch.save`` in all versions: read their contents safely, and each tensor on demand.
+"""Read files of ``torch.save``, in all versions, without running their code; each tensor is read on demand.
 
-Since torch 1.6 a file is a zip archive with a pickle and an entry per storage; before, it was five pickles followed by
-the bytes of the storages. No code in a file is run, and no more memory is used than the file size justifies.
+Since torch 1.6 a file is a zip archive with a pickle and an entry per storage; older files are five pickles followed by
+the bytes of the storages. No code in a file is run, and memory use is limited by the file size.
 
 ``torch.load(weights_only=True)`` is not used. It refuses files of pickle protocol 4 and 5; files of a few hundred bytes
 can make it run forever (a key of nested tuples, whose hash takes 2^100 steps); it loads all tensors to identify a file;
@@ -23,18 +23,22 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar
 
+# First bytes of a zip archive, and the magic number of ``torch.save`` before version 1.6.
 ZIP, LEGACY_MAGIC = b"PK\x03\x04", 0x1950A86A20F9469CFC6C
-LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # Pickle of the magic number, after the protocol byte.
-LOCAL_HEADER_BYTES = 30  # Number of bytes before the name in a zip's local header.
-MAX_ENTRIES = 20_000  # Largest number of storages in a file.
-MAX_DEPTH = 3  # Deepest nesting of tables and lists.
-MAX_BYTES = 32 << 20  # Largest size of a pickle without tensor data; that of a real model is below a megabyte.
-MAX_READS = 4_000_000  # Largest number of reads of instructions and arguments.
-# Largest number of values in the arguments of all calls: a million calls may share one long list.
+# Pickle of the magic number ``LEGACY_MAGIC``, after the pickle's protocol byte.
+LEGACY_HEAD = b"\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
+LOCAL_HEADER_BYTES = 30  # Number of bytes before the file name in the local header of a zip entry.
+MAX_ENTRIES = 20_000  # Largest number of tensor storages in a file.
+MAX_DEPTH = 3  # Deepest nesting of tables and lists that is read.
+# Largest size in bytes of a pickle without tensor data; the pickle of a real model is smaller than a megabyte.
+MAX_BYTES = 32 << 20
+MAX_READS = 4_000_000  # Largest number of reads of pickle instructions and their arguments, which limits the time.
+# Largest number of values in the arguments of all calls, because a million calls may share one long list.
 MAX_ARGUMENTS = 3_000_000
-MAX_NAME_CHARACTERS = 200  # Number of stored characters of a function's or class's name.
-# Bytes per number; 1 for other dtypes
+MAX_NAME_CHARACTERS = 200  # Number of characters of a function's or class's name that are stored.
+# Number of bytes per element, by dtype name; 1 for all other dtypes.
 ITEM_BYTES = {"float64": 8, "int64": 8, "float32": 4, "int32": 4, "float16": 2, "bfloat16": 2, "int16": 2}
+# Dtype names by the names of torch's storage classes.
 STORAGE_DTYPES = {
     "FloatStorage": "float32",
     "DoubleStorage": "float64",
@@ -47,6 +51,7 @@ STORAGE_DTYPES = {
     "ByteStorage": "uint8",
     "BoolStorage": "bool",
 }
+# Exceptions that Python's unpickler raises for a damaged pickle.
 _ERRORS = (ValueError, LookupError, TypeError, AttributeError, OverflowError, MemoryError, pickle.UnpicklingError)
 
 
@@ -56,7 +61,7 @@ class PickleError(ValueError):
 
 @dataclass(frozen=True)
 class GlobalName:
-    """The name of a function or class in a pickle."""
+    """The name of a function or class in a pickle, which is never imported."""
 
     module: str
     name: str
@@ -72,14 +77,14 @@ class Opaque:
     callee: str
 
     def append(self, value: object) -> None:
-        """Ignore a value; unpickling calls this method of lists."""
+        """Ignore a value; the unpickler calls this method of lists."""
 
     extend = append
 
 
 @dataclass(frozen=True)
 class Storage:
-    """A torch storage: ``length`` numbers of ``kind`` (such as 'float32') in a file, identified by ``key``."""
+    """A torch storage: ``length`` elements of dtype ``kind`` (such as 'float32') in a file, identified by ``key``."""
 
     kind: str
     key: str
@@ -97,7 +102,7 @@ class StoredShape:
 
 
 class PickleStream(BytesIO):
-    """The bytes of one or several pickles; it limits the number of reads, and so the time."""
+    """The bytes of one or several pickles; limits the number of reads, and so the time."""
 
     reads_left = MAX_READS
 
@@ -110,18 +115,18 @@ class PickleStream(BytesIO):
 
 
 def more_than_tensors(needs: list[str]) -> str:
-    """Return the reason for refusing a pickle that calls the functions in ``needs``, the outermost last."""
+    """Return the reason for refusing a pickle that calls the functions named in ``needs``, the outermost last."""
     return f"it holds more than tensors (it would run {needs[-1][:100]}, which vidtrans never does)"
 
 
 class PickleReader(pickle._Unpickler):
-    """A reader of the next pickle of a stream, with Python's instructions, that executes no calls.
+    """A reader of the next pickle of a stream that follows Python's pickle instructions but executes no calls.
 
-    ``needs``: the names of the functions and classes that it did not call, the outermost last. ``storages``: the
-    storages in the pickle, by key.
+    ``needs``: the names of the functions and classes in the pickle that were not called, the outermost last.
+    ``storages``: the tensor storages in the pickle, by key.
     """
 
-    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}  # Assigned after the class
+    dispatch: ClassVar[dict[int, Callable[[Any], None]]] = {}  # The methods by opcode; assigned after the class
     stack: list[Any]
     append: Callable[[Any], None]
     pop_mark: Callable[[], list[Any]]
@@ -134,6 +139,7 @@ class PickleReader(pickle._Unpickler):
         self._copied = 0
 
     def read_value(self) -> Any:  # noqa: ANN401  (of a stranger's file)
+        """Return the value of the next pickle. Raises PickleError if it is damaged or needs refused calls."""
         try:
             return self.load()
         except PickleError:
@@ -146,10 +152,11 @@ class PickleReader(pickle._Unpickler):
             raise PickleError(f"its pickle is damaged ({type(error).__name__})") from None
 
     def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401  (Python has a class here)
+        """Return the name of a function or class instead of importing it."""
         return GlobalName(module[:MAX_NAME_CHARACTERS], name[:MAX_NAME_CHARACTERS])
 
     def persistent_load(self, pid: Any) -> Storage:  # noqa: ANN401  (of a stranger's file)
-        """Return the storage of a persistent id, a tuple ('storage', class, key, location, length, …)."""
+        """Return the storage for a persistent id, a tuple ('storage', class, key, location, length, …)."""
         is_storage = isinstance(pid, tuple) and len(pid) >= 5 and pid[0] == "storage" and isinstance(pid[1], GlobalName)
         if not is_storage or pid[1].module != "torch":
             raise PickleError("it refers to external data in an unknown way")
@@ -174,45 +181,55 @@ class PickleReader(pickle._Unpickler):
         return rebuild(*arguments)
 
     def _instantiate(self, function: object, arguments: object) -> None:
+        """Put the result of a call without arguments on the stack."""
         self.append(self._call(function, None))
 
     def _reduce(self) -> None:
+        """Replace a function and its arguments on the stack by the result of the call (instruction REDUCE)."""
         arguments = self.stack.pop()
         self.stack[-1] = self._call(self.stack[-1], arguments)
 
     def _new_object(self) -> None:
+        """Replace a class and its arguments on the stack by an ``Opaque`` (instruction NEWOBJ)."""
         self.stack.pop()
         self.stack[-1] = self._call(self.stack[-1], None)
 
     def _new_object_named(self) -> None:
+        """Replace a class, its arguments and its named arguments by an ``Opaque`` (instruction NEWOBJ_EX)."""
         self.stack.pop()
         self._new_object()
 
     def _build(self) -> None:
-        self.stack.pop()  # The state is used only for module versions and for objects that are not created
+        """Discard the state of an object (instruction BUILD)."""
+        self.stack.pop()  # The state contains only module versions, or belongs to an object that is not created
 
     def _ignore_frame(self) -> None:
-        self.read(8)  # The length of the frame
+        """Skip the length of a frame (instruction FRAME)."""
+        self.read(8)  # The 8 bytes with the length of the frame
 
     def _set_items(self) -> None:
+        """Add the keys and values above the mark to the table below it (instruction SETITEMS)."""
         items = self.pop_mark()
-        if isinstance(self.stack[-1], dict):  # Otherwise it is an ``Opaque``
+        if isinstance(self.stack[-1], dict):  # Otherwise the object is an ``Opaque``
             self.stack[-1].update(_table(items))
 
     def _set_item(self) -> None:
+        """Add one key and value to the table below them on the stack (instruction SETITEM)."""
         items = [self.stack.pop() for _ in range(2)][::-1]
         if isinstance(self.stack[-1], dict):
             self.stack[-1].update(_table(items))
 
     def _make_table(self) -> None:
+        """Replace the keys and values above the mark by a table of them (instruction DICT)."""
         self.append(_table(self.pop_mark()))
 
     def _refuse(self) -> None:
+        """Raise PickleError for an instruction that no model needs."""
         raise PickleError("its pickle has an instruction that no model needs")
 
 
 def _table(items: list[Any]) -> dict[Hashable, Any]:
-    """Return the table of alternating keys and values.
+    """Return the table of a list in which keys and values alternate.
 
     Raises PickleError for a key with a slow hash, such as a tuple or a large number.
     """
@@ -223,7 +240,7 @@ def _table(items: list[Any]) -> dict[Hashable, Any]:
 
 
 def _ordered(*arguments: object) -> dict[Hashable, Any]:
-    """Return the table of a call of ``OrderedDict``, whose argument in old files is a list of items."""
+    """Return the table of a call of ``OrderedDict``, whose argument is a list of items in old files."""
     pairs = arguments[0] if arguments and isinstance(arguments[0], list) else []
     return _table([part for key, value in pairs for part in (key, value)])
 
@@ -231,6 +248,7 @@ def _ordered(*arguments: object) -> dict[Hashable, Any]:
 def _rebuild_tensor(
     storage: object, offset: object, size: object, stride: object, grad: object = 0, hooks: object = None, *rest: object
 ) -> StoredShape:
+    """Return the shape and storage that a call of torch's ``_rebuild_tensor`` describes. Raises PickleError."""
     if hooks:
         raise PickleError("one of its tensors has hooks, which are programs")
     if not isinstance(storage, Storage):
@@ -242,12 +260,14 @@ def _rebuild_tensor(
 
 
 def _whole_numbers(values: object) -> tuple[int, ...]:
+    """Return a tuple or list of non-negative integers as a tuple. Raises PickleError for any other value."""
     numbers = tuple(values) if isinstance(values, tuple | list) else (None,)
     if len(numbers) > 16 or not all(type(value) is int and 0 <= value < 2**62 for value in numbers):
         raise PickleError("the shape of a tensor is damaged")
     return numbers
 
 
+# Functions that replace the allowed calls in a pickle, by the name of the called function.
 _REBUILDS: dict[str, Callable[..., Any]] = {
     "torch._utils._rebuild_tensor_v2": _rebuild_tensor,
     "torch._utils._rebuild_tensor": _rebuild_tensor,
@@ -255,7 +275,9 @@ _REBUILDS: dict[str, Callable[..., Any]] = {
     "collections.OrderedDict": _ordered,
     "torch.Size": lambda values=(): tuple(values) if isinstance(values, list | tuple) else (),
 }
+# Methods of Python's unpickler by opcode.
 _PICKLE_DISPATCH: dict[int, Callable[[Any], None]] = pickle._Unpickler.dispatch
+# Methods by opcode (one byte) that replace those of Python's unpickler.
 _OVERRIDES: dict[bytes, Callable[[Any], None]] = {
     pickle.FRAME: PickleReader._ignore_frame,
     pickle.REDUCE: PickleReader._reduce,
@@ -265,7 +287,7 @@ _OVERRIDES: dict[bytes, Callable[[Any], None]] = {
     pickle.SETITEM: PickleReader._set_item,
     pickle.SETITEMS: PickleReader._set_items,
     pickle.DICT: PickleReader._make_table,
-    pickle.EMPTY_SET: _PICKLE_DISPATCH[pickle.EMPTY_LIST[0]],  # Sets would hash each value
+    pickle.EMPTY_SET: _PICKLE_DISPATCH[pickle.EMPTY_LIST[0]],  # Sets become lists, because sets would hash each value
     pickle.ADDITEMS: _PICKLE_DISPATCH[pickle.APPENDS[0]],
     pickle.FROZENSET: _PICKLE_DISPATCH[pickle.LIST[0]],
     **dict.fromkeys((pickle.EXT1, pickle.EXT2, pickle.EXT4), PickleReader._refuse),
@@ -276,7 +298,7 @@ PickleReader.dispatch = _PICKLE_DISPATCH | {opcode[0]: do for opcode, do in _OVE
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """A tensor in a file: its shape, its dtype ``kind`` (such as 'float32'), and the location of its numbers."""
+    """A tensor in a file: its shape, its dtype ``kind`` (such as 'float32'), and the location of its elements."""
 
     shape: tuple[int, ...]
     kind: str
@@ -287,6 +309,7 @@ class StoredTensor:
 
     @property
     def num_bytes(self) -> int:
+        """Return the size of the tensor in bytes."""
         return math.prod(self.shape) * ITEM_BYTES.get(self.kind, 1)
 
     def read(self) -> Any:  # noqa: ANN401  (no torch here)
@@ -303,7 +326,7 @@ class StoredTensor:
 
 @dataclass(frozen=True)
 class TorchFile:
-    """The contents of a file: ``value`` consists of tables, lists, texts, numbers and ``StoredTensor``.
+    """The contents of a file: ``value`` consists of tables, lists, texts, numbers and ``StoredTensor`` objects.
 
     ``needs``: the names of functions and classes that the file calls for objects other than tensors.
     """
@@ -313,7 +336,7 @@ class TorchFile:
 
 
 def is_torch_file(path: Path) -> bool:
-    """Return whether ``torch.save`` wrote a file, judged by its first bytes or its directory. Raises OSError."""
+    """Return whether ``torch.save`` wrote a file, from its first bytes or its archive's directory. Raises OSError."""
     with path.open("rb") as file:
         head = file.read(64)
     if head.startswith(ZIP):
@@ -329,13 +352,14 @@ def is_bare_pickle(path: Path) -> bool:
 
 
 def _is_archive(path: Path) -> bool:
+    """Return whether a file is a zip archive of ``torch.save``. Raises OSError if it cannot be read."""
     try:
         with zipfile.ZipFile(path) as archive:
             return _pickle_name(archive) is not None
     except (zipfile.BadZipFile, ValueError, NotImplementedError, UnicodeError, EOFError):
         return False
     except OSError as error:
-        if error.errno != errno.EINVAL:  # Raised for a seek to a negative offset
+        if error.errno != errno.EINVAL:  # EINVAL: a damaged directory led to a seek to a negative offset
             raise
         return False
 
@@ -356,6 +380,7 @@ def read_torch_file(path: Path) -> TorchFile:
 
 
 def _read_zip(path: Path) -> TorchFile:
+    """Read the contents of a file of torch ≥ 1.6, without tensor data. Raises PickleError, OSError."""
     try:
         with zipfile.ZipFile(path) as archive:
             name = _pickle_name(archive)
@@ -378,6 +403,7 @@ def _read_zip(path: Path) -> TorchFile:
     folder, size = name.removesuffix("data.pkl") + "data/", path.stat().st_size
 
     def offset_of(storage: Storage) -> int:
+        """Return the byte offset of a storage's elements in the file. Raises PickleError if they are missing."""
         info = entries.get(folder + storage.key)
         num_bytes = storage.length * ITEM_BYTES.get(storage.kind, 1)
         is_whole = info is not None and info.compress_type == zipfile.ZIP_STORED
@@ -395,16 +421,19 @@ def _read_zip(path: Path) -> TorchFile:
 
 
 def _is_big_endian(archive: zipfile.ZipFile, order: zipfile.ZipInfo | None) -> bool:
+    """Return whether the entry ``order`` of an archive, which states the byte order, is "big"."""
     if order is None or order.compress_type != zipfile.ZIP_STORED or order.file_size >= 16:
         return False
     return archive.read(order).strip() == b"big"
 
 
 def _read_uint16(header: bytes, at: int) -> int:
+    """Return the little-endian 16-bit number at offset ``at`` of a zip header."""
     return int.from_bytes(header[at : at + 2], "little")
 
 
 def _read_legacy(path: Path) -> TorchFile:
+    """Read the contents of a file of torch < 1.6, without tensor data. Raises PickleError, OSError."""
     size = path.stat().st_size
     with path.open("rb") as file:
         stream = PickleStream(file.read(MAX_BYTES))
@@ -430,6 +459,7 @@ def _read_legacy(path: Path) -> TorchFile:
                 raise PickleError("it is cut off")
 
     def offset_of(storage: Storage) -> int:
+        """Return the byte offset of a storage's elements in the file. Raises PickleError if they are missing."""
         if storage.key not in offsets:
             raise PickleError(f"the numbers of storage '{storage.key[:40]}' are missing")
         return offsets[storage.key]
@@ -447,11 +477,13 @@ def _locate_tensors(value: object, path: Path, offset_of: Callable[[Storage], in
     converted: dict[tuple[int, int], Any] = {}
 
     def locate(view: StoredShape) -> StoredTensor:
+        """Return a tensor with the location of its elements in the file. Raises PickleError."""
         length, kind = _checked_length(view), view.storage.kind
         at = offset_of(view.storage) + view.offset * ITEM_BYTES.get(kind, 1)
         return StoredTensor(view.shape, kind, path, at, length, view.strides)
 
     def walk(value: object, depth: int) -> Any:  # noqa: ANN401
+        """Return a value with located tensors, including tables and lists down to ``depth`` levels."""
         if not isinstance(value, StoredShape | dict | list | tuple):
             return value
         key = id(value), depth
@@ -468,7 +500,7 @@ def _locate_tensors(value: object, path: Path, offset_of: Callable[[Storage], in
 
 
 def _checked_length(view: StoredShape) -> int:
-    """Return the number of elements from the first to the last of a tensor, inclusive.
+    """Return the number of elements in the storage from a tensor's first to its last, inclusive.
 
     Raises PickleError if the tensor exceeds its storage, or has more elements than the storage.
     """

@@ -1,4 +1,4 @@
-"""The model format for TorchScript files: programs that are converted to ONNX once, if the user trusts them."""
+"""The model format for TorchScript files: programs that are converted to ONNX, if the user trusts them."""
 
 from __future__ import annotations
 
@@ -19,20 +19,22 @@ from vidtrans.interop.onnx.onnx_format import describe_onnx, exported_graph, gra
 from vidtrans.interop.onnx.trial import check_installed
 from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 
-FAMILY = "TorchScript program"
-TIMEOUT_S = 300  # Time limit of a conversion, in seconds.
-MEMORY_BYTES = 24 << 30  # Limit of the address space; torch reserves many times more than it uses.
-MAX_ENTRIES = 100_000  # Largest number of files in an archive.
-COMMAND = module_command("vidtrans.interop.torchscript_process")
+FAMILY = "TorchScript program"  # Family name of TorchScript models.
+TIMEOUT_S = 300  # Time limit of a conversion to ONNX, in seconds.
+# Limit of the conversion process's address space in bytes; torch reserves many times more than it uses.
+MEMORY_BYTES = 24 << 30
+MAX_ENTRIES = 100_000  # Largest number of files in a TorchScript archive.
+COMMAND = module_command("vidtrans.interop.torchscript_process")  # Command line of the conversion process.
 
 
 class TorchScriptFormat(ForeignFormat):
-    """The format for programs of torch.jit, converted to an ONNX graph in a separate process with limits."""
+    """The model format for programs of torch.jit, converted to an ONNX graph in a separate process with limits."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".ts",)
     uses_range: ClassVar[bool] = True
 
     def detect(self, path: Path) -> bool:
+        """Return whether a file is a TorchScript archive, from the names of its entries. Raises OSError."""
         with path.open("rb") as file:
             if file.read(4) != b"PK\x03\x04":
                 return False
@@ -44,7 +46,7 @@ class TorchScriptFormat(ForeignFormat):
         return any(n.endswith("/constants.pkl") for n in names) and any("/code/" in n for n in names)
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Convert the program and describe its graph. Raises ModelError, and UsageError without ``hints.trust``."""
+        """Convert the program to ONNX and describe it. Raises ModelError, UsageError without ``hints.trust``."""
         if not hints.trust:
             why, remedy = "a TorchScript file contains a program", f"vidtrans model import {path} --trust"
             raise UsageError(str(path), why, f"if you trust its author: {remedy}")
@@ -66,13 +68,13 @@ class TorchScriptFormat(ForeignFormat):
         return replace(graph_model(path, graph_description), family=FAMILY)
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the bytes of the converted graph as 'data', uint8; ``describe`` has checked the trust before."""
+        """Return the bytes of the converted ONNX graph as 'data' (uint8); ``describe`` has checked the trust."""
         return graph_weights(_convert_once(path.absolute(), path.stat().st_mtime_ns), model)
 
 
 @lru_cache(maxsize=1)
 def _convert_once(path: Path, mtime_ns: int) -> bytes:
-    """Convert a program to the bytes of an ONNX file, once per ``mtime_ns``. Raises ModelError, UsageError."""
+    """Convert a program to the bytes of an ONNX file, cached by modification time. Raises ModelError, UsageError."""
     check_installed(str(path))
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder, "graph.onnx")

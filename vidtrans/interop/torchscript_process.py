@@ -13,14 +13,16 @@ from vidtrans.core.errors import first_line
 from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.interop.onnx.trial import TrialError, answer_request, limit_process, trial_picture
 
-# (height, width) to try; fixed sizes are often square
+# Picture sizes (height, width) in pixels to try; fixed sizes are often square.
 SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))
-CHANNEL_COUNTS = (3, 1, 4)
-OPSET = 17
-EXPORTED_SIZES, EXPORTED_EXTRA_PX = ((64, 96),), 33  # An exported program accepts any size.
+CHANNEL_COUNTS = (3, 1, 4)  # Numbers of input channels to try.
+OPSET = 17  # Version of the ONNX operator set of the converted file.
+# Size (height, width) to try, and pixels to add as by ``EXTRA_PX``, for programs of 'vidtrans model export'.
+EXPORTED_SIZES, EXPORTED_EXTRA_PX = ((64, 96),), 33
 EXTRA_PX = 256  # Pixels added to each side to test whether the graph accepts other sizes.
-MAX_DIFFERENCE = 1e-3  # Largest difference of graph and program, as a share of the output's standard deviation.
-# Largest share of values with a larger difference, caused by rounding in a pairing; see ``exporting.graphs``.
+# Largest difference between the outputs of graph and program, as a share of the output's standard deviation.
+MAX_DIFFERENCE = 1e-3
+# Largest share of output values with a larger difference, caused by rounding; see ``exporting.graphs``.
 MAX_DIFFERENT_SHARE = 0.01
 
 
@@ -29,7 +31,7 @@ class ConversionError(TrialError):
 
 
 def main() -> None:
-    """Convert the program of a request; the answer has an error, or is empty."""
+    """Convert the program named in a request; the answer contains an error, or is empty."""
     with answer_request() as (request, _):
         limit_process(request["memory"], 8 * request["seconds"], writes=True)
         convert(request["path"], request["target"], request["channels"], exported=request["exported"])
@@ -45,11 +47,11 @@ def convert(path: str, target: str, channels: int = 0, *, exported: bool = False
 
     try:
         program: Any = torch.jit.load(path, map_location="cpu").eval().float()
-    except Exception as error:  # torch raises the errors of its reader
+    except Exception as error:  # The exception class depends on torch's file reader
         raise ConversionError(f"torch cannot load it ({first_line(error)})") from None
     if channels:
         program = _symmetric(program)
-    with suppress(Exception):  # Best effort: remove parts that only training needs
+    with suppress(Exception):  # Best effort: remove the operators that only training needs
         program = torch.jit.freeze(program)
     sizes_to_try, extra_px = (EXPORTED_SIZES, EXPORTED_EXTRA_PX) if exported else (SIZES, EXTRA_PX)
     picture = _example(program, (channels,) if channels else CHANNEL_COUNTS, sizes_to_try)
@@ -72,6 +74,7 @@ def convert(path: str, target: str, channels: int = 0, *, exported: bool = False
 
 
 def _picture(channels: int, height: int, width: int) -> Any:  # noqa: ANN401  (a tensor)
+    """Return a synthetic picture in [0, 1] as a tensor (1, channels, height, width)."""
     import torch
 
     picture = trial_picture(height, width, 0)
@@ -91,7 +94,7 @@ def _first_tensor(output: Any) -> Any:  # noqa: ANN401  (of a program)
 
 
 def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
-    """Return a module for colours in [-1, 1], from a program for colours in [0, 1]."""
+    """Return a module for colours in [−1, 1] that runs a program for colours in [0, 1]."""
     import torch
 
     class Symmetric(torch.nn.Module):
@@ -100,6 +103,7 @@ def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
             self.program = program
 
         def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """Convert ``x`` in [−1, 1] to [0, 1], run the program, and convert its output back."""
             output: torch.Tensor = self.program((x + 1) / 2)
             return output * 2 - 1
 
@@ -107,7 +111,7 @@ def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
 
 
 def _limit_loops(target: str) -> None:
-    """Give each loop of an exported pairing, which follows lines, a constant limit in the file."""
+    """Set a constant limit for each loop of an exported pairing in the ONNX file ``target``; the loops follow lines."""
     import onnx
 
     from vidtrans.interop.exporting.onnx_file import limit_loops
@@ -118,7 +122,7 @@ def _limit_loops(target: str) -> None:
 
 
 def _example(program: Any, channel_counts: Sequence[int], sizes: Sequence[tuple[int, int]]) -> Any:  # noqa: ANN401
-    """Return a picture (1, C, H, W) that the program accepts, for one of the numbers of channels and ``sizes``.
+    """Return a picture (1, C, H, W) that the program accepts, with one of ``channel_counts`` and of ``sizes``.
 
     Raises ConversionError.
     """
@@ -139,10 +143,11 @@ def _example(program: Any, channel_counts: Sequence[int], sizes: Sequence[tuple[
 
 
 def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, str]]) -> None:  # noqa: ANN401
+    """Write a program as an ONNX file; ``free``: the axes of free length. Raises ConversionError."""
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch warns that this exporter is deprecated; it needs only the package onnx
+        warnings.simplefilter("ignore")  # This exporter is deprecated, but needs only the package onnx
         try:
             torch.onnx.export(
                 program,
@@ -159,7 +164,7 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
 
 
 def _compare(program: Any, target: str, picture: Any, max_share: float) -> None:  # noqa: ANN401  (module, tensor)
-    """Raise ConversionError if the graph does not run, or if more than ``max_share`` of its output differs."""
+    """Raise ConversionError if the graph does not run, or if more than ``max_share`` of its output values differ."""
     import torch
 
     onnxruntime = import_onnx_runtime()
@@ -171,7 +176,7 @@ def _compare(program: Any, target: str, picture: Any, max_share: float) -> None:
     try:
         session = onnxruntime.InferenceSession(target, options, providers=["CPUExecutionProvider"])
         output = session.run(None, {session.get_inputs()[0].name: picture.numpy()})[0]
-    except Exception as error:  # ONNX Runtime has a dozen classes
+    except Exception as error:  # ONNX Runtime has a dozen exception classes
         raise ConversionError(first_line(error)) from None
     limit = MAX_DIFFERENCE * max(float(expected.std()), 1e-6)
     if output.shape != expected.shape or not (np.abs(output - expected) > limit).mean() <= max_share:

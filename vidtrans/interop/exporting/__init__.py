@@ -1,4 +1,4 @@
-"""Export formats, which write a model as a file for other programs.
+"""Export formats, which write a model to a file for other programs.
 
 A format is a subclass of ``base.ExportFormat``. To add a format, add a file with such a class here, and a line to
 ``EXPORTS``.
@@ -13,12 +13,13 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class ExportEntry(Entry):
-    """An export format. ``suffix``: of its files. ``takes_whole``: whether a file can include the pairing."""
+    """An export format: the ``suffix`` of its files, and ``takes_whole``: whether a file can include the pairing."""
 
     suffix: str
     takes_whole: bool = True
 
 
+# Export formats by the name for ``vidtrans model export --format``.
 EXPORTS = Registry(
     "export format",
     {

@@ -1,4 +1,4 @@
-"""The interface of export formats, and the model that they export."""
+"""The interface of export formats, and the description of the model to export."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from vidtrans.pairing.base import Pairing
 
 @dataclass(frozen=True)
 class ExportSubject:
-    """A model to export.
+    """A model to export, with all that an export format needs.
 
     Attributes:
         name: The model's name, for descriptions.
         generator: The model's network, on the CPU in eval mode.
         record: The model's record.
         pairing: The pairing that makes the network's input from a frame.
-        whole: Whether to include the pairing in the file: RGB in, RGB out.
-        conditions: Values from 0 to 1 of the constant input planes (look weights, style code) in a whole file.
+        whole: Whether to include the pairing in the file, so that it maps RGB to RGB.
+        conditions: Values from 0 to 1 of the constant input planes (style weights, style code) in a whole file.
     """
 
     name: str
@@ -37,7 +37,7 @@ class ExportSubject:
 
     @property
     def in_channels(self) -> int:
-        """Return the number of input channels of the network, with the planes of a style code."""
+        """Return the number of the network's input channels, including the planes of a style code."""
         return self.record.in_channels + self.record.code_size
 
 
@@ -48,7 +48,7 @@ class ExportFormat:
         """Raise UsageError if the format cannot represent the model, or if a required package is not installed."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the file to the temporary ``path``, compare it with the model, and return statistics for the report.
+        """Write the model to the temporary ``path``, compare the file with the model, and return report statistics.
 
         Raises:
             UsageError: A package that writes the format is not installed.
@@ -58,7 +58,7 @@ class ExportFormat:
 
 
 def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bool) -> None:
-    """Raise UsageError if model ``name`` cannot be exported or, with ``whole``, its pairing cannot be included."""
+    """Raise UsageError if model ``name`` cannot be exported or, if ``whole``, its pairing cannot be included."""
     why = ""
     if record.generator["name"] == "optimised":
         why = "it optimises each frame and has no network to export"
@@ -77,9 +77,9 @@ def check_exports(name: str, record: ModelRecord, pairing: Pairing, *, whole: bo
 
 
 def build_description(subject: ExportSubject) -> str:
-    """Return the description for a file as JSON, which ``ExportedModel.read`` parses.
+    """Return the description of an exported model as JSON, which ``ExportedModel.read`` parses.
 
-    It has no versions, times and paths, so the same model gives the same bytes.
+    The description has no software versions, times or paths, so the same model gives the same bytes.
     """
     record = subject.record
     record_tables = {name: table for name in RECORD_TABLES if (table := getattr(record, name))}

@@ -1,4 +1,4 @@
-"""The export format for PyTorch checkpoints with the tensor names of other tools, which can load them."""
+"""The export format for PyTorch checkpoints with the tensor names of another tool, which can load them."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ class CheckpointExport(ExportFormat):
     """Export a state dict for the tool of the generator's family, such as pytorch-CycleGAN-and-pix2pix or SPADE."""
 
     def check(self, subject: ExportSubject) -> None:
+        """Raise UsageError if no other tool has this generator, or if the model has class colours."""
         if subject.pairing.class_colours is not None:
             why = "they cannot hold the colours of classes"
             raise UsageError("the other tools' .pth files", why, "use --format onnx or torchscript")
         foreign_state_dict(subject.record, subject.generator)
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the tensors, compare them with those read back, and return family, tool and number of tensors."""
+        """Write the tensors, compare them with the tensors read back, and return family, tool and number of tensors."""
         family, state = foreign_state_dict(subject.record, subject.generator)
-        buffer = io.BytesIO()  # For a path, torch would write the file name into the archive
+        buffer = io.BytesIO()  # Given a path, torch would write the file name into the archive
         torch.save(state, buffer)
-        with zipfile.ZipFile(buffer, "a") as archive:  # Readers of tensors ignore this entry
+        with zipfile.ZipFile(buffer, "a") as archive:  # The description; programs that read tensors ignore it
             folder = archive.namelist()[0].partition("/")[0]
             archive.writestr(zipfile.ZipInfo(f"{folder}/{DESCRIPTION_NAME}"), build_description(subject))
         path.write_bytes(buffer.getvalue())
@@ -48,7 +49,7 @@ class CheckpointExport(ExportFormat):
 
 
 def foreign_state_dict(record: ModelRecord, generator: Any) -> tuple[str, dict[str, Any]]:  # noqa: ANN401  (no torch here)
-    """Return the family of a generator, and the tensors of the generator under the names of that family.
+    """Return the name of a generator's family, and its tensors under the tensor names of that family's tool.
 
     Args:
         record: The model's record.
@@ -82,7 +83,7 @@ def foreign_state_dict(record: ModelRecord, generator: Any) -> tuple[str, dict[s
 
 
 def _rename_tensors(state: Table, layout: Layout) -> dict[str, Any]:
-    """Return tensors under the other tool's names. Raises ValueError for a tensor that its files cannot contain."""
+    """Return tensors under another tool's names. Raises ValueError for a tensor that the tool's files lack."""
     for ours, constant in layout.constants.items():
         expected = constant_tensor(constant).to(state[ours].dtype)
         is_constant = ours.endswith(COUNTER) or bool((state[ours] == expected).all())

@@ -1,6 +1,6 @@
-"""Modules to export, and the comparison of a written file with its model before it is moved to its final path.
+"""Modules to export, and the comparison of a written file with its model before the file is moved to its final path.
 
-A module is a network for pictures of any size, alone or with its pairing, for floats or 8 bits.
+A module is a network for pictures of any size, without or with its pairing, for float or 8-bit pictures.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ from vidtrans.pairing.look_pairing import LookPairing
 from vidtrans.pairing.operators import PairingOperators, compile_script
 from vidtrans.video.images.picture import resize
 
+# A function that runs the exported file on one picture; shapes and dtypes: see ``check_file``.
 Run = Callable[[np.ndarray], np.ndarray]
-MAX_DIFFERENCE = 1e-3  # Largest difference of a network's output, for colours in [−1, 1].
-LEVEL = 1 / 127.5  # One grey level of 8 bits, for colours in [−1, 1].
-# Largest share of values of a whole file that may differ by more than a level: another library may round a value
-# between two levels of the network's input differently, which changes the output around it.
-MAX_DIFFERENT_SHARE = 0.01
-ROUNDING_ERROR = 1e-5  # Rounding error of float32.
-MIN_SIDE_PX = 64  # Smallest side of the compared pictures, in pixels.
+MAX_DIFFERENCE = 1e-3  # Largest allowed difference between the outputs of file and model, for colours in [−1, 1].
+LEVEL = 1 / 127.5  # Width of one 8-bit grey level, for colours in [−1, 1].
+# Another library may round a value between two grey levels differently, which changes the output around the pixel.
+MAX_DIFFERENT_SHARE = 0.01  # Largest share of output values that may differ by more than a grey level
+ROUNDING_ERROR = 1e-5  # Tolerance for float32 rounding in the comparison with ``LEVEL``.
+MIN_SIDE_PX = 64  # Smallest side of the pictures for the comparison, in pixels.
 
 
 class _PlainReflectPad(nn.Module):
@@ -56,7 +56,7 @@ class _PlainReflectPad(nn.Module):
 
 
 class _PlainAttention(nn.Module):
-    """``Attention`` by matrix products: torch before 2.0 has no ``scaled_dot_product_attention``."""
+    """``Attention`` as matrix products, because torch before 2.0 has no ``scaled_dot_product_attention``."""
 
     def __init__(self, attention: Attention) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class _PlainAttention(nn.Module):
 
 
 class _PlainColourMap(nn.Module):
-    """``ColourMap`` by explicit trilinear interpolation, because ONNX before opset 20 cannot sample a 3D grid."""
+    """``ColourMap`` with explicit trilinear interpolation, because ONNX before opset 20 cannot sample a 3D grid."""
 
     def __init__(self, grade: ColourMap) -> None:
         super().__init__()
@@ -83,6 +83,7 @@ class _PlainColourMap(nn.Module):
         self.register_buffer("shaper", None if grade.shaper is None else grade.shaper.detach().clone())
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map colours (N, C, H, W) in [−1, 1] through the LUTs; with over three channels, use the last three."""
         if x.shape[1] < 3:
             x = x[:, :1].expand(-1, 3, -1, -1)
         x = x[:, -3:] if self.shaper is None else apply_shaper(x[:, -3:], self.shaper)
@@ -102,6 +103,7 @@ class _PlainColourMap(nn.Module):
         return total * 2 - 1
 
     def _channel(self, channel: int, number: Tensor) -> Tensor:
+        """Return one colour channel of the LUT nodes at the indices ``number``, in the shape of ``number``."""
         return self.colours[channel].index_select(0, number.reshape(-1)).reshape(number.shape)
 
 
@@ -130,6 +132,7 @@ class _PlainAdapted(nn.Module):
             self.register_buffer(name, torch.tensor(values)[:, None, None])
 
     def forward(self, x: Tensor) -> Tensor:
+        """Convert (N, C, H, W) in [−1, 1] to the network's value range, run it, and convert back to RGB in [−1, 1]."""
         in_channels = self.ports.in_channels
         if x.shape[1] == 3 and in_channels == 1:
             x = (x * self.luminance).sum(1, keepdim=True)
@@ -146,7 +149,7 @@ class _PlainAdapted(nn.Module):
 
 
 class _PlainConditionalNorm(nn.Module):
-    """``ConditionalNorm`` by an instance norm, whose statistics all exporters compute from the picture."""
+    """``ConditionalNorm`` as an instance norm, whose statistics all exporters compute from the picture."""
 
     def __init__(self, norm: ConditionalNorm) -> None:
         super().__init__()
@@ -154,17 +157,20 @@ class _PlainConditionalNorm(nn.Module):
         self.stroke_scale, self.stroke_shift = norm.stroke_scale, norm.stroke_shift
 
     def forward(self, x: Tensor, shares: Tensor, stroke: Tensor) -> Tensor:
+        """Normalise features (N, C, H, W), then scale and shift them by the style weights and the stroke size."""
         scale, shift = affine(self, shares, stroke)
         normed: Tensor = self.norm(x)
         return normed * scale[..., None, None] + shift[..., None, None]
 
 
 def _exportable_norm(norm: SingleNorm) -> nn.Module:
+    """Return the norm of a single picture as an instance norm with the same scale and shift."""
     instance_norm = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
     instance_norm.weight, instance_norm.bias = norm.weight, norm.bias
     return instance_norm
 
 
+# Functions that return an exportable layer with the same output, by the class of the original layer.
 EXPORTABLE_LAYERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
     ReflectPad: _PlainReflectPad,
     Attention: _PlainAttention,
@@ -179,7 +185,7 @@ EXPORTABLE_LAYERS: dict[type[nn.Module], Callable[[Any], nn.Module]] = {
 
 
 def to_exportable(generator: nn.Module) -> nn.Module:
-    """Return a copy of a generator in eval mode with exportable layers; outputs are equal within rounding.
+    """Return a copy of a generator in eval mode with exportable layers; its outputs are equal within rounding.
 
     Input sides must be at least ``smallest_side``. Spectral norms are merged into the weights.
     """
@@ -191,6 +197,7 @@ def to_exportable(generator: nn.Module) -> nn.Module:
 
 
 def _to_exportable(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
+    """Return the exportable version of a layer: replaced by ``EXPORTABLE_LAYERS``, or with its spectral norm merged."""
     if type(module) in EXPORTABLE_LAYERS:
         return EXPORTABLE_LAYERS[type(module)](module)
     if isinstance(module, nn.Conv2d) and parametrize.is_parametrized(module, "weight"):
@@ -204,13 +211,14 @@ def _to_exportable(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
 
 @torch.no_grad()
 def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a generator)
-    """Return the smallest doubled side in pixels at which no ``ReflectPad`` of a generator needs its fallback."""
+    """Return an input side in pixels at which every ``ReflectPad`` can mirror; found by doubling ``multiple``."""
     paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
     side, small = int(generator.multiple), []
     if any(isinstance(m, nn.InstanceNorm2d) for m in generator.modules()):
         side = max(side, int(generator.smallest))  # torch refuses an instance norm over a single value
 
     def record_small_input(padding: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Record a ``ReflectPad`` whose input is too small to be mirrored; a forward hook."""
         if isinstance(padding, ReflectPad) and min(inputs[0].shape[-2:]) <= padding.width:
             small.append(padding)
 
@@ -229,7 +237,7 @@ def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a gen
 
 @compile_script
 def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Tensor:
-    """Pad dimension ``side`` of (N, C, H, W) at its end by mirroring, to a multiple of ``multiple`` ≥ ``smallest``."""
+    """Pad axis ``side`` of (N, C, H, W) at its end by mirroring, to a multiple of ``multiple`` ≥ ``smallest``."""
     length = x.size(side)
     padded_length = (max(length, smallest) + multiple - 1) // multiple * multiple
     positions = torch.remainder(torch.arange(padded_length, device=x.device), 2 * length)
@@ -237,7 +245,7 @@ def grow_by_mirroring(x: Tensor, side: int, multiple: int, smallest: int) -> Ten
 
 
 class NetworkGraph(nn.Module):
-    """The network for any size, (N, C, H, W) float32 in [−1, 1] → (N, 3, H, W): pad by mirroring, run, crop."""
+    """The network for any picture size, (N, C, H, W) float32 in [−1, 1] → (N, 3, H, W): pad by mirroring, run, crop."""
 
     def __init__(self, generator: Any, channels: int) -> None:  # noqa: ANN401  (a generator)
         super().__init__()
@@ -245,6 +253,7 @@ class NetworkGraph(nn.Module):
         self.network = to_exportable(generator)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return the output (N, 3, H, W) for ``x`` (N, C, H, W), both in [−1, 1]."""
         height, width = x.shape[2], x.shape[3]
         if self.multiple > 1:
             x = grow_by_mirroring(x, 2, self.multiple, self.smallest)
@@ -254,20 +263,20 @@ class NetworkGraph(nn.Module):
 
 
 class UnitGraph(nn.Module):
-    """The network for floats in [0, 1], as compositing programs use them: (N, C, H, W) → (N, 3, H, W)."""
+    """The network for float pictures in [0, 1], as compositing programs use them: (N, C, H, W) → (N, 3, H, W)."""
 
     def __init__(self, network: NetworkGraph) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the output, (N, 3, H, W) in [0, 1]."""
+        """Return the output, (N, 3, H, W) in [0, 1], for ``x``, (N, C, H, W) in [0, 1]."""
         y: Tensor = self.network(x * 2 - 1)
         return (y + 1) / 2
 
 
 class WholeGraph(nn.Module):
-    """The whole model, RGB in and RGB out: the pairing, the network, and the pairing's ``finish``.
+    """The whole model, from RGB to RGB: the pairing, the network, and the pairing's ``finish``.
 
     ``eight_bits``: input and output are (N, H, W, 3) uint8; otherwise (N, 3, H, W) floats in [0, 1], with a clamped
     input and an output that is not rounded.
@@ -278,7 +287,7 @@ class WholeGraph(nn.Module):
         self.network, self.pairing, self.eight_bits = network, pairing, eight_bits
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the finished output in the input's layout and type."""
+        """Return the finished RGB output in the input's layout and dtype."""
         frame = x.permute(0, 3, 1, 2).to(torch.float32) if self.eight_bits else x.clamp(0.0, 1.0) * 255.0
         output = (self.network(self.pairing(frame) / 127.5 - 1) + 1) * 127.5
         if not self.eight_bits:
@@ -288,7 +297,7 @@ class WholeGraph(nn.Module):
 
 
 class CodedOperators(PairingOperators):
-    """The ``inner`` operators of a pairing, which also append the planes of a style code to their output."""
+    """The ``inner`` operators of a pairing, with the planes of a style code appended to their output."""
 
     def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
         super().__init__(pairing, conditions)
@@ -296,25 +305,25 @@ class CodedOperators(PairingOperators):
         self.smallest = inner.smallest  # type: ignore[misc]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return the input, (N, in_channels + code size, H, W), for a frame, (N, 3, H, W); levels from 0 to 255."""
+        """Return the network's input (N, in_channels + code size, H, W) for frames (N, 3, H, W); levels 0 to 255."""
         levels: Tensor = self.inner(frame)
         planes = [torch.full_like(levels[:, :1], float(round(255 * value))) for value in self.conditions]
         return torch.cat([levels, *planes], 1)
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Return the output of the ``inner`` operators' ``finish``; all are (N, 3, H, W) levels from 0 to 255."""
+        """Return the ``inner`` pairing's final picture for a frame and an output, (N, 3, H, W) in levels 0 to 255."""
         return self.inner.finish(frame, output)
 
 
 def pairing_operators(subject: ExportSubject) -> PairingOperators:
-    """Return a subject's pairing as torch operators. The pairing's ``operators`` must name a class."""
+    """Return the pairing of a model as torch operators. The pairing's ``operators`` must name a class."""
     module, _, name = subject.pairing.operators.partition(":")
     operators: PairingOperators = getattr(importlib.import_module(module), name)(subject.pairing, subject.conditions)
     return CodedOperators(operators, subject.pairing, subject.conditions) if subject.record.code_size else operators
 
 
 def build_graph(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
-    """Return the module to export for a subject; ``eight_bits``: see ``WholeGraph``, ignored for a network alone."""
+    """Return the module to export for a model. ``eight_bits``: see ``WholeGraph``; ignored without the pairing."""
     network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:
         return network.eval()
@@ -323,12 +332,12 @@ def build_graph(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | W
 
 @dataclass(frozen=True)
 class Comparison:
-    """The differences between an exported file and its model for one picture.
+    """The differences between an exported file and its model for one synthetic picture.
 
     Attributes:
         output: Absolute difference of each output value, an array of the output's shape, for colours in [−1, 1].
         net_input: Largest difference between the network's input in the exported graph and in a render, in grey levels
-            of 8 bits; 0 for a file that holds the network alone.
+            of 8 bits; 0 for a file that contains the network without pairing.
     """
 
     output: np.ndarray
@@ -374,6 +383,7 @@ def check_file(subject: ExportSubject, graph: NetworkGraph | WholeGraph, run: Ru
 
 
 def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Comparison:
+    """Compare the outputs of the file and of the original network for an input made from ``frame`` (H, W, 3) uint8."""
     count = subject.in_channels
     planes = np.concatenate([np.roll(frame, 7 * n, 0) for n in range(-(-count // 3))], axis=2)[..., :count]
     x = np.ascontiguousarray(planes.transpose(2, 0, 1), np.float32) / 127.5 - 1
@@ -381,7 +391,7 @@ def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Com
 
 
 def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run, frame: np.ndarray) -> Comparison:
-    """Compare the input of ``operators`` with a render's, and the file's output with the model's for that input."""
+    """Compare the network input from ``operators`` with a render's, and the file's output with the model's."""
     guide, expected = render_input(subject, frame)
     with torch.no_grad():
         levels = operators(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float())
@@ -393,7 +403,7 @@ def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run
 
 
 def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a frame (H, W, 3) uint8 at its render size, and the network input of a render of this frame."""
+    """Return a frame (H, W, 3) uint8 resized to its render size, and the network input that a render makes of it."""
     pairing = subject.pairing
     if pairing.upscale_factor > 1:
         height, width = (side * pairing.upscale_factor for side in frame.shape[:2])
@@ -409,14 +419,14 @@ def render_input(subject: ExportSubject, frame: np.ndarray) -> tuple[np.ndarray,
 
 @torch.no_grad()
 def run_model(subject: ExportSubject, x: Tensor) -> Tensor:
-    """Return the output (N, 3, H, W) of the original network for ``x`` (N, C, H, W) float32 in [−1, 1]."""
+    """Return the original network's output (N, 3, H, W) for ``x`` (N, C, H, W), both float32 in [−1, 1]."""
     height, width = x.shape[2:]
     output: Tensor = subject.generator(pad_by_mirroring(x, subject.generator.multiple))
     return output[:, :, :height, :width].float()
 
 
 def synthetic_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Return a picture with smooth colours, discs and noise, (height, width, 3) uint8, determined by ``seed``."""
+    """Return a picture (height, width, 3) uint8 with smooth colours, discs and noise, determined by ``seed``."""
     rng = np.random.default_rng(seed)
     picture = cv2.resize(rng.random((5, 7, 3)).astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
     for _ in range(12):

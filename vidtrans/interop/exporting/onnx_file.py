@@ -1,4 +1,4 @@
-"""The export format for ONNX files: the network alone, or RGB in and RGB out, for pictures of any size."""
+"""The export format for ONNX files: the network alone or from RGB to RGB, for pictures of any size."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ from vidtrans.interop.exported import METADATA_KEY
 from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, build_description
 from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, build_graph, check_file
 
-OPSET = 17
-# Largest number of iterations of a line-following loop, 8 pixels each, so that the file states its limit.
+OPSET = 17  # Version of the ONNX operator set of exported files.
+# Largest number of iterations of a line-following loop (8 pixels each); programs refuse loops without a limit.
 MAX_ITERATIONS = 4096
-INPUT, OUTPUT = "input", "output"
-# Descriptions of input and output for the files.
+INPUT, OUTPUT = "input", "output"  # Names of the graph's input and output.
+# Description of input and output in a file that contains the network without pairing.
 NETWORK_TEXT = "float32 (N, {channels}, H, W) from -1 to 1, the network's own input; output (N, 3, H, W) from -1 to 1"
+# Description of input and output in a file that includes the pairing.
 WHOLE_TEXT = "uint8 (N, H, W, 3) RGB; output the same, {factor}sRGB as in pictures and video"
 
 
@@ -30,10 +31,11 @@ class OnnxExport(ExportFormat):
     """Export to ONNX, opset 17. ``write`` needs the packages onnx and ONNX Runtime, which checks the written file."""
 
     def check(self, subject: ExportSubject) -> None:
+        """Raise UsageError if ONNX Runtime or the package onnx is not installed."""
         _runtime()
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the file, compare its output with the model's, and return statistics; see ``ExportFormat``."""
+        """Write the ONNX file, compare its output with the model's, and return statistics; see ``ExportFormat``."""
         runtime = _runtime()
         graph = build_graph(subject, eight_bits=True)
         network = graph.network if isinstance(graph, WholeGraph) else graph
@@ -41,6 +43,7 @@ class OnnxExport(ExportFormat):
         session = _session(runtime, path, subject)
 
         def run(x: np.ndarray) -> np.ndarray:
+            """Return the file's output for one picture, in the shape and dtype of ``check_file``."""
             output: np.ndarray = session.run(None, {INPUT: np.ascontiguousarray(x[None])})[0]
             return output[0]
 
@@ -48,7 +51,7 @@ class OnnxExport(ExportFormat):
 
 
 def _runtime() -> ModuleType:
-    """Return the module ONNX Runtime. Raises UsageError if it or onnx is not installed."""
+    """Return the module onnxruntime. Raises UsageError if it or the package onnx is not installed."""
     try:
         import onnx  # noqa: F401  (the exporter of torch needs it)
 
@@ -60,7 +63,8 @@ def _runtime() -> ModuleType:
 
 
 def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject, network: NetworkGraph) -> None:
-    side = max(2 * network.multiple, network.smallest) + 1  # A size at which the trace is valid for all sizes
+    """Write a graph with free picture sizes to ``path``, with the description of the model."""
+    side = max(2 * network.multiple, network.smallest) + 1  # Pixels: a trace at this size is valid for all sizes
     if subject.whole:
         example = torch.zeros(1, side, side + 2, 3, dtype=torch.uint8)
         sizes, larger = {0: "N", 1: "H", 2: "W"}, subject.pairing.upscale_factor > 1
@@ -68,7 +72,7 @@ def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject
         example = torch.zeros(1, subject.in_channels, side, side + 2)
         sizes, larger = {0: "N", 2: "H", 3: "W"}, False
     with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")  # Warnings about the older exporter, and about compared sizes
+        warnings.simplefilter("ignore")  # torch warns about its older exporter, and about comparisons of sizes
         torch.onnx.export(
             graph,
             (example,),
@@ -83,7 +87,7 @@ def _export(path: Path, graph: NetworkGraph | WholeGraph, subject: ExportSubject
 
 
 def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None:
-    """Write the description into the file: producer, value range, sizes, pairing and card."""
+    """Write the model's description into the file: producer, value range, sizes, pairing and card."""
     import onnx
 
     model: Any = onnx.load(str(path))
@@ -104,7 +108,7 @@ def _describe(path: Path, subject: ExportSubject, network: NetworkGraph) -> None
 
 
 def limit_loops(graph: Any) -> None:  # noqa: ANN401  (of the package onnx)
-    """Give each loop a constant number of iterations in the file, at most ``MAX_ITERATIONS``."""
+    """Set the number of iterations of each loop in an ONNX graph to a constant, at most ``MAX_ITERATIONS``."""
     import onnx
 
     graphs, constants = [graph], {}
@@ -114,25 +118,27 @@ def limit_loops(graph: Any) -> None:  # noqa: ANN401  (of the package onnx)
                 constants[node.output[0]] = onnx.helper.get_attribute_value(node.attribute[0])
             if node.op_type == "Loop":
                 rounds = int(onnx.numpy_helper.to_array(constants[node.input[0]]))
-                bound = np.array(min(rounds, MAX_ITERATIONS), np.int64)  # torch writes the largest integer
+                # Without a limit, torch writes the largest integer as the number of iterations.
+                bound = np.array(min(rounds, MAX_ITERATIONS), np.int64)
                 graph.initializer.append(onnx.numpy_helper.from_array(bound, f"rounds_{len(graph.initializer)}"))
                 node.input[0] = graph.initializer[-1].name
                 graphs += [attribute.g for attribute in node.attribute if attribute.HasField("g")]
 
 
 def _session(runtime: ModuleType, path: Path, subject: ExportSubject) -> Any:  # noqa: ANN401  (of ONNX Runtime)
+    """Return an ONNX Runtime session for a file, on the CPU. Raises UsageError if the file cannot be loaded."""
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # The exception classes of ONNX Runtime are not public
+    except Exception as error:  # ONNX Runtime's exception classes are not public
         why = f"ONNX Runtime cannot load the exported file ({first_line(error)})"
         raise UsageError(f"model '{subject.name}'", why, "update onnxruntime") from None
 
 
 def _operators(path: Path) -> list[str]:
-    """Return the sorted names of the operators in a file, including operators inside loops."""
+    """Return the sorted names of the operators in an ONNX file, including operators inside loops."""
     import onnx
 
     names: set[str] = set()

@@ -1,4 +1,4 @@
-"""The export format for TorchScript: one tensor in and one out, for Nuke's Inference node and libtorch programs."""
+"""The export format for TorchScript: one input and one output tensor, for Nuke's Inference node and libtorch."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from vidtrans.interop.exporting.graphs import UnitGraph, WholeGraph, build_graph
 
 
 class TorchScriptExport(ExportFormat):
-    """Export to a traced module, float32 (N, C, H, W) → (N, 3, H, W), with colours in [0, 1]."""
+    """Export to a traced module, float32 (N, C, H, W) → (N, 3, H, W), with colours from 0 to 1."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
         """Write the file, compare its output with the model's, and return statistics; see ``ExportFormat``."""
@@ -28,7 +28,7 @@ class TorchScriptExport(ExportFormat):
         side = max(2 * network.multiple, network.smallest) + 1
         module: nn.Module = graph if isinstance(graph, WholeGraph) else UnitGraph(graph).eval()
         with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # Warnings about compared sizes and about TorchScript being deprecated
+            warnings.simplefilter("ignore")  # Warnings: comparisons of sizes; TorchScript is deprecated
             traced: Any = torch.jit.trace(module, torch.zeros(1, channels, side, side + 2), check_trace=False)
             # Write via a buffer: the archive writer of torch ends the process if the disk is full.
             buffer = io.BytesIO()
@@ -38,6 +38,7 @@ class TorchScriptExport(ExportFormat):
 
         @torch.no_grad()
         def run(x: np.ndarray) -> np.ndarray:
+            """Return the file's output for one picture, in the shape and dtype of ``check_file``."""
             output: np.ndarray
             if subject.whole:
                 frame = torch.from_numpy(np.ascontiguousarray(x.transpose(2, 0, 1)))[None].float() / 255
@@ -51,6 +52,6 @@ class TorchScriptExport(ExportFormat):
 
 
 def _operators(loaded: Any) -> list[str]:  # noqa: ANN401  (a ScriptModule)
-    """Return the sorted names of the called tensor operators (``aten::``), and "prim::Loop" for loops."""
+    """Return the sorted names of a module's tensor operators (``aten::``), and "prim::Loop" if it has loops."""
     loops = {"prim::Loop"} if "prim::Loop" in str(loaded.inlined_graph) else set()
     return sorted({name for name in torch.jit.export_opnames(loaded) if name.startswith("aten::")} | loops)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vidtrans.core.registry import Entry, Registry
 
+# Families of generators by name.
 FAMILIES = Registry(
     "family",
     {

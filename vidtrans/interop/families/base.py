@@ -1,4 +1,4 @@
-"""The interface of families, and layouts that map vidtrans's tensor names to another tool's names and shapes."""
+"""The interface of families, and layouts, which map vidtrans's tensor names to another tool's names and shapes."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ from typing import Any, ClassVar
 from vidtrans.core.settings import Table
 from vidtrans.networks.ports import MAX_PICTURE_CHANNELS
 
-Shape = tuple[int, ...]
-Shapes = Mapping[str, Shape]  # Tensor shapes of a checkpoint, by name
-COUNTER = "num_batches_tracked"  # Tensor of batch norms since torch 0.4.1.
-STATISTICS = ("running_mean", "running_var")
+Shape = tuple[int, ...]  # Shape of a tensor: the length of each axis.
+Shapes = Mapping[str, Shape]  # Tensor shapes of a checkpoint, by tensor name.
+# Name of the tensor that counts the batches in a batch norm, in files since torch 0.4.1.
+COUNTER = "num_batches_tracked"
+STATISTICS = ("running_mean", "running_var")  # Names of the tensors with the running statistics of a norm.
 
 
 @dataclass
 class Layout:
-    """The mapping from the tensors of vidtrans's generator to the tensors of another tool's file, for given sizes.
+    """The mapping from the tensors of vidtrans's generator to the tensors of another tool's file, for given settings.
 
     Attributes:
         file_shapes: The shapes of the file's tensors, by name.
-        names: The file's tensor name for each of our tensor names.
+        names: Tensor names in the file by vidtrans's tensor names.
         shapes: The required shape of each of the file's tensors, by the file's name.
-        constants: Shape and value of each of our tensors that the file lacks.
+        constants: Shape and constant value of each of vidtrans's tensors that the file lacks.
         unused: Names of the file's tensors that are ignored.
-        counted: Whether batch norms have a batch counter (since torch 0.4.1); None: if ``file_shapes`` has it.
-        swapped: Our tensors whose halves along the first axis are in the opposite order in the file.
+        counted: Whether batch norms have a batch counter (since torch 0.4.1); None: only if ``file_shapes`` has it.
+        swapped: Names of vidtrans's tensors whose halves along the first axis are in the opposite order in the file.
     """
 
     file_shapes: Shapes = field(default_factory=dict)
@@ -39,31 +40,32 @@ class Layout:
 
     @classmethod
     def for_export(cls, origin: Table) -> Layout:
-        """Return an empty layout for writing a file, for a model with this ``origin``."""
+        """Return an empty layout for writing a file of a model whose record has the table ``origin``."""
         return cls(counted=origin.get("counters", True))
 
     @property
     def origin(self) -> Table:
-        """Return the facts about the file for ``for_export``: whether batch norms lack counters."""
+        """Return the table ``origin`` for ``for_export``: whether the file's batch norms lack batch counters."""
         return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
-        """Map the tensor ``ours`` to the file's tensor ``theirs`` of this shape."""
+        """Map vidtrans's tensor name ``ours`` to the file's tensor name ``theirs``; both tensors have this shape."""
         self.names[ours] = theirs
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map a convolution whose weight has the shape (outputs, inputs, k, k).
+        """Map the tensor names of a convolution from ``ours`` to ``theirs``; ``shape``: (outputs, inputs, k, k).
 
-        ``zero_bias``: our convolution has a bias that the file lacks, so the bias is 0.
+        ``zero_bias``: vidtrans's convolution has a bias that the file lacks, so the bias is 0.
         """
         self._map_weights(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 
     def transposed(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map a transposed convolution whose weight has the shape (inputs, outputs, k, k); see ``conv``."""
+        """Map the tensor names of a transposed convolution; ``shape``: (inputs, outputs, k, k); see ``conv``."""
         self._map_weights(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
 
     def _map_weights(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
+        """Map the tensor names of a convolution's weight and bias; see ``conv``."""
         self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
         if bias:
             self.tensor(f"{ours}.bias", f"{theirs}.bias", (outputs,))
@@ -71,7 +73,7 @@ class Layout:
             self.constants[f"{ours}.bias"] = ((outputs,), 0.0)
 
     def norm(self, ours: str, theirs: str, channels: int, norm: str) -> None:
-        """Map the tensors of a norm of type ``norm``; running statistics of old instance norms are ignored."""
+        """Map the tensor names of a norm of type ``norm``; running statistics of old instance norms are ignored."""
         if norm in ("batch", "picture"):
             for name in ("weight", "bias", *STATISTICS):
                 self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
@@ -83,7 +85,7 @@ class Layout:
             self.unused |= {f"{theirs}.{name}" for name in (*STATISTICS, COUNTER)}
 
     def counter(self, ours: str, theirs: str) -> None:
-        """Map the batch counter of a batch norm, or set it to 0 for old files without a counter."""
+        """Map the name of a batch norm's batch counter, or set the counter to 0 for an old file without one."""
         if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.file_shapes):
             self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
         else:
@@ -92,18 +94,18 @@ class Layout:
 
 @dataclass(frozen=True)
 class Candidate:
-    """The network of a family that fits a checkpoint best.
+    """The network of a family that fits the tensors of a checkpoint best.
 
     Attributes:
-        generator: Table with its ``name`` in ``networks`` and the ``settings`` that differ from the defaults.
-        channels: Its numbers of input and output channels.
-        layout: The mapping of its tensors.
+        generator: Table with the network's ``name`` in ``networks`` and its ``settings`` that differ from the defaults.
+        channels: Numbers of input and output channels.
+        layout: Mapping of the network's tensors to the file's tensors.
         size: Default short side of renders in pixels, unless the tool's options specify another.
         ports: Settings of ``networks.ports.PortSettings`` that differ from the defaults, without the channels.
         pairing: Name and settings of the network's pairing; empty if the user must choose one.
-        origin: Additional facts that an export needs.
-        notes: Messages for the person who imports it.
-        dark_lines: Whether its training drawings have dark lines on white instead of light lines on black.
+        origin: Facts about the file that a later export needs.
+        notes: Messages for the person who imports the file.
+        dark_lines: Whether the training drawings have dark lines on white instead of light lines on black.
     """
 
     generator: Table
@@ -118,29 +120,30 @@ class Candidate:
 
 
 class Family:
-    """One type of generator of another tool, in all sizes.
+    """One type of generator of another tool, with any numbers of channels and layers.
 
     Attributes:
         title: The family's name for messages.
-        tool: The tools that write such files.
+        tool: Names of the tools that write such files.
     """
 
     title: ClassVar[str]
     tool: ClassVar[str]
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
-        """Return the network of this family that fits a checkpoint best; None without the family's tensor names.
+        """Return the network of this family that fits tensor shapes best; None without the family's tensor names.
 
-        Its sizes come from some of the ``shapes``. ``match_layout`` checks all of them, and names the first mismatch.
+        The network's sizes come from some of the ``shapes``. ``match_layout`` checks all shapes, and names the first
+        mismatch.
         """
         raise NotImplementedError
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
-        """Return the candidate, completed by the training ``options`` of the tool, texts by option name."""
+        """Return the candidate, completed from the tool's training ``options`` (texts by option name)."""
         return candidate
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
-        """Return the layout of one of our generators in a file of this family; None if the family has no such type.
+        """Return the layout of vidtrans's generator in a file of this family; None if the family has no such type.
 
         Args:
             name: The generator's name.
@@ -166,6 +169,7 @@ class Fit:
 
 
 def match_layout(candidate: Candidate, shapes: Shapes) -> Fit:
+    """Compare the tensor shapes of a checkpoint with the layout of a candidate."""
     layout = candidate.layout
     missing = [name for name in layout.shapes if name not in shapes]
     unexpected = [name for name in shapes if name not in layout.shapes and name not in layout.unused]
@@ -182,13 +186,14 @@ def match_layout(candidate: Candidate, shapes: Shapes) -> Fit:
 
 
 def _shape_text(shape: Shape) -> str:
+    """Return a shape as text for errors, such as "64x3x7x7"."""
     return "x".join(map(str, shape)) or "a single number"
 
 
 def check_fixed_settings(settings: Table, fixed: Table) -> None:
-    """Raise ValueError if settings of our generator differ from ``fixed``, the constant settings of the other tool.
+    """Raise ValueError if settings of vidtrans's generator differ from ``fixed``, the other tool's constant settings.
 
-    Also raised for an instance norm with scale and shift, which none of these tools has.
+    ValueError is also raised for an instance norm with scale and shift, which none of these tools has.
     """
     for name, value in fixed.items():
         if settings.get(name, value) != value:
@@ -198,42 +203,44 @@ def check_fixed_settings(settings: Table, fixed: Table) -> None:
 
 
 def axis_length(shapes: Shapes, name: str, axis: int, default: int = 0) -> int:
-    """Return a tensor's length along an axis, at least 1; ``default`` if there is no such tensor or axis."""
+    """Return the length of an axis of the tensor ``name``, at least 1; ``default`` without such a tensor or axis."""
     shape = shapes.get(name, ())
     return max(1, shape[axis]) if axis < len(shape) else default
 
 
 def detect_norm(shapes: Shapes, norm: str, conv: str) -> str:
-    """Return the ``generator.norm`` for the tensors of a norm and of its convolution, given by name prefixes."""
+    """Return the value of ``generator.norm`` from the tensors with name prefixes ``norm`` (a norm) and ``conv``."""
     if f"{norm}.weight" in shapes:
         return "picture" if f"{norm}.running_mean" in shapes else "instance"
     return "plain-instance" if f"{conv}.bias" in shapes else "none"
 
 
 def swap_halves(tensor: Any) -> Any:  # noqa: ANN401  (no torch here)
+    """Return a tensor with the two halves along its first axis exchanged."""
     import torch
 
     return torch.cat(tensor.chunk(2)[::-1])
 
 
 def constant_tensor(constant: tuple[Shape, float]) -> Any:  # noqa: ANN401  (no torch here)
-    """Return a tensor for (shape, value); int64 for the shape ()."""
+    """Return a constant tensor for (shape, value): float32, or int64 for the shape ()."""
     import torch
 
     shape, value = constant
     return torch.full(shape, value) if shape else torch.tensor(int(value))
 
 
-LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}  # For networks with label planes of 0 and 1.
+# Input scale and shift that map [−1, 1] to [0, 1], for networks with label planes of 0 and 1.
+LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}
 
 
 def label_ports(channels: int) -> Table:
-    """Return the ``PortSettings`` for a number of input channels: up to 4 are a picture in [−1, 1], more are labels."""
+    """Return ``PortSettings`` for a number of input channels: up to 4 are a picture in [−1, 1], more are labels."""
     return dict(LABEL_PORTS) if channels > MAX_PICTURE_CHANNELS else {}
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
-    """Return the pairing 'labels' for the options of pix2pixHD or SPADE; {} if its number of channels differs."""
+    """Return the pairing 'labels' from options of pix2pixHD or SPADE; {} if their channel count is not ``channels``."""
     num_labels = options.get("label_nc", "")
     if not num_labels.isdecimal() or len(num_labels) > 4 or not int(num_labels):
         return {}
@@ -248,7 +255,8 @@ def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
 
 
 class LabelFamily(Family):
-    """A family of networks for label maps or pictures; the training options describe the labels."""
+    """A family of networks for label maps or pictures; the tool's training options describe the labels."""
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
+        """Return the candidate with the pairing 'labels' if the training ``options`` describe the labels."""
         return replace(candidate, pairing=label_pairing(candidate.channels[0], options) or candidate.pairing)

@@ -14,25 +14,27 @@ from vidtrans.interop.families.base import (
     detect_norm,
 )
 
-# Generator by the number of halvings; otherwise unet-256
+# Names of vidtrans's generators by the number of halvings of the picture size; 'unet-256' for other numbers.
 GENERATOR_NAMES = {6: "unet-64", 7: "unet-128", 9: "unet-512"}
-MAX_HALVINGS = 9
+MAX_HALVINGS = 9  # Largest number of halvings of the picture size, that of ``unet_512``.
+# Settings of vidtrans's U-Nets that are constant in pix2pix's.
 FIXED_SETTINGS: Table = {"upsample": "transposed", "skip_connections": True, "inner_norm": False, "conv_bias": False}
 
 
 def _tensor_prefix(depth: int, part: int) -> str:
-    """Return the prefix of the tensor names of a layer in the block at a depth; 0 is the outermost block."""
+    """Return the tensor name prefix of layer ``part`` of the block at a depth; depth 0 is the outermost block."""
     block = "model" if depth == 0 else "model.model.1" + ".model.3" * (depth - 1)
     return f"{block}.model.{part}"
 
 
 class PeerUNet(Family):
-    """pix2pix's U-Net generators ``unet_32`` … ``unet_512`` of any width."""
+    """pix2pix's U-Net generators ``unet_32`` … ``unet_512``, of any width."""
 
     title = "U-Net of pix2pix"
     tool = "pytorch-CycleGAN-and-pix2pix"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the U-Net that fits tensor shapes best; None without the family's first weight."""
         first = "model.model.0.weight"
         if first not in shapes:
             return None
@@ -48,6 +50,7 @@ class PeerUNet(Family):
         return Candidate(generator, (inputs, outputs), layout, size=2**halvings, dark_lines=True)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of one of vidtrans's U-Nets in a file of pix2pix; None for another generator."""
         if name not in ("unet-256", *GENERATOR_NAMES.values()):
             return None
         check_fixed_settings(settings, FIXED_SETTINGS)
@@ -55,10 +58,10 @@ class PeerUNet(Family):
 
 
 def map_tensors(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Map all tensors of a U-Net with these ``settings`` and numbers of channels; return ``layout``."""
+    """Map all tensor names of a U-Net with these ``settings`` and numbers of channels; return ``layout``."""
     depth, norm = settings["downsamplings"], settings["norm"]
     widths = [settings["channels"] * min(2**i, 8) for i in range(depth)]
-    biased = norm == "plain-instance"  # The authors' networks without any norm have no bias, either
+    biased = norm == "plain-instance"  # Networks of pix2pix without any norm also have no bias
     for i, (a, b) in enumerate(zip([inputs, *widths[:-1]], widths, strict=True)):
         index = 0 if i == 0 else 1
         ours = f"down.{i}.{index}"
@@ -70,7 +73,7 @@ def map_tensors(layout: Layout, settings: Table, inputs: int, outputs: int) -> L
         index, ours = (3 if innermost else 5), f"up.{depth - 1 - i}"
         shape: Shape = (widths[i] * (1 if innermost else 2), widths[i - 1], 4, 4)
         layout.transposed(f"{ours}.1", _tensor_prefix(i, index), shape, bias=biased, zero_bias=norm == "none")
-        if not innermost:  # We concatenate inner features and skip, pix2pix the other way round
+        if not innermost:  # vidtrans concatenates (inner features, skip), pix2pix (skip, inner features)
             layout.swapped.add(f"{ours}.1.weight")
         layout.norm(f"{ours}.2", _tensor_prefix(i, index + 1), widths[i - 1], norm)
     layout.transposed("head.1", "model.model.3", (2 * widths[0], outputs, 4, 4), bias=True)

@@ -1,6 +1,6 @@
-"""The families of residual generators of CycleGAN, CUT and pix2pixHD, which are one flat list of layers.
+"""The families of residual generators of CycleGAN, CUT and pix2pixHD, whose layers form one flat list.
 
-The full generator of pix2pixHD (Wang et al., CVPR 2018) adds local enhancers, with a list for each.
+The full generator of pix2pixHD (Wang et al., CVPR 2018) adds local enhancers, each with its own lists of layers.
 """
 
 from __future__ import annotations
@@ -22,42 +22,51 @@ from vidtrans.interop.families.base import (
     label_ports,
 )
 
+# The start of a residual block's tensor names, such as "model.10.conv_block."
 BLOCK_PATTERN = re.compile(r"model\.(\d{1,4})\.conv_block\.")
-HEAD_PATTERN = re.compile(r"model\.(\d{1,4})\.weight")  # With a 7×7 kernel it is the weight of the last layer
+# The name of a layer's weight, such as "model.26.weight"; with a 7×7 kernel it belongs to the last layer.
+HEAD_PATTERN = re.compile(r"model\.(\d{1,4})\.weight")
+# The name of the filter of a blurring (anti-aliased) layer, such as "model.7.filt".
 BLUR_PATTERN = re.compile(r"model\.(\d{1,4})\.filt")
-FIRST_WEIGHT = "model.1.weight"
+FIRST_WEIGHT = "model.1.weight"  # Name of the weight of the first convolution.
+# The name of a local enhancer's first weight, such as "model1_1.1.weight"; the group is its number.
 ENHANCER_DOWN_PATTERN = re.compile(r"model(\d)_1\.1\.weight")
+# The start of the tensor names of the first enhancer's residual blocks, such as "model1_2.0.conv_block."
 ENHANCER_BLOCK_PATTERN = re.compile(r"model1_2\.(\d{1,3})\.conv_block\.")
-MAX_ENHANCERS = 2
-HEAD_LENGTH = 3  # Number of list entries of the last layer: padding, convolution, tanh.
-# Settings of our residual layers that these tools lack, with the matching values.
+MAX_ENHANCERS = 2  # Largest number of local enhancers.
+HEAD_LENGTH = 3  # Number of list entries that form the last layer: padding, convolution, tanh.
+# Settings of vidtrans's residual generators that these tools lack, with the values that match the tools' networks.
 FIXED_SETTINGS: Table = {"upsample": "transposed", "self_attention": False, "squeeze_excitation": False, "dilation": 1}
-FRAME_PAIRING = {"name": "aligned", "settings": {}}  # Pairing whose input is the frame.
+FRAME_PAIRING = {"name": "aligned", "settings": {}}  # The pairing for networks whose input is the unchanged frame.
 
 
 class LayerWalk:
-    """A pass over the tool's list of layers that maps each layer to ours. ``at``: the current index in the list.
+    """A pass over the tool's list of layers that maps each layer to vidtrans's. ``at``: the current index in the list.
 
-    ``settings``: our generator's settings, of which ``norm`` and ``conv_bias`` are used. ``ours``: our layer's name.
+    ``settings``: vidtrans's settings of the generator; ``norm`` and ``conv_bias`` are used. ``ours``: the name of
+    vidtrans's layer. ``inputs``, ``outputs``: numbers of channels.
     """
 
     def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
         self.layout, self.at = layout, 0
         self._prefix, self._norm, self._dropout = prefix, settings["norm"], dropout
         self._biased = self._norm == "plain-instance" or settings.get("conv_bias", False)
-        self._norm_length = 0 if self._norm == "none" else 1  # Entries of a norm in our lists of layers
+        self._norm_length = 0 if self._norm == "none" else 1  # Number of entries of a norm in vidtrans's layer lists
 
     def entrance(self, ours: str, inputs: int, outputs: int) -> None:
+        """Map the tensor names of the first layer, with a 7×7 kernel, and advance to the next layer."""
         self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 7, 7))
         self.at += 4
 
     def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
+        """Map the tensor names of a layer that halves the picture size, perhaps with a ``blur``, and advance."""
         self._layer(ours, 0, self._name_at(0), self._name_at(1), (outputs, inputs, 3, 3))
         if blur:
             self.layout.tensor(f"{ours}.{2 + self._norm_length}.filt", f"{self._name_at(3)}.filt", (outputs, 1, 3, 3))
         self.at += 4 if blur else 3
 
     def block(self, ours: str, channels: int) -> None:
+        """Map the tensor names of the two convolutions of a residual block, and advance."""
         inside, shape = f"{self._name_at(0)}.conv_block", (channels, channels, 3, 3)
         second = 6 if self._dropout else 5
         self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
@@ -65,6 +74,7 @@ class LayerWalk:
         self.at += 1
 
     def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
+        """Map the tensor names of a layer that doubles the picture size, perhaps with a ``blur``, and advance."""
         if blur:
             self.layout.tensor(f"{ours}.0.filt", f"{self._name_at(0)}.filt", (inputs, 1, 4, 4))
             self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 3, 3))
@@ -75,29 +85,31 @@ class LayerWalk:
         self.at += 4 if blur else 3
 
     def head(self, ours: str, inputs: int, outputs: int) -> None:
+        """Map the tensor names of the last layer, with a 7×7 kernel and a bias, and advance."""
         self.layout.conv(f"{ours}.1", self._name_at(1), (outputs, inputs, 7, 7), bias=True)
         self.at += HEAD_LENGTH
 
     @property
     def _has_zero_bias(self) -> bool:
-        """Return whether our convolutions have a bias that the tool's lack, which must then be 0."""
+        """Return whether vidtrans's convolutions have a bias that the tool's lack; such a bias must be 0."""
         return self._norm == "none" and not self._biased
 
     def _name_at(self, step: int) -> str:
+        """Return the name of the list entry ``step`` entries after the current one, such as "model.4"."""
         return f"{self._prefix}.{self.at + step}"
 
     def _layer(self, ours: str, at: int, conv: str, norm: str, shape: tuple[int, int, int, int]) -> None:
-        """Map a convolution, which has index ``at`` in our list of layers, and the norm after it."""
+        """Map the tensor names of a convolution, with index ``at`` in vidtrans's list of layers, and of its norm."""
         self.layout.conv(f"{ours}.{at}", conv, shape, bias=self._biased, zero_bias=self._has_zero_bias)
         self.layout.norm(f"{ours}.{at + 1}", norm, shape[0], self._norm)
 
 
 @dataclass(frozen=True)
 class Sizes:
-    """The sizes of a residual generator.
+    """The numbers of channels and layers of a residual generator.
 
-    ``width``: channels of the first layer. ``halvings``, ``blocks``: numbers of layers. ``dropout``: whether blocks
-    have dropout. ``blur_down``, ``blur_up``: whether downsampling and upsampling layers blur.
+    ``width``: channels of the first layer. ``halvings``, ``blocks``: numbers of such layers. ``dropout``: whether
+    blocks have dropout. ``blur_down``, ``blur_up``: whether downsampling and upsampling layers blur.
     """
 
     width: int
@@ -111,12 +123,12 @@ class Sizes:
 
     @property
     def origin(self) -> Table:
-        """Return the facts about a file for an export: dropout, which shifts the indices of later layers."""
+        """Return the table ``origin`` for a later export: whether dropout exists, which shifts the layer indices."""
         return {"dropout": True} if self.dropout else {}
 
 
 def read_sizes(shapes: Shapes) -> Sizes | None:
-    """Return the sizes of the generator in the list 'model.*' of a checkpoint; None if it has no residual blocks."""
+    """Return the sizes of the generator in the tensors 'model.*' of a checkpoint; None without residual blocks."""
     blocks = sorted({int(match[1]) for name in shapes if (match := BLOCK_PATTERN.match(name))})
     if not blocks or FIRST_WEIGHT not in shapes:
         return None
@@ -141,13 +153,13 @@ def read_sizes(shapes: Shapes) -> Sizes | None:
 
 
 def first_layer_settings(shapes: Shapes) -> Table:
-    """Return our settings ``norm`` and ``conv_bias`` for the first layer of a checkpoint."""
+    """Return vidtrans's settings ``norm`` and ``conv_bias`` for the first layer of a checkpoint."""
     norm = detect_norm(shapes, "model.2", "model.1")
     return {"norm": norm, "conv_bias": norm in ("batch", "picture", "instance") and "model.1.bias" in shapes}
 
 
 def map_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
-    """Map all layers except the output layer of a generator whose first layer has ``width`` channels."""
+    """Map the tensor names of all layers but the last; the first layer has ``width`` channels."""
     steps = list(itertools.pairwise(width * 2**i for i in range(sizes.halvings + 1)))
     walk.entrance(f"{ours}.entrance", sizes.inputs, width)
     for i, (a, b) in enumerate(steps):
@@ -159,12 +171,13 @@ def map_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
 
 
 class PeerResnet(Family):
-    """The residual generator of CycleGAN, and of CUT, which blurs when it changes the size."""
+    """The residual generator of CycleGAN and of CUT; CUT's layers that change the picture size also blur."""
 
     title = "ResNet of CycleGAN or CUT"
     tool = "pytorch-CycleGAN-and-pix2pix, contrastive-unpaired-translation"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the residual generator that fits tensor shapes best; None without residual blocks."""
         sizes = read_sizes(shapes)
         if sizes is None:
             return None
@@ -176,6 +189,7 @@ class PeerResnet(Family):
         return Candidate(generator, (sizes.inputs, sizes.outputs), layout, origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of vidtrans's generator 'residual' in a file of these tools; None for another generator."""
         if name != "residual":
             return None
         check_fixed_settings(settings, FIXED_SETTINGS if origin else FIXED_SETTINGS | {"conv_bias": False})
@@ -184,6 +198,7 @@ class PeerResnet(Family):
 
 
 def _map_tensors(layout: Layout, settings: Table, sizes: Sizes, body: str) -> Layout:
+    """Map all tensor names of a generator without enhancers; ``body``: vidtrans's module of all but the last layer."""
     walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
     map_body(walk, body, sizes, sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
@@ -191,6 +206,7 @@ def _map_tensors(layout: Layout, settings: Table, sizes: Sizes, body: str) -> La
 
 
 def sizes_from_settings(settings: Table, channels: tuple[int, int], origin: Table) -> Sizes:
+    """Return the sizes of a generator from its settings, its (input, output) channels and its record's ``origin``."""
     return Sizes(
         width=settings["channels"],
         inputs=channels[0],
@@ -210,6 +226,7 @@ class GlobalGenerator(LabelFamily):
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the global generator that fits tensor shapes best; None without residual blocks or with blur."""
         sizes = read_sizes(shapes)
         if sizes is None or sizes.blur_down or sizes.blur_up:
             return None
@@ -220,6 +237,7 @@ class GlobalGenerator(LabelFamily):
         return Candidate(generator, channels, layout, 512, label_ports(sizes.inputs), origin=sizes.origin)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of vidtrans's generator 'hd' without enhancers; None for another generator."""
         if name != "hd" or settings["enhancers"]:
             return None
         check_settings(settings)
@@ -241,6 +259,7 @@ class LocalEnhancer(LabelFamily):
     tool = "pix2pixHD"
 
     def candidate(self, shapes: Shapes) -> Candidate | None:
+        """Return the generator with enhancers that fits tensor shapes best; None without enhancers or blocks."""
         numbers = {int(match[1]) for name in shapes if (match := ENHANCER_DOWN_PATTERN.fullmatch(name))}
         sizes = read_sizes(shapes)
         if not numbers or sizes is None:
@@ -262,6 +281,7 @@ class LocalEnhancer(LabelFamily):
         )
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of vidtrans's generator 'hd' with enhancers; None for another generator."""
         if name != "hd" or not settings["enhancers"]:
             return None
         check_settings(settings)
@@ -271,6 +291,7 @@ class LocalEnhancer(LabelFamily):
 
 
 def _map_enhanced_tensors(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
+    """Map all tensor names of a generator with local enhancers; return ``layout``."""
     map_body(LayerWalk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
     for number in range(1, settings["enhancers"] + 1):
         width = sizes.width // 2**number

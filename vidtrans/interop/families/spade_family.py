@@ -9,20 +9,24 @@ from dataclasses import replace
 from vidtrans.core.settings import Table
 from vidtrans.interop.families.base import LABEL_PORTS, STATISTICS, Candidate, LabelFamily, Layout, Shapes, axis_length
 
+# Name of the first layer's weight, by which the family is recognised.
 FIRST_WEIGHT = "head_0.norm_0.mlp_shared.0.weight"
-NUM_UPS_NORMAL, NUM_UPS_MOST = 4, 5  # Number of blocks that halve the channels, for 'normal' and for 'most'.
-WIDEST = 16  # Number of innermost channels, in units of the authors' ngf.
-MAX_START_SIDE = 256  # Largest side of learned first features.
+# Numbers of blocks that halve the channel count, for ``num_upsampling_layers`` 'normal' and 'most'.
+NUM_UPS_NORMAL, NUM_UPS_MOST = 4, 5
+WIDEST = 16  # Channel count of the innermost layers, in multiples of SPADE's option ``ngf``.
+MAX_START_SIDE = 256  # Largest side, in pixels, of the learned feature map with which the network starts.
+# Message about a checkpoint whose tensors fit two values of ``num_upsampling_layers``.
 AMBIGUOUS_NOTE = (
     "networks of 'num_upsampling_layers normal' and 'more' have the same tensors: it is treated as 'normal' "
     "(256 pixels); for 'more' put its opt.txt beside it"
 )
 
+# Message about a checkpoint with a style encoder.
 CODE_NOTE = "it was trained with a style encoder: every frame gets the style code 0, the mean of the training's codes"
 
 
 class PeerSpade(LabelFamily):
-    """SPADE's generators of any width and number of labels, with ``num_upsampling_layers`` normal, more or most."""
+    """SPADE's generators of any width and label count, with ``num_upsampling_layers`` 'normal', 'more' or 'most'."""
 
     title = "SPADE"
     tool = "SPADE"
@@ -54,6 +58,7 @@ class PeerSpade(LabelFamily):
         return Candidate(generator, (labels, outputs), layout, size, ports=dict(LABEL_PORTS), notes=notes)
 
     def layout_of(self, name: str, settings: Table, channels: tuple[int, int], origin: Table) -> Layout | None:
+        """Return the layout of vidtrans's generator 'spade' in a file of SPADE; None for another generator."""
         if name != "spade":
             return None
         sizes = settings["upsamplings"], settings["middle_doubling"], settings["widest"]
@@ -65,6 +70,7 @@ class PeerSpade(LabelFamily):
         return map_tensors(Layout.for_export(origin), settings, channels, width)
 
     def with_options(self, candidate: Candidate, options: Mapping[str, str]) -> Candidate:
+        """Return the candidate with the labels and ``num_upsampling_layers`` of SPADE's training ``options``."""
         candidate = super().with_options(candidate, options)
         settings = dict(candidate.generator["settings"])
         upsampling_layers = options.get("num_upsampling_layers", "")
@@ -80,7 +86,7 @@ class PeerSpade(LabelFamily):
 
 
 def start_size(num_positions: int) -> tuple[int, int]:
-    """Return the likely (height, width) of a map of ``num_positions``: 1:2, or else the most nearly square size."""
+    """Return the likely (height, width) of a map with ``num_positions``: 1:2, or else the most nearly square size."""
     if not 0 < num_positions <= MAX_START_SIDE**2:
         return 1, 1
     if num_positions % 2 == 0 and math.isqrt(num_positions // 2) ** 2 == num_positions // 2:
@@ -90,7 +96,7 @@ def start_size(num_positions: int) -> tuple[int, int]:
 
 
 def map_tensors(layout: Layout, settings: Table, channels: tuple[int, int], width: int) -> Layout:
-    """Map all tensors of a network whose innermost layers have 16 × ``width`` channels, and return the layout."""
+    """Map all tensor names of a network whose innermost layers have 16 × ``width`` channels; return ``layout``."""
     (labels, outputs), top = channels, WIDEST * width
     if settings.get("latent"):
         height, across = settings["start_size"]
@@ -108,6 +114,7 @@ def map_tensors(layout: Layout, settings: Table, channels: tuple[int, int], widt
 
 
 def _block(layout: Layout, ours: str, theirs: str, sizes: tuple[int, int], labels: int, settings: Table) -> None:
+    """Map the tensor names of a residual block of ``sizes`` (input, output channels); ``labels``: label channels."""
     inputs, outputs = sizes
     inner = min(sizes)
     _conv(layout, f"{ours}.convs.0", f"{theirs}.conv_0", (inner, inputs, 3), settings)
@@ -122,7 +129,7 @@ def _block(layout: Layout, ours: str, theirs: str, sizes: tuple[int, int], label
 def _conv(
     layout: Layout, ours: str, theirs: str, sizes: tuple[int, int, int], settings: Table, *, bias: bool = True
 ) -> None:
-    """Map a convolution of ``sizes`` (outputs, inputs, kernel), whose weight may be spectrally normalised."""
+    """Map the tensor names of a convolution of ``sizes`` (outputs, inputs, kernel side), also with spectral norm."""
     outputs, inputs, kernel = sizes
     shape = (outputs, inputs, kernel, kernel)
     if not settings["spectral"]:
@@ -137,6 +144,7 @@ def _conv(
 
 
 def _norm(layout: Layout, ours: str, theirs: str, channels: int, labels: int, settings: Table) -> None:
+    """Map the tensor names of a norm, and of the convolutions that compute its scale and shift from the labels."""
     hidden, kernel = settings["hidden"], settings["kernel"]
     if settings["norm"] == "batch":
         for name in STATISTICS:

@@ -1,1 +1,1 @@
-"""ONNX files: read and check a graph without running it, then try it in a separate process."""
+"""ONNX files: read and check a graph without running it, then test it in a separate process."""

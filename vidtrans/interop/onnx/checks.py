@@ -11,11 +11,10 @@ from vidtrans.core.errors import ModelError
 from vidtrans.interop.onnx.graph_reading import MAX_NODES, NON_TENSOR_TYPES, REMEDY, Graph, Node, Port
 from vidtrans.networks.ports import MAX_STYLE_LENGTH, STYLE_DTYPES
 
-STANDARD_DOMAINS = ("", "ai.onnx")
-# Operators of ONNX Runtime that exporters and optimisers write into image networks. Others may run code of other
-# libraries, or open files.
-RUNTIME_DOMAIN = "com.microsoft"
+STANDARD_DOMAINS = ("", "ai.onnx")  # Names of the domain of ONNX's standard operators.
+RUNTIME_DOMAIN = "com.microsoft"  # Name of the domain of ONNX Runtime's own operators.
 # fmt: off
+# Allowed operators of ONNX Runtime. Other operators may run code of other libraries, or open files.
 RUNTIME_OPS = frozenset((
     "Attention", "BiasAdd", "BiasGelu", "BiasSplitGelu", "ConvTransposeWithDynamicPads", "DequantizeLinear",
     "DynamicQuantizeMatMul", "FastGelu", "FusedConv", "FusedGemm", "FusedMatMul", "FusedMatMulActivation", "Gelu",
@@ -27,19 +26,23 @@ RUNTIME_OPS = frozenset((
     "Trilu", "Upsample",
 ))
 # fmt: on
+# Names of operators that run inner graphs; only a ``Loop`` with a small constant limit is allowed.
 BRANCH_OPS = frozenset({"If", "Loop", "Scan", "SequenceMap"})
+# Reason in errors for refusing operators that run inner graphs.
 LOOPS_REASON = "it has branches, or loops without a small number of rounds"
-MAX_ITERATIONS = 1 << 16  # Largest number of iterations of a loop, multiplied by those of its enclosing loops.
+MAX_ITERATIONS = 1 << 16  # Largest number of iterations of a loop, multiplied by the iterations of its enclosing loops.
+# Names of operators that draw random numbers; they are refused because a clip would flicker.
 RANDOM_OPS = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
+# Names of refused operators on text, tables or encoded pictures.
 TEXT_OPS = frozenset({"ImageDecoder", "TfIdfVectorizer", "LabelEncoder", "RegexFullMatch"})
-# Prefixes of the names of operators on sequences, optionals and text.
+# Prefixes of the names of refused operators on sequences, optionals and text.
 NON_TENSOR_PREFIXES = ("Sequence", "SplitToSequence", "ConcatFromSequence", "Optional", "String")
-INPUT_DTYPES = ("float32", "float16", "uint8")
+INPUT_DTYPES = ("float32", "float16", "uint8")  # Supported dtypes of the picture input.
 MAX_SIDE_PX = 8192  # Longest side of a fixed input size, in pixels.
-MAX_FIXED_BATCH = 16
-CHANNEL_COUNTS = (1, 3, 4)
+MAX_FIXED_BATCH = 16  # Largest number of pictures that a graph may require per run.
+CHANNEL_COUNTS = (1, 3, 4)  # Supported numbers of picture channels: grey, RGB, RGB with alpha.
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class GraphInputs:
 
 
 def check_graph(path: Path, graph: Graph, channels: Collection[int] = CHANNEL_COUNTS) -> GraphInputs:
-    """Return the inputs of a graph. Raises ModelError unless it maps a picture, or a picture and a style, to pictures.
+    """Check a graph and return its inputs: a picture, and optionally a style. Raises ModelError for any other graph.
 
     ``channels``: the supported numbers of picture channels.
     """
@@ -99,7 +102,7 @@ def _classify_inputs(path: Path, needed: list[Port]) -> GraphInputs:
 def style_shape(port: Port) -> tuple[int, ...]:
     """Return the shape of an input that is one vector of at least two numbers; () for any other input.
 
-    A free first axis of several axes counts as a batch of one.
+    If there are several axes, a first axis of free length counts as a batch of one.
     """
     shape = port.shape or ()
     if len(shape) > 1 and not isinstance(shape[0], int):
@@ -111,17 +114,19 @@ def style_shape(port: Port) -> tuple[int, ...]:
 
 
 def _names(ports: list[Port]) -> str:
+    """Return the names of up to six ports in quotes, for errors."""
     return ", ".join(f"'{port.name[:40]}'" for port in ports[:6]) or "none"
 
 
 def _shape_text(port: Port) -> str:
+    """Return the shape of a port as text for errors, such as "1x3x?x?"."""
     if port.shape is None:
         return "unknown"
     return "x".join(str(axis or "?")[:20] for axis in port.shape[:8]) or "a single number"
 
 
 def input_layouts(port: Port, allowed: Collection[int] = CHANNEL_COUNTS) -> list[tuple[str, int]]:
-    """Return the possible (layout, channels) of an input, most likely first.
+    """Return the possible (axis order such as 'nchw', number of channels) of an input, most likely first.
 
     ``allowed``: the supported numbers of channels.
     """
@@ -145,7 +150,7 @@ def input_layouts(port: Port, allowed: Collection[int] = CHANNEL_COUNTS) -> list
 
 
 def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
-    """Return the fixed (height, width) of an input, with None for a free side."""
+    """Return the fixed (height, width) of an input in pixels; None for a side of free length."""
     if port.shape is None:
         return None, None
     height, width = (port.shape[layout.index(side)] for side in "hw")
@@ -153,6 +158,7 @@ def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
 
 
 def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
+    """Raise ModelError if the dtype or the shape of the picture input is not supported."""
     if port.kind not in INPUT_DTYPES:
         why = f"its input takes {port.kind or 'an unknown type'} instead of one of {', '.join(INPUT_DTYPES)}"
         raise ModelError(str(path), why, REMEDY)
@@ -172,12 +178,13 @@ def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
 def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, rounds: float = 1) -> str:
     """Return the reason for refusing an operator; '' if it is allowed.
 
-    ``bounds``: constants that can limit a loop; None where loops are forbidden. ``rounds``: of the enclosing loops.
+    ``bounds``: constants that can limit a loop, by name; None where loops are forbidden. ``rounds``: the number of
+    iterations of the enclosing loops.
     """
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
     is_standard = node.domain in STANDARD_DOMAINS or node.domain == RUNTIME_DOMAIN
     if _function_body(node, graph) is not None and not is_standard and not node.bodies:
-        return ""  # For the name of a standard operator it would be unclear whether the function or the operator runs
+        return ""  # A function with the name of a standard operator is not accepted: either of them might run
     if node.domain == RUNTIME_DOMAIN:
         return "" if node.op in RUNTIME_OPS else f"its operator '{name}' is not allowed"
     if node.domain not in STANDARD_DOMAINS:
@@ -194,7 +201,7 @@ def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, r
 
 
 def _is_bounded(loop: Node, bounds: dict[str, float], rounds: float) -> bool:
-    """Return whether a constant limits the iterations of a loop, which outputs only its last values, not all values."""
+    """Return whether a constant limits the iterations of a loop, and the loop outputs only its last values."""
     [body, *others], limit = loop.bodies, bounds.get(loop.inputs[0]) if loop.inputs else None
     is_small = limit is not None and 0 <= limit * rounds <= MAX_ITERATIONS
     return not others and is_small and len(body.outputs) == len(loop.inputs) - 1 == len(loop.outputs) + 1
@@ -216,11 +223,12 @@ def _function_body(node: Node, graph: Graph) -> list[Node] | None:
 
 
 def _count_inlined(graph: Graph) -> int:
-    """Return the number of operators with all functions inlined, or MAX_NODES + 1 for more."""
+    """Return the number of operators after inlining all functions, or MAX_NODES + 1 for a larger number."""
     counts: dict[int, int] = {}
 
     def count(nodes: list[Node], depth: int) -> int:
-        if depth > 64:  # The function is recursive
+        """Return the number of operators in ``nodes`` after inlining; ``depth``: the number of nested functions."""
+        if depth > 64:  # The function calls itself
             return MAX_NODES + 1
         total = 0
         for node in nodes:

@@ -1,8 +1,8 @@
 """A reader of ONNX graphs: inputs, outputs, operators and small constants, without running the graph.
 
 Field numbers are from ``onnx.proto`` (github.com/onnx/onnx, IR versions 3 to 13), the message encoding from
-protobuf.dev, "Encoding". The package onnx is not used, because it needs gigabytes of memory for a hostile file of 40
-MB, and twice the size of any file. This reader needs memory for only one field at a time.
+protobuf.dev, "Encoding". The package onnx is not used: for any file it needs memory of twice the file's size, and
+gigabytes for a hostile file of 40 MB. This reader needs memory for only one field at a time.
 """
 
 from __future__ import annotations
@@ -19,19 +19,22 @@ import numpy as np
 
 from vidtrans.core.errors import ModelError
 
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5  # Wire types; groups (3 and 4) do not occur in ONNX files.
-MAX_VARINT_BYTES = 10
+# Wire types of protobuf fields; groups (3 and 4) do not occur in ONNX files.
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+MAX_VARINT_BYTES = 10  # Largest number of bytes of a variable-length integer (varint) in protobuf.
 MAX_NAME_BYTES = 1 << 12  # Largest length of a name in bytes.
-MAX_BYTES = 2 << 30  # Limit of the parsers of protobuf, in bytes.
-MAX_NODES = 100_000
-MAX_FIELDS = 5_000_000  # Largest total number of fields that are read.
-MAX_DEPTH = 8  # Deepest nesting of graphs in operators.
+MAX_BYTES = 2 << 30  # Largest size of a file in bytes, the limit of protobuf parsers.
+MAX_NODES = 100_000  # Largest number of operators in a graph.
+MAX_FIELDS = 5_000_000  # Largest number of protobuf fields that are read, which limits the time.
+MAX_DEPTH = 8  # Deepest nesting of graphs inside operators.
 MAX_CONSTANT_SIZE = 64  # Largest number of elements of a constant that is read; larger constants are weights.
+# Dtype names by the element type numbers of ``TensorProto.DataType``.
 DTYPES = {1: "float32", 2: "uint8", 6: "int32", 7: "int64", 10: "float16", 11: "float64"}
+# Names, for errors, of port types that are not tensors, by their field numbers in ``TypeProto``.
 NON_TENSOR_TYPES = {4: "a sequence", 5: "a map", 7: "an opaque type", 8: "a sparse tensor", 9: "an optional"}
-REMEDY = "export the model again, as one image→image network"
-Axis = int | str | None  # A fixed, named or unknown length.
-Buffer = mmap.mmap | bytes
+REMEDY = "export the model again, as one image→image network"  # Advice in errors about graphs that are not usable.
+Axis = int | str | None  # Length of an axis: a fixed number, a name for a free length, or None if unknown.
+Buffer = mmap.mmap | bytes  # Bytes of a file, memory-mapped or in memory.
 
 
 class DamagedError(ValueError):
@@ -39,7 +42,7 @@ class DamagedError(ValueError):
 
 
 class Field(NamedTuple):
-    """One field: the ``value`` of a varint or fixed-width field; ``start`` and ``end`` of its content in the buffer."""
+    """One protobuf field: the ``value`` of a number; ``start`` and ``end`` of the content, in bytes in the buffer."""
 
     number: int
     wire: int
@@ -60,7 +63,7 @@ def map_file(path: Path) -> Iterator[Buffer]:
 
 
 def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
-    """Read a varint at offset ``at``; return its unsigned 64-bit value and the next offset. Raises DamagedError."""
+    """Read a variable-length integer at offset ``at``; return it and the next offset. Raises DamagedError."""
     value = 0
     for count in range(MAX_VARINT_BYTES):
         if at >= end:
@@ -74,7 +77,7 @@ def read_varint(data: Buffer, at: int, end: int) -> tuple[int, int]:
 
 
 def read_fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
-    """Yield the fields of the message in bytes ``start`` to ``end``. Raises DamagedError."""
+    """Yield the fields of the protobuf message in bytes ``start`` to ``end``. Raises DamagedError."""
     at = start
     while at < end:
         tag, at = read_varint(data, at, end)
@@ -96,7 +99,7 @@ def read_fields(data: Buffer, start: int, end: int) -> Iterator[Field]:
 
 
 def read_name(data: Buffer, field: Field) -> str:
-    """Return a name. Raises DamagedError unless it is short text."""
+    """Return a field's content as a name. Raises DamagedError if it is longer than ``MAX_NAME_BYTES`` or not text."""
     if field.wire != BYTES:
         raise DamagedError("a name is a number")
     if field.end - field.start > MAX_NAME_BYTES:
@@ -147,38 +150,39 @@ class Node:
 
     @property
     def reads(self) -> tuple[str, ...]:
-        """Return the names of its inputs, and of all values that its inner graphs read."""
+        """Return the names of the operator's inputs, and of all values that its inner graphs read."""
         return self.inputs + tuple(name for body in self.bodies for node in body.nodes for name in node.reads)
 
 
 @dataclass
 class Graph:
-    """The contents of an ONNX file. ``functions``: the functions of the file, by (domain, name, overload)."""
+    """The contents of an ONNX file. ``functions``: operators of the file's functions, by (domain, name, overload)."""
 
     inputs: list[Port] = field(default_factory=list)
     outputs: list[Port] = field(default_factory=list)
     nodes: list[Node] = field(default_factory=list)
-    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # None for a large or duplicate value
+    initializers: dict[str, np.ndarray | None] = field(default_factory=dict)  # By name; None if large or duplicate
     functions: dict[tuple[str, str, str], list[Node]] = field(default_factory=dict)
     metadata: dict[str, str] = field(default_factory=dict)
 
     def bounds(self) -> dict[str, float]:
-        """Return the constant numbers by name, without ``Constant`` operators, for which readers may disagree."""
+        """Return the single numbers among the ``initializers`` by name; they can limit loops."""
         computed_names, values = self.computed_names(), self.initializers.items()
         return {n: float(v.ravel()[0]) for n, v in values if v is not None and v.size == 1 and n not in computed_names}
 
     def computed_names(self) -> set[str]:
-        """Return the names of the inputs and of the outputs of operators."""
+        """Return the names of the graph's inputs and of all operators' outputs."""
         return {name for node in self.nodes for name in node.outputs} | {port.name for port in self.inputs}
 
     def constants(self) -> dict[str, np.ndarray]:
+        """Return the small constants of the graph by name, from initializers and ``Constant`` operators."""
         found = {name: value for name, value in self.initializers.items() if value is not None}
         computed_names = (node for node in self.nodes if node.op == "Constant" and node.outputs)
         return found | {node.outputs[0]: node.constant for node in computed_names if node.constant is not None}
 
 
 def read_graph(path: Path) -> Graph:
-    """Read a detected file. Raises ModelError if it is damaged or too large, or has weights in another file."""
+    """Read the graph of an ONNX file. Raises ModelError if it is damaged, too large, or has weights in another file."""
     size = path.stat().st_size
     if size > MAX_BYTES:
         raise ModelError(str(path), f"it has {size >> 20} MiB, but ONNX files have at most {MAX_BYTES >> 20}", REMEDY)
@@ -187,7 +191,7 @@ def read_graph(path: Path) -> Graph:
 
 
 def parse_graph(data: Buffer, path: Path) -> Graph:
-    """Read a graph from ``data``; ``path`` names the file in errors. Raises ModelError like ``read_graph``."""
+    """Read a graph from the bytes ``data``; ``path`` names the file in errors. Raises like ``read_graph``."""
     try:
         return _Reader(data, path).read()
     except (DamagedError, ValueError, OverflowError) as error:
@@ -195,13 +199,14 @@ def parse_graph(data: Buffer, path: Path) -> Graph:
 
 
 class _Reader:
-    """The parser of one file; it limits the number of fields, and so the time."""
+    """A parser of one ONNX file that limits the number of fields, and so the time."""
 
     def __init__(self, data: Buffer, path: Path) -> None:
         self.data, self.path, self.graph = data, path, Graph()
         self.fields_left, self.nodes, self.depth = MAX_FIELDS, 0, 0
 
     def _fields(self, start: int, end: int) -> Iterator[Field]:
+        """Yield the fields in bytes ``start`` to ``end``. Raises ModelError after ``MAX_FIELDS`` fields of the file."""
         for part in read_fields(self.data, start, end):
             self.fields_left -= 1
             if self.fields_left < 0:
@@ -209,9 +214,11 @@ class _Reader:
             yield part
 
     def _inside(self, part: Field) -> Iterator[Field]:
+        """Return the fields of the message that a field contains; none if the field contains a number."""
         return self._fields(part.start, part.end) if part.wire == BYTES else iter(())
 
     def read(self) -> Graph:
+        """Parse the whole file (a ModelProto) and return its graph. Raises ModelError, DamagedError."""
         for part in self._fields(0, len(self.data)):
             if part.number == 7:
                 self._read_graph(part, self.graph)
@@ -225,9 +232,11 @@ class _Reader:
         return self.graph
 
     def _text(self, part: Field) -> str:
+        """Return a field's content as text, cut to ``MAX_NAME_BYTES``."""
         return self.data[part.start : min(part.end, part.start + MAX_NAME_BYTES)].decode("utf-8", "replace")
 
     def _read_graph(self, message: Field, graph: Graph) -> None:
+        """Add the operators, constants, inputs and outputs of a GraphProto message to ``graph``."""
         for part in self._inside(message):
             if part.number == 1:
                 graph.nodes.append(self._node(part))
@@ -242,6 +251,7 @@ class _Reader:
                 graph.outputs.append(self._port(part))
 
     def _read_function(self, message: Field) -> None:
+        """Add the function of a FunctionProto message to the file's functions."""
         texts, nodes = {1: "", 10: "", 13: ""}, []
         for part in self._inside(message):
             if part.number in texts:
@@ -249,10 +259,11 @@ class _Reader:
             elif part.number == 7:
                 nodes.append(self._node(part))
             elif part.number == 11:
-                self._attribute(part)  # Raises for data in another file
+                self._attribute(part)  # Raises ModelError for tensor data in another file
         self.graph.functions[texts[10], texts[1], texts[13]] = nodes
 
     def _node(self, message: Field) -> Node:
+        """Return the operator of a NodeProto message. Raises ModelError after ``MAX_NODES`` operators."""
         self.nodes += 1
         if self.nodes > MAX_NODES:
             raise ModelError(str(self.path), f"it has more than {MAX_NODES} operators", "do not use this file")
@@ -276,7 +287,7 @@ class _Reader:
         return Node(texts[4], texts[7], tuple(inputs), tuple(outputs), numbers, constant, tuple(bodies), texts[8])
 
     def _attribute(self, message: Field) -> tuple[str, tuple[float, ...], np.ndarray | None, list[Graph]]:
-        """Return the name, numbers, small tensor (or None) and graphs of an attribute."""
+        """Return the name, numbers, small tensor (or None) and inner graphs of an AttributeProto message."""
         name, numbers, tensor, graphs = "", list[float](), None, list[Graph]()
         for part in self._inside(message):
             if part.number == 1:
@@ -294,6 +305,7 @@ class _Reader:
         return name, tuple(numbers[:MAX_CONSTANT_SIZE]), tensor, graphs
 
     def _body(self, part: Field) -> Graph:
+        """Return the inner graph of an operator. Raises ModelError if graphs are nested deeper than ``MAX_DEPTH``."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ModelError(str(self.path), "its loops are nested too deeply", "do not use this file")
@@ -303,13 +315,14 @@ class _Reader:
         return body
 
     def _floats(self, part: Field) -> list[float]:
+        """Return up to ``MAX_CONSTANT_SIZE`` float32 numbers of a field."""
         if part.wire != BYTES:
             return list(struct.unpack("<f", part.value.to_bytes(4, "little")))
         count = min((part.end - part.start) // 4, MAX_CONSTANT_SIZE)
         return [float(v) for v in np.frombuffer(self.data[part.start : part.start + 4 * count], "<f4")]
 
     def _tensor(self, message: Field) -> tuple[str, np.ndarray | None]:
-        """Return a tensor's name and its values, or None for a large tensor. Raises ModelError."""
+        """Return the name of a TensorProto message and its values, or None for a large tensor. Raises ModelError."""
         dims: list[int] = []
         kind, name, raw, values = 0, "", None, list[float]()
         for part in self._inside(message):
@@ -333,6 +346,7 @@ class _Reader:
         return name, self._small(kind, dims, count, raw, values)
 
     def _values(self, part: Field) -> list[float]:
+        """Return the numbers of a float, int32 or int64 data field; [] for other fields or too many numbers."""
         if part.number == 4:
             return self._floats(part)
         if part.number in (5, 7) and part.end - part.start <= 10 * MAX_CONSTANT_SIZE:
@@ -342,6 +356,7 @@ class _Reader:
     def _small(
         self, kind: int, dims: list[int], count: int, raw: Field | None, values: list[float]
     ) -> np.ndarray | None:
+        """Return a small tensor's values as float64, from raw bytes or ``values``; None for any other tensor."""
         if count > MAX_CONSTANT_SIZE or kind not in DTYPES:
             return None
         if raw is not None:
@@ -350,6 +365,7 @@ class _Reader:
         return np.array(values, np.float64).reshape(dims) if len(values) == count else None
 
     def _port(self, message: Field) -> Port:
+        """Return the input or output of a ValueInfoProto message."""
         name, kind, shape = "", "", None
         for part in self._inside(message):
             if part.number == 1:
@@ -362,6 +378,7 @@ class _Reader:
         return Port(name, kind, shape)
 
     def _tensor_type(self, message: Field) -> tuple[str, tuple[Axis, ...] | None]:
+        """Return the dtype name and the shape of a TypeProto.Tensor message; the shape is None if not stated."""
         kind, shape = "", None
         for part in self._inside(message):
             if part.number == 1:
@@ -371,10 +388,11 @@ class _Reader:
         return kind, shape
 
     def _axis(self, message: Field) -> Axis:
+        """Return the length of an axis from a Dimension message. Raises ModelError for an impossible length."""
         axis: Axis = None
         for part in self._inside(message):
             if part.number == 1 and part.wire == VARINT:
-                # Some exporters write 0 or −1 for a free side.
+                # Some exporters write 0 or −1 for a side of free length.
                 side = to_signed(part.value)
                 if not -1 <= side < 1 << 31:
                     raise ModelError(str(self.path), f"a side of {side} pixels is impossible", "do not use this file")

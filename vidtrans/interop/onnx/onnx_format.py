@@ -1,4 +1,4 @@
-"""The model format for ONNX files of other tools: image→image networks, also with a style vector as second input."""
+"""The model format for ONNX files of other tools: networks from image to image, also with a style vector as input."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 from vidtrans.networks import ONNX_GRAPH
 from vidtrans.networks.ports import MAX_LOOKS, RANGES, range_ports
 
-MAX_LISTED_LOOKS = 6  # Largest number of look names in a message.
-DEFAULT_PREDICTOR_RANGE = "0..1"  # Default range of a predictor's pictures.
+MAX_LISTED_LOOKS = 6  # Largest number of style names that are listed in a message.
+DEFAULT_PREDICTOR_RANGE = "0..1"  # Name of the default value range of the pictures for a style predictor.
 
 
 @dataclass(frozen=True)
 class StyleLooks:
-    """The looks of a network, by name, with a style vector for each. ``reason``: their origin, for messages."""
+    """The styles of a network with a style input: names and vectors. ``reason``: their origin, for messages."""
 
     port: Port
     names: tuple[str, ...]
@@ -55,28 +55,30 @@ class StyleLooks:
 
     @property
     def listed(self) -> str:
+        """Return the style names as a list for messages, shortened if there are many."""
         several = self.names if len(self.names) <= MAX_LISTED_LOOKS else (self.names[0], "…", self.names[-1])
         return ", ".join(several).replace(", …,", " …")
 
     @property
     def feed(self) -> Table:
-        """Return the first look as an input of the network: its name, shape, dtype and numbers."""
+        """Return the first style as an input of the network: its name, shape, dtype and numbers."""
         return {"input": self.port.name, "values": self.vectors[0]} | self._port_settings
 
     @property
     def settings(self) -> Table:
-        """Return the settings of ``OnnxGraph`` for the looks."""
+        """Return the settings of ``OnnxGraph`` for the styles."""
         return {"looks": len(self.names)} | {f"style_{name}": value for name, value in self._port_settings.items()}
 
     @property
     def _port_settings(self) -> Table:
+        """Return the shape and the dtype of the network's style input."""
         return {"shape": style_shape(self.port), "kind": self.port.kind}
 
 
 def find_looks(path: Path, inputs: GraphInputs, hints: Hints) -> StyleLooks | None:
-    """Return the looks of a network, one per style weight or per picture of the user; None without a style input.
+    """Return a network's styles, one per style weight or per picture of the user; None without a style input.
 
-    Raises UsageError if the style needs a predictor or does not accept one, ModelError, MediaError.
+    Raises UsageError if the style input needs a predictor or does not accept one, ModelError, MediaError.
     """
     port = inputs.style
     if port is None:
@@ -104,7 +106,7 @@ def find_looks(path: Path, inputs: GraphInputs, hints: Hints) -> StyleLooks | No
 
 
 def _predict_vectors(path: Path, hints: Hints, length: int) -> tuple[tuple[float, ...], ...]:
-    """Return the style vectors of the user's pictures. Raises ModelError, MediaError, UsageError."""
+    """Return the predictor's style vectors for the user's pictures. Raises ModelError, MediaError, UsageError."""
     if detect_format(path) != "onnx":
         raise UsageError(f"--predictor {path}", "it is no ONNX file", "give the network that predicts styles")
     graph = read_graph(path)
@@ -133,17 +135,18 @@ def _crop_pictures(hints: Hints, width: int, height: int) -> Sequence[np.ndarray
     return cropped
 
 
+# Names of the axes for messages, by axis order.
 AXIS_LABELS = {"nchw": "batch, channels, rows, columns", "nhwc": "batch, rows, columns, channels"}
 AXIS_LABELS |= {"chw": "channels, rows, columns", "hwc": "rows, columns, channels"}
 
 
 @dataclass(frozen=True)
 class OnnxDescription:
-    """The description of an ONNX graph, from parsing and trial runs.
+    """The description of an ONNX graph, from parsing and test runs.
 
     ``generator``: settings of ``OnnxGraph``. ``ports``: settings of ``PortSettings``. ``enlarges``: factor from input
-    to output size, at least 1. ``looks``: the looks of a network with a style vector. ``findings``: results with
-    reasons for messages, by subject such as 'size'.
+    to output size, at least 1. ``looks``: the styles of a network with a style input. ``findings``: the results with
+    reasons, for messages, by subject such as 'size'.
     """
 
     generator: Table
@@ -154,10 +157,10 @@ class OnnxDescription:
 
 
 def describe_onnx(path: Path, hints: Hints = NO_HINTS) -> OnnxDescription:
-    """Return the description of a detected file, from parsing, trial runs and the user's hints.
+    """Return the description of an ONNX file, from parsing, test runs and the user's hints.
 
-    Raises ModelError unless it is an image→image network, UsageError if the user must choose the range or name style
-    pictures, MediaError for a damaged style picture.
+    Raises ModelError unless the file maps images to images, UsageError if the user must choose the input range or
+    name style pictures, MediaError for a damaged style picture.
     """
     graph = read_graph(path)
     inputs = check_graph(path, graph)
@@ -185,7 +188,7 @@ def describe_onnx(path: Path, hints: Hints = NO_HINTS) -> OnnxDescription:
 
 
 def _generator(path: Path, inputs: GraphInputs, trial: Trial, input_range: str) -> Table:
-    """Return the settings of ``OnnxGraph`` without looks; ``input_range``: the name of the range."""
+    """Return the settings of ``OnnxGraph`` without styles; ``input_range``: the name of the input's value range."""
     shape = inputs.picture.shape or ()
     pictures = shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1
     _, high = RANGE_ENDS.get(input_range, (0.0, 1.0))
@@ -208,7 +211,7 @@ def _generator(path: Path, inputs: GraphInputs, trial: Trial, input_range: str) 
 
 
 def _ports(trial: Trial, input_range: str, output_range: tuple[float, float], bgr: bool) -> Table:
-    """Return the ``PortSettings`` from [−1, 1] to the named ``input_range``, and back from the ``output_range``."""
+    """Return the ``PortSettings`` that convert [−1, 1] to ``input_range`` (a name), ``output_range`` to [−1, 1]."""
     channels = min(trial.channels, 3)
     scale, shift = input_affine(input_range, channels, bgr)
     low, high = output_range
@@ -230,6 +233,7 @@ def _findings(
     bounds: tuple[float, float] | None,
     bgr: bool,
 ) -> dict[str, RangeFinding]:
+    """Return the results of the test runs with their reasons, for messages, by subject such as 'size'."""
     free = "any" if trial.multiple == 1 else f"any, in multiples of {trial.multiple}"
     size = f"{trial.size[1]}x{trial.size[0]}" if trial.size else free
     how = "limited by its last operators" if bounds else "from the smallest and largest values of trial outputs"
@@ -252,9 +256,10 @@ def _findings(
     return findings
 
 
-FAMILY = "ONNX graph"
-DEFAULT_SIZE_PX = 512  # Default short side in pixels, which is usual for such networks.
-MAX_FACTOR = 4  # Largest factor of the pairing ``enlarge``.
+FAMILY = "ONNX graph"  # Family name of ONNX models.
+DEFAULT_SIZE_PX = 512  # Default short side of renders in pixels, which is usual for such networks.
+MAX_FACTOR = 4  # Largest factor by which the pairing ``enlarge`` can enlarge a picture.
+# Labels for messages, by subject of a finding.
 FINDING_LABELS = {
     "looks": "looks",
     "layout": "axes",
@@ -268,14 +273,14 @@ FINDING_LABELS = {
 
 
 class OnnxFormat(ForeignFormat):
-    """The format for ONNX files with embedded weights. They are checked, then run in a separate process."""
+    """The model format for ONNX files with embedded weights. Graphs are checked, then run in a separate process."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".onnx",)
     uses_range: ClassVar[bool] = True
     uses_predictor: ClassVar[bool] = True
 
     def detect(self, path: Path) -> bool:
-        """Return whether the first fields are those of an ONNX model, even if it is damaged. Raises OSError."""
+        """Return whether a file's first fields are those of an ONNX model, even if it is damaged. Raises OSError."""
         wire_types = {1: VARINT, 5: VARINT} | dict.fromkeys((2, 3, 4, 6, 7, 8, 14, 20, 25, 26), BYTES)
         versions, graphs, end = 0, 0, 0
         with map_file(path) as data:
@@ -286,13 +291,13 @@ class OnnxFormat(ForeignFormat):
                     versions += part.number == 1 and 1 <= part.value <= 1000
                     graphs += part.number == 7
                     end = part.end
-            except DamagedError:  # A truncated file is recognised by its previous fields, or by a truncated graph
+            except DamagedError:  # A truncated file: judge it by the fields before the error, or by a truncated graph
                 graphs += len(data) > end + 2 and data[end] == 7 << 3 | BYTES
         return versions > 0 and graphs > 0
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Describe a file from parsing, trial runs and the user's hints; raises like ``describe_onnx``."""
-        if hints.predictor:  # The description also depends on other files
+        """Describe a file from parsing, test runs and the user's hints; raises like ``describe_onnx``."""
+        if hints.predictor:  # The description also depends on the predictor's file and the style pictures
             return graph_model(path, describe_onnx(path, hints))
         stat = path.stat()
         if hints == NO_HINTS and (model := exported_graph(path, read_graph(path))):
@@ -301,21 +306,21 @@ class OnnxFormat(ForeignFormat):
 
     @staticmethod
     def check_bytes(path: Path, data: bytes, channels: int) -> None:
-        """Check the bytes of a graph like ``describe``; ``path`` names the file in errors. Raises ModelError.
+        """Check a graph in memory as ``describe`` does; ``path`` names the file in errors. Raises ModelError.
 
-        ``channels``: the input channels of the model, which an exported graph has unchanged.
+        ``channels``: the number of the model's input channels, which the graph of an exported model also has.
         """
         check_graph(path, parse_graph(data, path), (*CHANNEL_COUNTS, channels))
 
     def read_weights(self, path: Path, model: ForeignModel) -> dict[str, Any]:
-        """Return the file's bytes as the weight 'data', uint8, and the style vectors as 'styles'."""
+        """Return the file's bytes as the weight 'data' (uint8), and the style vectors as the weight 'styles'."""
         return graph_weights(path.read_bytes(), model)
 
 
 def exported_graph(path: Path, graph: Graph, text: str | bytes = b"") -> ForeignModel | None:
-    """Return the model of a graph that 'vidtrans model export' wrote; None for another one.
+    """Return the model of a graph that 'vidtrans model export' wrote; None for any other graph.
 
-    ``text``: the description for a graph that has none, since it was converted from TorchScript. Raises ModelError.
+    ``text``: the description for a graph that has none because it was converted from TorchScript. Raises ModelError.
     """
     exported = ExportedModel.read(text or graph.metadata.get(METADATA_KEY, ""))
     if exported is None:
@@ -338,7 +343,7 @@ def exported_graph(path: Path, graph: Graph, text: str | bytes = b"") -> Foreign
 
 
 def graph_weights(data: bytes, model: ForeignModel) -> dict[str, Any]:
-    """Return the weights of an ``OnnxGraph`` for the bytes of its file."""
+    """Return the weights of an ``OnnxGraph`` from the bytes ``data`` of an ONNX file."""
     import torch
 
     weights = {"data": torch.frombuffer(bytearray(data), dtype=torch.uint8)}
@@ -346,7 +351,7 @@ def graph_weights(data: bytes, model: ForeignModel) -> dict[str, Any]:
 
 
 def graph_model(path: Path, description: OnnxDescription) -> ForeignModel:
-    """Return the ``ForeignModel`` of a described graph. Raises ModelError."""
+    """Return the ``ForeignModel`` for the description of an ONNX graph. Raises ModelError."""
     if description.enlarges > MAX_FACTOR:
         why = f"it enlarges pictures {description.enlarges} times, but at most {MAX_FACTOR} times is supported"
         raise ModelError(str(path), why, "use another network")
@@ -366,7 +371,7 @@ def graph_model(path: Path, description: OnnxDescription) -> ForeignModel:
 
 
 def _pairing(description: OnnxDescription) -> Table:
-    """Return the pairing 'look' for a graph with looks, 'enlarge' for one that enlarges, otherwise 'aligned'."""
+    """Return the pairing 'look' for a graph with styles, 'enlarge' for a graph that enlarges, otherwise 'aligned'."""
     if description.looks:
         return {"name": "look", "settings": {"looks": list(description.looks.names), "strokes": False}}
     if description.enlarges > 1:
@@ -376,4 +381,5 @@ def _pairing(description: OnnxDescription) -> Table:
 
 @lru_cache(maxsize=16)
 def _cached_description(path: Path, mtime_ns: int, size: int, hints: Hints) -> OnnxDescription:
+    """Return ``describe_onnx``'s result, cached while the file's modification time and size stay the same."""
     return describe_onnx(path, hints)

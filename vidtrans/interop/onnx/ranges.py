@@ -1,4 +1,4 @@
-"""Determine the value ranges of a network's input and output from its graph, its metadata or trial runs."""
+"""Determine the value ranges of a network's input and output from its graph, its metadata or test runs."""
 
 from __future__ import annotations
 
@@ -12,24 +12,26 @@ from vidtrans.core.settings import Table
 from vidtrans.interop.onnx.graph_reading import Graph, Node, Port
 from vidtrans.networks.ports import IMAGENET_MEAN, IMAGENET_STD
 
-MAX_STEPS = 24  # Largest number of operators that are followed from the input or the output.
+MAX_STEPS = 24  # Largest number of operators that are followed from the input or back from the output.
+# Operators that do not change the value range.
 PASS_THROUGH_OPS = frozenset(
     {"Identity", "Cast", "Transpose", "Unsqueeze", "Squeeze", "Reshape", "DequantizeLinear", "Pad"}
 )
+# Smallest and largest output value of activations, by operator name.
 ACTIVATION_BOUNDS = {"Tanh": (-1.0, 1.0), "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0)}
-UINT8_CAST = (2.0,)  # Attribute ``to`` of a Cast to uint8.
+UINT8_CAST = (2.0,)  # Value of the attribute ``to`` of a Cast operator to uint8.
 
 
 @dataclass(frozen=True)
 class Affine:
-    """The map ``x · scale + shift``, with one number for all channels, or one per channel."""
+    """The map ``x · scale + shift``; scale and shift have one number for all channels, or one number per channel."""
 
     scale: np.ndarray
     shift: np.ndarray
 
 
 def affine_at_input(graph: Graph, name: str) -> Affine | None:
-    """Return the affine map at the start of a graph, applied to its input ``name``; None without one."""
+    """Return the affine map that a graph applies to its input ``name``; None if it applies none."""
     constants, consumers = graph.constants(), _consumers(graph)
     scale, shift, steps = np.ones(1), np.zeros(1), 0
     for _ in range(MAX_STEPS):
@@ -47,7 +49,7 @@ def affine_at_input(graph: Graph, name: str) -> Affine | None:
 
 
 def bounds_at_output(graph: Graph, name: str) -> tuple[float, float] | None:
-    """Return the smallest and largest possible value of output ``name`` from its last operators; None if unlimited."""
+    """Return the smallest and largest possible value of output ``name`` from its last operators, or None."""
     constants = graph.constants()
     producers = {output: node for node in graph.nodes for output in node.outputs}
     affines: list[Affine] = []
@@ -71,6 +73,7 @@ def bounds_at_output(graph: Graph, name: str) -> tuple[float, float] | None:
 
 
 def _consumers(graph: Graph) -> dict[str, list[Node]]:
+    """Return the operators that read each value, by the value's name."""
     consumers: dict[str, list[Node]] = {}
     for node in graph.nodes:
         for name in node.reads:
@@ -79,7 +82,7 @@ def _consumers(graph: Graph) -> dict[str, list[Node]]:
 
 
 def _affine_step(node: Node, name: str, constants: dict[str, np.ndarray]) -> Affine | None:
-    """Return the affine map of an operator between ``name`` and a constant; None for any other operator."""
+    """Return the affine map of an operator between the value ``name`` and a constant; None for any other operator."""
     if node.op not in ("Add", "Sub", "Mul", "Div") or len(node.inputs) != 2 or name not in node.inputs:
         return None
     first = node.inputs[0] == name
@@ -97,6 +100,7 @@ def _affine_step(node: Node, name: str, constants: dict[str, np.ndarray]) -> Aff
 
 
 def _bounds(node: Node, constants: dict[str, np.ndarray]) -> tuple[float, float] | None:
+    """Return the smallest and largest output value of an operator; None if it does not limit its output."""
     if node.op in ACTIVATION_BOUNDS:
         return ACTIVATION_BOUNDS[node.op]
     if node.op == "Cast" and node.numbers.get("to") == UINT8_CAST:
@@ -112,27 +116,31 @@ def _bounds(node: Node, constants: dict[str, np.ndarray]) -> tuple[float, float]
 
 
 def _apply_affines(ends: tuple[float, float], steps: list[Affine]) -> tuple[float, float]:
+    """Return the smallest and largest value of the range ``ends`` after the affine maps ``steps``."""
     values = np.array(ends)[:, None]
     for step in steps:
         values = values * step.scale + step.shift
     return float(values.min()), float(values.max())
 
 
+# Mean and standard deviation of ImageNet's RGB channels, for colours from 0 to 1.
 MEAN, DEVIATION = np.array(IMAGENET_MEAN), np.array(IMAGENET_STD)
+# Lower and upper end of each value range, by the range's name.
 RANGE_ENDS = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
-IMAGENET = "imagenet"
-COMMON_RANGES = ("0..1", "-1..1", "0..255", IMAGENET)  # Ranges, the most common one first.
-SURE_MARGIN = 0.2  # Cost difference of two ranges below which the choice is uncertain.
-MIN_SIMILARITY = 0.98  # Correlation above which the outputs for two ranges count as equal.
-END_TOLERANCE = 0.15  # Tolerance of the ends of a range, as a share of its width.
-MISMATCH_COST, HALF_MISMATCH_COST = 0.5, 0.25  # Costs of different ranges of input and output.
-# Names from MetadataProps.md of ONNX
+IMAGENET = "imagenet"  # Name of the range of pictures that are normalised by ImageNet's mean and standard deviation.
+COMMON_RANGES = ("0..1", "-1..1", "0..255", IMAGENET)  # Names of the possible input ranges, the most common one first.
+SURE_MARGIN = 0.2  # Difference between the costs of two ranges below which the choice is uncertain.
+MIN_SIMILARITY = 0.98  # Correlation above which the outputs for two input ranges count as equal.
+END_TOLERANCE = 0.15  # Tolerance of the ends of a range, as a share of the range's width.
+# Costs if the ranges of input and output differ; half for an input normalised like ImageNet and an output in 0..1.
+MISMATCH_COST, HALF_MISMATCH_COST = 0.5, 0.25
+# Range names by the values of ``Image.NominalPixelRange`` in ONNX metadata (MetadataProps.md of ONNX).
 NOMINAL_RANGES = {"NominalRange_0_255": "0..255", "Normalized_0_1": "0..1", "Normalized_1_1": "-1..1"}
 
 
 @dataclass(frozen=True)
 class RangeFinding:
-    """One finding about a file: its value, whether it is certain, and the reason in words."""
+    """One result about an ONNX file: its value, whether it is certain, and the reason for messages."""
 
     value: Any
     is_sure: bool
@@ -140,7 +148,7 @@ class RangeFinding:
 
 
 def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the (scale, shift) from pictures in [0, 1] to the range ``name``, per channel or for all channels."""
+    """Return the (scale, shift) from colours in [0, 1] to the range ``name``, for all channels or per channel."""
     if name != IMAGENET:
         low, high = RANGE_ENDS[name]
         return (high - low,), (low,)
@@ -150,9 +158,10 @@ def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[flo
 
 
 def _range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
-    """Return the input range that the graph's normalisation expects, and whether it is for BGR; None if unclear.
+    """Return the input range that a graph's first operators expect, and whether its colours are BGR; None if unclear.
 
-    The graph maps that range to a common internal one: 0…1, −1…1, −½…½, ImageNet's, or 0…255 minus ImageNet's mean.
+    The first operators map the input range to a common internal range: 0…1, −1…1, −½…½, ImageNet's, or 0…255 minus
+    ImageNet's mean.
     """
     if affine is None:
         return None
@@ -165,10 +174,10 @@ def _range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
 
 
 def _internal_ranges(bgr: bool) -> list[np.ndarray]:
-    """Return the common internal ranges: the lower and the upper end, (2, 1) for all channels or (2, 3) per channel."""
+    """Return the lower and upper ends of common internal ranges, (2, 1) for all channels or (2, 3) per channel."""
     mean, deviation = (v[::-1] if bgr else v for v in (MEAN, DEVIATION))
     per_channel = [np.array([-mean / deviation, (1 - mean) / deviation]), np.array([-255 * mean, 255 - 255 * mean])]
-    if bgr:  # A single number for all channels fits both orders
+    if bgr:  # Ranges with a single number for all channels fit both RGB and BGR
         return per_channel
     return [np.array([[0.0], [1.0]]), np.array([[-1.0], [1.0]]), np.array([[-0.5], [0.5]]), *per_channel]
 
@@ -184,7 +193,7 @@ def _is_near(inner: np.ndarray, target: np.ndarray) -> bool:
 
 
 def known_range(graph: Graph, port: Port, user_range: str) -> tuple[RangeFinding | None, bool]:
-    """Return the input range of a graph if it is known without trial runs, else None; and whether colours are BGR."""
+    """Return the input range if it is known without test runs, else None; and whether the input's colours are BGR."""
     bgr = graph.metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr")
     graph_range = _range_of_graph(affine_at_input(graph, port.name))
     bgr |= bool(graph_range and graph_range[1])
@@ -198,7 +207,7 @@ def known_range(graph: Graph, port: Port, user_range: str) -> tuple[RangeFinding
 
 
 def bounds_range(bounds: tuple[float, float] | None) -> str | None:
-    """Return the name of the common range with approximately these bounds; None if there is none."""
+    """Return the name of the common range near ``bounds`` (smallest and largest value); None without one."""
     for name, (low, high) in reversed(RANGE_ENDS.items()):
         slack = END_TOLERANCE * (high - low)
         if bounds and abs(bounds[0] - low) <= slack and abs(bounds[1] - high) <= slack:
@@ -208,7 +217,7 @@ def bounds_range(bounds: tuple[float, float] | None) -> str | None:
 
 @dataclass(frozen=True)
 class RangeCandidate:
-    """A pair of ranges, the input's name and the output's (low, high), and its cost; a high cost means unlikely."""
+    """A pair of ranges (name of the input's, (low, high) of the output's) and its cost; a high cost means unlikely."""
 
     input: str
     output: tuple[float, float]
@@ -218,7 +227,7 @@ class RangeCandidate:
 def choose_ranges(
     trials: Table, channels: int, bounds: tuple[float, float] | None, allowed: Sequence[str]
 ) -> tuple[RangeFinding, tuple[float, float]]:
-    """Return the input range, and the output's (low, high), for which the trial outputs are most like pictures.
+    """Return the input range, and the output's (low, high), for which the test outputs are most like pictures.
 
     ``trials``: ``Trial.ranges``; ``channels``: number of output channels; ``bounds``: the (low, high) that the graph
     imposes on the output, or None; ``allowed``: names of the input ranges to choose from.
@@ -244,20 +253,21 @@ def choose_ranges(
 
 
 def _similarity(trials: Table, first: str, second: str) -> float:
+    """Return the correlation of the outputs for two input ranges, given by name; 0 if unknown."""
     return float(trials[first]["alike"].get(second, trials[second]["alike"].get(first, 0.0)))
 
 
 def _rate_range(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> RangeCandidate:
-    """Return a candidate for an input range; its cost increases with each implausible property of the trial outputs."""
+    """Return a candidate for an input range; each implausible property of the test outputs increases the cost."""
     cost = 1 - stats["structure"]
     nominal = bounds_range(bounds)
-    if channels == 1:  # Edge maps and depth maps do not fill a range
+    if channels == 1:  # Edge maps and depth maps do not fill a range, so their ends are not compared
         output_range = RANGE_ENDS[nominal] if nominal else bounds or _output_ends(stats)
         mismatch = (
             MISMATCH_COST if nominal and name != nominal and not (name == IMAGENET and nominal != "-1..1") else 0.0
         )
         return RangeCandidate(name, output_range, cost + mismatch)
-    if bounds:  # With too wide an input range, many values are clipped
+    if bounds:  # If the assumed input range is too wide, many output values are clipped
         cost += stats["clipped"]
     choices = [(nominal or "", bounds)] if bounds else list(RANGE_ENDS.items())
     quantiles = stats["quantiles"]  # The 1 % and the 99 % quantile are compared with the ends of a range
@@ -269,20 +279,20 @@ def _rate_range(name: str, stats: Table, channels: int, bounds: tuple[float, flo
 
 
 def _mismatch_cost(input_range: str, output_range: str) -> float:
-    """Return the cost of two different ranges, by name; 0 for equal ranges or an unknown output range."""
+    """Return the cost of two different range names; 0 for equal ranges or an unknown output range ('')."""
     if input_range == output_range or not output_range:
         return 0.0
     return HALF_MISMATCH_COST if (input_range, output_range) == (IMAGENET, "0..1") else MISMATCH_COST
 
 
 def _end_distance(smallest: float, largest: float, ends: tuple[float, float]) -> float:
-    """Return the distance of two values from the ends of a range, as a share of its width."""
+    """Return the distance of two values from the ends of a range, as a share of the range's width."""
     width = ends[1] - ends[0]
     return abs(smallest - ends[0]) / width + abs(largest - ends[1]) / width
 
 
 def _output_ends(stats: Table) -> tuple[float, float]:
-    """Return the ends of an output without bounds: a common range that it fills, or its range of values plus 10 %."""
+    """Return the (low, high) of an unlimited output: a common range that it fills, or its values' range plus 10 %."""
     smallest, largest = stats["quantiles"][0], stats["quantiles"][-1]
     for ends in RANGE_ENDS.values():
         if _end_distance(smallest, largest, ends) <= END_TOLERANCE:

@@ -1,6 +1,6 @@
-"""Run an ONNX file in a separate process, which imports NumPy and ONNX Runtime and prints one JSON object.
+"""Test an ONNX file in a separate process, which imports NumPy and ONNX Runtime and prints one JSON object.
 
-The process may be killed at any time, cannot write files, and has limits on memory and time. The trial pictures are
+The process may be killed at any time, cannot write files, and has limits on memory and time. The test pictures are
 synthetic, with the statistics of photographs: overlapping discs of all sizes ("dead leaves": Lee, Mumford and Huang,
 "Occlusion Models for Natural Images", IJCV 2001) with shading and fine texture.
 """
@@ -30,20 +30,24 @@ from vidtrans.interop.onnx.checks import fixed_sides, input_layouts
 from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
 from vidtrans.interop.onnx.ranges import input_affine
 
-TIMEOUT_S = 240  # Time limit of a trial, in seconds.
-MEMORY_BYTES = 8 << 30  # Limit of the address space; ONNX Runtime reserves more than it uses.
-STYLE_SIDE_PX = 256  # Side of a style picture in pixels, for a predictor of any size.
-NUM_FILE_COPIES = 4  # Number of copies of the file in memory while a session is created.
-COMMAND = module_command("vidtrans.interop.onnx.trial")
+TIMEOUT_S = 240  # Time limit of the test process, in seconds.
+MEMORY_BYTES = 8 << 30  # Limit of the test process's address space in bytes; ONNX Runtime reserves more than it uses.
+STYLE_SIDE_PX = 256  # Side of a square style picture in pixels, for a predictor that accepts any size.
+# Number of copies of the file in memory while ONNX Runtime creates a session; it increases the memory limit.
+NUM_FILE_COPIES = 4
+COMMAND = module_command("vidtrans.interop.onnx.trial")  # Command line of the test process.
 
-# Sizes (height, width) to try for free sides: multiples of powers of two, then of 32 · 7, 9 · 28, 48 and 512.
+# Sizes (height, width) in pixels to try if sides are free: multiples of 2^n, then of 32 · 7, 9 · 28, 48 and 512.
 BASE_SIZES = ((256, 512), (224, 448), (252, 504), (240, 480), (512, 1024))
+# Numbers of pixels of which a network's input sides may have to be multiples, in the order of the tests.
 MULTIPLES = (1, 2, 4, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 128, 256)
 SCALE_FACTORS = (1, 2, 3, 4, 8, 16)  # Possible factors between input and output size.
+# Quantiles of the output values, from 0 to 1, by which ranges are chosen.
 QUANTILES = (0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0)
-SEEDS = (0, 1)
-SEAM_THRESHOLD = 0.02  # Share of an output's standard deviation above which a change is visible as a seam.
-# Index of an output, its layout, channels, and size factor, which is negative for a smaller output.
+SEEDS = (0, 1)  # Seeds of the synthetic test pictures.
+# Change of the output, as a share of its standard deviation, above which tiles would have visible seams.
+SEAM_THRESHOLD = 0.02
+# (output index, axis order, channels, size factor) of an output that is a picture; the factor is −n for 1/n.
 OutputView = tuple[int, str, int, int]
 NUM_DISCS = 260  # Number of discs in a synthetic picture.
 LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 weights of R'G'B'
@@ -51,20 +55,20 @@ LUMINANCE = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601 weights of R'G'B'
 
 @dataclass(frozen=True)
 class Trial:
-    """The result of a trial.
+    """The result of testing a network.
 
     Attributes:
         layout: Axis order of the input, such as 'nchw'.
         channels: Number of the input's channels.
-        size: The input's fixed (height, width); None if it is free.
+        size: The input's fixed (height, width) in pixels; None if the size is free.
         multiple: Number of pixels of which the input's sides must be multiples.
         index: Index of the chosen output among the graph's outputs.
         out_layout: Axis order of the chosen output.
         out_channels: Number of the chosen output's channels.
         factor: Size of the chosen output divided by the input size; negative for the inverse factor of a smaller one.
         sees_whole: Whether an output pixel depends on distant input pixels; tested for fixed sizes only.
-        pictures: Number of outputs that are pictures.
-        ranges: Statistics of the chosen output for each input range, for ``ranges.choose_ranges``.
+        pictures: Number of the graph's outputs that are pictures.
+        ranges: Statistics of the chosen output by the name of the input range, for ``ranges.choose_ranges``.
     """
 
     layout: str
@@ -89,10 +93,10 @@ def check_installed(what: str) -> None:
 def run_trial(
     path: Path, graph: Graph, port: Port, ranges: Sequence[str], layout: str = "", style: Table | None = None
 ) -> Trial:
-    """Run a network with each of the input ``ranges``, by name. ``layout``: only 'nchw' or 'nhwc'; '' for both.
+    """Test a network with each of the named input ``ranges``. ``layout``: 'nchw' or 'nhwc'; '' tests both.
 
-    ``port``: its picture input; ``style``: the values of its style input, see ``StyleLooks.feed``. Raises ModelError if
-    its outputs are no pictures, or if it needs too much time or memory; UsageError without ONNX Runtime.
+    ``port``: the picture input; ``style``: the values of the style input, see ``StyleLooks.feed``. Raises ModelError if
+    no output is a picture, or if the network needs too much time or memory; UsageError without ONNX Runtime.
     """
     request = _trial_request(path, port, ranges, layout)
     request |= {"outputs": [out.name for out in graph.outputs], "style": style}
@@ -103,10 +107,11 @@ def run_trial(
 def predict_styles(
     path: Path, port: Port, input_range: str, length: int, read_pictures: Callable[[int, int], Sequence[np.ndarray]]
 ) -> tuple[tuple[float, ...], ...]:
-    """Return the style vectors of ``length`` numbers that a predictor computes for pictures.
+    """Return the style vectors, of ``length`` numbers each, that a predictor network computes for pictures.
 
-    ``port``: its input; ``input_range``: the name of its range; ``read_pictures(width, height)`` returns the pictures,
-    (H, W, 3) uint8, in its size. Raises ModelError if it returns no styles, UsageError without ONNX Runtime.
+    ``port``: the predictor's input; ``input_range``: the name of its value range; ``read_pictures(width, height)``
+    returns the pictures in this size, (H, W, 3) uint8. Raises ModelError if the predictor returns no styles, UsageError
+    without ONNX Runtime.
     """
     request = _trial_request(path, port, [input_range])
     height, width = (request["height"] or request["width"], request["width"] or request["height"])
@@ -119,7 +124,7 @@ def predict_styles(
 
 
 def _trial_request(path: Path, port: Port, ranges: Sequence[str], layout: str = "") -> Table:
-    """Return a request to the trial process about the picture input ``port``. Raises UsageError."""
+    """Return a request to the test process for the picture input ``port``. Raises UsageError."""
     check_installed(str(path))
     layouts = [feed for feed in input_layouts(port) if not layout or feed[0].endswith(layout.removeprefix("n"))]
     if not layouts:
@@ -142,7 +147,7 @@ def _trial_request(path: Path, port: Port, ranges: Sequence[str], layout: str = 
 
 
 def _run_request(path: Path, request: Table, remedy: str = REMEDY) -> dict[str, Any]:
-    """Return the answer of the trial process. Raises ModelError with the ``remedy`` for an error in the answer."""
+    """Return the test process's answer. Raises ModelError, with ``remedy``, if the answer contains an error."""
     answer = _run_process(path, request)
     if "error" in answer:
         raise ModelError(str(path), str(answer["error"]), remedy)
@@ -150,7 +155,7 @@ def _run_request(path: Path, request: Table, remedy: str = REMEDY) -> dict[str, 
 
 
 def _run_process(path: Path, request: Table) -> dict[str, Any]:
-    """Run the trial process and return its answer. Raises ModelError if the process times out or crashes."""
+    """Run the test process and return its answer. Raises ModelError if the process times out or crashes."""
     try:
         completed = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
@@ -170,8 +175,9 @@ class TrialError(Exception):
 
 
 def main() -> None:
+    """Answer one request: test the network, or predict style vectors if the request has pictures."""
     with answer_request() as (request, answer):
-        runtime = import_onnx_runtime()  # Import before the limits are set, because the import writes a temporary file
+        runtime = import_onnx_runtime()  # Before the limits are set, because the import writes a temporary file
         limit_process(request["memory"], request["seconds"] * request["threads"])
         run = TrialRun(request, runtime)
         answer |= run.predict() if "pictures" in request else run.find()
@@ -197,7 +203,7 @@ def answer_request() -> Iterator[tuple[Table, Table]]:
 
 
 def limit_process(memory: int, cpu_seconds: int, *, writes: bool = False) -> None:
-    """Limit the memory of this process in bytes, and its CPU time; ``writes``: it may write files."""
+    """Limit this process's memory in bytes and its CPU time in seconds; ``writes``: it may write files."""
     with suppress(ImportError, ValueError, OSError):  # Windows has no such limits, but the parent has a timeout
         import resource
 
@@ -209,7 +215,7 @@ def limit_process(memory: int, cpu_seconds: int, *, writes: bool = False) -> Non
 
 
 class TrialRun:
-    """The trial of one network, with the layout and channels of its input."""
+    """The test of one network: its session, the request, and the axis order and number of channels of its input."""
 
     def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)
         onnxruntime.set_default_logger_severity(4)
@@ -228,7 +234,7 @@ class TrialRun:
         self.layout, self.channels = "", 0
 
     def find(self) -> Table:
-        """Return the fields of ``Trial``: layouts and sizes, and output statistics for each input range."""
+        """Return the fields of ``Trial``: axis orders, sizes, output statistics per input range. Raises TrialError."""
         size, outputs, views = self._first_run()
         view = self._choose_output(views, outputs)
         fixed = self.request["height"] is not None or self.request["width"] is not None
@@ -245,7 +251,7 @@ class TrialRun:
         }
 
     def predict(self) -> Table:
-        """Return the style vectors of a predictor for the pictures of the request. Raises TrialError."""
+        """Return a predictor's style vectors for the pictures in the request. Raises TrialError."""
         pictures = [
             np.frombuffer(base64.b64decode(text), np.uint8).reshape(shape) / 255
             for text, shape in self.request["pictures"]
@@ -253,6 +259,7 @@ class TrialRun:
         return {"vectors": [self._predict_vector(picture) for picture in pictures]}
 
     def _predict_vector(self, picture: np.ndarray) -> list[float]:
+        """Return the predictor's style vector for one picture (H, W, 3) in [0, 1]. Raises TrialError."""
         reason = ""
         for layout, channels in self.request["feeds"]:
             self.layout, self.channels = layout, channels
@@ -269,7 +276,7 @@ class TrialRun:
         raise TrialError(reason)
 
     def _first_run(self) -> tuple[tuple[int, int], list[np.ndarray], list[OutputView]]:
-        """Return a valid (height, width), the outputs for it, and the outputs that are pictures. Raises TrialError."""
+        """Return a valid input (height, width), the outputs for it, and views of the outputs that are pictures."""
         reason = ""
         height, width = self.request["height"], self.request["width"]
         sizes = [(height or width, width or height)] if height or width else BASE_SIZES
@@ -289,10 +296,11 @@ class TrialRun:
         raise TrialError(reason)
 
     def _run_first_range(self, size: tuple[int, int]) -> list[np.ndarray]:
+        """Run the network on a synthetic picture of a (height, width), with the first input range of the request."""
         return self._run(trial_picture(size[0], size[1], SEEDS[0]), *self.request["ranges"][0][1:])
 
     def _multiple(self, base: tuple[int, int], view: OutputView) -> int:
-        """Return the smallest number of pixels of which sides must be multiples; 0 if only the size ``base`` works."""
+        """Return the smallest number of pixels that divides all valid sides; 0 if only size ``base`` works."""
         for multiple in MULTIPLES:
             if any(side % multiple for side in base):
                 continue
@@ -306,10 +314,10 @@ class TrialRun:
         return 0
 
     def _sees_whole(self, size: tuple[int, int], view: OutputView) -> bool:
-        """Return whether a corner of the output depends on distant parts of the input."""
+        """Return whether a corner of the output depends on distant input pixels."""
         first, second = trial_picture(*size, SEEDS[0]), trial_picture(*size, SEEDS[1]).copy()
         height, width = size
-        # The inputs are equal in their top left quarter. Compare the far corner of it, a sixteenth, in the outputs.
+        # The inputs are equal in their top left quarter. Compare the outputs in the top left corner (1/8 per side).
         second[: height // 2, : width // 2] = first[: height // 2, : width // 2]
         scale, shift = self.request["ranges"][0][1:]
         outputs = [_picture(self._run(picture, scale, shift)[view[0]], view) for picture in (first, second)]
@@ -318,7 +326,7 @@ class TrialRun:
         return bool(np.abs(corners[0] - corners[1]).mean() > SEAM_THRESHOLD * outputs[0].std())
 
     def _choose_output(self, views: list[OutputView], outputs: list[np.ndarray]) -> OutputView:
-        """Return the main output: preferably of the input's size and in colour; of several, the fused output."""
+        """Return the main picture output: preferably of the input's size and in colour, or the fused output."""
         best = max((v[3] == 1, v[2] >= 3) for v in views)
         views = [v for v in views if (v[3] == 1, v[2] >= 3) == best]
         fused = [v for v in views if "fus" in self.request["outputs"][v[0]].lower()]
@@ -326,15 +334,15 @@ class TrialRun:
             return (fused or views)[0]
         if len({v[2] for v in views}) > 1:
             return views[0]
-        # Of side outputs and their fusion, the fusion is nearest to the mean.
+        # Among side outputs and their fusion, the fusion correlates most with their mean.
         pictures = [_picture(outputs[v[0]], v) for v in views]
         mean_picture = np.mean([(p - p.mean()) / (p.std() + 1e-9) for p in pictures], axis=0)
         return max(zip(views, pictures, strict=True), key=lambda pair: correlation(pair[1], mean_picture))[0]
 
     def _run(self, picture: np.ndarray, scale: list[float], shift: list[float]) -> list[np.ndarray]:
-        """Run the network on a picture (H, W, 3) in [0, 1], times ``scale`` plus ``shift``. Raises TrialError."""
+        """Return the outputs for a picture (H, W, 3) in [0, 1], times ``scale`` plus ``shift``. Raises TrialError."""
         x = picture if self.channels >= 3 else luminance(picture)[..., None]
-        # A scale has one number, or one per channel; a single channel uses the first one.
+        # Scale and shift have one number, or one number per channel; a single channel uses the first number.
         x = x * np.array(scale)[: x.shape[2]] + np.array(shift)[: x.shape[2]]
         if self.channels == 4:
             opaque = np.full_like(x[..., :1], scale[0] + shift[0])
@@ -356,7 +364,7 @@ class TrialRun:
         return [o if isinstance(o, np.ndarray) else np.empty(0) for o in outputs]
 
     def _try_ranges(self, size: tuple[int, int], view: OutputView) -> Table:
-        """Return statistics of the output pictures for each input range, and their correlations between ranges."""
+        """Return statistics of the output by input range, with the correlations of the outputs for different ranges."""
         statistics: Table = {}
         outputs: dict[str, np.ndarray] = {}
         for name, scale, shift in self.request["ranges"]:
@@ -390,13 +398,13 @@ class TrialRun:
 
 
 def _crop_border(pictures: np.ndarray) -> np.ndarray:
-    """Crop an eighth at each border of (N, C, H, W), where the effect of zero padding depends on the range."""
+    """Crop an eighth at each border of (N, C, H, W), where the effect of zero padding depends on the value range."""
     rows, columns = (side // 8 for side in pictures.shape[2:])
     return pictures[:, :, rows : pictures.shape[2] - rows, columns : pictures.shape[3] - columns]
 
 
 def _output_views(outputs: list[np.ndarray], size: tuple[int, int]) -> Iterator[OutputView]:
-    """Yield a view of each output that is a picture, given the input's (height, width)."""
+    """Yield a view of each network output that is a picture; ``size``: the input's (height, width)."""
     for index, output in enumerate(outputs):
         if output.dtype.kind not in "fu" or not output.size:
             continue
@@ -411,7 +419,7 @@ def _output_views(outputs: list[np.ndarray], size: tuple[int, int]) -> Iterator[
 
 
 def _size_factor(sides: tuple[int, int], size: tuple[int, int]) -> int:
-    """Return the factor from ``size`` to ``sides``, negative for the inverse factor of smaller sides, 0 without one."""
+    """Return the factor from ``size`` to ``sides`` as an integer, −n for the factor 1/n; 0 if there is none."""
     for factor in SCALE_FACTORS:
         if all(out == factor * side for out, side in zip(sides, size, strict=True)):
             return factor
@@ -438,15 +446,15 @@ def _resize_grey(grey: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.repeat(np.repeat(grey, height // grey.shape[0], 0), width // grey.shape[1], 1)
 
 
-@lru_cache(maxsize=16)  # A few megabytes each; all value ranges use the same pictures
+@lru_cache(maxsize=16)  # A picture has a few megabytes; all value ranges use the same pictures
 def trial_picture(height: int, width: int, seed: int) -> np.ndarray:
-    """Return a synthetic picture (height, width, 3) float64 in [0, 1], read-only, determined by the seed."""
+    """Return a synthetic picture, (height, width, 3) float64 in [0, 1], read-only and determined by the seed."""
     rng = np.random.default_rng(seed)
     side = min(height, width)
     rows, columns = np.mgrid[0:height, 0:width] / side
     picture = np.empty((height, width, 3))
     picture[:] = 0.25 + 0.5 * rng.random(3)
-    # The density of radii is proportional to r^-3, as for occluding objects at all distances.
+    # The density of the discs' radii is proportional to r^-3, as for occluding objects at all distances.
     radii = 1 / np.sqrt(rng.uniform(1 / 0.5**2, 1 / 0.015**2, NUM_DISCS))
     for radius in sorted(radii, reverse=True):
         y, x = rng.random(2) * (height, width) / side
