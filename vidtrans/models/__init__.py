@@ -1,1 +1,1 @@
-"""Model files: find, read, check and write models, and prepare one for rendering."""
+"""Model files: find, read, check and write them, and load a model for rendering."""

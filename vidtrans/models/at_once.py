@@ -1,6 +1,6 @@
-"""Models with predicted styles: a network predicts the styles of pictures, and nothing is trained.
+"""Models with predicted styles: a network predicts the style of each picture, and nothing is trained.
 
-The file is in the cache. It is an ordinary model with one look for each picture or mixture of pictures.
+The model's file is in the cache. It is an ordinary model with one style per picture or mixture of pictures.
 """
 
 from __future__ import annotations
@@ -37,37 +37,40 @@ if TYPE_CHECKING:
 
     from vidtrans.models.style_prediction import StylePrediction
 
-GENERATOR_NAME = "predicted-style"
-TRAINED_SIZE_PX = 288  # Short side in pixels at which strokes are as large as in the training pictures of the networks
-VERSION = 7  # Version of the conversion of weights and pictures to a model file; part of the cache key
-MAX_LOOKS = 32  # Largest number of looks in one network
-NUM_CLIP_FRAMES = 5  # Number of frames whose mean style is the style of a clip
+GENERATOR_NAME = "predicted-style"  # Name of the generator in ``networks`` whose norms are predicted
+# Short side of a frame, in pixels, at which strokes have the size that the networks were trained with
+TRAINED_SIZE_PX = 288
+VERSION = 7  # Version of the conversion of weights and pictures to a model file, for cache keys
+MAX_LOOKS = 32  # Largest number of styles in one network
+NUM_CLIP_FRAMES = 5  # Number of a clip's frames whose mean style is the style of the clip
 
 
 @dataclass(frozen=True)
 class StyleSource:
-    """A source of a style vector, (N,) float32; its ``digest`` identifies it in cache keys."""
+    """A source of a style vector, (N,) float32; ``digest`` identifies the source in cache keys."""
 
     digest: str
     style: Callable[[StylePrediction], Tensor]
 
     @classmethod
     def of_pictures(cls, digest: str, read: Callable[[], Sequence[np.ndarray]]) -> StyleSource:
-        """Return the mean style of pictures (H, W, 3) uint8, which are read only when the style is computed."""
+        """Return a source with the mean style of pictures (H, W, 3) uint8, which are read only when needed."""
         return cls(digest, lambda prediction: prediction.style(read()))
 
 
-_cached_digest = cache(digest_file)
-Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]  # The styles and shares of a mixture, by the name of the look
+_cached_digest = cache(digest_file)  # SHA-256 (hex) of a file, computed once per path
+# Mixtures of styles with their shares, 0 to 1, by the name of the mixture
+Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]
 
 
 def predict_model_from_pictures(
     pictures: NamedPictures, context: Context, clip: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> LoadedModel:
-    """Return the model that renders the looks of pictures, from the cache or computed now.
+    """Return the model that renders the styles of pictures, from the cache or computed now.
 
-    For a medium, return the identity with the medium's name. ``clip``: the clip whose own style the pictures may be
-    mixed with. ``changes``: settings of the model's pairing. Raises UsageError, MediaError.
+    For a painting medium (oil, ink …), return the identity model with the medium's name. ``clip``: the clip whose own
+    style may be mixed with the pictures' styles. ``changes``: settings of the model's pairing. Raises UsageError,
+    MediaError.
     """
     if pictures.medium:
         return replace(load_model(IDENTITY, context, changes), name=pictures.name)
@@ -81,9 +84,9 @@ def predict_model_from_pictures(
 def predict_model_from_styles(
     looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
 ) -> LoadedModel:
-    """Return a model with the given looks, from the cache or computed now.
+    """Return a model with the given styles, from the cache or computed now.
 
-    The file is temporary without ``is_kept`` and in a dry run. Raises UsageError for too many looks.
+    Without ``is_kept``, and in a dry run, the model's file is temporary. Raises UsageError for too many styles.
     """
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     if len(looks) > MAX_LOOKS:
@@ -105,7 +108,7 @@ def predict_model_from_styles(
 
 
 class _TemporaryFolder:
-    """A temporary folder, deleted together with this object."""
+    """A temporary folder, deleted when this object is deleted."""
 
     def __init__(self) -> None:
         self.path = Path(mkdtemp(prefix="vidtrans-"))
@@ -113,7 +116,7 @@ class _TemporaryFolder:
 
 
 def read_look_picture(path: Path, remedy: str, option: str = "--look") -> np.ndarray:
-    """Return a picture of an ``option`` without black bars, (H, W, 3) uint8. Raises MediaError with the ``remedy``."""
+    """Return the picture that ``option`` names, without black bars, (H, W, 3) uint8. Raises MediaError."""
     try:
         picture = read_picture(path)
         return bars_of([picture]).crop(picture)
@@ -122,7 +125,7 @@ def read_look_picture(path: Path, remedy: str, option: str = "--look") -> np.nda
 
 
 def read_style(path: Path, context: Context) -> np.ndarray:
-    """Return a style picture, or the middle frame of a video, as ``read_style_picture`` does. Raises MediaError."""
+    """Return a style picture, or the middle frame of a video, (H, W, 3) uint8 without black bars. Raises MediaError."""
     try:
         return read_style_picture(open_clip(context, path), context)
     except MediaError as error:
@@ -130,6 +133,7 @@ def read_style(path: Path, context: Context) -> np.ndarray:
 
 
 def _style_source(style: Path | None, context: Context, clip: Path | None) -> StyleSource:
+    """Return the style source of a picture or video file; for None, of ``clip``. Raises UsageError without a clip."""
     if style is not None:
         return StyleSource.of_pictures(context.cache.digest(style), lambda: [read_style(style, context)])
     if clip is None:
@@ -148,6 +152,7 @@ def _read_spread_frames(path: Path, context: Context) -> list[np.ndarray]:
 
 
 def _write_model(looks: Looks, output: Path) -> None:
+    """Predict the styles and write a model with them to the file ``output``."""
     import torch
 
     from vidtrans.models.style_prediction import StylePrediction

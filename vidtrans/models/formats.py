@@ -1,4 +1,4 @@
-"""Model formats: each recognises one kind of model file by its content, reads it and, if supported, writes it.
+"""Model formats: each recognises one kind of model file by its content, reads the file and, if supported, writes it.
 
 A format is a subclass of ``ModelFormat``. A format of another tool is a subclass of ``ForeignFormat``, which describes
 a file before its record is made. The first format that detects a file reads it. The weights are loaded into the
@@ -29,8 +29,9 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.video.io.picture_paths import is_picture
 
-NATIVE = "vidtrans"
-PACK_SUFFIX = ".vidtrans.zip"  # Suffix of a pack: a zip file with a model and its card, to share
+NATIVE = "vidtrans"  # Name of vidtrans's own model format
+PACK_SUFFIX = ".vidtrans.zip"  # Suffix of a pack: a zip file with a model and its card, for sharing
+# Model formats by name, in the order in which they are tried
 FORMATS = Registry(
     "model format",
     {
@@ -50,35 +51,35 @@ FORMATS = Registry(
     },
     group="model_formats",
 )
-# Weights of the style predictor. They are in a subfolder, because every file in assets/ is a model that has a name.
+# File of the style predictor's weights, in a subfolder because every file directly in assets/ is a named model.
 STYLE_PREDICTION = PACKAGE / "assets" / "networks" / "style-prediction.safetensors"
-# Suffixes of the names of weights, and of the quantisation steps of int8 weights
+# Name suffixes of weight tensors, and of the quantisation steps of int8 weights
 WEIGHT_SUFFIX, STEP_SUFFIX = (".weight", ".step")
 
 
 class ModelFormat:
-    """One kind of model file. Importing its module imports no torch; code in a file is never run."""
+    """A model format. Importing its module does not import torch, and code in a file is never run."""
 
-    suffixes: ClassVar[tuple[str, ...]]  # File suffixes that are tried after a bare model name
+    suffixes: ClassVar[tuple[str, ...]]  # File suffixes that are appended to a model name without suffix
 
     def detect(self, path: Path) -> bool:
-        """Return whether a file, perhaps damaged, begins like this format, from its first bytes. Raises OSError."""
+        """Return whether a file's first bytes are those of this format; the rest may be damaged. Raises OSError."""
         raise NotImplementedError
 
     def files(self, path: Path) -> list[Path]:
-        """Return the path of a detected model file, followed by the paths of its auxiliary files."""
+        """Return the path of a model file, followed by the paths of the auxiliary files that it needs."""
         return [path]
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Return the checked record of a detected file without reading its weights. Raises ModelError."""
+        """Return the checked record of a model file without reading its weights. Raises ModelError."""
         raise NotImplementedError
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return the generator of a detected file, a torch module on the CPU, and its record. Raises ModelError."""
+        """Return the generator of a model file, a torch module on the CPU, and its record. Raises ModelError."""
         raise NotImplementedError
 
     def load_extractor(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return the generator and the record of the embedded extractor, which makes the model's input.
+        """Return the generator and the record of the embedded extractor, the network that makes the model's input.
 
         Raises ModelError.
         """
@@ -86,7 +87,7 @@ class ModelFormat:
         raise ModelError(str(path), why, "use a .safetensors file that 'vidtrans train --embed' wrote")
 
     def save(self, path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-        """Write a model file atomically; the same model gives the same bytes. Raises UsageError if only read."""
+        """Write a model file atomically; equal models give equal bytes. Raises UsageError for a read-only format."""
         raise UsageError(str(path), "vidtrans cannot write files of this format", "choose another format")
 
 
@@ -109,16 +110,17 @@ def detect_format(path: Path) -> str:
 
 
 def load_format(name: str) -> ModelFormat:
+    """Return the model format of this name."""
     return FORMATS.load(name)()
 
 
 def model_suffixes() -> list[str]:
-    """Return the file suffixes of model files in search order."""
+    """Return the file suffixes that are appended to a model name, in search order."""
     return list(dict.fromkeys(suffix for _, kind in _formats() for suffix in kind.suffixes))
 
 
 def _formats() -> Iterator[tuple[str, ModelFormat]]:
-    """Yield the formats by name, the built-in ones first; plug-ins that cannot be imported are skipped."""
+    """Yield each model format with its name, built-in formats first; skip plug-ins that cannot be imported."""
     return ((name, cls()) for name, cls in FORMATS.loaded())
 
 
@@ -128,7 +130,7 @@ def cpu_weights(generator: Any) -> dict[str, Any]:  # noqa: ANN401  (no torch he
 
 
 def weights_digest(weights: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) over the names and bytes of all tensors, the ``weights`` field of a record."""
+    """Return the SHA-256 (hex) over the names and bytes of all tensors, for the field ``weights`` of a record."""
     digest = hashlib.sha256()
     for name in sorted(weights):
         digest.update(name.encode() + b"\0")
@@ -165,7 +167,7 @@ def build_with_weights(
         raise ModelError(str(path), why, "train or copy it again") from None
     _check_weights(path, values, None if foreign else record.weights, weights)
     if generator["name"] == ONNX_GRAPH:
-        # The graph in a model file is untrusted, too: check its bytes as those of an imported ONNX file.
+        # The ONNX graph in a model file is untrusted, too: check its bytes like those of an imported ONNX file.
         data = next(tensor for name, tensor in weights.items() if name.endswith("data"))
         FORMATS.load("onnx").check_bytes(path, data.numpy().tobytes(), record.in_channels + record.code_size)
     return built
@@ -174,12 +176,12 @@ def build_with_weights(
 def _check_weights(path: Path, weights: Mapping[str, Any], saved: str | None, stored: Mapping[str, Any]) -> None:
     """Raise ModelError for weights that are not finite, or if the digest of ``stored`` differs from ``saved``.
 
-    Without ``saved`` the digest is not checked.
+    If ``saved`` is None, the digest is not checked.
     """
     with ThreadPoolExecutor(1, "vidtrans-digest") as executor:
         digest = executor.submit(weights_digest, stored) if saved is not None else None
         floats = {k: v for k, v in weights.items() if v.is_floating_point() and v.numel()}
-        # Checking the minimum and the maximum takes a tenth of the time of checking all values.
+        # Variances must not be negative. The minimum takes a tenth of the time of comparing all values.
         bad = [name for name, tensor in floats.items() if name.endswith("running_var") and tensor.amin() < 0]
         bad += [name for name, tensor in floats.items() if not all(map(math.isfinite, tensor.aminmax()))]
     if digest is not None and digest.result() != saved:
@@ -189,7 +191,7 @@ def _check_weights(path: Path, weights: Mapping[str, Any], saved: str | None, st
 
 
 def to_8_bits(weights: Mapping[str, Any]) -> dict[str, Any]:
-    """Return compressed weights: int8 with one step per output channel for convolutions, float16 for the others.
+    """Return weights in 8 bits: int8 with a quantisation step per output channel for convolutions, float16 for others.
 
     ``NAME.weight`` (C, …) is stored as ``round(weight / step)``, int8, together with ``NAME.step`` (C,), float16.
     """
@@ -207,9 +209,9 @@ def to_8_bits(weights: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def from_8_bits(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the weights that ``to_8_bits`` stored, in float32, without their steps; copy the other tensors unchanged.
+    """Return the weights that ``to_8_bits`` stored, in float32 and without steps; other tensors are unchanged.
 
-    Raises ValueError if a step does not fit its weights.
+    Raises ValueError if the shape of a step does not fit the weights.
     """
     import torch
 
@@ -226,12 +228,12 @@ def from_8_bits(stored: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _per_channel(step: Any, weight: Any) -> Any:  # noqa: ANN401  (no torch here)
-    """Return per-channel steps (C,), reshaped to broadcast with weights (C, …)."""
+    """Return the steps of output channels (C,), reshaped to broadcast with weights (C, …)."""
     return step.view(-1, *[1] * (weight.ndim - 1))
 
 
 def _with_dtypes(weights: Mapping[str, Any], expected: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the weights in the generator's dtypes, float16 as float32. Raises ValueError for any other difference."""
+    """Return weights in the dtypes of ``expected``, float16 as float32. Raises ValueError for other differences."""
     import torch
 
     converted = {}
@@ -245,38 +247,38 @@ def _with_dtypes(weights: Mapping[str, Any], expected: Mapping[str, Any]) -> dic
 
 @dataclass(frozen=True)
 class Hints:
-    """Facts about a file that the user supplies because the file does not contain them."""
+    """Facts about a model file that the user supplies because the file does not contain them."""
 
-    # Value range of the network's input and output, a name of ``networks.ports.RANGES``; '' to detect it
+    # Value range of the network's input and output, a name in ``networks.ports.RANGES``; '' to detect the range
     range: str = ""
-    layout: str = ""  # Axis order of the input, 'nchw' or 'nhwc'; '' to detect it
-    trust: bool = False  # Whether a program in the file may run once, for conversion
+    layout: str = ""  # Axis order of the input, 'nchw' or 'nhwc'; '' to detect the order
+    trust: bool = False  # Whether a program in the file may run once, to be converted to ONNX
     predictor: Path | None = None  # File of the network that predicts a picture's style vector
-    styles: tuple[tuple[str, Path], ...] = ()  # Names of looks with their pictures
+    styles: tuple[tuple[str, Path], ...] = ()  # Names of styles with their pictures
 
 
-NO_HINTS = Hints()
+NO_HINTS = Hints()  # Hints of a user who supplies no facts
 
 
 @dataclass(frozen=True)
 class ForeignModel:
-    """The contents of another tool's model file, before the user has chosen how its input is made."""
+    """The contents of another tool's model file, before the user has chosen the pairing, which makes the input."""
 
-    family: str  # Kind of network, as ``vidtrans model formats`` lists it
+    family: str  # Kind of network, as listed by ``vidtrans model formats``
     generator: Table  # The generator's ``name`` in ``networks`` and its complete ``settings``
     ports: Table  # Settings of ``PortSettings`` that differ from the defaults
     size: int  # Default short side of renders, in pixels
     # Name and settings of the family's pairing; empty if the user must choose one.
     pairing: Table = field(default_factory=dict)
     card: Table = field(default_factory=dict)  # Author and licence, if the file states them
-    origin: Table = field(default_factory=dict)  # Additional facts that an export needs, without the ``family``
+    origin: Table = field(default_factory=dict)  # Facts that a later export needs, without the ``family``
     notes: tuple[str, ...] = ()  # Messages for the person who imports the file
-    dark_lines: bool = False  # Whether its training drawings have dark lines on white instead of light lines on black
-    styles: tuple[tuple[float, ...], ...] = ()  # Style vectors of its looks, for a network with a style input
+    dark_lines: bool = False  # Whether training drawings had dark lines on white instead of light on black
+    styles: tuple[tuple[float, ...], ...] = ()  # Style vectors, for a network with a style input
     record_tables: Table = field(default_factory=dict)  # Further tables of the record of an exported model
 
     def record(self, path: Path, pairing: Pairing | None = None) -> ModelRecord:
-        """Return the model's record with ``pairing``, by default its family's.
+        """Return the model's record with ``pairing``, by default the pairing of the model's family.
 
         Raises UsageError if there is no pairing, ModelError if the network takes another number of channels.
         """
@@ -315,7 +317,7 @@ class ForeignModel:
 
 
 def _label_options(channels: int) -> str:
-    """Return the value of ``--pairing``, with options, that selects label maps with this number of channels."""
+    """Return the value of ``--pairing``, with options, for label maps with this number of channels."""
     borders = f"or {channels - 1} and --set pairing.boundaries=true, with borders of objects"
     return f"labels --set pairing.classes={channels} ({borders})"
 
@@ -323,11 +325,11 @@ def _label_options(channels: int) -> str:
 class ForeignFormat(ModelFormat):
     """A model format of another tool, whose files may lack facts that only the user knows (``Hints``)."""
 
-    uses_range: ClassVar[bool] = False  # Whether ``describe`` applies ``Hints.range`` to the network's input and output
+    uses_range: ClassVar[bool] = False  # Whether ``describe`` uses ``Hints.range`` for the network's input and output
     uses_predictor: ClassVar[bool] = False  # Whether ``describe`` uses ``Hints.predictor``
 
     def describe(self, path: Path, hints: Hints = NO_HINTS) -> ForeignModel:
-        """Describe a detected file, without reading its weights or importing torch.
+        """Describe the network in a model file, without reading its weights or importing torch.
 
         Raises ModelError, and UsageError if the file is ambiguous and a hint is needed.
         """
@@ -341,11 +343,11 @@ class ForeignFormat(ModelFormat):
         raise NotImplementedError
 
     def read_record(self, path: Path) -> ModelRecord:
-        """Return the record with the pairing of its family. Raises ModelError, UsageError."""
+        """Return the record with the pairing of the model's family. Raises ModelError, UsageError."""
         return self.describe(path).record(path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
-        """Return the generator, which takes and returns [−1, 1], and its record. Raises ModelError, UsageError."""
+        """Return the generator, for input and output in [−1, 1], and its record. Raises ModelError, UsageError."""
         return self.load_described(path, self.describe(path))
 
     def load_described(
@@ -355,6 +357,7 @@ class ForeignFormat(ModelFormat):
         record = model.record(path, pairing)
 
         def read(path: Path) -> dict[str, Any]:
+            """Return the weights by the names that they have in the generator."""
             prefix = "network." if record.ports else ""
             return {prefix + name: tensor for name, tensor in self.read_weights(path, model).items()}
 

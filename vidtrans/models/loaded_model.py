@@ -1,4 +1,4 @@
-"""A model ready to render: find its file by name, read its record, and load its extractor and engine."""
+"""A model that is ready to render: find its file by name, read its record, and load its extractor and engine."""
 
 from __future__ import annotations
 
@@ -24,27 +24,29 @@ from vidtrans.pairing.pairing_records import make_pairing, pairing_record
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
-MESSAGE_DIGITS = 12  # Number of hex digits of a digest in messages
-MAX_ENGINES = 4  # Engines cached per context: each clip of a batch may have its own model and extractor
+MESSAGE_DIGITS = 12  # Number of hex digits of a digest that messages show
+# Largest number of engines in a context's cache: each clip of a batch may have its own model and extractor
+MAX_ENGINES = 4
+# Advice in errors about a missing extractor
 EXTRACTOR_REMEDY = "give its file with --set pairing.model=PATH, or put it into models/ or beside the model"
 
-# Generators that ONNX Runtime cannot run, with the kind of model for messages.
+# Kind of model for messages, by the name of a generator that ONNX Runtime cannot run
 NOT_IN_ONNX = {"colour-map": "grade", "predicted-style": "look"}
-OWN_SIZES = ("auto", "trained")  # Values of ``rendering.size`` that the model resolves
+OWN_SIZES = ("auto", "trained")  # Values of the setting ``rendering.size`` that stand for a size in the model's record
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """The file and record (None for identity), digest and name of a model."""
+    """A model: the path of its file and its record (None for the identity), its digest and its name."""
 
     path: Path | None
     digest: str
     name: str
     record: ModelRecord | None
-    changes: Table = field(default_factory=dict)  # Pairing settings that the render overrides
-    extractor: LoadedModel | None = None  # Network that makes the model's input, if its pairing uses one
-    role: ModelRole = "model"  # Network of the file, see ``model_file.ModelRole``
-    # Keeps a file in the cache or in a temporary folder from deletion.
+    changes: Table = field(default_factory=dict)  # Settings of the pairing that the user has changed
+    extractor: LoadedModel | None = None  # The network that makes the model's input, if the pairing needs one
+    role: ModelRole = "model"  # Which network of the file this is, see ``model_file.ModelRole``
+    # An object that exists as long as the file in the cache or temporary folder must not be deleted.
     hold: object = field(default=None, repr=False, compare=False)
 
     @property
@@ -66,44 +68,46 @@ class LoadedModel:
 
     @property
     def parts(self) -> tuple[LoadedModel, ...]:
-        """Return the models that are rendered in order: this model, or the models of a chain."""
+        """Return the models in rendering order: only this model, or the models of a chain."""
         return (self,)
 
     def with_changes(self, changes: Table) -> LoadedModel:
+        """Return the model with further changed settings of its pairing."""
         return replace(self, changes={**self.changes, **changes}) if changes else self
 
     @property
     def is_identity(self) -> bool:
+        """Return whether the output is the unchanged frame."""
         return all(model.path is None for model in self.parts)
 
     def check_renders(self) -> None:
-        """Raise UsageError for a model conditioned on a position in its training clip, which another clip lacks."""
+        """Raise UsageError for a model with a position in its training clip as input, which other clips do not have."""
         if self.pairing.has_conditions:
             why = "it follows its own clip, not the frames of another"
             raise UsageError(f"model '{self.name}'", why, "use vidtrans dream")
 
     def for_key(self) -> list[Any]:
-        """Return the digest, the pairing and the digest of the extractor, which identify the model in cache keys."""
+        """Return digest, pairing and extractor's digest, which identify the model in cache keys."""
         return [self.digest, pairing_record(self.pairing), *([self.extractor.digest] if self.extractor else [])]
 
     @property
     def padding_key(self) -> dict[str, int]:
-        """Return the version of the padding for other tools' networks, for cache keys; {} for vidtrans's networks."""
+        """Return the version of the padding of other tools' networks, for cache keys; {} for vidtrans's networks."""
         return {"imported": 2} if any(model.record and model.record.origin for model in self.parts) else {}
 
     @property
     def is_recurrent(self) -> bool:
-        """Return whether the model's last output is part of its next input."""
+        """Return whether the model's previous output is part of its next input."""
         return bool(self.record and self.record.memory)
 
     @property
     def has_codes(self) -> bool:
-        """Return whether the model has many looks, each selected by a style code."""
+        """Return whether the model has many styles, each selected by a style code."""
         return self.record is not None and self.record.code_size > 0
 
     @property
     def maps_colours(self) -> bool:
-        """Return whether each output pixel depends only on the source pixel at its position, which excludes flicker."""
+        """Return whether each output pixel depends only on the same pixel of the source, which excludes flicker."""
         names = (self.record.generator["name"], self.record.origin.get("exported")) if self.record else ()
         return self.record is None or ("colour-map" in names and self.extractor is None)
 
@@ -113,7 +117,7 @@ class LoadedModel:
         return self.record is not None and self.record.generator["name"] == "optimised"
 
     def engine_for(self, engine: str) -> str:
-        """Return the ``rendering.engine`` to use: 'torch' instead of 'auto' if only torch can run the model.
+        """Return the engine for ``rendering.engine``: 'torch' instead of 'auto' if only torch can run the model.
 
         Raises UsageError for models that ONNX Runtime cannot run: a grade, which is a 3D look-up table, and a predicted
         style, whose composed convolutions torch cannot export.
@@ -125,14 +129,14 @@ class LoadedModel:
         return "torch" if name in ("optimised", *NOT_IN_ONNX, ONNX_GRAPH) and engine == "auto" else engine
 
     def working_size(self, size: str, source: tuple[int, int]) -> tuple[int, int]:
-        """Return the model's working (width, height) for a source (width, height) and a ``rendering.size``."""
+        """Return the working (width, height) for a source's (width, height) and a value of ``rendering.size``."""
         factor = self.pairing.upscale_factor
         keeps_source_size = self.pairing.at_source_size and size in OWN_SIZES
         width, height = (SOURCE_SIZE if keeps_source_size else self.size_for(size)).of(*source)
         return width * factor, height * factor
 
     def size_for(self, size: str) -> Size:
-        """Return the Size of a ``rendering.size``; ``auto`` and ``trained`` are in the model's record."""
+        """Return the Size for a value of ``rendering.size``; 'auto' and 'trained' are sizes in the model's record."""
         if size not in OWN_SIZES:
             return parse_size(size)
         if self.record is None:
@@ -145,31 +149,31 @@ class LoadedModel:
         return self.working_size(size, source)
 
     def load_generator(self) -> tuple[Any, ModelRecord]:
-        """Build the generator on the CPU; the identity model has none. Raises ModelError."""
+        """Build the generator on the CPU and return it with its record. Raises ModelError."""
         assert self.path is not None
         return load_generator(self.path, self.role)
 
 
 def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = None) -> LoadedModel:
-    """Find a model, and the extractor that makes its input if its pairing uses one.
+    """Find a model, and its extractor (the network that makes the model's input) if the pairing needs one.
 
     A ``model`` in ``changes`` is the path of the extractor's file, whose content must match the record. Raises
     ModelError if no valid file is found, UsageError for changes that do not fit the pairing.
     """
     model = _find_model(name, context, dict(changes or {}))
-    if model.pairing.extraction is None:  # raises at once for an unknown setting
+    if model.pairing.extraction is None:  # ``pairing`` raises UsageError for an unknown setting
         return model
     extractor_path = model.changes.pop("model", "")
     extraction = model.pairing.extraction
     if not extractor_path and model.record is not None and model.record.extractor:
-        assert model.path is not None  # it has a record
+        assert model.path is not None  # Only the identity model has no path, and it has no record
         record = read_record(model.path, "embedded")
         # Compute the digest instead of trusting the record's, since it is part of cache keys.
         digest = digest_of(["embedded", record.to_json(), *record.plugins])
         embedded = LoadedModel(model.path, digest, extraction.model, record, role="embedded")
         return replace(model, extractor=_check_extractor(embedded))
     if not extractor_path and extraction.digest:
-        assert model.path is not None  # the identity model has no such pairing
+        assert model.path is not None  # The identity model's pairing needs no extractor
         extractor_path = str(find_extractor(extraction, model.path.parent, context.cache.digest))
     return replace(model, extractor=load_extractor(extraction, context, extractor_path))
 
@@ -196,6 +200,7 @@ def load_extractor(extraction: Extraction, context: Context, path: str = "") -> 
 
 
 def _find_model(name: str, context: Context, changes: Table, role: ModelRole = "model") -> LoadedModel:
+    """Return the model of this name or file, without its extractor. Raises ModelError."""
     path = find_model(name)
     try:
         if path is None:
@@ -207,7 +212,7 @@ def _find_model(name: str, context: Context, changes: Table, role: ModelRole = "
 
 
 def _check_extractor(extractor: LoadedModel) -> LoadedModel:
-    """Return an extractor. Raises ModelError if it does not make a picture from one frame in one pass."""
+    """Return the extractor. Raises ModelError if it does not make a picture from a single frame in one pass."""
     pairing = extractor.pairing
     reasons = {
         "its own input is made by another network": pairing.extraction is not None,
@@ -228,8 +233,8 @@ def _check_extractor(extractor: LoadedModel) -> LoadedModel:
 def _digest(path: Path, record: ModelRecord, context: Context) -> str:
     """Return the digest that identifies a model in cache keys.
 
-    It covers the file and the installed plug-ins that read it, build its network or make its input. For another tool's
-    model it also covers the record, which depends on option files beside the model file.
+    The digest covers the file and the plug-ins that read it, build its network or make its input. For another tool's
+    model it also covers the record, which depends on option files next to the model file.
     """
     plugins = [*FORMATS.origin(detect_format(path)).values(), *record.plugins]
     if not plugins and not record.origin:
@@ -257,14 +262,14 @@ def load_engine(model: LoadedModel, settings: RenderingSettings, context: Contex
             del engines[next(iter(engines))]
         engine = ENGINES.load(name)(model.load_generator()[0], device, settings.precision, batch)
         engine.identity |= {key: canonical_json(origin) for key, origin in ENGINES.origin(name).items()}
-    engines[key] = engine  # Last in the table, whose first entry is the least recently used
+    engines[key] = engine  # Put the engine last: the first engine is the least recently used
     return engine
 
 
 def find_extractor(
     extraction: Extraction, folder: Path, digest: Callable[[Path], str], remedy: str = EXTRACTOR_REMEDY
 ) -> Path:
-    """Return the extractor file with the digest in ``extraction``, searched by name first, then by content alone.
+    """Return the extractor file with the digest in ``extraction``; files with its name are compared first.
 
     ``folder``: the model's folder, searched before ``model_folders``. ``digest`` returns the SHA-256 of a file's
     content. Raises ModelError, with the ``remedy``, if no file in these folders has that content.

@@ -1,6 +1,6 @@
-"""Parse the value of ``--look`` when it names no model: one picture, a mixture, pictures with start times, or a medium.
+"""Parse a ``--look`` that names no model: a picture, a mixture, pictures with start times, or a painting medium.
 
-Names may be files whose names contain commas and colons.
+File names in a ``--look`` may contain commas and colons.
 """
 
 from __future__ import annotations
@@ -26,23 +26,24 @@ from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import medium_of_tables
 from vidtrans.video.io.picture_paths import is_picture
 
-MAX_COMMAS = 16  # Largest number of commas in a name
-MAX_READINGS = 8  # Largest number of interpretations of a text
-CLIP = "clip"  # Name for the style of the clip's own frames, unless a file has this name
-MEDIUM_SUFFIX = ".toml"  # Suffix of a medium's file
-IsName = Callable[[str], bool]
-Style = Path | None  # A picture, or None for the style of the clip's own frames
+MAX_COMMAS = 16  # Largest number of commas in a file name
+MAX_READINGS = 8  # Largest number of interpretations of a text that are compared
+CLIP = "clip"  # Name that stands for the style of the clip's own frames, unless a file has this name
+MEDIUM_SUFFIX = ".toml"  # File suffix of a painting medium
+IsName = Callable[[str], bool]  # A function that returns whether a text is a known name
+Style = Path | None  # The file of a style picture, or None for the style of the clip's own frames
 Mixture = tuple[tuple[Style, float], ...]  # Styles with their shares, which add up to 1
+# Advice in errors about the form of a ``--look``
 HINT = (
     'give a picture or a medium, a mixture as in "a.jpg: 0.6, b.jpg: 0.4" (or "a.jpg: 0.6, clip: 0.4"; shares may '
     'move, "a.jpg: 1 - low, b.jpg: low"), or moments as in "0: a.jpg, 5s: b.jpg"'
 )
-MAX_NAME_BYTES = 80  # Largest length of a file name, in bytes
+MAX_NAME_BYTES = 80  # Largest length of a model's name in bytes, so that it can be part of a file name
 
 
 @dataclass(frozen=True)
 class LookPart:
-    """A name with the text of its share (a number or a curve) or of its start time; '' without one."""
+    """A name in a ``--look`` with the text of its share (a number or a curve) or of its start time; '' without one."""
 
     name: str
     share: str = ""
@@ -53,12 +54,13 @@ class LookPart:
         return f"{before}{self.name}{after}"
 
 
-Reading = tuple[LookPart, ...]
+Reading = tuple[LookPart, ...]  # One interpretation of a ``--look`` as a sequence of names
+# A function that yields the interpretations of the text of one name
 ReadPart = Callable[[str, IsName], Iterator[LookPart]]
 
 
 def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> Reading:
-    """Return the parts of a ``--look``: one name, names with shares, or names with start times; () for another form.
+    """Return the names in a ``--look``, with shares or with start times if given; () for a text of another form.
 
     ``is_name`` decides where names with commas and colons end. ``has_shares``: whether names may have shares. Raises
     UsageError if the text can be read in two ways.
@@ -70,12 +72,13 @@ def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> 
 
 
 def split_names(text: str, is_name: IsName) -> list[str]:
-    """Return names that are separated by commas; a comma within a name that ``is_name`` accepts is no separator.
+    """Return the names in a comma-separated text; a comma inside a name that ``is_name`` accepts is no separator.
 
     Raises UsageError if the text can be read in two ways.
     """
 
     def plain(part: str, is_name: IsName) -> Iterator[LookPart]:
+        """Yield the whole text as a name if it has no comma or is a known name."""
         if "," not in part or is_name(part):
             yield LookPart(part)
 
@@ -91,10 +94,12 @@ def replace_picture_paths(look: str, folder: Path, change: Callable[[Path], str]
         return change(path_as_stored(folder / look))
 
     def changed(part: LookPart) -> str:
+        """Return the text of one name, with the path changed if it is a file in ``folder``."""
         name = change(path_as_stored(folder / part.name)) if is_file(part.name, folder) else part.name
         return str(LookPart(name, part.share, part.moment))
 
     def is_name(name: str) -> bool:
+        """Return whether a text is a file in ``folder``, or has no comma and no colon."""
         return is_file(name, folder) or not set(name) & set(",:")
 
     readings = [parts for read in (_with_moment, _with_share) for parts in _readings(look, is_name, read)]
@@ -103,11 +108,12 @@ def replace_picture_paths(look: str, folder: Path, change: Callable[[Path], str]
 
 
 def is_file(name: str, folder: Path) -> bool:
-    """Return whether ``name`` is a file in ``folder``; False for a name that is too long for Path.is_file."""
+    """Return whether ``name`` is a file in ``folder``; False for a name that is too long for the file system."""
     return bool(name) and os.path.isfile(path_as_stored(folder / name))
 
 
 def is_number(text: str) -> bool:
+    """Return whether a text is a number."""
     with suppress(ValueError):
         float(text)
         return True
@@ -115,9 +121,9 @@ def is_number(text: str) -> bool:
 
 
 def _readings(text: str, is_name: IsName, read: ReadPart) -> list[Reading]:
-    """Return the ways to split a text at some of its commas into parts that ``read`` accepts."""
+    """Return the ways to split a text at commas into parts that ``read`` accepts, at most ``MAX_READINGS``."""
     pieces = text.rstrip().removesuffix(",").split(",")
-    readings_from: list[list[Reading]] = [[] for _ in pieces] + [[()]]  # Ways to read the text from each piece on
+    readings_from: list[list[Reading]] = [[] for _ in pieces] + [[()]]  # Interpretations from each piece on
     for start in reversed(range(len(pieces))):
         for end in range(start + 1, min(start + 1 + MAX_COMMAS, len(pieces)) + 1):
             if readings_from[end]:
@@ -128,6 +134,7 @@ def _readings(text: str, is_name: IsName, read: ReadPart) -> list[Reading]:
 
 
 def _with_share(text: str, is_name: IsName) -> Iterator[LookPart]:
+    """Yield the ways to read a text as "NAME: SHARE"."""
     for at in (at for at, character in enumerate(text) if character == ":"):
         name, share = text[:at].strip(), text[at + 1 :].strip()
         if is_name(name) and (is_number(share) or _is_curve(share)):
@@ -135,13 +142,14 @@ def _with_share(text: str, is_name: IsName) -> Iterator[LookPart]:
 
 
 def _is_curve(text: str) -> bool:
-    """Return whether a share is an expression of time without key frames."""
+    """Return whether the text of a share is an expression of time without key frames."""
     with suppress(UsageError):
         return not parse_curve(text, "--look").moments
     return False
 
 
 def _with_moment(text: str, is_name: IsName) -> Iterator[LookPart]:
+    """Yield the ways to read a text as "START TIME: NAME"."""
     for at in (at for at, character in enumerate(text) if character == ":"):
         name = text[at + 1 :].strip()
         with suppress(UsageError):
@@ -151,6 +159,7 @@ def _with_moment(text: str, is_name: IsName) -> Iterator[LookPart]:
 
 
 def _require_unique(text: str, readings: list[Reading]) -> Reading:
+    """Return the only interpretation of a text, or () without one. Raises UsageError if there are several."""
     if len(readings) > 1:
         first, second = (" and ".join(f"'{part.name}'" for part in parts) for parts in readings[:2])
         raise UsageError(f"--look '{text}'", f"it can be read as {first} or as {second}", "rename a picture")
@@ -159,25 +168,26 @@ def _require_unique(text: str, readings: list[Reading]) -> Reading:
 
 @dataclass(frozen=True)
 class NamedPictures:
-    """The looks or the medium that a ``--look`` names."""
+    """The styles or the painting medium that a ``--look`` names."""
 
-    looks: dict[str, Mixture]  # Mixtures of pictures, by the name of the look
-    value: str  # The value of ``--look`` with these names
-    medium: str = ""  # Name or file of the medium; '' for pictures
+    looks: dict[str, Mixture]  # Mixtures of style pictures, by the name of the mixture
+    value: str  # The value of ``--look`` that uses these mixture names
+    medium: str = ""  # Name or file of the painting medium; '' for pictures
 
     @property
     def name(self) -> str:
-        """Return the name of the model for these pictures, at most ``MAX_NAME_BYTES`` long."""
+        """Return the name of the model for these pictures, at most ``MAX_NAME_BYTES`` bytes long."""
         if self.medium:
             return medium_label(self.medium)
         return "+".join(self.looks).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
     def files(self) -> list[Path]:
+        """Return the paths of all style pictures."""
         return [path for mixture in self.looks.values() for path, _ in mixture if isinstance(path, Path)]
 
     def with_model(self, recipe: Recipe) -> Recipe:
-        """Return the recipe with these looks or this medium. Raises UsageError if the recipe has another medium."""
+        """Return the recipe with these styles or this medium. Raises UsageError if the recipe has another medium."""
         if not self.medium:
             return recipe.under({"rendering": {"look": self.value}})
         other = medium_of_tables(recipe.tables)
@@ -188,11 +198,12 @@ class NamedPictures:
 
     @property
     def has_clip(self) -> bool:
+        """Return whether a mixture includes the style of the clip's own frames."""
         return any(path is None for mixture in self.looks.values() for path, _ in mixture)
 
 
 def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[str, ...]:
-    """Return the model names of a render: the identity for strokes alone, () if ``--look`` supplies the model.
+    """Return the names of a render's models: the identity for strokes alone, () if ``--look`` supplies the model.
 
     ``tables``: the tables of the recipe.
     """
@@ -201,11 +212,12 @@ def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[st
 
 
 def medium_label(medium: str) -> str:
+    """Return the name of a painting medium, given by name or file, for messages."""
     return plain_name(Path(medium).stem)
 
 
 def look_names(pictures: Sequence[Path]) -> list[str]:
-    """Return one look name per picture, taken from the file names. Raises UsageError if two are equal."""
+    """Return one style name per picture, taken from the file name. Raises UsageError if two names are equal."""
     names = [plain_name(base_name(picture)) for picture in pictures]
     if twice := next((name for name in names if names.count(name) > 1), ""):
         raise UsageError(f"look '{twice}'", "two pictures have this name", "give each once, or rename one of them")
@@ -213,12 +225,12 @@ def look_names(pictures: Sequence[Path]) -> list[str]:
 
 
 def plain_name(text: str) -> str:
-    """Return a look name without commas and colons, which are separators in a ``--look``."""
+    """Return a text without commas and colons, which separate names in a ``--look``."""
     return text.replace(",", "_").replace(":", "_").strip() or "look"
 
 
 def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
-    """Return the pictures, in ``folder``, or the medium that a ``--look`` names. Raises UsageError for other names."""
+    """Return the pictures in ``folder``, or the painting medium, that a ``--look`` names. Raises UsageError."""
     parts = parse_look_parts(look, partial(is_style, folder=folder))
     if not parts:
         raise _look_error(look, folder)
@@ -241,9 +253,9 @@ def names_pictures(look: str) -> bool:
 
 
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
-    """Return the mixtures as looks with unique names.
+    """Return mixtures of pictures with unique names.
 
-    ``moments``: the start time of each look; without them the first look is used for the whole clip.
+    ``moments``: the start time of each mixture; without them the first mixture is used for the whole clip.
     """
     looks, used = _unique_names(mixtures)
     value = ", ".join(f"{moment}: {name}" for moment, name in zip(moments, used, strict=True)) if moments else used[0]
@@ -251,7 +263,7 @@ def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> Name
 
 
 def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list[str]]:
-    """Return the looks by unique name, and the name of each mixture; equal mixtures share one name."""
+    """Return the mixtures by unique name, and the name of each given mixture; equal mixtures share a name."""
     looks: dict[str, Mixture] = {}
     used = []
     for mixture in mixtures:
@@ -265,22 +277,23 @@ def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list
 
 
 def is_style(name: str, folder: Path = Path()) -> bool:
-    """Return whether a text is the name of a medium, the clip's own style, or a file in ``folder``."""
+    """Return whether a text names a painting medium, the clip's own style, or a file in ``folder``."""
     return name == CLIP or name in medium_names() or is_file(name, folder)
 
 
 def is_medium(name: str, folder: Path = Path()) -> bool:
-    """Return whether a text is a medium's name or file in ``folder``; a picture with a medium's name is a picture."""
+    """Return whether a text is a painting medium's name or file; a picture with a medium's name is a picture."""
     return name.endswith(MEDIUM_SUFFIX) if is_file(name, folder) else name in medium_names()
 
 
 def medium_picture(name: str) -> Path | None:
-    """Return the sample picture of a medium; None if there is none."""
+    """Return the path of a painting medium's sample picture; None if there is none."""
     path = MEDIA / f"{name}.jpg"
     return path if path.is_file() else None
 
 
 def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
+    """Return the painting medium of a ``--look``. Raises UsageError if it is combined with other names."""
     [first, *_] = media
     if look == first:
         return NamedPictures({}, "", str(path_as_stored(folder / look)) if is_file(look, folder) else look)
@@ -292,10 +305,12 @@ def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], fo
 
 
 def _style(name: str, folder: Path) -> Style:
+    """Return the path of the style picture ``name`` in ``folder``; None for the style of the clip itself."""
     return None if name == CLIP and not is_file(name, folder) else path_as_stored(folder / name)
 
 
 def _mixture(look: str, parts: Sequence[LookPart], folder: Path) -> Mixture:
+    """Return the styles of a ``--look`` with their shares, scaled to add up to 1. Raises UsageError."""
     shares = [float(part.share) for part in parts]
     total = sum(shares)
     if min(shares) < 0 or not 0 < total < float("inf"):
@@ -335,7 +350,7 @@ def _look_error(look: str, folder: Path) -> UsageError:
 
 
 def unknown_look_error(name: str, looks: Sequence[str]) -> UsageError:
-    """Return the error for a name that is not in ``looks``, with the nearest name of a look or a medium."""
+    """Return the error for a name that is not in ``looks``; it suggests the nearest name of a style or medium."""
     near = nearest_name(name, [*(medium for medium in medium_names() if medium not in looks), *looks])
     hint = f"did you mean '{near}'? " if near else ""
     if near and near not in looks:

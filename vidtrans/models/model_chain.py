@@ -1,4 +1,4 @@
-"""A chain of models, used as a single one: its pairing, the engine that runs them in order, and their sizes."""
+"""A chain of models, used like a single model: its pairing, the engine that runs the models, and their sizes."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from vidtrans.session import Context
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
 
-PixelSize = tuple[int, int]  # (width, height) in pixels
-SEPARATOR = "+"  # Separator of the models' names
+PixelSize = tuple[int, int]  # Size of a picture: (width, height) in pixels
+SEPARATOR = "+"  # Separator between the models' names in the name of a chain
 
 
 class ChainPairing(Pairing):
-    """The pairing of a chain of models, built from the pairing of the ``first`` model and not registered.
+    """The pairing of a chain of models, built from the pairing of the ``first`` model; it is not registered.
 
-    If the first pairing ``finishes``, it needs the frame as well as its output: then the input is the frame, and the
-    chain computes the network's input from it. ``upscale_factor``: the factor of the whole chain.
+    If the first pairing ``finishes``, it needs the frame together with the network's output: then the chain's input is
+    the frame, and the chain computes the network's input from the frame. ``upscale_factor``: the factor of the chain.
     """
 
     name = "chain"
@@ -45,15 +45,16 @@ class ChainPairing(Pairing):
         self.deep = first.deep
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the first network's input, (H, W, in_channels) uint8 or uint16; the frame if its pairing finishes."""
+        """Return the first network's input, (H, W, in_channels), or the frame if the first pairing finishes."""
         return frames[0] if self._first.finishes else self._first.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
+        """Return the input of the first model for a drawing."""
         return self._first.drawing_input(picture)
 
 
 def chain_channels(first: Pairing) -> int:
-    """Return the number of channels of a chain's input: its ``first`` pairing's, or a frame's."""
+    """Return the number of channels of a chain's input: those of the ``first`` pairing, or of a frame."""
     return 3 if first.finishes else first.in_channels
 
 
@@ -83,6 +84,7 @@ class ChainLink:
         return [self._finish(*item) for item in zip(pictures, outputs, inputs, strict=True)]
 
     def _input(self, picture: np.ndarray, values: np.ndarray) -> np.ndarray:
+        """Return the network's input for a picture, with the conditions ``values`` as constant planes."""
         picture = resize(picture if self.pairing.deep else to_uint8(picture), *self.network)
         if len(values) and isinstance(self.pairing, LookPairing):
             return self.pairing.with_planes(picture, values)
@@ -90,6 +92,7 @@ class ChainLink:
         return append_planes(network_input, values) if self.has_codes else network_input
 
     def _finish(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
+        """Return the model's output, at the size of ``picture`` if the pairing has a step ``finish``."""
         if not self.pairing.finishes:
             return output
         size = picture.shape[1], picture.shape[0]
@@ -97,7 +100,7 @@ class ChainLink:
 
 
 class ChainEngine:
-    """An engine that runs the ``links`` in order on the input of a ``ChainPairing``; its output has one ``size``.
+    """An engine that runs the ``links`` in order on the input of a ``ChainPairing``; outputs have the size ``size``.
 
     Additional constant channels of the input are the conditions of the multi-style model, except for a first
     ``LookPairing``, whose input contains them. Models exchange uint8 arrays, uint16 in a deep chain.
@@ -112,6 +115,7 @@ class ChainEngine:
         self.identity = self._join_identities([engine.identity for engine in engines])
 
     def _join_identities(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
+        """Return the identity of the chain for cache keys, from the identities of its engines."""
         joined = {
             name: "+".join(dict.fromkeys(identity[name] for identity in identities))
             for name in ("engine", "precision", "device")
@@ -120,21 +124,21 @@ class ChainEngine:
         return joined
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return the identity for cache keys; the size is ignored, as the chain fixes the size of each network."""
+        """Return ``identity`` for cache keys; the size has no effect, because the chain fixes each network's size."""
         return self._join_identities([link.engine.identity_at(*link.network) for link in self._links])
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return the largest batch of the engines; the size is ignored, as the chain fixes the size of each network."""
+        """Return the largest batch size of the engines; the picture size has no effect."""
         return max(link.engine.batch_for(*reversed(link.network)) for link in self._links)
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that some engine computes in fp32 because its precision gives wrong results."""
+        """Return the operators that an engine computes in fp32, because a lower precision gives wrong results."""
         return sorted({name for link in self._links for name in getattr(link.engine, "exact", ())})
 
     @property
     def tile(self) -> int | None:
-        """Return the longest side in pixels of the smallest tiles of any network; None without tiles."""
+        """Return the longest side, in pixels, of the smallest tiles of any network; None if no network uses tiles."""
         tiles = [tile for link in self._links if (tile := getattr(link.engine, "tile", None))]
         return min(tiles, default=None)
 
@@ -143,7 +147,7 @@ class ChainEngine:
         first, channels = self._links[0], chain_channels(self._links[0].pairing)
         values, all_channels, inputs = inputs[:, 0, 0, channels:], inputs, inputs[..., :channels]
         if values.dtype == np.uint16:
-            values = (values >> 8).astype(np.uint8)  # ``to_uint8`` rejects empty arrays
+            values = (values >> 8).astype(np.uint8)  # Not by ``to_uint8``, which rejects empty arrays
         if first.pairing.finishes:
             pictures = first(list(inputs), values, deep=deep)
         else:
@@ -166,14 +170,17 @@ class ModelChain(LoadedModel):
 
     @property
     def parts(self) -> tuple[LoadedModel, ...]:
+        """Return the models of the chain in order."""
         return self.steps
 
     def with_changes(self, changes: Table) -> ModelChain:
+        """Return the chain with changed settings of the first model's pairing."""
         first, *others = self.steps
         return replace(self, steps=(first.with_changes(changes), *others)) if changes else self
 
     @property
     def pairing(self) -> Pairing:
+        """Return the pairing that makes the chain's input from a frame."""
         return ChainPairing(self.steps[0].pairing, prod(step.pairing.upscale_factor for step in self.steps))
 
     def check_renders(self) -> None:
@@ -191,6 +198,7 @@ class ModelChain(LoadedModel):
 
     @property
     def maps_colours(self) -> bool:
+        """Return whether all models map the colours of single pixels."""
         return all(step.maps_colours for step in self.steps)
 
     def working_size(self, size: str, source: PixelSize) -> PixelSize:
@@ -205,7 +213,7 @@ class ModelChain(LoadedModel):
         return self._painted_size(size, source) if first.pairing.finishes else self.network_sizes(size, source)[0]
 
     def network_sizes(self, size: str, source: PixelSize) -> list[PixelSize]:
-        """Return the (width, height) of each network's input, in order."""
+        """Return the (width, height) of each network's input, in the order of the models."""
         sizes: list[PixelSize] = []
         current = self._painted_size(size, source)
         for step in self.steps:
@@ -221,7 +229,7 @@ class ModelChain(LoadedModel):
         return sizes
 
     def _painted_size(self, size: str, source: PixelSize) -> PixelSize:
-        """Return the largest (width, height) before upscaling; the source's if all models keep their source's size."""
+        """Return the largest (width, height) before upscaling; the source's if all models keep the source's size."""
         if size not in OWN_SIZES:
             return parse_size(size).of(*source)
         sizes = [step.size_for(size).of(*source) for step in self.steps if not _keeps_source_size(step)]
@@ -229,12 +237,12 @@ class ModelChain(LoadedModel):
 
 
 def _keeps_source_size(model: LoadedModel) -> bool:
-    """Return whether the output keeps the size and detail of the source, regardless of the training size."""
+    """Return whether a model's output keeps the size and detail of its source, whatever the training size."""
     return model.pairing.at_source_size or model.pairing.finishes
 
 
 def _chain_obstacle(model: LoadedModel, *, first: bool) -> str:
-    """Return the reason why a model cannot be in a chain, or not after another model; '' if it can."""
+    """Return the reason why a model cannot be in a chain, or only as the ``first`` one; '' if it can."""
     pairing = model.pairing
     if model.is_recurrent:
         return "its input includes its previous output"
@@ -254,14 +262,14 @@ def _chain_obstacle(model: LoadedModel, *, first: bool) -> str:
 
 
 def without_identity(names: Sequence[str]) -> list[str]:
-    """Return the model names without ``identity``, or ``identity`` alone if nothing else is left."""
+    """Return the model names without 'identity', or only 'identity' if no other name is left."""
     return [name for name in names if name != IDENTITY] or [IDENTITY]
 
 
 def load_model_chain(names: Sequence[str], context: Context, changes: Mapping[str, Any]) -> LoadedModel:
     """Find the models of a render and return a ``ModelChain``, or the model itself if there is only one.
 
-    ``identity`` is left out of a chain. ``changes``: settings of the first model's pairing. Raises like ``load_model``,
+    'identity' is left out of a chain. ``changes``: settings of the first model's pairing. Raises like ``load_model``,
     and UsageError if ``names`` is empty.
     """
     if not names:

@@ -1,4 +1,4 @@
-"""Find model files by name, and read each with its format."""
+"""Find model files by name, and read each file with its format."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.strokes.media import medium_names
 
-SUFFIX = ".safetensors"
-IDENTITY = "identity"
-REVERSE, COLOURS = "reverse", "colours"  # Middle part of the file names of companion models
+SUFFIX = ".safetensors"  # File suffix of native model files
+IDENTITY = "identity"  # Name of the built-in model whose output is the frame
+# Middle parts of the file names of companion models: the reverse model (B to A), and the model of colours
+REVERSE, COLOURS = "reverse", "colours"
+# File names of generators in the training folders of pytorch-CycleGAN-and-pix2pix
 FOLDER_CHECKPOINTS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")
-# Network of a model file: the model; the model used as an extractor, whose input is the frame unless its file says
-# otherwise; or the extractor embedded in the file.
+# Which network of a model file is used: the model, the model as an extractor, or the extractor embedded in it.
 ModelRole = Literal["model", "extractor", "embedded"]
 
 
@@ -40,7 +41,7 @@ def find_model(name: str) -> Path | None:
         return None
     path = path_as_stored(Path(name))
     check_regular_file(path, ModelError)
-    if os.path.isfile(path):  # The methods of Path raise for some names, these functions for none
+    if os.path.isfile(path):  # For some names Path.is_file raises an error; os.path.isfile never does
         return path
     is_imported = not name.endswith(("/", "\\")) and os.path.isfile(path_as_stored(Path(f"{name}{SUFFIX}")))
     if os.path.isdir(path) and not is_imported and any((path / inside).is_file() for inside in FOLDER_CHECKPOINTS):
@@ -57,12 +58,14 @@ def find_model(name: str) -> Path | None:
 
 
 def _missing_file_error(path: Path) -> ModelError:
+    """Return the error for a model file that does not exist; it suggests a file with a similar name."""
     near = nearest_file(path)
     remedy = f"did you mean '{near}'?" if near else "train one with 'vidtrans train DATASET'"
     return ModelError(str(path), "no such file", remedy)
 
 
 def _unknown_model_error(name: str) -> ModelError:
+    """Return the error for an unknown model name; it suggests the nearest model or painting medium."""
     models = [*list_models(), IDENTITY]
     near = nearest_name(name, [*medium_names(), *models])
     use = f"use it without --model, as in: vidtrans stylize VIDEO --look {near}"
@@ -75,7 +78,7 @@ def _unknown_model_error(name: str) -> ModelError:
 
 
 def sole_medium(names: Sequence[str]) -> str:
-    """Return the medium if ``names`` is one medium's name that no model has; otherwise ''."""
+    """Return the name in ``names`` if it is the only one and names a painting medium, not a model; otherwise ''."""
     if len(names) != 1 or names[0] not in medium_names():
         return ""
     try:
@@ -91,12 +94,12 @@ def companion_path(model: Path, name: str) -> Path:
 
 
 def with_reverse_model(model: Path) -> list[Path]:
-    """Return a model's file, followed by the file of its reverse model (B to A) if that exists."""
+    """Return a model's file, followed by the file of its reverse model (B to A) if that file exists."""
     return [model, *(path for path in [companion_path(model, REVERSE)] if path.is_file())]
 
 
 def file_in_folder(path: Path) -> Path:
-    """Return the checkpoint in another tool's folder; return a file unchanged. Raises ModelError for 0 or 2 files.
+    """Return the checkpoint in another tool's folder; return a file unchanged. Raises ModelError without exactly one.
 
     pytorch-CycleGAN-and-pix2pix writes ``latest_net_G.pth`` into its training folder; for CycleGAN it writes one file
     for each direction.
@@ -117,7 +120,7 @@ def file_in_folder(path: Path) -> Path:
 
 
 def list_models() -> dict[str, Path]:
-    """Return the paths of all models in the model folders, by bare name."""
+    """Return the paths of all models in the model folders, by name without suffix."""
     folders = [f for f in reversed(model_folders()) if f.is_dir()]
     patterns = [f"*{suffix}" for suffix in reversed(model_suffixes())]
     paths = {p.stem: p for pattern in patterns for folder in folders for p in sorted(folder.glob(pattern))}
@@ -125,19 +128,19 @@ def list_models() -> dict[str, Path]:
 
 
 def model_folders() -> list[Path]:
-    """Return the folders in which model names are searched, in search order; the last one holds the bundled models."""
+    """Return the folders in which models are searched by name, in order; the last one has the bundled models."""
     return [Path(), Path("models"), user_model_folder(), PACKAGE / "assets"]
 
 
 def user_model_folder() -> Path:
-    """Return the user's model folder, which is searched from every working folder."""
+    """Return the user's model folder, which is searched whatever the working folder is."""
     import platformdirs
 
     return Path(platformdirs.user_data_dir("vidtrans")) / "models"
 
 
 def read_record(path: Path, role: ModelRole = "model") -> ModelRecord:
-    """Return the checked record of a network of a model file, without loading weights or torch. Raises ModelError."""
+    """Return the checked record of a network in a model file, without loading weights or torch. Raises ModelError."""
     model_format = load_format(detect_format(path))
     if role == "extractor" and isinstance(model_format, ForeignFormat):
         model = model_format.describe(path)
@@ -147,7 +150,7 @@ def read_record(path: Path, role: ModelRole = "model") -> ModelRecord:
 
 
 def load_generator(path: Path, role: ModelRole = "model") -> tuple[Any, ModelRecord]:
-    """Return a model file's generator with its weights, in eval mode on the CPU, and its record. Raises ModelError."""
+    """Return a network's generator, in eval mode on the CPU, and its record from a model file. Raises ModelError."""
     from vidtrans.networks.init import inner_generator  # Imports torch
 
     model_format = load_format(detect_format(path))
@@ -156,7 +159,7 @@ def load_generator(path: Path, role: ModelRole = "model") -> tuple[Any, ModelRec
         generator, record = model_format.load_described(path, model, _extractor_pairing(model))
     else:
         generator, record = model_format.load_extractor(path) if role == "embedded" else model_format.load(path)
-    if record.origin and "exported" not in record.origin:  # Other tools pad only to the stride of the network
+    if record.origin and "exported" not in record.origin:  # Other tools pad only to multiples of the stride
         generator.multiple = int(getattr(inner_generator(generator), "stride", generator.multiple))
     for parameter in generator.parameters():
         parameter.requires_grad_(False)
@@ -164,12 +167,12 @@ def load_generator(path: Path, role: ModelRole = "model") -> tuple[Any, ModelRec
 
 
 def _extractor_pairing(model: ForeignModel) -> Pairing | None:
-    """Return the pairing 'aligned', whose input is the frame, for a network without its own pairing; otherwise None."""
+    """Return the pairing 'aligned', whose input is the frame, for a network without a pairing of its own; else None."""
     return None if model.pairing else make_pairing("aligned", {})
 
 
 def save_model(path: Path, generator: Any, record: ModelRecord) -> None:  # noqa: ANN401  (no torch here)
-    """Write a model file atomically, with weights in the generator's dtype, 32 or 16 bits."""
+    """Write a native model file atomically, with weights in the generator's dtype, 32 or 16 bits."""
     load_format(NATIVE).save(path, generator, record)
 
 

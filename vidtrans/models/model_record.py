@@ -1,4 +1,4 @@
-"""Parse, check and write the record of a model file, its metadata in every format."""
+"""Parse, check and write the record of a model: the metadata that model files of every format contain."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ from vidtrans.networks.ports import PortSettings
 from vidtrans.pairing import LARGEST_ZOOM, PAIRINGS
 from vidtrans.pairing.pairing_records import make_pairing
 
+# Versions of a record's format: basic, and the first version with each optional table
 FORMAT, WITH_PLATE, WITH_MEMORY, WITH_PORTS, WITH_EXTRACTOR, WITH_CODES = 1, 2, 3, 4, 5, 6
-NORMALISATION = "uint8 / 127.5 - 1"  # Value range of the network's input and output, computed from 8-bit pictures
+NORMALISATION = "uint8 / 127.5 - 1"  # Formula from 8-bit pictures to the values of the network's input and output
 MAX_RECORD_BYTES = 4 << 20  # Largest size of a record's JSON, in bytes
-MAX_POSITIONS = 10_000_000
-MAX_CHANNELS = 512  # Largest number of input channels: label maps have one per class
-RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")
-# Tables that are left out of the file when they are empty
+MAX_POSITIONS = 10_000_000  # Largest number of positions in a training clip
+MAX_CHANNELS = 512  # Largest number of input channels; label maps have one channel per class
+RATE = re.compile(r"[0-9]{1,12}(/[0-9]{1,12})?")  # A frame rate, such as "25" or "30000/1001"
+# Names of the record's tables that are left out of the file when they are empty
 OPTIONAL_TABLES = ("plate", "dream", "memory", "ports", "origin", "extractor", "codes")
-TABLES = ("generator", "pairing", "training", "card", *OPTIONAL_TABLES)
+TABLES = ("generator", "pairing", "training", "card", *OPTIONAL_TABLES)  # Names of all tables of a record
 
 
 @dataclass(frozen=True)
 class Card:
-    """Notes for people in a model file. They do not affect rendering."""
+    """Information for the users of a model (author, licence, notes), which does not affect rendering."""
 
     author: str = option("", "who trained it")
     licence: str = option("", "how it may be used")
@@ -44,29 +45,26 @@ class Card:
 class ModelRecord:
     """The metadata of a model. A table that does not apply to a model is empty."""
 
-    generator: Table  # Its ``name`` and ``settings``
-    pairing: Table  # Its ``name`` and ``settings``
+    generator: Table  # ``name`` and ``settings`` of the generator
+    pairing: Table  # ``name`` and ``settings`` of the pairing
     in_channels: int  # Number of input channels that the pairing makes
-    out_channels: int  # Always 3
+    out_channels: int  # Number of output channels, always 3
     size: int  # Short side of the training pictures, in pixels
     normalisation: str  # Formula from 8-bit pictures to the network's values, as text
     training: Table  # Training statistics, for people
     card: Table  # Author, licence and notes, for people
     weights: str = ""  # SHA-256 (hex) over the tensors, written by ``save_model``
-    # For a generator with a background plate (its weights 'plate' and 'scene'): the plate's ``size`` (width,
-    # height), and ``still``, the stillness of the camera from 0 to 1.
+    # For a generator with a background plate: ``size`` (width, height), and ``still``, the camera's stillness 0 to 1.
     plate: Table = field(default_factory=dict)
-    # For a model that predicts frames: the number of ``positions`` of its clock (0: no clock), the frame ``rate`` of
-    # the training clip, and the ``statistics`` of its frames. For stored frames: the lengths of consecutive ``runs``,
-    # the shot number of each run (``shots``), the ``clips`` (name and rate), and ``frames``: the clip number and the
-    # frame number of each stored frame. ``zoom``: the zoom of a moving camera.
+    # For a next-frame model: ``positions`` of its clock (0: no clock), frame ``rate`` and ``statistics`` of its clip.
+    # For stored frames: lengths of consecutive ``runs``, shot number of each run (``shots``), ``clips`` (name, rate).
+    # ``frames``: clip number and frame number of each stored frame; ``zoom``: the zoom of a moving camera.
     dream: Table = field(default_factory=dict)
     memory: Table = field(default_factory=dict)  # For a recurrent model: the ``flow`` method that warps its last output
     ports: Table = field(default_factory=dict)  # For another tool's network: settings of ``PortSettings``
     origin: Table = field(default_factory=dict)  # For another tool's network: its ``family`` and further facts
     extractor: Table = field(default_factory=dict)  # Record of the embedded extractor
-    # For a generator with many looks: the ``size`` of the style code in the input, and the ``mean`` and ``spread``
-    # (standard deviation) of the codes of the training pictures.
+    # For style codes: their ``size`` (length), and the ``mean`` and ``spread`` (standard deviation) in training.
     codes: Table = field(default_factory=dict)
 
     def extractor_record(self, path: Path) -> ModelRecord:
@@ -75,18 +73,18 @@ class ModelRecord:
 
     @property
     def code_size(self) -> int:
-        """Return the length of a style code, which is also its number of input planes; 0 for a model with one look."""
+        """Return the length of a style code, which is also its number of input planes; 0 for a model without codes."""
         return self.codes["size"] if self.codes else 0
 
     @property
     def auto_size(self) -> int:
-        """Return the default short side of renders in pixels: the training size, or a larger one for looks.
+        """Return the default short side of renders in pixels: the training size, or a larger one for a style model.
 
         Strokes are largest at the training size, 288 pixels, but at that size a face that is a quarter of the picture
-        loses its eyes. Trained looks keep most of their strokes at 480; predicted looks are sharper and more stable up
-        to 720.
+        loses its eyes. Trained styles keep most of their strokes at 480; predicted styles are sharper and more stable
+        up to 720.
         """
-        # Optimised models and networks of other tools keep their size
+        # Optimised models and networks of other tools keep their training size
         is_other = self.generator["name"] == "optimised" or self.ports or self.origin
         if self.pairing["name"] != "look" or is_other:
             return self.size
@@ -94,7 +92,7 @@ class ModelRecord:
 
     @property
     def least_size(self) -> int:
-        """Return the smallest short side of renders in pixels by default; 0 never enlarges a clip.
+        """Return the smallest short side in pixels to which renders enlarge a clip by default; 0 never enlarges a clip.
 
         A network trained on pairs detects the eyes of a face only at about the scale of its training pictures.
         """
@@ -102,12 +100,12 @@ class ModelRecord:
 
     @property
     def plugins(self) -> list[Table]:
-        """Return the installed packages, with their versions, of the plug-ins for its generator and pairing."""
+        """Return the packages, with their versions, of the plug-ins that define the model's generator and pairing."""
         parts = [(r, part) for r, part in ((GENERATORS, self.generator), (PAIRINGS, self.pairing)) if "plugin" in part]
         return [package for registry, part in parts for package in registry.origin(part["name"]).values()]
 
     def to_json(self) -> str:
-        """Return the record as JSON without empty optional tables, with the oldest format version that can hold it."""
+        """Return the record as JSON without empty optional tables, in the oldest format version with these tables."""
         tables = {k: v for k, v in self.__dict__.items() if k not in OPTIONAL_TABLES or v}
         levels = (
             (WITH_CODES, self.codes),
@@ -143,7 +141,7 @@ def parse_record(text: str, path: Path) -> ModelRecord:
 
 
 def reject_repeated_keys(pairs: list[tuple[str, Any]]) -> Table:
-    """Return a JSON object as a table. Raises ValueError for a repeated key, whose value would be ambiguous."""
+    """Return the pairs of a JSON object as a table. Raises ValueError for a repeated key, which is ambiguous."""
     table = dict(pairs)
     if len(table) != len(pairs):
         raise ValueError("a key appears twice in it")
@@ -151,6 +149,7 @@ def reject_repeated_keys(pairs: list[tuple[str, Any]]) -> Table:
 
 
 def _check_embedding(record: ModelRecord, path: Path) -> None:
+    """Raise ValueError if the record of an embedded extractor is invalid or does not fit the pairing."""
     extraction = make_pairing(record.pairing["name"], record.pairing["settings"]).extraction
     if extraction is None or not extraction.digest:
         raise ValueError("it embeds an extractor that its pairing does not use")
@@ -209,6 +208,7 @@ def _check_record(record: ModelRecord, path: Path) -> None:
 
 
 def _check_codes(record: ModelRecord) -> None:
+    """Raise ValueError for an invalid table of style codes."""
     if record.plate or record.memory or record.ports:
         raise ValueError("a model of many looks has no plate, no memory and no ports")
     size, *values = (record.codes[name] for name in ("size", "mean", "spread"))

@@ -1,4 +1,4 @@
-"""The native model file: one ``.safetensors`` with the generator's weights and everything needed to use them.
+"""The native model file: a ``.safetensors`` file with the generator's weights and all that rendering needs.
 
 Its single metadata key, ``vidtrans``, is canonical JSON (with several keys the bytes would differ between runs):
 format, architecture and settings, pairing and settings, size, normalisation, training record, card, the weights'
@@ -21,9 +21,9 @@ from vidtrans.core.system import WINDOWS
 from vidtrans.models.formats import ModelFormat, build_with_weights, cpu_weights, weights_digest
 from vidtrans.models.model_record import ModelRecord, parse_record
 
-METADATA_KEY = "vidtrans"
-PREFIX = "extractor/"  # Prefix of an embedded extractor's weight names; no module name has a slash
-MAX_HEADER_BYTES = 16 << 20  # Limit for the metadata and one entry per tensor, in bytes
+METADATA_KEY = "vidtrans"  # Key of the record in the safetensors metadata
+PREFIX = "extractor/"  # Name prefix of an embedded extractor's weights; names of modules have no slash
+MAX_HEADER_BYTES = 16 << 20  # Largest size in bytes of a safetensors header: the metadata and one entry per tensor
 
 
 class NativeFormat(ModelFormat):
@@ -32,6 +32,7 @@ class NativeFormat(ModelFormat):
     suffixes = (".safetensors",)
 
     def detect(self, path: Path) -> bool:
+        """Return whether the header of a safetensors file contains vidtrans's metadata key. Raises OSError."""
         with path.open("rb") as file:
             header = file.read(min(int.from_bytes(file.read(8), "little"), MAX_HEADER_BYTES))
         return b'"__metadata__"' in header and f'"{METADATA_KEY}"'.encode() in header
@@ -42,7 +43,7 @@ class NativeFormat(ModelFormat):
 
         with path.open("rb") as file:
             length = int.from_bytes(file.read(8), "little")
-        if MAX_HEADER_BYTES < length <= path.stat().st_size:  # Parsing takes many times this size in memory
+        if MAX_HEADER_BYTES < length <= path.stat().st_size:  # Parsing a header takes many times its size in memory
             raise ModelError(str(path), "its metadata is absurdly large", "do not use this file")
         try:
             with safe_open(str(path), framework="numpy") as file:
@@ -52,6 +53,7 @@ class NativeFormat(ModelFormat):
         return parse_record(text, path)
 
     def load(self, path: Path) -> tuple[Any, ModelRecord]:
+        """Return the generator with its weights, and its record. Raises ModelError."""
         record = self.read_record(path)
         return build_with_weights(path, record, partial(_read_weights, has_extractor=bool(record.extractor))), record
 
@@ -85,7 +87,7 @@ class NativeFormat(ModelFormat):
             mode = temporary.stat().st_mode
             with convert_disk_errors(temporary):
                 save_file(weights, str(temporary), metadata={METADATA_KEY: record.to_json()})
-            temporary.chmod(mode)  # safetensors creates files that only their owner can read
+            temporary.chmod(mode)  # The library safetensors creates files that only their owner can read
 
 
 def _read_weights(path: Path, *, has_extractor: bool, of_extractor: bool = False) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The pack of a model, to share it: a zip file with the model file, its card, its licence, a thumbnail, and a manifest.
+"""The pack of a model, for sharing: a zip file with the model file, its card, licence, thumbnail and manifest.
 
-Any zip program opens it. Its bytes depend only on its contents: there are no times and no folder names. A pack may come
-from an untrusted source: ``open_pack`` checks names, sizes and hashes, and ``extract_model`` checks the hash of the
-file that it writes. The page of a folder of packs is one self-contained HTML file from the Jinja template
+Any zip program opens a pack. Its bytes depend only on its contents: there are no times and no folder names. A pack may
+come from an untrusted source: ``open_pack`` checks names, sizes and hashes, and ``extract_model`` checks the hash of
+the file that it writes. The page of a folder of packs is one self-contained HTML file from the Jinja template
 ``packs.html``.
 """
 
@@ -37,28 +37,31 @@ from vidtrans.models.model_record import Card
 from vidtrans.video.images.picture import resize
 from vidtrans.video.report_page import Filter, load_page
 
-FORMAT = 1
+FORMAT = 1  # Version of a pack's manifest
+# File names of the entries of a pack
 MANIFEST, README, LICENCE, THUMBNAIL = "manifest.json", "README.md", "LICENSE.txt", "thumbnail.jpg"
+# Largest size in bytes of an entry of a pack, by file name
 MAX_ENTRY_BYTES = {MANIFEST: 1 << 16, README: 1 << 18, LICENCE: 1 << 18, THUMBNAIL: 1 << 20}
-MAX_MODEL_BYTES = 16 << 30
+MAX_MODEL_BYTES = 16 << 30  # Largest size of the model file in a pack, in bytes
 MAX_LINE_CHARACTERS = 4096  # Largest length of a line on the card, in characters
-BLOCK_BYTES = 1 << 20
-# Other methods may need gigabytes of memory and raise other errors
+BLOCK_BYTES = 1 << 20  # Number of bytes that are copied at once
+# Accepted compression methods of a pack; other methods may need gigabytes of memory and raise other errors
 COMPRESSION_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
-MODEL_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")  # A model name that is a valid file name on every system
-# File names that Windows reserves
+# A model name that is a valid file name on every system, such as "night-2.0"
+MODEL_NAME = re.compile(r"[^\W_][\w .+-]{0,79}")
+# File names that Windows reserves for devices, such as "con" or "lpt1.txt"
 RESERVED_NAME = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
-DAMAGED_REMEDY = "get it again, or make one with 'vidtrans model pack'"
-RATIO = re.compile(r"[\d.]+/[\d.]+")
-# The folders of a path: of an absolute path up to its last separator, of a relative one without spaces.
+DAMAGED_REMEDY = "get it again, or make one with 'vidtrans model pack'"  # Advice in errors about damaged packs
+RATIO = re.compile(r"[\d.]+/[\d.]+")  # A ratio of two numbers, such as "30000/1001", which is no path
+# The folders of a path, such as "/home/me/" in "/home/me/a.mp4"; of a relative path only folders without spaces.
 FOLDER_PREFIX = re.compile(r"(?:(?:[A-Za-z]:|~)?[/\\][^=,:]*[/\\]|(?:[A-Za-z]:|~)?[^\s=,:]*[/\\]+)(?=[^\s/\\])")
-THUMBNAIL_PX = 640  # Longer side of a thumbnail, in pixels
-JPEG_QUALITY = 88
+THUMBNAIL_PX = 640  # Longest side of a thumbnail, in pixels
+JPEG_QUALITY = 88  # JPEG quality of thumbnails, from 0 to 100
 
 
 @dataclass(frozen=True)
 class PackFacts:
-    """The manifest of a pack: facts of the model, its file, and its card."""
+    """The manifest of a pack: facts about the model, its file and its card."""
 
     name: str
     sha256: str  # SHA-256 (hex) of the model file
@@ -70,7 +73,7 @@ class PackFacts:
     network: str = ""  # Name of the generator
     pairing: str = ""
     short_side: int = 0  # Short side of the training pictures, in pixels
-    version: str = __version__  # Version of vidtrans that wrote the pack
+    version: str = __version__  # The vidtrans version that wrote the pack
 
     def __post_init__(self) -> None:
         if not is_model_name(self.name):
@@ -81,7 +84,7 @@ class PackFacts:
 
 @dataclass(frozen=True)
 class OpenedPack:
-    """An opened pack: its manifest, texts, and thumbnail (JPEG, b'' without one)."""
+    """The contents of a pack without the model: its manifest, its texts, and its thumbnail (JPEG; b'' without one)."""
 
     path: Path
     facts: PackFacts
@@ -96,14 +99,15 @@ def is_model_name(name: str) -> bool:
 
 
 def strip_folders(words: Sequence[str]) -> list[str]:
-    """Return the words of a command line with file names instead of paths, since folder names may be private."""
+    """Return the words of a command line with file names instead of paths, because folder names may be private."""
     return [*map(_strip_folders, words)]
 
 
 def _strip_folders(word: str) -> str:
+    """Return a word of a command line without the folders of its paths."""
     if RATIO.fullmatch(word):
         return word
-    if not re.search(r"[=,]|: ", word):  # The word is one path, or none
+    if not re.search(r"[=,]|: ", word):  # The word is a single path, or no path
         return re.split(r"[/\\](?=[^/\\])", word)[-1].rstrip("/\\") or word
     return FOLDER_PREFIX.sub("", word)
 
@@ -112,7 +116,7 @@ def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, by
     """Write a pack, the zip file ``path``, with the model file ``model``.
 
     ``texts``: contents of ``README``, and optionally of ``LICENCE`` and ``THUMBNAIL``. Raises UsageError if a text
-    is larger than packs may hold, ModelError if the model file is too large, or changes meanwhile.
+    exceeds ``MAX_ENTRY_BYTES``, ModelError if the model file is too large, or changes while it is read.
     """
     contents = {MANIFEST: canonical_json({"format": FORMAT, **asdict(facts)}).encode(), **texts}
     for name, content in contents.items():
@@ -125,7 +129,7 @@ def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, by
         for name, content in contents.items():
             packed.writestr(_zip_entry(name), content)
         entry = _zip_entry(f"{facts.name}.safetensors")
-        entry.file_size = facts.size  # Selects 32-bit or 64-bit zip fields
+        entry.file_size = facts.size  # The size selects 32-bit or 64-bit zip fields
         with model.open("rb") as source, packed.open(entry, "w") as target:
             while block := source.read(BLOCK_BYTES):
                 digest.update(block)
@@ -135,7 +139,7 @@ def write_pack(path: Path, model: Path, facts: PackFacts, texts: Mapping[str, by
 
 
 def open_pack(path: Path) -> OpenedPack:
-    """Return a pack without checking the hash of its model. Raises ModelError."""
+    """Return the contents of a pack without checking the hash of its model. Raises ModelError."""
     with _open_zip(path) as packed:
         names = packed.namelist()
         if any(entry.compress_type not in COMPRESSION_METHODS for entry in packed.infolist()):
@@ -153,7 +157,7 @@ def open_pack(path: Path) -> OpenedPack:
 
 
 def extract_model(pack: OpenedPack, target: Path) -> None:
-    """Write a pack's model to ``target``. Raises ModelError if its hash differs from the manifest's."""
+    """Write the model of a pack to the file ``target``. Raises ModelError if its hash differs from the manifest's."""
     digest = hashlib.sha256()
     with (
         _open_zip(pack.path) as packed,
@@ -169,16 +173,18 @@ def extract_model(pack: OpenedPack, target: Path) -> None:
 
 
 def has_model(path: Path, pack: OpenedPack) -> bool:
+    """Return whether the file ``path`` exists and equals the model in a pack, by size and hash."""
     return path.is_file() and path.stat().st_size == pack.facts.size and digest_file(path) == pack.facts.sha256
 
 
 def make_card(table: Mapping[str, object], overrides: Mapping[str, str]) -> Card:
-    """Return the card of a model's record, in which ``overrides`` replace values."""
+    """Return the card in the record ``table`` of a model, with its values replaced by ``overrides``."""
     values = {field.name: str(table.get(field.name, ""))[:MAX_LINE_CHARACTERS] for field in fields(Card)}
     return Card(**values | {name: value for name, value in overrides.items() if value})
 
 
 def _parse_facts(table: Table) -> PackFacts:
+    """Return the checked facts in the table of a manifest. Raises ValueError."""
     if table.pop("format", None) != FORMAT:
         raise ValueError("its format is unknown to this version: update vidtrans")
     values: dict[str, Any] = {}
@@ -187,19 +193,20 @@ def _parse_facts(table: Table) -> PackFacts:
         is_number = field.name in ("size", "short_side")
         if type(value) is not (int if is_number else str) or (isinstance(value, int) and value < 0):
             raise ValueError(f"its manifest has no usable '{field.name}'")
-        # A terminal may display it
+        # Remove control characters, because a terminal may display the value
         values[field.name] = value if is_number else strip_controls(str(value)[:MAX_LINE_CHARACTERS])
     return PackFacts(**values)
 
 
 def _zip_entry(name: str) -> zipfile.ZipInfo:
-    """Return the header of a file in a pack; it depends only on the name."""
+    """Return the zip header of a file in a pack, which depends only on the file's name."""
     entry = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
     entry.create_system, entry.external_attr = 3, 0o644 << 16
     return entry
 
 
 def _read_entry(packed: zipfile.ZipFile, name: str) -> bytes:
+    """Return the bytes of an entry of a pack. Raises ValueError if it is too large."""
     if packed.getinfo(name).file_size > MAX_ENTRY_BYTES[name]:
         raise ValueError(f"its {name} is absurdly large")
     with packed.open(name) as file:
@@ -208,7 +215,7 @@ def _read_entry(packed: zipfile.ZipFile, name: str) -> bytes:
 
 @contextmanager
 def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a pack; raise ModelError for any damage."""
+    """Open the zip file of a pack. Raises ModelError for any damage."""
     check_regular_file(path, ModelError)
     if not path.exists():
         raise ModelError(str(path), "no such file", f"give a {PACK_SUFFIX} file")
@@ -225,7 +232,7 @@ def _open_zip(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def about_text(facts: PackFacts, more: str) -> str:
-    """Return the README of a pack as Markdown; ``more`` is the author's additional text."""
+    """Return the README of a pack as Markdown; ``more``: additional text of the author."""
     size = f"{facts.size / 1e6:.1f} MB, SHA-256 {facts.sha256}"
     rows = [
         *([f"- Author: {facts.author}"] if facts.author else []),
@@ -242,13 +249,13 @@ def about_text(facts: PackFacts, more: str) -> str:
 
 
 def usage_commands(facts: PackFacts, file: str) -> str:
-    """Return the commands that take the pack in a ``file`` and render with its model."""
+    """Return the commands that install the pack from ``file`` and render with its model."""
     add = command_line(["vidtrans", "model", "add", file])
     return f"{add}\n{command_line(['vidtrans', 'stylize', 'VIDEO', '--model', facts.name])}"
 
 
 def encode_thumbnail(rgb: np.ndarray) -> bytes:
-    """Return a picture, (H, W, 3) uint8 RGB, as a JPEG of at most ``THUMBNAIL_PX`` pixels on its longer side."""
+    """Return a picture, (H, W, 3) uint8 RGB, as a JPEG of at most ``THUMBNAIL_PX`` pixels on its longest side."""
     from PIL import Image
 
     height, width = rgb.shape[:2]
@@ -260,7 +267,7 @@ def encode_thumbnail(rgb: np.ndarray) -> bytes:
 
 
 def reencode_thumbnail(data: bytes) -> bytes:
-    """Return an untrusted thumbnail as a newly encoded JPEG; b'' if it is no picture of a usual size."""
+    """Return an untrusted thumbnail, encoded again as JPEG; b'' if it is not a picture of a usual size."""
     from PIL import Image
 
     try:
@@ -273,9 +280,10 @@ def reencode_thumbnail(data: bytes) -> bytes:
 
 
 def render_page(packs: Sequence[OpenedPack], title: str) -> str:
-    """Return the HTML page of ``packs``, with links to their files in the page's folder. All text is escaped."""
+    """Return an HTML page about ``packs``, with links to their files in the page's folder. All text is escaped."""
 
     def picture(pack: OpenedPack) -> Markup:
+        """Return a pack's thumbnail as a data URL; '' without one."""
         data = reencode_thumbnail(pack.thumbnail)
         return Markup(f"data:image/jpeg;base64,{base64.b64encode(data).decode()}" if data else "")
 

@@ -23,25 +23,24 @@ from vidtrans.temporal.settings import VoteSettings
 from vidtrans.temporal.stream import BatchFilter, Filter
 from vidtrans.video.io.encoding import EncodingSettings
 
-MAX_SIDE_RENDERED = 16384  # Limit of x264, which stores the model's outputs, in pixels
-MAX_SIDE_FILTERED = 32766  # Limit of OpenCV's remap, in pixels
+MAX_SIDE_RENDERED = 16384  # Largest side of a model's output in pixels, the limit of the encoder x264
+MAX_SIDE_FILTERED = 32766  # Largest side of a picture for the temporal filter in pixels, the limit of OpenCV's remap
 
 
 def output_classes(model: LoadedModel) -> ClassColours | None:
-    """Return the class colours of a model's output, for a chain those of its last model; None for pictures."""
+    """Return the class colours of a model's output, or of a chain's last model; None if the output is pictures."""
     return model.parts[-1].pairing.class_colours
 
 
 @dataclass(frozen=True)
 class ResolvedRenderSettings:
-    """The recipe of a render, resolved for a model."""
+    """The recipe of a render, resolved for a model: settings of rendering, encoding, filter and strokes."""
 
     rendering: RenderingSettings
     encoding: EncodingSettings
     filter_name: str
     filter_settings: Any  # An instance of the filter's ``Settings``
-    # Value of ``--device``. A GPU runs the temporal filter if the filter has a GPU version, and the filter's flow
-    # method if that is a network (OpenCV methods run on the CPU).
+    # Value of ``--device``. A GPU can run the temporal filter, and the filter's flow if a network computes it.
     device: str
     strokes: StrokesSettings = field(default_factory=StrokesSettings)
 
@@ -50,7 +49,7 @@ class ResolvedRenderSettings:
         """Return the settings that a recipe gives for a model. Raises UsageError.
 
         By default there is no filter for a model that maps colours, unless key frames are ``painted``, nor for strokes,
-        which a filter would smear. A model of classes has the filter 'vote'.
+        which a filter would blur. A model whose output is classes has the filter 'vote'.
         """
         name, settings = recipe.choice_settings("temporal")
         strokes = recipe.settings("strokes", StrokesSettings)
@@ -73,10 +72,11 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:
-        """Return the settings of an extractor's render: raw 8-bit outputs without a filter."""
+        """Return the settings for a render of an extractor (it makes a model's input): raw 8-bit outputs, no filter."""
         return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
 
     def without_filter(self) -> ResolvedRenderSettings:
+        """Return the settings with the temporal filter off."""
         return replace(self, filter_name="off", filter_settings=FILTERS.load("off").Settings())
 
     def resolved(self, pictures: bool, output: Path | None, report: Report = ignore_event) -> ResolvedRenderSettings:
@@ -84,7 +84,7 @@ class ResolvedRenderSettings:
         return replace(self, encoding=self.encoding.resolved(pictures=pictures, output=output, report=report))
 
     def check_sides(self, model: LoadedModel, size: tuple[int, int]) -> None:
-        """Raise UsageError if a (width, height) is too large for the model or the temporal filter."""
+        """Raise UsageError if a (width, height) in pixels is too large for the model or the temporal filter."""
         side, what = max(size), f"{size[0]}x{size[1]}"
         if not model.is_identity and side > MAX_SIDE_RENDERED:
             why = f"a model's output has at most {MAX_SIDE_RENDERED} pixels a side"
@@ -94,7 +94,7 @@ class ResolvedRenderSettings:
             raise UsageError(what, why, "choose --temporal off, or give smaller pictures")
 
     def make_filter(self) -> Filter | BatchFilter:
-        """Create the temporal filter. Raises UsageError, ModelError or DeviceError if its flow method cannot run."""
+        """Create the temporal filter. Raises UsageError, ModelError or DeviceError if its flow cannot be computed."""
         device = "cpu"
         if self.is_batched or self._flow_in_torch:
             from vidtrans.inference.device import resolve_device
@@ -120,20 +120,21 @@ class ResolvedRenderSettings:
 
     @property
     def _flow(self) -> str:
-        """Return the filter's flow method; '' if it has none."""
+        """Return the name of the filter's flow method; '' if the filter uses no flow."""
         return str(getattr(self.filter_settings, "flow", ""))
 
     @property
     def _flow_in_torch(self) -> bool:
+        """Return whether torch computes the filter's flow on the device."""
         return self._flow != "" and FLOWS[self._flow].runs_on_device
 
     @property
     def is_batched(self) -> bool:
-        """Return whether the filter runs in batches on the device, in torch; on a CPU, NumPy and OpenCV are faster."""
+        """Return whether the filter runs in torch, in batches; on a CPU, NumPy and OpenCV are faster."""
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return the settings that affect the output, for cache keys; omit unused ``picture_fps`` and feather."""
+        """Return the settings that affect the output, for cache keys, without unused ``picture_fps`` and feather."""
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}

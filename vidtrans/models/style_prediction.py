@@ -22,26 +22,26 @@ from vidtrans.networks.predicted_style import CHANNELS, NORMED_LAYERS, NORMS, Pr
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.perception.measure import crop_to_middle
 
-SHORT_SIDE_PX = 256  # Short side of the predictor's input, in pixels
-STRIDED_BLOCKS = (1, 3, 6, 13)  # Blocks of the predictor with stride 2
-NUM_BLOCKS = 16  # Number of blocks of three convolutions: expansion, depthwise, projection
-TONE_SIDE_PX = 128  # Side of the downscaled picture from which the tone is computed, in pixels
-# Ratio of the deviation of colours across their main axis to that along it. Drawings in ink, charcoal and pencil have
-# 0.01 to 0.04, a blueprint 0.11 to 0.14, paintings 0.3 and more.
+SHORT_SIDE_PX = 256  # Short side of the predictor's input picture, in pixels
+STRIDED_BLOCKS = (1, 3, 6, 13)  # Indices of the predictor's blocks with stride 2
+NUM_BLOCKS = 16  # Number of the predictor's blocks, each of three convolutions: expansion, depthwise, projection
+TONE_SIDE_PX = 128  # Side of the shrunk picture from which the tone (a colour map) is computed, in pixels
+# Drawings in ink, charcoal and pencil have ratios of 0.01 to 0.04, a blueprint 0.11 to 0.14, paintings 0.3 and more.
+# Deviation of colours across their main axis / along it: below the first, one ink; above the second, many colours.
 ONE_INK, MANY_COLOURS = 0.06, 0.11
-# Standard deviation, in values from -1 to 1, below which a picture is uniform and its axis is grey
+# Standard deviation, of values from −1 to 1, below which a picture is uniform; the axis of its colours is then grey
 UNIFORM_DEVIATION = 0.02
 
 
 @dataclass
 class StylePrediction:
-    """The predictor and the style transfer network; ``path``: the file of their weights."""
+    """The style predictor and the style transfer network; ``path``: the file with their weights."""
 
     path: Path = STYLE_PREDICTION
 
     @cached_property
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights and biases by name, float32."""
+        """Return the weights and biases of both networks by name, float32."""
         from safetensors.torch import load_file
 
         return {name: values.float() for name, values in from_8_bits(load_file(str(self.path))).items()}
@@ -49,7 +49,7 @@ class StylePrediction:
     def vector(self, picture: np.ndarray) -> np.ndarray:
         """Return the style vector, (100,) float32, of a picture (H, W, 3) uint8.
 
-        A long picture is cropped to its middle.
+        A picture with a large aspect ratio is cropped to its middle.
         """
         picture = crop_to_middle(picture)
         height, width = picture.shape[:2]
@@ -78,7 +78,7 @@ class StylePrediction:
         return outputs
 
     def _convolve(self, x: Tensor, number: int, *, stride: int = 1, has_relu6: bool = True) -> Tensor:
-        """Return a convolution with the padding of TensorFlow, followed by ReLU6 unless it is the last of a block."""
+        """Return a convolution with TensorFlow's padding, and ReLU6 unless it is the last convolution of a block."""
         weights, bias = (self.weights[f"predict.{number}.{part}"] for part in ("weight", "bias"))
         if weights.shape[-1] > 1:
             x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
@@ -86,12 +86,12 @@ class StylePrediction:
         return y.clamp(0, 6) if has_relu6 else y
 
     def style(self, pictures: Sequence[np.ndarray]) -> Tensor:
-        """Return the mean style of pictures (H, W, 3) uint8: the norms, followed by the tone, (N,) float32."""
+        """Return the mean style of pictures (H, W, 3) uint8, (N,) float32: the norms, followed by the tone."""
         norms = self.norms(np.mean([self.vector(picture) for picture in pictures], axis=0))
         return torch.cat([norms, tone_of(pictures)])
 
     def norms(self, vector: np.ndarray) -> Tensor:
-        """Return the concatenated norms of a style vector (100,): (N,) float32."""
+        """Return the parameters of all norms for a style vector (100,), concatenated: (N,) float32."""
         style, norms = torch.from_numpy(np.asarray(vector, np.float32)), []
         for name in NORMED_LAYERS:
             for part in NORMS:
@@ -100,7 +100,7 @@ class StylePrediction:
         return torch.cat(norms)
 
     def network(self, styles: Sequence[Tensor]) -> PredictedStyle:
-        """Return the style transfer network with one look per style (N,), norms followed by a tone."""
+        """Return the style transfer network for ``styles``; each is (N,) float32, the norms followed by the tone."""
         looks = len(styles)
         network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks, True, CHANNELS))
         state = network.state_dict()
@@ -116,10 +116,10 @@ class StylePrediction:
 
 
 def tone_of(pictures: Sequence[np.ndarray]) -> Tensor:
-    """Return the tone of pictures (H, W, 3) uint8, (12,) float32: the colour map that ``with_tone`` applies.
+    """Return the tone of pictures (H, W, 3) uint8, (12,) float32: the colour map that ``apply_tone`` applies.
 
-    The colours of a grey picture, or of one in a single ink, lie on a line in RGB, and its tone projects onto this
-    line. The tone of other pictures is the identity map.
+    The colours of a grey picture, or of a picture in a single ink, lie on a line in RGB, and the tone projects colours
+    onto this line. The tone of other pictures is the identity map.
     """
     size = (TONE_SIDE_PX, TONE_SIDE_PX)
     small = [cv2.resize(crop_to_middle(picture), size, interpolation=cv2.INTER_AREA) for picture in pictures]
