@@ -1,4 +1,4 @@
-"""Engines, which run a generator on batches of frames, and their registry.
+"""Engines, which run a generator on batches of pictures, and the registry of engines.
 
 An engine is constructed from a generator, a device, a precision and a batch size; its interface is that of its base
 class ``torch_engine.TorchEngine``. ``compiled.choose_engine`` resolves ``auto``.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from vidtrans.core.registry import Entry, Registry
 
+# Engines by their names in the setting ``rendering.engine``
 ENGINES = Registry(
     "engine",
     {

@@ -12,7 +12,7 @@ import torch
 def encode_style(encoder: Any, picture: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a ``PictureEncoder``)
     """Return the style code, (size,) float64, of a picture (H, W, 3) uint8 at the training size of the model.
 
-    It is computed in float32 on the encoder's device, whatever the precision of an engine.
+    The code is computed in float32 on the encoder's device, whatever the precision of the engine.
     """
     weight = next(encoder.parameters())
     planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))[None].to(weight.device)

@@ -1,6 +1,6 @@
 """Engines that compile the network for one size (torch.compile, ONNX Runtime, OpenVINO), and the choice of ``auto``.
 
-ONNX Runtime and OpenVINO serve processors whose torch lacks oneDNN.
+ONNX Runtime and OpenVINO are for processors on which torch has no oneDNN.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from vidtrans.inference.torch_engine import Run, TorchEngine
 from vidtrans.inference.user_cache import cache_folder, kernel_environment, use_inductor_cache
 from vidtrans.networks.for_rendering import can_pack, copy_sharing_weights, fold_norm
 
-# Largest accepted root mean square error against fp32, of values in [−1, 1]. Random networks have at most 0.01 in
-# bf16 and 1e-6 in fp32; above the limit fp32 gives the better picture.
+# Random networks have errors of at most 0.01 in bf16 and 1e-6 in fp32; above the limit fp32 gives the better picture.
+# Largest root mean square error against fp32, for values in [−1, 1], by precision.
 MAX_RMS_ERROR = {"fp32": 1e-3, "tf32": 0.02, "bf16": 0.1, "fp16": 0.05}
 
 
 def choose_engine(name: str, device: Device, precision: str) -> str:
-    """Return the name of an engine: ``name``, or for ``auto`` the fastest installed one by our measurements.
+    """Return the name of the engine for ``name``; for 'auto' the fastest installed engine by our measurements.
 
     On a CPU, torch with packed convolutions is as fast as torch.compile and has no compilation delay; OpenVINO and ONNX
     Runtime took 1.7 and 2.5 times as long. On a GPU ``auto`` is torch: the gain of ``compile``, and the clip length
@@ -40,14 +40,14 @@ def choose_engine(name: str, device: Device, precision: str) -> str:
         return name
     if device.kind != "cpu" or can_pack(device.kind, resolve_precision(precision, device)):
         return "torch"
-    engines = (OpenVINOEngine, OnnxEngine)  # The faster one comes first
+    engines = (OpenVINOEngine, OnnxEngine)  # The faster engine comes first
     return next((engine.name for engine in engines if all(map(find_spec, engine.modules))), "torch")
 
 
 class WholeNetworkChecks(NetworkChecks):
     """The comparison of a whole compiled network with fp32; if its output is wrong, the whole network runs in fp32."""
 
-    compares_batches: ClassVar[bool] = True  # The network is compiled for full batches
+    compares_batches: ClassVar[bool] = True  # Compare full batches, because the network is compiled for them
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401
         super().__init__(network, generator)
@@ -55,12 +55,14 @@ class WholeNetworkChecks(NetworkChecks):
         self._exact_network: Run | None = None
 
     def _exact(self, x: Tensor) -> Tensor:
+        """Return the output of the uncompiled network in fp32 for ``x`` (N, C, H, W)."""
         if self._exact_network is None:
             exact: Any = fold_norm(copy_sharing_weights(self._generator).eval())
             self._exact_network = exact.to(x.device, torch.float32)
         return self._exact_network(x)
 
     def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
+        """Append the correct output to ``results``; return the name of the network if its output is wrong, or []."""
         output, expected = engine.compute(x), self._exact(x[-1:])
         error = (output[-1:] - expected).square().mean()
         is_correct = not bool(expected.isfinite().all()) or bool(error <= MAX_RMS_ERROR[engine.precision] ** 2)
@@ -70,11 +72,12 @@ class WholeNetworkChecks(NetworkChecks):
         return [] if is_correct else [f"{engine.name} on {'×'.join(map(str, x.shape))}"]
 
     def _run_corrected(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
+        """Return the output of the uncompiled network in fp32."""
         return self._exact(x)
 
 
 class CompiledEngine(TorchEngine):
-    """torch.compile with frozen weights. No CUDA graphs: they are bound to one thread, and a render has several."""
+    """torch.compile with frozen weights. No CUDA graphs: a graph is bound to one thread, a render has several."""
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
@@ -82,10 +85,12 @@ class CompiledEngine(TorchEngine):
     checks: ClassVar[type[NetworkChecks]] = WholeNetworkChecks
 
     def _prepare(self, network: nn.Module) -> Run:
+        """Return a function that runs the compiled network. It raises UsageError if the compilation fails."""
         use_inductor_cache(kernel_environment(self.device))
         compiled: Run = torch.compile(network, dynamic=False, options={"freezing": True})
 
         def run(x: Tensor) -> Tensor:
+            """Run the compiled network. Raises UsageError if the compilation fails."""
             try:
                 return compiled(x)
             except torch._dynamo.exc.BackendCompilerFailed as error:
@@ -96,10 +101,10 @@ class CompiledEngine(TorchEngine):
 
 
 class ExternalEngine(TorchEngine):
-    """The base of engines from other libraries, for CPUs.
+    """The base class of engines that run the network in another library on a CPU.
 
-    ``needs``: the required packages, as text. ``modules``: their modules; the last one runs the network. Raises
-    UsageError if one is not installed, or for another device.
+    ``needs``: the names of the required packages, for errors. ``modules``: the modules of these packages; the last
+    module runs the network. Raises UsageError if a package is not installed, or for a device that is not a CPU.
     """
 
     needs: ClassVar[str]
@@ -107,12 +112,14 @@ class ExternalEngine(TorchEngine):
     checks: ClassVar[type[NetworkChecks]] = WholeNetworkChecks
 
     def _resolve(self, precision: str) -> Precision:
+        """Return the precision to use. Raises UsageError if the device is not a CPU."""
         if self.device.kind != "cpu":
             remedy = "use --device cpu, or --engine torch"
             raise UsageError(f"--engine {self.name}", "it runs on a CPU only", remedy)
         return super()._resolve(precision)
 
     def _prepare(self, network: nn.Module) -> Run:
+        """Return a function that compiles the network for each new input shape and runs it. Raises UsageError."""
         try:
             library: Any = None
             for name in self.modules:
@@ -121,11 +128,12 @@ class ExternalEngine(TorchEngine):
             remedy = f"pip install 'vidtrans[{self.name}]', or use --engine torch"
             raise UsageError(f"--engine {self.name}", f"{self.needs} is not installed", remedy) from None
         self.identity[self.modules[-1]] = library.__version__
-        # These libraries take fp32 weights for every precision of the computation.
+        # These libraries take weights in fp32, whatever the precision of the computation.
         network.to(dtype=torch.float32, memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-        compiled: dict[torch.Size, Run] = {}  # Only the last shape is cached
+        compiled: dict[torch.Size, Run] = {}  # Networks by input shape; only the last shape is cached
 
         def run(x: Tensor) -> Tensor:
+            """Run the network on ``x`` (N, C, H, W), compiled for its shape."""
             x = x.to(torch.float32).contiguous()
             if x.shape not in compiled:
                 compiled.clear()
@@ -140,19 +148,21 @@ class ExternalEngine(TorchEngine):
 
 
 class OnnxEngine(ExternalEngine):
-    """ONNX Runtime, in fp32. Raises UsageError if the precision is set to bf16."""
+    """The engine ONNX Runtime, in fp32. Raises UsageError if the precision is set to bf16."""
 
     name: ClassVar[str] = "onnx"
-    needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # The exporter of torch needs onnx
+    needs: ClassVar[str] = "ONNX Runtime, or onnx,"  # torch's exporter needs the package onnx
     modules: ClassVar[tuple[str, ...]] = ("onnx", "onnxruntime")
 
     def _resolve(self, precision: str) -> Precision:
+        """Return fp32. Raises UsageError for bf16, or if the device is not a CPU."""
         super()._resolve(precision)
         if precision == "bf16":
             raise UsageError("--engine onnx", "no support for bf16", "leave precision at auto, or use --engine torch")
         return "fp32"
 
     def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
+        """Export the network to ONNX for the shape of ``x``, and return a function that runs it in ONNX Runtime."""
         options = library.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         file = io.BytesIO()
@@ -164,7 +174,7 @@ class OnnxEngine(ExternalEngine):
                 file,  # type: ignore[arg-type]
                 input_names=["x"],
                 output_names=["y"],
-                opset_version=17,  # The first version with all operators of the networks
+                opset_version=17,  # The first version of the operator set that has all operators of the networks
                 dynamo=False,
             )
         session = library.InferenceSession(file.getvalue(), options, providers=["CPUExecutionProvider"])
@@ -172,22 +182,23 @@ class OnnxEngine(ExternalEngine):
 
 
 class OpenVINOEngine(ExternalEngine):
-    """OpenVINO, for Intel processors, in torch's precision: compiled in seconds, and cached on disk."""
+    """The engine OpenVINO, for Intel processors, in torch's precision: compiled in seconds, and cached on disk."""
 
     name: ClassVar[str] = "openvino"
     needs: ClassVar[str] = "OpenVINO"
     modules: ClassVar[tuple[str, ...]] = ("openvino",)
 
     def _compile(self, x: Tensor, network: nn.Module, library: ModuleType) -> Run:
+        """Convert the network for the shape of ``x``, and return a function that runs it in OpenVINO."""
         options = {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": torch.get_num_threads(),
         }
-        with suppress(RuntimeError):  # Raised if the user has no home folder
+        with suppress(RuntimeError):  # RuntimeError: the user has no home folder
             options["CACHE_DIR"] = str(cache_folder() / "openvino")
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Warnings about branches on a size, which is fixed here
+            warnings.simplefilter("ignore")  # torch warns about branches that depend on a size; the size is fixed here
             model = library.convert_model(network, example_input=x)
         model.reshape(list(x.shape))
         compiled = library.Core().compile_model(model, "CPU", options)

@@ -1,8 +1,8 @@
-"""CUDA graphs: record repeated kernel launches once, and replay them with one launch.
+"""CUDA graphs: record a network's kernel launches once, and replay all of them with one launch.
 
 For small pictures, launching a network's kernels one by one takes longer than running them. See "CUDA Graphs" in
-torch's notes on CUDA semantics. A graph is used only if its replay is bit-identical, so that results do not depend on
-it.
+torch's notes on CUDA semantics. A graph is used only if its replay gives bit-identical results, so that results do
+not depend on the use of graphs.
 """
 
 from __future__ import annotations
@@ -12,31 +12,32 @@ from collections.abc import Callable, Hashable
 import torch
 from torch import Tensor
 
-NUM_WARM_UP_RUNS = 2  # Number of runs before recording, in which libraries choose algorithms and allocate memory
+NUM_WARM_UP_RUNS = 2  # Number of runs before the recording, in which libraries choose algorithms and allocate memory
 
 
 def is_recording() -> bool:
+    """Return whether the current CUDA stream is being recorded as a graph."""
     return torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing()
 
 
 def record(
     body: Callable[[], tuple[Tensor, ...]], device: torch.device
 ) -> tuple[Callable[[], None], tuple[Tensor, ...]]:
-    """Record the kernels that ``body`` launches on a GPU; return the replay function and the tensors that it fills.
+    """Record the kernels that ``body`` launches on a GPU; return the replay function and its output tensors.
 
     Raises RuntimeError for operations that cannot be recorded, such as a wait for the device.
     """
     graph = torch.cuda.CUDAGraph()
-    # Other threads launch uploads and filters during the recording.
+    # Record only this thread's launches: other threads launch uploads and filters meanwhile.
     with torch.cuda.graph(graph, stream=torch.cuda.Stream(device), capture_error_mode="thread_local"):
         outputs = body()
     return graph.replay, outputs
 
 
 class RecordedNetwork:
-    """A network runner that replays the last input shape as a CUDA graph. Not thread-safe.
+    """A function that runs a network and replays it as a CUDA graph for the last input shape. Not thread-safe.
 
-    ``refusal``: why recording failed; '' if it did not. The network's weights must keep value and address.
+    ``refusal``: the reason why recording failed; '' if it did not fail. The network's weights must not change or move.
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor], device: torch.device) -> None:
@@ -45,6 +46,7 @@ class RecordedNetwork:
         self.forget()
 
     def forget(self) -> None:
+        """Delete the recorded graph and its memory."""
         self._layout: Hashable = None
         self._num_runs = 0
         self._replay: Callable[[], None] | None = None
@@ -70,7 +72,7 @@ class RecordedNetwork:
         return output
 
     def _record(self, x: Tensor, expected: Tensor) -> None:
-        """Record the network, and check that the replay on ``x`` gives the output ``expected``."""
+        """Record the network on an input like ``x``, and check that a replay gives the output ``expected``."""
         try:
             graph_input = x.clone()
             replay, (output,) = record(lambda: (self._run(graph_input),), self._device)

@@ -14,19 +14,20 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import DeviceError, UsageError
 from vidtrans.core.machine import check_device_name
 
-Precision = Literal["fp32", "tf32", "bf16", "fp16"]
-CUDA_ONLY = ("tf32", "fp16")  # Precisions that other devices do not support
+Precision = Literal["fp32", "tf32", "bf16", "fp16"]  # Number format of the network's computation
+CUDA_ONLY = ("tf32", "fp16")  # Precisions that only CUDA devices support
 
 
 @dataclass(frozen=True)
 class Device:
-    """A device by torch's name; only its ``kind`` ('cpu', 'cuda', 'mps') affects results."""
+    """A device by torch's name, such as 'cuda:0'; only its ``kind`` ('cpu', 'cuda', 'mps') affects results."""
 
     name: str
     kind: str
 
     @property
     def torch(self) -> torch.device:
+        """Return the device as a ``torch.device``."""
         return torch.device(self.name)
 
     @property
@@ -35,11 +36,11 @@ class Device:
         return str(torch.cuda.get_device_name(self.torch)) if self.torch.type == "cuda" else ""
 
 
-CPU = Device("cpu", "cpu")
+CPU = Device("cpu", "cpu")  # The device of all computations without a GPU
 
 
 def resolve_device(name: str) -> Device:
-    """Return the device for a ``--device`` value. Raises UsageError, or DeviceError if there is no such device."""
+    """Return the device for a value of ``--device``. Raises UsageError, or DeviceError if it does not exist."""
     check_device_name(name)
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
@@ -51,8 +52,8 @@ def resolve_device(name: str) -> Device:
             f"device '{name}'", f"{count(torch.cuda.device_count(), 'CUDA device')} here", "choose another"
         )
     if kind == "cuda":
-        # Use the same kernels and rounding in every run, and no TF32 in "fp32". cuBLAS reads the variable when it
-        # starts: with workspaces of a fixed size its order of summation is fixed on every stream.
+        # Use the same kernels and rounding in every run, and no TF32 in "fp32".
+        # cuBLAS reads the variable when it starts: workspaces of fixed size fix the order of summation on a stream.
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
@@ -78,24 +79,25 @@ def resolve_precision(precision: str, device: Device, setting: str = "precision"
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.kind == "cpu":
         fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        # ONEDNN_MAX_CPU_ISA may limit oneDNN to a subset of the instructions of the processor.
+        # The variable ONEDNN_MAX_CPU_ISA may limit oneDNN to some of the processor's instructions.
         return "bf16" if fast and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
     return "fp32"
 
 
 def to_device(tensor: torch.Tensor, device: Device) -> torch.Tensor:
-    """Copy a tensor to the device, from pinned memory so that the copy overlaps with a GPU's computations."""
+    """Copy a tensor to the device, through pinned memory so that the copy overlaps with a GPU's computations."""
     tensor = tensor.pin_memory() if device.kind == "cuda" and tensor.device.type == "cpu" else tensor
     return tensor.to(device.torch, non_blocking=True)
 
 
 def torch_dtype(precision: Precision) -> torch.dtype:
+    """Return the torch dtype of weights and inputs for a precision; tf32 uses float32."""
     return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(precision, torch.float32)
 
 
 @contextmanager
 def tensor_float32(precision: Precision) -> Iterator[None]:
-    """Enable TF32 for matrix products and convolutions on CUDA in this context if the precision is tf32.
+    """Enable TF32 for matrix products and convolutions on CUDA within this context if the precision is 'tf32'.
 
     The setting is process-wide: no other thread may compute in full fp32 at the same time.
     """

@@ -1,4 +1,4 @@
-"""Pixel values as tensors: uint8, and uint16 stored as int16 with the same bits, as torch has no uint16 arithmetic."""
+"""Pixel values as tensors: uint8, or uint16 stored as int16 with the same bits, as torch has no uint16 arithmetic."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from vidtrans.video.images.picture import resize
 
 
 def bits_to_levels(bits: Tensor) -> Tensor:
-    """Return pictures in an arithmetic dtype: uint8 unchanged, uint16 bits stored as int16 converted to int32."""
+    """Return pictures in a dtype with arithmetic: uint8 unchanged, uint16 bits stored as int16 converted to int32."""
     return bits.to(torch.int32) & 0xFFFF if bits.dtype == torch.int16 else bits
 
 
 def to_bits(values: Tensor, dtype: torch.dtype) -> Tensor:
-    """Return whole numbers in [0, 255] as uint8, or in [0, 65535] as uint16 stored as int16 bits."""
+    """Return whole numbers in [0, 255] as uint8, or in [0, 65535] as int16 with the bits of uint16."""
     return values.to(torch.int32).to(dtype) if dtype == torch.int16 else values.to(dtype)
 
 
 def to_8_bit_levels(pictures: Tensor) -> Tensor:
-    """Return pictures as uint8, from uint8 or from uint16 levels in int32, rounded like ``conversion.to_uint8``."""
+    """Return pictures as uint8, from uint8 or from 16-bit levels in int32, rounded like ``conversion.to_uint8``."""
     return pictures if pictures.dtype == torch.uint8 else ((pictures + 128) // 257).to(torch.uint8)
 
 
 def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
-    """Return the result of ``torch_engine.to_levels`` for a CPU tensor, computed by numpy in the calling thread.
+    """Return the result of ``torch_engine.to_levels`` for a CPU tensor, computed by NumPy in the calling thread.
 
-    Idle threads of torch spin, which slows down the threads of another library that runs the network.
+    Idle threads of torch use CPU time, which slows down the threads of another library that runs the network.
     """
     top = 65535 if deep else 255
     values = output.numpy() + np.float32(1)
@@ -38,7 +38,7 @@ def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
 
 
 def from_levels_serially(pixels: Tensor, middle: float) -> Tensor:
-    """Return (N, C, H, W) levels on the CPU as float32 in [−1, 1], by numpy; ``middle`` is 127.5 or 32767.5."""
+    """Return levels (N, C, H, W) on the CPU as float32 in [−1, 1], by NumPy; ``middle`` is 127.5 or 32767.5."""
     values = np.ascontiguousarray(pixels.numpy()).astype(np.float32)
     values /= np.float32(middle)
     values -= np.float32(1)
@@ -46,7 +46,7 @@ def from_levels_serially(pixels: Tensor, middle: float) -> Tensor:
 
 
 def expand_plate(plate: np.ndarray, inputs: Tensor) -> Tensor:
-    """Return a background plate, (h, w, 3) uint8, as (N, H, W, 3) with the size, dtype and device of the inputs."""
+    """Return a background plate, (h, w, 3) uint8, as (N, H, W, 3) with the size, dtype and device of ``inputs``."""
     height, width = inputs.shape[1:3]
     picture = torch.from_numpy(resize(plate, width, height)).to(inputs)
     return (picture if inputs.dtype == torch.uint8 else picture * 257).expand(len(inputs), -1, -1, -1)

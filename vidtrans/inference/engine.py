@@ -1,4 +1,4 @@
-"""The interface of engines, and the identity model."""
+"""The interface of engines, and the engine of the identity model."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from vidtrans.video.images.picture import resize
 
 
 class Engine(Protocol):
-    """A map from (N, H, W, C) uint8 or uint16 inputs to (N, H, W, 3) pictures, uint16 if ``deep``, of any H and W.
+    """A map from inputs (N, H, W, C) uint8 or uint16 to pictures (N, H, W, 3), uint16 if ``deep``, of any H and W.
 
-    ``batch``: the number of inputs run at once; a picture never depends on the other pictures of its batch.
-    ``device_kind``: "cpu", "cuda" or "mps"; ``precision``: of the computation, "" if nothing is computed. ``identity``:
-    the engine properties that affect its results, for cache keys only.
+    ``batch``: the number of inputs that run at once; a picture never depends on the other pictures of its batch.
+    ``device_kind``: "cpu", "cuda" or "mps". ``identity``: the engine properties that affect the results, for cache keys
+    only.
     """
 
     batch: int
@@ -25,14 +25,15 @@ class Engine(Protocol):
     identity: dict[str, str]
 
     @property
-    def precision(self) -> str: ...
+    def precision(self) -> str:
+        """Return the precision of the computation, such as "bf16"; "" if nothing is computed."""
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` for cache keys at a picture size, at which some operators may need fp32."""
+        """Return ``identity`` for cache keys at a picture size in pixels, at which some operators may need fp32."""
         ...
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return the number of inputs of a size that are run at once: ``batch``, or fewer for a large size."""
+        """Return the number of inputs of a size that run at once: ``batch``, or fewer for a large size."""
         ...
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray: ...
@@ -47,9 +48,11 @@ class IdentityEngine:
     identity = {"engine": "identity"}  # noqa: RUF012
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
+        """Return ``identity``, which does not depend on the picture size."""
         return self.identity
 
     def batch_for(self, height: int, width: int) -> int:
+        """Return the batch size 1, which does not depend on the picture size."""
         return self.batch
 
     def __call__(self, inputs: np.ndarray, *, deep: bool = False) -> np.ndarray:
@@ -58,7 +61,7 @@ class IdentityEngine:
 
 
 def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
-    """Return the warning that the operators ``wrong`` give wrong results, so that they run in a higher precision."""
+    """Return the warning that the operators ``wrong`` give wrong results and therefore run in a higher precision."""
     what = "an operator" if len(wrong) == 1 else f"{len(wrong)} operators"
     return (
         f"this machine computes {what} wrongly in {precision} at this size: "
@@ -68,7 +71,7 @@ def wrong_products_warning(wrong: Sequence[str], precision: str) -> str:
 
 
 def append_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
-    """Return (N, H, W, C) uint8 or uint16 inputs with a background plate, (h, w, 3) uint8, as three more channels."""
+    """Return inputs (N, H, W, C) uint8 or uint16 with a background plate, (h, w, 3) uint8, as three more channels."""
     picture = resize(plate, inputs.shape[2], inputs.shape[1])
     if inputs.dtype == np.uint16:
         picture = to_uint16(picture)
@@ -76,7 +79,7 @@ def append_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
 
 
 def append_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
-    """Append an empty history to (N, H, W, in_channels) uint8 or uint16 inputs that have none."""
+    """Return inputs (N, H, W, in_channels) uint8 or uint16 with an empty history appended, if they have none."""
     if inputs.shape[3] > in_channels:
         return inputs
     history = no_history(*inputs.shape[1:3])

@@ -1,10 +1,10 @@
-"""Compare convolutions and matrix products with fp32 once per shape, and compute the wrong ones in fp32.
+"""Compare convolutions and matrix products with fp32 once per shape, and compute wrong operators in fp32.
 
 Libraries choose a kernel by processor, precision and shape, and a kernel can be wrong: torch 2.13 returns NaN in bf16
 on processors with AMX for a convolution of stride 2 whose output is one pixel wide. Each operator is compared on its
-actual input. For a convolution these are the last picture of a batch and a few output channels, a small part of the
-network's cost in fp32; in fp32 itself these channels use another kernel. The result is stored in the user's cache
-folder by machine, libraries, network and shape, so that other processes need not repeat the comparison.
+actual input. For a convolution, the last picture of a batch and a few output channels are compared, which takes a small
+part of the network's time in fp32; in fp32 itself these channels use another kernel. The result is stored in the user's
+cache folder by machine, libraries, network and shape, so that other processes need not repeat the comparison.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from vidtrans.inference.user_cache import cached_check, kernel_environment
 from vidtrans.networks.for_rendering import plain_weight
 
 NUM_CHANNELS = 4  # Number of compared output channels of a convolution, evenly spread from the first to the last
-_MAX_VALUES = 1 << 26  # Largest number of input values of a convolution that are converted to fp32 at once
-# Relative tolerances: of the root mean square of the output, and of the value itself. Correct kernels accumulate in
-# fp32 and round at the end, so that bf16 is within 2⁻⁸ of a value, and fp32 by another algorithm within 1e-4 of the
-# root mean square; a wrong kernel gives NaN, or uninitialised memory.
+# Largest number of a convolution's input values that are converted to fp32 at once, which limits the memory
+_MAX_VALUES = 1 << 26
+# Correct kernels round at the end: bf16 is within 2⁻⁸ of a value, fp32 within 1e-4 of the root mean square.
+# A wrong kernel gives NaN or uninitialised memory, so tolerances can be larger.
+# By dtype: tolerance relative to the root mean square of the output, and relative to the value itself.
 TOLERANCE = {torch.bfloat16: (0.06, 2**-6), torch.float16: (0.02, 2**-8), torch.float32: (2e-3, 1e-3)}
+# Functions by oneDNN's names of activations
 _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "none": lambda x: x,
     "relu": F.relu,
@@ -36,8 +38,9 @@ _ACTIVATIONS: dict[str, Callable[..., Tensor]] = {
     "tanh": torch.tanh,
     "sigmoid": torch.sigmoid,
 }
+# Names of torch's operators for matrix products
 _PRODUCTS = ("aten.mm.default", "aten.bmm.default", "aten.addmm.default", "aten.baddbmm.default")
-# Operators that torch decomposes into products.
+# Names of operators that torch can decompose into convolutions and matrix products
 _COMPOSED = (
     "aten.conv2d.default",
     "aten.conv2d.padding",
@@ -46,13 +49,14 @@ _COMPOSED = (
     "aten.matmul.default",
     "aten.einsum.default",
 )
-_BACKWARD = "aten.convolution_backward.default"
-_correct_operators: dict[tuple[str, str], bool] = {}  # Whether an operator is correct, by environment and signature
-_thread = threading.local()
+_BACKWARD = "aten.convolution_backward.default"  # Name of torch's operator for the gradients of a convolution
+# Whether an operator is correct, by (kernel environment, operator signature)
+_correct_operators: dict[tuple[str, str], bool] = {}
+_thread = threading.local()  # State of each thread: ``uncorrected`` is true while wrong operators must not be corrected
 
 
 class Convolution(NamedTuple):
-    """The arguments of ``aten.convolution``, and the fused activation."""
+    """The arguments of torch's operator ``aten.convolution``, and the fused activation."""
 
     x: Tensor
     weight: Tensor
@@ -68,7 +72,7 @@ class Convolution(NamedTuple):
 
     @classmethod
     def of(cls, name: str, args: Sequence[Any]) -> Convolution | None:
-        """Return the convolution that an operator computes; None for other operators, types and shapes."""
+        """Return the convolution that an operator computes; None for other operators, dtypes and shapes."""
         if name == "aten.convolution.default":
             convolution = cls(*args)
         elif name == "mkldnn._convolution_pointwise.default":
@@ -76,7 +80,7 @@ class Convolution(NamedTuple):
             weight = plain_weight(weight)
             geometry = (stride, padding, dilation, False, [0, 0], groups)
             convolution = cls(x, weight, bias, *geometry, _ACTIVATIONS[activation], tuple(slope))
-        elif name == "mkldnn._convolution_transpose_pointwise.default" and args[7] == 1:  # Only without groups, args[7]
+        elif name == "mkldnn._convolution_transpose_pointwise.default" and args[7] == 1:  # args[7]: groups
             x, weight, bias, padding, output_padding, stride, dilation, groups, activation, slope, _ = args
             weight = plain_weight(weight)
             geometry = (stride, padding, dilation, True, output_padding, groups)
@@ -86,17 +90,17 @@ class Convolution(NamedTuple):
         return convolution if convolution.x.dim() == 4 and convolution.x.dtype in TOLERANCE else None
 
     def in_finer_precision(self) -> Tensor:
-        """Return the result in float32, or in float64 for float32 input on a CPU."""
+        """Return the convolution's result in float32, or in float64 for float32 input on a CPU."""
         dtype = _finer_dtype(self.x)
         bias = None if self.bias is None else self.bias.to(dtype)
         return self.activation(self.compute(self.x.to(dtype), self.weight.to(dtype), bias), *self.slope)
 
     def compute(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """Return a convolution with these geometric arguments, without the activation."""
+        """Return a convolution of other tensors with the same stride, padding and groups, without the activation."""
         return torch.convolution(x, weight, bias, *self[3:9])
 
     def is_correct(self, output: Tensor) -> bool:
-        """Return whether ``output`` is correct within rounding, compared on its last picture and some channels."""
+        """Return whether ``output`` is correct within rounding; its last picture and some channels are compared."""
         x, weight, bias, output = self.x[-1:], self.weight, self.bias, output[-1:]
         if self.groups == 1:
             axis = 1 if self.transposed else 0
@@ -107,11 +111,11 @@ class Convolution(NamedTuple):
         expected = self._in_slices(x, weight)
         if bias is not None:
             expected += bias.to(expected.dtype)[:, None, None]
-        # No activation increases a difference.
+        # No activation increases a difference, so the tolerance refers to the result before the activation.
         return _is_near(output, self.activation(expected, *self.slope), x.dtype, scale=expected)
 
     def _in_slices(self, x: Tensor, weight: Tensor) -> Tensor:
-        """Return the convolution in float32 without bias; a large input is processed in slices of input channels."""
+        """Return the convolution in float32 without bias; a large input is processed in slices of its channels."""
         max_channels = max(1, _MAX_VALUES // (x.shape[2] * x.shape[3]))
         if self.groups > 1 or max_channels >= x.shape[1]:
             return self.compute(x.float(), weight.float(), None)
@@ -123,15 +127,15 @@ class Convolution(NamedTuple):
 
 
 def _finer_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype in which operators on ``x`` are recomputed.
+    """Return the dtype in which operators on ``x`` are computed again.
 
-    On a GPU float32 stays float32, since the wrong result may have used TF32.
+    On a GPU, operators on float32 are computed again in float32, because the wrong result may have used TF32.
     """
     return torch.float64 if x.dtype == torch.float32 and x.device.type == "cpu" else torch.float32
 
 
 def _is_near(output: Tensor, expected: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> bool:
-    """Return whether a result is correct within rounding. Values outside of the range of ``dtype`` are not compared."""
+    """Return whether ``output`` is correct within rounding; values out of the range of ``dtype`` are not compared."""
     in_range = expected.to(dtype).isfinite()
     scale = (expected if scale is None else scale)[in_range]
     of_mean, of_value = TOLERANCE[dtype]
@@ -153,9 +157,10 @@ def _corrected(
     kwargs: dict[str, Any],
     output: Any,  # noqa: ANN401
 ) -> Any:  # noqa: ANN401
-    """Return the correct result of an operator: its ``output``, or a recomputed result of the same type.
+    """Return the correct result of an operator: its ``output``, or a recomputed result of the same dtype.
 
-    ``convolution``: the operator as a convolution, if it is one. ``output`` None: it is known to be wrong.
+    ``convolution``: the operator as a convolution, or None. ``output``: the operator's result, or None if it is known
+    to be wrong.
     """
     if convolution is not None:
         if output is not None and convolution.is_correct(output):
@@ -173,11 +178,12 @@ def _corrected(
 
 
 def _as_sequence(results: Any) -> Sequence[Any]:  # noqa: ANN401
+    """Return the results of an operator as a sequence, also for a single result."""
     return results if isinstance(results, tuple) else (results,)
 
 
 def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-    """Return the properties that select the kernel: operator, shapes, dtypes, settings; '' for other operators."""
+    """Return what selects an operator's kernel (name, shapes, dtypes, settings); '' for other operators."""
     if "convolution" not in name and name not in _PRODUCTS:
         return ""
     if next(a.dtype for a in args if isinstance(a, Tensor)) not in TOLERANCE:
@@ -190,7 +196,7 @@ def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
 
 
 class _ProductMode(TorchDispatchMode):
-    """A dispatch mode that intercepts matrix products and convolutions, and decomposes operators built from them."""
+    """A torch dispatch mode that intercepts matrix products and convolutions, also inside composed operators."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -200,7 +206,7 @@ class _ProductMode(TorchDispatchMode):
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
         kwargs = kwargs or {}
         name = str(func)
-        if name in _COMPOSED and func._can_decompose():  # Inference mode does not decompose them
+        if name in _COMPOSED and func._can_decompose():  # Inference mode does not decompose these operators
             with self:
                 output = func.decompose(*args, **kwargs)
             if output is not NotImplemented:
@@ -211,6 +217,7 @@ class _ProductMode(TorchDispatchMode):
         return self.compute(name, signature, func, args, kwargs)
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """Return the result of the operator ``func`` with this name and signature."""
         raise NotImplementedError
 
 
@@ -222,7 +229,7 @@ class _ComparingMode(_ProductMode):
         self._environment, self.wrong = kernel_environment(device), set[str]()
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
-        """Return the result, recomputed if it is wrong, so that later operators are compared on valid numbers."""
+        """Return the operator's result, corrected if it is wrong, so that later operators get valid input."""
         with _uncorrected():
             output = func(*args, **kwargs)
         key = self._environment, signature
@@ -246,6 +253,7 @@ class _Fp32Mode(_ProductMode):
         self._signatures = frozenset(signatures)
 
     def compute(self, name: str, signature: str, func: Any, args: Any, kwargs: Any) -> Any:  # noqa: ANN401
+        """Return the operator's result, computed in a higher precision if its signature is one of the given ones."""
         if signature in self._signatures and not getattr(_thread, "uncorrected", False):
             return _corrected(Convolution.of(name, args), func, args, kwargs, None)
         return func(*args, **kwargs)
@@ -253,7 +261,7 @@ class _Fp32Mode(_ProductMode):
 
 @contextmanager
 def _uncorrected() -> Iterator[None]:
-    """Disable an enclosing ``_Fp32Mode`` during a comparison: its corrections would hide wrong operators."""
+    """Disable an enclosing ``_Fp32Mode`` during a comparison, because its corrections would hide wrong operators."""
     previous = getattr(_thread, "uncorrected", False)
     _thread.uncorrected = True
     try:
@@ -270,7 +278,7 @@ def find_wrong_operators(run: Callable[[], object], device: Device) -> list[str]
 
 
 def correct_operators(signatures: Sequence[str]) -> _Fp32Mode | nullcontext[None]:
-    """Return a context in which operators with these signatures run in fp32 (fp32 operators on a CPU: in fp64)."""
+    """Return a context in which operators with these signatures run in fp32, or in fp64 for fp32 operators on a CPU."""
     return _Fp32Mode(signatures) if signatures else nullcontext()
 
 
@@ -283,33 +291,33 @@ class ComparedEngine(Protocol):
     identity: dict[str, str]
 
     def compute(self, x: Tensor) -> Tensor:
-        """Run the network without corrections on (N, C, H, W) float32."""
+        """Run the network without corrections on ``x``, (N, C, H, W) float32."""
 
     def if_it_fits(self, run: Callable[[], Any]) -> Any:  # noqa: ANN401  (what ``run`` returns)
-        """Return the result of ``run``; None if memory runs out."""
+        """Return the result of ``run``; None if the memory is too small."""
 
 
 class NetworkChecks:
-    """The comparison of a network's operators with fp32. ``wrong``: the operators to compute in fp32, by input shape.
+    """The comparison of a network's operators with fp32. ``wrong``: the signatures of wrong operators, by input shape.
 
-    The object has no reference to an engine, which would keep the engine's memory allocated.
+    The object does not refer to an engine, because a reference would keep the engine's memory allocated.
     """
 
-    compares_batches: ClassVar[bool] = False  # Comparing a single picture is faster
+    compares_batches: ClassVar[bool] = False  # Compare a single picture, which is faster
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401  (the network's origin)
         self._architecture = [repr(network), [list(p.shape) for p in network.parameters()]]
         self.wrong: dict[torch.Size, list[str]] = {}
 
     def run(self, engine: ComparedEngine, x: Tensor) -> Tensor:
-        """Run the network; operators that are wrong at the shape of ``x`` are computed in fp32."""
+        """Run the network; operators that are wrong at the input shape of ``x`` are computed in fp32."""
         if x.shape not in self.wrong and (result := self._find(engine, x)) is not None:
             return result
         wrong = self.wrong[x.shape]
         return self._run_corrected(engine, x, wrong) if wrong else engine.compute(x)
 
     def wrong_at(self, engine: ComparedEngine, shape: torch.Size) -> list[str]:
-        """Return the signatures of operators that are wrong at a shape, tested on noise."""
+        """Return the signatures of operators that are wrong at an input shape, compared on noise."""
         if shape not in self.wrong:
             noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
             self._find(engine, noise.to(engine.device.torch))
@@ -317,19 +325,20 @@ class NetworkChecks:
 
     @torch.inference_mode()
     def _find(self, engine: ComparedEngine, x: Tensor) -> Tensor | None:
-        """Find the wrong operators at the shape of ``x``; return the correct result, or None for cached operators."""
+        """Find the wrong operators at the shape of ``x``; return the correct output, or None for a cached result."""
         results: list[Tensor] = []
         cache_key = [*self._architecture, list(x.shape), engine.identity]
         compare = lambda: cached_check(cache_key, engine.device, lambda: self._compare(engine, x, results))  # noqa: E731
         wrong = engine.if_it_fits(compare)
-        # Comparing needs more memory than running. If running does not fit either, tiles of another shape are used.
+        # A comparison needs more memory than a run. If even a run does not fit in memory, smaller tiles are used.
         self.wrong[x.shape] = wrong or []
         return results[0] if results and wrong is not None else None
 
     def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
-        """Return the wrong operators at the shape of ``x``, and append the correct result to ``results``."""
+        """Return the wrong operators at the shape of ``x``, and append the correct output to ``results``."""
         return find_wrong_operators(lambda: results.append(engine.compute(x)), engine.device)
 
     def _run_corrected(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:
+        """Return the network's output, with the operators ``wrong`` computed in fp32."""
         with correct_operators(wrong):
             return engine.compute(x)

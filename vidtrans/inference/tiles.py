@@ -1,12 +1,12 @@
 """Run a network on overlapping tiles in sequence, for pictures too large for memory or a network of fixed size.
 
-Tiles begin at multiples of the network's stride, so that a pixel has the same phase in a tile as in the whole picture;
-a tile of a single cell is the exception, because it could not overlap. The rim of a tile lacks context, so it is cut
-off, and neighbouring tiles are cross-faded.
+Tiles begin at multiples of the network's stride, so that a pixel has the same phase in a tile as in the whole picture.
+A tile whose side equals the stride is the exception, because it could not overlap. The rim of a tile lacks context, so
+it is cut off, and neighbouring tiles are cross-faded.
 
 Instance norms and squeeze-and-excitation layers use the whole picture. With separate statistics the colours of
 neighbouring tiles would differ. So the network first runs on the picture downscaled to a tile's size, and the tiles use
-the statistics of that run. This does not work for self-attention: each tile attends within itself.
+the statistics of that run. This does not work for self-attention, in which each tile sees only itself.
 """
 
 from __future__ import annotations
@@ -20,26 +20,28 @@ from torch.nn import functional as F
 
 from vidtrans.networks.layers import SqueezeExcitation
 
-MIN_TILE_PX = 256  # Smallest side of a tile in pixels: a smaller tile is mostly rim
-# Overlap in pixels: 256-pixel tiles of the bundled model reach 46 dB against the whole picture; 96: 35 dB
-OVERLAP_PX = 128
-NUM_CELLS = 4  # Cells along a fixed-size tile: tones are averaged per cell, and neighbouring tiles overlap by one cell
-GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # Layers that use the whole picture
-NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]  # Mean and variance of each layer's input, (N, C) float32
+MIN_TILE_PX = 256  # Smallest side of a tile in pixels; most of a smaller tile would be rim
+# Tiles of 256 pixels reach 46 dB (PSNR) against the whole picture with the bundled model; with overlap 96, 35 dB.
+OVERLAP_PX = 128  # Overlap of neighbouring tiles, in pixels
+# Number of cells along a tile of fixed size: tones are averaged per cell, and neighbouring tiles overlap by one cell
+NUM_CELLS = 4
+GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # Layers whose output depends on the whole picture
+# Mean and variance of each layer's input, (N, C) float32, by layer
+NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]
 
 
 def next_tile_side(side: int, multiple: int) -> int | None:
-    """Return half of a tile's side, at least ``MIN_TILE_PX``, rounded up to a multiple; None if that is not smaller."""
+    """Return half of a tile's side, at least ``MIN_TILE_PX``, rounded up to a multiple; None if not smaller."""
     half = max(MIN_TILE_PX, side // 2)
     half += -half % multiple
     return half if half < side else None
 
 
 def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP_PX) -> list[int]:
-    """Return the first pixels of evenly spread tiles that cover ``length``; all are multiples of ``multiple``.
+    """Return the first pixels of evenly spread tiles that cover ``length`` pixels; all are multiples of ``multiple``.
 
     Tiles overlap by at least ``overlap`` pixels or half a tile, whichever is less, rounded down to a multiple. A tile
-    of one cell may begin at any pixel.
+    whose side is ``multiple`` may begin at any pixel.
     """
     if tile >= length:
         return [0]
@@ -52,7 +54,7 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP_PX
 def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
     """Return the later tile's weights across an overlap, (overlap,) float32, rising from 0 to 1 in its middle quarter.
 
-    Without ``fades`` they are a step in the middle.
+    Without ``fades`` the weights are a step from 0 to 1 in the middle.
     """
     if not fades:
         return (torch.arange(overlap) >= overlap // 2).to(torch.float32)
@@ -63,9 +65,9 @@ def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
 
 
 def blend_tiles(parts: Iterable[Tensor], starts: Sequence[int], length: int, dim: int, *, fades: bool = True) -> Tensor:
-    """Cross-fade parts of equal size into one tensor of ``length`` along dimension ``dim``, 2 (rows) or 3 (columns).
+    """Cross-fade tiles of equal size into one tensor of ``length`` along axis ``dim``: 2 (rows) or 3 (columns).
 
-    The weights of two parts add up to exactly one, so that equal parts are unchanged.
+    The weights of two tiles add up to exactly one, so that equal values stay unchanged.
     """
     blended: Tensor | None = None
     end = 0
@@ -90,10 +92,10 @@ def run_tiled(
     *,
     fades: bool = True,
 ) -> Tensor:
-    """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles of at most ``side`` pixels a side.
+    """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles with sides of at most ``side`` pixels.
 
-    H, W and ``side`` are multiples of ``multiple``. ``global_layers``: those that use the whole picture. ``fades``:
-    tiles are cross-faded instead of cut.
+    H, W and ``side`` are multiples of ``multiple``. ``global_layers``: the layers that use the whole picture.
+    ``fades``: tiles are cross-faded instead of cut.
     """
     height, width = x.shape[2:]
     tall, wide = min(height, side), min(width, side)
@@ -115,8 +117,8 @@ def run_fixed(
 
     H, W and ``size`` are multiples of ``multiple``. ``matched``: the network uses whole-picture statistics, which
     cannot be set from outside. Then the low-frequency tones of each tile, averaged over a quarter of its sides, are set
-    to those of the output for the downscaled picture: on 960×540 pixels the means of neighbouring tiles differed by 26
-    levels without this step, and by 3 with it.
+    to the tones of the output for the downscaled picture: on 960×540 pixels the means of neighbouring tiles differed by
+    26 levels without this step, and by 3 with it.
     """
     (height, width), (tall, wide) = x.shape[2:], size
     rows, columns = (tile_starts(n, tile, multiple, tile // NUM_CELLS) for n, tile in ((height, tall), (width, wide)))
@@ -127,6 +129,7 @@ def run_fixed(
         coarse = F.interpolate(coarse, (height, width), mode="bilinear", align_corners=False)
 
     def run(top: int, left: int) -> Tensor:
+        """Return the network's output for the tile at (top, left), with tones matched if ``matched``."""
         output = network(_cut(x, top, left, tall, wide).contiguous())
         return output if coarse is None else _with_tones(output, _cut(coarse, top, left, tall, wide))
 
@@ -134,6 +137,7 @@ def run_fixed(
 
 
 def _cut(x: Tensor, top: int, left: int, tall: int, wide: int) -> Tensor:
+    """Return the tile of ``x`` (N, C, H, W) that begins at (top, left), ``tall`` × ``wide`` pixels."""
     return x[:, :, top : top + tall, left : left + wide]
 
 
@@ -145,23 +149,24 @@ def _run_grid(
     *,
     fades: bool = True,
 ) -> Tensor:
-    """Blend the tiles ``run(top, left)`` for all row and column starts."""
+    """Return the blended tiles ``run(top, left)`` for all first rows and columns; ``size``: the output's (H, W)."""
     strips = (blend_tiles((run(top, left) for left in columns), columns, size[1], 3, fades=fades) for top in rows)
     return blend_tiles(strips, rows, size[0], 2, fades=fades)
 
 
 def _with_tones(tile: Tensor, reference: Tensor) -> Tensor:
-    """Return a ``tile`` with the low-frequency tones of ``reference``, a picture of the same size."""
+    """Return a tile with the low-frequency tones of ``reference``, a picture of the same size."""
     error = F.interpolate(reference - tile, (NUM_CELLS, NUM_CELLS), mode="area")
     return tile + F.interpolate(error, tile.shape[2:], mode="bilinear", align_corners=False)
 
 
 @contextmanager
 def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
-    """Yield a table of the mean and variance of the modules' inputs, which is filled when they run."""
+    """Yield a table of mean and variance of the layers' inputs, which is filled when the layers run."""
     statistics: NormStatistics = {}
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        """Store mean and variance of a layer's input; a forward hook."""
         variance, mean = torch.var_mean(inputs[0].to(torch.float32), (2, 3), correction=0)
         statistics[module] = mean, variance
 
@@ -173,7 +178,7 @@ def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
 
 @contextmanager
 def use_statistics(statistics: NormStatistics) -> Iterator[None]:
-    """Make modules use recorded statistics instead of those of their input in this context."""
+    """Make layers use recorded statistics instead of the statistics of their input within this context."""
     with ExitStack() as stack:
         for module, (mean, variance) in statistics.items():
             vars(module)["forward"] = _forward_with_statistics(module, mean, variance)
@@ -182,12 +187,14 @@ def use_statistics(statistics: NormStatistics) -> Iterator[None]:
 
 
 def _forward_with_statistics(module: nn.Module, mean: Tensor, variance: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return a forward function for a layer that uses the given mean and variance, (N, C) each."""
     if isinstance(module, SqueezeExcitation):
         return lambda x: x * module.weigh(mean.to(x.dtype)[..., None, None])
     assert isinstance(module, nn.InstanceNorm2d)
 
     def norm(x: Tensor) -> Tensor:
-        # torch requires weights and statistics of the same dtype.
+        """Normalise ``x`` (N, C, H, W) with the given statistics of each picture."""
+        # torch requires that weights and statistics have the same dtype.
         weight, bias = (None if p is None else p.to(mean.dtype) for p in (module.weight, module.bias))
         normed = [
             F.batch_norm(p, m, v, weight, bias, False, 0.0, module.eps)

@@ -1,7 +1,7 @@
-"""The torch engine: eval mode, norm folded into the convolutions, channels last, bf16 if the device supports it.
+"""The torch engine: eval mode, norms folded into convolutions, channels last, bf16 if the device supports it.
 
 On a CPU the convolutions are packed, see ``networks.for_rendering``. The other engines are subclasses that run a
-generator with other libraries.
+generator in other libraries.
 """
 
 from __future__ import annotations
@@ -31,23 +31,22 @@ from vidtrans.networks.unet_small import reduce_memory
 from vidtrans.networks.wrappers import PlateGenerator
 from vidtrans.video.images.picture import resize
 
-Run = Callable[[Tensor], Tensor]
-T = TypeVar("T")
+Run = Callable[[Tensor], Tensor]  # A function that runs a network, (N, C, H, W) → (N, 3, H, W)
+T = TypeVar("T")  # Type of the result of ``TorchEngine.if_it_fits``
 BATCH_SIZES = {"cpu": 4, "cuda": 16, "mps": 4}  # Default batch size by device kind
-# Largest number of pixels in a batch, by device kind; part of cache keys. On a CPU larger batches are no faster, as a
-# U-Net's layers exceed the CPU cache, and a render of 1080p would take 1.5 times the memory. On a GPU the limit is two
-# pictures of 1080p.
-MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}
+# On a CPU larger batches are no faster (layers exceed the CPU cache) and need more memory: 1.5 times for 1080p.
+# On a GPU the limit is two pictures of 1080p. The limit is part of cache keys.
+MAX_PIXELS = {"cpu": 1 << 18, "cuda": 1 << 22}  # Largest number of pixels in a batch, by device kind
 
 
 def pad_by_mirroring(x: Tensor, multiple: int) -> Tensor:
-    """Pad (N, C, H, W) at the right and bottom to multiples of ``multiple``, by mirroring."""
+    """Pad (N, C, H, W) at the right and the bottom to multiples of ``multiple`` pixels, by mirroring."""
     height, width = x.shape[2:]
     return grow_by_mirroring(x, height + -height % multiple, width + -width % multiple)
 
 
 def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
-    """Pad (N, C, H, W) at the right and bottom to at least a height and a width, by mirroring."""
+    """Pad (N, C, H, W) at the right and the bottom to at least ``height`` and ``width``, by mirroring."""
     for axis, min_length in ((2, height), (3, width)):
         length = x.shape[axis]
         if length < min_length:
@@ -57,24 +56,25 @@ def grow_by_mirroring(x: Tensor, height: int, width: int) -> Tensor:
 
 
 def to_levels(output: Tensor, *, deep: bool) -> Tensor:
-    """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 stored as int16 with the same bits."""
+    """Round (N, 3, H, W) float32 in [−1, 1] to (N, H, W, 3) uint8, or if ``deep`` uint16 stored as int16."""
     top = 65535 if deep else 255
     levels = (output + 1).mul_(top / 2).round_().clamp_(0, top).to(torch.int32 if deep else torch.uint8)
     return (levels.to(torch.int16) if deep else levels).permute(0, 2, 3, 1).contiguous()
 
 
 def to_pictures(output: Tensor, *, deep: bool) -> np.ndarray:
-    """Round (N, 3, H, W) float32 in [-1, 1] to (N, H, W, 3) uint8, or uint16 if ``deep``."""
+    """Round (N, 3, H, W) float32 in [−1, 1] to (N, H, W, 3) uint8, or uint16 if ``deep``."""
     return _as_pictures(to_levels(output, deep=deep))
 
 
 def _as_pictures(levels: Tensor) -> np.ndarray:
+    """Return pixels as an array on the CPU: uint8, or uint16 from int16 with the same bits."""
     pictures: np.ndarray = levels.cpu().numpy()
     return pictures.view(np.uint16) if pictures.dtype == np.int16 else pictures
 
 
 class TorchEngine:
-    """An engine for generators that need sides of a ``multiple``: it pads by mirroring and crops the outputs.
+    """An engine that pads pictures by mirroring to multiples of the generator's ``multiple``, and crops the outputs.
 
     A generator with a background plate receives it as additional input. A recurrent generator processes one picture at
     a time, with or without a history. If memory runs out, batches are halved, and single pictures are tiled. Raises
@@ -86,8 +86,8 @@ class TorchEngine:
     """
 
     name: ClassVar[str] = "torch"
-    slow_to_start: ClassVar[bool] = False  # The command bench measures a slow engine only with --all
-    is_recorded: ClassVar[bool] = True  # Whether to replay it as a CUDA graph, see ``cuda_graphs``
+    slow_to_start: ClassVar[bool] = False  # The command bench measures an engine that is slow to start only with --all
+    is_recorded: ClassVar[bool] = True  # Whether the network is replayed as a CUDA graph, see ``cuda_graphs``
     checks: ClassVar[type[NetworkChecks]] = NetworkChecks
 
     def __init__(
@@ -108,7 +108,7 @@ class TorchEngine:
             raise UsageError(f"--engine {self.name}", why, "use --engine torch")
         self.batch = 1 if self._recurrent_channels or self._runs_itself else batch or BATCH_SIZES[device.kind]
         self.multiple: int = generator.multiple
-        # It stays in the precision and on the device of its weights, so that codes do not depend on the engine.
+        # The encoder keeps the precision and the device of its weights, so that codes do not depend on the engine.
         self.encoder: Any = getattr(generator, "encoder", None)
         self._plate = generator.picture if isinstance(generator, PlateGenerator) else None
         self._dtype = torch_dtype(self.precision)
@@ -120,19 +120,19 @@ class TorchEngine:
         self._fixed_size: tuple[int, int] | None = getattr(generator, "fixed_size", None)
         self._sees_whole = getattr(generator, "sees_whole", False)
         self._fades = not hasattr(generator, "class_colours")  # Mixtures of class colours belong to no class
-        # The batch size affects which kernels run, so it is derived from picture sizes, not from free memory.
+        # The batch size affects the choice of kernels, so it is derived from picture sizes, not from free memory.
         self._max_pixels = MAX_PIXELS.get(device.kind)
         self.tile: int | None = None
         self._sides: dict[tuple[int, int], int] = {}  # Tile sides that fit in memory, by the picture's (height, width)
         self._global_layers = [m for m in network.modules() if isinstance(m, GlobalLayer)]
-        # The frame memory is stretched over the network's input, which must be the picture, not a tile.
+        # Stored frames are resized to the network's input, which must therefore be the whole picture, not a tile.
         self._is_never_tiled = getattr(inner_generator(generator), "frame_memory", None) is not None or needs_gradients
         self.identity = {
             "engine": self.name,
             "torch": torch.__version__.partition("+")[0],
             "precision": self.precision,
             "device": device.kind,
-            # The number of threads affects how sums are split and rounded.
+            # The number of threads affects the order, and so the rounding, of sums.
             "threads": str(torch.get_num_threads()) if device.kind == "cpu" else "",
         }
         if self._max_pixels is not None and self.batch > 1:
@@ -149,10 +149,11 @@ class TorchEngine:
             self._is_never_tiled = True  # The compiled network cannot use recorded statistics
 
     def _resolve(self, precision: str) -> Precision:
+        """Return the precision to use on the engine's device. Raises UsageError."""
         return resolve_precision(precision, self.device)
 
     def _prepare(self, network: nn.Module) -> Run:
-        """Return a function that runs the network on (N, C, H, W), channels last, in its precision, on its device."""
+        """Return a function that runs the network on (N, C, H, W), channels last, in the engine's precision."""
         if not self._is_feed_forward or not can_pack(self.device.kind, self.precision):
             return network
         if use_fast_norms(network):
@@ -163,11 +164,11 @@ class TorchEngine:
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that are computed in fp32 because their results are wrong otherwise."""
+        """Return the operators that are computed in fp32, because the engine's precision gives wrong results."""
         return sorted({name for names in self._checks.wrong.values() for name in names}) if self._checks else []
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` and the operators that need fp32 at a size."""
+        """Return ``identity`` and the operators that need fp32 at a picture size in pixels."""
         if self._checks is None or self._input_channels is None:
             return self.identity
         channels = self._input_channels + (0 if self._plate is None else 3)
@@ -179,7 +180,7 @@ class TorchEngine:
 
     @torch.inference_mode()
     def predict(self, inputs: Tensor) -> Tensor:
-        """Run (N, C, H, W) float32 in [-1, 1] → (N, 3, H, W) float32, on the device, not rounded.
+        """Run (N, C, H, W) float32 in [−1, 1] → (N, 3, H, W) float32, on the engine's device, not rounded.
 
         Raises DeviceError if a single picture does not fit in memory, even in tiles.
         """
@@ -196,7 +197,7 @@ class TorchEngine:
         """
         if self._recurrent_channels is not None:
             inputs = append_history(inputs, self._recurrent_channels)
-        # torch has no arithmetic on uint16.
+        # torch has no arithmetic on uint16, so 16-bit levels become int32.
         levels = inputs.astype(np.int32) if inputs.dtype == np.uint16 else np.require(inputs, requirements=["C", "W"])
         return _as_pictures(self.run(torch.from_numpy(levels), deep=deep))
 
@@ -204,20 +205,21 @@ class TorchEngine:
     def run(self, inputs: Tensor, *, deep: bool = False) -> Tensor:
         """Run (N, H, W, C) uint8, or uint16 as int32 → (N, H, W, 3) uint8, or uint16 (``deep``) stored as int16.
 
-        The result stays on the engine's device, without synchronising a GPU. Raises DeviceError as ``__call__`` does.
+        The result stays on the engine's device; the call does not wait for a GPU. Raises DeviceError as ``__call__``
+        does.
         """
         outputs: list[Tensor] = []
         while len(inputs):
             count = self.batch_for(*inputs.shape[1:3])
             part, inputs = inputs[:count], inputs[count:]
-            # Fill every batch: kernels are chosen by batch size, and may round differently.
+            # Fill every batch with copies: kernels depend on the batch size, and may round differently.
             missing = part[-1:].expand(count - len(part), *part.shape[1:])
             filled = torch.cat([part, missing]) if len(missing) else part
             outputs.append(self._in_halves(partial(self._forward, deep=deep), filled)[: len(part)])
         return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def batch_for(self, height: int, width: int) -> int:
-        """Return the number of pictures of a size that are run at once: ``batch``, or a divisor of it."""
+        """Return the number of pictures of a size that run at once: ``batch``, or a divisor of ``batch``."""
         if self._max_pixels is None:
             return self.batch
         pixels = (height + -height % self.multiple) * (width + -width % self.multiple)
@@ -225,7 +227,7 @@ class TorchEngine:
         return next(count for count in range(max_batch, 0, -1) if self.batch % count == 0)
 
     def _in_halves(self, run: Run, inputs: Tensor) -> Tensor:
-        """Run a batch; if memory does not suffice, run its halves, and use that batch size for later batches."""
+        """Run a batch; if memory runs out, run its halves, and use their batch size for later batches."""
         output = self.if_it_fits(partial(run, inputs))
         if output is not None:
             return output
@@ -235,7 +237,7 @@ class TorchEngine:
         return torch.cat([self._in_halves(run, part) for part in (inputs[:half], inputs[half:])])
 
     def if_it_fits(self, run: Callable[[], T]) -> T | None:
-        """Return the result of ``run``; None if memory runs out, after releasing caches and graphs."""
+        """Return the result of ``run``; if memory runs out, release caches and graphs and return None."""
         try:
             return run()
         except Exception as error:
@@ -247,10 +249,11 @@ class TorchEngine:
         return None
 
     def _memory_error(self) -> DeviceError:
+        """Return the error for a single picture that does not fit in memory."""
         return DeviceError(self.device.name, "out of memory for one frame", "use a smaller size, or the CPU")
 
     def _padded(self, x: Tensor) -> Tensor:
-        """Pad (N, C, H, W) to multiples of ``multiple``, and to at least the fixed size of the network."""
+        """Pad (N, C, H, W) to multiples of ``multiple`` pixels, and to at least the network's fixed size."""
         if self._fixed_size is None:
             return pad_by_mirroring(x, self.multiple)
         return grow_by_mirroring(pad_by_mirroring(x, self.multiple), *self._fixed_size)
@@ -277,7 +280,7 @@ class TorchEngine:
             side = None if self._is_never_tiled else next_tile_side(tile or max(height, width), self.multiple)
             if side is None:
                 raise self._memory_error()
-            self._sides[height, width] = side  # Start with this side for later pictures
+            self._sides[height, width] = side  # Later pictures of this size start with this tile side
 
     def _run_network(self, x: Tensor) -> Tensor:
         """Run the network on whole pictures or tiles; operators with wrong results are computed in fp32."""
@@ -291,6 +294,7 @@ class TorchEngine:
             return self._network(x.to(self._dtype, memory_format=self._memory_format)).to(torch.float32)
 
     def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
+        """Run one batch, (N, H, W, C) uint8 or 16-bit levels in int32 → (N, H, W, 3) as ``to_levels`` returns it."""
         (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
         x = inputs if inputs.device.type == self.place.type else to_device(inputs, self.device)
         x = (x if self._plate is None else torch.cat([x, expand_plate(self._plate, x)], dim=3)).permute(0, 3, 1, 2)

@@ -1,4 +1,4 @@
-"""The user's cache folder, in which engines store compiled networks and the results of checks for other processes."""
+"""The user's cache folder: engines store compiled networks and results of operator checks for other processes there."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.machine import processor
 from vidtrans.inference.device import Device
 
-CHECK_VERSION = 2  # Version of the comparison in ``operator_checks``
-INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"  # Environment variable of torch.compile
+CHECK_VERSION = 2  # Version of the comparison in ``operator_checks``; results of other versions are not used
+# Environment variable with the folder in which torch.compile stores its results
+INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
+# The folder that ``use_cache_folder`` has set in this context, or None
 _other_folder: ContextVar[Path | None] = ContextVar("engine cache folder", default=None)
 
 
 @contextmanager
 def use_cache_folder(folder: Path) -> Iterator[None]:
-    """Use ``folder`` in place of the user's cache folder within this context."""
+    """Use ``folder`` instead of the user's cache folder within this context."""
     previous, token = os.environ.get(INDUCTOR_CACHE), _other_folder.set(folder)
     os.environ[INDUCTOR_CACHE] = str(folder / "inductor")
     try:
@@ -43,13 +45,14 @@ def cache_folder() -> Path:
 
 
 def use_inductor_cache(kernels: str) -> None:
-    """Let torch.compile store its results for other processes, unless the user has set its variable.
+    """Let torch.compile store its results for other processes, unless the user has set its environment variable.
 
-    ``kernels``: the properties that affect the code; each has its own folder, since weights that PyTorch 2.13
-    packed for one instruction set corrupt a process on another one, for example on machines that share a home folder.
+    ``kernels``: the properties that affect the compiled code, see ``kernel_environment``. Each value has its own
+    folder: weights that PyTorch 2.13 packed for one instruction set corrupt a process on a processor with another one,
+    for example on machines that share a home folder.
     """
     previous = os.environ.get(INDUCTOR_CACHE)
-    # torch sets the variable to such a default.
+    # torch itself sets the variable to a folder with this name.
     if previous is not None and not Path(previous).name.startswith("torchinductor_"):
         return
     with suppress(RuntimeError):  # Without a home folder torch uses its default folder
@@ -57,7 +60,7 @@ def use_inductor_cache(kernels: str) -> None:
 
 
 def kernel_environment(device: Device) -> str:
-    """Return the properties that select kernels in addition to shapes: hardware, libraries, threads and variables."""
+    """Return all properties, other than shapes, that select kernels: hardware, libraries, threads, variables."""
     if device.kind == "cuda":
         return f"torch {torch.__version__} {device.card} cuDNN {torch.backends.cudnn.version()}"
     if device.kind != "cpu":
@@ -68,9 +71,9 @@ def kernel_environment(device: Device) -> str:
 
 
 def cached_check(key: object, device: Device, find: Callable[[], list[str]]) -> list[str]:
-    """Return the wrong operators that an earlier process stored for a JSON ``key``, or store the result of ``find``."""
+    """Return the wrong operators stored under a JSON ``key`` by an earlier process, or store the result of ``find``."""
     name = f"{digest_of([CHECK_VERSION, kernel_environment(device), key])}.json"
-    # RuntimeError: the user has no home folder.
+    # A RuntimeError means that the user has no home folder.
     with suppress(OSError, RuntimeError, ValueError, KeyError, TypeError):
         return [str(signature) for signature in read_small_json(cache_folder() / "checks" / name)["wrong"]]
     wrong = find()
