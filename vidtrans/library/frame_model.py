@@ -1,8 +1,8 @@
-"""A model as a function of frames and as a render of clips and streams, and the temporal filter for any pictures.
+"""A model that renders single frames, clips and streams of frames, and the temporal filter for any pictures.
 
-A render of a clip analyses the whole clip first. A render of single frames cannot: it renders held frames again, does
-not repair faulty outputs of a model, and reads no mask or key frames. A cut is detected with a delay of some frames,
-and results have the same delay. The memory does not grow with the number of frames.
+A render of a clip analyses the whole clip first. A render of a stream cannot: it renders held frames again, does not
+repair faulty outputs of a model, and reads no mask or key frames. A cut in a stream is detected with a delay of some
+frames, and outputs have the same delay. The memory use does not grow with the number of frames.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ if TYPE_CHECKING:
     from vidtrans.rendering.render_job import RenderJob
     from vidtrans.stylizing.requests import StylizeRequest
 
+# Reason and remedy in the error for a render that was stopped
 STOPPED = ("no further pictures are made", "call render again, with another Stop")
-Tables = Mapping[str, Mapping[str, Any]]
-UNKNOWN_LENGTH = 1 << 62  # Number of frames of a stream or shot with an unknown end
+Tables = Mapping[str, Mapping[str, Any]]  # Settings of a preset: values by key, by table name
+UNKNOWN_LENGTH = 1 << 62  # Number of frames that stands for an unknown end of a stream or shot
 
 
 class FrameModel:
@@ -68,10 +69,9 @@ class FrameModel:
         """Create a model; users call ``load_model``."""
         self._names, self._settings, self.context = names, settings, context
         self._call_lock = Lock()
-        # Engines that no render uses. There is no lock: the garbage collector may end a render at any point, which adds
-        # its engines.
+        # Engines of ended renders. No lock: the garbage collector may end a render, which adds engines, at any point.
         self._idle_engines: list[dict[tuple[str, ...], Any]] = []
-        self._model  # noqa: B018  (raise early if the model cannot be read)
+        self._model  # noqa: B018  (raise an error here if the model cannot be read)
 
     @property
     def name(self) -> str:
@@ -139,18 +139,20 @@ class FrameModel:
         return self._render_stream(stream, context)
 
     def _render_clip(self, job: RenderJob) -> Generator[np.ndarray, None, None]:
+        """Render the frames of a job in order and yield a copy of each output, (H, W, 3)."""
         with with_stop_message(*STOPPED), self._with_engines(job.context), closing(job.pictures()) as pictures:
             for _, picture in pictures:
-                yield picture.copy()  # Held frames share an array
+                yield picture.copy()  # Copy, because held frames share an array
 
     def _render_stream(self, stream: FrameStream, context: Context) -> Generator[Any, None, None]:
+        """Render the frames of a stream in order and yield each output with the type of its frame."""
         with with_stop_message(*STOPPED), self._with_engines(context), closing(stream.pictures()) as pairs:
             for device, picture in pairs:
                 yield copy_to_device(picture, device)
 
     @contextmanager
     def _with_engines(self, context: Context) -> Iterator[None]:
-        """Give a context the engines that no render uses, if there are any; keep its engines for later renders."""
+        """Give a context idle engines of earlier renders, if there are any; keep its engines for later renders."""
         with suppress(IndexError):
             context.engines.update(self._idle_engines.pop())
         try:
@@ -160,13 +162,14 @@ class FrameModel:
             context.engines.clear()
 
     def _job(self, clip: OpenedClip, settings: Tables, context: Context) -> RenderJob:
+        """Return the render job for the frames of a clip, with the settings of ``stylize``."""
         from vidtrans.stylizing.requested_render import RequestedRender
 
         request = self._request(settings, clip.path)
         if clip.frames != range(clip.clip.index.num_frames):
             start, end = (Time(frame=number) for number in (clip.frames.start, clip.frames.stop))
             request = replace(request, start=start, end=end)
-        # Nothing is encoded; the codec only selects the bit depth of the outputs.
+        # No video is encoded; the codec only selects the bit depth of the outputs.
         tables = {**request.recipe.tables, "encoding": {"codec": "h265" if clip.deep else "h264"}}
         tables["encoding"] |= {"bit_depth": "10"} if clip.deep else {}
         request = replace(request, recipe=replace(request.recipe, tables=tables))
@@ -174,10 +177,11 @@ class FrameModel:
 
     @cached_property
     def _model(self) -> LoadedModel:
+        """Return the loaded model. Raises ModelError, UsageError."""
         return self._load(self._settings)[0]
 
     def _load(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
-        """Return the model for the settings, and the recipe with the look names of the model."""
+        """Return the model for the settings, and the recipe with the model's style names."""
         from vidtrans.models.at_once import predict_model_from_pictures
 
         request = self._request(settings)
@@ -190,15 +194,18 @@ class FrameModel:
         return model, recipe
 
     def _request(self, settings: Tables, video: Path = Path()) -> StylizeRequest:
+        """Return the request for a render of ``video``, with the styles that the settings name."""
         from vidtrans.stylizing.requests import StylizeRequest
 
         return StylizeRequest(video, self._names, None, render_recipe(None, settings)).with_looks()
 
     @cached_property
     def _single(self) -> StreamModel:
+        """Return the model for calls with single frames."""
         return self._stream_model(self._settings, replace(self.context, engines={}), single=True)
 
     def _stream_model(self, settings: Tables, context: Context, *, single: bool) -> StreamModel:
+        """Return the model with its settings for a stream; ``single``: for single frames."""
         model, recipe = self._load(settings)
         resolved = ResolvedRenderSettings.of(recipe, model, context.device)
         return StreamModel(model, resolved, context, single=single)
@@ -280,7 +287,7 @@ class DeflickeredFrames:
 
 
 class FrameStream:
-    """A render of frames that arrive one by one; ``flow_from``: one picture per frame for the motion of the filter."""
+    """A render of frames that arrive one by one; ``flow_from``: pictures from which the filter estimates the motion."""
 
     def __init__(
         self,
@@ -318,6 +325,7 @@ class FrameStream:
                 yield self._devices.popleft(), finished
 
     def _arrays(self) -> Generator[np.ndarray, None, None]:
+        """Yield each frame as an array (H, W, 3). Raises UsageError for frames of different size or dtype."""
         first: np.ndarray | None = None
         for number, (frame, guide) in enumerate(_pairs(self._frames, self._flow_from)):
             self._stop.check()
@@ -333,7 +341,7 @@ class FrameStream:
             yield picture
 
     def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
-        """Yield the samples with the pictures of ``flow_from`` as their guides."""
+        """Yield the samples with the pictures of ``flow_from`` as guides, for the motion estimates of the filter."""
         with closing(samples):
             for sample in samples:
                 if self._flow_from is None:
@@ -344,6 +352,7 @@ class FrameStream:
 
 
 def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iterator[tuple[object, object | None]]:
+    """Yield each frame with its picture of ``flow_from``, or None. Raises UsageError if their numbers differ."""
     if flow_from is None:
         yield from ((frame, None) for frame in frames)
         return
@@ -356,6 +365,7 @@ def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iter
 
 
 def _describe_picture(picture: np.ndarray) -> str:
+    """Return the size and the dtype of a picture as text for errors, such as "640x360 of uint8"."""
     return f"{picture.shape[1]}x{picture.shape[0]} of {picture.dtype}"
 
 
@@ -373,10 +383,10 @@ def shots_of(frames: Iterable[np.ndarray]) -> Generator[tuple[np.ndarray, int], 
 
 
 class _StreamingCutDetector(CutDetector):
-    """A cut detector that reports the shot of each frame while frames are added."""
+    """A cut detector that reports the shot of each frame while further frames are added."""
 
     def shot_starts(self, *, ended: bool) -> Iterator[int]:
-        """Yield the first frame of the shot for each further frame whose shot is certain; ``ended``: for all frames."""
+        """Yield the shot's first frame for each further frame whose shot is certain; ``ended``: for all frames."""
         if ended:
             self._decide_all()
         starts = [start for start in self._shots if start <= self._num_yielded]
@@ -390,9 +400,9 @@ class _StreamingCutDetector(CutDetector):
 
 
 class StreamModel:
-    """A model with its settings for one stream of frames. Looks and blends may have key frames, given by frame number.
+    """A model with its settings for one stream of frames. Key frames of styles and blends are given by frame number.
 
-    Raises UsageError if the model or a setting needs more than frames; ``single``: also if it needs several frames.
+    Raises UsageError if the model or a setting needs more than frames, or, with ``single``, more than one frame.
     """
 
     def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
@@ -401,7 +411,7 @@ class StreamModel:
         rendering = settings.rendering
         _check_settings(rendering)
         moment: Callable[[Time], Fraction] = _reject_time if single else _frame_number
-        self._shots = [0]  # First frame of each shot, for looks that change at cuts
+        self._shots = [0]  # First frame of each shot, for styles that change at cuts
         clock = CurveClock(lambda frame: frame, moment, _reject_seconds)
         self._conditions = conditions_of(model, rendering, clock, self._shots)
         self._values = FrameValues(rendering, clock, PICTURE_VALUES)
@@ -409,12 +419,13 @@ class StreamModel:
 
     @property
     def finds_cuts(self) -> bool:
+        """Return whether cuts are detected in the stream."""
         return self.settings.rendering.cuts != OFF
 
     def open(self, picture: np.ndarray) -> FrameByFrame:
-        """Return the renderer for frames in order, with the size and type of ``picture``.
+        """Return a renderer for the frames of the stream in order, with the size and dtype of ``picture``.
 
-        Close its ``renderer`` after use.
+        Close the returned object's ``renderer`` after use.
         """
         model, size, rendering = self.model, (picture.shape[1], picture.shape[0]), self.settings.rendering
         self.settings.check_sides(model, self._strokes.size_seen(model, rendering.size, size))
@@ -433,18 +444,19 @@ class StreamModel:
         return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
 
     def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
-        """Return the prepared input of a frame; ``shot``: its shot as the frame range [first, stop)."""
+        """Return the prepared network input of a frame; ``shot``: the frame range [first, stop) of its shot."""
         if shot[0] > self._shots[-1]:
             self._shots.append(shot[0])
         size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
         return opened.prepare(Frame(number, number, picture), size, shot)
 
     def finish(self, opened: FrameByFrame, sample: Sample, source: np.ndarray) -> np.ndarray:
-        """Return the result at the size of the ``source``, multiplied by the upscale factor of the pairing."""
+        """Return the final picture at the size of ``source``, multiplied by the upscale factor of the pairing."""
         return opened.finish(sample, resize_to_result(source, self.model.pairing), self._values(sample.index))
 
 
 def _check_model(model: LoadedModel, *, single: bool) -> None:
+    """Raise UsageError for a model that needs more than the frames of a stream; ``single``: more than one frame."""
     pairing = model.pairing
     reasons = {
         "it follows its own clip": pairing.has_conditions,
@@ -462,7 +474,7 @@ def _check_model(model: LoadedModel, *, single: bool) -> None:
 
 
 def _check_settings(rendering: RenderingSettings) -> None:
-    """Raise UsageError for render settings that need the whole clip or have no effect on a stream."""
+    """Raise UsageError for render settings that need the whole clip, or that have no effect on a stream."""
     ignored = {
         f"cuts {rendering.cuts}": rendering.cuts not in (AUTO, OFF),
         f"drawing {rendering.drawing}": rendering.drawing == "yes",
@@ -476,11 +488,12 @@ def _check_settings(rendering: RenderingSettings) -> None:
 
 
 def _reject_seconds(frame: int) -> float:
-    """Raise UsageError, since frames of a stream have no times."""
+    """Raise UsageError, because frames of a stream have no times in seconds."""
     raise UsageError("curves", "a stream of frames has no times", "use the frame's number: frame")
 
 
 def _frame_number(moment: Time) -> Fraction:
+    """Return the frame number of a key frame. Raises UsageError for a key frame at a time in seconds."""
     if moment.frame is None:
         why = "frames that come one by one have no times"
         raise UsageError(f"key frame at {moment}", why, "give the numbers of frames, as in '0: 0.2, 120: 1'")
@@ -488,5 +501,6 @@ def _frame_number(moment: Time) -> Fraction:
 
 
 def _reject_time(moment: Time) -> Fraction:
+    """Raise UsageError, because a single frame has no time in a clip."""
     why = "a single frame is at no time of a clip"
     raise UsageError(f"key frame at {moment}", why, "give one value, or use model.render")

@@ -1,4 +1,4 @@
-"""A clip as a sequence of frames, with iteration, slicing and access by time; and pictures encoded as a clip."""
+"""A clip as a sequence of frames, with iteration, slicing and access by time; pictures encoded as a clip."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing
 
-TICKS_PER_S = 90000  # Ticks per second of clips whose rate is no whole number
+TICKS_PER_S = 90000  # Ticks per second of the timestamps of encoded clips whose frame rate is not a whole number
 
 
 @contextmanager
 def with_stop_message(why: str, remedy: str) -> Iterator[None]:
-    """Replace the reason and the remedy of an ``Interrupted`` that is raised in this context."""
+    """Replace the reason and the remedy of an ``Interrupted`` error that is raised within this context."""
     try:
         yield
     except Interrupted as error:
@@ -147,15 +147,18 @@ class OpenedClip:
         return f"OpenedClip({self.path.name!r}, {len(self)} frames of {width}x{height})"
 
     def _time(self, number: int) -> Fraction:
+        """Return the time of a frame in seconds from the clip's start; ``number``: its number in the file."""
         index = self.clip.index
         return (index.pts[number] - index.pts[0]) * index.time_base
 
     def _read(self, number: int) -> ClipFrame:
+        """Return a copy of a frame by its number in the file; threads are serialised."""
         with self._lock:
             frame = self._cursor(number)
-            return self._clip_frame(replace(frame, rgb=frame.rgb.copy()))  # The cursor may return this frame again
+            return self._clip_frame(replace(frame, rgb=frame.rgb.copy()))  # The cursor may return this array again
 
     def _clip_frame(self, frame: Frame) -> ClipFrame:
+        """Return a decoded frame with its number in this clip and its time."""
         return ClipFrame(frame.rgb, frame.index - self.frames.start, self._time(frame.index))
 
 
@@ -247,6 +250,7 @@ def write_clip(
 def _check_arguments(
     frames: Iterable[Any], path: Path, like: OpenedClip | None, encoding: EncodingSettings, *, overwrite: bool
 ) -> None:
+    """Raise UsageError for arguments of ``write_clip`` that conflict, or if ``path`` must not be written."""
     check_frames(frames)
     if like is not None and not isinstance(like, OpenedClip):
         raise UsageError("like", f"it is of type {type(like).__name__}", "give what open_clip returns")
@@ -263,6 +267,7 @@ def _check_arguments(
 
 
 def _check_count(num_pictures: int, like: OpenedClip) -> None:
+    """Raise UsageError if the number of pictures differs from the number of frames of ``like``."""
     if num_pictures != len(like):
         why = f"{count(num_pictures, 'picture')} for its {count(len(like), 'frame')}"
         raise UsageError(f"like {like.path.name}", why, "give as many, or a part of the clip: like=clip[:n]")
@@ -271,7 +276,7 @@ def _check_count(num_pictures: int, like: OpenedClip) -> None:
 def _encode_like(
     like: OpenedClip, frames: Iterable[Any], path: Path, encoding: EncodingSettings, segment: Path, stop: Stop
 ) -> Assembly:
-    """Encode pictures with the times of a clip; return the assembly of the video, with its sound."""
+    """Encode pictures with the times of the clip ``like``; return the assembly of the video with the clip's sound."""
     clip, numbers = like.clip, like.frames
     delivery = Delivery(clip, numbers, encoding, trimmed=len(numbers) < clip.index.num_frames)
     delivery.check_sound(path)
@@ -284,7 +289,7 @@ def _encode_like(
 def _encode_at(
     rate: Fraction, frames: Iterable[Any], encoding: EncodingSettings, segment: Path, stop: Stop
 ) -> Assembly:
-    """Encode pictures at a constant rate; return the assembly of the video."""
+    """Encode pictures at a constant frame rate; return the assembly of the video."""
     base = 1 / rate if rate.denominator in (1, 1001) else Fraction(1, TICKS_PER_S)
     step = round(1 / rate / base)
     form = PictureFormat(0, 0, Fraction(1), base, rate)
@@ -301,9 +306,9 @@ def _encode(
     stamps: Iterable[int],
     stop: Stop,
 ) -> tuple[int, PictureFormat]:
-    """Encode pictures with the given timestamps; return their number and the picture format with their size and depth.
+    """Encode pictures with the timestamps ``stamps``; return their number and the picture format with size and depth.
 
-    The number is at most one more than that of the timestamps.
+    At most one picture more than there are timestamps is counted.
     """
     iterator, times, written = iter(frames), iter(stamps), 0
     first = next(iterator, None)

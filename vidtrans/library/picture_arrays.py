@@ -1,4 +1,4 @@
-"""The pictures of the Python interface: numpy arrays or torch tensors."""
+"""The pictures of the Python interface: NumPy arrays or torch tensors, (height, width, 3) RGB."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from vidtrans.core.errors import UsageError, first_line
 if TYPE_CHECKING:
     import torch
 
-Picture = TypeVar("Picture", np.ndarray, "torch.Tensor")
-DTYPES = ("uint8", "uint16")  # Supported dtypes
-REMEDY = "give (height, width, 3) RGB in uint8 or uint16"
+Picture = TypeVar("Picture", np.ndarray, "torch.Tensor")  # Type of a picture: an array or a tensor
+DTYPES = ("uint8", "uint16")  # Names of the supported dtypes of pictures
+REMEDY = "give (height, width, 3) RGB in uint8 or uint16"  # Advice in errors about pictures with another shape or dtype
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class ClipFrame:
 
 
 def to_array(picture: object, label: str = "a frame") -> np.ndarray:
-    """Return a picture as a contiguous array, without a copy if it is one already. Raises UsageError for other data.
+    """Return a picture as a contiguous array, not copied if it already is one. Raises UsageError for other data.
 
     Accepts arrays, tensors on any device, and ``ClipFrame``s.
     """
@@ -51,7 +51,7 @@ def to_array(picture: object, label: str = "a frame") -> np.ndarray:
         _check_picture(picture, str(picture.dtype).removeprefix("torch."), label)
         try:
             picture = picture.detach().cpu().numpy()
-        except (TypeError, NotImplementedError) as error:  # The tensor is sparse or has no data
+        except (TypeError, NotImplementedError) as error:  # Raised for a tensor that is sparse or has no data
             raise UsageError(label, first_line(error), REMEDY) from None
     elif isinstance(picture, np.ndarray):
         _check_picture(picture, str(picture.dtype), label)
@@ -76,6 +76,7 @@ def is_tensor(picture: object) -> TypeGuard[torch.Tensor]:
 
 
 def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, label: str) -> None:
+    """Raise UsageError for a shape or dtype that a picture cannot have; ``label`` names the picture."""
     shape = tuple(picture.shape)
     if dtype in DTYPES and len(shape) == 3 and shape[2] == 3 and 0 not in shape:
         return
@@ -92,7 +93,7 @@ def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, label: str) -
 
 
 def check_frames(frames: object, label: str = "frames") -> None:
-    """Raise UsageError for an object that is not several pictures in order, such as one picture or a path."""
+    """Raise UsageError for an object that is not a sequence of pictures, such as a single picture or a path."""
     if isinstance(frames, str | Path):
         raise UsageError(label, f"'{frames}' is a path", "open it: vidtrans.open_clip(path)")
     if isinstance(frames, ClipFrame) or getattr(frames, "ndim", 4) < 4:
@@ -102,7 +103,7 @@ def check_frames(frames: object, label: str = "frames") -> None:
 
 
 def device_of(picture: object) -> torch.device | None:
-    """Return the device of a tensor; None for other pictures."""
+    """Return the device of a torch tensor; None for any other picture."""
     return picture.device if is_tensor(picture) else None
 
 

@@ -1,4 +1,4 @@
-"""Propagate painted key frames through a clip, and return the frames as pictures."""
+"""Propagate painted key frames through a clip, and yield the frames as pictures."""
 
 from __future__ import annotations
 
@@ -80,13 +80,13 @@ class Propagator:
     def __iter__(self) -> Iterator[np.ndarray]:
         again = "iterate again, with another Stop: a training continues where it stopped"
         with with_stop_message("no further pictures are made", again), ExitStack() as stack:
-            # A TemporaryDirectory would warn when the garbage collector ends an iteration.
+            # Not a TemporaryDirectory, which would warn when the garbage collector ends an iteration.
             temporary = Path(mkdtemp(prefix="vidtrans-"))
             stack.callback(rmtree, temporary, ignore_errors=True)
             folder = self._key_frames
             if not isinstance(folder, str | Path):
                 folder = self._write_key_frames(temporary / "keys", folder)
-            # The dataset and the network of this pass are written next to the output.
+            # The dataset and the network of this pass are written into the folder of the output.
             output = temporary / f"{self._clip.path.stem}.mkv"
             request = replace(self._request, keyframes=Path(folder), output=output)
             job = stack.enter_context(closing(PaintingJob(request, self._context, time.monotonic())))
@@ -96,7 +96,7 @@ class Propagator:
                 yield from (picture for _, picture in pictures)
 
     def _write_key_frames(self, folder: Path, key_frames: Mapping[int, np.ndarray]) -> Path:
-        """Write the key frames as files, named by their numbers in the whole clip; return the folder."""
+        """Write the key frames to ``folder``, named by their frame numbers in the whole clip; return the folder."""
         folder.mkdir()
         for number, picture in key_frames.items():
             write_picture(folder / f"{self._clip.frames[number]:06d}.png", picture)
@@ -104,7 +104,7 @@ class Propagator:
 
 
 def _copy_key_frames(clip: OpenedClip, key_frames: Mapping[int, Any]) -> dict[int, np.ndarray]:
-    """Return copies of the key frames, which later changes to the originals do not affect. Raises UsageError."""
+    """Return copies of the key frames by number, which later changes to the originals do not affect."""
     if not key_frames:
         raise UsageError("key frames", "there are none", "give painted pictures by the number of their frame")
     for number in key_frames:
