@@ -1,4 +1,4 @@
-"""Generators and discriminators. Each is a torch module with a frozen ``Settings`` dataclass.
+"""Generators and discriminators. Each is a torch module with a frozen dataclass ``Settings``.
 
 A generator is constructed with ``(in_channels, out_channels, settings)`` and maps (N, in, H, W) in [−1, 1] to (N, out,
 H, W) in [−1, 1]. The sides of its input must be multiples of ``multiple``; ``smallest`` is the smallest side in pixels
@@ -11,10 +11,10 @@ of cache keys, too. ``fixed_size``: the only (height, width) of its input, or No
 ``sees_whole``: with a fixed size, whether each output pixel depends on the whole input, as with instance norms.
 ``remembers``: its input has the history of its output (``flow.history``) after the ``in_channels``.
 
-A discriminator is constructed with ``(channels, settings)`` and has ``smallest``, too. Its input is the concatenation
-of input and picture, its output one logit per patch. ``judge(x)`` returns for each scale a list of layer features (N,
-c, h, w) that ends with the logits (N, 1, h, w); feature matching compares all but the logits. A call returns only the
-logits: a tensor, or a list of tensors for a discriminator with several scales.
+A discriminator is constructed with ``(channels, settings)`` and has ``smallest``, too. Its input is the generator's
+input concatenated with a picture, its output one logit per patch. ``judge(x)`` returns for each scale a list of layer
+features (N, c, h, w) that ends with the logits (N, 1, h, w); feature matching compares all but the logits. A call
+returns only the logits: a tensor, or a list of tensors for a discriminator with several scales.
 
 A ``Settings`` class lists in ``unrecorded`` the fields that do not affect any result.
 """
@@ -23,6 +23,7 @@ from __future__ import annotations
 
 from vidtrans.core.registry import Entry, Registry
 
+# Generators by their names in the setting ``generator.name``
 GENERATORS = Registry(
     "generator",
     {
@@ -70,9 +71,9 @@ GENERATORS = Registry(
     group="generators",
 )
 
-ONNX_GRAPH = "onnx-graph"  # The generator whose weights are the bytes of an ONNX file
+ONNX_GRAPH = "onnx-graph"  # Name of the generator whose weights are the bytes of an ONNX file
 
-# Generators that occur only in model files, because they are computed or imported, not trained from a recipe.
+# Generators by name that occur only in model files, because they are computed or imported, not trained from a recipe
 UNTRAINED = Registry(
     "generator",
     {
@@ -84,6 +85,7 @@ UNTRAINED = Registry(
     },
 )
 
+# Discriminators by their names in the setting ``discriminator.name``
 DISCRIMINATORS = Registry(
     "discriminator",
     {

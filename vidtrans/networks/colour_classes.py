@@ -1,4 +1,4 @@
-"""Colours as classes: the bins of CIELAB's ab plane that contain RGB colours, and a generator of their probabilities.
+"""Colours as classes: the bins of CIELAB's ab plane that contain RGB colours, and a generator of bin probabilities.
 
 With an L1 loss, a jacket that may be red or blue becomes grey. With classes a network predicts probabilities of red and
 blue, and the annealed mean decides (Zhang, Isola and Efros, "Colorful Image Colorization", ECCV 2016).
@@ -17,16 +17,16 @@ from torch.nn import functional as F
 from vidtrans.core.options import option
 from vidtrans.networks.unet_small import UNetSmall, UNetSmallSettings
 
-BIN_WIDTH = 10.0  # The width of a bin, in units of a and b.
-# Number of bins along a and along b, centred at −110, −100, … 110. 260 of them contain RGB colours; the paper's 313
-# bins cover their convex hull.
-NUM_BINS = 23
-CLASS_STRIDE = 4  # Picture pixels per class pixel along each side, as in the paper.
-# Number of feature channels of the U-Net, and the factor on the features in [−1, 1], so that logits differ by nats.
+BIN_WIDTH = 10.0  # Side of a square bin, in units of a and b.
+# 260 of the bins contain RGB colours; the paper's 313 bins cover the convex hull of these colours.
+NUM_BINS = 23  # Number of bins along a and along b, centred at −110, −100, … 110.
+CLASS_STRIDE = 4  # Number of picture pixels per position of the predicted classes along each side, as in the paper.
+# Number of the U-Net's output features, and factor on the features in [−1, 1], so that logits differ by nats.
 FEATURES, FEATURE_SCALE = 64, 4.0
 
+# Matrix from linear sRGB to CIE XYZ (D65)
 _TO_XYZ = ((0.412453, 0.357580, 0.180423), (0.212671, 0.715160, 0.072169), (0.019334, 0.119193, 0.950227))
-_WHITE = (0.950456, 1.0, 1.088754)
+_WHITE = (0.950456, 1.0, 1.088754)  # CIE XYZ coordinates of the white point D65
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class ColourClasses(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int, settings: ColourClassesSettings) -> None:
         super().__init__()
-        del out_channels  # Pictures have 3 channels
+        del out_channels  # The output is a picture and always has 3 channels
         self.painter = UNetSmall(in_channels, FEATURES, replace(settings, residual=False))
         self.multiple, self.smallest = self.painter.multiple, self.painter.smallest
         self.temperature = settings.temperature
@@ -60,12 +60,12 @@ class ColourClasses(nn.Module):
         self.classify = nn.Conv2d(FEATURES, len(centres), 1)
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return the unnormalised log-probabilities of the bins, (N, C, H, W) → (N, K, H/4, W/4)."""
+        """Return the unnormalised log-probabilities of the bins for (N, C, H, W): (N, number of bins, H/4, W/4)."""
         logits: Tensor = self.classify(F.avg_pool2d(FEATURE_SCALE * self.painter(x), CLASS_STRIDE))
         return logits
 
     def coloured(self, logits: Tensor, x: Tensor) -> Tensor:
-        """Return the annealed mean of the bins in the lightness of ``x``, (N, 3, H, W) in [−1, 1]."""
+        """Return pictures (N, 3, H, W) in [−1, 1] with the annealed mean of the bins and the lightness of ``x``."""
         shares = torch.softmax(logits.float() / self.temperature, 1)
         ab = torch.einsum("nkhw,kc->nchw", shares, self.bins.float())
         ab = F.interpolate(ab, scale_factor=float(CLASS_STRIDE), mode="bilinear", align_corners=False)
@@ -78,7 +78,7 @@ class ColourClasses(nn.Module):
 
 
 def to_ab(pictures: Tensor) -> Tensor:
-    """Return a and b of CIELAB (D65), (N, 2, H, W), of pictures (N, 3, H, W), sRGB in [−1, 1]."""
+    """Return a and b of CIELAB (D65), (N, 2, H, W), for sRGB pictures (N, 3, H, W) in [−1, 1]."""
     matrix = torch.tensor(_TO_XYZ, device=pictures.device) / torch.tensor(_WHITE, device=pictures.device)[:, None]
     xyz = torch.einsum("ij,njhw->nihw", matrix, _linear((pictures.float() + 1) / 2))
     x, y, z = _cube_root(xyz).unbind(1)
@@ -108,8 +108,8 @@ def bin_indices(ab: Tensor) -> tuple[Tensor, Tensor]:
 
 @cache
 def gamut() -> np.ndarray:
-    """Return a mask of the ab bins that contain RGB colours, (SIDE, SIDE) bool."""
-    # On the CPU, even if the network is built on another device
+    """Return a mask of the ab bins that contain RGB colours, (NUM_BINS, NUM_BINS) bool."""
+    # Compute the mask on the CPU, even if the network is built on another device
     levels = torch.linspace(0, 255, 52, device="cpu").round() / 127.5 - 1
     inside = np.zeros((NUM_BINS, NUM_BINS), bool)
     a, b = bin_indices(to_ab(torch.cartesian_prod(levels, levels, levels).T[None, :, None]))
@@ -118,8 +118,10 @@ def gamut() -> np.ndarray:
 
 
 def _linear(values: Tensor) -> Tensor:
+    """Return linear RGB for sRGB values, both in [0, 1]."""
     return torch.where(values > 0.04045, ((values.clamp(min=0.04045) + 0.055) / 1.055) ** 2.4, values / 12.92)
 
 
 def _cube_root(xyz: Tensor) -> Tensor:
+    """Return CIELAB's function f of XYZ values divided by the white point: a cube root, linear near 0."""
     return torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116)

@@ -27,11 +27,11 @@ class ColourMap(nn.Module):
     Settings = ColourMapSettings
     multiple = 1
     smallest = 1
-    needs_fp32: ClassVar[bool] = True  # bf16 keeps only 7 or 8 bits per channel
+    needs_fp32: ClassVar[bool] = True  # bf16 resolves only 7 or 8 bits per channel
 
     def __init__(self, in_channels: int, out_channels: int, settings: ColourMapSettings) -> None:
         super().__init__()
-        del in_channels  # Of several input pictures the last one is mapped; a single channel is grey
+        del in_channels  # Any number of channels: the last three are mapped, or a single grey channel
         steps = torch.linspace(0.0, 1.0, settings.size)
         blue, green, red = torch.meshgrid(steps, steps, steps, indexing="ij")
         self.nodes = nn.Parameter(torch.stack((red, green, blue)[:out_channels]))
@@ -41,19 +41,19 @@ class ColourMap(nn.Module):
             self.register_parameter("shaper", None)
 
     def set_nodes(self, nodes: np.ndarray) -> None:
-        """Set the LUT's nodes to colours (n, n, n, 3) in [0, 1]; the first axis is blue."""
+        """Set the nodes of the 3D LUT to colours (n, n, n, 3) in [0, 1]; the first axis is blue."""
         with torch.no_grad():
             self.nodes.copy_(torch.from_numpy(np.moveaxis(nodes, -1, 0).astype(np.float32)))
 
     def set_shaper(self, curves: np.ndarray) -> None:
-        """Set the shaper's nodes, (n, 3): positions in the 3D LUT, from 0 at its first node to 1 at its last."""
+        """Set the shaper's nodes, (n, 3): positions in the 3D LUT, from 0 (first node) to 1 (last node)."""
         assert self.shaper is not None
         with torch.no_grad():
             self.shaper.copy_(torch.from_numpy(curves.T.astype(np.float32)))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W), of which the last three channels are mapped, or one grey channel → (N, 3, H, W)."""
-        # For grid_sample the first and the last node are at −1 and 1, and x, y, z are red, green, blue.
+        """(N, C, H, W), of which the last three channels (or a single grey channel) are mapped → (N, 3, H, W)."""
+        # In grid_sample's coordinates the first node is at −1 and the last at 1; x, y, z are red, green, blue.
         colours = x[:, -3:] if x.shape[1] >= 3 else x[:, :1].expand(-1, 3, -1, -1)
         if self.shaper is not None:
             colours = apply_shaper(colours, self.shaper)
@@ -64,7 +64,7 @@ class ColourMap(nn.Module):
 
 
 def apply_shaper(colours: Tensor, shaper: Tensor) -> Tensor:
-    """Map colours (N, 3, H, W) in [-1, 1] by one curve per channel, (3, n) nodes, to LUT positions in [-1, 1]."""
+    """Map colours (N, 3, H, W) in [−1, 1] by a curve per channel, nodes (3, n), to 3D LUT positions in [−1, 1]."""
     count = shaper.shape[1]
     positions = ((colours.to(shaper.dtype) + 1) / 2).clamp(0, 1) * (count - 1)
     below = positions.floor().clamp(max=count - 2)

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Largest number of output channels: from 16 on, the vectors of all processors are filled without tiles
+# Largest number of output channels of a ``TiledConv``; from 16 on, channels fill a processor's vectors without tiles
 MAX_TILED_CHANNELS = 8
-TILE = 2  # Side of the block of outputs that ``TiledConv`` computes as channels of one position
-BINOMIAL = (0.25, 0.5, 0.25)
-# Weights of three rows of a picture in each kernel row of its upsampled version, for even and odd output rows.
+TILE = 2  # Side of the square of output pixels that ``TiledConv`` computes as channels of one position
+BINOMIAL = (0.25, 0.5, 0.25)  # Weights of the binomial blur filter along each axis
+# By upsampling mode, for even and odd output rows: weights of three input rows, for each row of the kernel.
 DOUBLING_WEIGHTS = {
     "nearest": (((1.0, 0, 0), (0, 1.0, 0), (0, 1.0, 0)), ((0, 1.0, 0), (0, 1.0, 0), (0, 0, 1.0))),
     "bilinear": (
@@ -29,14 +29,15 @@ DOUBLING_WEIGHTS = {
         ((0.25, 0.75, 0), (0, 0.75, 0.25), (0, 0.25, 0.75)),
     ),
 }
-MAX_POSITIONS = 256  # Largest number of pixels in a batch, at the smaller of input and output size
+# Largest number of pixels of a batch, at the smaller of input and output, for which a matrix product is used
+MAX_POSITIONS = 256
 
 
 class TiledConv(nn.Conv2d):
-    """``nn.Conv2d`` with a large kernel, stride 1 and few outputs, which would leave most lanes of a processor empty.
+    """``nn.Conv2d`` with a large kernel, stride 1 and few outputs, computed in tiles to fill a processor's vectors.
 
-    It computes ``TILE``² neighbouring outputs as channels of one position, with a kernel that contains the
-    original kernel once per output, shifted.
+    ``TILE``² neighbouring output pixels are channels of one position, with a kernel that contains the original kernel
+    once per output pixel, shifted.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, *, bias: bool = True) -> None:
@@ -54,24 +55,24 @@ class TiledConv(nn.Conv2d):
 
 
 class BlurredConv(nn.Conv2d):
-    """A 3×3 binomial filter and ``nn.Conv2d(inputs, outputs, 3, 2)`` in one: downsampling without aliasing."""
+    """A 3×3 binomial filter and ``nn.Conv2d(inputs, outputs, 3, 2)`` in one layer: downsampling without aliasing."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__(inputs, outputs, 3, 2)
 
     def composed_kernel(self) -> Tensor:
-        """Return the kernel of filter and convolution, (outputs, inputs, 5, 5)."""
+        """Return the kernel of filter and convolution together, (outputs, inputs, 5, 5)."""
         row = torch.tensor(BINOMIAL, device=self.weight.device)
         with torch.autocast(self.weight.device.type, enabled=False):  # Round the kernel only once
             return _convolve_kernels(self.weight.float(), row[:, None] * row).to(self.weight.dtype)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, inputs, H + 4, W + 4) → (N, outputs, H/2, W/2); the input is padded for both."""
+        """(N, inputs, H + 4, W + 4) → (N, outputs, H/2, W/2); the caller pads for both filter and convolution."""
         return F.conv2d(x, self.composed_kernel().contiguous(memory_format=_memory_format(x)), self.bias, 2)
 
 
 class DoublingConv(nn.Conv2d):
-    """Upsampling by 2 and ``nn.Conv2d(inputs, outputs, 3)`` in one, with the border repeated.
+    """Upsampling by 2 and ``nn.Conv2d(inputs, outputs, 3)`` in one layer; the border pixels are repeated.
 
     Each output of the upsampled picture depends on 3×3 input pixels (a polyphase filter).
     """
@@ -81,7 +82,7 @@ class DoublingConv(nn.Conv2d):
         self.mode = mode
 
     def composed_kernel(self) -> Tensor:
-        """Return the kernel of both operations, (4·outputs, inputs, 3, 3), in the order of ``nn.PixelShuffle``."""
+        """Return the kernel of both steps, (4·outputs, inputs, 3, 3), with channels in ``nn.PixelShuffle``'s order."""
         reads = torch.tensor(DOUBLING_WEIGHTS[self.mode], device=self.weight.device)
         with torch.autocast(self.weight.device.type, enabled=False):
             kernel = torch.einsum("oiyx,pya,qxb->opqiab", self.weight.float(), reads, reads)
@@ -102,19 +103,20 @@ def _pad_border(x: Tensor) -> Tensor:
 
 
 def repeat_border(x: Tensor) -> Tensor:
-    """Return ``F.pad(x, (1, 1, 1, 1), mode="replicate")`` with deterministic gradients on CUDA."""
+    """Return ``F.pad(x, (1, 1, 1, 1), mode="replicate")``, with deterministic gradients on CUDA."""
     for side in (-1, -2):
         x = torch.cat([x.narrow(side, 0, 1), x, x.narrow(side, x.shape[side] - 1, 1)], side)
     return x
 
 
 def _memory_format(x: Tensor) -> torch.memory_format:
+    """Return the memory format of a tensor (N, C, H, W): channels last or contiguous."""
     is_last = x.is_contiguous(memory_format=torch.channels_last)
     return torch.channels_last if is_last else torch.contiguous_format
 
 
 def _shifted_kernels(weight: Tensor) -> Tensor:
-    """Return a kernel (outputs, inputs, K, K) shifted to each tile position: (TILE²·outputs, inputs, K', K')."""
+    """Return a kernel (outputs, inputs, K, K), shifted to each pixel of a tile: (TILE²·outputs, inputs, K', K')."""
     last = TILE - 1
     places = [F.pad(weight, (x, last - x, y, last - y)) for y in range(TILE) for x in range(TILE)]
     return torch.stack(places, 1).flatten(0, 1)
@@ -127,7 +129,7 @@ def _convolve_kernels(weight: Tensor, kernel: Tensor) -> Tensor:
 
 
 class _FixedTiledConv(nn.Module):
-    """A ``TiledConv`` with a fixed kernel, as a strided convolution and a pixel shuffle."""
+    """A ``TiledConv`` with a constant kernel, as a strided convolution and a pixel shuffle."""
 
     def __init__(self, layer: TiledConv) -> None:
         super().__init__()
@@ -136,6 +138,7 @@ class _FixedTiledConv(nn.Module):
         self.beyond = layer.kernel_size[0] - 1
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, inputs, H, W) → (N, outputs, H − kernel + 1, W − kernel + 1)."""
         height, width = (side - self.beyond for side in x.shape[2:])
         if height % TILE or width % TILE:
             x = F.pad(x, (0, -width % TILE, 0, -height % TILE))
@@ -143,7 +146,7 @@ class _FixedTiledConv(nn.Module):
 
 
 def to_standard_layers(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Module:
-    """Return standard torch layers with the same output, for exporters."""
+    """Return layers of torch with the same output, which exporters support."""
     if isinstance(layer, TiledConv):
         return _conv(layer.weight, layer.bias, 1)
     if isinstance(layer, BlurredConv):
@@ -153,7 +156,7 @@ def to_standard_layers(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Modu
 
 
 def fix_kernels(network: nn.Module, *, tiled: bool) -> None:
-    """Replace composed convolutions, in place, by layers with precomputed kernels for rendering.
+    """Replace composed convolutions, in place, by layers with constant kernels for rendering.
 
     ``tiled``: also replace ``TiledConv``, which is faster only on a CPU.
     """
@@ -166,6 +169,7 @@ def fix_kernels(network: nn.Module, *, tiled: bool) -> None:
 
 
 def _conv(weight: Tensor, bias: Tensor | None, stride: int) -> nn.Conv2d:
+    """Return a frozen convolution with this weight (outputs, inputs, K, K) and bias."""
     outputs, inputs, kernel = weight.shape[:3]
     conv = nn.Conv2d(inputs, outputs, kernel, stride, bias=bias is not None)
     conv.weight = nn.Parameter(weight.detach(), requires_grad=False)
@@ -175,7 +179,7 @@ def _conv(weight: Tensor, bias: Tensor | None, stride: int) -> nn.Conv2d:
 
 
 def is_matmul_faster(x: Tensor, positions: int) -> bool:
-    """Return whether a matrix product is faster in training on ``x`` with this number of positions (pixels)."""
+    """Return whether a matrix product is faster in training on ``x``; ``positions``: the pixels in the batch."""
     return (
         x.device.type == "cpu"
         and positions <= MAX_POSITIONS
@@ -185,7 +189,7 @@ def is_matmul_faster(x: Tensor, positions: int) -> bool:
 
 
 class MatmulConv(nn.Conv2d):
-    """``nn.Conv2d(…, 4, 2, 1)``, computed as a matrix product where that is faster."""
+    """``nn.Conv2d(…, 4, 2, 1)``, computed as a matrix product if that is faster."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)
@@ -201,7 +205,7 @@ class MatmulConv(nn.Conv2d):
 
 
 class MatmulConvTranspose(nn.ConvTranspose2d):
-    """``nn.ConvTranspose2d(…, 4, 2, 1)``, computed as a matrix product where that is faster."""
+    """``nn.ConvTranspose2d(…, 4, 2, 1)``, computed as a matrix product if that is faster."""
 
     def __init__(self, inputs: int, outputs: int, *, bias: bool = True) -> None:
         super().__init__(inputs, outputs, 4, 2, 1, bias=bias)

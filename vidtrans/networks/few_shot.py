@@ -16,8 +16,8 @@ from torch.nn import functional as F
 
 from vidtrans.core.options import option
 
-SLOPE = 0.1  # The negative slope of LeakyReLU.
-RESIDUAL_GAIN = 0.1  # Factor on the initial weights of residual layers, whose output is added to a sum.
+SLOPE = 0.1  # Negative slope of LeakyReLU.
+RESIDUAL_GAIN = 0.1  # Factor on the initial weights of the residual layers, whose output is added to their input.
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,14 @@ class FewShotSettings:
 
 
 class _Block(nn.Module):
-    """Residual block, x + second(leaky_relu(first(leaky_relu(x)))), initially close to x."""
+    """A residual block, x + second(leaky_relu(first(leaky_relu(x)))), which initially changes x little."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.first, self.second = _conv(channels, channels), _conv(channels, channels)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, channels, h, w) → the same shape."""
         y = F.leaky_relu(self.first(F.leaky_relu(x, SLOPE)), SLOPE)
         out: Tensor = x + self.second(y)
         return out
@@ -89,4 +90,5 @@ class FewShot(nn.Module):
 
 
 def _conv(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
+    """Return a 3×3 convolution whose input is padded by repeating the border."""
     return nn.Conv2d(inputs, outputs, 3, stride, 1, padding_mode="replicate")

@@ -22,13 +22,14 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from vidtrans.networks.layers import PictureNorm, norm_each_picture
 
-# Names of the activations in oneDNN.
+# oneDNN's names of activations, by torch module.
 ACTIVATIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.LeakyReLU: "leaky_relu",
     nn.Tanh: "tanh",
     nn.Sigmoid: "sigmoid",
 }
+# Names of torch's oneDNN operators that ``PackedConvolution`` needs.
 OPERATORS = (
     "_convolution_pointwise",
     "_reorder_convolution_weight",
@@ -38,7 +39,7 @@ OPERATORS = (
 
 
 def can_pack(kind: str, precision: str) -> bool:
-    """Return whether ``pack`` works on a device of a ``kind``: a CPU with the required oneDNN operators of torch."""
+    """Return whether ``pack`` works on a device of a ``kind``: a CPU, with a torch that has oneDNN's ``OPERATORS``."""
     if kind != "cpu" or not torch.backends.mkldnn.is_available():
         return False
     has_operators = all(hasattr(torch.ops.mkldnn, name) for name in OPERATORS)
@@ -46,9 +47,9 @@ def can_pack(kind: str, precision: str) -> bool:
 
 
 class PackedConvolution(nn.Module):
-    """A convolution, transposed or not, fused with its activation. Weights are packed for the last input shape.
+    """A convolution, transposed or not, fused with its activation; its weight is packed for the last input shape.
 
-    It is not thread-safe.
+    Calls are not thread-safe.
     """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None) -> None:
@@ -72,7 +73,7 @@ class PackedConvolution(nn.Module):
         self._packed_weight = self.weight
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve (N, C, H, W), and apply the activation."""
+        """Convolve ``x`` (N, C, H, W) and apply the activation."""
         if x.shape != self._shape:
             self._packed_weight = self._reorder(self.weight, *self._geometry, list(x.shape))
             self._packed_weight.plain = self.weight  # Read by ``plain_weight``
@@ -82,13 +83,13 @@ class PackedConvolution(nn.Module):
 
 
 def plain_weight(packed_weight: Tensor) -> Tensor:
-    """Return a weight of ``PackedConvolution`` in torch's layout, given the packed tensor."""
+    """Return the weight of a ``PackedConvolution`` in torch's layout from the packed tensor."""
     plain: Tensor = getattr(packed_weight, "plain", packed_weight)
     return plain
 
 
 def pack(network: nn.Module) -> nn.Module:
-    """Replace every convolution by ``PackedConvolution``, in place, fused with a following activation in a Sequential.
+    """Replace each convolution by a ``PackedConvolution``, in place, fused with the activation after it.
 
     The network must be in eval mode, with its weights in their final precision.
     """
@@ -107,7 +108,7 @@ def pack(network: nn.Module) -> nn.Module:
 
 
 def fold_norm(network: nn.Module) -> nn.Module:
-    """Fold every BatchNorm that follows a convolution into it, in place. The network must be in eval mode."""
+    """Fold every BatchNorm after a convolution into the convolution, in place. The network must be in eval mode."""
     for module in network.modules():
         if not isinstance(module, nn.Sequential):
             continue
@@ -124,13 +125,13 @@ def fold_norm(network: nn.Module) -> nn.Module:
 
 
 def copy_sharing_weights(network: nn.Module) -> nn.Module:
-    """Return a copy that shares the weights of a network; ``to`` and ``fold_norm`` replace them only in the copy."""
+    """Return a copy of a network that shares its weights; ``to`` and ``fold_norm`` replace weights only in the copy."""
     memo: dict[int, Any] = {id(p): nn.Parameter(p.detach(), requires_grad=False) for p in network.parameters()}
     return copy.deepcopy(network, memo | {id(b): b for b in network.buffers()})
 
 
 class EachPictureNorm(nn.InstanceNorm2d):
-    """An instance norm, computed as a batch norm over each picture."""
+    """An instance norm that is computed as a batch norm of each picture, which is faster on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
@@ -138,7 +139,7 @@ class EachPictureNorm(nn.InstanceNorm2d):
 
 
 class EachPictureBatchNorm(PictureNorm):
-    """A batch norm that uses the statistics of each picture."""
+    """A ``PictureNorm`` that is computed as a batch norm of each picture, which is faster on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
@@ -146,9 +147,11 @@ class EachPictureBatchNorm(PictureNorm):
 
 
 def _normalise(norm: nn.InstanceNorm2d, x: Tensor) -> Tensor:
+    """Return pictures (N, C, H, W), each normalised by its own statistics, with the scale and shift of ``norm``."""
     return norm_each_picture(x, repeat((norm.weight, norm.bias)), norm.eps)
 
 
+# Classes of faster norms with the same output, by the class of the norm that they replace.
 FAST_NORMS: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
     nn.InstanceNorm2d: EachPictureNorm,
     PictureNorm: EachPictureBatchNorm,
@@ -156,12 +159,12 @@ FAST_NORMS: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
 
 
 def use_fast_norms(network: nn.Module, *, training: bool = False) -> bool:
-    """Replace the instance norms of a network by faster ones, in place; return whether it has faster norms now.
+    """Replace the instance norms of a network by faster norms, in place; return whether it has faster norms now.
 
     ``training``: norms with running statistics stay unchanged.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm2d)]
     for norm in norms:
         if type(norm) in FAST_NORMS and not (training and norm.track_running_stats):
-            norm.__class__ = FAST_NORMS[type(norm)]  # Change the class in place, since other modules refer to the norm
+            norm.__class__ = FAST_NORMS[type(norm)]  # Change the class, not the object: other modules refer to it
     return any(type(norm) in FAST_NORMS.values() for norm in norms)

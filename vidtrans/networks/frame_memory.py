@@ -1,4 +1,4 @@
-"""A module that stores small copies of a clip's frames in a network and retrieves them by position."""
+"""A module that stores small copies of a clip's frames in a network and retrieves them by position in the clip."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 MAX_PIXELS = 16_000_000  # Largest total number of pixels of the stored frames.
-# Largest total size of the stored frames in bytes: a model of the default width has 12 MB.
+# Largest total size of the compressed stored frames in bytes; for comparison, a model of the default width has 12 MB.
 MAX_STORED_BYTES = 5_400_000
-QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # JPEG qualities in descending order.
-FULL_CHROMA = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444
-POSITION_TOLERANCE = 0.25  # Error of an 8-bit position, in frames.
+QUALITIES = (98, 95, 92, 88, 84, 78, 70, 60, 50)  # JPEG qualities to try for the stored frames, the best one first.
+FULL_CHROMA = cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444  # OpenCV's value for JPEG files without chroma subsampling.
+POSITION_TOLERANCE = 0.25  # Largest error of a position that is given as 8-bit planes, in frames.
 
 
 class FrameMemory(nn.Module):
-    """Frames of a clip along its timeline, which runs forwards and backwards: ``length`` pictures of ``size`` (h, w).
+    """Frames of a clip along a timeline, which runs forwards and backwards: ``length`` pictures of ``size`` (h, w).
 
-    Its weights are the pictures as JPEG files: the concatenated ``files``, and the end offset of each file, ``ends``.
+    The weights are the pictures as JPEG files: ``files``, the concatenated bytes, and ``ends``, each file's end offset.
     """
 
     pictures: Tensor
@@ -37,7 +37,7 @@ class FrameMemory(nn.Module):
         self.register_buffer("ends", torch.zeros(length, dtype=torch.int64))
 
     def fill(self, pictures: np.ndarray) -> None:
-        """Compress and store the frames, (length, h, w, 3) uint8."""
+        """Compress and store frames, (length, h, w, 3) uint8."""
         self.take(*pack_pictures(pictures))
 
     def take(self, files: np.ndarray, ends: np.ndarray) -> None:
@@ -56,6 +56,7 @@ class FrameMemory(nn.Module):
         self.files, self.ends = torch.from_numpy(files).to(device), torch.from_numpy(ends).to(device)
 
     def _load_from_state_dict(self, state_dict: Mapping[str, Any], prefix: str, *others: Any) -> None:  # noqa: ANN401
+        """Decode the stored files in a state dict; torch calls this method."""
         _, strict, missing, _, errors = others
         names = [prefix + name for name in ("files", "ends")]
         if lacking := [name for name in names if name not in state_dict]:
@@ -69,9 +70,9 @@ class FrameMemory(nn.Module):
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
         """Return the neighbouring frames, (N, 6, h, w), and the frame at the position, (N, 3, h, w), in [-1, 1].
 
-        ``hands`` (N, HANDS): see ``pairing.next_frame``. The first three channels are the previous frame in the
-        direction of the timeline, the others the frame at or after the position. At positions between two frames, the
-        frame at the position is their mixture.
+        ``hands`` (N, HANDS): the position, see ``decode_position``. The first three channels are the previous frame in
+        the direction of the timeline, the others the frame at or after the position. At positions between two frames,
+        the frame at the position is their mixture.
         """
         turn, last = decode_position(hands), len(self.pictures) - 1
         position = turn.abs() * 2 * last
@@ -84,7 +85,7 @@ class FrameMemory(nn.Module):
 
 
 def decode_views(planes: Tensor) -> Tensor:
-    """Return the view conditions, (N, 2, 3) float32, from plane values, (N, VIEW): see ``pairing.next_frame``."""
+    """Return affine views (N, 2, 3) float32 from plane values (N, VIEW); see ``pairing.next_frame``."""
     high, low = (((planes[:, k::2].float() + 1) * 127.5).round() for k in (0, 1))
     return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
 
@@ -92,7 +93,7 @@ def decode_views(planes: Tensor) -> Tensor:
 def sample_view(pictures: Tensor, view: Tensor, height: int, width: int) -> Tensor:
     """Sample pictures (N, C, h, w) through affine views (N, 2, 3), bicubic: (N, C, height, width) float32.
 
-    Outside of its edges a picture is mirrored.
+    Outside of a picture's edges, the picture is mirrored.
     """
     with torch.autocast(pictures.device.type, enabled=False):
         grid = F.affine_grid(view.float(), [len(pictures), 1, height, width], align_corners=False)
@@ -100,9 +101,9 @@ def sample_view(pictures: Tensor, view: Tensor, height: int, width: int) -> Tens
 
 
 def pack_pictures(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tuple[np.ndarray, np.ndarray]:
-    """Return (N, h, w, 3) uint8 as concatenated JPEG files, (bytes,) uint8, and their end offsets, (N,) int64.
+    """Return pictures (N, h, w, 3) uint8 as concatenated JPEG files, (bytes,) uint8, and end offsets, (N,) int64.
 
-    They have the best of ``QUALITIES`` that needs at most ``max_bytes``, or else the last one.
+    The files have the best of ``QUALITIES`` that needs at most ``max_bytes`` in total, or else the last quality.
     """
     for quality in QUALITIES:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, FULL_CHROMA]
@@ -114,9 +115,9 @@ def pack_pictures(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tu
 
 
 def unpack_pictures(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Decode pictures that ``pack_pictures`` compressed, (N, h, w, 3) uint8 of ``size`` (h, w).
+    """Decode pictures that ``pack_pictures`` compressed: (N, h, w, 3) uint8 of ``size`` (h, w).
 
-    Raises ValueError for damaged files or files of another size, before any is decoded.
+    Raises ValueError for damaged files or pictures of another size, before any file is decoded.
     """
     if not len(ends) or ends[-1] != len(files) or (np.diff(ends, prepend=0) <= 0).any():
         raise ValueError("the kept frames are damaged")
@@ -133,7 +134,7 @@ def unpack_pictures(files: np.ndarray, ends: np.ndarray, size: tuple[int, int]) 
 
 
 def _jpeg_size(file: bytes) -> tuple[int, int] | None:
-    """Return (height, width) of a JPEG file by its first frame header; None if it has none."""
+    """Return the (height, width) in the first frame header of a JPEG file; None without a header."""
     at = 2
     while file[:2] == b"\xff\xd8" and at + 9 <= len(file) and file[at] == 0xFF:
         marker, length = file[at + 1], int.from_bytes(file[at + 2 : at + 4], "big")
@@ -146,8 +147,8 @@ def _jpeg_size(file: bytes) -> tuple[int, int] | None:
 def decode_position(hands: Tensor) -> Tensor:
     """Return the position, (N,) float32 in turns from −½ to ½, from its sines and cosines ``hands`` (N, HANDS).
 
-    Hands are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; higher multiples refine
-    it.
+    ``hands`` are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; higher multiples
+    refine the position.
     """
     angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)
     turn = angles[:, 0]

@@ -1,11 +1,12 @@
 """The coarse-to-fine generator of pix2pixHD (Wang et al., CVPR 2018).
 
-"High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs". It is trained in stages as in the
-paper: first with ``enhancers`` 0 at half the size; then with 1 enhancer at full size, initialised by ``load_coarser``
-(``--from``), at first with the coarser network frozen; then the whole network.
+"High-Resolution Image Synthesis and Semantic Manipulation with Conditional GANs". The generator is trained in stages as
+in the paper: first with ``enhancers`` 0 at half the size; then with 1 enhancer at full size, initialised by
+``load_coarser`` (``--from``), at first with the coarser network frozen; then the whole network.
 
 Names in the state dict: ``whole.`` is the global network up to its last features, ``enhancers.0.`` the enhancer at
-twice its size, ``enhancers.1.`` at four times its size; ``head.`` maps the finest features to the picture.
+twice the global network's size, ``enhancers.1.`` at four times this size; ``head.`` maps the finest features to the
+picture.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class HDSettings(BlockSettings):
 
 
 class Enhancer(nn.Module):
-    """Local enhancer: c7s1-k, d2k, plus the coarser network's features, R2k×3, uk (the paper's notation)."""
+    """A local enhancer, in the paper's notation: c7s1-k, d2k, plus the coarser network's features, R2k×3, uk."""
 
     def __init__(self, inputs: int, channels: int, settings: HDSettings) -> None:
         super().__init__()
@@ -62,13 +63,13 @@ class Enhancer(nn.Module):
         self.up = upsample_layer(2 * channels, channels, settings)
 
     def forward(self, x: Tensor, coarser: Tensor) -> Tensor:
-        """(N, inputs, H, W), (N, 2·channels, H/2, W/2) → (N, channels, H, W)."""
+        """Input (N, inputs, H, W), coarser features (N, 2·channels, H/2, W/2) → (N, channels, H, W)."""
         x = run_stages((self.entrance, self.down), x, checkpointing=self.checkpointing)
         return run_stages((*self.blocks, self.up), x + coarser, checkpointing=self.checkpointing)
 
 
 class HD(nn.Module):
-    """Coarse-to-fine generator: G1 (c7s1-64 d128 … d1024 R1024×9 u512 … u64) at half size, G2 around it at full."""
+    """The coarse-to-fine generator: G1 (c7s1-64 d128 … d1024 R1024×9 u512 … u64) at half size, G2 around it."""
 
     Settings = HDSettings
 
@@ -105,7 +106,7 @@ def is_coarser(table: Table, other: Table) -> bool:
 
 
 def load_coarser(generator: HD, state: Mapping[str, Tensor]) -> None:
-    """Load the ``state`` dict of a coarser generator into ``generator``, except its head, which fits only its size.
+    """Load the weights ``state`` of a coarser generator into ``generator``, except its head, which has another width.
 
     Raises UsageError, and changes nothing, if the weights do not fit.
     """

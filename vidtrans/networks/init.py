@@ -21,20 +21,22 @@ from vidtrans.networks.wrappers import (
     RecurrentGenerator,
 )
 
+# Wrappers that contain the wrapped generator as their attribute ``painter``
 _WITH_PAINTER = PlateGenerator | RecurrentGenerator | CodedGenerator | ClassGenerator
 
 
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw weights like pix2pix: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms, biases 0.
+    """Draw weights like pix2pix: N(0, 0.02) for convolutions, N(1, 0.02) for the scales of norms; biases are 0.
 
     Embeddings are drawn like convolutions; linear layers, which pix2pix does not have, from N(0, 1/√inputs), which
-    preserves the signal's scale. Attention gates stay at 0. A network with ``draw_weights(generator)`` draws its own
-    weights. Torch's global random state is neither used nor changed.
+    preserves the signal's scale. The gates of attention layers stay at 0. A network with ``draw_weights(generator)``
+    draws its own weights. Torch's global random state is neither used nor changed.
     """
     _draw(network, torch.Generator().manual_seed(seed))
 
 
 def _draw(network: nn.Module, generator: torch.Generator) -> None:
+    """Draw the weights of a network in place with a random generator."""
     if isinstance(network, CodedGenerator):
         _draw(network.painter, generator)
         network.encoder.draw_weights(generator)
@@ -51,7 +53,7 @@ def _draw(network: nn.Module, generator: torch.Generator) -> None:
             deviation = module.in_features**-0.5
         elif not isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Embedding):
             continue
-        if parametrize.is_parametrized(module):  # The weight is computed from the trained parameter
+        if parametrize.is_parametrized(module):  # The weight is computed from the parameter ``original``
             weight = module.parametrizations.weight.original
             nn.init.normal_(weight, mean, deviation, generator=generator)
             module.parametrizations.weight[0].restart(weight)
@@ -74,10 +76,10 @@ def build_generator(
 ) -> Any:  # noqa: ANN401  (a module with ``multiple`` and ``smallest``, see the room's docstring)
     """Build the generator ``name``; ``plate`` (width, height) adds a background plate, ``memory`` makes it recurrent.
 
-    ``ports`` adapts a network of another tool (``PortSettings`` as a table). With a ``code_size`` above 0 it has many
-    looks, selected by code planes in its input. ``classes``: the colours of classes, (K, 3) uint8, to which output
-    pixels are restricted. The attribute ``input_channels`` is the number of its input channels without those of a plate
-    or a history. Raises UsageError for unknown names and settings.
+    ``ports`` adapts a network of another tool (``PortSettings`` as a table). With a ``code_size`` above 0, code planes
+    in the generator's input select its style. ``classes``: the colours of classes, (K, 3) uint8, to which output pixels
+    are restricted. The attribute ``input_channels`` is the number of input channels without those of a plate or a
+    history. Raises UsageError for unknown names and settings.
     """
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")
@@ -102,7 +104,7 @@ def build_generator(
 
 
 def inner_generator(generator: nn.Module) -> nn.Module:
-    """Return the generator inside a plate, memory, port, code or class wrapper."""
+    """Return the generator inside its wrappers (background plate, recurrence, ports, style codes, classes)."""
     if isinstance(generator, AdaptedGenerator):
         return generator.network
     return generator.painter if isinstance(generator, _WITH_PAINTER) else generator
@@ -115,5 +117,5 @@ def build_discriminator(name: str, table: Table, channels: int) -> Any:  # noqa:
 
 
 def complete_settings(registry: Registry[Entry], name: str, table: Table, where: str) -> Table:
-    """Return the complete settings of a network; ``where``: name of the table in errors. Raises UsageError."""
+    """Return the complete settings of a network; ``where``: the table's name in errors. Raises UsageError."""
     return record_table(from_table(registry.load(name).Settings, table, where))

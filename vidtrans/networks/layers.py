@@ -21,7 +21,7 @@ from vidtrans.networks.convolutions import MatmulConvTranspose
 
 
 def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
-    """Return the setting for the ``norm`` argument of ``normalise``, with the default of the network's paper."""
+    """Return the field for a setting ``norm``, see ``normalise``; ``default``: the norm in the network's paper."""
     return option(
         default,
         "batch: learnt statistics, steady brightness in video; instance: statistics of each picture, for whole "
@@ -32,7 +32,7 @@ def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
 
 
 def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
-    """Return the setting for the ``how`` argument of ``upsampling``; the papers use transposed convolutions."""
+    """Return the field for a setting ``upsample``, see ``upsampling``; the papers use transposed convolutions."""
     return option(
         "transposed",
         "how layers double the size: transposed convolution (may show a grid); resize (nearest) or bilinear, then "
@@ -42,11 +42,12 @@ def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
 
 
 def checkpointing_setting() -> Any:  # noqa: ANN401  (a dataclass field)
-    """Return the setting for the ``checkpointing`` argument of ``run_stages``."""
+    """Return the field for a setting ``grad_checkpointing``, see ``run_stages``."""
     return option(False, "gradient checkpointing: recompute activations in training: less memory, slower")
 
 
 def normalise(channels: int, norm: str) -> list[nn.Module]:
+    """Return the layers of a norm of type ``norm`` for this number of channels; [] for 'none'."""
     if norm == "none":
         return []
     if norm == "batch":
@@ -55,9 +56,9 @@ def normalise(channels: int, norm: str) -> list[nn.Module]:
 
 
 def norm_each_picture(x: Tensor, affine: Iterable[tuple[Tensor | None, Tensor | None]], eps: float) -> Tensor:
-    """Return pictures (N, C, H, W), each normalised by its own statistics; ``affine``: scales and shifts, (C,) each.
+    """Return pictures (N, C, H, W), each normalised by its own statistics; ``affine``: scale and shift (C,) each.
 
-    It uses batch norms of single pictures: on a CPU an instance norm would copy all pictures to a channels-first
+    Each picture is normalised by a batch norm: on a CPU an instance norm would copy all pictures to a channels-first
     layout.
     """
     pictures = zip(x.split(1), affine, strict=False)
@@ -68,7 +69,7 @@ def norm_each_picture(x: Tensor, affine: Iterable[tuple[Tensor | None, Tensor | 
 class PictureNorm(nn.InstanceNorm2d):
     """A batch norm with the statistics of each picture, as the authors of pix2pix render (batch size 1, training mode).
 
-    It has the parameters and running statistics of a batch norm under the same names, so their state dicts are
+    The parameters and running statistics are those of a batch norm under the same names, so state dicts are
     interchangeable. For a single pixel the output is the shift.
     """
 
@@ -84,12 +85,12 @@ class PictureNorm(nn.InstanceNorm2d):
 
 
 def has_bias(norm: str) -> bool:
-    """Return whether a convolution has a bias, which the norm after it decides: for 'none' and 'plain-instance'."""
+    """Return whether a convolution before a norm of type ``norm`` has a bias: for 'none' and 'plain-instance'."""
     return norm in ("none", "plain-instance")
 
 
 class ReflectPad(nn.Module):
-    """Pads each side by ``width`` mirrored pixels; a picture too small for that is padded by repeating its border."""
+    """Padding by ``width`` mirrored pixels per side; a picture too small for that gets its border repeated."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -107,7 +108,7 @@ class ReflectPad(nn.Module):
 def reflect_pad(x: Tensor, width: int) -> Tensor:
     """Return ``F.pad(x, …, mode="reflect")``, (N, C, H + 2·width, W + 2·width), by concatenating flipped borders.
 
-    Its gradients are deterministic on CUDA; those of torch's reflection padding are not.
+    The gradients are deterministic on CUDA, unlike those of torch's reflection padding.
     """
     for side in (-1, -2):
         length = x.shape[side]
@@ -129,9 +130,9 @@ def convolution(
     activate: bool = True,
     bias: bool = False,
 ) -> list[nn.Module]:
-    """Return a convolution with zero or mirror padding, which keeps the size except for its stride; norm; ReLU.
+    """Return the layers convolution, norm and ReLU. Zero or mirror padding keeps the size, except for the stride.
 
-    ``bias``: give the convolution a bias with any norm.
+    ``bias``: the convolution has a bias whatever the norm.
     """
     padding = dilation * (kernel // 2)
     own_bias = bias or has_bias(norm)
@@ -145,10 +146,11 @@ def convolution(
 
 
 def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
-    """Return layers (N, inputs, h, w) → (N, outputs, 2h, 2w). ``kernel``: kernel side of a transposed convolution.
+    """Return layers that map (N, inputs, h, w) to (N, outputs, 2h, 2w) by the method ``how``.
 
-    A transposed kernel covers its output unevenly, which shows as a checkerboard (Odena et al., "Deconvolution and
-    Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al. (CVPR 2016).
+    ``kernel``: side of a transposed convolution's kernel. A transposed kernel covers its output unevenly, which shows
+    as a checkerboard (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al.
+    (CVPR 2016).
     """
     if how == "transposed" and kernel == 4:
         return [MatmulConvTranspose(inputs, outputs, bias=bias)]
@@ -161,7 +163,7 @@ def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bo
 
 
 class SqueezeExcitation(nn.Module):
-    """Squeeze and excitation (Hu et al., CVPR 2018): weights channels by features averaged over the whole picture."""
+    """Squeeze and excitation (Hu et al., CVPR 2018): weights channels by their means over the whole picture."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
         super().__init__()
@@ -182,7 +184,7 @@ class Attention(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         inner = max(1, channels // 8)
-        self.inner = nn.Conv2d(channels, 3 * inner, 1, bias=False)  # f, g and h in the paper
+        self.inner = nn.Conv2d(channels, 3 * inner, 1, bias=False)  # f, g and h of the paper in one convolution
         self.outer = nn.Conv2d(inner, channels, 1, bias=False)
         self.gate = nn.Parameter(torch.zeros(1))
 
@@ -190,14 +192,14 @@ class Attention(nn.Module):
         """(N, C, H, W) → the same shape."""
         size = x.shape[-2:]
         query, key, value = self.inner(x).flatten(2).transpose(1, 2).chunk(3, dim=2)
-        # This never allocates the (h·w)² attention matrix; the paper does not scale its products.
+        # This function never allocates the (h·w)² attention matrix. Scale 1, as the paper does not scale products.
         attention = F.scaled_dot_product_attention(query, key, value, scale=1.0)
         attended: Tensor = x + self.gate * self.outer(attention.transpose(1, 2).unflatten(2, size))
         return attended
 
 
 class ResidualBlock(nn.Module):
-    """Residual block, x + branch(x): two mirrored 3×3 convolutions, no ReLU after the sum (Johnson et al., ECCV 2016).
+    """A residual block, x + branch(x), of two mirrored 3×3 convolutions; no ReLU after the sum (Johnson et al., 2016).
 
     Only the first convolution is dilated; the second fills the gaps of its sampling grid.
     """
@@ -221,7 +223,7 @@ class ResidualBlock(nn.Module):
 class SpectralNorm(nn.Module):
     """Spectral norm: a weight divided by its largest singular value, by power iteration (Miyato et al., ICLR 2018).
 
-    It is a torch parametrisation that runs one iteration at every use in training mode, none in eval mode.
+    A torch parametrisation. It runs one iteration at every use in training mode, none in eval mode.
     """
 
     def __init__(self, weight: Tensor) -> None:
@@ -232,12 +234,13 @@ class SpectralNorm(nn.Module):
         self.register_buffer("right", torch.ones(weight[0].numel()))
 
     def restart(self, weight: Tensor) -> None:
-        """Restart the power iteration for a new weight from a constant vector, so that no random seed matters."""
+        """Restart the power iteration for a new weight, from a constant vector, so that no random seed is needed."""
         nn.init.ones_(self.left)
         self._iterate(weight, times=5)
 
     @torch.no_grad()
     def _iterate(self, weight: Tensor, times: int = 1) -> None:
+        """Improve the singular vectors ``left`` and ``right`` of a weight by this number of iterations."""
         matrix, left = weight.float().flatten(1), self.left.float()
         for _ in range(times):
             right = F.normalize(matrix.T @ left, dim=0)
@@ -246,6 +249,7 @@ class SpectralNorm(nn.Module):
             self.left.copy_(left)
 
     def forward(self, weight: Tensor) -> Tensor:
+        """Return the weight divided by its largest singular value."""
         kind = weight.device.type
         with nullcontext() if kind == "meta" else torch.autocast(kind, enabled=False):
             if self.training:
@@ -258,7 +262,7 @@ class SpectralNorm(nn.Module):
 def spectral(conv: nn.Conv2d, enabled: bool = True) -> nn.Conv2d:
     """Return ``conv``, with spectral norm if ``enabled``.
 
-    Do not use it before a BatchNorm in a generator, which then could not be folded.
+    Do not use a spectral norm before a BatchNorm in a generator: the BatchNorm could not be folded for rendering.
     """
     if enabled:
         parametrize.register_parametrization(conv, "weight", SpectralNorm(conv.weight))
@@ -266,7 +270,7 @@ def spectral(conv: nn.Conv2d, enabled: bool = True) -> nn.Conv2d:
 
 
 def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpointing: bool) -> Tensor:
-    """Run stages in sequence; each takes the previous output and ``others``.
+    """Run modules in sequence; each takes the output of the previous module and ``others``.
 
     With ``checkpointing``, activations are recomputed in the backward pass (Chen et al., "Training Deep Nets with
     Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
@@ -282,7 +286,7 @@ def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpoi
 
 @contextmanager
 def _recomputation(stage: nn.Module) -> Iterator[None]:
-    """Prevent a second update of BatchNorm statistics and spectral norms by the recomputation."""
+    """Prevent a second update of running statistics and spectral norms while a stage is recomputed."""
     norms = [m for m in stage.modules() if isinstance(m, nn.BatchNorm2d) and m.training]
     spectral_norms = [m for m in stage.modules() if isinstance(m, SpectralNorm) and m.training]
     saved_buffers = [dict(norm._buffers) for norm in norms]

@@ -1,6 +1,6 @@
-"""An ONNX graph as a generator, run by ONNX Runtime. Its only weight is the bytes of the file.
+"""An ONNX graph as a generator, run by ONNX Runtime. Its only weight is the bytes of the ONNX file.
 
-Engines run it unchanged (``runs_itself``), one picture at a time: it is not compiled, packed or recorded.
+Engines run the graph unchanged (``runs_itself``), one picture at a time: it is not compiled, packed or recorded.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from vidtrans.core.machine import import_onnx_runtime
 from vidtrans.core.options import option
 from vidtrans.networks.ports import MAX_LOOKS, MAX_STYLE_LENGTH, STYLE_DTYPES
 
+# Axis orders of a graph's picture input and of its output
 IN_LAYOUTS, OUT_LAYOUTS = ("nchw", "nhwc", "chw", "hwc"), ("nchw", "nhwc", "nhw", "chw", "hwc", "hw")
-KINDS = ("float32", "float16", "uint8")
-MAX_BYTES = 2 << 30  # Largest size of a graph
+KINDS = ("float32", "float16", "uint8")  # Supported dtypes of the picture input
+MAX_BYTES = 2 << 30  # Largest size of an ONNX file in bytes
 
 
 @dataclass(frozen=True)
 class OnnxGraphSettings:
-    """Settings of ``OnnxGraph``: layout, dtype and size of its inputs, its looks, and the output with the picture."""
+    """Settings of ``OnnxGraph``: layout, dtype and size of its inputs, its styles, and the output with the picture."""
 
     bytes: int = option(0, "size of the graph in bytes", bounds=(1, MAX_BYTES))
     layout: str = option("nchw", "axis order of its input", choices=IN_LAYOUTS)
@@ -58,9 +59,9 @@ class OnnxGraphSettings:
 class OnnxGraph(nn.Module):
     """A graph for pictures of any size, or of ``fixed_size`` (height, width); ``data`` holds the file's bytes, uint8.
 
-    The input of an enlarging graph is shrunk first, and the output of a shrinking graph is enlarged. A graph with looks
-    has a second input, a style vector. ``styles`` holds the looks' vectors, (looks, numbers) float32, and
-    ``weighted_looks`` is their number if they can be mixed, else 0.
+    The input of an enlarging graph is shrunk first, and the output of a shrinking graph is enlarged. A graph with
+    styles has a second input, a style vector. ``styles`` holds the style vectors, (looks, numbers) float32, and
+    ``weighted_looks`` is the number of styles if they can be mixed, else 0.
     """
 
     Settings = OnnxGraphSettings
@@ -82,17 +83,17 @@ class OnnxGraph(nn.Module):
         self._session: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_session": None}  # Each copy creates its session
+        return self.__dict__ | {"_session": None}  # Each copy creates its own session
 
     @property
     def identity(self) -> dict[str, str]:
-        """Return the version of ONNX Runtime, which affects the result, for cache keys. Raises UsageError."""
+        """Return the version of ONNX Runtime, which affects results, for cache keys. Raises UsageError."""
         return {"onnxruntime": _runtime().__version__}
 
     def forward(self, x: Tensor, shares: Tensor | None = None) -> Tensor:
         """(N, C, H, W) float32 in the graph's range → (N, c, H, W) float32. Raises ModelError if the graph fails.
 
-        ``shares``: the weights of the looks, (N, looks), which add up to 1; None for the first look.
+        ``shares``: the weights of the styles, (N, looks), which add up to 1; None for the first style.
         """
         pictures = [
             self._run(one, self._style(shares[n : n + 1] if shares is not None else None))
@@ -101,7 +102,7 @@ class OnnxGraph(nn.Module):
         return pictures[0] if len(pictures) == 1 else torch.cat(pictures)
 
     def _style(self, shares: Tensor | None) -> np.ndarray | None:
-        """Return the style vector for look weights, (1, looks), in the shape of the style input; None without looks."""
+        """Return the style vector for style weights (1, looks) in the style input's shape; None without styles."""
         if not self.settings.looks:
             return None
         styles = self.get_buffer("styles")
@@ -128,7 +129,7 @@ class OnnxGraph(nn.Module):
         return y
 
     def _to_input(self, x: Tensor) -> np.ndarray:
-        """Return (1, C, H, W) as an array with the layout, batch size and dtype of the graph's input."""
+        """Return a picture (1, C, H, W) as an array with the axis order, batch size and dtype of the graph's input."""
         settings = self.settings
         x = x.permute(0, 2, 3, 1) if settings.layout.endswith("c") else x
         x = x if settings.layout.startswith("n") else x[0]
@@ -141,7 +142,7 @@ class OnnxGraph(nn.Module):
         return np.ascontiguousarray(x.detach().cpu().numpy())
 
     def _run_session(self, network_input: np.ndarray, style: np.ndarray | None) -> np.ndarray:
-        """Run the graph on a picture and a style, and return the first picture of the chosen output, (1, c, h, w)."""
+        """Run the graph on a picture and a style; return the first picture of the chosen output, (1, c, h, w)."""
         session = self._session or self._start()
         try:
             names, position = [each.name for each in session.get_inputs()], self.settings.picture_input
@@ -162,7 +163,7 @@ class OnnxGraph(nn.Module):
         return picture
 
     def _start(self) -> Any:  # noqa: ANN401  (of a library that may be absent)
-        """Create the session of ONNX Runtime, on CUDA if possible. Raises ModelError, UsageError."""
+        """Create a session of ONNX Runtime, on CUDA if possible. Raises ModelError, UsageError."""
         runtime = _runtime()
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
@@ -180,10 +181,12 @@ class OnnxGraph(nn.Module):
         return self._session
 
     def _error(self, why: str, remedy: str) -> ModelError:
+        """Return an error about the model's ONNX graph."""
         return ModelError("the model's ONNX graph", why, remedy)
 
 
 def _runtime() -> Any:  # noqa: ANN401  (a module that may be absent)
+    """Return the module onnxruntime. Raises UsageError if it is not installed."""
     try:
         return import_onnx_runtime()
     except ImportError:

@@ -1,9 +1,9 @@
-"""Style transfer by optimising the pixels of each frame: slow, but as close to the style as its measure permits.
+"""Style transfer by optimising the pixels of each frame: slow, but as close to the style as the measure permits.
 
 Gatys et al., "Image Style Transfer Using Convolutional Neural Networks" (CVPR 2016); for clips after Ruder et al.
 ("Artistic Style Transfer for Videos", GCPR 2016): each frame starts from the last output, warped along the motion, and
-a loss keeps it close to this start where the flow is reliable. It needs no training: its weights are the style
-pictures.
+a loss keeps it close to this start where the flow is reliable. The method needs no training: the weights are the
+style pictures.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import MEASURES, load_measure
 from vidtrans.perception.measure import Style, draw_shift, shift_pictures, stroke_side
 
-FIRST_RATE, LAST_RATE = 0.06, 0.01  # First and last learning rate of Adam, for colours in [−1, 1]
+FIRST_RATE, LAST_RATE = 0.06, 0.01  # Adam's learning rate in the first and in the last step, for colours in [−1, 1]
 MAX_SIDE_PX = 2048  # Largest side of a style picture, in pixels
-MAX_STYLES = 16  # Largest number of styles in memory: about 1 MB each
-MIN_COARSE_SIDE_PX = 128  # Smallest short side in pixels of a frame that is optimised at half size first
+MAX_STYLES = 16  # Largest number of style representations in memory, about 1 MB each
+MIN_COARSE_SIDE_PX = 128  # Smallest short side in pixels of a frame that is first optimised at half size
 
 
 @dataclass(frozen=True)
 class OptimisedSettings:
-    """Settings of ``Optimised``: style picture sizes, perceptual measure, steps and loss weights."""
+    """Settings of ``Optimised``: sizes of the style pictures, perceptual measure, steps and loss weights."""
 
     sizes: tuple[str, ...] = option(("64x64",), "sizes of the style pictures, WxH: one for each look")
     measure: str = option("patches", "perceptual measure that compares styles")
@@ -57,7 +57,7 @@ class OptimisedSettings:
 
 
 class Optimised(nn.Module):
-    """A generator that optimises pixels instead of running a network; its buffers hold the style pictures."""
+    """A generator that optimises pixels instead of running a network; its weights are the style pictures."""
 
     Settings = OptimisedSettings
     multiple = 8
@@ -77,7 +77,7 @@ class Optimised(nn.Module):
         self._styles: dict[tuple[int, int], Style] = {}
 
     def set_pictures(self, pictures: Sequence[np.ndarray]) -> None:
-        """Set the style pictures, (H, W, 3) uint8 each, in the sizes of the settings."""
+        """Set the style pictures, (H, W, 3) uint8 each, with the sizes in the settings."""
         for number, picture in enumerate(pictures):
             self.get_buffer(f"picture_{number}").copy_(torch.from_numpy(picture.transpose(2, 0, 1).copy()))
 
@@ -87,7 +87,7 @@ class Optimised(nn.Module):
             return torch.cat([self._optimise_frame(one.clone()) for one in x.split(1)])
 
     def _optimise_frame(self, x: Tensor) -> Tensor:
-        """Optimise one frame; the first frame of a shot is first optimised at half size, unless it is small."""
+        """Optimise one frame; the first frame of a shot is first optimised at half size, unless the frame is small."""
         frame, past = x[:, :3].clone(), x[:, -CHANNELS:].clone()
         conditions = x[:, 3 : 3 + self.conditions]
         shares, stroke = read_conditions(conditions, self.looks)
@@ -104,17 +104,17 @@ class Optimised(nn.Module):
 
     @property
     def identity(self) -> dict[str, str]:
-        """Return the identity of the measure, which affects the result, for cache keys. Raises like ``measure_on``."""
+        """Return the identity of the perceptual measure for cache keys. Raises like ``measure_on``."""
         return {"measure": MEASURES.load(self.settings.measure).identity()}
 
     def measure_on(self, device: torch.device) -> Any:  # noqa: ANN401  (a ``LookMeasure``)
-        """Return the measure on ``device``. Raises UsageError if it is not installed."""
+        """Return the perceptual measure on ``device``. Raises UsageError if it is not installed."""
         if self._measure is None:
             self._measure = load_measure(self.settings.measure).to(device)
         return self._measure
 
     def style(self, look: int, side: int, device: torch.device) -> Style:
-        """Return the style of a look, from its style picture at a short ``side`` in pixels."""
+        """Return the representation of style number ``look``, from its style picture at a short ``side`` in pixels."""
         if (look, side) not in self._styles:
             if len(self._styles) >= MAX_STYLES:  # The stroke size may change in every frame
                 self._styles.clear()
@@ -136,14 +136,16 @@ class _FrameOptimisation:
         self.styles = [(shares[look], network.style(look, side, frame.device)) for look in looks]
 
     def at_half(self) -> _FrameOptimisation:
+        """Return the optimisation of the same frame at half size, with strokes of half the size."""
         frame, past = (F.avg_pool2d(x, 2) for x in (self.frame, self.past))
         return _FrameOptimisation(self.network, frame, past, self.shares, max(self.side // 2, 32))
 
     def start(self) -> Tensor:
-        """Return the initial picture: the warped previous output where its trust is high, the frame elsewhere."""
+        """Return the initial picture: the warped previous output where it can be trusted, the frame elsewhere."""
         return self.warped + (1 - self.trust) * self.frame
 
     def optimise(self, start: Tensor, steps: int, random: torch.Generator) -> Tensor:
+        """Return the picture after a number of optimisation steps from ``start`` (1, 3, H, W) in [−1, 1]."""
         picture = start.detach().clone().requires_grad_()
         optimizer = torch.optim.Adam([picture], FIRST_RATE)
         for step in range(steps):
@@ -156,6 +158,7 @@ class _FrameOptimisation:
         return picture.detach()
 
     def _loss(self, picture: Tensor, random: torch.Generator) -> Tensor:
+        """Return the loss of a picture: content, styles, colours, roughness, difference to the warped last output."""
         settings = self.network.settings
         shift = draw_shift(picture.shape[2:], random)
         shifted = shift_pictures(picture, shift)
@@ -173,7 +176,7 @@ class _FrameOptimisation:
 
 
 def _roughness(picture: Tensor) -> Tensor:
-    """Return the mean square of the second differences, which are large for noise and small for a stroke's edge."""
+    """Return the mean square of second differences of a picture; large for noise, small for a stroke's edge."""
     down, across = picture.diff(n=2, dim=2), picture.diff(n=2, dim=3)
     total: Tensor = down.square().mean() + across.square().mean()
     return total

@@ -1,8 +1,8 @@
-"""Fast neural style with several looks: a narrow network of Johnson et al. (ECCV 2016) with one norm per look.
+"""Fast neural style with several styles: a narrow network of Johnson et al. (ECCV 2016) with a norm per style.
 
-"Perceptual Losses for Real-Time Style Transfer and Super-Resolution". Looks differ only in the scales and shifts of the
-norms (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017), and mixtures of these give mixed
-looks. The stroke size changes each scale and shift linearly.
+"Perceptual Losses for Real-Time Style Transfer and Super-Resolution". The styles differ only in the scales and shifts
+of the norms (Dumoulin et al., "A Learned Representation for Artistic Style", ICLR 2017), and mixtures of scales and
+shifts give mixed styles. The stroke size changes each scale and shift linearly.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from vidtrans.core.options import option
 from vidtrans.networks.convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
-KERNEL = 9  # Kernel side of the first and the last layer: a stroke is wider than 3 pixels.
-FLAT_DEVIATION = 0.08  # Standard deviation of a frame in [−1, 1] for which output and frame have equal weights.
+KERNEL = 9  # Side of the kernels in the first and the last layer, in pixels; a stroke is wider than 3 pixels.
+FLAT_DEVIATION = 0.08  # Standard deviation of a frame in [−1, 1] at which network output and frame get equal weights.
 
 
 @dataclass(frozen=True)
 class PainterSettings:
-    """Settings of ``Painter``: width, depth and number of looks."""
+    """Settings of ``Painter``: width, depth and number of styles."""
 
     channels: int = option(16, "channels at full size; 2 and 4 times as many further in", bounds=(4, 128))
     blocks: int = option(3, "residual blocks at a quarter of the size", bounds=(1, 18))
@@ -37,12 +37,12 @@ class PainterSettings:
 
 
 def condition_channels(looks: int) -> int:
-    """Return the number of condition channels (constant planes) at the end of a painter's input."""
+    """Return the number of condition channels (constant planes) at the end of the input for a number of styles."""
     return 0 if looks == 0 else 1 if looks == 1 else looks + 1
 
 
 def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
-    """Return the weights of the looks, (N, looks), and the stroke size, (N, 1) in [−1, 1], from condition planes."""
+    """Return style weights, (N, looks), and the stroke size, (N, 1) in [−1, 1], from condition planes."""
     one = planes.new_ones(len(planes), 1)
     if looks == 0:
         return one, 0 * one
@@ -53,7 +53,7 @@ def read_conditions(planes: Tensor, looks: int) -> tuple[Tensor, Tensor]:
 
 
 def look_weights(values: Tensor) -> Tensor:
-    """Return look weights, (N, looks), which add up to 1, from plane values in [−1, 1]."""
+    """Return style weights, (N, looks), which add up to 1, from plane values in [−1, 1]."""
     shares = (values + 1) / 2
     total = shares.sum(1, keepdim=True)
     even = torch.full_like(shares, 1 / shares.shape[1])
@@ -61,7 +61,7 @@ def look_weights(values: Tensor) -> Tensor:
 
 
 def fade_flat_frames(frame: Tensor, picture: Tensor) -> Tensor:
-    """Return a network's picture, mixed with the frame when its contrast is low; all (N, 3, H, W) in [−1, 1].
+    """Return the network's picture, mixed with the frame if its contrast is low; all (N, 3, H, W) in [−1, 1].
 
     Instance norms give every frame the same contrast, so a fade to black would not become dark, and noise would be
     amplified.
@@ -73,7 +73,7 @@ def fade_flat_frames(frame: Tensor, picture: Tensor) -> Tensor:
 
 
 class PlainNorm(nn.Module):
-    """Instance norm with its own scale and shift, which ignores the conditions."""
+    """An instance norm with its own scale and shift, which ignores styles and stroke size."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -86,7 +86,7 @@ class PlainNorm(nn.Module):
 
 
 class ConditionalNorm(nn.Module):
-    """Instance norm whose scale and shift depend on the weights of the looks and on the stroke size."""
+    """An instance norm whose scale and shift depend on the weights of the styles and on the stroke size."""
 
     def __init__(self, channels: int, looks: int) -> None:
         super().__init__()
@@ -103,14 +103,14 @@ class ConditionalNorm(nn.Module):
 
 
 def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401  (the norm has these tensors)
-    """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for the weights of the looks and a stroke size."""
+    """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for style weights and a stroke size."""
     scale = shares @ norm.scale + stroke * (shares @ norm.stroke_scale)
     shift = shares @ norm.shift + stroke * (shares @ norm.stroke_shift)
     return scale, shift
 
 
 class Layer(nn.Module):
-    """Convolution that keeps the size – conditional norm – ReLU; ``larger``: mode of an upsampling by 2 before it."""
+    """Convolution, conditional norm and ReLU; the size stays, or is doubled first by the upsampling mode ``larger``."""
 
     def __init__(
         self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: str = ""
@@ -133,7 +133,7 @@ class Layer(nn.Module):
 
 
 class Block(nn.Module):
-    """Residual block, x + second(first(x))."""
+    """A residual block, x + second(first(x))."""
 
     def __init__(self, channels: int, looks: int) -> None:
         super().__init__()
@@ -146,7 +146,7 @@ class Block(nn.Module):
 
 
 class Painter(nn.Module):
-    """Generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation); the norms take the conditions."""
+    """The generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation); the norms take the conditions."""
 
     Settings = PainterSettings
     multiple = 8  # An instance norm over a single value would give zero
@@ -165,7 +165,7 @@ class Painter(nn.Module):
         self.head = nn.Sequential(ReflectPad(KERNEL // 2), TiledConv(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With looks, see also ``fade_flat_frames``."""
+        """(N, in, H, W) → (N, out, H, W). With styles, see also ``fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = y = x[:, :planes]

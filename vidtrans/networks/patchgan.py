@@ -1,4 +1,4 @@
-"""PatchGAN discriminators: of pix2pix (Isola et al., CVPR 2017), and multi-scale of pix2pixHD (Wang et al., 2018)."""
+"""PatchGAN discriminators: pix2pix's (Isola et al., CVPR 2017), pix2pixHD's at several scales (Wang et al., 2018)."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class MultiScaleSettings(PatchGANSettings):
 
 
 class PatchGAN(nn.Module):
-    """Patch discriminator: C64-C128-C256-C512, then one logit per patch. No norm in the first layer, LeakyReLU 0.2.
+    """A patch discriminator: C64-C128-C256-C512, then a logit per patch; LeakyReLU 0.2, no norm in the first layer.
 
-    Without stride-2 layers it is the paper's PixelGAN: C64-C128 with 1×1 kernels.
+    With 0 stride-2 layers it is the paper's PixelGAN: C64-C128 with 1×1 kernels.
     """
 
     Settings: type[PatchGANSettings] = PatchGANSettings
@@ -56,8 +56,8 @@ class PatchGAN(nn.Module):
             layers += [spectral(conv, bound), *normalise(b, norm), nn.LeakyReLU(0.2)]
         layers.append(spectral(nn.Conv2d(widths[-1], 1, kernel, 1, padding), bound))
         self.net = nn.Sequential(*layers)
-        # The two 4×4 stride-1 layers at the end shrink the grid by one position each, so a smaller input would leave
-        # nothing. A norm needs more than a single pixel.
+        # The last two 4×4 layers (stride 1) shrink the grid by one position each: a smaller input would leave nothing.
+        # Without stride-2 layers, a norm still needs more than a single pixel.
         self.smallest = 2**count * 3 if count else 2
 
     def forward(self, x: Tensor) -> Tensor:
@@ -66,7 +66,7 @@ class PatchGAN(nn.Module):
         return logits
 
     def features(self, x: Tensor) -> list[Tensor]:
-        """Return each layer's features for (N, in + out, H, W) in [−1, 1]; the last item is the logits."""
+        """Return each layer's features for (N, in + out, H, W) in [−1, 1], followed by the logits."""
         features = []
         for layer in self.net:
             x = layer(x)
@@ -75,27 +75,27 @@ class PatchGAN(nn.Module):
         return [*features, x]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
-        """Return ``features(x)`` in a list with one item for the single scale."""
+        """Return the list of ``features(x)`` for the single scale."""
         return [self.features(x)]
 
 
 class MultiScale(nn.Module):
-    """Multi-scale discriminator: a PatchGAN for each of ``num_scales`` sizes, each half of the previous size."""
+    """A discriminator at several scales: a PatchGAN for each of ``num_scales`` sizes, each half of the last."""
 
     Settings = MultiScaleSettings
 
     def __init__(self, channels: int, settings: MultiScaleSettings) -> None:
         super().__init__()
         scales = [PatchGAN(channels, settings) for _ in range(settings.num_scales)]
-        self.smallest = (scales[0].smallest - 1) * 2 ** (settings.num_scales - 1) + 1  # Halving rounds up
+        self.smallest = (scales[0].smallest - 1) * 2 ** (settings.num_scales - 1) + 1  # Halving a size rounds up
         self.scales = nn.ModuleList(scales)
 
     def forward(self, x: Tensor) -> list[Tensor]:
-        """(N, in + out, H, W) in [−1, 1] → (N, 1, h, w) logits of each scale, the full size first."""
+        """(N, in + out, H, W) in [−1, 1] → logits (N, 1, h, w) for each scale, the full size first."""
         return [features[-1] for features in self.judge(x)]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
-        """Return the features of each scale, the full size first."""
+        """Return each scale's features and logits, the full size first."""
         features = []
         scale: Any
         for i, scale in enumerate(self.scales):

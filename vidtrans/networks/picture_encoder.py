@@ -1,8 +1,8 @@
 """The style encoder of BicycleGAN: maps a picture of any size to a style code of a few numbers.
 
 Zhu et al., "Toward Multimodal Image-to-Image Translation", NeurIPS 2017. In addition to convolution features, averaged
-over the picture, it uses statistics of the colours: brightness, contrast and colour cast make up most of a look, and a
-generator ignores a code without them. It has no norms, which would remove these statistics.
+over the picture, the encoder uses statistics of the colours: brightness, contrast and colour cast make up most of a
+style, and a generator ignores a code without them. The encoder has no norms, which would remove these statistics.
 """
 
 from __future__ import annotations
@@ -16,32 +16,33 @@ from torch.nn import functional as F
 
 from vidtrans.networks.code_planes import CODE_RANGE
 
-SLOPE = 0.2  # The negative slope of LeakyReLU.
-THRESHOLDS = (-0.6, -0.2, 0.2, 0.6)  # Thresholds in [−1, 1] of the statistics of excess colour values.
-# Initially codes differ clearly and have little noise: a generator that learns to ignore codes never recovers.
+SLOPE = 0.2  # Negative slope of LeakyReLU.
+THRESHOLDS = (-0.6, -0.2, 0.2, 0.6)  # Colour values in [−1, 1] above which ``colour_statistics`` averages the excess.
+# A generator that once ignores codes never uses them again, so codes must differ clearly and have little noise.
+# Initial factor on the means of the codes, and initial log variance of the codes.
 FIRST_GAIN, FIRST_LOG_VARIANCE = 4.0, -2.0
-LOG_VARIANCES = (-8.0, 2.0)  # Lower and upper limit of the log variance of a code.
+LOG_VARIANCES = (-8.0, 2.0)  # Lower and upper limit of a code's log variance.
 
 
 @dataclass(frozen=True)
 class CodeDistribution:
-    """Normal distributions of the codes of N pictures: ``mean`` and ``log_variance``, (N, size) float32 each."""
+    """Normal distributions of the style codes of N pictures: ``mean`` and ``log_variance``, (N, size) float32 each."""
 
     mean: Tensor
     log_variance: Tensor
 
     def draw(self, noise: Tensor) -> Tensor:
-        """Return sampled codes (N, size) in [−4, 4] for standard normal ``noise`` (N, size)."""
+        """Return random codes (N, size) in [−4, 4] from standard normal ``noise`` (N, size)."""
         return (self.mean + noise * (self.log_variance / 2).exp()).clamp(-CODE_RANGE, CODE_RANGE)
 
     def divergence(self) -> Tensor:
-        """Return the Kullback–Leibler divergence from a standard normal distribution, a scalar: the mean over N."""
+        """Return the mean Kullback–Leibler divergence of the N distributions from a standard normal one, a scalar."""
         each = self.mean.square() + self.log_variance.exp() - 1 - self.log_variance
         return each.sum(1).mean() / 2
 
 
 class PictureEncoder(nn.Module):
-    """Encoder, (N, 3, H, W) in [−1, 1] with sides of at least 16 pixels → style codes (N, size)."""
+    """The encoder from pictures (N, 3, H, W) in [−1, 1], with sides of at least 16 pixels, to style codes (N, size)."""
 
     def __init__(self, size: int, channels: int = 16) -> None:
         super().__init__()
@@ -63,7 +64,7 @@ class PictureEncoder(nn.Module):
         nn.init.constant_(self.head.bias[self.size :], FIRST_LOG_VARIANCE)
 
     def distribution(self, pictures: Tensor) -> CodeDistribution:
-        """Return the distributions of the codes of pictures (N, 3, H, W) in [−1, 1]."""
+        """Return the code distributions of pictures (N, 3, H, W) in [−1, 1]."""
         features, x = [colour_statistics(pictures)], pictures
         for layer in self.layers:
             x = F.leaky_relu(layer(x), SLOPE)
@@ -73,14 +74,15 @@ class PictureEncoder(nn.Module):
         return CodeDistribution(CODE_RANGE * torch.tanh(mean / CODE_RANGE), log_variance.clamp(*LOG_VARIANCES))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Return the codes of pictures, (N, size): the means of their distributions."""
+        """Return the codes of pictures, (N, size): the means of the code distributions."""
         return self.distribution(pictures).mean
 
 
 def colour_statistics(pictures: Tensor) -> Tensor:
-    """Return statistics of the colours of (N, 3, H, W): (N, 21) float32.
+    """Return 21 statistics of the colours of pictures (N, 3, H, W), (N, 21) float32.
 
-    Means and deviations of channels, covariances of channel pairs (times 4), and mean excess above ``THRESHOLDS``.
+    They are means and deviations of channels, covariances of channel pairs (times 4), and the channels' mean excess
+    above ``THRESHOLDS``.
     """
     flat = pictures.float().flatten(2)
     mean = flat.mean(2, keepdim=True)

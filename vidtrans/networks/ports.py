@@ -1,4 +1,4 @@
-"""Ports of other tools' networks, without torch and NumPy: channels and value ranges of input and output."""
+"""Ports of other tools' networks: the channels and value ranges of input and output. Without torch and NumPy."""
 
 from __future__ import annotations
 
@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from vidtrans.core.options import option
 
-MAX_LOOKS = 64  # Largest number of looks of a network that mixes them by weights.
-MAX_STYLE_LENGTH = 4096  # Largest length of a style vector.
+MAX_LOOKS = 64  # Largest number of styles of a network that mixes them by weights.
+MAX_STYLE_LENGTH = 4096  # Largest number of values in a style vector.
 STYLE_DTYPES = ("float32", "float16")  # Supported dtypes of a style vector.
-MAX_PICTURE_CHANNELS = 4  # An input with more channels is usually a label map.
-RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # Common names of a network's value range.
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # For pictures in 0…1.
+# Largest number of channels of a picture input; an input with more channels is usually a label map.
+MAX_PICTURE_CHANNELS = 4
+RANGES = ("-1..1", "0..1", "0..255", "imagenet")  # Names of common value ranges of a network's input and output.
+# Mean and standard deviation of ImageNet's RGB channels, for colours from 0 to 1.
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
 class PortSettings:
     """Conversion of pictures: network input = x · in_scale + in_shift, y = network output · out_scale + out_shift.
 
-    x and y are pictures in [−1, 1]. A scale or shift is one number for all channels, or one per channel in the channel
-    order of the network.
+    x and y are pictures in [−1, 1]. A scale or shift is one number for all channels, or one number per channel in the
+    network's order of channels.
     """
 
     in_channels: int = option(3, "channels that the network takes", bounds=(1, 1024))
@@ -48,7 +50,7 @@ class PortSettings:
 
 
 def named_range(name: str) -> dict[str, tuple[float, ...]]:
-    """Return the scales and shifts for one of ``RANGES``; 'imagenet' applies to the input, with an output in 0…1."""
+    """Return the scales and shifts for a name in ``RANGES``; 'imagenet' is for the input, with an output in 0…1."""
     if name != "imagenet":
         low, _, high = name.partition("..")
         return range_ports(float(low), float(high))
@@ -57,6 +59,6 @@ def named_range(name: str) -> dict[str, tuple[float, ...]]:
 
 
 def range_ports(low: float, high: float) -> dict[str, tuple[float, ...]]:
-    """Return the scales and shifts of a network whose input and output both range from ``low`` to ``high``."""
+    """Return the scales and shifts for a network whose input and output both range from ``low`` to ``high``."""
     half, middle = (high - low) / 2, (high + low) / 2
     return {"in_scale": (half,), "in_shift": (middle,), "out_scale": (1 / half,), "out_shift": (-middle / half,)}

@@ -1,10 +1,10 @@
-"""A style transfer network whose norms another network predicts from a picture: any picture's look without training.
+"""A style transfer network whose norms another network predicts from a picture, so that a style needs no training.
 
 Ghiasi et al., "Exploring the structure of a real-time, arbitrary neural artistic stylization network", BMVC 2017, in
-the version that Magenta distilled for phones. The predicted norms are weights of this network, for each of its looks.
+the version that Magenta distilled for phones. The predicted norms are weights of this network, for each of its styles.
 Two changes make strokes follow the motion (Zhang, "Making convolutional networks shift-invariant again", ICML 2019): a
 blur before each stride, and bilinear instead of nearest upsampling. A network that was not trained on a clip corrects
-its picture: a grey style has no coloured fringes (``apply_tone``), and edges have no bright halos (``remove_halos``).
+its output: a grey style has no coloured fringes (``apply_tone``), and edges have no bright halos (``remove_halos``).
 """
 
 from __future__ import annotations
@@ -22,19 +22,21 @@ from vidtrans.networks.convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fade_flat_frames, read_conditions
 
-CHANNELS = 8  # Channels at full size of the network whose norms are predicted.
-NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # Parameters of a layer's norm.
-NUM_BLOCKS = 5
-CELL_PX = 4  # Side of the cells in which halos are detected, in pixels.
-# Radii in cells: of the guided filter, from a halo to its edge, and of the surroundings of a halo.
+CHANNELS = 8  # Number of channels at full size of the network whose norms are predicted.
+NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # Names of the parameters of a layer's norm.
+NUM_BLOCKS = 5  # Number of residual blocks.
+CELL_PX = 4  # Side of the square cells in which halos are detected, in pixels.
+# Radii in cells: of the guided filter, of the search for an edge near a halo, and of a halo's surroundings.
 FILTER_RADIUS, EDGE_RADIUS, WIDE_RADIUS = 3, 8, 30
-NUM_PASSES = 2  # Each pass removes half of a halo.
-LATTICE_LEVELS = 4  # Levels per channel in the lattice of colours.
-# Variances of the source's luma in [-1, 1]: of a smooth area, and of an edge.
+NUM_PASSES = 2  # Number of passes of the halo removal; each pass removes half of a halo.
+LATTICE_LEVELS = 4  # Number of levels per channel in the lattice of frame colours.
+# Variances of the frame's luma in [−1, 1]: in a smooth area, and at an edge.
 SMOOTH_VARIANCE, EDGE_VARIANCE = 0.04**2, 0.12**2
-MIN_HALO_LUMA = 0.02  # Luma difference at which a halo is corrected by half.
-LUMA = (0.2126, 0.7152, 0.0722)  # BT.709
+MIN_HALO_LUMA = 0.02  # Luma difference, for luma in [−1, 1], at which a halo is corrected by half.
+LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709 weights of R'G'B'
+# The tone (3×3 matrix and offset, (12,) float32) that does not change colours
 IDENTITY_TONE = torch.cat([torch.eye(3).flatten(), torch.zeros(3)])
+# Names of the layers whose norms are predicted
 NORMED_LAYERS = (
     *(f"blocks.{n}.{half}" for n in range(NUM_BLOCKS) for half in ("first", "second")),
     "up.0",
@@ -45,7 +47,7 @@ NORMED_LAYERS = (
 
 @dataclass(frozen=True)
 class PredictedStyleSettings:
-    """Settings of ``PredictedStyle``: the number of looks, and the width."""
+    """Settings of ``PredictedStyle``: the number of styles, and the width."""
 
     looks: int = option(
         0,
@@ -61,7 +63,7 @@ class PredictedStyleSettings:
 
 
 class PredictedStyle(nn.Module):
-    """Generator c9s1-8, d16, d32 without norms, R32×5, u16, u8, c9s1-3; one norm per look, and a final sigmoid."""
+    """The generator c9s1-8, d16, d32 without norms, R32×5, u16, u8, c9s1-3; one norm per style, and a final sigmoid."""
 
     Settings = PredictedStyleSettings
     multiple = 8
@@ -86,7 +88,7 @@ class PredictedStyle(nn.Module):
         self.head = Layer(first, out_channels, looks, KERNEL)
 
     def draw_weights(self, generator: torch.Generator) -> None:
-        """Draw weights that preserve the signal's scale, since three layers have no norm (He et al., ICCV 2015)."""
+        """Draw weights that preserve the activations' scale, as three layers have no norm (He et al., ICCV 2015)."""
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
                 nn.init.kaiming_normal_(module.weight, generator=generator)
@@ -94,12 +96,12 @@ class PredictedStyle(nn.Module):
                     nn.init.zeros_(module.bias)
 
     def styles(self) -> dict[str, nn.Parameter]:
-        """Return the parameters that depend on the look, (looks, numbers) each, by name: the norms, and the tone."""
+        """Return the parameters that depend on the style, (looks, numbers) each, by name: the norms, and the tone."""
         names = [f"{layer}.norm.{part}" for layer in NORMED_LAYERS for part in NORMS]
         return {name: self.get_parameter(name) for name in (*names, *(["tone"] if self.corrects else []))}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With looks, see also ``painter.fade_flat_frames``."""
+        """(N, in, H, W) → (N, out, H, W). With styles, see also ``painter.fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = x[:, :planes]
@@ -117,14 +119,14 @@ class PredictedStyle(nn.Module):
 
 
 def apply_tone(picture: Tensor, tone: Tensor) -> Tensor:
-    """Map the colours of pictures (N, 3, H, W) in [−1, 1] by tones (N, 12): the rows of a matrix, and an offset."""
+    """Map the colours of pictures (N, 3, H, W) in [−1, 1] by tones (N, 12): a 3×3 matrix by rows, then an offset."""
     matrix, offset = tone[:, :9].reshape(-1, 3, 3), tone[:, 9:, None]
     mapped: Tensor = (matrix @ picture.flatten(2) + offset).reshape(picture.shape)
     return mapped
 
 
 def remove_halos(frame: Tensor, picture: Tensor) -> Tensor:
-    """Return a network's picture without bright halos at edges of the frame; all (N, 3, H, W) in [-1, 1].
+    """Return the network's picture without bright halos at edges of the frame; all (N, 3, H, W) in [−1, 1].
 
     A guided filter (He et al., ECCV 2010) separates the smooth part of the picture from its strokes. Where the smooth
     part near an edge of the frame is brighter than the mean of all pixels of the same frame colour, it is set to that
@@ -142,37 +144,39 @@ def remove_halos(frame: Tensor, picture: Tensor) -> Tensor:
         excess = excess - _box(excess, WIDE_RADIUS)
         bright = _luma(excess)
         change = change + F.relu(bright) / (bright.abs() + MIN_HALO_LUMA) * beside_edge * excess
-    # At full size the change follows the edges of the frame.
+    # Apply the change at full size so that it follows the edges of the frame.
     fit = _local_fit(luma, change, 2, SMOOTH_VARIANCE)
     slope, offset = (F.interpolate(x, scale_factor=CELL_PX, mode="bilinear", align_corners=False) for x in fit)
     return (picture - slope * _luma(frame) - offset).clamp(-1, 1)
 
 
 def _luma(picture: Tensor) -> Tensor:
+    """Return the luma (N, 1, H, W) of pictures (N, 3, H, W)."""
     red, green, blue = (picture[:, n : n + 1] * weight for n, weight in enumerate(LUMA))
     return red + green + blue
 
 
 def _box(x: Tensor, radius: int) -> Tensor:
-    """Return the means over squares of 2 radius + 1 cells; the border is repeated."""
+    """Return the means over squares of 2 · radius + 1 cells per side; the border is repeated."""
     return F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
 
 
 def _variance(x: Tensor, radius: int) -> Tensor:
+    """Return the variances over squares of 2 · radius + 1 cells per side."""
     return F.relu(_box(x * x, radius) - _box(x, radius) ** 2)
 
 
 def _local_fit(guide: Tensor, x: Tensor, radius: int, smooth: float) -> tuple[Tensor, Tensor]:
-    """Return slope and offset of x (N, C, h, w) as a function of the guide (N, 1, h, w) in each square."""
+    """Return slope and offset of ``x`` (N, C, h, w) as a linear function of ``guide`` (N, 1, h, w) around each cell."""
     mean, mean_x = _box(guide, radius), _box(x, radius)
     slope = (_box(guide * x, radius) - mean * mean_x) / (_variance(guide, radius) + smooth)
     return slope, mean_x - slope * mean
 
 
 def _mean_by_colour(colours: Tensor, values: Tensor) -> Tensor:
-    """Return for each cell the mean of ``values`` over all cells of its colour; both (N, 3, h, w).
+    """Return for each cell the mean of ``values`` over all cells of the same colour; all (N, 3, h, w).
 
-    Means are computed at the points of a colour lattice, and interpolated between them.
+    Means are computed at the points of a colour lattice, and interpolated between these points.
     """
     levels = torch.arange(LATTICE_LEVELS, device=colours.device, dtype=colours.dtype).view(1, LATTICE_LEVELS, 1)
     places = (colours.flatten(2) + 1) * ((LATTICE_LEVELS - 1) / 2)
@@ -185,18 +189,18 @@ def _mean_by_colour(colours: Tensor, values: Tensor) -> Tensor:
 
 
 def is_narrower(table: Table, other: Table) -> bool:
-    """Return whether settings ``other`` have the looks of ``table``, and no more channels.
+    """Return whether settings ``other`` have as many styles as ``table``, and no more channels.
 
-    Corrections change no weights except the tone.
+    The setting ``corrects`` may differ: it adds no weights except the tone.
     """
     return other["channels"] <= table["channels"] and other["looks"] == table["looks"]
 
 
 @torch.no_grad()
 def load_narrower(generator: PredictedStyle, state: Mapping[str, Tensor]) -> None:
-    """Load the ``state`` dict of a narrower generator into ``generator``, which then has the same output.
+    """Load the weights ``state`` of a narrower generator into ``generator``, which then has the same output.
 
-    The loaded channels do not depend on the additional ones, which keep their weights (Chen et al., "Net2Net", ICLR
+    The loaded channels do not depend on the additional channels, which keep their weights (Chen et al., "Net2Net", ICLR
     2016).
     """
     for name, target in generator.state_dict().items():

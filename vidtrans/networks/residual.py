@@ -52,7 +52,7 @@ class BlurUp(nn.Module):
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # Two of the four taps contribute to each pixel of the output
+        line = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 4  # Per axis, two of the four taps contribute to an output pixel
         self.register_buffer("filt", (line[:, None] * line).repeat(channels, 1, 1, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,7 +61,7 @@ class BlurUp(nn.Module):
         return F.conv_transpose2d(wide, self.filt, stride=2, padding=2, groups=x.shape[1])[:, :, 1:-1, 1:-1]
 
 
-DOWNSAMPLINGS = 2
+DOWNSAMPLINGS = 2  # Number of layers that halve the picture size
 
 
 @dataclass(frozen=True)
@@ -94,17 +94,18 @@ class ResidualSettings(BlockSettings):
 
 
 def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:
+    """Return the first layer (c7s1-k): a 7×7 convolution with mirror padding, norm and ReLU."""
     return nn.Sequential(*convolution(inputs, outputs, 7, norm=settings.norm, mirror=True, bias=settings.conv_bias))
 
 
 def downsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: bool = False) -> nn.Sequential:
-    """Return a 3×3 layer that halves the size (dk) by its stride, or with ``blur`` by a ``BlurDown`` after it."""
+    """Return a 3×3 layer that halves the size (dk): by a stride, or with ``blur`` by a ``BlurDown`` after it."""
     conv = convolution(inputs, outputs, norm=settings.norm, stride=1 if blur else 2, bias=settings.conv_bias)
     return nn.Sequential(*conv, *([BlurDown(outputs)] if blur else []))
 
 
 def upsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: bool = False) -> nn.Sequential:
-    """Return a layer that doubles the size (uk); ``blur``: use ``BlurUp`` and a convolution after it."""
+    """Return a layer that doubles the size (uk); with ``blur`` by ``BlurUp`` and a convolution."""
     norm, bias = settings.norm, settings.conv_bias
     if blur:
         return nn.Sequential(BlurUp(inputs), *convolution(inputs, outputs, norm=norm, bias=bias))
@@ -113,7 +114,7 @@ def upsample_layer(inputs: int, outputs: int, settings: BlockSettings, *, blur: 
 
 
 def residual_blocks(channels: int, count: int, settings: BlockSettings) -> nn.ModuleList:
-    """Return residual blocks (Rk), with attention after the first half of them if ``self_attention`` is set."""
+    """Return ``count`` residual blocks (Rk), with attention after the first half if ``self_attention`` is set."""
     blocks: list[nn.Module] = [
         ResidualBlock(
             channels,
@@ -135,7 +136,7 @@ def picture_head(channels: int, out_channels: int) -> nn.Sequential:
 
 
 def multiple_of(halvings: int, norm: str) -> int:
-    """Return the number of which input sides must be multiples; an instance norm needs more than a single value."""
+    """Return the number of pixels of which input sides must be multiples; an instance norm needs several values."""
     return 2 ** (halvings + (norm in ("instance", "plain-instance", "picture")))
 
 
@@ -167,9 +168,9 @@ class ResidualBody(nn.Module):
 
 
 class Residual(nn.Module):
-    """Generator c7s1-64, d128, d256, R256×9, u128, u64, c7s1-3.
+    """The generator c7s1-64, d128, d256, R256×9, u128, u64, c7s1-3 (Johnson's notation).
 
-    Without a U-Net's skips from encoder to decoder, its output may differ more from the input.
+    It has no skips from encoder to decoder as a U-Net has, so its output may differ more from the input.
     """
 
     Settings = ResidualSettings

@@ -51,7 +51,7 @@ class SpadeSettings:
 
 
 class _Spade(nn.Module):
-    """SPADE norm: a norm without weights whose scale and shift at each pixel come from the label map."""
+    """A SPADE norm: a norm without weights, whose scale and shift at each pixel are computed from the label map."""
 
     def __init__(self, channels: int, map_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
@@ -63,14 +63,14 @@ class _Spade(nn.Module):
         self.shift = nn.Conv2d(settings.hidden, channels, *window)
 
     def forward(self, x: Tensor, label_map: Tensor) -> Tensor:
-        """(N, channels, h, w), label map of any size (N, map_channels, H, W) → (N, channels, h, w)."""
+        """Features (N, channels, h, w), label map (N, map_channels, H, W) of any size → (N, channels, h, w)."""
         features = self.look(F.interpolate(label_map, x.shape[-2:], mode="nearest"))
         modulated: Tensor = self.norm(x) * (1 + self.scale(features)) + self.shift(features)
         return modulated
 
 
 class _SpadeBlock(nn.Module):
-    """Residual block of two SPADE – LeakyReLU – 3×3 convolution; the shortcut is learnt if the channels change."""
+    """A residual block of two times SPADE, LeakyReLU, 3×3 convolution; a learnt shortcut if the channels change."""
 
     def __init__(self, inputs: int, outputs: int, map_channels: int, settings: SpadeSettings) -> None:
         super().__init__()
@@ -86,6 +86,7 @@ class _SpadeBlock(nn.Module):
             )
 
     def forward(self, x: Tensor, label_map: Tensor) -> Tensor:
+        """Features (N, inputs, h, w), label map (N, map_channels, H, W) → (N, outputs, h, w)."""
         y = x
         for norm, conv in zip(self.norms, self.convs, strict=True):
             y = conv(F.leaky_relu(norm(y, label_map), 0.2))
@@ -96,20 +97,20 @@ class _SpadeBlock(nn.Module):
 
 
 class CodeStart(nn.Linear):
-    """The first features, computed from a style code. The code is always 0, the mean of the training distribution."""
+    """The first features, computed from a style code that is always 0, the mean of the training distribution."""
 
     def __init__(self, code: int, channels: int, size: tuple[int, ...]) -> None:
         super().__init__(code, channels * math.prod(size))
         self.size = size
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, anything, h, w) → (N, channels, h, w)."""
+        """Return the features (N, channels, h, w) at the size of ``x``, of which only the shape is used."""
         start = super().forward(x.new_zeros(len(x), self.in_features))
         return F.interpolate(start.unflatten(1, (-1, *self.size)), x.shape[-2:], mode="nearest")
 
 
 class SpadeGenerator(nn.Module):
-    """Generator: a tiny label map, then upsampling and SPADE blocks of 1024, 1024×2, 512, 256, 128, 64 channels."""
+    """The generator: a tiny label map, then upsampling and SPADE blocks of 1024, 1024×2, 512, 256, 128, 64 channels."""
 
     Settings = SpadeSettings
 

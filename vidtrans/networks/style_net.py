@@ -18,7 +18,7 @@ from vidtrans.core.options import option
 from vidtrans.networks.convolutions import TiledConv
 from vidtrans.networks.layers import ReflectPad
 
-KERNEL = 9  # Kernel side of the first and the last layer.
+KERNEL = 9  # Side of the kernels in the first and the last layer, in pixels.
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class StyleNetSettings:
 
 
 class ZeroPad(nn.Module):
-    """Zero padding for which a convolution divides even sides exactly by its stride (TensorFlow's 'SAME')."""
+    """Zero padding with which a convolution of stride 2 exactly halves even sides (TensorFlow's 'SAME')."""
 
     def __init__(self, kernel: int, stride: int) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ def style_layer(
     norm: bool = True,
     activate: bool = True,
 ) -> nn.Sequential:
-    """Return padding – convolution – instance norm – ReLU as one module. ``larger``: the layer doubles the size."""
+    """Return padding, convolution, instance norm and ReLU as one module. ``larger``: the layer doubles the size."""
     bias = settings.conv_bias or not norm
     layers: dict[str, nn.Module] = {}
     if larger and settings.upsampling == "transposed":
@@ -98,7 +98,7 @@ def style_layer(
 
 
 class StyleBlock(nn.Module):
-    """Residual block, x + second(first(x)), without a ReLU after the sum."""
+    """A residual block, x + second(first(x)), without a ReLU after the sum."""
 
     def __init__(self, channels: int, settings: StyleNetSettings) -> None:
         super().__init__()
@@ -112,7 +112,7 @@ class StyleBlock(nn.Module):
 
 
 class StyleNet(nn.Module):
-    """Generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3; input and output have the value range of the file."""
+    """The generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3, for pictures in the value range of the file."""
 
     Settings = StyleNetSettings
     multiple = 4
@@ -131,7 +131,7 @@ class StyleNet(nn.Module):
             self.head.append(nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W); the range is unbounded with a linear head."""
+        """(N, in, H, W) → (N, out, H, W); with a linear head the output is not limited to a range."""
         for layer in (self.entrance, *self.down, *self.blocks, *self.up):
             x = layer(x)
         picture: Tensor = self.head(x)

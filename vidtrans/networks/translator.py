@@ -1,7 +1,8 @@
 """A small generator for unpaired training, which changes textures and colours and preserves the layout of a frame.
 
-It is the residual network of CycleGAN (Zhu et al., ICCV 2017), narrow, at half size inside (space to depth), with one
-skip around the blocks. It may start from an affine colour map, and then learns only the differences from it.
+It is a narrow version of CycleGAN's residual network (Zhu et al., ICCV 2017), which works at half size (space to
+depth), with one skip around the blocks. It may start from an affine colour map, and then learns only differences from
+this map.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from torch.nn import functional as F
 from vidtrans.core.options import option
 from vidtrans.networks.layers import ResidualBlock, convolution, norm_setting, upsampling
 
-HEAD_CHANNELS = 16  # Number of channels at full size.
+HEAD_CHANNELS = 16  # Number of channels at full size, in the output layer.
 MAX_COLOUR = 0.98  # Largest magnitude of a colour before atanh, which is infinite at black and white (±1).
 
 
@@ -30,8 +31,8 @@ class TranslatorSettings:
         "residual blocks at an eighth of the size: a larger receptive field, to tell objects apart by their lines",
         bounds=(0, 18),
     )
-    # An instance norm subtracts the mean of each crop, so a network trained on crops does not learn the colours of the
-    # bright areas of a frame. Unpaired training, on whole frames and batches of one, needs it nevertheless.
+    # Not an instance norm, which subtracts each crop's mean: the colours of a frame's bright areas could not be learnt.
+    # Unpaired training, on whole frames and batches of one, needs an instance norm nevertheless.
     norm: str = norm_setting("batch")
     head: str = option(
         "resize",
@@ -42,9 +43,10 @@ class TranslatorSettings:
 
 
 class Translator(nn.Module):
-    """Generator: space to depth, c3-32, d64, R64×4, u32 joined with the skip, c3-32, and an output layer to full size.
+    """The generator: space to depth, c3-32, d64, R64×4, u32 joined with the skip, c3-32, an output layer to full size.
 
-    With deep blocks, d64, R64×…, u64 is added before R64. Twice as wide, they trained more slowly, and no better.
+    With deep blocks, d64, R64×…, u64 is added before R64. Deep blocks of twice the width trained more slowly, and gave
+    no better results.
 
     ``colours`` (3, 4): the affine colour map of ``colour_start``, output = matrix · input + shift, in [−1, 1].
     """
@@ -83,7 +85,7 @@ class Translator(nn.Module):
             )
 
     def set_colours(self, colours: Tensor) -> None:
-        """Set the initial colour map, (3, 4): a 3×3 matrix and, as the last column, the shift."""
+        """Set the initial colour map, (3, 4): a 3×3 matrix, and a last column with the shift."""
         self.colours.copy_(colours)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -99,7 +101,7 @@ class Translator(nn.Module):
         return torch.tanh(y), taps
 
     def taps(self, x: Tensor) -> list[Tensor]:
-        """Return the features that a contrastive loss compares, (N, C, h, w) each, from the outermost inwards."""
+        """Return the features for a contrastive loss, (N, C, h, w) each, from the outermost layer inwards."""
         y = self.entrance(F.pixel_unshuffle(x, 2))
         z = self.down(y)
         taps = [y, z if self.deep is None else z + self.deep(z)]
@@ -108,7 +110,7 @@ class Translator(nn.Module):
         return taps
 
     def _map_colours(self, x: Tensor) -> Tensor:
-        """Apply the colour map to the first three channels, (N, 3, H, W) float32 in (−1, 1)."""
+        """Apply the colour map to the first three channels of the input, (N, 3, H, W) float32 in (−1, 1)."""
         colours, picture = self.colours.float()[..., None, None], x[:, :3].float()
         # Use elementwise products, because autocast would round a matrix product.
         mapped = sum((colours[:, c] * picture[:, c : c + 1] for c in range(3)), colours[:, 3])

@@ -22,6 +22,7 @@ from vidtrans.networks.layers import (
 
 
 def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)
+    """Return the field for a setting ``downsamplings``: the number of layers that halve the picture size."""
     return option(default, "how often the picture is halved", bounds=(3, 9))
 
 
@@ -44,7 +45,7 @@ class UNetSettings:
 
 
 class _UNetDown(nn.Sequential):
-    """LeakyReLU – 4×4 stride-2 convolution – norm (Ck of the paper's encoder)."""
+    """LeakyReLU, 4×4 convolution of stride 2, norm (Ck of the paper's encoder)."""
 
     def __init__(self, inputs: int, outputs: int, *, activate: bool, norm: str, bias: bool) -> None:
         super().__init__(
@@ -55,7 +56,7 @@ class _UNetDown(nn.Sequential):
 
 
 class _UNetUp(nn.Sequential):
-    """ReLU – 4×4 stride-2 transposed convolution – norm – dropout (Ck, CDk of the paper's decoder)."""
+    """ReLU, 4×4 transposed convolution of stride 2, norm, dropout (Ck and CDk of the paper's decoder)."""
 
     def __init__(self, inputs: int, outputs: int, settings: UNetSettings, *, dropout: bool) -> None:
         super().__init__(
@@ -69,7 +70,7 @@ class _UNetUp(nn.Sequential):
 
 
 def _may_end_in_one_pixel(settings: UNetSettings) -> bool:
-    """Return whether the innermost layer may be a single pixel in spite of its norm.
+    """Return whether the innermost layer may be a single pixel although it has a norm.
 
     A ``PictureNorm`` discards that pixel, but skips still transmit the picture, as in pix2pix-tensorflow at 256 pixels.
     """
@@ -77,10 +78,11 @@ def _may_end_in_one_pixel(settings: UNetSettings) -> bool:
 
 
 class UNet(nn.Module):
-    """U-Net: C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, skips between layers of equal size.
+    """The U-Net: C64-C128-C256-C512… down, CD512×3-C512…-C256-C128-C64 up, skips between layers of equal size.
 
-    The first layer has no norm, nor has the innermost, where a norm of a single value gives zero. With batch norm they
-    have no bias either, as in the authors' files. ``inner_norm`` and ``conv_bias`` add both for files of other tools.
+    The first layer has no norm, and neither has the innermost, where the norm of a single value is zero. With batch
+    norm, both layers have no bias either, as in the authors' files. For files of other tools, ``inner_norm`` adds the
+    norm of the innermost layer, and ``conv_bias`` adds biases.
     """
 
     Settings: type[UNetSettings] = UNetSettings
@@ -101,7 +103,7 @@ class UNet(nn.Module):
             _UNetDown(a, b, activate=i > 0, norm=norms[i], bias=biased or (norms[i] == "none" and not by_batch))
             for i, (a, b) in enumerate(zip([in_channels, *widths[:-1]], widths, strict=True))
         )
-        # Up layer i doubles the size; all but the innermost also take the skip, so twice the channels.
+        # Up layer i doubles the size; all but the innermost also take the skip, so their input has twice the channels.
         joined = 2 if settings.skip_connections else 1
         self.up = nn.ModuleList(
             _UNetUp(
@@ -130,7 +132,7 @@ class UNet(nn.Module):
 
 
 class UNet64(UNet):
-    """The U-Net for pictures from 64 pixels up: 6 downsamplings."""
+    """The U-Net for pictures of at least 64 pixels: 6 downsamplings."""
 
     @dataclass(frozen=True)
     class Settings(UNetSettings):
@@ -140,7 +142,7 @@ class UNet64(UNet):
 
 
 class UNet128(UNet):
-    """The U-Net for pictures from 128 pixels up: 7 downsamplings."""
+    """The U-Net for pictures of at least 128 pixels: 7 downsamplings."""
 
     @dataclass(frozen=True)
     class Settings(UNetSettings):
@@ -150,11 +152,11 @@ class UNet128(UNet):
 
 
 class UNet256(UNet):
-    """The U-Net of the paper, for pictures from 256 pixels up: C64-C128-C256-C512×5, 8 downsamplings."""
+    """The U-Net of the paper, for pictures of at least 256 pixels: C64-C128-C256-C512×5, 8 downsamplings."""
 
 
 class UNet512(UNet):
-    """The U-Net for pictures from 512 pixels up: 9 downsamplings."""
+    """The U-Net for pictures of at least 512 pixels: 9 downsamplings."""
 
     @dataclass(frozen=True)
     class Settings(UNetSettings):

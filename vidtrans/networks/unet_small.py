@@ -1,4 +1,4 @@
-"""A small U-Net for training in minutes: it works at half size inside, with residual blocks and skips.
+"""A small U-Net that trains in minutes: it works at half size, with residual blocks and skips.
 
 For large pictures its outermost layers can run on strips of rows, in sequence. These layers work at half and full size,
 and have the largest tensors between them: 0.7 GB in bf16 for a 4K picture, of which strips need a tenth. Memory of that
@@ -21,16 +21,16 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 from vidtrans.networks.layers import convolution
 
-# Largest upsampled tensor of a picture that is run whole, in bytes; see ``machine.set_up_heap``.
+# Largest upsampled tensor, in bytes, of a picture that is not divided into strips; see ``machine.set_up_heap``.
 WHOLE_BYTES = 32 << 20
 STRIP_BYTES = 24 << 20  # Largest upsampled tensor of a strip, in bytes.
-# Rows at half size next to a strip on which its outputs depend: two 3×3 convolutions and a resizing head.
+# Rows at half size beyond a strip that affect its output: two 3×3 convolutions and a resizing head.
 MARGIN_ROWS = 4
 
 
 @dataclass(frozen=True)
 class HalfSizeSettings:
-    """Settings for width and depth of a network that works at half size inside."""
+    """Settings of width and depth for a network that works at half size."""
 
     channels: int = option(32, "channels at half size; 2, 3 and 4 times as many further in", bounds=(8, 128))
     blocks: tuple[int, ...] = option((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", bounds=(0, 9))
@@ -56,11 +56,12 @@ class UNetSmallSettings(HalfSizeSettings):
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> nn.Sequential:
+    """Return a convolution with batch norm and, if ``activate``, ReLU."""
     return nn.Sequential(*convolution(inputs, outputs, kernel, norm="batch", stride=stride, activate=activate))
 
 
 class SmallResidual(nn.Module):
-    """Residual block, relu(x + second(first(x)))."""
+    """A residual block, relu(x + second(first(x)))."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
         super().__init__()
@@ -72,7 +73,7 @@ class SmallResidual(nn.Module):
 
 
 class _SmallUp(nn.Module):
-    """Nearest-neighbour upsampling by 2, convolution, and fusion with the optional skip by a 1×1 convolution."""
+    """Upsampling by 2 (nearest neighbour), convolution, and fusion with the optional skip by a 1×1 convolution."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
         super().__init__()
@@ -81,6 +82,7 @@ class _SmallUp(nn.Module):
         self.fuse = _conv(outputs + skip, outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Features (N, inputs, h, w), skip (N, skip, 2h, 2w) → (N, outputs, 2h, 2w)."""
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
         if self.joined:
             x = torch.cat([x, skip], 1)
@@ -89,7 +91,7 @@ class _SmallUp(nn.Module):
 
 
 class UNetSmall(nn.Module):
-    """U-Net: space to depth, three strided convolutions with residual blocks, upsampling with skips, a light head."""
+    """The U-Net: space to depth, three strided convolutions with residual blocks, upsampling with skips, a head."""
 
     Settings = UNetSmallSettings
 
@@ -144,13 +146,13 @@ class UNetSmall(nn.Module):
         return x, skips.pop()
 
     def outermost(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Run the last doubling and the head: (N, 2C, H/4, W/4), (N, C, H/2, W/2) → (N, out, H, W) before tanh."""
+        """Run the last upsampling and the head: (N, 2C, H/4, W/4), (N, C, H/2, W/2) → (N, out, H, W) before tanh."""
         y: Tensor = self.head(self.up[-1](x, skip))
         return y
 
 
 def reduce_memory(network: nn.Module) -> None:
-    """Make every ``UNetSmall`` in a network use less memory for large pictures, in place, with equal outputs."""
+    """Make every ``UNetSmall`` in a network use less memory for large pictures, in place; outputs stay equal."""
     for module in network.modules():
         if isinstance(module, UNetSmall):
             vars(module)["outermost"] = partial(run_in_strips, module.outermost)
@@ -159,16 +161,16 @@ def reduce_memory(network: nn.Module) -> None:
 
 
 def _residual_in_place(block: SmallResidual, x: Tensor) -> Tensor:
-    """Return ``block(x)`` in the memory of the output of its last convolution."""
+    """Return ``block(x)``, written into the memory of the output of the block's last convolution."""
     y: Tensor = block.second(block.first(x))
     return y.add_(x).relu_()
 
 
 def run_in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tensor) -> Tensor:
-    """Return ``run(x, skip)``, ``UNetSmall.outermost``, computed in strips if the picture is large.
+    """Return ``run(x, skip)``, where ``run`` is ``UNetSmall.outermost``, computed in strips if the picture is large.
 
     Args:
-        run: the layers.
+        run: the function of the outermost layers.
         x: (N, 2C, H/4, W/4).
         skip: (N, C, H/2, W/2), channels last.
 
@@ -179,7 +181,7 @@ def run_in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tens
     if rows >= height:
         return run(x, skip)
     result: Tensor | None = None
-    reach = rows + 2 * MARGIN_ROWS  # Also for the first and the last strip: every new shape packs the weights again
+    reach = rows + 2 * MARGIN_ROWS  # Equal for all strips: weights are packed again for every new shape
     for top in range(0, height, rows):
         end, first = min(height, top + rows), max(0, min(top - MARGIN_ROWS, height - reach))
         output = run(x[:, :, first // 2 : (first + reach) // 2], skip[:, :, first : first + reach])
@@ -192,7 +194,7 @@ def run_in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tens
 
 
 def strip_rows(x: Tensor, skip: Tensor) -> int:
-    """Return the number of rows of ``skip`` in a strip: all, or an even number for strips of about equal size."""
+    """Return the number of rows of ``skip`` per strip: all rows, or an even number for strips of about equal size."""
     height = skip.shape[2]
     row_bytes = x.shape[0] * x.shape[1] * skip.shape[3] * x.element_size()
     if height * row_bytes <= WHOLE_BYTES:

@@ -22,10 +22,10 @@ from vidtrans.flow.tensors import warp
 from vidtrans.networks.frame_memory import MAX_PIXELS, FrameMemory, decode_views, sample_view
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
-HIDDEN = 128  # Channels of the hidden layers between the conditions and the modulation.
-# Condition channels after the position: 12 for the view, then recall and noise; see ``next_frame``.
+HIDDEN = 128  # Number of channels of the hidden layers between the conditions and the modulation of features.
+# Numbers of condition channels after the position: of the view, and of recall and noise; see ``next_frame``.
 NUM_VIEW, NUM_LEVELS = 12, 2
-MAX_COLOUR = 0.98  # Largest magnitude of a stored picture before atanh, which is infinite at ±1.
+MAX_COLOUR = 0.98  # Largest magnitude of a stored picture's values before atanh, which is infinite at ±1.
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class WarpMixSettings(HalfSizeSettings):
 
 
 class SingleNorm(nn.InstanceNorm2d):
-    """Instance norm that accepts a single pixel, for which the output is the bias; torch's instance norm refuses it.
+    """An instance norm that accepts a single pixel (the output is then the bias), which torch's instance norm refuses.
 
-    On a CPU it runs as a batch norm of one picture at a time, with equal results in the channels-last layout. Torch's
-    instance norm of a batch takes 1.5 to 3 times as long, and the next convolution must convert the layout.
+    On a CPU it is computed as a batch norm of one picture at a time, with equal results in the channels-last layout.
+    Torch's instance norm of a batch takes 1.5 to 3 times as long, and the next convolution must convert the layout.
     """
 
     def __init__(self, channels: int) -> None:
@@ -97,6 +97,7 @@ class _ModulatedConv(nn.Module):
         self.activate = activate
 
     def forward(self, x: Tensor, film: Tensor | None = None) -> Tensor:
+        """(N, inputs, H, W) → (N, outputs, H', W'); ``film``: scales and shifts, (N, 2·outputs, 1, 1), or None."""
         x = self.norm(self.conv(x))
         if film is not None:
             scale, shift = film.chunk(2, dim=1)
@@ -105,7 +106,7 @@ class _ModulatedConv(nn.Module):
 
 
 class _WarpMixUp(nn.Module):
-    """Nearest-neighbour doubling, convolution, the skip concatenated and fused by a 1×1 convolution."""
+    """Upsampling by 2 (nearest neighbour), convolution, and fusion with the skip by a 1×1 convolution."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -113,6 +114,7 @@ class _WarpMixUp(nn.Module):
         self.fuse = _ModulatedConv(2 * outputs, outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor, first: Tensor | None, second: Tensor | None) -> Tensor:
+        """(N, inputs, h, w), skip (N, outputs, 2h, 2w) → (N, outputs, 2h, 2w); ``first``, ``second``: modulations."""
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"), first)
         fused: Tensor = self.fuse(torch.cat([x, skip], 1), second)
         return fused
@@ -127,17 +129,18 @@ class _Film(nn.Module):
         self.layers = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)
 
     def forward(self, values: Tensor) -> list[Tensor]:
+        """Return the scales and shifts of each layer for conditions (N, values)."""
         hidden = self.read(values)
         return [layer(hidden)[..., None, None] for layer in self.layers]
 
 
 def add_in_logit_space(picture: Tensor, change: Tensor) -> Tensor:
-    """Add an unbounded change to a picture in [-1, 1] so that the result stays in this range."""
+    """Add an unbounded change to the atanh of a picture in [−1, 1], so that the result stays in this range."""
     return torch.tanh(change + torch.atanh(picture.clamp(-MAX_COLOUR, MAX_COLOUR)))
 
 
 class WarpMix(nn.Module):
-    """A U-Net that works at half size inside. Its input holds the frames, oldest first, then planes of conditions.
+    """A U-Net that works at half size. Its input consists of frames, oldest first, then planes of conditions.
 
     Stored frames of the training clip are part of its input, and a second path leads them to its output: with m the
     frame at the position, and r the recall condition, it synthesises (1 − r)·p + r·tanh(q + atanh(m)). With one output
@@ -176,7 +179,7 @@ class WarpMix(nn.Module):
         height, across = settings.memory_size
         self.frame_memory = FrameMemory(settings.memory_frames, (height, across)) if settings.memory_frames else None
         self.changes = settings.free_changes and self.frame_memory is not None
-        # Stored frames are whole pictures, which would not align with an input that was padded before.
+        # Stored frames are whole pictures and would not align with a padded input, so the generator pads by itself.
         self.multiple = 1 if self.frame_memory else self.inner_multiple
         self.stem = _ModulatedConv(4 * frame_channels + (6 if self.frame_memory else 0), width)
         self.down = nn.ModuleList(
@@ -193,7 +196,7 @@ class WarpMix(nn.Module):
             if self.num_conditions
             else None
         )
-        # Output channels: the picture, share and flow (x, y) of the mixture, and the change of a stored picture.
+        # Output channels: the picture, the share α and flow (x, y) of the mixture, and the change of a stored picture.
         self.parts = [3, *([1, 2] if self.warps else []), *([3] if self.frame_memory else [])]
         self.head = nn.Sequential(nn.Conv2d(width, 4 * sum(self.parts), 3, 1, 1), nn.PixelShuffle(2))
 
@@ -224,19 +227,20 @@ class WarpMix(nn.Module):
         return picture if picture.shape[2:] == (height, width) else picture[..., :height, :width]
 
     def _pad(self, x: Tensor, scale: int = 1) -> Tensor:
-        """Repeat the border at the right and bottom, to whole multiples at a ``scale``-th of the size."""
+        """Pad the right and bottom by repeating the border, to multiples of ``inner_multiple / scale``."""
         down, across = (-side % (self.inner_multiple // scale) for side in x.shape[2:])
         return F.pad(x, (0, across, 0, down), mode="replicate") if down or across else x
 
     def _film(self, values: Tensor | None) -> list[Tensor | None]:
+        """Return the scales and shifts of all modulated layers for the conditions, or None per layer without them."""
         if self.film is None or values is None:
             return [None] * (1 + 2 * len(self.up))
         return [*self.film(torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1))]
 
     def _mix(self, latest: Tensor, outputs: Tensor, recalled: Tensor | None, recall: Tensor | None) -> Tensor:
-        """Mix warped and synthesised picture in float32, as half-precision positions have errors of several pixels."""
+        """Mix warped and synthesised picture in float32: half-precision positions are wrong by several pixels."""
         with torch.autocast(outputs.device.type, enabled=False):
-            # Make it contiguous, because tanh of a channel slice takes seven times as long.
+            # Make the output contiguous, because tanh of a slice of channels takes seven times as long.
             direct, *others = outputs.float().contiguous().split(self.parts, dim=1)
             if not self.warps:
                 return torch.tanh(direct)

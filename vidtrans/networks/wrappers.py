@@ -1,4 +1,4 @@
-"""Wrappers of generators: value ranges of other tools, classes, looks by style code, a background plate, recurrence."""
+"""Wrappers of generators: value ranges of other tools, classes, style codes, a background plate, recurrence."""
 
 from __future__ import annotations
 
@@ -18,17 +18,18 @@ from vidtrans.networks.picture_encoder import PictureEncoder
 from vidtrans.networks.ports import PortSettings
 
 LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601 weights of R'G'B'
-# Factor on the output in [−1, 1]: the largest difference of two logits is 20, a ratio of probabilities of 5e8.
+# Factor on the output in [−1, 1], so that two logits differ by at most 20, a ratio of probabilities of 5e8.
 LOGIT_SCALE = 10.0
-KEEPER_WIDTH = 8  # Inner channels of the mask network of a recurrent generator.
+KEEPER_WIDTH = 8  # Number of inner channels of a recurrent generator's mask network.
 
 
 class AdaptedGenerator(nn.Module):
-    """A generator that adapts ``network``, which takes (N, ``ports.in_channels``, H, W), as its ``ports`` specify.
+    """A generator that converts pictures for ``network``, (N, ``ports.in_channels``, H, W), as its ``ports`` specify.
 
     Tools differ in value range (0…1, 0…255, or mean and deviation per channel), in the order of colours, and in the
-    number of channels. The adapter applies one affine map per side, and reorders or expands channels. With
-    ``ports.conditions`` the network also takes the weights of its looks, (N, ``ports.conditions``) in [0, 1].
+    number of channels. The wrapper applies one affine map to the input and one to the output, and reorders or expands
+    channels. With ``ports.conditions`` the network also takes the weights of its styles, (N, ``ports.conditions``) in
+    [0, 1].
     """
 
     def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
@@ -51,10 +52,11 @@ class AdaptedGenerator(nn.Module):
         return self._from_network(self.network(self._to_network(frame), look_weights(planes[:, :, 0, 0])))
 
     def _is_serial(self, x: Tensor) -> bool:
-        """Return whether to avoid torch's thread pool, so that the library of the network can use all cores."""
+        """Return whether to avoid torch's threads, so that the library that runs the network can use all cores."""
         return self.runs_itself and x.device.type == "cpu" and x.dtype == torch.float32 and not x.requires_grad
 
     def _to_network(self, x: Tensor) -> Tensor:
+        """Return pictures (N, C, H, W) in [−1, 1] with the network's channels, in the network's value range."""
         ports = self.ports
         if x.shape[1] == 3 and ports.in_channels == 1:
             x = _by_channel(x, LUMINANCE, Tensor.mul).sum(1, keepdim=True)
@@ -67,6 +69,7 @@ class AdaptedGenerator(nn.Module):
         return _affine(x, ports.in_scale, ports.in_shift, serial=self._is_serial(x))
 
     def _from_network(self, y: Tensor) -> Tensor:
+        """Return the network's output as RGB pictures (N, 3, H, W) in [−1, 1]."""
         ports = self.ports
         y = _affine(y[:, :3], ports.out_scale, ports.out_shift, serial=self._is_serial(y))
         if y.shape[1] == 1:
@@ -75,7 +78,7 @@ class AdaptedGenerator(nn.Module):
 
 
 def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, serial: bool) -> Tensor:
-    """Return ``x · scale + shift``; ``serial``: compute it with NumPy in the current thread."""
+    """Return ``x · scale + shift``; ``serial``: computed by NumPy in the current thread."""
     if serial:
         values = x.numpy() * np.array(scale, np.float32)[:, None, None]
         values += np.array(shift, np.float32)[:, None, None]
@@ -88,9 +91,9 @@ def _affine(x: Tensor, scale: tuple[float, ...], shift: tuple[float, ...], *, se
 
 
 def _by_channel(x: Tensor, values: tuple[float, ...], operation: Callable[[Tensor, float], Tensor]) -> Tensor:
-    """Apply ``operation`` to each channel and its value, or to all channels if there is a single value.
+    """Apply ``operation`` to each channel and its number in ``values``, or to all channels with a single number.
 
-    The values are Python floats because copying a tensor to a GPU blocks, and a CUDA graph cannot record the copy.
+    The numbers are Python floats, because copying a tensor to a GPU blocks, and a CUDA graph cannot record the copy.
     """
     if len(values) == 1:
         return operation(x, values[0])
@@ -98,9 +101,9 @@ def _by_channel(x: Tensor, values: tuple[float, ...], operation: Callable[[Tenso
 
 
 class ClassGenerator(nn.Module):
-    """A generator that colours each pixel by its most likely class in ``painter``, (N, C, H, W) → (N, K, H, W).
+    """A generator that colours each pixel by its most likely class; ``painter`` outputs the logits, (N, K, H, W).
 
-    So a model of classes is rendered, exported and chained like any other; only its training uses the class channels.
+    So a model of classes is rendered, exported and chained like any other model; only training uses the class channels.
     ``colours``: the colours of the K classes, (K, 3) uint8.
     """
 
@@ -117,11 +120,11 @@ class ClassGenerator(nn.Module):
         self.register_buffer("class_colours", torch.tensor(colours.tolist(), dtype=torch.uint8))
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return the unnormalised log-probabilities of the classes, (N, K, H, W), for (N, C, H, W)."""
+        """Return the unnormalised log-probabilities of the K classes, (N, K, H, W), for (N, C, H, W)."""
         return LOGIT_SCALE * self.painter(x)
 
     def coloured(self, scores: Tensor) -> Tensor:
-        """Return the colours of the classes with the highest scores, (N, K, H, W) → (N, 3, H, W) float32 in [−1, 1]."""
+        """Return the colours of the classes with the highest scores: (N, K, H, W) → (N, 3, H, W) float32 in [−1, 1]."""
         colours = self.class_colours[scores.argmax(1)]
         return colours.permute(0, 3, 1, 2).float() / 127.5 - 1
 
@@ -131,7 +134,7 @@ class ClassGenerator(nn.Module):
 
 
 class CurrentCode:
-    """The style codes (N, size) of the batch that a generator is processing; a deep copy has no codes."""
+    """The style codes (N, size) of the batch that a generator currently processes; a deep copy starts without codes."""
 
     def __init__(self) -> None:
         self.values: Tensor | None = None
@@ -161,14 +164,15 @@ class CodedNorm(nn.Module):
 
 
 class CodedGenerator(nn.Module):
-    """A generator with many looks: a style code modulates the norms of ``painter``, (N, ``in_channels`` + size, H, W).
+    """A generator with many styles: a style code modulates the norms of ``painter``, the wrapped generator.
 
-    The code is given as constant planes at the end of the input, as in BicycleGAN (Zhu et al., NeurIPS 2017), whose
-    networks have batch norms. An instance norm removes everything that is constant over a picture, so planes alone
-    would have no effect; therefore the code also scales and shifts each norm (AdaIN, Huang and Belongie, ICCV 2017).
-    The encoder, which computes the code of a picture, is part of the module, so that a model file is complete.
+    The code is given as constant planes at the end of the input, (N, ``in_channels`` + size, H, W), as in BicycleGAN
+    (Zhu et al., NeurIPS 2017), whose networks have batch norms. An instance norm removes everything that is constant
+    over a picture, so planes alone would have no effect; therefore the code also scales and shifts each norm (AdaIN,
+    Huang and Belongie, ICCV 2017). The encoder, which computes the code of a picture, is part of the module, so that a
+    model file is complete.
 
-    Batch norms are replaced by ``PictureNorm``: batch statistics would mix the looks in a batch, so that low and high
+    Batch norms are replaced by ``PictureNorm``: batch statistics would mix the styles in a batch, so that low and high
     contrast could not be distinguished. An input without code planes has the code 0.
     """
 
@@ -186,7 +190,7 @@ class CodedGenerator(nn.Module):
                     setattr(parent, name, CodedNorm(norm, child.num_features, size, self._current))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in + size, H, W), last the planes of a code, or (N, in, H, W) → (N, 3, H, W)."""
+        """(N, in + size, H, W), of which the last planes are a code, or (N, in, H, W) for the code 0 → (N, 3, H, W)."""
         if x.shape[1] == self.picture_channels:
             x = torch.cat([x, x.new_zeros(len(x), self.code_size, *x.shape[2:])], 1)
         self._current.values = x[:, self.picture_channels :, 0, 0] * CODE_RANGE
@@ -231,7 +235,7 @@ class PlateGenerator(nn.Module):
         return self.plate.cpu().numpy()
 
     def set_plate(self, plate: np.ndarray, scene: np.ndarray) -> None:
-        """Set both backgrounds, (H, W, 3) uint8 each, with the size given at construction."""
+        """Set the backgrounds of targets and source frames, (H, W, 3) uint8 each, of the size at construction."""
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))
 
@@ -255,7 +259,7 @@ class RecurrentGenerator(nn.Module):
         self.in_channels = in_channels
         self.multiple = lcm(painter.multiple, 2)
         self.smallest: int = painter.smallest
-        # It works at half the size: the mask has soft edges, and costs a tenth of the painter's time.
+        # The mask network works at half size: the mask has soft edges, and takes a tenth of the painter's time.
         self.keeper = nn.Sequential(
             nn.Conv2d(3 + in_channels + 4, KEEPER_WIDTH, 4, 2, 1),
             nn.ReLU(),
@@ -271,9 +275,10 @@ class RecurrentGenerator(nn.Module):
         return self.forward_with_repaint(x)[0]
 
     def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the output and the repainted picture, (N, 3, H, W); in training one tensor if no input has a history.
+        """Return the output and the repainted picture, (N, 3, H, W); in training both are equal without any history.
 
-        The painter receives no gradients from the output: it would learn soft pictures, which are easy to keep.
+        The painter receives no gradients from the output: with them it would learn soft pictures, which are easy to
+        keep.
         """
         repainted = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
@@ -286,9 +291,9 @@ class RecurrentGenerator(nn.Module):
         return painted.index_copy(0, rows, self.compose(painted[rows], x[rows])), repainted
 
     def compose(self, repainted: Tensor, x: Tensor) -> Tensor:
-        """Return the ``repainted`` picture (N, 3, H, W) composed with the history in x, the whole input.
+        """Return the ``repainted`` picture (N, 3, H, W) composited with the history in ``x``, the whole input.
 
-        With s the trust in the past, h = s · warped last output and k the keeper's mask: (1 − s·k) · repainted + k·h.
+        With s the trust in the warped last output w, h = s·w, and k the keeper's mask: (1 − s·k) · repainted + k·h.
         """
         keep = self.keeper(torch.cat([repainted, x], 1))
         trust, weighted_past = (x[:, -1:] + 1) / 2, x[:, -4:-1]
