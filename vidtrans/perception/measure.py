@@ -1,4 +1,4 @@
-"""The interface of measures, the base class of measures by network features, and the style of a picture."""
+"""The interface of perceptual measures, the base class of measures by network features, and a picture's style."""
 
 from __future__ import annotations
 
@@ -14,48 +14,50 @@ from torch.nn import functional as F
 from vidtrans.core.files import digest_of
 from vidtrans.video.images.picture import resize
 
-Features = list[Tensor]  # (N, C, h, w) each
-NUM_PARTS = 2  # Number of parts along each side of a picture
-MIN_PART_SIDE = 12  # Smallest side of a part, in features
-SHIFT_RANGE_PX = 16  # Range of random shifts of a measure's grid, in pixels
-MAX_ASPECT = 3  # Largest ratio of the sides of a style picture that is used as a whole
-NUM_DIRECTIONS = 12  # Number of random directions of the colour distance
-COLOUR_SCALES = (2, 8)  # Factors of average pooling before colours are compared
-STROKE_SIDES = (128, 256, 512)  # Short side of the style picture in pixels for the finest, middle and broadest strokes
+Features = list[Tensor]  # Features of pictures at each tap (a selected network layer), (N, C, h, w) each
+NUM_PARTS = 2  # Number of parts along each side of a picture that are compared with the style separately
+MIN_PART_SIDE = 12  # Smallest side of a part, in feature positions
+SHIFT_RANGE_PX = 16  # Range of the random shifts of a picture relative to a measure's grid, in pixels
+MAX_ASPECT = 3  # Largest ratio of the sides of a style picture that is not cropped
+NUM_DIRECTIONS = 12  # Number of random directions in RGB for the colour distance
+COLOUR_SCALES = (2, 8)  # Factors of the average pooling before colours are compared
+# Short side of the style picture, in pixels, for the finest, middle and broadest strokes
+STROKE_SIDES = (128, 256, 512)
 SMALLEST_SIDE = 32  # Smallest side of a scaled style picture, in pixels
 
 
 class LookMeasure(Protocol):
     """Distances of pictures from a style and from the content of other pictures. Pictures are (N, 3, H, W) in [−1, 1].
 
-    ``where``: pixel weights, (N, 1, H, W), at least 0; None for weights of 1.
+    ``where``: weights of the pixels, (N, 1, H, W), at least 0; None for weights of 1.
     """
 
     def see(self, pictures: Tensor) -> Any:  # noqa: ANN401  (its own)
-        """Return the representation of pictures for the distances; gradients flow through it."""
+        """Return the measure's representation of pictures, which the distances compare; gradients flow through it."""
 
     def manner(self, picture: Tensor) -> Any:  # noqa: ANN401
-        """Return the style representation of a style picture, (1, 3, H, W)."""
+        """Return the measure's style representation of a style picture, (1, 3, H, W)."""
 
     def one(self, embedding: Any, number: int) -> Any:  # noqa: ANN401
-        """Return the representation of picture ``number`` from that of a batch."""
+        """Return the representation of a single picture, by ``number``, from the representation of a batch."""
 
     def style(self, embedding: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the distance of one picture's representation from a style: a scalar of about 0 to 10.
+        """Return the distance of a single picture's representation from a style: a scalar of about 0 to 10.
 
-        It is a mean over the pixel weights, so it does not depend on the weighted area; it is finite for weights of 0.
+        The distance is a weighted mean over pixels, so it does not depend on the area with weights above 0; it is
+        finite if all weights are 0.
         """
 
     def content(self, embedding: Any, input_embedding: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the content distance of pictures from their inputs, a scalar: a mean multiplied by ``where``."""
+        """Return the mean content distance of pictures from their inputs, a scalar; ``where`` multiplies the errors."""
 
     @classmethod
     def identity(cls) -> str:
-        """Return the identifier of the measure, for cache keys. Raises UsageError if it is not installed."""
+        """Return the identifier of the measure for cache keys. Raises UsageError if the measure is not installed."""
 
 
 class FeatureMeasure:
-    """Style by Gram matrices, means and deviations of features; content by normalised features.
+    """A measure: style by Gram matrices, means and deviations of features, content by normalised features.
 
     Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Each squared error is divided
     by the mean square of the target, so that taps of any network have equal weight. Each part of a picture is compared
@@ -63,12 +65,12 @@ class FeatureMeasure:
     """
 
     parts: ClassVar[int] = NUM_PARTS
-    style_weights: tuple[float, ...]  # One weight per tap
-    content_weights: tuple[float, ...]
+    style_weights: tuple[float, ...]  # Weight of each tap in the style distance
+    content_weights: tuple[float, ...]  # Weight of each tap in the content distance
 
     @classmethod
     def weighing(cls) -> str:
-        """Return a digest of the compared parts and their weights, for the identifier of the measure."""
+        """Return a digest of the number of parts and of the taps' weights, for the measure's identifier."""
         return digest_of([cls.parts, cls.style_weights, cls.content_weights])[:8]
 
     def features(self, pictures: Tensor) -> Features:
@@ -76,13 +78,15 @@ class FeatureMeasure:
         raise NotImplementedError
 
     def see(self, pictures: Tensor) -> Features:
+        """Return the features of pictures at the taps."""
         return self.features(pictures)
 
     def one(self, embedding: Features, number: int) -> Features:
+        """Return the features of a single picture, by ``number``, from the features of a batch."""
         return [features[number : number + 1] for features in embedding]
 
     def manner(self, picture: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
-        """Return the Gram matrix (1, C, C), means (1, C) and deviations (1, C) of each tap."""
+        """Return the Gram matrix (1, C, C), means (1, C) and deviations (1, C) of the features at each tap."""
         with torch.no_grad():
             return [_statistics(f) for f in self.features(picture)]
 
@@ -102,7 +106,7 @@ class FeatureMeasure:
         return total
 
     def content(self, embedding: Features, input_embedding: Features, where: Tensor | None = None) -> Tensor:
-        """Return the weighted sum over taps of squared distances, normalised per picture to ignore colours."""
+        """Return the weighted sum over taps of squared feature distances, normalised per picture to ignore colours."""
         total = embedding[0].new_zeros((), dtype=torch.float32)
         for weight, features, targets in zip(self.content_weights, embedding, input_embedding, strict=True):
             if weight:
@@ -111,14 +115,14 @@ class FeatureMeasure:
 
 
 def enlarge_to(pictures: Tensor, smallest: int) -> Tensor:
-    """Return pictures (N, 3, H, W), upscaled if a side is shorter than ``smallest`` pixels."""
+    """Return pictures (N, 3, H, W), enlarged if a side is shorter than ``smallest`` pixels."""
     if (side := min(pictures.shape[2:])) >= smallest:
         return pictures
     return F.interpolate(pictures, scale_factor=smallest / side, mode="bilinear", align_corners=False)
 
 
 def sort_values(values: Tensor) -> Tensor:
-    """Return values (..., M) as float32, sorted along the last axis; gradients flow through it.
+    """Return values (..., M) as float32, sorted along the last axis; gradients flow through the sorting.
 
     On a CPU numpy sorts: its vectorised sort takes a quarter of torch's time, and a twentieth without gradients.
     """
@@ -131,7 +135,7 @@ def sort_values(values: Tensor) -> Tensor:
 
 
 def sorted_distance(values: Tensor, targets: Tensor) -> Tensor:
-    """Return the mean squared distance of sorted values (..., M) from sorted targets (..., K), resampled to M."""
+    """Return the mean squared distance between sorted values (..., M) and sorted targets (..., K), resampled to M."""
     positions = torch.linspace(0, targets.shape[-1] - 1, values.shape[-1], device=values.device).long()
     return (values - targets[..., positions]).square().mean()
 
@@ -139,14 +143,14 @@ def sorted_distance(values: Tensor, targets: Tensor) -> Tensor:
 def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
     """Draw a shift (rows, columns) in pixels for pictures of ``size`` (H, W), to apply before a measurement.
 
-    With a fixed grid, the strides of a measure would print dots into the optimised picture.
+    Without random shifts, the strides of a measure's network would leave a pattern of dots in the optimised picture.
     """
     y, x = torch.randint(max(1, min(SHIFT_RANGE_PX, *(n // 8 for n in size))), (2,), generator=random).tolist()
     return y, x
 
 
 def shift_pictures(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
-    """Return pictures (N, 3, H, W), shifted by mirror padding at the top and left."""
+    """Return pictures (N, 3, H, W), shifted down and right; the top and left are filled by mirroring."""
     y, x = shift
     return F.pad(pictures, (x, 0, y, 0), mode="reflect")
 
@@ -154,7 +158,7 @@ def shift_pictures(pictures: Tensor, shift: tuple[int, int]) -> Tensor:
 def _in_parts(features: Tensor, parts: int) -> Tensor:
     """Split features (1, C, h, w) into ``parts``² parts of equal size, (P, C, h', w').
 
-    The picture stays whole if a part were smaller than ``MIN_PART_SIDE``, where statistics are unreliable.
+    The features stay whole if parts would be smaller than ``MIN_PART_SIDE``, because their statistics are unreliable.
     """
     if min(features.shape[2:]) // parts < MIN_PART_SIDE:
         return features
@@ -164,7 +168,7 @@ def _in_parts(features: Tensor, parts: int) -> Tensor:
 
 
 def weighted_error(values: Tensor, targets: Tensor, where: Tensor | None) -> Tensor:
-    """Return the mean squared error of (N, C, h, w), multiplied by pixel weights ``where``, (N, 1, H, W)."""
+    """Return the mean squared error of (N, C, h, w), multiplied by the pixel weights ``where``, (N, 1, H, W)."""
     if where is None:
         return F.mse_loss(values, targets)
     return (resize_weights(where, values) * (values - targets).square()).mean()
@@ -188,18 +192,19 @@ def _statistics(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor
     shares = shares / shares.sum(2, keepdim=True).clamp_min(1e-6)
     mean = (shares * flat).sum(2)
     variance = (shares * (flat - mean[..., None]).square()).sum(2)
-    deviation = (variance + 1e-12).sqrt()  # The epsilon keeps the gradient finite at 0
+    deviation = (variance + 1e-12).sqrt()  # The epsilon keeps the gradient finite for a variance of 0
     return (shares * flat) @ flat.transpose(1, 2), mean, deviation
 
 
 def _normalise(features: Tensor) -> Tensor:
+    """Return features (N, C, h, w) with mean 0 and standard deviation 1 per picture and channel."""
     exact = features.float()
     mean, deviation = exact.mean((2, 3), keepdim=True), exact.std((2, 3), correction=0, keepdim=True)
     return (exact - mean) / (deviation + 1e-3)
 
 
 def stroke_side(size: float) -> int:
-    """Return the short side in pixels to which a style picture is scaled for a stroke size from 0 (finest) to 1."""
+    """Return the short side in pixels to which a style picture is scaled, for a stroke size from 0 (finest) to 1."""
     finest, broadest = STROKE_SIDES[0], STROKE_SIDES[-1]
     return round(finest * (broadest / finest) ** size)
 
@@ -213,7 +218,7 @@ def crop_to_middle(picture: np.ndarray) -> np.ndarray:
 
 
 def with_short_side(picture: np.ndarray, side: int) -> np.ndarray:
-    """Return a picture (H, W, 3) uint8 with a short side of ``side`` pixels; no side is below ``SMALLEST_SIDE``."""
+    """Return a picture (H, W, 3) uint8, resized to a short side in pixels; no side is below ``SMALLEST_SIDE``."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
     return resize(picture, max(SMALLEST_SIDE, round(width * scale)), max(SMALLEST_SIDE, round(height * scale)))
@@ -226,29 +231,29 @@ def to_signed(picture: np.ndarray, device: torch.device) -> Tensor:
 
 
 def to_matte(picture: np.ndarray, device: torch.device) -> Tensor:
-    """Return a grey picture (H, W, 3) uint8 as weights of pixels, (1, 1, H, W) float32, 0 to 1."""
+    """Return a grey picture (H, W, 3) uint8 as pixel weights from 0 to 1, (1, 1, H, W) float32."""
     return torch.from_numpy(np.ascontiguousarray(picture[..., 0]))[None, None].to(device).float() / 255
 
 
 @dataclass(frozen=True)
 class Style:
-    """The style representation ``manner`` of a picture by a measure, and its ``colours`` at each scale, (3, M)."""
+    """The style of a picture: a measure's representation ``manner``, and the ``colours`` at each scale, (3, M)."""
 
     manner: Any
     colours: list[Tensor]
 
     @classmethod
     def of(cls, picture: np.ndarray, side: int, measure: Any) -> Style:  # noqa: ANN401  (a ``LookMeasure`` that is a module)
-        """Return the style of a picture (H, W, 3) uint8 at a short ``side`` in pixels, on the device of the measure."""
+        """Return the style of a picture (H, W, 3) uint8 at a short ``side`` in pixels, on the measure's device."""
         device = next(iter(measure.buffers()), torch.empty(0)).device
         x = to_signed(with_short_side(picture, side), device)
         return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
 
     def colour_distance(self, output: Tensor, random: torch.Generator, where: Tensor | None = None) -> Tensor:
-        """Return the sliced Wasserstein distance (Bonneel et al., 2015) of colours from the style's colours.
+        """Return the sliced Wasserstein distance (Bonneel et al., 2015) between an output's and the style's colours.
 
-        It is the mean squared distance along random directions, summed over ``COLOUR_SCALES``. ``output`` is (1, 3, H,
-        W) in [−1, 1]. ``where``, (1, 1, H, W): weights; only pixels above 0.5 count.
+        The result is the mean squared distance along random directions, summed over ``COLOUR_SCALES``. ``output`` is
+        (1, 3, H, W) in [−1, 1]. ``where``, (1, 1, H, W): pixel weights; only pixels with weights above 0.5 count.
         """
         directions = F.normalize(torch.randn(NUM_DIRECTIONS, 3, generator=random), dim=1).to(output.device)
         total = output.new_zeros(())

@@ -1,6 +1,6 @@
-"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015): the network of torchvision, and a distilled one that ships.
+"""Features of VGG-19 (Simonyan and Zisserman, ICLR 2015): torchvision's network, and vidtrans's distilled version.
 
-The distilled network has a sixteenth of the size: Wang et al., "Collaborative Distillation for Ultra-Resolution
+The distilled network has a sixteenth of VGG-19's size: Wang et al., "Collaborative Distillation for Ultra-Resolution
 Universal Style Transfer" (CVPR 2020). Its licence is in ``assets/LICENCES.md``.
 """
 
@@ -17,18 +17,22 @@ from vidtrans.core.files import PACKAGE, digest_file
 from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
 from vidtrans.perception.measure import FeatureMeasure, Features, enlarge_to
 
-LAYERS = (1, 6, 11, 20, 29)  # relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's numbering
-MIN_SIDE_PX = 32  # Smallest side in pixels: there are four poolings before the last layer
+LAYERS = (1, 6, 11, 20, 29)  # Indices of relu1_1, relu2_1, relu3_1, relu4_1 and relu5_1 in torchvision's list of layers
+MIN_SIDE_PX = 32  # Smallest side of a picture in pixels, because there are four poolings before the last layer
+# Mean and standard deviation of ImageNet's RGB channels, for colours from 0 to 1
 MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+# Name of the measure, and of the measures to use instead, in errors
 LABEL, ALTERNATIVES = "look measure 'vgg19'", "'efficientnet' or 'patches'"
 
-DISTILLED = PACKAGE / "assets" / "networks" / "distilled-vgg.safetensors"
-STAGES = ("1_1",), ("1_2", "2_1"), ("2_2", "3_1"), ("3_2", "3_3", "3_4", "4_1")  # Convolutions before each tap
-MIN_DISTILLED_SIDE_PX = 16  # Smallest side in pixels: there are three poolings
+DISTILLED = PACKAGE / "assets" / "networks" / "distilled-vgg.safetensors"  # File of the distilled network's weights
+# Names of the convolutions before each tap of the distilled network
+STAGES = ("1_1",), ("1_2", "2_1"), ("2_2", "3_1"), ("3_2", "3_3", "3_4", "4_1")
+# Smallest side of a picture for the distilled network in pixels, because there are three poolings
+MIN_DISTILLED_SIDE_PX = 16
 
 
 class VGG19(nn.Module, FeatureMeasure):
-    """A measure of torchvision's VGG-19 features, as in Gatys et al. Nothing is downloaded, see ``pretrained``.
+    """The measure with features of torchvision's VGG-19, as in Gatys et al. Nothing is downloaded, see ``pretrained``.
 
     Raises UsageError if torchvision or the weights are missing, ModelError if the weights cannot be read.
     """
@@ -53,13 +57,13 @@ class VGG19(nn.Module, FeatureMeasure):
         features = []
         for number, layer in enumerate(self.layers):
             x = layer(x)
-            if number in LAYERS:  # No in-place ReLU follows, so the features are not overwritten
+            if number in LAYERS:  # No in-place ReLU comes after these layers, so the features are not overwritten
                 features.append(x)
         return features
 
     @classmethod
     def identity(cls) -> str:
-        """Return the network's name with digests of its loss weights and its weights.
+        """Return the network's name with digests of its loss weights and of its network weights.
 
         Raises UsageError without weights.
         """
@@ -67,15 +71,15 @@ class VGG19(nn.Module, FeatureMeasure):
 
 
 def _find_vgg() -> tuple[Path, str]:
-    """Return the path of torchvision's weights and their URL. Raises UsageError."""
+    """Return the path of torchvision's weights for VGG-19, and their URL. Raises UsageError without the weights."""
     address: str = torchvision_module("models", LABEL, ALTERNATIVES).VGG19_Weights.DEFAULT.url
     return find_weights(address, LABEL, ALTERNATIVES, lacking="its weights are not installed: "), address
 
 
 class DistilledVGG(nn.Module):
-    """The frozen distilled layers up to relu4_1, with taps at relu1_1, relu2_1, relu3_1 and relu4_1.
+    """The frozen distilled network up to relu4_1, with taps at relu1_1, relu2_1, relu3_1 and relu4_1.
 
-    Borders have zero padding, like those of VGG: mirror padding has no deterministic gradient on a GPU.
+    Convolutions have zero padding, like VGG's: mirror padding has no deterministic gradient on a GPU.
     """
 
     def __init__(self) -> None:
