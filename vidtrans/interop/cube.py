@@ -45,7 +45,7 @@ class CubeFormat(ModelFormat):
     suffixes: ClassVar[tuple[str, ...]] = (SUFFIX,)
 
     def detect(self, path: Path) -> bool:
-        """Return whether the first bytes are text with the size of a LUT."""
+        """Return whether the first bytes of a file are text with a line that states the size of a LUT."""
         with path.open("rb") as file:
             head = file.read(HEAD_BYTES)
         with suppress(ValueError):
@@ -56,7 +56,7 @@ class CubeFormat(ModelFormat):
         """Return the record of a colour map for the LUT, from the first lines of the file. Raises ModelError."""
         with path.open("rb") as file:
             text = _text(file.read(HEAD_BYTES), path)
-        # The last line may be incomplete
+        # Drop the last line of the first bytes, which may be incomplete
         whole = text.rpartition("\n")[0] if path.stat().st_size > HEAD_BYTES else text
         head = _Head.read(_lines(whole or text), path)
         return ModelRecord(
@@ -121,7 +121,7 @@ class _Head:
 
     @classmethod
     def read(cls, lines: list[str], path: Path) -> _Head:
-        """Parse the lines before the colours. Raises ModelError for an unknown line or a missing size."""
+        """Parse the lines before the colours of a ``.cube`` file. Raises ModelError for an unknown line or no size."""
         values = _keywords(lines, path)
         curve = _size(values, "LUT_1D_SIZE", MAX_CURVE_NODES, path) if "LUT_1D_SIZE" in values else 0
         size = _size(values, "LUT_3D_SIZE", MAX_CUBE_NODES, path) if "LUT_3D_SIZE" in values or not curve else 0

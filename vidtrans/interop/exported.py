@@ -59,7 +59,7 @@ class ExportedModel:
 
     @classmethod
     def read(cls, text: str | bytes) -> ExportedModel | None:
-        """Parse a description; return None for any other text."""
+        """Parse the JSON text of a description; return None for any other text."""
         try:
             table = parse_table(text)
             if table["format"] != DESCRIPTION_VERSION:
@@ -92,7 +92,7 @@ class ExportedModel:
     def model(
         self, path: Path, family: str, generator: Table, ports: Table, origin: Table | None = None
     ) -> ForeignModel:
-        """Return the description of the model in a file. Raises ModelError for a damaged description."""
+        """Return the ``ForeignModel`` of the file ``path`` from this description. Raises ModelError for damage."""
         try:
             pairing = self.input_pairing(path)
             tables = {name: table for name, table in self.record_tables.items() if name not in PORT_TABLES}

@@ -386,7 +386,7 @@ class _StreamingCutDetector(CutDetector):
     """A cut detector that reports the shot of each frame while further frames are added."""
 
     def shot_starts(self, *, ended: bool) -> Iterator[int]:
-        """Yield the first frame of each further frame's shot, if the shot is certain; ``ended``: for all frames."""
+        """Yield the shot's first frame for each further frame whose shot is certain; ``ended``: for all frames."""
         if ended:
             self._decide_all()
         starts = [start for start in self._shots if start <= self._num_yielded]

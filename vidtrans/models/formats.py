@@ -50,7 +50,7 @@ FORMATS = Registry(
     },
     group="model_formats",
 )
-# The style predictor's weights are in a subfolder, because every file directly in assets/ is a model with a name.
+# File of the style predictor's weights, in a subfolder because every file directly in assets/ is a named model.
 STYLE_PREDICTION = PACKAGE / "assets" / "networks" / "style-prediction.safetensors"
 # Name suffixes of weight tensors, and of the quantisation steps of int8 weights
 WEIGHT_SUFFIX, STEP_SUFFIX = (".weight", ".step")

@@ -92,7 +92,7 @@ class LoadedModel:
 
     @property
     def padding_key(self) -> dict[str, int]:
-        """Return the version of the padding for other tools' networks, for cache keys; {} for vidtrans's networks."""
+        """Return the version of the padding of other tools' networks, for cache keys; {} for vidtrans's networks."""
         return {"imported": 2} if any(model.record and model.record.origin for model in self.parts) else {}
 
     @property

@@ -92,7 +92,7 @@ class ChainLink:
         return append_planes(network_input, values) if self.has_codes else network_input
 
     def _finish(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
-        """Return the model's output at the size of ``picture`` if the pairing finishes, else the network's output."""
+        """Return the model's output, at the size of ``picture`` if the pairing has a step ``finish``."""
         if not self.pairing.finishes:
             return output
         size = picture.shape[1], picture.shape[0]
@@ -100,7 +100,7 @@ class ChainLink:
 
 
 class ChainEngine:
-    """An engine that runs the ``links`` in order on the input of a ``ChainPairing``; its output has one ``size``.
+    """An engine that runs the ``links`` in order on the input of a ``ChainPairing``; outputs have the size ``size``.
 
     Additional constant channels of the input are the conditions of the multi-style model, except for a first
     ``LookPairing``, whose input contains them. Models exchange uint8 arrays, uint16 in a deep chain.

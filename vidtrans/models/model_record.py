@@ -34,7 +34,7 @@ TABLES = ("generator", "pairing", "training", "card", *OPTIONAL_TABLES)  # Names
 
 @dataclass(frozen=True)
 class Card:
-    """Notes for people in a model file. They do not affect rendering."""
+    """Information for the users of a model (author, licence, notes), which does not affect rendering."""
 
     author: str = option("", "who trained it")
     licence: str = option("", "how it may be used")

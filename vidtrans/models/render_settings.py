@@ -72,7 +72,7 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of_extractor(cls, rendering: RenderingSettings, device: str) -> ResolvedRenderSettings:
-        """Return the settings of an extractor's render: raw 8-bit outputs without a filter."""
+        """Return the settings for a render of an extractor (it makes a model's input): raw 8-bit outputs, no filter."""
         return cls(rendering, EncodingSettings(codec="h264"), "off", FILTERS.load("off").Settings(), device)
 
     def without_filter(self) -> ResolvedRenderSettings:

@@ -27,7 +27,7 @@ STRIDED_BLOCKS = (1, 3, 6, 13)  # Indices of the predictor's blocks with stride 
 NUM_BLOCKS = 16  # Number of the predictor's blocks, each of three convolutions: expansion, depthwise, projection
 TONE_SIDE_PX = 128  # Side of the shrunk picture from which the tone (a colour map) is computed, in pixels
 # Drawings in ink, charcoal and pencil have ratios of 0.01 to 0.04, a blueprint 0.11 to 0.14, paintings 0.3 and more.
-# Ratio of the colours' deviation across their main axis to that along it: up to one ink, and from many colours on.
+# Deviation of colours across their main axis / along it: below the first, one ink; above the second, many colours.
 ONE_INK, MANY_COLOURS = 0.06, 0.11
 # Standard deviation, of values from −1 to 1, below which a picture is uniform; the axis of its colours is then grey
 UNIFORM_DEVIATION = 0.02

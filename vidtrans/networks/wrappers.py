@@ -275,7 +275,7 @@ class RecurrentGenerator(nn.Module):
         return self.forward_with_repaint(x)[0]
 
     def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the output and the repainted picture, (N, 3, H, W); in training one tensor if no input has a history.
+        """Return the output and the repainted picture, (N, 3, H, W); in training both are equal without any history.
 
         The painter receives no gradients from the output: with them it would learn soft pictures, which are easy to
         keep.

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from vidtrans.core.files import digest_of
 from vidtrans.video.images.picture import resize
 
-Features = list[Tensor]  # Network features of pictures at each tap, (N, C, h, w) each
+Features = list[Tensor]  # Features of pictures at each tap (a selected network layer), (N, C, h, w) each
 NUM_PARTS = 2  # Number of parts along each side of a picture that are compared with the style separately
 MIN_PART_SIDE = 12  # Smallest side of a part, in feature positions
 SHIFT_RANGE_PX = 16  # Range of the random shifts of a picture relative to a measure's grid, in pixels
@@ -49,7 +49,7 @@ class LookMeasure(Protocol):
         """
 
     def content(self, embedding: Any, input_embedding: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the content distance of pictures from their inputs, a scalar: a mean multiplied by ``where``."""
+        """Return the mean content distance of pictures from their inputs, a scalar; ``where`` multiplies the errors."""
 
     @classmethod
     def identity(cls) -> str:
@@ -250,7 +250,7 @@ class Style:
         return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
 
     def colour_distance(self, output: Tensor, random: torch.Generator, where: Tensor | None = None) -> Tensor:
-        """Return the sliced Wasserstein distance (Bonneel et al., 2015) of colours from the style's colours.
+        """Return the sliced Wasserstein distance (Bonneel et al., 2015) between an output's and the style's colours.
 
         The result is the mean squared distance along random directions, summed over ``COLOUR_SCALES``. ``output`` is
         (1, 3, H, W) in [−1, 1]. ``where``, (1, 1, H, W): pixel weights; only pixels with weights above 0.5 count.

@@ -27,7 +27,7 @@ Projected = list[Tensor]  # Patches projected onto random directions, (N, NUM_DI
 
 
 class Patches(torch.nn.Module):
-    """The measure by pixel patches."""
+    """A perceptual measure of style and content that compares pixel patches."""
 
     directions: Tensor
 

@@ -35,7 +35,7 @@ class OnnxExport(ExportFormat):
         _runtime()
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the file, compare its output with the model's, and return statistics; see ``ExportFormat``."""
+        """Write the ONNX file, compare its output with the model's, and return statistics; see ``ExportFormat``."""
         runtime = _runtime()
         graph = build_graph(subject, eight_bits=True)
         network = graph.network if isinstance(graph, WholeGraph) else graph

@@ -49,23 +49,23 @@ class Layout:
         return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
-        """Map vidtrans's tensor ``ours`` to the file's tensor ``theirs`` of this shape."""
+        """Map vidtrans's tensor name ``ours`` to the file's tensor name ``theirs``; both tensors have this shape."""
         self.names[ours] = theirs
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map a convolution whose weight has the shape (outputs, inputs, k, k).
+        """Map the tensor names of a convolution from ``ours`` to ``theirs``; ``shape``: (outputs, inputs, k, k).
 
         ``zero_bias``: vidtrans's convolution has a bias that the file lacks, so the bias is 0.
         """
         self._map_weights(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 
     def transposed(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map a transposed convolution whose weight has the shape (inputs, outputs, k, k); see ``conv``."""
+        """Map the tensor names of a transposed convolution; ``shape``: (inputs, outputs, k, k); see ``conv``."""
         self._map_weights(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
 
     def _map_weights(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
-        """Map the weight of a convolution with ``outputs`` channels, and its bias; see ``conv``."""
+        """Map the tensor names of a convolution's weight and bias; see ``conv``."""
         self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
         if bias:
             self.tensor(f"{ours}.bias", f"{theirs}.bias", (outputs,))
@@ -73,7 +73,7 @@ class Layout:
             self.constants[f"{ours}.bias"] = ((outputs,), 0.0)
 
     def norm(self, ours: str, theirs: str, channels: int, norm: str) -> None:
-        """Map the tensors of a norm of type ``norm``; the running statistics of old instance norms are ignored."""
+        """Map the tensor names of a norm of type ``norm``; running statistics of old instance norms are ignored."""
         if norm in ("batch", "picture"):
             for name in ("weight", "bias", *STATISTICS):
                 self.tensor(f"{ours}.{name}", f"{theirs}.{name}", (channels,))
@@ -85,7 +85,7 @@ class Layout:
             self.unused |= {f"{theirs}.{name}" for name in (*STATISTICS, COUNTER)}
 
     def counter(self, ours: str, theirs: str) -> None:
-        """Map the batch counter of a batch norm, or set the counter to 0 for an old file without one."""
+        """Map the name of a batch norm's batch counter, or set the counter to 0 for an old file without one."""
         if self.counted or (self.counted is None and f"{theirs}.{COUNTER}" in self.file_shapes):
             self.tensor(f"{ours}.{COUNTER}", f"{theirs}.{COUNTER}", ())
         else:

@@ -42,11 +42,11 @@ class FastStyle(Family):
 
 
 def map_tensors(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Map all tensors of a network with the ``channels`` and ``blocks`` in ``settings``; return ``layout``."""
+    """Map all tensor names of a network with ``channels`` and ``blocks`` in ``settings``; return ``layout``."""
     width = settings["channels"]
 
     def layer(ours: str, conv: str, norm: str, sizes: tuple[int, int], kernel: int = 3) -> None:
-        """Map a convolution of ``sizes`` (inputs, outputs) and, unless ``norm`` is '', the instance norm after it."""
+        """Map the tensor names of a convolution of ``sizes`` (inputs, outputs) and its norm, unless ``norm`` is ''."""
         layout.conv(f"{ours}.conv", f"{conv}.conv2d", (sizes[1], sizes[0], kernel, kernel), bias=True)
         if norm:
             layout.norm(f"{ours}.norm", norm, sizes[1], "instance")

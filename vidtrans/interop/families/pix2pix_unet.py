@@ -58,7 +58,7 @@ class PeerUNet(Family):
 
 
 def map_tensors(layout: Layout, settings: Table, inputs: int, outputs: int) -> Layout:
-    """Map all tensors of a U-Net with these ``settings`` and numbers of channels; return ``layout``."""
+    """Map all tensor names of a U-Net with these ``settings`` and numbers of channels; return ``layout``."""
     depth, norm = settings["downsamplings"], settings["norm"]
     widths = [settings["channels"] * min(2**i, 8) for i in range(depth)]
     biased = norm == "plain-instance"  # Networks of pix2pix without any norm also have no bias

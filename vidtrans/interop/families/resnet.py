@@ -1,4 +1,4 @@
-"""The families of residual generators of CycleGAN, CUT and pix2pixHD, which are one flat list of layers.
+"""The families of residual generators of CycleGAN, CUT and pix2pixHD, whose layers form one flat list.
 
 The full generator of pix2pixHD (Wang et al., CVPR 2018) adds local enhancers, each with its own lists of layers.
 """
@@ -54,19 +54,19 @@ class LayerWalk:
         self._norm_length = 0 if self._norm == "none" else 1  # Number of entries of a norm in vidtrans's layer lists
 
     def entrance(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the first layer, with a 7×7 kernel, and advance."""
+        """Map the tensor names of the first layer, with a 7×7 kernel, and advance to the next layer."""
         self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 7, 7))
         self.at += 4
 
     def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map a layer that halves the picture size (with a ``blur``, if it is anti-aliased), and advance."""
+        """Map the tensor names of a layer that halves the picture size, perhaps with a ``blur``, and advance."""
         self._layer(ours, 0, self._name_at(0), self._name_at(1), (outputs, inputs, 3, 3))
         if blur:
             self.layout.tensor(f"{ours}.{2 + self._norm_length}.filt", f"{self._name_at(3)}.filt", (outputs, 1, 3, 3))
         self.at += 4 if blur else 3
 
     def block(self, ours: str, channels: int) -> None:
-        """Map the two convolutions of a residual block, and advance."""
+        """Map the tensor names of the two convolutions of a residual block, and advance."""
         inside, shape = f"{self._name_at(0)}.conv_block", (channels, channels, 3, 3)
         second = 6 if self._dropout else 5
         self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
@@ -74,7 +74,7 @@ class LayerWalk:
         self.at += 1
 
     def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map a layer that doubles the picture size (with a ``blur``, if it is anti-aliased), and advance."""
+        """Map the tensor names of a layer that doubles the picture size, perhaps with a ``blur``, and advance."""
         if blur:
             self.layout.tensor(f"{ours}.0.filt", f"{self._name_at(0)}.filt", (inputs, 1, 4, 4))
             self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 3, 3))
@@ -85,7 +85,7 @@ class LayerWalk:
         self.at += 4 if blur else 3
 
     def head(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the last layer, with a 7×7 kernel and a bias, and advance."""
+        """Map the tensor names of the last layer, with a 7×7 kernel and a bias, and advance."""
         self.layout.conv(f"{ours}.1", self._name_at(1), (outputs, inputs, 7, 7), bias=True)
         self.at += HEAD_LENGTH
 
@@ -99,7 +99,7 @@ class LayerWalk:
         return f"{self._prefix}.{self.at + step}"
 
     def _layer(self, ours: str, at: int, conv: str, norm: str, shape: tuple[int, int, int, int]) -> None:
-        """Map a convolution, which has index ``at`` in vidtrans's list of layers, and the norm after it."""
+        """Map the tensor names of a convolution, with index ``at`` in vidtrans's list of layers, and of its norm."""
         self.layout.conv(f"{ours}.{at}", conv, shape, bias=self._biased, zero_bias=self._has_zero_bias)
         self.layout.norm(f"{ours}.{at + 1}", norm, shape[0], self._norm)
 
@@ -159,7 +159,7 @@ def first_layer_settings(shapes: Shapes) -> Table:
 
 
 def map_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
-    """Map all layers except the last of a generator whose first layer has ``width`` channels."""
+    """Map the tensor names of all layers but the last; the first layer has ``width`` channels."""
     steps = list(itertools.pairwise(width * 2**i for i in range(sizes.halvings + 1)))
     walk.entrance(f"{ours}.entrance", sizes.inputs, width)
     for i, (a, b) in enumerate(steps):
@@ -198,7 +198,7 @@ class PeerResnet(Family):
 
 
 def _map_tensors(layout: Layout, settings: Table, sizes: Sizes, body: str) -> Layout:
-    """Map all tensors of a generator without enhancers; ``body``: vidtrans's module with all but the last layer."""
+    """Map all tensor names of a generator without enhancers; ``body``: vidtrans's module of all but the last layer."""
     walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
     map_body(walk, body, sizes, sizes.width)
     walk.head("head", sizes.width, sizes.outputs)
@@ -291,7 +291,7 @@ class LocalEnhancer(LabelFamily):
 
 
 def _map_enhanced_tensors(layout: Layout, settings: Table, sizes: Sizes) -> Layout:
-    """Map all tensors of a generator with local enhancers, and return ``layout``."""
+    """Map all tensor names of a generator with local enhancers; return ``layout``."""
     map_body(LayerWalk(layout, "model", settings, dropout=sizes.dropout), "whole", sizes, sizes.width)
     for number in range(1, settings["enhancers"] + 1):
         width = sizes.width // 2**number

@@ -96,7 +96,7 @@ def start_size(num_positions: int) -> tuple[int, int]:
 
 
 def map_tensors(layout: Layout, settings: Table, channels: tuple[int, int], width: int) -> Layout:
-    """Map all tensors of a network whose innermost layers have 16 × ``width`` channels; return ``layout``."""
+    """Map all tensor names of a network whose innermost layers have 16 × ``width`` channels; return ``layout``."""
     (labels, outputs), top = channels, WIDEST * width
     if settings.get("latent"):
         height, across = settings["start_size"]
@@ -114,7 +114,7 @@ def map_tensors(layout: Layout, settings: Table, channels: tuple[int, int], widt
 
 
 def _block(layout: Layout, ours: str, theirs: str, sizes: tuple[int, int], labels: int, settings: Table) -> None:
-    """Map a residual block of ``sizes`` (input, output channels), with its norms conditioned on ``labels`` channels."""
+    """Map the tensor names of a residual block of ``sizes`` (input, output channels); ``labels``: label channels."""
     inputs, outputs = sizes
     inner = min(sizes)
     _conv(layout, f"{ours}.convs.0", f"{theirs}.conv_0", (inner, inputs, 3), settings)
@@ -129,7 +129,7 @@ def _block(layout: Layout, ours: str, theirs: str, sizes: tuple[int, int], label
 def _conv(
     layout: Layout, ours: str, theirs: str, sizes: tuple[int, int, int], settings: Table, *, bias: bool = True
 ) -> None:
-    """Map a convolution of ``sizes`` (outputs, inputs, kernel side), whose weight may be spectrally normalised."""
+    """Map the tensor names of a convolution of ``sizes`` (outputs, inputs, kernel side), also with spectral norm."""
     outputs, inputs, kernel = sizes
     shape = (outputs, inputs, kernel, kernel)
     if not settings["spectral"]:
@@ -144,7 +144,7 @@ def _conv(
 
 
 def _norm(layout: Layout, ours: str, theirs: str, channels: int, labels: int, settings: Table) -> None:
-    """Map a norm of ``channels`` channels, with the convolutions that compute its scale and shift from the labels."""
+    """Map the tensor names of a norm, and of the convolutions that compute its scale and shift from the labels."""
     hidden, kernel = settings["hidden"], settings["kernel"]
     if settings["norm"] == "batch":
         for name in STATISTICS:

@@ -13,8 +13,8 @@ from vidtrans.networks.ports import MAX_STYLE_LENGTH, STYLE_DTYPES
 
 STANDARD_DOMAINS = ("", "ai.onnx")  # Names of the domain of ONNX's standard operators.
 RUNTIME_DOMAIN = "com.microsoft"  # Name of the domain of ONNX Runtime's own operators.
-# Allowed operators of ONNX Runtime. Other operators may run code of other libraries, or open files.
 # fmt: off
+# Allowed operators of ONNX Runtime. Other operators may run code of other libraries, or open files.
 RUNTIME_OPS = frozenset((
     "Attention", "BiasAdd", "BiasGelu", "BiasSplitGelu", "ConvTransposeWithDynamicPads", "DequantizeLinear",
     "DynamicQuantizeMatMul", "FastGelu", "FusedConv", "FusedGemm", "FusedMatMul", "FusedMatMulActivation", "Gelu",
@@ -150,7 +150,7 @@ def input_layouts(port: Port, allowed: Collection[int] = CHANNEL_COUNTS) -> list
 
 
 def fixed_sides(port: Port, layout: str) -> tuple[int | None, int | None]:
-    """Return the fixed (height, width) of an input, with None for a free side."""
+    """Return the fixed (height, width) of an input in pixels; None for a side of free length."""
     if port.shape is None:
         return None, None
     height, width = (port.shape[layout.index(side)] for side in "hw")
