@@ -48,7 +48,7 @@ LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.
 MOTION_SHARES = tuple(min(1.0, TRUST_GAIN * level) for level in LEVELS)
 NETWORK_SHARES = (0.0,) * len(LEVELS)  # The same shares if only the network's picture is used
 FEATHER_LINES = 270  # Short side of a frame in pixels, per pixel of erosion and blur of the paint's edge
-FAINT = 8 / 255  # Invisible colour difference, of full scale, by which a network's unpainted areas differ from the frame
+FAINT = 8 / 255  # Invisible colour difference, of full scale, of a network's unpainted areas from the frame
 BYTES_PER_PIXEL = 32  # Memory use of a loaded painting, in bytes per pixel
 LOADED_BYTES, MIN_LOADED = 1 << 30, 2 * NEAREST + 1  # Limit of the paintings in memory; the number that a frame needs
 # Calibration
