@@ -54,9 +54,9 @@ from vidtrans.video.io.sound import sound_zero_s
 
 VERSION = 1  # Version of the compositing of masked dreams, for cache keys
 CHUNKS_PER_STATE = 8  # Chunks between saved rollout states; a resumed dream repeats at most this many chunks
-# Largest frame, in pixels, that is encoded without a separate thread. A frame of 144x80 takes 4.1 to 4.8 ms of CPU time
-# without a thread and 4.8 to 5.1 ms with one, because of Python's thread switches; at 256x256 both are equal.
-SYNCHRONOUS_PIXELS = 256 * 256
+# Encoding a frame of 144x80 takes 4.1 to 4.8 ms of CPU time without a separate thread and 4.8 to 5.1 ms with one.
+# The reason is Python's thread switches; for a frame of 256x256 both times are equal.
+SYNCHRONOUS_PIXELS = 256 * 256  # Largest frame, in pixels, that is encoded without a separate thread
 
 
 class PictureConverter:
@@ -117,7 +117,7 @@ class MaskedBackground:
     ) -> None:
         if seed.clip is None:
             raise UsageError("--mask", "noise has nothing around it", "give a clip or a picture as the seed")
-        # A folder of pictures has one picture per frame of the dream.
+        # A folder of pictures as background has one picture per frame of the dream.
         self.clip = with_picture_fps(seed.clip, float(rate))
         self._size, self._threads = size, context.decode_threads
         index, last = self.clip.index, seed.frames[-1]
@@ -225,7 +225,7 @@ class DreamJob:
             return None
         with open_media(spec.sound) as container:
             zero_s = sound_zero_s(container, spec.sound)
-        # The copy begins at the first packet: packets before time 0 are needed to decode later ones.
+        # The copied sound begins at its first packet, because packets before time 0 are needed to decode later ones.
         end_s = zero_s + spec.frames / rate
         return StreamCopy(spec.sound, end_s=end_s, shift_s=-zero_s, rate=rate, only_sound=True)
 

@@ -24,7 +24,7 @@ _PARTS = {"mean": slice(0, 3), "deviation": slice(3, 6), "cells": slice(6, 6 + 3
 _DETAIL = 6 + 3 * CELLS**2  # Index of the fine detail in a statistics vector
 _COUNT = _DETAIL + 1  # Length of a statistics vector
 _DIGITS = 5  # Decimal digits of the statistics in a model file
-# A rollout cannot recover below the first factor of the training minimum, or above the second of the training maximum
+# Factors on the training minimum and maximum of contrast and detail, beyond which a rollout cannot recover
 COLLAPSED, EXPLODED = 0.4, 2.5
 ROUNDING_ERROR = 0.004  # Error by rounding to 8 bits: half a level, in the range [-1, 1]
 PATIENCE = 12  # Number of consecutive drifted frames after which a rollout restarts from its seed

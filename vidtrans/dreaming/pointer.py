@@ -30,8 +30,8 @@ PULL = 0.3  # Share by which the low frequencies of a dream are moved to those o
 MIN_JUMP_LENGTH = 30  # Minimum distance of a jump along the clip, in frames
 # A dream is lost if its difference from the frame at the pointer is this multiple of its least difference to a frame.
 LOST_RATIO = 3.0
-CHECK_INTERVAL = 4  # Frames between two checks whether the dream is lost
-MIN_DIFFERENCE = 1e-4  # Mean squared difference below which two frames are the same
+CHECK_INTERVAL = 4  # Number of frames between two checks whether the dream is lost
+MIN_DIFFERENCE = 1e-4  # Mean squared difference (range [-1, 1]) below which two frames count as equal
 WHOLE_VIEW = np.eye(3)  # Camera view, (3, 3), of a whole frame: the identity
 NUM_JUMP_CANDIDATES = 4  # Number of most similar frames from which the target of a random jump is drawn
 
@@ -104,7 +104,7 @@ class PointerState:
         return min(1.0, max(0.0, (self.age - FREE_FRAMES) / FADE_IN_FRAMES))
 
     def after_camera_move(self) -> PointerState:
-        """Return the state after a frame with a camera move, whose new parts cannot be recalled."""
+        """Return the state after a frame with a camera move, whose newly visible parts cannot be recalled."""
         return replace(self, age=self.age + AGE_OF_CAMERA_MOVE - 1)
 
 

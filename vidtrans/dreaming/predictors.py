@@ -117,5 +117,5 @@ def _stored_runs(model: LoadedModel) -> object:
 
 
 def _pointer_runs(model: LoadedModel) -> object:
-    """Return the same lengths if the model moves a pointer along the stored frames; None if it has a clock."""
+    """Return the run lengths of the stored frames if a pointer moves along them; None for a model with a clock."""
     return None if model.pairing.has_clock else _stored_runs(model)

@@ -29,7 +29,7 @@ NEAR, NEAREST = 3.0, 6.0  # Magnifications, relative to the start, at which reca
 FAR, FARTHEST = 1.5, 2.0  # Widths of the view, relative to the frame, at which recall begins to fade and is 0
 RETURN_FRAMES = 30  # Number of frames over which recall rises again after the camera's view was reset
 IDENTITY = np.eye(3)  # Identity of views and of colour matrices
-# Luma and the two colour differences of BT.709; hue rotates the colour differences, so grey stays grey.
+# Hue changes rotate the two colour differences of BT.709 and keep luma, so that grey stays grey.
 _LUMA = (0.2126, 0.7152, 0.0722)  # Weights of red, green and blue in luma
 # Matrix from RGB to luma and colour differences
 _TO_CHROMA = np.array(
@@ -40,7 +40,7 @@ _TO_CHROMA = np.array(
     ]
 )
 _FROM_CHROMA = np.linalg.inv(_TO_CHROMA)  # Matrix from luma and colour differences to RGB
-MAX_FADE = 12  # Longest cross-fade of a loop's end, in frames: half a second
+MAX_FADE = 12  # Longest cross-fade from a loop's end to its run-in, in frames (half a second)
 MIN_RUN_IN = 48  # Minimum run-in (frames predicted before a loop begins), after which the seed has no influence
 LEAD = "lead"  # Name, in a saved state, of the run-in frames to which the loop's end cross-fades
 
@@ -238,7 +238,7 @@ class Rollout:
 
     @torch.inference_mode()
     def step(self) -> Tensor:
-        """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
+        """Predict and return the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         model = self._model_at(self.frame)
         moves = self._move_camera(self._controls.move(self.frame))
         frames = [past.render() for past in self._history[-model.context :]]
@@ -408,7 +408,7 @@ class ResumableRollout:
             self.next()
 
     def next(self) -> Tensor:
-        """Return the next frame, (3, H, W) float32 in [-1, 1]."""
+        """Predict and return the next frame, (3, H, W) float32 in [-1, 1]; in a loop, cross-faded near its end."""
         frame, picture = self._rollout.frame, self._step()
         share = self._loop.share(frame) if self._loop else 0.0
         if self._loop is None or self._lead is None or share == 0.0:

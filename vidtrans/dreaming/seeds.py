@@ -91,7 +91,7 @@ def find_seed(
     context: Context,
     zoom: float = 1.0,
 ) -> Seed:
-    """Return the seed: ``count`` frames from ``start`` on, at the model's frame ``step``.
+    """Return the seed: ``count`` frames from the time ``start`` on, spaced by the model's ``step`` frames.
 
     ``size_option``: the value of ``rendering.size``. ``zoom``: magnification of the frames' centre. Raises UsageError,
     MediaError.

@@ -211,13 +211,13 @@ def _cluster(points: np.ndarray) -> np.ndarray:
 
 
 def statistics_in(loaded_model: LoadedModel) -> FrameStatistics | None:
-    """Return the statistics of a model's training frames; None if it has none. Raises ModelError."""
+    """Return the statistics of a model's training frames; None if its file has none. Raises ModelError."""
     table = loaded_model.record.dream.get("statistics") if loaded_model.record else None
     return FrameStatistics.of(table) if table else None
 
 
 class ModelSequencer:
-    """The model of each frame: several in turn, repeated, or a morph from the first to the last. Raises UsageError."""
+    """Chooses the model of each frame: several in turn, or a morph from the first to the last. Raises UsageError."""
 
     def __init__(
         self,
@@ -254,7 +254,7 @@ class ModelSequencer:
         return DriftCorrector(widened, self.settings.drift_correction)
 
     def __call__(self, frame: int) -> RolloutModel:
-        """Return the model of a frame. Raises ModelError, DeviceError."""
+        """Return the model that predicts a frame. Raises ModelError, DeviceError."""
         number, share = self._place(frame)
         if number not in self._models:
             loaded_model = self.loaded_models[number]
@@ -309,7 +309,7 @@ class ModelSequencer:
 
 
 def _architecture(loaded_model: LoadedModel) -> str:
-    """Return a digest of a model's architecture and inputs; only models with equal ones can morph."""
+    """Return a digest of a model's architecture and inputs; models can morph only if their digests are equal."""
     record = loaded_model.record
     assert record is not None
     clock = record.dream.get("positions", 0)

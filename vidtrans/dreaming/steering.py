@@ -36,7 +36,7 @@ ANIMATED = {
     "blend_amount": (0.0, 1.0),
 }
 PAN, ZOOM, TURN = 0.012, 1.012, 1.0  # Change per frame: share of the picture's sides, factor, degrees
-# Effect of each command on the controls: a factor for the zoom, else a summand
+# Effect of each command per frame, as values by control: a factor for the zoom, a summand for the others
 MOVES: Mapping[str, Mapping[str, float]] = {
     "left": {"pan_x": PAN},
     "right": {"pan_x": -PAN},
@@ -97,6 +97,7 @@ class Steering:
     played_on: str = ""  # Digest of the model with which the script was recorded
 
     def __bool__(self) -> bool:
+        """Return whether the script has entries."""
         return bool(self.entries)
 
     @property

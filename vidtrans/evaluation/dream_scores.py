@@ -26,7 +26,7 @@ from vidtrans.video.plots import ContactSheet, cell_size
 VERSION = 1  # Version of the dream scores, for digests
 MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # Minimum number of a film's frames, by score
 MAX_ASPECT_RATIO = 1.05  # Ratio of the clips' aspect ratios above which the crop is reported
-CELL_SIDE_PX = 320  # Long side of a picture in the strip, in pixels
+CELL_SIDE_PX = 320  # Long side of a picture in the strip of frames, in pixels
 
 
 def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
@@ -92,6 +92,7 @@ class _Reader:
         self._background, self._context = film.default_background, context
 
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return the frames with these numbers."""
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
         if max(whole[0] / self._size[0], whole[1] / self._size[1]) > MAX_ASPECT_RATIO:

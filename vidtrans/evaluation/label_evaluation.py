@@ -35,7 +35,7 @@ from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank_picture, text_band
 
 VERSION = 1  # Version of the label scores, for digests
-MAX_UNKNOWN = 0.001  # Share of pixels without a class above which a warning is given
+MAX_UNKNOWN = 0.001  # Share of pixels whose colour belongs to no class, above which a warning is given
 MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")  # Names of the measures that are plotted and reported
 WIDTH_PX = 980  # Width of the plot, in pixels
 ORANGE, BLUE = (255, 190, 70), (92, 160, 255)  # RGB colours of the plot's curves

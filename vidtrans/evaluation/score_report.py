@@ -32,12 +32,12 @@ from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour,
 VERSION = 3  # Version of the score report, for digests
 VISIBLE_GHOST = 2.0  # Ghosting, in 8-bit levels, above which the report mentions it
 BLURRED = 0.85  # Sharpness relative to the reference below which the report mentions blur
-CELL_WIDTH_PX = 392  # Width of one of three pictures in a row, in pixels
+CELL_WIDTH_PX = 392  # Width of each of the three pictures in a row of the plot, in pixels
 WIDTH_PX = 3 * CELL_WIDTH_PX + 4 * GAP  # Width of the plot, in pixels
 MAX_HEIGHT_PX = 300  # Largest height of a picture in a row, in pixels
 WHITE = 48  # Difference of two frames that is drawn white, in 8-bit levels
 UNSCORED = (58, 66, 76)  # RGB colour, in a difference picture, of pixels that are not scored
-# Measure, height in pixels, and title of each chart
+# (measure, height in pixels, title) of each chart of the plot
 CHARTS = (
     (
         "warping_error",
@@ -110,7 +110,7 @@ def compared_with(table: Table) -> str:
 
 
 def figures(table: Table) -> str:
-    """Return the available measures as one line of text."""
+    """Return the measures that a table of scores has as one line of text."""
     parts = []
     for name, key, form in (
         ("warping error", "warping_error", ".3g"),
@@ -177,7 +177,7 @@ def _curves(name: str, scores: Scores) -> list[ChartCurve]:
 
 
 def _to_levels(error: float | None) -> float:
-    """Return the square root of a warping error, in 8-bit levels."""
+    """Return the square root of a warping error (full scale squared) in 8-bit levels."""
     return 255 * math.sqrt(error or 0.0)
 
 

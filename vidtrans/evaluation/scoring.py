@@ -38,16 +38,17 @@ from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import probe
 
-COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # Keys of every table of scores
+COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # Keys of all score tables
 NUM_WORST = 4  # Number of frames with the lowest scores that a table lists
 NOT_SCORED = "not compared"  # Text, in messages, of what happens to frames without a counterpart
 MIN_COVERAGE = 0.5  # Share of a render's frames that its source must cover, else it is a different clip
 NUM_CHECKED = 8  # Number of a render's frames that are compared with its source to check that they belong together
-# ``clip_similarity`` below which a render is surely, and perhaps, not of the source. Measured on renders of 27 clips in
-# 33 styles, also outlines and noise. Bundled styles have 0.7 and more. For 14 clips all renders have 0.46 and
-# more; for 13, all but 3 of 372 (nearly black, or under heavy noise) 0.35 and more. Of 20,175 pairs with a different
-# clip 86 % are below the first, and all but 27 below the second. Labels and photographs made from them have 0.39 to
-# 0.61, networks with random weights on tiny clips 0.16.
+# ``clip_similarity`` was measured on renders of 27 clips in 33 styles, which include outlines and noise.
+# Renders in bundled styles have at least 0.7. All renders of 14 clips have at least 0.46.
+# All but 3 of 372 renders of the other 13 clips have at least 0.35; the 3 are nearly black or very noisy.
+# Of 20,175 pairs of a render and a different clip, 86 % are below UNRELATED and all but 27 below DOUBTFUL.
+# Label maps and photographs made from them have 0.39 to 0.61; networks with random weights on tiny clips have 0.16.
+# Thresholds of ``clip_similarity`` below which a render surely, and possibly, does not come from a source clip
 UNRELATED, DOUBTFUL = 0.12, 0.35
 
 

@@ -36,28 +36,26 @@ NOISE = 1.0  # Change, in 8-bit levels, above that of quantisation and codecs on
 CHANGE_AT_CUT = 0.42  # Minimum change at a cut, relative to the standard deviation; pure noise reaches 0.36
 SHARE_AT_CUT = 0.2  # Largest share of pixels at a cut that match the next frame along the flow
 SHARE_AT_BLEND = 0.1  # Largest matched share between the frames before and after a frame that blends both
-# Largest matched share at a cut relative to the neighbouring steps, because fast motion lowers the share of all steps
+# Largest matched share at a cut, relative to the neighbouring steps: fast motion lowers the share of all steps
 SHARE_OF_NEIGHBOURS = 0.3
-SHARE_OF_UNRELATED = 0.05  # Matched share of unrelated pictures, at which the neighbouring steps do not count
-# Least share of the total change that one step has at a cut. A coarsely coded fade or dissolve moves in jumps of up to
-# two thirds.
-STEP_AT_CUT = 0.8
+SHARE_OF_UNRELATED = 0.05  # Matched share up to which pictures are unrelated, whatever the shares of neighbouring steps
+STEP_AT_CUT = 0.8  # Minimum share of the total change at a cut's step; a coarsely coded fade reaches two thirds
 STEP_AT_BLACK = 0.85  # Minimum share of the total change for a cut next to frames that may belong to a fade
-MAX_STEP = 2.0  # Largest ratio of a cut's change to the change between the frames around it
+MAX_STEP = 2.0  # Largest ratio of a cut's change to the change between frames further before and after it
 DARKENED = 0.5  # Contrast, relative to the largest in neighbouring frames, below which a frame may belong to a fade
-MAX_FLASH_FRAMES = 3  # Longest flash, in frames
-SHARE_AFTER_FLASH = 0.3  # Least matched share of the frames before and after a flash
+MAX_FLASH_FRAMES = 3  # Longest flash of light that is recognised, in frames
+SHARE_AFTER_FLASH = 0.3  # Minimum matched share between the frames before and after a flash
 CHANGE_AFTER_FLASH = 0.5  # Change from before to after a flash, relative to its first step, below which it is a flash
 MAX_CHANGE_AFTER_FLASH = 0.9  # Largest change from before to after a flash, relative to its first step
 ONE_WAY = 0.95  # Minimum share of pixels that a change of light makes all brighter or all darker
 LIGHT_STRUCTURE = 0.45  # Structure correlation above which a one-way step is a change of light, not a cut
-STRUCTURE_SIZE_PX = 9  # Side of the squares in which structure is compared, in pixels
-BLEND_WEIGHTS = (0.15, 0.85)  # Range of the weight at which a frame is a blend of its neighbours
-BLEND_ERROR = 0.25  # Largest error of a blend, relative to the change between the neighbours
+STRUCTURE_SIZE_PX = 9  # Side of the squares whose mean is subtracted before structure is compared, in pixels
+BLEND_WEIGHTS = (0.15, 0.85)  # Range of the next frame's weight in a frame that blends its two neighbours
+BLEND_ERROR = 0.25  # Largest error of modelling a frame as a blend, relative to the change between its neighbours
 SAME_COLOUR = 0.64  # Largest channel difference of matching pixels, in units of the frame's contrast
-DIFFERENT_MEAN = 4.0  # Difference of the mean colours at which frames do not match, in units of the contrast
+DIFFERENT_MEAN = 4.0  # Difference of mean colours, in units of contrast, above which frames do not match
 MIN_CONTRAST = 0.25  # Contrast relative to the other frame's below which a frame's contrast is not normalised to 1
-LEVELS_PER_CONTRAST = 40.0  # Grey levels per unit of contrast in the input of the flow method
+LEVELS_PER_CONTRAST = 40.0  # Grey levels per unit of contrast in the normalised input of the flow method
 
 
 class _Frame:

@@ -57,9 +57,9 @@ def _zero_flow(picture: np.ndarray) -> np.ndarray:
     return np.zeros((*picture.shape[:2], 2), np.float32)
 
 
-# Least side of a picture after padding, in pixels. OpenCV crashes below it: it chooses the coarsest level by the width,
-# and then the height does not hold a patch. In a narrow strip, which has few levels, it misses long motion.
-MIN_SIDE_PX = 64
+# OpenCV chooses the coarsest level by the width alone and crashes if the height of that level is less than a patch.
+# In a narrow strip, for which it uses few levels, it misses long motion.
+MIN_SIDE_PX = 64  # Minimum side to which a picture is padded before OpenCV's search, in pixels
 
 
 class DISMedium:
@@ -133,14 +133,14 @@ def grey(rgb: np.ndarray) -> np.ndarray:
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
 
-# The refinement's constants were chosen by the temporal filter's scores on five clips: real flicker, two style
-# networks, and two flickering tone curves.
+# These constants of the refinement gave the temporal filter the best scores on five flickering clips.
+# The clips have real flicker (one), style networks (two) and flickering tone curves (two).
 WINDOW_SIGMA = 1.5  # σ of the window of the least-squares step, in pixels at half size
 LIGHT_SIGMA = 4.0  # σ of the blur that isolates changes of light, which are no motion, in pixels at half size
 OUTLIER = 20.0  # Difference, in grey levels, at which a pixel's weight is halved
 DAMPING = 20.0  # Damping of the step where gradients are weak, in squared grey levels per pixel
 MAX_STEP_PX = 1.0  # Largest correction of the flow along each axis, in pixels
-_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # Central difference of the mean, applied to the sum of two pictures
+_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # Central difference of two pictures' mean, from their sum
 
 
 def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -189,13 +189,13 @@ class Farneback:
 
 
 BROX_RATIO = 0.9  # Ratio of the sizes of successive pyramid levels; 0.5 loses small, fast objects
-BROX_MIN_SIDE_PX = 16  # Least side of the coarsest level, in pixels
+BROX_MIN_SIDE_PX = 16  # Minimum side of the coarsest pyramid level, in pixels
 BROX_WARPS = 2  # Number of warps of the second picture at each pyramid level
-BROX_SMOOTHNESS = 9.0  # OpenCV's default of 20 is for refining a good field, and flattens one that starts at zero
+BROX_SMOOTHNESS = 9.0  # Weight of the flow's smoothness; OpenCV's default, 20, flattens a flow that starts at zero
 
 
 class Brox:
-    """Brox et al.'s flow: 9 times as slow as DIS, and about as exact; scikit-image's TV-L1 is five times slower."""
+    """The flow of Brox et al.: 9 times as slow as DIS, about as exact; scikit-image's TV-L1 takes 5 times as long."""
 
     def __init__(self, device: str = "cpu") -> None:
         del device

@@ -37,7 +37,7 @@ class ExposureMeter:
         self._last = small
 
     def corrections(self, shots: tuple[int, ...]) -> np.ndarray:
-        """Return the coefficients (a, b) of each frame and channel, (N, 3, 2).
+        """Return the exposure correction a·x + b, as (a, b), of each frame and channel, (N, 3, 2).
 
         a·x + b, with x in [0, 1], has no exposure flicker.
         """

@@ -31,12 +31,12 @@ from vidtrans.flow.tensors import warp
 
 # Patch search
 PATCH, STRIDE = 8, 4  # Side and distance of the patches, in pixels
-CANDIDATE_STEP = 2  # Pixel step along each axis at which candidates are compared
+CANDIDATE_STEP = 2  # Step, along each axis, of the patch pixels on which candidate displacements are compared
 JUMPS = (2, 1)  # Distances, in patches, of the neighbours whose displacements are candidates of a patch
 PATCH_DAMPING = 1.0  # Damping of the normal equations against motion of flat patches, in squared grey levels per pixel
 NEWTON_STEPS = 2  # Number of Gauss–Newton steps after each choice of the best candidate
-DIFFERENCE_FLOOR = 1.0  # Difference below which a pixel's weight does not rise any more, in grey levels
-COST_FLOOR = 0.1  # Cost below which a patch's weight does not rise any more, in squared grey levels
+DIFFERENCE_FLOOR = 1.0  # Difference between pictures below which a pixel's weight stays constant, in grey levels
+COST_FLOOR = 0.1  # Matching cost below which a patch's weight does not rise any more, in squared grey levels
 # Refinement
 SMOOTHNESS = 4.0  # Weight of the smoothness term relative to the data term
 WINDOW_PX = 5  # Side of the window over which the data term's equations are averaged, in pixels
@@ -45,14 +45,13 @@ FLOW_EPSILON = 0.01  # Charbonnier epsilon of the smoothness term, in pixels per
 GRADIENT_FLOOR = 1.0  # Added to squared gradients before the division by them, in squared grey levels
 SPECTRAL_RADIUS = 0.95  # Spectral radius of a Jacobi step, for the Chebyshev weights
 # Pyramid
-MIN_SIDE_PX = 64  # Least side of a picture after padding, in pixels
-COARSEST_SIDE_PX = 20  # Least short side of the coarsest level, in pixels
-FINEST_JUMPS = (1,)  # Jumps of the patch search at the finest level
+MIN_SIDE_PX = 64  # Minimum side to which a picture is padded, in pixels
+COARSEST_SIDE_PX = 20  # Minimum short side of the coarsest pyramid level, in pixels
+FINEST_JUMPS = (1,)  # Distances, in patches, of candidate neighbours at the finest pyramid level
 JACOBI_STEPS = 4  # Number of Jacobi steps of the refinement after each linearisation
-FINEST_WARPS = 2  # Linearisations at the finest level; other levels have one
-# Sides of the boxes that replace the Gaussians of ``estimator.refine``, with about the same σ, in pixels of half the
-# size
-WINDOW_BOX_PX = 5
+FINEST_WARPS = 2  # Number of linearisations at the finest pyramid level; other levels have one
+# In place of the Gaussians of ``estimator.refine``, boxes with about the same σ are used.
+WINDOW_BOX_PX = 5  # Side of the box in place of the Gaussian with ``estimator.WINDOW_SIGMA``, in pixels at half size
 LIGHT_BOX_PX = 13  # Side of the box in place of the Gaussian with ``estimator.LIGHT_SIGMA``, in pixels at half size
 
 

@@ -23,17 +23,19 @@ VERSION = 1  # Version of the matches, for cache keys
 SHORT_SIDE = 128  # Short side at which frames are compared, in pixels
 EDGE_SIGMA = 1.5  # σ of the blur of edges before they are compared, in pixels
 COARSE_SIGMA = 5.0  # σ of the blur of the edges from which the initial flow is estimated, in pixels
-EDGE_FLOOR = 1e-3  # Added to squared gradients: weaker ones are not edges. Grey has a range of 2.
-ROUNDING = 1e-5  # Lower bound of a norm: below it a descriptor is rounding error
-STRENGTH_STEPS = 4096  # Quantisation steps of edge strength per unit
+EDGE_FLOOR = 1e-3  # Added to squared gradients (grey has a range of 2), so that weaker gradients are not edges
+ROUNDING = 1e-5  # Lower bound of a descriptor's norm, below which the descriptor is only rounding error
+STRENGTH_STEPS = 4096  # Number of quantisation steps per unit of edge strength, for the ranking
 NUM_CANDIDATES = 4  # Number of frames with the most similar edges that are then compared by flow
 MAX_FB_ERROR_PX = 1.0  # Largest forward–backward error of the flow at matching edges, in pixels
-# Share of matched edges from which two frames match. Frames of different clips (photographs or line drawings) have at
-# most 0.08; a photograph and a line drawing of one clip, up to 40 frames apart, at least 0.38; a photograph and its
-# stylised version at least 0.19. Plain pictures of few shapes, which are easily confused, have up to 0.23.
-ENOUGH = 0.15
-# On three sets of photographs and their stylised versions, the PSNR of the aligned source is 23.0, 26.2 and 16.7 dB if
-# all pixels are warped, 22.8, 27.1 and 21.4 dB if none is, and 23.8, 28.0 and 18.4 dB with the next two thresholds.
+# Frames of different clips (photographs or line drawings) match in at most 0.08 of their edges.
+# A photograph and a line drawing of one clip match in at least 0.38, up to 40 frames apart.
+# A photograph and its stylised version match in at least 0.19.
+# Plain pictures of few shapes, which are easily confused, match in up to 0.23.
+ENOUGH = 0.15  # Share of matched edges from which two frames count as a match
+# The PSNR of the aligned source was measured on three sets of photographs and their stylised versions.
+# It is 23.0, 26.2 and 16.7 dB if all pixels are warped, and 22.8, 27.1 and 21.4 dB if no pixel is warped.
+# With the next two thresholds it is 23.8, 28.0 and 18.4 dB.
 MIN_LOCAL_GAIN = 0.3  # Gain in local edge correlation from which a pixel is warped
 MIN_COARSE_GAIN = 0.05  # Gain in mean edge correlation from which the flow with a coarse start replaces the plain flow
 MIN_CORRELATION = 0.5  # Local correlation from which edges match

@@ -1,4 +1,4 @@
-"""RAFT (Teed and Deng, ECCV 2020) from torchvision, if it and its weights are installed.
+"""The flow method RAFT (Teed and Deng, ECCV 2020) of torchvision, if torchvision and the weights are installed.
 
 See ``core.pretrained`` for the location of the weights.
 """
@@ -19,7 +19,7 @@ from vidtrans.flow.identity import torch_identity
 
 MIN_SIDE_PX = 128  # Minimum side of the input, in pixels: the correlation pyramid has four levels from 1/8 size on
 SIDE_MULTIPLE_PX = 8  # Divisor of the sides of the input, in pixels
-ALTERNATIVE = "dis-fine"  # Flow method to suggest if RAFT is not installed
+ALTERNATIVE = "dis-fine"  # Name of the flow method that messages suggest if RAFT is not installed
 
 
 class Raft:

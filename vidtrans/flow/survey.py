@@ -14,9 +14,8 @@ from vidtrans.flow.estimator import grey
 
 VERSION = 7  # Version of the measures and thresholds, which is part of the cache keys of all clips
 PATCH_PX = 8  # Side of the patches whose changes decide on near-duplicates, in pixels
-# Largest change of a near-duplicate, in grey levels, of 255. It is above the noise of codecs and sensors in a still
-# picture: on a locked-off clip 315 of 1,394 frames are below it, on eight clips with motion none is.
-SAME_PATCH = 2.0
+# By this limit 315 of 1,394 frames of a clip from a fixed camera are near-duplicates, of eight clips with motion none.
+SAME_PATCH = 2.0  # Largest change of a near-duplicate in 8-bit levels; codec and sensor noise is smaller
 MOTION_SIGMA = 1.5  # σ of the blur against noise before motion is measured, in pixels
 
 

@@ -13,25 +13,24 @@ from math import gcd
 import cv2
 import numpy as np
 
-GRID_SHORT_SIDE = 270  # Largest short side of the filters' grid, which is also at most half of the picture's, in cells
+GRID_SHORT_SIDE = 270  # Largest short side, in cells, of the temporal filters' grid; at most half the picture's
 MAX_PART_ROWS = 32  # Largest number of rows in the parts of a picture that are enlarged separately
-BORDER = cv2.BORDER_REPLICATE  # Border mode of all warps
+BORDER = cv2.BORDER_REPLICATE  # OpenCV's border mode in all warps: edge pixels are repeated
 INVERSION_STEPS = 4  # Fixed-point steps of a flow's inversion; fewer leave up to 2 % more flicker in fast motion
-# Share of the curvature between two pixels, which bilinear sampling omits, that sharpening restores, from second
-# differences. Cubic convolution (Keys 1981) restores one half with a = −½, and OpenCV's (a = −¾) three quarters midway,
-# which preserves the energy of structure as fine as a pixel to a tenth.
-CURVATURE = 0.75
-# Ranges of 16-bit storage: of pictures, including overshoot of sampling, of their frequency bands, and of differences
+# Bilinear sampling omits the curvature between two pixels; sharpening restores it from second differences.
+# Cubic convolution (Keys 1981) restores one half of it with a = −½; OpenCV's (a = −¾) restores three quarters midway.
+# Three quarters preserve the energy of structure as fine as a pixel to a tenth.
+CURVATURE = 0.75  # Share of the curvature between two pixels that sharpening restores
+# Value ranges of 16-bit storage for pictures (with the overshoot of sampling), frequency bands, and differences
 PICTURE, BAND, CHANGE = (-0.5, 1.5), (-1.0, 1.0), (-2.0, 2.0)
-STRIP_PIXELS = 131072  # Pixels of a strip: smaller strips need more calls, larger ones exceed the processor's cache
-_UNIT = 1024.0  # A weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
-# A picture minus CURVATURE times a quarter of its second differences along both axes
+STRIP_PIXELS = 131072  # Pixels per strip of rows: smaller strips need more calls, larger ones exceed the CPU cache
+_UNIT = 1024.0  # Scale of weights for OpenCV's blendLinear, which adds 1e-5 to their sum
+# Kernel that subtracts CURVATURE / 4 times the second differences along both axes from a picture
 _SHARPEN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32) * np.float32(CURVATURE / 4)
 _SHARPEN[1, 1] += 1
 
 Range = tuple[float, float]  # (lowest, highest) value that 16-bit storage represents
-# A picture in 16 bits of ``PICTURE`` or in 8 bits, the flow to it in its pixels, and a weight from 0 to 1; the last two
-# are (H, W) or on the coarse grid
+# (picture in 16 bits of ``PICTURE`` or 8 bits, flow (x, y) to it in pixels, weight 0 to 1); some on the coarse grid
 FlowSample = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -84,6 +83,7 @@ class _LazyRows:
         self.tall, self._small = height // self._parts, len(picture) // self._parts
 
     def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return rows of the enlarged picture."""
         first, last = max(0, rows.start // self.tall - 1), min(self._parts, -(-rows.stop // self.tall) + 1)
         part = grow(self._picture[first * self._small : last * self._small], (self._width, (last - first) * self.tall))
         return part[rows.start - first * self.tall : rows.stop - first * self.tall]
@@ -229,7 +229,7 @@ class Average:
     """
 
     def __init__(self, here: np.ndarray, others: Sequence[FlowSample], *, is_sharp: bool) -> None:
-        """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``FlowSample``."""
+        """``here``: (H, W, 4) in 16 bits of the range ``PICTURE``, or in 8 bits; ``others``: see ``FlowSample``."""
         self._here, self._is_sharp = here, is_sharp
         self.shape = height, width = here.shape[:2]
         self._others = [
@@ -245,6 +245,7 @@ class Average:
         return total
 
     def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return rows of the mean picture."""
         height, width = self.shape
         total = levels_of(self._here[rows])
         total_weight = np.full(total.shape[:2], 2 * _UNIT, np.float32)
@@ -298,7 +299,7 @@ def invert(flow: np.ndarray) -> np.ndarray:
 
 
 def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize a flow (H, W, 2) float32 to another grid, in the new grid's pixels: (height, width, 2).
+    """Resize a flow (H, W, 2) float32 to (height, width, 2), with displacements in pixels of the new size.
 
     Pixels are squares: their centres are at halves, and the corners of both grids coincide. When shrinking, each vector
     is the mean over its pixel's area; when enlarging, vectors are interpolated.
@@ -306,7 +307,7 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
     if (height, width) == flow.shape[:2]:
         return flow
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    # INTER_AREA repeats values when it enlarges.
+    # Interpolate linearly to enlarge, because INTER_AREA would repeat values.
     method = cv2.INTER_AREA if scale.max() <= 1 else cv2.INTER_LINEAR
     return cv2.resize(flow, (width, height), interpolation=method) * scale
 

@@ -472,7 +472,7 @@ Map = Callable[[np.ndarray], np.ndarray]  # A colour map of (…, 3) in [0, 1]
 
 
 def _all_determined(colours: np.ndarray) -> np.ndarray:
-    """Return that all colours are determined, for a map that was not learned from samples."""
+    """Return True for each colour (N, 3), for a map that was not learned from samples: (N,) bool."""
     return np.ones(len(colours), bool)
 
 

@@ -21,18 +21,17 @@ from vidtrans.grading.lattice import SIZE, ColourLattice, ColourSamples, node_co
 
 COUNT = 20_000  # Number of colours that are sampled from each set of pictures
 NUM_ROTATIONS = 20  # Iterations of the transport, each along three random directions
-# Share of the full transport that is added to the linear map; a full transport gives a grey wall the colour of an
-# equally large meadow
-TRANSPORT_SHARE = 0.5
+# A full transport would give a grey wall the colour of an equally large meadow, so it is only partly applied.
+TRANSPORT_SHARE = 0.5  # Share of the full colour transport that is added to the linear map
 NOISE = 0.02  # Noise added to the colours' standard deviations, of full scale, for stable slopes
 MAX_SLOPE = 3.0  # Largest slope of the linear map (larger ones show 8-bit steps); its inverse is the smallest
 QUANTILES = np.linspace(0.01, 0.99, 33)  # Quantiles of lightness at which tones are matched
 TONE_SHARE = 0.8  # Share of the tone difference that is matched; the rest is due to the pictures' content
-TONE_SLOPES = (0.4, 2.2)  # Range of the tone curve's slope
+TONE_SLOPES = (0.4, 2.2)  # Range of the slope of the lightness curve that matches tones
 BANDS = np.linspace(5.0, 95.0, 7)  # Centres of lightness bands (CIE Lab, 0 to 100), each with its own colour cast
 BAND_SIGMA = 12.0  # σ of a lightness band, in CIE Lab's lightness
 GREY_CHROMA = 12.0  # CIE Lab chroma at which a colour's weight in the cast falls to a quarter
-MAX_CAST = 14.0  # Largest change of a cast, in CIE Lab's a and b
+MAX_CAST = 14.0  # Largest change of a colour cast, in CIE Lab's a and b
 SATURATIONS = (0.6, 1.4)  # Range of the factor on saturation
 SKIN_HUE, SKIN_SIGMA, SKIN_CHROMA = 50.0, 25.0, (8.0, 45.0)  # Hue of skin and its σ, in degrees; range of its chroma
 SKIN_DAMPING = 0.6  # Share by which the change of skin colours is reduced

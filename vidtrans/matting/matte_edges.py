@@ -17,16 +17,15 @@ VERSION = 2  # Version of refined edges, for cache keys
 CERTAIN = 0.04  # Distance from 0 or 1 within which a matte value is not refined, except near the edge
 BAND_PX = 5  # Half width of the refined band around the matte's edge, in pixels of the small matte
 MARGIN_PX = 12  # Margin around the refined band that is also processed, in pixels of the small matte
-# Matte value above which a pixel's colour counts as foreground (below 1 − SURE: as background). The weight grows with
-# the distance from this value.
-SURE = 0.6
-MATTE_WINDOWS = (0.05, 0.015)  # Radii of the windows of the local colours for the matte, as shares of the short side
+# The weight of a pixel's colour grows with the distance of its matte value from this threshold.
+SURE = 0.6  # Matte value above which a pixel's colour counts as foreground; below 1 − SURE as background
+MATTE_WINDOWS = (0.05, 0.015)  # Radii of windows for local colours when the matte is refined, shares of short side
 MIN_RADIUS_PX, MAX_SHRINK = 8, 4  # Pictures are shrunk for the averages to this radius, at most by this factor
 VARIANCE_WEIGHT, NOISE = 3.0, 0.05  # Weight of the colours' variance, and invisible difference, in the trust in colours
 MIX_SIGMA = 0.08  # σ of a pixel's distance from the mixtures of foreground and background colour, of 0 to 1
 EDGE = 0.02  # Distance from 0 or 1 within which a matte value is not part of the soft edge
 REACH = 0.008  # Width by which the soft edge is dilated before unmixing, as a share of the short side
-COLOUR_WINDOWS = (0.06, 0.02)  # Radii of the windows of the local colours for the cut-out, as shares of the short side
+COLOUR_WINDOWS = (0.06, 0.02)  # Radii of windows for local colours when objects are cut out, shares of short side
 DETAIL, OPAQUE = 0.5, 0.85  # Share of a pixel's deviation from the mixture that is kept; more from this alpha upwards
 LIKELY_SHARE = 1e-3  # Weight of probable foreground or background pixels, relative to certain ones
 NARROW_GAIN = 8.0  # Factor on the certain pixels' share of the narrow window: at a product of 1 it is used alone

@@ -73,7 +73,7 @@ def make_mattes(request: MatteRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class MatteJob:
-    """A request with its inputs, which are resolved on first use; close it after use. ``began``: ``time.monotonic``."""
+    """A request with its inputs, which are resolved on first use; close it after use. ``began``: monotonic time."""
 
     request: MatteRequest
     context: Context

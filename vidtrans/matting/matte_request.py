@@ -44,12 +44,12 @@ COLOURS: Mapping[str, Colour] = {
 MATTE = "matte"  # Name of the only object, if the user gave no names
 COLOUR_RADIUS = 96.0  # RGB distance up to which a pixel counts as a brush's colour (soft edges, JPEG artefacts)
 MIN_STROKE_SHARE = 0.9  # Share of a layer's opaque pixels in brush colours from which it is read as strokes
-# Programs decode colours differently. A pixel counts as unchanged up to the first difference, in levels of 255. A
-# picture with at least the second share of unchanged pixels is a frame with strokes. The pixels of a stroke differ by
-# at least the third, an RGB distance.
+# A pixel counts as unchanged up to MAX_DECODING_DIFFERENCE (8-bit levels): programs decode colours differently.
+# From MIN_UNCHANGED_SHARE of unchanged pixels on, a picture is a frame with strokes painted over it.
+# A pixel belongs to a stroke if its RGB distance from the frame is at least MIN_STROKE_DIFFERENCE.
 MAX_DECODING_DIFFERENCE, MIN_UNCHANGED_SHARE, MIN_STROKE_DIFFERENCE = 24, 0.5, 64.0
 MAX_GREY_SPREAD, MIN_GREY_SHARE = 24, 0.98  # Largest channel difference of a grey; least share of greys in a mask
-ASPECT_TOLERANCE = 0.02  # Largest relative difference between the aspects of a painted picture and the clip
+ASPECT_TOLERANCE = 0.02  # Largest relative difference of the aspect ratios of a painted picture and the clip
 BLACK_LEVEL, WHITE_LEVEL = 12, 243  # Levels of a mask that count as black and as white, despite JPEG's noise
 MAX_FLAT_STD = 1.0  # Standard deviation, in levels of 255, up to which unchanged pixels are a mask's background
 ON, OFF = 1, 2  # Labels of stroke pixels on the object and off it
@@ -306,7 +306,7 @@ def usual_codec(*, with_colours: bool) -> str:
 
 
 def parse_frame(text: str) -> tuple[Time, Path]:
-    """Parse ``12=mask.png`` (a frame number or a time, and a picture); a negative number is a picture's number.
+    """Parse ``12=mask.png`` to a frame number or time and a picture's path; a sequence may have negative numbers.
 
     Raises UsageError.
     """

@@ -40,29 +40,28 @@ STD_EPSILON = 1e-4  # Added to standard deviations to prevent a division by 0
 WINDOW_MULTIPLE_PX, MIN_WINDOW_PX = 32, 96  # Sides of a window: their divisor and their minimum, in pixels
 MARGIN, MARGIN_PX = 0.4, 16  # Margin around the object: a share of its side, plus pixels
 MIN_SCALE, MAX_SCALE = 0.5, 2.0  # Range of a window's scale, in window pixels per frame pixel
-# Augmentation. The names in _STD are standard deviations.
+# Augmentation: constants that end in _STD are standard deviations.
 AFFINE_STD = (10.0, 0.12, 0.08)  # Transform of the object: rotation in degrees, log scale, shear
 BACKGROUND_AFFINE_STD = (4.0, 0.08, 0.03)  # Transform of the background: rotation in degrees, log scale, shear
-BEND_STD = 0.02  # Elastic deformation of the object, as a share of its side
+BEND_STD = 0.02  # Elastic deformation of the object, as a share of the object's side
 BACKGROUND_SHIFT_STD = 0.15  # Translation of the background, as a share of the object's side
 CUT_OUT, MIRRORED, UNGUIDED, BLURRED = 0.5, 0.3, 0.15, 0.3  # Shares of the examples with each augmentation
 GAMMA_STD, GAIN_STD, TINT_STD, NOISE_STD = 0.15, 0.1, 0.05, 0.01  # Colour: log gamma, log gain, log gain per channel
 ZOOM_STD = 0.15  # Log scale of a training window
 OFFSET, OFFSET_PX = 0.7, 24  # Range of a window's offset from the object: a share of the object's side, plus pixels
 HOLE_DILATION_PX = 9  # Side of the kernel that grows the object's hole before the background is inpainted, in pixels
-# Errors of a guide: shift, bend and growth as shares of the object's side; then rotation, log scale and shear.
+# Simulated errors of a guide: shift, bend and growth as shares of the object's side; rotation, log scale and shear.
 GUIDE_SHIFT_STD, GUIDE_BEND_STD, GUIDE_GROWTH, GUIDE_AFFINE_STD = 0.04, 0.03, 0.05, (4.0, 0.05, 0.03)
-# Spots of a guide: their number is below the first; the largest half axes, as shares of the object's side; the share
-# of the spots that are added, while the others are holes.
+# Simulated spots in a guide: limit of their number, largest half axes (shares of the object's side), share added
 SPOT_LIMIT, SPOT_AXES, FALSE_SPOTS = 4, (0.25, 0.12), 0.4
 MAX_BLUR_PX = 9  # Largest length of the simulated motion blur, in pixels
 # Training
-VERSION = 1  # Version of the training, for cache keys
+VERSION = 1  # Version of the matting network's training, for cache keys
 BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS, MIN_LR_RATIO = 2, 2e-3, 20, 0.02
 WEIGHT_DECAY, MAX_GRAD_NORM = 1e-4, 1.0
 IOU_WEIGHT = 0.5  # Weight of the overlap (IoU) loss relative to the cross-entropy
-EMA_DECAY = 0.98  # Decay of the moving average of the weights, per step
-SEED_LOCK = Lock()  # Held while the default generator is seeded, because torch has one for all threads
+EMA_DECAY = 0.98  # Decay per step of the exponential moving average of the network's weights
+SEED_LOCK = Lock()  # Lock while torch's default random generator is seeded, because all threads share it
 MATCHING_DROPOUT = 0.15  # Share of examples with zeroed matching channels, so that the decoder works without matching
 
 
@@ -110,7 +109,7 @@ class MatteDecoder(nn.Module):
     def forward(
         self, features: Sequence[Tensor], guide: Tensor, has_guide: Tensor, matches: Sequence[Sequence[Tensor]]
     ) -> Tensor:
-        """Return logits, (N, 1, H, W) float32.
+        """Return the logits of mattes, (N, 1, H, W) float32.
 
         Args:
             features: The features of each level, (N, C, h, w).

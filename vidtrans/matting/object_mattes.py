@@ -71,14 +71,13 @@ from vidtrans.video.frame_format import FrameFormat
 SWEEP_VERSION, MODEL_MATTE_VERSION = 1, 1  # Versions of tracked mattes and of a model's mattes, for cache keys
 # Distance from the warped matte at which a new matte fades out: a share of the object's side, plus pixels.
 REACH, REACH_PX = 0.15, 4.0
-# A separate island with less than the first share of the largest one's area is dropped, unless the second share of it
-# was inside the warped matte.
+# An island below MIN_ISLAND_SHARE of the largest is dropped, unless MIN_WARPED_SHARE of it is in the warped matte.
 MIN_ISLAND_SHARE, MIN_WARPED_SHARE = 0.05, 0.3
 SEARCH_AREA = 2.5  # Area of the scaled frame in a search for a lost object, relative to the window's area
 AREA_RATIOS = (0.2, 4.0)  # Range of the area of an object found by a search, relative to its last known area
 SURE, LOST = 0.6, 0.45  # Least confidence for an accepted search result; confidence below which a search begins
 BLOCK_FRAMES = 30  # Number of frames in a block, whose mattes are one file in the cache
-TRIAL_STEPS = 3  # Training steps of the trial that estimates the cost
+TRIAL_STEPS = 3  # Number of training steps in the trial that estimates time and disk use
 STORED_BYTES_PER_PIXEL = 0.05  # Compressed size of a matte, for the estimate of disk use
 MAX_LOADED_BLOCKS = 3  # Largest number of blocks in memory: one for each of two sweeps of a frame, and the next block
 INSIDE, POSSIBLE = 0.75, 0.25  # Matte values above which a pixel is surely, and possibly, inside the object
@@ -108,8 +107,8 @@ class Signals(NamedTuple):
     steadiness: float
 
 
-# Logistic regression of the IoU with the ground truth, fitted on 649 frames of four sequences of DAVIS 2016, also with
-# a wall drawn over the object, and with networks after few training steps.
+# The fit used 649 frames of four DAVIS 2016 sequences, also with a wall over the object and briefly trained networks.
+# Coefficients of a logistic regression of the IoU with the true matte
 WEIGHTS, BIAS = Signals(3.2, 1.1, 1.7, 0.7), -4.2
 
 
@@ -392,7 +391,7 @@ class SweptMattes:
         return [self._entry(sweep).key for sweep in self.sweeps]
 
     def cost(self) -> Table:
-        """Estimate the cost of training and tracking from a trial of a few training steps and one frame."""
+        """Estimate the time and disk use of training and tracking, from a trial of a few steps and one frame."""
         followed, step, frame = sum(len(sweep.frames) for sweep in self.sweeps), 0.0, 0.0
         if self.sweeps:
             [painted], moments = self.painted(list(self.source.painted)[:1]), list[float]()
@@ -587,7 +586,7 @@ class ModelMattes:
             self._pins.append(self._entry.pin())
 
     def at(self, frame: int) -> ScoredMatte:
-        """Return the matte of a frame, and the confidence in it.
+        """Return the matte of a frame and its confidence.
 
         The confidence is the share of the possibly inside pixels that are surely inside.
         """
@@ -602,7 +601,7 @@ class ModelMattes:
         return [self._entry.key]
 
     def cost(self) -> Table:
-        """Estimate the cost of rendering the mattes."""
+        """Estimate the time and disk use of rendering the mattes."""
         return without_output_bytes(estimate_render(self.plan, self._job.engine(), self.context))
 
     def close(self) -> None:

@@ -29,8 +29,7 @@ COLOUR_WEIGHT = 2.0  # Weight of the colour relative to the features of one Effi
 MAX_STROKE_SAMPLES, MAX_FAR_SAMPLES = 256, 512  # Reference positions under strokes, and far from them
 NUM_NEIGHBOURS = 3  # Number of nearest reference positions whose distances in feature space are averaged
 MIN_COVERAGE = 0.25  # Share of a grid position's area that strokes must cover to label it
-# Distance from the strokes that counts as far: a share of their extent, plus positions; their extent counts as at least
-# a share of the frame's short side.
+# A position is far from strokes beyond FAR times their extent (at least MIN_EXTENT of the short side) plus FAR_MARGIN
 FAR, FAR_MARGIN, MIN_EXTENT = 0.4, 4, 0.3
 LIKENESS_SLOPE = 16.0  # Slope of the sigmoid that maps the relative feature distance to the likeness
 STEP_COST, EDGE_COST = 0.02, 4.0  # Path cost of a step, and of a change of the likeness

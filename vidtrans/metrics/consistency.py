@@ -26,10 +26,10 @@ NOTICEABLE = (1 / 255) ** 2  # Smallest noticeable warping error, of full scale 
 SHARE_OF_WORST = 0.1  # Smallest excess error of a reported frame, as a share of the worst frame's excess
 MAX_SOURCE_RATIO = 0.95  # Source's error relative to the per-frame video's from which no flicker can be removed
 MIN_RELIABLE = 0.01  # Minimum share of the picture that must have reliable flow for a score
-# Scale below which flicker is invisible, as a share of the short side (Kelly 1979: at 5 Hz and more, contrast along the
-# motion is visible up to some 3 periods per degree; a picture viewed from three times its height is 19° high)
-FINEST = 1 / 256
-FLICKER_SCALE = math.sqrt(2 / 3)  # Factor that makes the flicker of independent offsets of s levels equal to s
+# Kelly (1979): at 5 Hz and more, contrast along the motion is visible up to about 3 periods per degree of visual angle.
+# A picture that is viewed from three times its height is 19° high.
+FINEST = 1 / 256  # Scale below which flicker is invisible, as a share of the picture's short side
+FLICKER_SCALE = math.sqrt(2 / 3)  # Factor that makes flicker equal to s for frames with independent offsets of s levels
 # The measured video by suffix of a measure's name
 STEADY = {"": "output", "_per_frame": "per-frame", "_source": "source"}
 # (measured video, its reference) of fidelity measures by suffix of the measure's name
@@ -267,7 +267,7 @@ def _capped_psnr(error: float) -> float:
 
 @dataclass(frozen=True)
 class Ghost:
-    """A frame's mean error in newly ``uncovered`` pixels and ``elsewhere``, in 8-bit levels; ``pixels``: uncovered ones."""
+    """A frame's mean error, in 8-bit levels, in its newly uncovered ``pixels`` (their number) and ``elsewhere``."""
 
     uncovered: float
     elsewhere: float
@@ -281,7 +281,7 @@ class Ghosting:
         self._ghosts: list[Ghost | None] = []
 
     def skip(self) -> None:
-        """Add a frame that is not measured."""
+        """Add a frame whose ghosting is not measured."""
         self._ghosts.append(None)
 
     def add(self, output: np.ndarray, reference: np.ndarray, uncovered: np.ndarray) -> None:

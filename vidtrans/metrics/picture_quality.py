@@ -26,10 +26,10 @@ LINE_OCTAVES = 4  # Number of finest octaves in which directions and grouping of
 ANGLES = 6  # Number of angle bins from horizontal to vertical; mirrored angles share a bin
 TENSOR_SIGMA = 2.0  # σ of the structure tensor's blur, in pixels of an octave
 WAVELETS = 4  # Number of wavelet directions: horizontal, two diagonals, vertical
-WAVELET = (13, 2.0, 4.5, 0.7)  # Gabor wavelet: side, σ and wavelength in pixels of an octave, aspect
+WAVELET = (13, 2.0, 4.5, 0.7)  # Gabor wavelet: side, σ and wavelength in pixels of an octave, aspect ratio
 EDGE_SIGMA = 2.0  # σ of the blur against grain and noise before edges are detected, in pixels
 EDGE_STEPS = (2.0, 4.0)  # Thresholds of the colour change at an edge, in CIELAB units per pixel
-RUNS = np.array([1, 2, 3, 4.6, 7, 10.6, 16, 24, 37, 64, 128])  # Upper ends of bins of distances between edges, pixels
+RUNS = np.array([1, 2, 3, 4.6, 7, 10.6, 16, 24, 37, 64, 128])  # Upper limits of bins of edge distances, in pixels
 DIRECTIONS, QUANTILES = 32, 33  # Projections of colours, and quantiles of each
 COLOUR_STEP = 4  # Distance of the pixels whose colours are sampled, along each axis
 LIGHT_FLOOR, CHROMA_FLOOR = 0.1, 1.0  # Added to lightness and chroma before ratios and logarithms, in levels of CIELAB
@@ -118,8 +118,8 @@ class Brushwork:
     texture: np.ndarray  # Log standard deviation of chroma in each octave: the sizes of patches of broken colour
     flatness: np.ndarray  # Mean divided by RMS of lightness per octave: low for marks among flat areas, high for noise
     directions: np.ndarray  # Shares of the angles of lines in each octave
-    # Log contrast, at each coarser octave, of the strength of lines: high for lines in groups and between flat areas,
-    # low for even hatching (second-order scattering: Bruna and Mallat, 2013)
+    # Log contrast of line strength at each coarser octave: second-order scattering (Bruna and Mallat, 2013).
+    # It is high for lines in groups and between flat areas, and low for even hatching.
     grouping: np.ndarray
     widths: np.ndarray  # Shares of rows and columns in runs of up to 1, 2, … pixels between two edges
     colours: np.ndarray  # Quantiles of CIELAB colours along random directions

@@ -31,8 +31,7 @@ MAX_PICTURES = 32  # Largest number of pictures of a set that are measured
 MAX_SIDE_PX = 256  # Side in pixels of the crop measured in larger pictures, because scaling would hide blur
 PATCHES = 48  # Number of patches per picture and network layer
 CHANNELS = (32, 64, 96)  # Channels of the layers of the random network
-# Lower bounds of the units: of a channel's deviation relative to the layer's, and of a layer's difference between the
-# domains relative to the largest one
+# Minimum deviation of a channel relative to its layer's, and domain difference of a layer relative to the largest
 MIN_SHARE = 0.1
 ROWS_PER_BLOCK = 256  # Number of patches whose distances to all others are in memory at once
 MIN_DOMAIN_DISTANCE = 0.02  # Significant distance between domains of about six pictures, in standard deviations
@@ -98,12 +97,12 @@ class PatchSet:
         if count < 2:
             raise ValueError(f"a distance between sets needs at least two pictures of each (got {count})")
         flat = patches.reshape(count * each, -1)
-        # Pairs within a picture are excluded.
+        # Exclude pairs of patches within one picture.
         within = sum(_mean_distance(p, p) for p in patches) / count
         return cls(patches, (_mean_distance(flat, flat) * count - within) / (count - 1))
 
     def distance(self, other: PatchSet) -> float:
-        """Return the squared energy distance of two sets; noise can make it negative."""
+        """Return the squared energy distance between two sets of patches; noise can make it negative."""
         flat, others = (p.reshape(-1, p.shape[-1]) for p in (self.patches, other.patches))
         return 2 * _mean_distance(flat, others) - self.spread - other.spread
 

@@ -45,7 +45,7 @@ BEST_DB = 60.0  # PSNR, in dB, that a perfect reconstruction gets in place of in
 
 @dataclass(frozen=True)
 class Choice:
-    """Key frames of a shot, in order, and the mean PSNR in dB of the other frames reconstructed from them."""
+    """The key frames chosen for a shot, in order, and the mean PSNR in dB of the other frames' reconstructions."""
 
     keys: tuple[int, ...]
     psnr: float
@@ -135,7 +135,7 @@ class ShotChooser:
 
     @cached_property
     def _warped(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
-        """Return, by candidate and sample, the candidate warped to the sample, (H, W, 3) uint8, and trust, (H, W)."""
+        """Return, by index, each candidate warped to each tested frame, (H, W, 3) uint8, with its trust (H, W)."""
         steps = [Step.between(*both) for both in itertools.pairwise(self._guides)]
         return {
             key: {

@@ -41,9 +41,10 @@ DETAIL_SIGMA, SEAM_SIGMA = 1.5, 2.0  # σ of the blur that separates detail, and
 SHARPNESS = 4  # Power of the key frames' weights for fine detail, which then comes mainly from the best key frame
 MIN_TRUST, MIN_SHARE = 0.003, 0.02  # Added to trust and share: where no key frame is trusted, the nearest are blended
 WHOLE = 0.995  # Mean opacity above which a key frame counts as completely painted: paint programs leave thin seams
-VERSION = 3  # Version of composed frames, for cache keys
+VERSION = 3  # Version of the composed frames, for cache keys
 TRUST_GAIN = 1.5  # Factor from trust to opacity: from a trust of ⅔ on the paint is opaque
-LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # Levels of trust
+# Levels of the trust in transferred paint, 0 to 1, at which the paint's share is calibrated
+LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)
 # Share of transferred paint at each of ``LEVELS`` without calibration; a network's picture fills the rest
 MOTION_SHARES = tuple(min(1.0, TRUST_GAIN * level) for level in LEVELS)
 NETWORK_SHARES = (0.0,) * len(LEVELS)  # The same shares if only the network's picture is used
@@ -71,7 +72,7 @@ class Painting:
 
     @cached_property
     def packed(self) -> np.ndarray:
-        """Return premultiplied colours and cover, (H, W, 4) float32."""
+        """Return the premultiplied colours and the opacity, (H, W, 4) float32."""
         return np.dstack([self.rgb * self.cover[..., None], self.cover]).astype(np.float32)
 
     @property
@@ -93,7 +94,7 @@ def key_weight(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Blend:
-    """The blended paint of a frame from several key frames."""
+    """The paint of a frame, blended from several key frames."""
 
     rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
     trust: np.ndarray  # Trust in the colours, (H, W) float32, 0 to 1

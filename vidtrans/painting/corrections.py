@@ -29,12 +29,12 @@ CLOSING_PX, MIN_AREA_PX = 5, 12  # Kernel that fills holes in the paint; area be
 EDGE_SIGMA = 1.0  # σ of the blur that softens the edge of detected paint, in pixels
 FIT_LINES, FIT_ROUNDS = 180, 6  # Lines of the pictures to which a colour map is fitted; fits
 MAX_COLOUR_SHIFT = 0.2  # Largest shift of an RGB cube corner by the fitted colour map, as a share of the range
-MATCHED = "its colours were converted by another matrix: matched"  # Message about a fitted colour map
+MATCHED = "its colours were converted by another matrix: matched"  # Message of a fitted colour map
 
 
 @dataclass(frozen=True)
 class Correction:
-    """The areas that were painted over in one frame of a result.
+    """The areas that an artist painted over in one frame of a result.
 
     Attributes:
         frame: The number of the source frame.

@@ -33,7 +33,7 @@ SHORT_SIDE = 240  # Short side at which a painting is aligned with its frame, in
 BLUR_SIGMAS = (6.0, 2.0)  # σ of the blurs of edges, for a coarse and a fine alignment, in pixels
 MIN_GAIN = 0.02  # Gain in likeness from which a painting is moved; its shift, as a share of the size, is added to this
 MIN_LIKENESS = 0.3  # Minimum likeness (edge correlation) of a painting that is moved
-# Least share of detailed pixels that equal the frame's, up to the second number of levels, in an aligned painting
+# A painting is already aligned if MIN_UNTOUCHED of its detailed pixels equal the frame's up to MAX_LEVEL_CHANGE levels
 MIN_UNTOUCHED, MAX_LEVEL_CHANGE = 0.6, 2
 MIN_DETAIL = 8  # Difference of neighbouring pixels, in 8-bit levels, from which a pixel counts as detailed
 MIN_SHIFT_PX = 0.4  # Smallest shift that is corrected, in pixels at the short side ``SHORT_SIDE``
@@ -47,7 +47,7 @@ SEARCH_SIDE_PX, SEARCH_FRAMES = 96, 400  # Short side of the frames in a search;
 LIKE, UNLIKE = 0.25, 0.08  # Likeness of edges that identifies a frame, and below which a numbered one gets a warning
 CHECK_SIDE_PX = 240  # Short side of frames that are compared with the pictures numbered like them, in pixels
 MIN_LIKENESS_GAIN = 0.03  # Gain in likeness from which another number in a file's name is taken as the frame number
-# Mean gain in likeness by which the previous frames fit better, and the factor on it for a single picture
+# Mean gain in likeness to the previous frames from which a message suggests it; factor on it for a single picture
 OFF_BY_ONE_GAIN, SINGLE_FACTOR = 0.005, 4
 MAX_UNPAINTED_CHANGE = 2  # Difference from its frame, in 8-bit levels, up to which a picture counts as unpainted
 
@@ -73,7 +73,7 @@ class Placement:
 
 
 def align(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
-    """Align a painting (h, w, 3) uint8 or uint16 with a frame (H, W, 3) uint8.
+    """Find the alignment of a painting (h, w, 3) uint8 or uint16 with its frame (H, W, 3) uint8.
 
     ``alpha``: the opacity of a layer, (h, w). A layer is not moved, because its strokes may cross the edges below. A
     partly painted picture whose unpainted areas already match the frame is not moved either.

@@ -51,7 +51,7 @@ class Guide:
 
     @classmethod
     def of(cls, rgb: np.ndarray) -> Guide:
-        """Return the guide of an RGB frame."""
+        """Create the guide, RGB and grey, of a frame (H, W, 3) uint8."""
         return cls(rgb, np.ascontiguousarray(grey(rgb)))
 
 
@@ -118,7 +118,7 @@ def track(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[KeyFlow]
 def track_both_ways(
     key: int, guides: Sequence[Guide], steps: Sequence[Step], reach: int = 0
 ) -> Iterator[tuple[int, KeyFlow]]:
-    """Yield (number, flow to frame ``key``) for frames on both sides of the key frame.
+    """Yield (frame number, flow from that frame to frame ``key``) for frames on both sides of the key frame.
 
     ``steps[n]``: the flow between n and n + 1. ``reach``: the largest distance in frames; 0 for all.
     """
@@ -189,7 +189,7 @@ def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _BlockStore:
-    """The arrays of blocks of frames in one cache entry."""
+    """The arrays of blocks of frames, stored in one cache entry."""
 
     def __init__(self, entry: CacheEntry) -> None:
         self._store = ChunkStore(entry, ".npz")
@@ -254,7 +254,7 @@ class KeyMaps:
         self._steps.clear()
 
     def cost(self) -> tuple[float, float]:
-        """Estimate the cost of computing all flow, in seconds and bytes, from a trial on two frames."""
+        """Estimate the time in seconds and the disk use in bytes of computing all flow, from a trial on two frames."""
         count = sum(len(block) for span in self._ranges.values() for block in span.blocks)
         if not count:
             return 0.0, 0.0

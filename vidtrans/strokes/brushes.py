@@ -159,7 +159,7 @@ def sprites(brush: str) -> np.ndarray:
 
 
 def read_brush(path: Path) -> np.ndarray:
-    """Read a brush from a picture: its alpha is the cover, its grey the height; without alpha the grey is both.
+    """Read a brush from a picture: alpha is the opacity, grey the paint's height; without alpha, grey is both.
 
     The stroke lies along the longer side. Mirrored copies make four sprites. Raises UsageError if the file is not a
     picture, or is black.

@@ -34,7 +34,7 @@ from vidtrans.strokes.kernels import (
 
 MAX_CANDIDATES = 48  # Largest number of cells that are compared as owners of a block's pixels
 HOLE = 0.95  # Distance to the nearest cell, in cell widths, above which a new cell is created
-SHARE_MEMORY = 0.85  # Share of the sheets' previous soft labels that is kept from frame to frame
+SHARE_MEMORY = 0.85  # Share of the previous frame's soft labels of sheets that is kept
 HYSTERESIS = 0.1  # Distance, in cell widths, by which another cell must be nearer before a pixel changes its label
 
 
@@ -158,7 +158,7 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
     before: np.ndarray,
     rules: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]:
-    """Advance the cells of a layer by one frame, like ``kernels.update_strokes``; also return the labels (h, w) int32.
+    """Advance the cells of a layer by one frame, like ``kernels.update_strokes``; also return labels (h, w) int32.
 
     A cell is born in a hole, and dies where its area becomes too small.
 

@@ -24,9 +24,9 @@ MAX_PATCHES = 160  # Largest number of patches in which strokes are measured
 MIN_CORRELATION = 0.25
 BRUSH = "cut"  # Name of the brush cut from the painting, which all layers of the derived medium use
 HAIR_SIGMA, FORM_SIGMA = 2.0, 16.0  # σ of the blurs that remove the ridges of hairs, and isolate the forms, in pixels
-# Calibration on rendered strokes of known width and length, on two pictures. Strokes 14 lines wide have a correlation
-# length of 10.6 lines; the width grows with a power of it, because the motif is correlated as well. Of strokes as long
-# as wide, 1 / (1 + ENDS_RATIO) of the edges are ends.
+# These constants are calibrated on rendered strokes of known width and length (unit: 1/480 of the short side).
+# Strokes of TYPICAL_WIDTH have the correlation length TYPICAL_REACH; width grows with its power REACH_EXPONENT.
+# If strokes are as long as wide, 1 / (1 + ENDS_RATIO) of their edges are ends.
 TYPICAL_WIDTH, TYPICAL_REACH, REACH_EXPONENT, ENDS_RATIO = 14.0, 10.6, 3.3, 1.25
 
 

@@ -32,16 +32,16 @@ F = TypeVar("F", bound=Callable[..., Any])  # Type of a function to compile
 Number = Any  # Type of scalar arguments, which are float32 in compiled code
 f32: Any = np.float32  # Short name of the scalar type in compiled code
 
-# Constants of compiled code. As names they take half the compile time of conversions in place.
+# float32 constants of compiled code; as named constants they halve the compile time.
 ZERO, HALF, ONE = f32(0), f32(0.5), f32(1)
 HALF_TURN, QUARTER = f32(np.pi), f32(np.pi / 2)
 OF_RED, OF_GREEN, OF_BLUE = f32(0.299), f32(0.587), f32(0.114)
 TINY, TENTH, FIFTH, THIRDS = f32(1e-4), f32(0.1), f32(0.2), f32(0.66)
-MAX_END_ANGLE = f32(1.4)  # Radians between the directions at a stroke's ends, above which they belong to two shapes
+MAX_END_ANGLE = f32(1.4)  # Angle in radians between a stroke's ends above which they belong to two shapes
 UNIT_STD = f32(2.45)  # Factor that gives the sum of two uniform numbers in [0, 1) a standard deviation of 1
 UNIT24 = f32(1 / 2**24)  # Factor from a 24-bit integer to [0, 1)
 
-# Columns of ``life``, the table of strokes
+# Indices of the columns of ``life``, the table of strokes
 X, Y, ANGLE, ALPHA, RED, GREEN, BLUE, BEND, FRONT, BACK, NARROW = range(11)
 LIFE_COLUMNS = 11  # Number of columns of ``life``
 # Number of columns of a draw list: x, y, cos, sin, front, back, half width, bend, opacity, RGB, height, sprite

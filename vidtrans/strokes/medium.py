@@ -155,7 +155,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Medium:
-    """A painting medium that was read from a file.
+    """A painting medium (oil, pencil …) that was read from a file.
 
     Attributes:
         digest: The digest of everything that affects its pictures.

@@ -163,7 +163,7 @@ class FrameFeatures:
         size = ((width + 1) // 2, (height + 1) // 2)
         small = cv2.GaussianBlur(cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA), (0, 0), 0.9 * self.scale)
         x, y = cv2.Scharr(small, cv2.CV_32F, 1, 0), cv2.Scharr(small, cv2.CV_32F, 0, 1)
-        # The structure tensor as its double-angle components and its energy
+        # Structure tensor as double-angle components (cos, sin) and energy
         tensor = cv2.merge([x * x - y * y, 2 * x * y, x * x + y * y])
         near = cv2.GaussianBlur(tensor, (0, 0), 3.0 * self.scale)
         quarter = (max(1, size[0] // 4), max(1, size[1] // 4))
@@ -263,7 +263,7 @@ class FrameFeatures:
         return self._detail_level(layer.fine) - level
 
     def detail(self, layer: MediumLayer) -> np.ndarray:
-        """Return a layer's detail map, (h, w) float32 in [0, 1]."""
+        """Return the map of detail to which a layer's strokes adapt, (h, w) float32 in [0, 1]."""
         return np.clip((self._detail_level(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
 
     def _detail_level(self, fine: float) -> np.ndarray:

@@ -55,7 +55,7 @@ def map_strokes_files(table: Table, change: Callable[[Path], str]) -> Table:
 
 
 def _strokes_option(default: Any, name: str, help: str, metavar: str = "N", **traits: Any) -> Any:  # noqa: ANN401
-    """Declare the option ``--strokes-NAME``, listed by ``--help-all`` and shown in pages; ``traits``: more fields."""
+    """Declare the option ``--strokes-NAME``, listed by ``--help-all`` and pages; ``traits``: fields of ``Option``."""
     return option(default, help, Group.STROKES, (f"--strokes-{name}",), metavar, rare=True, **traits)
 
 

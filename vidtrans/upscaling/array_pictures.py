@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 Size = tuple[int, int]  # (width, height) in pixels
-STRIP_PIXELS = 2**15  # Approximate size of a strip, in pixels
+STRIP_PIXELS = 2**15  # Approximate number of pixels in a strip of rows
 # Limit of the multiplications in one matrix product: BLAS divides larger ones among threads, which wait for each other
 MAX_PRODUCT = 2**18
 KERNEL_ROW_PX, MAX_FACTOR = 64, 32  # Length of the row in which the kernel is measured; largest scale factor
@@ -56,6 +56,7 @@ class EnlargedArray:
         self._weights = _row_weights(height, size[1], method)
 
     def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return rows of the enlarged picture."""
         weights, used = self._weights.of(rows)
         return _product(weights, self._rows[used]).reshape(-1, *self._shape)
 
@@ -243,6 +244,7 @@ class ArrayColourMap:
         self._planes = nodes.reshape(-1, self._side, 3)  # Planes of equal blue, stacked
 
     def __call__(self, picture: np.ndarray) -> np.ndarray:
+        """Map the colours of a picture."""
         red, green, blue = channels(np.clip(picture, 0, 1) * np.float32(self._side - 1))
         plane = np.minimum(np.floor(blue), self._side - 2)
         row = plane * self._side + green

@@ -43,7 +43,7 @@ Map = Any  # A picture of one channel, as an array or a tensor
 Strips = Callable[[slice], Picture]  # Function that returns the given rows of a picture
 RADIUS = 2  # Radius of the guided filter's windows, in pixels of the small picture
 EPSILON = 2e-4  # Regularisation of the guided filter: variance below which a window counts as flat; colours are 0 to 1
-# Colour map: nodes per side, most pixels in the fit, weight of the linear map at a node without pixels, iterations
+# Fit of the colour map: nodes per side, largest number of pixels, weight of the linear map at empty nodes, iterations
 NODES, MAX_FIT_PIXELS, PRIOR, FIT_ROUNDS = 17, 10_000, 0.05, 6
 BACK_PROJECTIONS = 3  # Back-projections of the output; a fourth would change it by less than an 8-bit level
 EDGE_SHARPENING = 1.5  # Amount of unsharp masking for the sharpened edges
@@ -54,25 +54,24 @@ NUM_SCALES = 3  # Number of scales at which a network's faults are measured
 # Strength is the share of predicted detail that an output has, agreement its correlation with the prediction.
 # A style that changes fine detail more than coarse detail is no fault; its finest detail agrees less with the source.
 MIN_AGREEMENT, MIN_STEADY = 0.5, 0.87  # Agreement of the finest detail for a fault; the same relative to the next scale
-# Strength of the finest detail relative to the coarsest: a blur is below the first number; ringing is between the other
-# two, and falls from scale to scale; stronger detail is lines that the style draws. A blur weakens the next scale, too.
+# Ringing falls from scale to scale; a blur also weakens the second-finest scale; stronger detail is the style's lines.
+# Strength of the finest detail relative to the coarsest: blur is below BLURRED, ringing between RINGING and DRAWN
 BLURRED, RINGING, DRAWN = 0.78, 1.14, 1.26
 BLURRED_NEXT = 0.95  # Strength of the second-finest detail relative to the coarsest below which it is blurred
 MAX_STRENGTH = 1.55  # Largest relative strength of the finest detail that counts as ringing
 MIN_LIKENESS = 0.45  # Agreement below which a picture's detail counts as unlike the source's
-# Boiling texture of the network: its finest detail is far weaker than predicted, and does not agree with the source
+# Limits for boiling texture, whose finest detail is far weaker than predicted and does not agree with the source
 OWN_STRENGTH, OWN_AGREEMENT = 0.72, 0.83  # Largest strength relative to the next scale; largest agreement of that scale
-# Lost detail: largest strength of the finest detail, its largest agreement relative to the next scale, and least
-# agreement of the coarser scales
+# Limits for lost detail: strength of the finest detail, its agreement relative to the next scale, coarser agreement
 LOST_STRENGTH, LOST_AGREEMENT, COARSE_AGREEMENT = 0.42, 0.58, (0.7, 0.9)
 CORRECTION_POWER = 1.5  # Exponent that enlarges a measured correction, because the coarsest scale has part of the fault
-MIN_CORRECTION, MAX_CORRECTION = (0.6, 0.8), (1.9, 1.25)  # Factors for the finest detail and for the next scale
+MIN_CORRECTION, MAX_CORRECTION = (0.6, 0.8), (1.9, 1.25)  # Limits of the factors on the finest detail and next scale
 MAX_NOISE = 7 / 255  # Standard deviation, of full scale, above which noise counts as texture of the style
-# Quantiles of absolute differences, with their values in a standard normal distribution. Noise has the same deviation
-# by both quantiles. Detail that a style adds is sparse, and has a smaller deviation by the lower quantile.
+# Noise has one deviation by both quantiles; sparse detail of a style has a smaller one by the lower quantile.
+# (quantile of absolute differences, its value in a standard normal distribution)
 LOW, MIDDLE = (0.1, 0.1257), (0.25, 0.3186)
 MIN_NORMALITY = 0.85  # Minimum ratio of the deviations by both quantiles for noise
-# Largest squared error of a colour map relative to the guided filter's, and relative to the detail's power
+# Largest squared error of one colour map, relative to the guided filter's error and to the power of the detail
 MAP_BETTER, MAP_ERROR = 0.8, 0.5
 COLOURS = 3  # Number of colour channels
 DIGITS = 3  # Decimal digits of the correction factors, so that a processor's rounding does not change them
@@ -81,15 +80,13 @@ NOISE_SIGMA, TENSOR_SIGMA = 0.8, 1.5  # σ of the blurs before and after the der
 SLOPE = np.array([-0.5, 0, 0.5], np.float32)  # Kernel of the central difference
 SCHARR_SMOOTHING = np.array([3, 10, 3], np.float32) / 16  # Scharr's smoothing kernel across the difference
 FLAT = 1e-5  # Squared gradient of luma (0 to 1) below which a pixel has no line
-# Boiling textures: amount of unsharp masking for lines; σ of its blur, and of the blur of the staircase, in pixels of
-# the output
+# For boiling textures: amount and blur σ of the unsharp mask for lines, and blur σ against staircases (output pixels)
 LINE_SHARPENING, LINE_SHARPENING_SIGMA, STAIRCASE_SIGMA = 2.0, 0.6, 0.5
 HALO = 4 / 255  # Tolerance, of full scale, beyond the range of neighbouring pixels and of the guided picture
 CLEAN_FACTOR = 1.5  # Factor of the mode "clean": the output is used only at a size that is smaller by this factor
-GAIN_RIDGE = 3e-5  # Ridge of the least squares of the luma gain
+GAIN_RIDGE = 3e-5  # Ridge of the least squares that measure the gain of luma detail
 GAIN_RADIUS = 5  # Radius of the window in which the luma gain is measured, in pixels of the small picture
-# σ of an unsharp mask that sharpens about as much as one back-projection, in a fraction of its time: for pictures that
-# are enlarged at least twice, and its lower bound; in pixels
+# σ, and its minimum, in pixels, of an unsharp mask that replaces a back-projection at enlargements of 2 and more
 CRISP_SIGMA, MIN_CRISP_SIGMA = 0.45, 0.1
 
 
@@ -665,7 +662,7 @@ def enlarge_by_luma(ops: Ops, x: Picture, guide: Map) -> Picture:
 
 
 def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
-    """Return the detail to add to each channel of a picture that was enlarged to the size of ``guide``, and clipped.
+    """Return the detail to add to each channel of a picture that was enlarged to the guide's size and clipped.
 
     ``luma``: of the small picture. ``guide``: the luma of its source.
     """

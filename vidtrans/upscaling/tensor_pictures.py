@@ -41,6 +41,7 @@ class EnlargedTensor:
         self._picture = enlarge_linear(picture, size) if is_limited else enlarge(picture, size)
 
     def __getitem__(self, rows: slice) -> Tensor:
+        """Return the enlarged picture, whose only strip has all rows."""
         return self._picture
 
 
@@ -191,6 +192,7 @@ class TensorColourMap:
         self._nodes = torch.from_numpy(nodes).permute(3, 0, 1, 2)[None]
 
     def __call__(self, picture: Tensor) -> Tensor:
+        """Map the colours of a picture."""
         places = picture.permute(0, 2, 3, 1)[:, None] * 2 - 1
         nodes = self._nodes.to(picture.device)
         return F.grid_sample(nodes, places, padding_mode="border", align_corners=True)[:, :, 0]
