@@ -227,7 +227,7 @@ def _unchanged_pixels(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def _is_flat(rgb: np.ndarray, frame: np.ndarray, same: np.ndarray) -> bool:
-    """Return whether the unchanged pixels have one colour although the frame varies elsewhere: then it is a mask."""
+    """Return whether the unchanged pixels have one colour although the frame varies there: then it is a mask."""
     return float(rgb[same].std(0).max()) < MAX_FLAT_STD < float(frame[same].std(0).max())
 
 

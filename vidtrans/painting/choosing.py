@@ -189,7 +189,7 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
 
 class Proposal:
-    """The ``chosen`` key frames of a clip with their ``psnr`` in dB, and those for one more key frame (``more``…)."""
+    """The ``chosen`` key frames of a clip, their ``psnr`` in dB, and ``more``, ``more_psnr`` for one more frame."""
 
     def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
         self.clip, self.shots = clip, shots
