@@ -1,1 +1,1 @@
-"""Dreams: videos by autoregressive next-frame prediction, with a camera, a clock and drift correction."""
+"""Dreams: videos made by autoregressive next-frame prediction, with a virtual camera, a clock and drift correction."""

@@ -1,4 +1,4 @@
-"""A dream job: predict the missing frames of every chunk, enlarge and encode them, and join the chunks."""
+"""The job that renders a dream: predict the missing frames of each chunk, enlarge and encode them, join the chunks."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ from vidtrans.video.io.encoder import SegmentWriter, picture_encoder
 from vidtrans.video.io.join import StreamCopy
 from vidtrans.video.io.sound import sound_zero_s
 
-VERSION = 1  # Version of masked dreams, for cache keys
-CHUNKS_PER_STATE = 8  # Chunks between two saved states; resuming a dream repeats at most this many chunks
-# Largest frame that is encoded without a separate thread: a frame of 144x80 takes 4.1 to 4.8 ms of processor time
-# without one and 4.8 to 5.1 with one, because of Python's thread switches; at 256x256 both take the same time.
-SYNCHRONOUS_PIXELS = 256 * 256
+VERSION = 1  # Version of the compositing of masked dreams, for cache keys
+CHUNKS_PER_STATE = 8  # Chunks between saved rollout states; a resumed dream repeats at most this many chunks
+# Encoding a frame of 144x80 takes 4.1 to 4.8 ms of CPU time without a separate thread and 4.8 to 5.1 ms with one.
+# The reason is Python's thread switches; for a frame of 256x256 both times are equal.
+SYNCHRONOUS_PIXELS = 256 * 256  # Largest frame, in pixels, that is encoded without a separate thread
 
 
 class PictureConverter:
-    """Converts predicted frames of a working ``size``, (width, height), to the result's pictures.
+    """Converts predicted frames of the working ``size``, (width, height), to pictures of the result.
 
     ``mode``: "faithful" enlarges to ``output_size`` by back-projection; "bicubic" leaves the scaling to the encoder, as
     does a size that is not smaller on both sides. ``deep``: pictures of 16 bits a channel.
@@ -73,40 +73,40 @@ class PictureConverter:
         self.picture_size = output_size if self._is_enlarged else size
 
     def __call__(self, frame: Tensor) -> np.ndarray:
-        """Return a frame, (3, H, W) float32 in [-1, 1], as a picture (h, w, 3) uint8, or uint16 if ``deep``."""
+        """Convert a frame, (3, H, W) float32 in [-1, 1], to a picture (h, w, 3) uint8, or uint16 if ``deep``."""
         if self._is_enlarged:
-            # On a CPU, OpenCV is several times faster than torch.
+            # On a CPU, OpenCV enlarges several times faster than torch.
             enlarge = enlarge_opencv if frame.device.type == "cpu" else enlarge_torch
             frame = enlarge(frame, self.picture_size, self._mode)
         picture: np.ndarray = to_pictures(frame[None], deep=self.deep)[0]
         return picture
 
     def for_key(self) -> Table:
-        """Return the mode and the version of its arithmetic, for cache keys; {} if the encoder scales."""
+        """Return the upscaling mode and its version, for cache keys; {} if the encoder scales the frames."""
         return {"mode": self._mode, "version": UPSCALING} if self._is_enlarged else {}
 
     def tell_unused(self, recipe: Recipe, context: Context) -> None:
-        """Report that the ``upscale`` of a recipe has no effect, unless it is the default."""
+        """Report that the recipe's ``upscale`` setting has no effect, unless it is the default."""
         if "upscale" in recipe.tables.get("dreaming", {}) and not self._is_small:
             context.note(f"--upscale {self._mode} has no effect: frames are not smaller than the result")
 
 
 def enlarge_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Return a frame, (3, H, W) float32 in [-1, 1] on the CPU, at a larger (width, height)."""
+    """Enlarge a frame, (3, H, W) float32 in [-1, 1] on the CPU, to a (width, height)."""
     unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
-    # ``enlarged`` reads only the size of the source, which a dream does not have.
+    # A dream has no source; ``enlarged`` reads only the size of this one.
     source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
     return torch.from_numpy(enlarge_to_source(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
 
 
 def enlarge_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Return a frame, (3, H, W) float32 in [-1, 1], at a larger (width, height), on its device."""
+    """Enlarge a frame, (3, H, W) float32 in [-1, 1], to a (width, height), on the frame's device."""
     source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
     return enlarge_to_source(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
 
 
 class MaskedBackground:
-    """Composites a dream, within a mask, over the seed's clip, which continues after the seed.
+    """Composites a dream, inside a mask, over the clip of its seed, which goes on after the seed frames.
 
     ``size``: the (width, height) of the result. A still picture is repeated, and so is the last frame of a clip that
     ends. Raises UsageError for noise, MediaError for an unreadable mask.
@@ -117,12 +117,12 @@ class MaskedBackground:
     ) -> None:
         if seed.clip is None:
             raise UsageError("--mask", "noise has nothing around it", "give a clip or a picture as the seed")
-        # A folder of pictures has one picture per frame of the dream.
+        # A folder of pictures as background has one picture per frame of the dream.
         self.clip = with_picture_fps(seed.clip, float(rate))
         self._size, self._threads = size, context.decode_threads
         index, last = self.clip.index, seed.frames[-1]
         times = [(p - index.pts[last]) * index.time_base for p in index.pts]
-        # A quarter of a frame later than the exact time, because containers round their timestamps.
+        # The time of a dream's frame plus a quarter of a frame, because containers round their timestamps.
         self._frames = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
         self._mask = Mask.open(mask, self.clip, 0, index.num_frames, context)
         if index.num_frames > 1 and num_frames / rate > times[-1]:
@@ -133,11 +133,12 @@ class MaskedBackground:
             )
 
     def for_key(self) -> Table:
+        """Return the properties that affect the result, for cache keys."""
         return {"version": VERSION, "clip": self.clip.digest, "first": self._frames[0], "mask": self._mask.for_key()}
 
     @contextmanager
     def open(self, *, deep: bool) -> Iterator[Callable[[int, np.ndarray], np.ndarray]]:
-        """Yield a function that composites a dream's picture, (h, w, 3), by its number into its frame, (H, W, 3)."""
+        """Yield a function that composites the dream's picture of a frame number, (h, w, 3), into a frame (H, W, 3)."""
         form = FrameFormat(Size(exact=self._size), deep=deep)
         with (
             closing(self.clip.cursor(form, self._threads)) as cursor,
@@ -145,6 +146,7 @@ class MaskedBackground:
         ):
 
             def composite(frame: int, picture: np.ndarray) -> np.ndarray:
+                """Return the background's frame with the dream's picture inside the mask."""
                 step = self._frames[frame]
                 return compose(resize(picture, *self._size), cursor(step).rgb, matte=mattes(step))
 
@@ -152,12 +154,12 @@ class MaskedBackground:
 
 
 class DreamJob:
-    """Renders one dream."""
+    """Renders one dream to a video."""
 
     def __init__(self, plan: DreamPlan, context: Context) -> None:
         self.plan, self.spec, self.context = plan, plan.spec, context
         total, length = self.spec.frames, self.spec.rendering.chunk_frames
-        # A chunk's number is its end: the short last chunk differs from the full one of a longer dream.
+        # A chunk's number is its end, so that the short last chunk differs from the full chunk of a longer dream.
         ends = [(first, min(first + length, total)) for first in range(0, total, length)]
         self.chunks = [Chunk(stop, first, stop, 0, total) for first, stop in ends]
         self.delivery = Delivery(self._as_clip(), range(total), self.spec.encoding, pattern=plan.pattern)
@@ -170,6 +172,7 @@ class DreamJob:
         self.background = MaskedBackground(plan.seed, mask, rate, total, size, context) if mask else None
 
     def _as_clip(self) -> Clip:
+        """Return a clip that describes the dream's frames (times, size), for the encoder."""
         seed, rate = self.plan.seed, self.plan.rate
         index = ClipIndex(
             pts=tuple(n * rate.denominator for n in range(self.spec.frames)),
@@ -185,7 +188,7 @@ class DreamJob:
         return Clip(seed.clip.path if seed.clip else Path(seed.name), "", index, Survey((0,)))
 
     def render(self, result: Result) -> Table:
-        """Render the missing chunks, join them with the sound to the result, and return its report."""
+        """Render the missing chunks, join all chunks with the sound to the result, and return its report."""
         spec, stage = self.spec, self._stage()
         entry = self.context.cache.entry(stage.name, stage.key)
         with entry.locked():
@@ -204,6 +207,7 @@ class DreamJob:
             }
 
             def join(path: Path) -> Table:
+                """Join the chunks with the sound in a file; return the report."""
                 self.context.begin("joining")
                 segments = [store.path(c.number) for c in self.chunks]
                 assembly = replace(self.delivery.assembly(result.folder), copied=self._sound())
@@ -215,12 +219,13 @@ class DreamJob:
         return table
 
     def _sound(self) -> StreamCopy | None:
+        """Return the part of the sound file that is copied to the result; None without sound."""
         spec, rate = self.spec, self.plan.rate
         if spec.sound is None or spec.encoding.sound == "none":
             return None
         with open_media(spec.sound) as container:
             zero_s = sound_zero_s(container, spec.sound)
-        # The copy begins at the first packet: packets before time 0 are needed to decode later ones.
+        # The copied sound begins at its first packet, because packets before time 0 are needed to decode later ones.
         end_s = zero_s + spec.frames / rate
         return StreamCopy(spec.sound, end_s=end_s, shift_s=-zero_s, rate=rate, only_sound=True)
 
@@ -246,43 +251,48 @@ class DreamJob:
                         done += 1
                         self.context.report(Progress(f"dreaming {self.plan.seed.name}", done, total))
                         self.context.stop.check()
-                    if chunk.stop % length == 0:  # A longer dream has no such short last chunk
+                    if chunk.stop % length == 0:  # No state after a short last chunk, which a longer dream lacks
                         queue.put(partial(states.save, chunk.number, rollout.state()))
                 queue.finish()
 
     def _on_step(self) -> None:
+        """Count a predicted frame, and stop if the user interrupts."""
         self.num_predicted += 1
         self.context.stop.check()
 
     @contextmanager
     def _open_rollout(self) -> Iterator[Callable[[], Rollout]]:
-        """Yield a function that creates the rollout, positioned before its first frame."""
+        """Yield a function that creates a rollout, positioned before the dream's first frame."""
         plan, loop, threads = self.plan, self.plan.loop, self.context.decode_threads
         seed = plan.seed.pictures(self.context, statistics_in(plan.models.loaded_models[0]))
         with plan.driver.pictures(threads) if plan.driver else nullcontext() as drive:
             controls = plan.controls.for_rollout(loop, drive)
 
             def make_rollout() -> Rollout:
+                """Return a new rollout from the seed."""
                 return Rollout(
                     seed,
                     (lambda n: plan.models(n % loop.frames)) if loop else plan.models,
                     controls,
                     first=-loop.run_in if loop else 0,
                     phase=self._phase,
-                    follows=loop is None,  # Else the last and the first frame would have different views
+                    follows=loop is None,  # In a loop, the last and the first frame have one view
                     on_restart=self._warn_restart,
                 )
 
             yield make_rollout
 
     def _warn_restart(self, frame: int) -> None:
+        """Warn that the rollout restarted from the seed at a frame."""
         text = f"frame {frame}: the dream drifted too far from the training frames and restarts from the seed"
         self.context.note(text, "warning")
 
     def _segment(self, path: Path) -> SegmentWriter:
+        """Return the writer of a chunk's video segment."""
         return SegmentWriter(path, self.delivery.stored, self.spec.encoding)
 
     def _stage(self) -> DreamStage:
+        """Return the cache stage of the dream's chunks: all properties that affect them."""
         plan, spec, loaded_models = self.plan, self.spec, self.plan.models.loaded_models
         return DreamStage(
             seed=plan.seed.for_key(self.context),
@@ -306,13 +316,13 @@ class DreamJob:
         )
 
     def estimate(self) -> Table:
-        """Estimate time, disk and memory of the dream, from a trial on its first frames."""
+        """Estimate the time, disk and memory use of the dream from a trial on its first frames."""
         spec, loop = self.spec, self.plan.loop
         encode = picture_encoder(spec.encoding.codec) if spec.encoding.makes_pictures else None
         count, unpacked = min(spec.frames, TRIAL_FRAMES), 0
         with self._open_rollout() as make_rollout, tempfile.TemporaryDirectory(prefix="vidtrans-") as place:
             rollout, path = make_rollout(), Path(place) / "segment"
-            rollout.step()  # Warm-up, because the first step includes one-time costs
+            rollout.step()  # Warm-up, because the first step has one-time costs
             began = time.perf_counter()
             with closing(self._segment(path)) as segment:
                 for frame in range(count):
@@ -324,6 +334,7 @@ class DreamJob:
         return estimate(seconds * scale, (unpacked or encoded) * scale, encoded * scale)
 
     def summary(self, output: Path) -> Table:
+        """Return the report's entries about the dream and its inputs."""
         plan, frames, picture = self.plan, self.spec.frames, self.delivery.picture
         table: Table = {
             "output": str(output),

@@ -1,4 +1,4 @@
-"""The request of a dream, and its plan: seed, models, rate, animated controls, sound, loop and driving video."""
+"""The request of a dream, and its resolved plan: seed, models, frame rate, controls, sound, loop, driving video."""
 
 from __future__ import annotations
 
@@ -34,18 +34,19 @@ from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 
 class DreamSignals(SignalTracks):
-    """Provides the signals that a dream's curves use: of its sound, and of value files."""
+    """Provides the signals that the curves of a dream use, from its sound and from files of values."""
 
     def __init__(self, rate: Fraction, sound: Path | None) -> None:
         super().__init__(lambda frames: frames / float(rate))
         self._sound = SoundSignals(sound) if sound else None
 
     def prepare(self, roots: Collection[Signal]) -> None:
+        """Announce the signals that curves use, so that the sound is analysed for all of them at once."""
         if self._sound is not None:
             self._sound.want(roots)
 
     def root(self, signal: Signal) -> Track:
-        """Return a signal of the sound as a function of time.
+        """Return a signal of the sound, such as its loudness, as a function of time.
 
         Raises UsageError for other signals, or without a sound.
         """
@@ -57,7 +58,7 @@ class DreamSignals(SignalTracks):
 
 
 class DreamControls:
-    """The control values at each of ``num_frames`` frames, at ``rate`` frames per second.
+    """The controls (camera, speed, recall …) of a dream in each of ``num_frames`` frames, at ``rate`` per second.
 
     ``sound``: the file that curves analyse; ``sound_digest``: of its content. Raises UsageError if a curve uses a sound
     signal without a sound, or key frames are not in order; MediaError.
@@ -82,7 +83,7 @@ class DreamControls:
         self._constant_move = None if is_animated else self._move(0)
 
     def check(self, num_frames: int) -> None:
-        """Raise UsageError if a value of ``num_frames`` frames is out of bounds or not a number.
+        """Raise UsageError if a control's value in one of ``num_frames`` frames is out of bounds or no number.
 
         Also raise it if a steering entry begins after them.
         """
@@ -93,23 +94,27 @@ class DreamControls:
 
     @property
     def speed_constant(self) -> float | None:
+        """Return the clock speed if it is constant; None if a curve or steering changes it."""
         return None if "speed" in self._steering.controls else self._curves["speed"].constant
 
     def for_rollout(
         self, loop: Loop | None = None, drive: Callable[[int], np.ndarray] | None = None
     ) -> RolloutControls:
-        """Return the controls of a rollout; in a loop, frame numbers wrap around.
+        """Return the controls of a rollout as functions of the frame number, which wraps around in a loop.
 
         ``drive``: the driving video's frame by number.
         """
 
         def value(name: str) -> Callable[[int], float]:
+            """Return a control as a function of the frame number."""
             return lambda frame: self._value(name, wrap(frame))
 
         def wrap(frame: int) -> int:
+            """Return the frame number within the loop; unchanged without a loop."""
             return frame % loop.frames if loop else frame
 
         def goal(frame: int) -> int | str | None:
+            """Return the steering goal in a frame (shot number or action); None without a goal."""
             goal = self._steering_at(wrap(frame)).goal
             return self._goto if goal is None else goal
 
@@ -124,13 +129,16 @@ class DreamControls:
         )
 
     def _value(self, name: str, frame: int) -> float:
+        """Return the value of a control in a frame, after steering."""
         own = self._values[name](frame)
         return self._steering_at(frame).value(name, own) if self._steering else own
 
     def _move(self, frame: int) -> CameraMove:
+        """Return the camera move before a frame."""
         return CameraMove(**{name: self._value(name, frame) for name in NO_MOVE})
 
     def for_key(self) -> Table:
+        """Return the properties that affect the controls, for cache keys."""
         return {name: str(curve) for name, curve in self._curves.items()} | {
             "steer": self._steering.text,
             "goto": self._goto,
@@ -138,14 +146,14 @@ class DreamControls:
         }
 
     def sound_for_key(self) -> Table:
-        """Return the digests of the sound and of files of values, for cache keys; {} if no curve uses them."""
+        """Return the digests of the sound and value files that curves use, for cache keys; {} if no curve uses any."""
         heard = {"source": self._sound, "version": hearing.VERSION} if self.uses_sound else {}
         return heard | ({"files": [digest_file(path) for path in self._files]} if self._files else {})
 
 
 @dataclass(frozen=True)
 class DreamSpec:
-    """The request of a dream.
+    """The request of a dream, as the user gave it.
 
     Attributes:
         source: The seed, a video, a picture or a folder of pictures; None for noise.
@@ -169,7 +177,7 @@ class DreamSpec:
 
 @dataclass(frozen=True)
 class DreamPlan:
-    """The resolved inputs of a dream.
+    """The resolved inputs of a dream: opened files, loaded models and controls.
 
     ``rate``: frames per second. ``pattern``: the file name pattern of a folder of pictures.
     """
@@ -203,12 +211,12 @@ def plan_dream(
         context.note(f"{script} was played on another model than '{name}': the same moves, other pictures", "warning")
     loop = _loop(spec, loaded_models, controls.speed_constant, context) if spec.dreaming.loop else None
     driver = Driver(spec.blend, seed.size, rate, spec.frames, context) if spec.blend else None
-    spec = replace(spec, encoding=replace(spec.encoding, fps="source"))  # The dream has its own rate
+    spec = replace(spec, encoding=replace(spec.encoding, fps="source"))  # The dream's own frame rate replaces it
     return DreamPlan(spec, seed, rate, models, controls, loop, driver, target.pattern)
 
 
 def check_goals(models: ModelSequencer, settings: DreamingSettings) -> None:
-    """Raise UsageError if the first model does not know a shot or an action that is a steering goal."""
+    """Raise UsageError if the first model lacks a shot or an action that is a goal of steering."""
     if not settings.goals and not settings.actions:
         return
     pointers = [models(number * models.every).pointer for number in range(len(models.loaded_models) - settings.morph)]
@@ -219,14 +227,14 @@ def check_goals(models: ModelSequencer, settings: DreamingSettings) -> None:
 
 
 def _rate(spec: DreamSpec, loaded_model: LoadedModel, seed_rate: Fraction | None) -> Fraction:
-    """Return frames per second: as requested, else the seed's, the training clip's, or ``picture_fps``."""
+    """Return the dream's frames per second: as requested, or the seed's, training clip's, or ``picture_fps``."""
     learned = loaded_model.record.dream.get("rate") if loaded_model.record else None
     default = Fraction(learned) if learned else Fraction(spec.rendering.picture_fps).limit_denominator(1001)
     return spec.encoding.rate or seed_rate or default
 
 
 def _check_sound(sound: Path, spec: DreamSpec, rate: Fraction, target: OutputTarget) -> None:
-    """Raise UsageError if a sound is too short or the container cannot hold it."""
+    """Raise UsageError if the sound is shorter than the dream, or the output's container cannot hold it."""
     kind = CONTAINERS.get(target.output.suffix.lower().lstrip("."))
     if kind and spec.encoding.sound == "copy":
         check_sound(sound, kind)
@@ -239,7 +247,7 @@ def _check_sound(sound: Path, spec: DreamSpec, rate: Fraction, target: OutputTar
 
 
 def _loop(spec: DreamSpec, loaded_models: Sequence[LoadedModel], speed: float | None, context: Context) -> Loop:
-    """Return the loop. Raises UsageError if ``speed`` is None (animated), or the models' clocks differ."""
+    """Return the loop. Raises UsageError if ``speed`` is None (not constant), or the models' clocks differ."""
     if speed is None:
         raise UsageError("--loop", "a loop needs a constant speed", "give one number with --speed")
     clocks = {(loaded_model.pairing.settings.step, num_clock_positions(loaded_model)) for loaded_model in loaded_models}

@@ -1,4 +1,4 @@
-"""Drift correction: keep a rollout's frames within the range of the training frames.
+"""Drift correction: keep the statistics of a rollout's frames within the range of the training frames.
 
 Fed-back frames drift in mean, contrast and large-scale brightness long before they lose their content. The model file
 has the range of each statistic over the training frames; values outside are clamped to it.
@@ -18,19 +18,19 @@ from torch.nn import functional as F
 from vidtrans.core.errors import ModelError
 from vidtrans.core.settings import Table
 
-CELLS = 4  # Cells along each side of the picture
-# Slices of the statistics: means and deviations of the channels, and means of the cells; fine detail comes last.
+CELLS = 4  # Number of cells along each side of the picture whose mean colours are measured
+# Slices of a statistics vector by name: channel means and deviations, cell means; the last value is fine detail.
 _PARTS = {"mean": slice(0, 3), "deviation": slice(3, 6), "cells": slice(6, 6 + 3 * CELLS**2)}
-_DETAIL = 6 + 3 * CELLS**2
-_COUNT = _DETAIL + 1
-_DIGITS = 5
-# A rollout cannot recover below the first factor of the training minimum, or above the second of the training maximum
+_DETAIL = 6 + 3 * CELLS**2  # Index of the fine detail in a statistics vector
+_COUNT = _DETAIL + 1  # Length of a statistics vector
+_DIGITS = 5  # Decimal digits of the statistics in a model file
+# Factors on the training minimum and maximum of contrast and detail, beyond which a rollout cannot recover
 COLLAPSED, EXPLODED = 0.4, 2.5
-ROUNDING_ERROR = 0.004  # Half a level of 8 bits, in the range [-1, 1]
-PATIENCE = 12  # Consecutive drifted frames before a restart
+ROUNDING_ERROR = 0.004  # Error by rounding to 8 bits: half a level, in the range [-1, 1]
+PATIENCE = 12  # Number of consecutive drifted frames after which a rollout restarts from its seed
 MAX_GAIN = 2.0  # Largest contrast gain per frame; in a flat picture a larger gain would only amplify rounding errors
 
-# A frame of a small model takes 4 ms and each call of torch or NumPy 10 µs, so this module makes few calls.
+# A small model predicts a frame in 4 ms and a call of torch or NumPy takes 10 µs, so this module makes few calls.
 
 
 @lru_cache(maxsize=8)
@@ -51,13 +51,13 @@ def _interpolation_matrix(length: int, device: torch.device) -> Tensor:
 
 @lru_cache(maxsize=8)
 def _cell_areas(height: int, width: int) -> np.ndarray:
-    """Return each cell's share of the picture, (16,) float32."""
+    """Return each cell's share of the picture's area, (16,) float32."""
     rows, columns = (np.bincount(np.arange(n) * CELLS // n, minlength=CELLS) / n for n in (height, width))
     return np.outer(rows, columns).astype(np.float32).ravel()
 
 
 def measure_statistics(picture: Tensor) -> np.ndarray:
-    """Return the channel means, deviations, cell means and fine detail of a picture, (55,) float32.
+    """Return a picture's channel means and deviations, cell means and fine detail, (55,) float32.
 
     ``picture``: (3, H, W) float32 in [-1, 1]. Fine detail is the root mean square of the second difference along one
     diagonal, in every fourth row.
@@ -76,7 +76,7 @@ def measure_statistics(picture: Tensor) -> np.ndarray:
 
 
 def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
-    """Return the statistics of training frames, (H, W, 3) uint8 each, for the model file.
+    """Return the statistics of training frames, each (H, W, 3) uint8, as a table for the model file.
 
     For each kind: the ``low``est and ``high``est value, the ``mean``, and the ``spread``, a standard deviation.
     """
@@ -92,7 +92,7 @@ def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """The training range of each statistic from ``measure_statistics``, (55,) float32 each; ``typical`` is the mean."""
+    """The range and the ``typical`` mean over training frames of each statistic, (55,) float32 each."""
 
     low: np.ndarray
     high: np.ndarray
@@ -100,7 +100,7 @@ class FrameStatistics:
 
     @classmethod
     def of(cls, table: Table) -> FrameStatistics:
-        """Read the statistics of a model file. Raises ModelError if they are damaged."""
+        """Return the statistics from a model file's table. Raises ModelError if it is damaged."""
         try:
             parts = [table[name] for name in (*_PARTS, "detail")]
             low, high, typical, spread = (
@@ -119,7 +119,7 @@ class FrameStatistics:
         return cls(low, high, typical)
 
     def widened(self, *, places: bool, channels: bool) -> FrameStatistics:
-        """Widen the ranges: to one range for all cells (``places``), or for all channels (``channels``)."""
+        """Return wider ranges: the same for all cells if ``places``, the same for all channels if ``channels``."""
         low, high = self.low.copy(), self.high.copy()
         of_cells = _PARTS["cells"]
         if places:
@@ -134,18 +134,18 @@ class FrameStatistics:
         return replace(self, low=low, high=high)
 
     def mean_and_deviation(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the typical mean and deviation of the channels, (3,) each."""
+        """Return the typical mean and standard deviation of the channels, (3,) each."""
         return self.typical[_PARTS["mean"]], self.typical[_PARTS["deviation"]]
 
 
 class DriftCorrector:
-    """Moves pictures into the range of ``statistics``, with a ``strength`` from 0 (unchanged) to 1 (full)."""
+    """Moves the statistics of pictures into a training range, by a ``strength`` from 0 (unchanged) to 1."""
 
     def __init__(self, statistics: FrameStatistics, strength: float) -> None:
         self.statistics, self.strength = statistics, strength
 
     def __call__(self, picture: Tensor) -> tuple[Tensor, bool]:
-        """Correct a picture, (3, H, W) float32 in [-1, 1], and tell whether it is too far off to recover.
+        """Correct a picture, (3, H, W) float32 in [-1, 1]; also return whether it drifted too far to recover.
 
         A picture within the range is returned unchanged. Per-channel gain and offset move means and deviations to the
         limit of their range; remaining differences of the cells are added as smooth planes.
@@ -166,7 +166,7 @@ class DriftCorrector:
         return planes.addcmul_(picture, gains[:, None, None]).clamp_(-1, 1), is_lost
 
     def _is_lost(self, statistics: np.ndarray) -> bool:
-        """Return whether contrast or fine detail is far too low or far too high."""
+        """Return whether contrast or fine detail is too far from the training range to recover."""
         for part in (_PARTS["deviation"], slice(_DETAIL, _COUNT)):
             value, low, high = (
                 float(numbers[part].mean()) for numbers in (statistics, self.statistics.low, self.statistics.high)
@@ -177,7 +177,7 @@ class DriftCorrector:
 
 
 def _interpolate_cells(cells: np.ndarray, picture: Tensor) -> Tensor:
-    """Interpolate cell values, (3, 16), to smooth planes of the picture's size, (3, H, W) float32."""
+    """Interpolate values of the cells, (3, 16), to smooth planes of a picture's size, (3, H, W) float32."""
     small = torch.from_numpy(cells.reshape(3, CELLS, CELLS)).to(picture)
     down, across = (_interpolation_matrix(side, picture.device) for side in picture.shape[1:])
     return down @ small @ across.T

@@ -1,4 +1,4 @@
-"""The position of a dream in its training clip: it advances along the clip, and jumps between similar frames.
+"""The pointer: the position of a dream in its training clip, which advances and jumps between similar frames.
 
 Conditioning on the successor of the *most similar* frame freezes a dream, because a frame is most similar to itself.
 A pointer therefore advances by one frame each time, independently of the similarity.
@@ -20,37 +20,37 @@ from vidtrans.data.clip_memory import ClipMemory, to_thumbnail
 from vidtrans.data.moving_windows import frame_coverage, render_into_frame
 from vidtrans.networks.frame_memory import sample_view
 
-STEP_COST = 0.05  # Cost of advancing by a frame: 20 frames cost as much as a jump of twice the difference
-MIN_JUMP_INTERVAL = 8  # Frames after a jump before the next one
-BAD_JUMP_COST = 8.0  # Extra cost of a jump to a frame nearby, or soon before the end of a shot
-JUMP_COST = 1.0  # Cost of a jump, plus the binary logarithm of the relative difference of its frames
+STEP_COST = 0.05  # Path cost per frame of advancing: 20 frames cost as much as doubling a jump's frame difference
+MIN_JUMP_INTERVAL = 8  # Minimum number of frames between two jumps
+BAD_JUMP_COST = 8.0  # Extra path cost of a jump to a frame nearby, or to a frame shortly before the end of a shot
+JUMP_COST = 1.0  # Path cost of a jump; the binary logarithm of its relative frame difference is added
 FREE_FRAMES, FADE_IN_FRAMES = 30, 30  # Frames of a dream without recall, and frames over which recall then rises
-AGE_OF_CAMERA_MOVE = 3  # Frames that a frame with a camera move counts for, because new parts have to be predicted
-PULL = 0.3  # Share by which a dream's low frequencies are moved to those of the frame that is pointed to
-MIN_JUMP_LENGTH = 30  # Least distance of a jump, in frames
-# A dream is lost if it differs from the frame that it points to by this multiple of its least difference to any frame.
+AGE_OF_CAMERA_MOVE = 3  # Frames that one frame with a camera move counts for, because it shows new parts
+PULL = 0.3  # Share by which the low frequencies of a dream are moved to those of the frame at the pointer
+MIN_JUMP_LENGTH = 30  # Minimum distance of a jump along the clip, in frames
+# A dream is lost if its difference from the frame at the pointer is this multiple of its least difference to a frame.
 LOST_RATIO = 3.0
-CHECK_INTERVAL = 4  # Frames between two checks whether the dream is lost
-MIN_DIFFERENCE = 1e-4  # Mean squared difference below which two frames are the same
-WHOLE_VIEW = np.eye(3)
-NUM_JUMP_CANDIDATES = 4  # Most similar frames, one of which is drawn for a wandering jump
+CHECK_INTERVAL = 4  # Number of frames between two checks whether the dream is lost
+MIN_DIFFERENCE = 1e-4  # Mean squared difference (range [-1, 1]) below which two frames count as equal
+WHOLE_VIEW = np.eye(3)  # Camera view, (3, 3), of a whole frame: the identity
+NUM_JUMP_CANDIDATES = 4  # Number of most similar frames from which the target of a random jump is drawn
 
 
 class TransitionPaths:
-    """Shortest paths through the frames of a ``memory``. ``typical``: usual mean squared difference of neighbours."""
+    """Shortest paths between a clip's stored frames; ``typical``: mean squared difference of consecutive ones."""
 
     def __init__(self, memory: ClipMemory, typical: float) -> None:
         self.memory, self._typical = memory, typical
         self._jumps_to = lru_cache(maxsize=16)(self._shortest_paths)
 
     def next_jump(self, place: int, goal: frozenset[int]) -> int | None:
-        """Return the frame to jump to from ``place`` on the path to a ``goal``; None to advance along the clip."""
+        """Return the frame to jump to from frame ``place`` on the path to a ``goal``; None to advance."""
         number = int(np.abs(self.memory.places - place).argmin())
         jump = int(self._jumps_to(goal)[number])
         return None if jump < 0 else int(self.memory.places[jump])
 
     def most_similar(self, place: int, goal: frozenset[int]) -> int:
-        """Return the goal's frame most similar to ``place``, neither near it nor soon before the end of a shot."""
+        """Return the goal's frame most similar to frame ``place``, neither near it nor shortly before a shot's end."""
         places = self.memory.places
         number = int(np.abs(places - place).argmin())
         costs = self._differences[number] / self._typical + (self.memory.rooms < MIN_JUMP_INTERVAL) * BAD_JUMP_COST
@@ -60,7 +60,7 @@ class TransitionPaths:
 
     @cached_property
     def _differences(self) -> np.ndarray:
-        """Return the mean squared difference of all pairs of places, each with its previous frame, (n, n)."""
+        """Return the mean squared difference of each pair of stored frames, with their previous frames, (n, n)."""
         flat = self.memory.lows.reshape(len(self.memory.lows), -1)
         squares = np.square(flat).sum(1)
         all_pairs = np.maximum(squares[:, None] - 2 * flat @ flat.T + squares, 0) / flat.shape[1]
@@ -69,7 +69,7 @@ class TransitionPaths:
         return found
 
     def _shortest_paths(self, goal: frozenset[int]) -> np.ndarray:
-        """Return the index of the frame to jump to from each place, -1 to advance (Dijkstra's algorithm)."""
+        """Return for each stored frame the index to jump to, −1 to advance, on the path to a goal (Dijkstra)."""
         places = self.memory.places
         index = {int(place): number for number, place in enumerate(places)}
         before = np.array([index.get(int(place) - self.memory.step, -1) for place in places])
@@ -92,7 +92,7 @@ class TransitionPaths:
 
 @dataclass(frozen=True)
 class PointerState:
-    """A pointer's state: the number of its stored frame, frames since its last jump, and frames in all."""
+    """The state of a pointer: number of the stored frame, frames since the last jump, and frames since the start."""
 
     place: int
     since: int = 0
@@ -100,23 +100,23 @@ class PointerState:
 
     @property
     def share(self) -> float:
-        """Return the weight of recall, 0 to 1: a dream is predicted freely at first, and would freeze later."""
+        """Return the weight of recall, 0 to 1: 0 at the start of a dream, later rising to keep it from freezing."""
         return min(1.0, max(0.0, (self.age - FREE_FRAMES) / FADE_IN_FRAMES))
 
     def after_camera_move(self) -> PointerState:
-        """Return the state after a frame with a camera move, whose new parts cannot be recalled."""
+        """Return the state after a frame with a camera move, whose newly visible parts cannot be recalled."""
         return replace(self, age=self.age + AGE_OF_CAMERA_MOVE - 1)
 
 
 class Pointer:
-    """Moves along the frames of a ``memory``. ``seed``: of the random jumps, together with the frame number."""
+    """Moves a position along the stored frames ``memory`` of a clip; ``seed``: random seed of its jumps."""
 
     def __init__(self, memory: ClipMemory, seed: int) -> None:
         self.memory, self._seed = memory, seed
         self._inverse_view = lru_cache(maxsize=4)(_inverse_view)
 
     def find(self, frames: list[Tensor], view: np.ndarray = WHOLE_VIEW) -> PointerState:
-        """Return the state at the frame most similar to the newest of ``frames``, oldest first.
+        """Return the state at the stored frame that is most similar to the newest of ``frames`` (oldest first).
 
         ``frames``: (3, H, W) float32 in [-1, 1]. ``view`` (3, 3): their view of the clip's frames, see ``normalised``.
         """
@@ -132,7 +132,7 @@ class Pointer:
         view: np.ndarray = WHOLE_VIEW,
         goal: int | str | None = None,
     ) -> PointerState:
-        """Return the state one frame later.
+        """Return the state one frame later: the next frame of the clip, or a jump to a similar one.
 
         ``wander``: frequency of random jumps, 0 to 1. ``goal``: the shot, or the action, to reach and to stay in.
         """
@@ -160,7 +160,7 @@ class Pointer:
         continues = self.memory.follows(at.place) and self.memory.follows(place)
         if continues and place in goal:
             return PointerState(place, since, age)
-        if not continues or at.place in goal:  # The shot ends, or leaves the goal
+        if not continues or at.place in goal:  # The shot ends, or the next frame is outside of the goal
             return PointerState(self._paths.most_similar(place, goal), age=age)
         if (jump := self._paths.next_jump(place, goal)) is None:
             return PointerState(place, since, age)
@@ -168,24 +168,27 @@ class Pointer:
 
     @cached_property
     def _paths(self) -> TransitionPaths:
+        """Return the shortest paths between the stored frames."""
         return TransitionPaths(self.memory, self._typical)
 
     def _is_lost(self, place: int, distances: np.ndarray) -> bool:
+        """Return whether the dream differs far more from the frame ``place`` than from the best stored frame."""
         here = distances[np.abs(self.memory.places - place).argmin()]
         return bool(here > LOST_RATIO * distances.min() and distances.min() <= self._typical)
 
     def _is_near(self, place: int, distances: np.ndarray) -> bool:
+        """Return whether a jump from frame ``place`` to a stored frame would hardly be visible."""
         away = self._jump_distances(place, distances)
         return bool(away.min() < 2 * max(self._typical, float(distances.min())))
 
     def _jump_target(self, place: int, distances: np.ndarray, rng: np.random.Generator | None) -> int:
-        """Return a similar frame for a jump: the best one, or with ``rng`` one of the best few."""
+        """Return a similar frame to jump to: the most similar one, or with ``rng`` a random one of the most similar."""
         away = self._jump_distances(place, distances)
         number = 0 if rng is None else int(rng.integers(min(NUM_JUMP_CANDIDATES, len(away))))
         return int(self.memory.places[away.argsort()[number]])
 
     def _jump_distances(self, place: int, distances: np.ndarray) -> np.ndarray:
-        """Return the distances of all frames, increased for those nearby, and those soon before the end of a shot."""
+        """Return the distances of all stored frames, larger for frames nearby or shortly before a shot's end."""
         reach = min(MIN_JUMP_LENGTH, len(distances) // 4)
         is_near = np.abs(self.memory.places - place) < reach
         ending = self.memory.rooms < MIN_JUMP_INTERVAL
@@ -193,16 +196,17 @@ class Pointer:
 
     @cached_property
     def _typical(self) -> float:
-        """Return four times the median mean squared difference of neighbours in the clip."""
+        """Return four times the median of the mean squared differences of consecutive frames in the clip."""
         steps = np.square(np.diff(self.memory.lows, axis=0)).mean((1, 2, 3))
         return max(MIN_DIFFERENCE, 4 * float(np.median(steps)))
 
     def _distances(self, frames: list[Tensor], view: np.ndarray) -> np.ndarray:
+        """Return the distance of the dream's newest frames to each stored frame."""
         pair = [self._align_low(frame, view) for frame in frames[-2:]]
         return self.memory.distances(pair[0][0], pair[-1][0], pair[-1][1])
 
     def _align_low(self, frame: Tensor, view: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a frame's low frequencies in the clip's coordinates, and the covered area as a mask or None."""
+        """Return a frame's low frequencies in the clip's coordinates, and the mask of the area it covers, or None."""
         height, width = self.memory.lows.shape[1:3]
         picture = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
         if np.array_equal(view, WHOLE_VIEW):
@@ -211,11 +215,11 @@ class Pointer:
         return render_into_frame(picture, inverse, (width, height)), covered
 
     def phase(self, at: PointerState) -> float:
-        """Return the clock phase of the frame that follows ``at``."""
+        """Return the clock phase, in turns, of the frame that follows the state ``at``."""
         return self.memory.phase(at.place + self.memory.step)
 
     def pull(self, picture: Tensor, at: PointerState, recall: float, view: np.ndarray = WHOLE_VIEW) -> Tensor:
-        """Move the low frequencies of a picture, (3, H, W) float32 in [-1, 1], towards those of the recalled frame."""
+        """Move the low frequencies of a picture, (3, H, W) in [-1, 1], towards those of the frame at the pointer."""
         present, covered = self._align_low(picture, view)
         missing = self.memory.lows[at.place + self.memory.step] - present
         if covered is not None:
@@ -227,6 +231,6 @@ class Pointer:
 
 
 def _inverse_view(view: bytes, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inverse of a view (3, 3), and the part of the clip's frame that it covers as a mask."""
+    """Return the inverse of a camera view (3, 3), and the mask of the clip's frame area that the view covers."""
     inverse = np.linalg.inv(np.frombuffer(view).reshape(3, 3))
     return inverse, frame_coverage(inverse, size)

@@ -1,4 +1,4 @@
-"""Load and check frame-prediction models, without torch."""
+"""Load frame-prediction models and check them against a dream's settings, without importing torch."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 
-Requirement = tuple[Callable[[LoadedModel], object], str, str]  # Test, reason of a failure, and a preset that passes
-NOISE = "noise"  # Name of the seed without a file
+Requirement = tuple[Callable[[LoadedModel], object], str, str]  # Test, reason of failure, and a preset that passes
+NOISE = "noise"  # Name of a seed of random noise, which needs no file
 
 
 def predicts_frames(model: LoadedModel) -> bool:
+    """Return whether a model predicts the next frame of a video."""
     return model.record is not None and isinstance(model.pairing, NextFrame)
 
 
@@ -42,28 +43,28 @@ def num_clock_positions(model: LoadedModel) -> int:
 
 
 def max_context_frames(loaded_models: Sequence[LoadedModel]) -> int:
-    """Return the number of past frames that the model with the most needs as input."""
+    """Return the largest number of past frames that any of the models needs as input."""
     return max(model.pairing.settings.context_frames for model in loaded_models)
 
 
 def first_phase(model: LoadedModel, settings: DreamingSettings) -> float:
-    """Return the phase of a model's clock at the newest seed frame, in turns (there and back); 0 without a clock."""
+    """Return the phase of the model's clock at the newest seed frame, in turns; 0 without a clock."""
     if not (positions := num_clock_positions(model)):
         return 0.0
     if settings.start_position is not None:
-        return settings.start_position / 2  # A turn goes there and back
+        return settings.start_position / 2  # A turn of the clock goes through the clip and back
     own = model.pairing.settings
     return float((own.context_frames - 1) * own.step / positions)
 
 
 def start_zoom(model: LoadedModel, settings: DreamingSettings) -> float:
-    """Return the initial magnification of the frames: as set, or as in the model's training."""
+    """Return the magnification of the first frames: as set, or as in the model's training."""
     learned = model.record.dream.get("zoom", 1.0) if model.record else 1.0
     return float(learned if settings.start_zoom is None else settings.start_zoom)
 
 
 def load_clip_memory(model: LoadedModel) -> ClipMemory | None:
-    """Load the frames of its clip that a model stores; None without any. Raises ModelError."""
+    """Load the frames of its training clip that a model stores; None if it stores none. Raises ModelError."""
     from vidtrans.models.model_file import load_generator
     from vidtrans.networks.init import inner_generator
 
@@ -83,7 +84,7 @@ def load_clip_memory(model: LoadedModel) -> ClipMemory | None:
 
 
 def check_options(loaded_models: Sequence[LoadedModel], settings: DreamingSettings) -> None:
-    """Raise UsageError if an option needs models with a clock, or with stored frames, and one has none."""
+    """Raise UsageError if an option needs models with a clock or stored frames, and a model has none."""
     clock: Requirement = (
         num_clock_positions,
         "has no clock: it was not trained with the position in its clip as an input",
@@ -111,8 +112,10 @@ def check_options(loaded_models: Sequence[LoadedModel], settings: DreamingSettin
 
 
 def _stored_runs(model: LoadedModel) -> object:
+    """Return the lengths of the runs of consecutive clip frames that a model stores; None without any."""
     return model.record and model.record.dream.get("runs")
 
 
 def _pointer_runs(model: LoadedModel) -> object:
+    """Return the run lengths of the stored frames if a pointer moves along them; None for a model with a clock."""
     return None if model.pairing.has_clock else _stored_runs(model)

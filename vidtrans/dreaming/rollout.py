@@ -1,4 +1,4 @@
-"""Autoregressive rollout: each frame is predicted from previous predictions.
+"""Autoregressive rollout: predict each frame of a dream from the previously predicted frames.
 
 The camera moves between two frames. Past frames are rendered from their original pictures, so each is resampled once. A
 view is a 3 × 3 matrix, float64, that maps view pixels to picture pixels, both relative to the centre, y down.
@@ -27,10 +27,11 @@ from vidtrans.store.chunks import StateStore
 
 NEAR, NEAREST = 3.0, 6.0  # Magnifications, relative to the start, at which recall begins to fade and is 0
 FAR, FARTHEST = 1.5, 2.0  # Widths of the view, relative to the frame, at which recall begins to fade and is 0
-RETURN_FRAMES = 30  # Frames over which recall rises again after the view was reset
-IDENTITY = np.eye(3)
-# Luma and the two colour differences of BT.709; hue rotates the colour differences, so grey stays grey.
-_LUMA = (0.2126, 0.7152, 0.0722)
+RETURN_FRAMES = 30  # Number of frames over which recall rises again after the camera's view was reset
+IDENTITY = np.eye(3)  # Identity of views and of colour matrices
+# Hue changes rotate the two colour differences of BT.709 and keep luma, so that grey stays grey.
+_LUMA = (0.2126, 0.7152, 0.0722)  # Weights of red, green and blue in luma
+# Matrix from RGB to luma and colour differences
 _TO_CHROMA = np.array(
     [
         _LUMA,
@@ -38,15 +39,15 @@ _TO_CHROMA = np.array(
         [(1 - _LUMA[0]) / 1.5748, -_LUMA[1] / 1.5748, -_LUMA[2] / 1.5748],
     ]
 )
-_FROM_CHROMA = np.linalg.inv(_TO_CHROMA)
-MAX_FADE = 12  # Longest cross-fade of a loop's end, in frames: half a second
-MIN_RUN_IN = 48  # Shortest run-in of a loop, in frames; after it the seed has no influence
-LEAD = "lead"  # State key of the run-in frames into which the loop's end fades
+_FROM_CHROMA = np.linalg.inv(_TO_CHROMA)  # Matrix from luma and colour differences to RGB
+MAX_FADE = 12  # Longest cross-fade from a loop's end to its run-in, in frames (half a second)
+MIN_RUN_IN = 48  # Minimum run-in (frames predicted before a loop begins), after which the seed has no influence
+LEAD = "lead"  # Name, in a saved state, of the run-in frames to which the loop's end cross-fades
 
 
 @dataclass(frozen=True)
 class ClipView:
-    """A camera's view of the clip's frames.
+    """The camera's view of the training clip's frames.
 
     Attributes:
         start: The initial view, to which it is reset when the frames no longer cover it.
@@ -59,7 +60,7 @@ class ClipView:
     since: int = RETURN_FRAMES
 
     def moved(self, move: np.ndarray) -> ClipView:
-        """Return the view after a camera's ``move``, (3, 3); reset it where it would be too near or too far."""
+        """Return the view after a camera ``move``, (3, 3), or the initial view if that is too near or too far."""
         matrix = self.matrix @ move
         near, far = self._distances(matrix)
         if near >= NEAREST or far >= FARTHEST or not np.isfinite(matrix).all():
@@ -68,20 +69,20 @@ class ClipView:
 
     @property
     def share(self) -> float:
-        """Return the weight of recall in this view, 0 to 1."""
+        """Return the weight of recall in this view, 0 to 1, which falls as the view gets too near or too far."""
         near, far = self._distances(self.matrix)
         shares = self.since / RETURN_FRAMES, (NEAREST - near) / (NEAREST - NEAR), (FARTHEST - far) / (FARTHEST - FAR)
         return float(min(1.0, max(0.0, min(shares))))
 
     def _distances(self, matrix: np.ndarray) -> tuple[float, float]:
-        """Return the magnification relative to the start, and the width relative to the frame."""
+        """Return the view's magnification relative to the start, and its width relative to the frame."""
         scales = [float(np.sqrt(abs(np.linalg.det(view[:2, :2])))) for view in (self.start, matrix)]
         return scales[0] / max(scales[1], 1e-9), scales[1]
 
 
 @dataclass(frozen=True)
 class CameraMove:
-    """A camera and hue change between two frames: ``zoom`` is a factor, the rest as in ``DreamingSettings``."""
+    """A change of camera and hue between two frames; ``zoom`` is a factor, other fields as in ``DreamingSettings``."""
 
     zoom: float = 1.0
     rotate: float = 0.0
@@ -90,13 +91,13 @@ class CameraMove:
     hue: float = 0.0
 
     def view(self, width: int, height: int) -> np.ndarray:
-        """Return the view after the move, (3, 3) float64."""
+        """Return the matrix of the camera's move, (3, 3) float64, for a frame of this width and height in pixels."""
         if (self.zoom, self.rotate, self.pan_x, self.pan_y) == (1.0, 0.0, 0.0, 0.0):
             return IDENTITY
         return moved_view(self.zoom, self.rotate, self.pan_x * width, self.pan_y * height)
 
     def colours(self) -> np.ndarray:
-        """Return the RGB matrix of the hue rotation, (3, 3) float64. Its rows sum to 1, so it is valid for [-1, 1]."""
+        """Return the RGB matrix of the hue rotation, (3, 3) float64; its rows sum to 1, so it applies to [-1, 1]."""
         if self.hue == 0.0:
             return IDENTITY
         angle = np.deg2rad(self.hue)
@@ -107,12 +108,12 @@ class CameraMove:
 
 
 def start_view(zoom: float) -> np.ndarray:
-    """Return the view of the enlarged centre of a clip's frames, see ``normalised``."""
+    """Return the view, (3, 3), that magnifies the centre of a clip's frames by ``zoom``."""
     return np.diag([1 / zoom, 1 / zoom, 1.0])
 
 
 def transform(picture: Tensor, view: np.ndarray, colours: np.ndarray) -> Tensor:
-    """Render (3, H, W) float32 in [-1, 1] through a view and a colour matrix.
+    """Render a picture, (3, H, W) float32 in [-1, 1], through a camera view and a colour matrix.
 
     Bicubic (Keys, 1981), mirrored beyond the border. An identity view is not resampled.
     """
@@ -127,7 +128,7 @@ def transform(picture: Tensor, view: np.ndarray, colours: np.ndarray) -> Tensor:
 
 
 def _grid(view: np.ndarray, width: int, height: int, device: torch.device) -> Tensor:
-    """Return sampling positions, (1, H, W, 2) float32, from -1 to 1 between the picture's edges."""
+    """Return the sampling positions of a view, (1, H, W, 2) float32, from -1 to 1 between the picture's edges."""
     across = torch.arange(width, device=device, dtype=torch.float32) + (0.5 - width / 2)
     down = (torch.arange(height, device=device, dtype=torch.float32) + (0.5 - height / 2))[:, None]
     x = (across * float(view[0, 0]) + down * float(view[0, 1]) + float(view[0, 2])) * (2 / width)
@@ -137,7 +138,7 @@ def _grid(view: np.ndarray, width: int, height: int, device: torch.device) -> Te
 
 @dataclass(frozen=True)
 class RolloutModel:
-    """A model that predicts a frame.
+    """A model in a rollout: predicts the next frame from past frames.
 
     Attributes:
         context: The number of past frames in its input.
@@ -159,7 +160,7 @@ class RolloutModel:
 
 @dataclass(frozen=True)
 class RolloutControls:
-    """The artist's controls, each a function of the frame number alone.
+    """The controls of a rollout, each a function of the frame number.
 
     Attributes:
         move: The camera move.
@@ -182,22 +183,23 @@ class RolloutControls:
 
 @dataclass(frozen=True)
 class HistoryFrame:
-    """A predicted picture, (3, H, W) float32 in [-1, 1], with the view and colour matrices of all later moves."""
+    """A predicted picture, (3, H, W) float32 in [-1, 1], with the view and colour matrix of all later moves."""
 
     picture: Tensor
     view: np.ndarray = field(default_factory=lambda: IDENTITY)
     colours: np.ndarray = field(default_factory=lambda: IDENTITY)
 
     def moved(self, view: np.ndarray, colours: np.ndarray) -> HistoryFrame:
+        """Return the frame after one more camera move: a view and a colour matrix."""
         return replace(self, view=self.view @ view, colours=colours @ self.colours)
 
     def render(self) -> Tensor:
-        """Return the picture in the camera's current view."""
+        """Return the picture as seen by the camera now."""
         return transform(self.picture, self.view, self.colours)
 
 
 class Rollout:
-    """A rollout from a ``seed``: (3, H, W) float32 in [-1, 1], oldest first, as many as any model needs.
+    """A rollout from ``seed`` pictures: (3, H, W) float32 in [-1, 1], oldest first, enough for all models.
 
     ``model_at(frame)`` returns the frame's model. ``first`` is the number of the first frame (negative for a run-in
     that is discarded), ``phase`` the clock's at the newest seed frame, in turns. ``on_restart(frame)`` is called when
@@ -221,20 +223,22 @@ class Rollout:
         self.frame, self._phase, self._num_drifted = first, phase, 0
         self._pointer_state: PointerState | None = None
         self._pointer_frame = first  # The last frame whose model has a pointer
-        self._pointer: Pointer | None = None  # The owner of ``_pointer_state``: models in turn have different clips
+        self._pointer: Pointer | None = None  # Pointer of ``_pointer_state``; each model has its own
         self._history = self._seed_history()
         start, self._follows = model_at(first).start, follows
         self._view = ClipView(start, start)
 
     def _seed_history(self) -> list[HistoryFrame]:
+        """Return the history that consists of the seed's pictures."""
         return [HistoryFrame(self._tensor(p)) for p in self._seed]
 
     def _tensor(self, picture: np.ndarray) -> Tensor:
+        """Return a picture as a float32 tensor on the models' device."""
         return torch.from_numpy(np.ascontiguousarray(picture, np.float32)).to(self._device)
 
     @torch.inference_mode()
     def step(self) -> Tensor:
-        """Predict the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
+        """Predict and return the next frame, (3, H, W) float32 in [-1, 1]. Raises DeviceError."""
         model = self._model_at(self.frame)
         moves = self._move_camera(self._controls.move(self.frame))
         frames = [past.render() for past in self._history[-model.context :]]
@@ -262,11 +266,11 @@ class Rollout:
 
     @property
     def place(self) -> int | None:
-        """Return the number of the stored frame that precedes the last frame, by its pointer; None without one."""
+        """Return the number of the stored frame that precedes the last frame, by the pointer; None without one."""
         return self._pointer_state.place if self._pointer_state else None
 
     def _move_camera(self, move: CameraMove) -> bool:
-        """Move the camera for all past frames, which preserves the motion between them; return whether it moves."""
+        """Apply a camera move to all past frames, which preserves motion between them; return whether it moves."""
         height, width = self._history[-1].picture.shape[1:]
         view, colours = move.view(width, height), move.colours()
         if view is not IDENTITY or colours is not IDENTITY:
@@ -276,6 +280,7 @@ class Rollout:
         return view is not IDENTITY
 
     def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
+        """Return a model's input, (1, C, H, W): past frames, and with a ``position`` also the planes of conditions."""
         if position is None:
             return torch.cat(frames)[None]
         view = tuple(map(float, self._view.matrix[:2].ravel()))
@@ -283,7 +288,7 @@ class Rollout:
         return torch.cat([*frames, values[:, None, None].expand(-1, *frames[0].shape[1:])])[None]
 
     def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:
-        """Return the model's clock phase, advanced by a frame; None for a model without a clock or pointer."""
+        """Return the model's clock phase after it advanced by a frame; None for a model without clock and pointer."""
         if model.pointer is not None:
             self._pointer_frame = self.frame
             if self._pointer_state is None or self._pointer is not model.pointer:
@@ -303,7 +308,7 @@ class Rollout:
         return self._phase
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return the exact state that all later frames depend on."""
+        """Return the named arrays on which all later frames depend."""
         return {
             "frame": np.array([self.frame]),
             "phase": np.array([self._phase]),
@@ -318,7 +323,7 @@ class Rollout:
         }
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Set the rollout to a previous ``state``."""
+        """Return to the ``state`` of an earlier frame."""
         self.frame, self._phase = int(state["frame"][0]), float(state["phase"][0])
         self._num_drifted = int(state["num_drifted"][0])
         start, matrix = state["view"]
@@ -333,7 +338,7 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of ``frames`` in which the clock turns ``rounds`` times (negative: backwards), at ``speed``.
+    """A loop of ``frames`` in which the clock makes ``rounds`` turns (negative: backwards) at ``speed``.
 
     ``run_in`` frames are predicted before the first frame; the loop's end fades into the last ``fade`` of the run-in.
     """
@@ -346,7 +351,7 @@ class Loop:
 
     @classmethod
     def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
-        """Return the loop whose speed is closest to ``speed`` and whose clock makes whole turns.
+        """Return the loop of whole clock turns whose speed is closest to ``speed``.
 
         Raises UsageError at speed 0.
         """
@@ -359,16 +364,17 @@ class Loop:
         return cls(frames, rounds, rounds * positions / (frames * step), max(turn_length, MIN_RUN_IN), fade)
 
     def share(self, frame: int) -> float:
-        """Return the weight of the run-in in a frame: 0, then rising towards the end of the loop."""
+        """Return the weight of the run-in in the cross-fade of a frame: 0, then rising towards the loop's end."""
         into = frame - (self.frames - self.fade)
         return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
 
     def for_key(self) -> Table:
+        """Return the properties that affect the frames, for cache keys."""
         return {"frames": self.frames, "rounds": self.rounds, "run_in": self.run_in, "fade": self.fade}
 
 
 class ResumableRollout:
-    """A rollout that resumes from saved ``states``.
+    """A rollout that can continue from saved ``states``.
 
     ``make_rollout`` creates it at its start; ``on_step`` is called after each step.
     """
@@ -382,12 +388,13 @@ class ResumableRollout:
 
     @property
     def _rollout(self) -> Rollout:
+        """Return the current rollout; create it on first use."""
         if self._current is None:
             self._current = self._make_rollout()
         return self._current
 
     def go_to(self, frame: int) -> None:
-        """Advance to ``frame``, from the nearest saved state before it or from the current position."""
+        """Go to ``frame``, from the nearest saved state before it or from the current position."""
         if self._loop is not None and self._lead is None:
             self._run_in(self._loop)
         here = None if self._current is None else self._current.frame
@@ -401,7 +408,7 @@ class ResumableRollout:
             self.next()
 
     def next(self) -> Tensor:
-        """Return the next frame, (3, H, W) float32 in [-1, 1]."""
+        """Predict and return the next frame, (3, H, W) float32 in [-1, 1]; in a loop, cross-faded near its end."""
         frame, picture = self._rollout.frame, self._step()
         share = self._loop.share(frame) if self._loop else 0.0
         if self._loop is None or self._lead is None or share == 0.0:
@@ -410,15 +417,17 @@ class ResumableRollout:
         return torch.lerp(picture, (lead.permute(2, 0, 1) / 32767.5 - 1).to(picture), share)
 
     def _step(self) -> Tensor:
+        """Return the next predicted frame, and report the step."""
         picture = self._rollout.step()
         self._on_step()
         return picture
 
     def state(self) -> Mapping[str, np.ndarray]:
+        """Return the current state of the rollout, to save it."""
         return self._rollout.state()
 
     def _run_in(self, loop: Loop) -> None:
-        """Predict the run-in; save its last frames, into which the loop's end fades, and the state of frame 0."""
+        """Predict the run-in of a loop; save its last frames, for the cross-fade, and the state before frame 0."""
         state = self._states.load(0)
         if state is None:
             lead: list[np.ndarray] = []

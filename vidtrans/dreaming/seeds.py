@@ -1,4 +1,4 @@
-"""The seed of a rollout (a video, a picture, or noise), and its driving video."""
+"""The seed of a rollout, which is a video, a picture, or noise, and the driving video of a rollout."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 
-OCTAVES = 4  # Scales of the noise
-# Mean and deviation of the channels without statistics of training frames
+OCTAVES = 4  # Number of scales in the seed noise
+# Mean and standard deviation of the channels, (3,) each in [-1, 1], for models without training statistics
 DEFAULT_STATISTICS = np.zeros(3, np.float32), np.full(3, 0.3, np.float32)
 
 
 @dataclass(frozen=True)
 class Seed:
-    """Seed frames of a ``clip`` (None: noise), oldest first; sizes are (width, height).
+    """The seed frames of a ``clip`` (None: noise), oldest first; all sizes are (width, height).
 
     ``rate``: frames per second of a video, else None. ``zoom``: magnification of the frames' centre.
     """
@@ -44,10 +44,11 @@ class Seed:
 
     @property
     def name(self) -> str:
+        """Return the name of the clip, or "noise"."""
         return self.clip.name if self.clip else NOISE
 
     def pictures(self, context: Context, statistics: FrameStatistics | None) -> list[np.ndarray]:
-        """Return the pictures at the working size, (3, H, W) float32 in [-1, 1] each."""
+        """Return the seed's pictures at the working size, each (3, H, W) float32 in [-1, 1]."""
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, statistics)] * len(self.frames)
         whole = enlarged_size(self.size, self.zoom)
@@ -57,25 +58,26 @@ class Seed:
             return [to_signed(cursor(number).rgb[rows, columns]) for number in self.frames]
 
     def for_key(self, context: Context) -> Table:
+        """Return the properties that affect the frames, for cache keys."""
         if self.clip is None:
             return {"noise": context.seed, "zoom": self.zoom}
         return {"source": self.clip.digest, "frames": list(self.frames), "zoom": self.zoom}
 
 
 def enlarged_size(size: tuple[int, int], zoom: float) -> tuple[int, int]:
-    """Return the size of a whole picture whose centre has ``size``; the parity of each side is preserved."""
+    """Return the (width, height) of a picture whose centre has ``size`` at a zoom; each side keeps its parity."""
     width, height = (side + 2 * round(side * (zoom - 1) / 2) for side in size)
     return width, height
 
 
 def middle_of(whole: tuple[int, int], size: tuple[int, int]) -> tuple[slice, slice]:
-    """Return the rows and columns of the centre, (width, height), of a ``whole``."""
+    """Return the rows and columns of the centre of (width, height) ``size`` in a picture of size ``whole``."""
     left, top = ((outer - inner) // 2 for outer, inner in zip(whole, size, strict=True))
     return slice(top, top + size[1]), slice(left, left + size[0])
 
 
 def to_signed(picture: np.ndarray) -> np.ndarray:
-    """Convert (H, W, 3) uint8 or uint16 to (3, H, W) float32 in [-1, 1]."""
+    """Convert a picture (H, W, 3) uint8 or uint16 to (3, H, W) float32 in [-1, 1]."""
     middle = np.float32(np.iinfo(picture.dtype).max / 2)
     return np.ascontiguousarray((picture.astype(np.float32) / middle - 1).transpose(2, 0, 1))
 
@@ -89,7 +91,7 @@ def find_seed(
     context: Context,
     zoom: float = 1.0,
 ) -> Seed:
-    """Return the seed: ``count`` frames, the model's ``step`` apart, from ``start`` on.
+    """Return the seed: ``count`` frames from the time ``start`` on, spaced by the model's ``step`` frames.
 
     ``size_option``: the value of ``rendering.size``. ``zoom``: magnification of the frames' centre. Raises UsageError,
     MediaError.
@@ -124,6 +126,7 @@ def find_seed(
 
 
 def _noise_size(model: LoadedModel, size_option: str, start: Time | None) -> tuple[int, int]:
+    """Return the (width, height) of seed noise. Raises UsageError for options that noise cannot have."""
     if start is not None:
         raise UsageError(f"--start {start}", "noise has no start time", "leave out --start")
     assert model.record is not None
@@ -136,7 +139,7 @@ def _noise_size(model: LoadedModel, size_option: str, start: Time | None) -> tup
 
 
 class Driver:
-    """A driving video, resampled to the rollout's frame rate and cropped to its size; its last frame is repeated."""
+    """A driving video, resampled to the rollout's frame rate and cropped to its size; the last frame is repeated."""
 
     def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, num_frames: int, context: Context) -> None:
         self.clip, self.size, self.rate = open_clip(context, path), size, rate
@@ -150,14 +153,14 @@ class Driver:
 
     @contextmanager
     def pictures(self, threads: int) -> Iterator[Callable[[int], np.ndarray]]:
-        """Open the video, and yield a function from frame number to (3, H, W) float32 in [-1, 1]."""
+        """Open the video; yield a function from a frame number to its picture, (3, H, W) float32 in [-1, 1]."""
         whole, rows, columns = cover_crop(self.clip.index.width, self.clip.index.height, self.size)
         with closing(self.clip.cursor(FrameFormat(Size(exact=whole)), threads)) as cursor:
             yield lambda frame: to_signed(resize(cursor(self._source_frames[frame]).rgb, *whole)[rows, columns])
 
 
 def smooth_noise(width: int, height: int, seed: int, statistics: FrameStatistics | None) -> np.ndarray:
-    """Return Gaussian noise of ``OCTAVES`` scales, the coarsest strongest, (3, H, W) float32 in [-1, 1]."""
+    """Return Gaussian noise of ``OCTAVES`` scales, strongest in the coarsest, (3, H, W) float32 in [-1, 1]."""
     rng = np.random.default_rng(seed)
     noise = np.zeros((height, width, 3), np.float32)
     short = min(width, height)

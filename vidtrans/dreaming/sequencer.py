@@ -1,4 +1,4 @@
-"""The model for each frame of a dream: one model, several in turn, or several that morph into one another.
+"""Choose the model for each frame of a dream: one model, several in turn, or a morph between several.
 
 Actions are named events in a clip, with the stored frames at which they happen. They come from a user's table, or from
 clustering: without labels, the frames are grouped by their motion, which is the shift, scaling and rotation of the
@@ -42,18 +42,18 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_numbers import stem_key
 
-FLAG = "--actions"
+FLAG = "--actions"  # Option of the action table, for messages
 NUM_CLUSTERS, MIN_CLUSTER_FRAMES = 4, 5  # Clusters of frames, and the least number of frames of an action
-FLOW_SIDE_PX = 96  # Short side at which motion is estimated, in pixels
-SMOOTHING_SIGMA = 2.0  # Temporal smoothing of the motion: standard deviation in frames
-NUM_ITERATIONS = 20  # Iterations of k-means
+FLOW_SIDE_PX = 96  # Short side at which motion is estimated for clustering, in pixels
+SMOOTHING_SIGMA = 2.0  # σ of the temporal smoothing of motion before clustering, in frames
+NUM_ITERATIONS = 20  # Number of k-means iterations
 TRUE, FALSE = ("1", "x", "yes", "true", "on"), ("", "0", "no", "false", "off")
 
 
 def find_actions(
     memory: ClipMemory, record: Table, table: str, goals: Collection[int | str]
 ) -> dict[str, frozenset[int]]:
-    """Return the actions of a table, whose name may be empty; add clusters if another action is ``goals``.
+    """Return the frames of each action in a table, and of motion clusters if ``goals`` has other actions.
 
     ``record``: a model's record of its stored frames. Raises UsageError.
     """
@@ -66,14 +66,14 @@ def find_actions(
 
 
 class Origin(NamedTuple):
-    """The source of a stored frame: the index of its clip, and its number in the clip."""
+    """The source of a stored frame: the index of its training clip, and the frame's number in that clip."""
 
     clip: int
     frame: int
 
 
 class TrainingClip(NamedTuple):
-    """A training clip: its file's name, and its frame rate."""
+    """A training clip: the name of its file, and its frame rate."""
 
     name: str
     rate: Fraction
@@ -82,7 +82,7 @@ class TrainingClip(NamedTuple):
 def read_action_table(
     path: Path, clips: Sequence[TrainingClip], origins: Sequence[Origin]
 ) -> dict[str, frozenset[int]]:
-    """Return the stored frames of each action in a CSV file, whose rows last from their moment to the next row's.
+    """Return the stored frames of each action in a CSV file; a row applies until the time of the next row.
 
     A column ``frame`` has numbers, or ``time`` seconds. A column of marks (1 or x, 0 or nothing) is an action with the
     column's name; in any other column each text is an action. A column ``clip`` names the clip of each row. Raises
@@ -115,6 +115,7 @@ def read_action_table(
 
 
 def _rows(path: Path, what: str) -> list[dict[str, str]]:
+    """Read a CSV file as rows of texts by column name. Raises UsageError if it is no table of actions."""
     try:
         head, *lines = [*read_rows(name_key(read_text(path, what=what)))] or [TableRow(0, [])]
     except ValueError as error:
@@ -127,11 +128,12 @@ def _rows(path: Path, what: str) -> list[dict[str, str]]:
 
 
 def _spellings(name: str) -> tuple[str, str]:
-    """Return the names by which a table may refer to a clip: with its suffix, and without."""
+    """Return the names by which an action table may refer to a clip: with and without its suffix."""
     return name_key(name), stem_key(name)
 
 
 def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
+    """Return the frame number at which a row begins, possibly fractional. Raises UsageError for an invalid value."""
     text = row.get("frame") or row.get("time") or ""
     try:
         value = parse_number(text)
@@ -143,6 +145,7 @@ def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
 
 
 def _row_actions(row: Mapping[str, str], what: str) -> list[str]:
+    """Return the names of the actions in a table's row. Raises UsageError for an invalid name."""
     names = []
     for column, value in row.items():
         if column in ("frame", "time", "clip") or value.lower() in FALSE:
@@ -156,7 +159,7 @@ def _row_actions(row: Mapping[str, str], what: str) -> list[str]:
 
 
 def cluster_actions(memory: ClipMemory) -> dict[str, frozenset[int]]:
-    """Cluster a clip's frames by motion; return the frames of the actions ``a1``, ``a2``, …, most frequent first."""
+    """Cluster a clip's frames by motion; return the frames of actions ``a1``, ``a2``, …, the most frequent first."""
     places = memory.places
     if len(places) < 2 * MIN_CLUSTER_FRAMES:
         return {}
@@ -169,7 +172,7 @@ def cluster_actions(memory: ClipMemory) -> dict[str, frozenset[int]]:
 
 
 def _motion(memory: ClipMemory) -> np.ndarray:
-    """Return the smoothed motion at each position, (n, 5): shifts, scaling, rotation, and other motion."""
+    """Return the smoothed motion at each stored frame, (n, 5): shift x and y, scaling, rotation, other motion."""
     height, width = memory.pictures.shape[1:3]
     scale = min(1.0, FLOW_SIDE_PX / min(height, width))
     size = max(16, round(width * scale)), max(16, round(height * scale))
@@ -182,6 +185,7 @@ def _motion(memory: ClipMemory) -> np.ndarray:
 
 
 def _flow_features(flow: np.ndarray, size: tuple[int, int]) -> list[float]:
+    """Return a flow's shift x and y, scaling, rotation, and mean of other motion; lengths relative to the width."""
     x, y = np.meshgrid(np.arange(size[0]) - size[0] / 2, np.arange(size[1]) - size[1] / 2)
     shift = np.median(flow.reshape(-1, 2), axis=0)
     rest = flow - shift
@@ -193,7 +197,7 @@ def _flow_features(flow: np.ndarray, size: tuple[int, int]) -> list[float]:
 
 
 def _cluster(points: np.ndarray) -> np.ndarray:
-    """Return the cluster of each point (n, d), by k-means with farthest-point initialisation."""
+    """Return the cluster index of each point (n, d), by k-means with farthest-point initialisation."""
     centres = [points[np.square(points - np.median(points, axis=0)).sum(1).argmin()]]
     while len(centres) < NUM_CLUSTERS:
         distances = np.min([np.square(points - centre).sum(1) for centre in centres], axis=0)
@@ -207,13 +211,13 @@ def _cluster(points: np.ndarray) -> np.ndarray:
 
 
 def statistics_in(loaded_model: LoadedModel) -> FrameStatistics | None:
-    """Return the statistics of a model's training frames; None if it has none. Raises ModelError."""
+    """Return the statistics of a model's training frames; None if its file has none. Raises ModelError."""
     table = loaded_model.record.dream.get("statistics") if loaded_model.record else None
     return FrameStatistics.of(table) if table else None
 
 
 class ModelSequencer:
-    """The model of each frame: several in turn, repeated, or a morph from the first to the last. Raises UsageError."""
+    """Chooses the model of each frame: several in turn, or a morph from the first to the last. Raises UsageError."""
 
     def __init__(
         self,
@@ -242,6 +246,7 @@ class ModelSequencer:
         self._morph: Morph | None = None
 
     def _corrector(self, loaded_model: LoadedModel) -> DriftCorrector | None:
+        """Return the drift corrector for a model; None without statistics or with strength 0."""
         statistics = statistics_in(loaded_model)
         if statistics is None or self.settings.drift_correction == 0:
             return None
@@ -249,7 +254,7 @@ class ModelSequencer:
         return DriftCorrector(widened, self.settings.drift_correction)
 
     def __call__(self, frame: int) -> RolloutModel:
-        """Return the model of a frame. Raises ModelError, DeviceError."""
+        """Return the model that predicts a frame. Raises ModelError, DeviceError."""
         number, share = self._place(frame)
         if number not in self._models:
             loaded_model = self.loaded_models[number]
@@ -274,7 +279,7 @@ class ModelSequencer:
         return replace(model, engine=self._engine(number, share)) if self.settings.morph else model
 
     def _place(self, frame: int) -> tuple[int, float]:
-        """Return the index of a frame's model, and the interpolation weight, 0 to 1, of the next model."""
+        """Return the index of a frame's model, and the weight, 0 to 1, of the next model in a morph."""
         turn, into = divmod(frame, self.every)
         if not self.settings.morph:
             return turn % len(self.loaded_models), 0.0
@@ -282,9 +287,10 @@ class ModelSequencer:
         return (turn, into / self.every) if turn < last else (last, 0.0)
 
     def _engine(self, number: int, share: float) -> TorchEngine:
+        """Return the engine of the model ``number``, in a morph interpolated to the next model by ``share``."""
         if not self.settings.morph:
             engine = load_engine(self.loaded_models[number], self.rendering, self.context)
-            assert isinstance(engine, TorchEngine)  # The identity model is not a predictor
+            assert isinstance(engine, TorchEngine)  # The identity model cannot predict frames
             return engine
         if self._morph is None:
             paths = [loaded_model.path for loaded_model in self.loaded_models if loaded_model.path]
@@ -294,15 +300,16 @@ class ModelSequencer:
 
     @property
     def exact(self) -> list[str]:
-        """Return the operators that this machine computes wrongly, and that the models therefore computed in fp32."""
+        """Return the operators that this machine computes wrongly, and that the models therefore compute in fp32."""
         return sorted({name for model in self._models.values() for name in model.engine.exact})
 
     def for_key(self) -> Table:
-        """Return the sequence's settings, for cache keys; {} for one model."""
+        """Return the settings of the model sequence, for cache keys; {} for one model."""
         return {"every": self.every, "morph": self.settings.morph} if len(self.loaded_models) > 1 else {}
 
 
 def _architecture(loaded_model: LoadedModel) -> str:
+    """Return a digest of a model's architecture and inputs; models can morph only if their digests are equal."""
     record = loaded_model.record
     assert record is not None
     clock = record.dream.get("positions", 0)
@@ -310,7 +317,7 @@ def _architecture(loaded_model: LoadedModel) -> str:
 
 
 class Morph:
-    """Engines interpolated between generators of one architecture; ``load(n)`` returns the n-th, on the CPU.
+    """Interpolates the weights of generators with one architecture; ``load(n)`` returns the n-th, on the CPU.
 
     Generators are in eval mode; at most two are in memory at once.
     """
@@ -318,7 +325,7 @@ class Morph:
     def __init__(self, load: Callable[[int], Any], device: Device, precision: str) -> None:
         self._load, self._device, self._precision = load, device, precision
         self._generators: dict[int, nn.Module] = {}
-        self._mix: nn.Module | None = None  # Overwritten for each engine, which copies it
+        self._mix: nn.Module | None = None  # Overwritten for each engine; engines copy it
         self._latest: tuple[tuple[int, float], TorchEngine] | None = None
 
     def at(self, number: int, share: float) -> TorchEngine:
@@ -329,6 +336,7 @@ class Morph:
         return self._latest[1]
 
     def _generator(self, number: int) -> nn.Module:
+        """Return the n-th generator; only it and its neighbours stay in memory."""
         if number not in self._generators:
             self._generators = {n: g for n, g in self._generators.items() if abs(n - number) == 1}
             self._generators[number] = self._load(number)
@@ -336,14 +344,14 @@ class Morph:
 
     @torch.inference_mode()
     def _interpolate(self, number: int, share: float) -> nn.Module:
-        """Interpolate all weights and norm statistics, as in Wang et al., "Deep Network Interpolation" (2019)."""
+        """Interpolate all weights and normalisation statistics (Wang et al., "Deep Network Interpolation", 2019)."""
         one, other = self._generator(number).state_dict(), self._generator(number + 1).state_dict()
         if self._mix is None:
             self._mix = copy.deepcopy(self._generator(number))
         for name, value in self._mix.state_dict().items():
             if value.is_floating_point():
                 torch.lerp(one[name], other[name], share, out=value)
-        for name, buffer in self._generator(number).named_buffers():  # The stored frames, which cannot be mixed
+        for name, buffer in self._generator(number).named_buffers():  # Stored clip frames, which cannot be interpolated
             if not buffer.is_floating_point():
                 owner, _, leaf = name.rpartition(".")
                 setattr(self._mix.get_submodule(owner), leaf, buffer)

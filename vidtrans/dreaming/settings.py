@@ -1,4 +1,4 @@
-"""Settings of a rollout: camera, clock, models, driving video and drift correction."""
+"""Settings of a dream's rollout: camera, clock, model sequence, driving video and drift correction."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ from vidtrans.curves.curve import Curve, parse_curve
 from vidtrans.dreaming.steering import ANIMATED, Steering, names_file, parse_steering
 from vidtrans.pairing import LARGEST_ZOOM
 
-NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # A camera that does not move
-NEUTRAL_VALUES = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}  # Values without an effect
-# Measured best of four strengths for models that drift, without loss for others: docs/guides/dreaming/drift.md
+NO_MOVE = {"zoom": 1.0, "rotate": 0.0, "pan_x": 0.0, "pan_y": 0.0, "hue": 0.0}  # Settings of a camera that stands still
+NEUTRAL_VALUES = NO_MOVE | {"speed": 1.0, "recall": 1.0, "wander": 0.0}  # Values of controls that have no effect
+# Default strength: the best of four for models that drift, harmless for others (docs/guides/dreaming/drift.md)
 DRIFT_CORRECTION = 0.5
 
 
 def flag_of(name: str) -> str:
+    """Return the command-line option of a setting."""
     return "--" + name.replace("_", "-")
 
 
 def _curve(default: float, name: str, help: str, group: Group = Group.CAMERA, form: Form = "") -> Any:  # noqa: ANN401
-    """Declare an option that may vary over time within the bounds of its name in ``ANIMATED``."""
+    """Declare an option whose value may vary over time, within the bounds of ``ANIMATED`` for its name."""
     return option(default, help, group, metavar="VALUE", moves=ANIMATED[name], form=form)
 
 
@@ -121,49 +122,52 @@ class DreamingSettings:
 
     def __post_init__(self) -> None:
         self.curves()
-        if not names_file(self.steer):  # A file is read on first use
+        if not names_file(self.steer):  # A script is checked now; a file is read on first use
             self.steering()
 
     def curves(self) -> dict[str, Curve]:
-        """Return all animated values. Raises UsageError."""
+        """Return the curve of each control that may vary over time. Raises UsageError."""
         return {name: parse_curve(getattr(self, name), flag_of(name), *ANIMATED[name]) for name in ANIMATED}
 
     def steering(self) -> Steering:
-        """Return the parsed script; a file is read once. Raises UsageError."""
+        """Return the parsed steering script; a file is read only once. Raises UsageError."""
         return self._steering
 
     @cached_property
     def _steering(self) -> Steering:
+        """Parse the steering script, or the file that is given in its place."""
         return parse_steering(self.steer)
 
     def changes(self, *names: str) -> bool:
-        """Return whether any of these controls has an effect in any frame."""
+        """Return whether any of the named controls has an effect in any frame."""
         curves, steered = self.curves(), self.steering().controls
         return any(name in steered or curves[name].constant != NEUTRAL_VALUES[name] for name in names)
 
     @property
     def files(self) -> list[Path]:
-        """Return the input files: a script, a table, value files of curves."""
+        """Return the input files: steering script, table of actions, and value files of curves."""
         script = [Path(self.steer)] if names_file(self.steer) else []
         return [*script, *([Path(self.actions)] if self.actions else []), *self.curve_files]
 
     @property
     def curve_files(self) -> list[Path]:
+        """Return the value files of all curves, without repetitions."""
         return list(dict.fromkeys(Path(file) for curve in self.curves().values() for file in curve.files))
 
     @property
     def actions_digest(self) -> str:
-        """Return the SHA-256 (hex) of the table of actions; empty without one."""
+        """Return the SHA-256 (hex) of the table of actions; '' without a table."""
         path = Path(self.actions)
         return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else ""
 
     @property
     def goals(self) -> set[int | str]:
+        """Return all shots (numbers) and actions (names) to which the pointer is steered."""
         return self.steering().goals | ({self.goto} if self.goto is not None else set())
 
     @property
     def needs_actions(self) -> bool:
-        """Return whether an action is a goal, or a table of actions is given, which has to be checked."""
+        """Return whether an action is a steering goal, or a table of actions is given and has to be checked."""
         return bool(self.actions) or any(isinstance(goal, str) for goal in self.goals)
 
     def moves(self) -> bool:
@@ -175,9 +179,10 @@ class DreamingSettings:
         return self.changes("hue")
 
     def wanders(self) -> bool:
-        """Return whether the pointer's path depends on the random seed."""
+        """Return whether the path of the pointer depends on the random seed."""
         return self.changes("wander")
 
     def for_key(self) -> Table:
+        """Return the settings that affect the result, for cache keys."""
         curves = {name: str(curve) for name, curve in self.curves().items()}
         return to_table(self) | curves | {"steer": self.steering().text, "actions": self.actions_digest}

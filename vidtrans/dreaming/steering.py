@@ -1,4 +1,4 @@
-"""Steering scripts: control commands at moments of a dream, written in advance or recorded.
+"""Steering scripts: commands that change the controls at given times of a dream, written or recorded live.
 
     script = entry {("," | line end) entry}     entry = moment ":" commands     commands = command {"+" command}
     command = name ["*" number] | control "=" number | "goto" shot
@@ -23,7 +23,7 @@ from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.core.text_files import read_text
 
-# Bounds of the values that can be animated
+# (lowest, highest) value of each control that may vary over time
 ANIMATED = {
     "zoom": (0.25, 4.0),
     "rotate": (-360.0, 360.0),
@@ -36,7 +36,7 @@ ANIMATED = {
     "blend_amount": (0.0, 1.0),
 }
 PAN, ZOOM, TURN = 0.012, 1.012, 1.0  # Change per frame: share of the picture's sides, factor, degrees
-# Effect of each command on the controls: a factor for the zoom, else a summand
+# Effect of each command per frame, as values by control: a factor for the zoom, a summand for the others
 MOVES: Mapping[str, Mapping[str, float]] = {
     "left": {"pan_x": PAN},
     "right": {"pan_x": -PAN},
@@ -48,18 +48,19 @@ MOVES: Mapping[str, Mapping[str, float]] = {
     "turn-right": {"rotate": -TURN},
     "stay": {},
 }
-GOTO = "goto"
-MAX_SPEED = 10.0  # Largest multiple of a command's effect
-FLAG = "--steer"
-LOG_SUFFIX = ".keys"
-PLAYED_ON = "# played on "  # Beginning of the line in a log that names the model and its digest
-_NUMBER = r"(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)"
+GOTO = "goto"  # Command that steers the pointer to a shot
+MAX_SPEED = 10.0  # Largest factor on a command's effect, as in left*10
+FLAG = "--steer"  # Option of the script, for messages
+LOG_SUFFIX = ".keys"  # Suffix of a recorded script
+PLAYED_ON = "# played on "  # Start of the line in a recorded script that names the model and its digest
+_NUMBER = r"(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)"  # Factor or value: "*2", "=0.5"
+# A command: "left", "left*2" (factor), "zoom=1.01" (value), "goto 2" (shot)
 _COMMAND = re.compile(rf"(?P<name>[a-z][\w-]*)\s*(?:{_NUMBER}|\s(?P<shot>\d{{1,6}}))?$", re.ASCII)
 
 
 @dataclass(frozen=True)
 class SteeringEntry:
-    """The effect of an entry.
+    """The effect of one entry of a steering script on the controls.
 
     Attributes:
         moves: The summand of each control; for the zoom a factor.
@@ -72,7 +73,7 @@ class SteeringEntry:
     goal: int | str | None = None
 
     def value(self, name: str, own: float) -> float:
-        """Return the value of a control, whose unsteered value is ``own``, within its bounds."""
+        """Return the steered value of a control, within its bounds; ``own``: the value without steering."""
         value = self.values.get(name, own)
         if name in self.moves:
             value = value * self.moves[name] if name == "zoom" else value + self.moves[name]
@@ -80,12 +81,12 @@ class SteeringEntry:
         return min(max(value, low), high)
 
 
-IDLE = SteeringEntry()
+IDLE = SteeringEntry()  # The entry without an effect, before the first moment
 
 
 @dataclass(frozen=True)
 class Steering:
-    """A script: ``entries`` at ``moments``, in order; empty without steering.
+    """A steering script: ``entries`` from the times ``moments`` on, in order; empty without steering.
 
     ``text``: the script in normal form.
     """
@@ -93,21 +94,24 @@ class Steering:
     moments: tuple[Time, ...] = ()
     entries: tuple[SteeringEntry, ...] = ()
     text: str = ""
-    played_on: str = ""  # Digest of the model on which a log was recorded
+    played_on: str = ""  # Digest of the model with which the script was recorded
 
     def __bool__(self) -> bool:
+        """Return whether the script has entries."""
         return bool(self.entries)
 
     @property
     def goals(self) -> set[int | str]:
+        """Return the shots (numbers) and actions (names) that are goals of entries."""
         return {entry.goal for entry in self.entries if entry.goal is not None}
 
     @property
     def controls(self) -> set[str]:
+        """Return the names of the controls that entries change."""
         return {name for entry in self.entries for name in (*entry.moves, *entry.values)}
 
     def over(self, rate: Fraction, num_frames: int | None = None) -> Callable[[int], SteeringEntry]:
-        """Return a function from frame to entry. Raises UsageError for moments out of order, or after the end."""
+        """Return a function from frame number to entry. Raises UsageError for times out of order, or after the end."""
         keys = [Fraction(m.frame) if m.frame is not None else (m.seconds or Fraction(0)) * rate for m in self.moments]
         for (a, key), (b, following) in pairwise(zip(self.moments, keys, strict=True)):
             if following <= key:
@@ -117,6 +121,7 @@ class Steering:
             raise UsageError(FLAG, why, f"leave out what comes later, or use --frames {int(keys[-1]) + 1} or more")
 
         def entry_at(frame: int) -> SteeringEntry:
+            """Return the entry that applies in a frame."""
             number = bisect_right(keys, frame) - 1
             return self.entries[number] if number >= 0 else IDLE
 
@@ -124,12 +129,12 @@ class Steering:
 
 
 def names_file(text: str) -> bool:
-    """Return whether a text is the name of a file, not a script."""
+    """Return whether a setting's text is the name of a file, not a script."""
     return bool(text) and (":" not in text or text.endswith(LOG_SUFFIX))
 
 
 def parse_steering(text: str) -> Steering:
-    """Parse a script, or read it if ``text`` is the name of a file. Raises UsageError."""
+    """Parse a script; if ``text`` is the name of a file, parse its content. Raises UsageError."""
     script, name = text, f"{FLAG} '{text}'"
     if names_file(text):
         script, name = _read(text), f"{FLAG} {text}"
@@ -152,6 +157,7 @@ def parse_steering(text: str) -> Steering:
 
 
 def _read(text: str) -> str:
+    """Return the content of a script's file. Raises UsageError if there is none."""
     if not os.path.lexists(path_as_stored(Path(text))):
         why = "there is no such file, and it is no script"
         raise UsageError(f"{FLAG} {text}", why, 'give a file, or a script as in "0: left, 30: right+zoom"')
@@ -159,7 +165,7 @@ def _read(text: str) -> str:
 
 
 def _entries(script: str) -> Iterator[tuple[int, str]]:
-    """Yield number and text of each entry; a line may hold several, and its end needs no comma."""
+    """Yield the number and the text of each entry of a script; a line may hold several entries."""
     number = 0
     for line in script.splitlines():
         line = line.partition("#")[0].strip()
@@ -171,6 +177,7 @@ def _entries(script: str) -> Iterator[tuple[int, str]]:
 
 
 def _moment(text: str, number: int, name: str) -> Time:
+    """Parse the time of an entry: a frame number or seconds. Raises UsageError."""
     try:
         return parse_time(text.strip())
     except UsageError as error:
@@ -178,6 +185,7 @@ def _moment(text: str, number: int, name: str) -> Time:
 
 
 def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
+    """Parse the commands of an entry, as in ``left+zoom=1.01``; ``name``: of the script, for messages."""
     moves: dict[str, float] = {}
     values: dict[str, float] = {}
     goal: int | str | None = None
@@ -206,6 +214,7 @@ def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
 
 
 def _add_move(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
+    """Add the effect of a movement command, times ``value``, to ``moves``. Raises UsageError if out of bounds."""
     if not 0 <= value <= MAX_SPEED:
         raise UsageError(name, f"entry {number}: '{word}*{value:g}' is out of bounds", f"use 0 to {MAX_SPEED:g}")
     for control, step in MOVES[word].items():
@@ -216,6 +225,7 @@ def _add_move(moves: dict[str, float], word: str, value: float, number: int, nam
 
 
 def _number(text: str, command: str, number: int, name: str) -> float:
+    """Parse the number of a command. Raises UsageError."""
     try:
         return float(text)
     except ValueError:
@@ -223,6 +233,7 @@ def _number(text: str, command: str, number: int, name: str) -> float:
 
 
 def _check_value(word: str, value: float, number: int, name: str) -> float:
+    """Return the value that a command sets for the control ``word``. Raises UsageError if unknown or out of bounds."""
     if word not in ANIMATED or word == "blend_amount":
         known = ", ".join(control for control in ANIMATED if control != "blend_amount")
         raise UsageError(name, f"entry {number}: '{word}' is no control", f"choose from: {known}")
@@ -233,19 +244,21 @@ def _check_value(word: str, value: float, number: int, name: str) -> float:
 
 
 def _choices(word: str) -> str:
+    """Return a hint about valid commands for a message, with the one most similar to ``word``."""
     near = get_close_matches(word, MOVES, n=1, cutoff=0.6)
     hint = f"did you mean '{near[0]}'? " if near else ""
     return f"{hint}choose from: {', '.join(MOVES)}, goto SHOT, an action of the model, or CONTROL=NUMBER"
 
 
 def _normal_form(entry: SteeringEntry) -> str:
+    """Return an entry as text in a normal form, for cache keys."""
     moves = [f"{name} by {value!r}" for name, value in sorted(entry.moves.items())]
     values = [f"{name}={value!r}" for name, value in sorted(entry.values.items())]
     return "+".join([*moves, *values, *([f"goal {entry.goal}"] if entry.goal is not None else [])]) or "stay"
 
 
 def unknown_goal(goal: int | str, known: Sequence[int | str]) -> UsageError:
-    """Return the error for a shot or an action that is not among a model's."""
+    """Return the error for a goal (shot or action) that is not in ``known``, the goals of a model."""
     if isinstance(goal, int):
         shots = ", ".join(str(shot) for shot in known if isinstance(shot, int))
         return UsageError(f"{GOTO} {goal}", f"the model keeps no frames of such a shot, but of {shots}", "give another")

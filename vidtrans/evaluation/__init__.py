@@ -1,1 +1,1 @@
-"""Score renders and dreams; present the scores as plots, tables and text."""
+"""Score renders, dreams, mattes and label maps; present the scores as plots, tables and text."""

@@ -1,4 +1,4 @@
-"""Compare clips side by side in labelled panels, as a video with the first clip's times, or as a sheet."""
+"""Compare clips side by side in labelled panels, as a video with the first clip's times, or as a contact sheet."""
 
 from __future__ import annotations
 
@@ -30,32 +30,33 @@ from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import join
 from vidtrans.video.plots import GAP, MAX_CELL_HEIGHT_PX, ContactSheet, blank_picture, cell_size, letterbox, text_band
 
-MAX_WIDTH_PX = 1920  # Width of a comparison, in pixels
-SHEET_FRAMES = 4  # Default number of rows of a sheet
+MAX_WIDTH_PX = 1920  # Largest width of a comparison, in pixels
+SHEET_FRAMES = 4  # Default number of rows (compared frames) of a sheet
 
 
 @dataclass(frozen=True)
 class Panel:
-    """A labelled panel: ``frames`` yields its picture, (H, W, 3) uint8, for each frame number of the first clip."""
+    """A labelled panel; ``frames`` yields a picture, (H, W, 3) uint8, for each frame number of the first clip."""
 
     label: str
     frames: Callable[[list[int]], Generator[np.ndarray, None, None]]
 
 
 def clip_panel(clip: Clip, first: Clip, span: range, label: str, context: Context) -> Panel:
-    """Return a panel with ``clip``, whose frames are aligned with the frames ``span`` of the clip ``first``."""
+    """Return a panel that shows ``clip``, aligned with the frames ``span`` of the clip ``first``."""
     steps, note = match_frames(first.index, clip.index, span.start, span.stop, name=first.path.name)
     if note:
         context.note(f"{clip.path.name}: {note}", "warning")
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
+        """Yield the clip's pictures for these frame numbers of the first clip."""
         return AlignedSource(clip, [steps[n - span.start] for n in numbers]).pictures(context)
 
     return Panel(label, frames)
 
 
 def input_panel(clip: Clip, model: LoadedModel, context: Context) -> Panel:
-    """Return a panel with a model's input for each frame, at its training size. Raises UsageError."""
+    """Return a panel that shows a model's input for each frame of a clip, at the training size. Raises UsageError."""
     pairing = model.pairing
     if len(pairing.offsets) > 1 or pairing.guides:
         why = f"pairing '{pairing.name}' makes the network's input from more than one frame"
@@ -64,6 +65,7 @@ def input_panel(clip: Clip, model: LoadedModel, context: Context) -> Panel:
     extractor = FrameExtractor.of(model, RenderingSettings(), context)
 
     def frames(numbers: list[int]) -> Generator[np.ndarray, None, None]:
+        """Yield the model's inputs for these frame numbers."""
         for number, rgb in zip(numbers, AlignedSource(clip, numbers).pictures(context), strict=True):
             yield pairing.preview(inputs([resized(Frame(number, 0, rgb), size, extractor)]))
 
@@ -71,7 +73,7 @@ def input_panel(clip: Clip, model: LoadedModel, context: Context) -> Panel:
 
 
 def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | None) -> Table:
-    """Write a sheet: a row for each of ``count`` frames of ``span``, a column for each panel; return the report."""
+    """Write a sheet with a row for each of ``count`` frames of ``span`` and a column per panel; return the report."""
     numbers = [span[n] for n in spread_numbers(len(span), count, SHEET_FRAMES)]
     side = min(480, MAX_WIDTH_PX // len(panels))
     columns = [[resize(f, *cell_size(f, side, MAX_CELL_HEIGHT_PX)) for f in p.frames(numbers)] for p in panels]
@@ -82,7 +84,7 @@ def draw_sheet(panels: Sequence[Panel], span: range, path: Path, count: int | No
 
 
 def delivery_of(first: Clip, span: range) -> Delivery:
-    """Return the times and the sound of a render of frames ``span`` of the first clip; its codec is not used."""
+    """Return the times and sound of the frames ``span`` of the first clip, as for a render; the codec is not used."""
     return Delivery(first, span, EncodingSettings(codec="ffv1"), trimmed=len(span) < first.index.num_frames)
 
 
@@ -95,7 +97,7 @@ def write_video(
     encoding: EncodingSettings,
     context: Context,
 ) -> Table:
-    """Write the panels as a grid video, with times and sound of frames ``span`` of the first clip."""
+    """Write the panels as a grid video with the times and the sound of frames ``span`` of the first clip."""
     index, numbers = first.index, list(span)
     layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:
@@ -116,7 +118,7 @@ def write_video(
 
 @dataclass(frozen=True)
 class _Grid:
-    """The layout of panels: ``cell``, the (width, height) of a panel's picture; ``bands``, the labels above."""
+    """The layout of panels in a grid: ``cell``, the (width, height) of a picture; ``bands``, the label pictures."""
 
     cell: tuple[int, int]
     columns: int
@@ -124,6 +126,7 @@ class _Grid:
 
     @classmethod
     def of(cls, picture: tuple[int, int], labels: Sequence[str], columns: int) -> _Grid:
+        """Return the layout for pictures of a (width, height) with these labels, within ``MAX_WIDTH_PX``."""
         columns = max(1, min(columns, len(labels)))
         width = min(picture[0], (MAX_WIDTH_PX - GAP) // columns - GAP)
         height = max(1, round(picture[1] * width / picture[0]))
@@ -131,13 +134,14 @@ class _Grid:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Return the even (width, height) of the whole grid."""
+        """Return the (width, height) of the whole grid, which are even numbers for video codecs."""
         rows = -(-len(self.bands) // self.columns)
         width = self.columns * (self.cell[0] + GAP) + GAP
         height = rows * (self.cell[1] + self.bands[0].shape[0] + GAP)
         return width + width % 2, height + height % 2
 
     def draw(self, pictures: Sequence[np.ndarray]) -> np.ndarray:
+        """Draw one picture per panel below its label; return the grid, (H, W, 3) uint8."""
         whole = blank_picture(*self.size)
         label_height = self.bands[0].shape[0]
         for at, (picture, band) in enumerate(zip(pictures, self.bands, strict=True)):

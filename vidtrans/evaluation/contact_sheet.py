@@ -1,4 +1,4 @@
-"""Contact sheets of a clip's frames, of pairings' inputs, and of a dataset's pairs."""
+"""Draw contact sheets of a clip's frames, of the network inputs that pairings make, and of a dataset's pairs."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.plots import MAX_CELL_HEIGHT_PX, ContactSheet, cell_size
 
-CELL_SIDE_PX = 240  # Long side of a picture, in pixels
-COLUMNS = 6
-PAIRING_SIDE_PX = 256  # Short side of a pairing's frames, as in a dataset, in pixels
+CELL_SIDE_PX = 240  # Long side of a picture on a sheet, in pixels
+COLUMNS = 6  # Number of pictures in a row of a sheet
+PAIRING_SIDE_PX = 256  # Short side of the frames from which pairings make inputs, as in a dataset, in pixels
 
 
 def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> ContactSheet:
-    """Return a sheet of ``count`` frames of ``span`` with times and shots, or with picture names."""
+    """Return a sheet of ``count`` frames of ``span`` with their times and shots, or with the names of picture files."""
     numbers = [span[n] for n in spread_numbers(len(span), count)]
     pictures, notes = [], []
     for frame in read_clip_frames(clip, numbers, FrameFormat(), context):
@@ -42,6 +42,7 @@ def clip_sheet(clip: Clip, span: range, count: int | None, context: Context) -> 
 
 
 def _moment(clip: Clip, number: int) -> str:
+    """Return the label of a frame: time, frame number and shot, or the name of its picture file."""
     if clip.index.names:
         return clip.index.names[number]
     seconds = float((clip.index.pts[number] - clip.index.pts[0]) * clip.index.time_base)
@@ -51,7 +52,7 @@ def _moment(clip: Clip, number: int) -> str:
 
 @dataclass(frozen=True)
 class SheetPairing:
-    """A pairing on a sheet, with the extractor that its input needs, if any."""
+    """A pairing whose inputs are shown, with the network that makes its input (an extractor), if it needs one."""
 
     pairing: Pairing
     extractor: FrameExtractor | None = None
@@ -65,7 +66,7 @@ class SheetPairing:
         return cls(pairing if extractor is None else make_pairing(name, extractor.for_record()), extractor)
 
     def picture(self, frames: Sequence[Frame], rng: np.random.Generator) -> np.ndarray:
-        """Return a preview of the network's input, (H, W, 3) uint8, for frames of the source's size, oldest first."""
+        """Return a preview of the network's input, (H, W, 3) uint8, for source frames, oldest first."""
         size = Size(short=PAIRING_SIDE_PX).of(*frames[0].rgb.shape[1::-1])
         small = [resized(frame, size, self.extractor).pictures for frame in frames]
         pictures = [p for picture, *others in small for p in (self.pairing.stored(picture), *others)]
@@ -75,7 +76,7 @@ class SheetPairing:
 def pairing_sheet(
     clip: Clip, pairings: Sequence[SheetPairing], span: range, count: int | None, context: Context
 ) -> ContactSheet:
-    """Return a sheet of a few frames, each beside the inputs that the pairings make of it."""
+    """Return a sheet with a few frames, each next to the inputs that the pairings make from it."""
     rows, notes = [], []
     form = FrameFormat() if any(one.extractor for one in pairings) else FrameFormat(Size(short=PAIRING_SIDE_PX))
     for number in (span[n] for n in spread_numbers(len(span), count, 3)):
@@ -102,7 +103,7 @@ def check_has_pictures(dataset: Dataset) -> None:
 
 
 def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
-    """Return a sheet of a dataset's pairs, input beside target, with the names of the picture files.
+    """Return a sheet with a dataset's pairs, the input next to the target, labelled with file names.
 
     For an unpaired dataset, it shows the frames of each domain side by side.
     """
@@ -122,7 +123,7 @@ def dataset_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
 
 
 def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
-    """Return a sheet of ``count`` frames, in columns under each domain's name; a small domain shows all its frames."""
+    """Return a sheet of ``count`` frames in columns below each domain's name; a small domain shows all frames."""
     domains, columns = dataset.domains, max(1, COLUMNS // len(dataset.domains))
     frames = [[p for p in dataset.pairs if p.domain == k] for k in range(len(domains))]
     wanted = max(map(len, frames)) if count == 0 else -(-(count or DEFAULT_COUNT) // len(domains))
@@ -147,7 +148,7 @@ def _domain_sheet(dataset: Dataset, count: int | None) -> ContactSheet:
 
 
 def _name(dataset: Dataset, pair: Pair) -> str:
-    """Return the path of a pair's target within the dataset, marked if it is held out."""
+    """Return the path of a pair's target in the dataset, marked if the pair is held out from training."""
     name = pair.target.relative_to(dataset.folder).as_posix()
     return name if pair.role == "train" else f"{name}  (held out)"
 
@@ -155,6 +156,7 @@ def _name(dataset: Dataset, pair: Pair) -> str:
 def _in_columns(
     title: str, pictures: Sequence[np.ndarray], notes: Sequence[str], columns: int = COLUMNS, side: int = CELL_SIDE_PX
 ) -> ContactSheet:
+    """Return a sheet with pictures in rows of ``columns``, each with its note below."""
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     lines = [notes[i : i + columns] for i in range(0, len(notes), columns)]
     return ContactSheet(title, rows, cell_size(pictures[0], side), (), lines)

@@ -1,4 +1,4 @@
-"""Score a rollout against the model's training clip."""
+"""Score a dream (the rollout of a frame-prediction model) against the model's training clip."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import cover_crop, resize
 from vidtrans.video.plots import ContactSheet, cell_size
 
-VERSION = 1  # Version of the scores, for digests
-MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # Fewest frames of a film for these scores
-MAX_ASPECT_RATIO = 1.05  # Ratio of the aspects above which a crop is reported
-CELL_SIDE_PX = 320  # Long side of a picture in the strip, in pixels
+VERSION = 1  # Version of the dream scores, for digests
+MIN_FRAMES = {"m1": 2, "m4": 5, "uniq": dreams.LATE_FRAMES.start + 1}  # Minimum number of a film's frames, by score
+MAX_ASPECT_RATIO = 1.05  # Ratio of the clips' aspect ratios above which the crop is reported
+CELL_SIDE_PX = 320  # Long side of a picture in the strip of frames, in pixels
 
 
 def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
-    """Raise UsageError if ``score_dream`` cannot compare the clips."""
+    """Raise UsageError if ``score_dream`` cannot compare the film with the source."""
     for given in (film, source):
         if not given.index.same_size:
             raise UsageError(given.path.name, "its pictures are not of one size", "evaluate pictures of one size")
@@ -46,7 +46,7 @@ def check_dream(film: Clip, source: Clip, start: Time | None) -> None:
 def score_dream(
     film: Clip, source: Clip, start: Time | None, size: int | None, result: Path | None, context: Context
 ) -> Table:
-    """Return the scores of the film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
+    """Return the scores of a film's last 300 frames by ``metrics.dreams``; ``source`` is the training clip.
 
     ``start``: the time in the source that matches the film's first frame; if given, the table has ``horizons`` and
     ``copy_last``. ``result``: the file to write: a strip of frames above the nearest source frames (.png), or all
@@ -58,7 +58,7 @@ def score_dream(
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, size or SHORT_SIDE, context)
     frames = reader(film, range(first, total))
-    # Frames at about the film's frame rate, or all frames if the source is slower
+    # Source frames at about the film's frame rate, or all of them if the source has a lower rate
     step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
     numbers = range(0, source.index.num_frames, step)
     sampled = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
@@ -82,7 +82,7 @@ def score_dream(
 
 
 class _Reader:
-    """Reads clips' frames, (H, W, 3) uint8, scaled and centre-cropped to the size of the comparison.
+    """Reads frames of clips, (H, W, 3) uint8, scaled and centre-cropped to the size of the comparison.
 
     That is the size of the film (the rollout to score), or with a short side of ``size`` if the film is larger.
     """
@@ -92,6 +92,7 @@ class _Reader:
         self._background, self._context = film.default_background, context
 
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
+        """Return the frames with these numbers."""
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
         if max(whole[0] / self._size[0], whole[1] / self._size[1]) > MAX_ASPECT_RATIO:
@@ -106,13 +107,13 @@ class _Reader:
 
 
 def _times(clip: Clip) -> list[Fraction]:
-    """Return the times of all frames in seconds, relative to the first."""
+    """Return the times of all frames of a clip, in seconds relative to the first frame."""
     index = clip.index
     return [(pts - index.pts[0]) * index.time_base for pts in index.pts]
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
-    """Return the horizons of the film and of the copy-last baseline, matched by time."""
+    """Return the PSNR horizons of the film and of the copy-last baseline; film and source are aligned by time."""
     begin = source.frame_at(start)
     reach = min(film.index.num_frames, max(dreams.HORIZONS))
     if source.is_pictures or film.is_pictures:
@@ -128,13 +129,13 @@ def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
 
 
 def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
-    """Return the number of the frame nearest to a time; the later one if two are equally near."""
+    """Return the number of the frame nearest to a time; of two equally near frames the later one."""
     after = min(bisect_left(times, time), len(times) - 1)
     return after - 1 if after and time - times[after - 1] < times[after] - time else after
 
 
 def _draw(film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> np.ndarray:
-    """Return a strip of the film's frames above ``near``, the most similar source frames; ``first``: first number."""
+    """Draw frames of the film above ``near``, the most similar source frames; ``first``: offset of the numbers."""
     numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
     rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
     notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]

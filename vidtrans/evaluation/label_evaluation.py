@@ -1,4 +1,4 @@
-"""Score label maps, or pictures by a segmentation network: pixel and class accuracy, mean IoU, label flicker.
+"""Score label maps, or pictures that a network segments: pixel and class accuracy, mean IoU, label flicker.
 
 Scores of pictures are pix2pix's FCN-score (Isola et al., CVPR 2017, section 3.2): pictures painted from label maps are
 good if a segmentation network recovers the labels from them.
@@ -34,15 +34,15 @@ from vidtrans.session import Context
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, blank_picture, text_band
 
-VERSION = 1  # Version of the scores, for digests
-MAX_UNKNOWN = 0.001  # Share of pixels without a class above which a warning is given
-MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")
+VERSION = 1  # Version of the label scores, for digests
+MAX_UNKNOWN = 0.001  # Share of pixels whose colour belongs to no class, above which a warning is given
+MEASURES = ("pixel_accuracy", "class_accuracy", "mean_iou")  # Names of the measures that are plotted and reported
 WIDTH_PX = 980  # Width of the plot, in pixels
-ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
+ORANGE, BLUE = (255, 190, 70), (92, 160, 255)  # RGB colours of the plot's curves
 
 
 def parse_classes(text: str) -> ClassColours:
-    """Return the classes of the option ``--labels``: colours, a file of them, or a data set. Raises UsageError."""
+    """Parse the option ``--labels`` to classes: a list of colours, a file with it, or a data set. Raises UsageError."""
     what, table = f"--labels {text[:MAX_QUOTED_CHARS]}", with_palette_file({"palette": text})
     try:
         classes = ClassColours(str(table["palette"]), str(table.get("ignore", "")))
@@ -56,7 +56,7 @@ def parse_classes(text: str) -> ClassColours:
 
 
 def labels_for_key(labels: str | None, labeller: str | None, context: Context) -> Table:
-    """Return the classes and the segmentation model for the key of a result; {} without labels."""
+    """Return the label classes and the segmentation model that affect scores, for cache keys; {} without labels."""
     if labels:
         classes = parse_classes(labels)
         return {"labels": [VERSION, classes.text, classes.ignore]}
@@ -66,7 +66,7 @@ def labels_for_key(labels: str | None, labeller: str | None, context: Context) -
 
 
 class _Flicker:
-    """Measures the share of labels that change between frames along the motion, where that is reliable.
+    """Measures label flicker: the share of pixels whose label changes between frames along reliable motion.
 
     A label that is within a pixel in the previous frame has not changed, because borders move by fractions of pixels.
     """
@@ -76,6 +76,7 @@ class _Flicker:
         self._last: np.ndarray | None = None
 
     def add(self, labels: np.ndarray, motion: FlowPair | None) -> None:
+        """Add the labels of the next frame, (H, W), and the motion to it from the previous frame; None at a cut."""
         last, self._last = self._last, labels
         if last is None or motion is None:
             return
@@ -93,11 +94,12 @@ class _Flicker:
 
     @property
     def share(self) -> float | None:
+        """Return the share of compared pixels whose label changed; None if none was compared."""
         return self.changed / self.counted if self.counted else None
 
 
 def labels_scorer(labels: str | None, labeller: str | None, context: Context) -> Callable[..., Table]:
-    """Return ``score_labels`` for label maps, or for pictures that the model ``labeller`` segments."""
+    """Return the function that scores label maps, or pictures that the model ``labeller`` segments."""
     reader = Labeller.found(labeller, context) if labeller else None
     return partial(score_labels, reader.classes if reader else parse_classes(labels or ""), reader, context)
 
@@ -112,7 +114,7 @@ def score_labels(
     flow: str,
     result: Path | None,
 ) -> Table:
-    """Return the scores of label maps, or of pictures that a ``labeller`` segments, against ``reference`` label maps.
+    """Return the scores of label maps, or of pictures segmented by ``labeller``, against ``reference`` label maps.
 
     With ``source``, flicker is measured along its motion. ``result``: a plot (.png), or all values (.json), to write.
     Raises UsageError, MediaError, Interrupted.
@@ -169,16 +171,18 @@ def score_labels(
 
 
 def _nearest(labels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return labels scaled to a (width, height) by nearest neighbour, as float32."""
     return cv2.resize(labels.astype(np.float32), size, interpolation=cv2.INTER_NEAREST)
 
 
 def _small(picture: np.ndarray) -> np.ndarray:
+    """Return a picture scaled to the short side ``SHORT_SIDE``, unless it is smaller."""
     scale = min(1.0, SHORT_SIDE / min(picture.shape[:2]))
     return resize(picture, max(1, round(picture.shape[1] * scale)), max(1, round(picture.shape[0] * scale)))
 
 
 def _plot(table: Table, series: Mapping[str, Sequence[float | None]], output: Clip) -> np.ndarray:
-    """Return a plot over time with the confusion matrix, (H, W, 3) uint8."""
+    """Return a plot of the measures over time with the confusion matrix, (H, W, 3) uint8."""
     bands = [text_band(output.name, WIDTH_PX, size=TEXT_PX + 4)]
     words = [f"{name.replace('_', ' ')} {table[name]:.3f}" for name in ("mean_iou", "pixel_accuracy", "class_accuracy")]
     bands.append(text_band("   ".join(words), WIDTH_PX, colour=FAINT))
@@ -194,13 +198,14 @@ def _plot(table: Table, series: Mapping[str, Sequence[float | None]], output: Cl
 
 
 def _confusion(table: Table, width: int) -> np.ndarray:
-    """Draw the confusion matrix, (H, width, 3) uint8: rows are true classes, columns predicted ones."""
+    """Draw the confusion matrix, (H, width, 3) uint8: rows are true classes, columns predicted classes."""
     counts, colours = np.array(table["confusion"]), [tuple(bytes.fromhex(c[1:])) for c in table["classes"]]
     shares = np.sqrt(counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))  # Roots make small shares visible
     side = max(12, min(44, (width - 8 * GAP) // (len(colours) + 2)))
     picture = np.full((side * (len(colours) + 1) + GAP, width, 3), 20, np.uint8)
 
     def fill(row: int, column: int, colour: Sequence[int]) -> None:
+        """Fill the cell of a row and a column with a colour."""
         top, left = side * row, GAP + side * column
         picture[top + 1 : top + side - 1, left + 1 : left + side - 1] = colour
 

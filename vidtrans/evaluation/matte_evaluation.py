@@ -1,4 +1,4 @@
-"""Score a matte against the true one: DAVIS's region similarity J and boundary accuracy F, and the edge's jitter."""
+"""Score a matte against the true matte: DAVIS's region similarity J, boundary accuracy F, and jitter of the edge."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from vidtrans.metrics.label_scores import boundary, edge_motion, region
 from vidtrans.session import Context
 from vidtrans.video.plots import Chart, ChartCurve
 
-VERSION = 2  # Version of the scores, for digests
+VERSION = 2  # Version of the matte scores, for digests
 WIDTH_PX, HEIGHT_PX = 980, 260  # Size of the plot, in pixels
-ORANGE, BLUE = (255, 190, 70), (92, 160, 255)
+ORANGE, BLUE = (255, 190, 70), (92, 160, 255)  # RGB colours of the plot's curves
 
 
 def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context: Context) -> Table:
-    """Return the scores of a matte, ``output``, against the true one, at the truth's size; ``Mask`` reads both.
+    """Return the scores of a matte, ``output``, against the true matte, at the true matte's size.
 
     ``result``: a plot (.png), or all values (.json), to write. Raises UsageError, MediaError, Interrupted.
     """
@@ -70,6 +70,7 @@ def score_matte(output: Clip, truth: AlignedSource, result: Path | None, context
     }
 
     def draw() -> np.ndarray:
+        """Draw J and F over time with marks at the worst frames."""
         times = [seconds(output, n) for n in range(total)]
         curves = [ChartCurve("boundary F", edges, BLUE, 1), ChartCurve("region J", regions, ORANGE, 2)]
         marks = [one["frame"] for one in table["worst"]]

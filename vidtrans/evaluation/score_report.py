@@ -1,4 +1,4 @@
-"""Report the scores of a clip as a table, a line of text, a JSON file, or a plot with the worst moments."""
+"""Report the scores of a clip as a table, a line of text, a JSON file, or a plot with its worst moments."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.plots import FAINT, GAP, TEXT_PX, Chart, ChartCurve, Colour, ContactSheet, blank_picture, text_band
 
-VERSION = 3  # Version of the report, for digests
-VISIBLE_GHOST = 2.0  # Ghosting above which it is reported, in 8-bit levels
-BLURRED = 0.85  # Sharpness, relative to the reference, below which blur is reported
-CELL_WIDTH_PX = 392  # Width of one of three pictures in a row, in pixels
-WIDTH_PX = 3 * CELL_WIDTH_PX + 4 * GAP
-MAX_HEIGHT_PX = 300  # Height of a picture, in pixels
-WHITE = 48  # Difference that is drawn white, in 8-bit levels
-UNSCORED = (58, 66, 76)  # Colour of pixels that are not scored
-# Measure, height in pixels, and title of each chart
+VERSION = 3  # Version of the score report, for digests
+VISIBLE_GHOST = 2.0  # Ghosting, in 8-bit levels, above which the report mentions it
+BLURRED = 0.85  # Sharpness relative to the reference below which the report mentions blur
+CELL_WIDTH_PX = 392  # Width of each of the three pictures in a row of the plot, in pixels
+WIDTH_PX = 3 * CELL_WIDTH_PX + 4 * GAP  # Width of the plot, in pixels
+MAX_HEIGHT_PX = 300  # Largest height of a picture in a row, in pixels
+WHITE = 48  # Difference of two frames that is drawn white, in 8-bit levels
+UNSCORED = (58, 66, 76)  # RGB colour, in a difference picture, of pixels that are not scored
+# (measure, height in pixels, title) of each chart of the plot
 CHARTS = (
     (
         "warping_error",
@@ -47,7 +47,7 @@ CHARTS = (
     ("flicker", 210, "stabilised flicker (8-bit levels)"),
     ("ghosting", 190, "ghosts: how much further off it is where something was uncovered (8-bit levels)"),
 )
-# Curves of a chart: label, colour and width by suffix, in drawing order, with the render on top
+# Curves of a chart by suffix of the measure's name: label, colour, line width; the last one is drawn on top
 CURVES: dict[str, tuple[str, Colour, int]] = {
     "_per_frame": ("per frame", (222, 104, 150), 1),
     "_source": ("source", (92, 160, 255), 1),
@@ -65,7 +65,7 @@ def score(
     per_frame: Pictures | None = None,
     reference: Pictures | None = None,
 ) -> Table:
-    """Return the scores of a render; with ``result``, also write a plot (.png) or all values (.json).
+    """Return the scores of a render; if ``result`` is given, also write a plot (.png) or all values (.json).
 
     Raises UsageError, MediaError, Interrupted.
     """
@@ -83,7 +83,7 @@ def score(
         for n in scores.worst()
     ]
     table = {"path": str(clip.path), "flow": flow, "frames": scores.frames, **scores.table(), "worst": worst}
-    # The value of a pair of frames is at its second frame.
+    # The value of a pair of consecutive frames is assigned to the second frame.
     columns = {name: [round_digits(v) for v in values] for name, values in scores.series.items()}
     series = {"frame": list(numbers), "seconds": times} | columns
     write_scores(result, table, series, lambda: _sheet(scores, table, clip, source, flow, context))
@@ -91,7 +91,7 @@ def score(
 
 
 def verdict(table: Table) -> str:
-    """Summarise the scores in one line of text."""
+    """Return a summary of the scores in one line of text."""
     parts = [_flicker_text(table)]
     if table["sharpness"] is not None:
         blurred = "blurred: " if table["sharpness"] < BLURRED else ""
@@ -105,12 +105,12 @@ def verdict(table: Table) -> str:
 
 
 def compared_with(table: Table) -> str:
-    """Return the name of the video with which the render was compared."""
+    """Return which video the render was compared with, for the text of a report."""
     return {"per-frame": "per-frame video"}.get(table["compared_with"], str(table["compared_with"]))
 
 
 def figures(table: Table) -> str:
-    """Return the available measures as one line of text."""
+    """Return the measures that a table of scores has as one line of text."""
     parts = []
     for name, key, form in (
         ("warping error", "warping_error", ".3g"),
@@ -129,6 +129,7 @@ def figures(table: Table) -> str:
 
 
 def _flicker_text(table: Table) -> str:
+    """Return the flicker measures as text."""
     own, source, ratio, gone = (table[k] for k in ("warping_error", "warping_error_source", "ratio", "removed"))
     if own is None:
         why = "it has one frame" if table["frames"] == 1 else "no frame can be followed to the next"
@@ -148,7 +149,7 @@ def _flicker_text(table: Table) -> str:
 
 
 def _sheet(scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context) -> np.ndarray:
-    """Return charts over time, and below them a row of three pictures for each of the worst moments."""
+    """Return charts of the measures over time, and below them three pictures for each of the worst moments."""
     bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH_PX, size=TEXT_PX + 4)]
     bands += [text_band(line, WIDTH_PX, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
@@ -164,7 +165,7 @@ def _sheet(scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow
 
 
 def _curves(name: str, scores: Scores) -> list[ChartCurve]:
-    """Return the curves of a chart; warping errors as square roots, which makes small errors visible."""
+    """Return the curves of a measure's chart; warping errors as square roots, so that small errors are visible."""
     found = []
     for suffix, (label, colour, thick) in CURVES.items():
         if name + suffix in scores.series:
@@ -176,14 +177,14 @@ def _curves(name: str, scores: Scores) -> list[ChartCurve]:
 
 
 def _to_levels(error: float | None) -> float:
-    """Return the square root of a warping error, in 8-bit levels."""
+    """Return the square root of a warping error (full scale squared) in 8-bit levels."""
     return 255 * math.sqrt(error or 0.0)
 
 
 def _moments(
     marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """Return a picture with a row for each of ``marks``: the previous frame, the frame, and the change."""
+    """Return a picture with a row for each frame in ``marks``: the previous frame, the frame, and their change."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}
@@ -203,7 +204,7 @@ def _moments(
 
 
 def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
-    """Draw the motion-compensated difference of two frames, (H, W, 3) uint8: white is ``WHITE`` levels."""
+    """Draw the motion-compensated difference of two frames, (H, W, 3) uint8; ``WHITE`` levels are drawn white."""
     difference = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
     heat = np.clip(difference.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
@@ -212,7 +213,7 @@ def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarr
 
 
 def score_path(output: Path) -> Path:
-    """Return the path of a render's score plot: ``out.mp4`` has ``out.score.png``."""
+    """Return the path of a render's score plot: ``out.score.png`` for ``out.mp4``."""
     return output.with_name(f"{base_name(output)}.score.png")
 
 
@@ -223,15 +224,16 @@ def check_scorable(plan: RenderPlan) -> None:
 
 
 def score_render(job: RenderJob, output: Path, request: str, context: Context) -> Table:
-    """Score a finished render against its unfiltered outputs, draw a plot, and return scores and verdict.
+    """Score a finished render against its unfiltered outputs, write a plot, and return scores and verdict.
 
     Raises UsageError, MediaError, Interrupted.
     """
     plan = job.plan
 
     def make(path: Path) -> Table:
+        """Write the plot, and return the scores."""
         clip, steps = open_clip(context, output), plan.source_frames
-        # A different flow method than the filter's, which would hide the filter's errors
+        # Not the filter's own flow method, which would hide the filter's errors
         flow = "brox" if getattr(plan.settings.filter_settings, "flow", None) == SCORING_FLOW else SCORING_FLOW
         if steps is None or len(steps) != clip.index.num_frames:  # A filter graph or a GIF changes the frames
             source = AlignedSource.find(plan.clip, clip, context, Time(frame=plan.first))

@@ -1,4 +1,4 @@
-"""Align clips with a render, score a render, and find the source that guides a filter."""
+"""Align a render with its source and other clips, score the render, and find the source that guides a filter."""
 
 from __future__ import annotations
 
@@ -38,22 +38,23 @@ from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import probe
 
-COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # Keys of every table of scores
-NUM_WORST = 4  # Frames with the lowest scores in a table
-NOT_SCORED = "not compared"  # Rule for frames without a counterpart
-MIN_COVERAGE = 0.5  # Share of a render's frames that its source must have; a shorter source is a different clip
-NUM_CHECKED = 8  # Frames of a render that are compared with its source
-# ``clip_similarity`` below which a render is surely, and perhaps, not of the source. Measured on renders of 27 clips in
-# 33 styles, from looks to outlines and noise. Bundled looks have 0.7 and more. For 14 clips all renders have 0.46 and
-# more; for 13, all but 3 of 372 (nearly black, or under heavy noise) 0.35 and more. Of 20,175 pairs with a different
-# clip 86 % are below the first, and all but 27 below the second. Labels and photographs made from them have 0.39 to
-# 0.61, networks with random weights on tiny clips 0.16.
+COMMON_KEYS = ("warping_error", "warping_error_per_frame", "ratio", "psnr", "ssim")  # Keys of all score tables
+NUM_WORST = 4  # Number of frames with the lowest scores that a table lists
+NOT_SCORED = "not compared"  # Text, in messages, of what happens to frames without a counterpart
+MIN_COVERAGE = 0.5  # Share of a render's frames that its source must cover, else it is a different clip
+NUM_CHECKED = 8  # Number of a render's frames that are compared with its source to check that they belong together
+# ``clip_similarity`` was measured on renders of 27 clips in 33 styles, which include outlines and noise.
+# Renders in bundled styles have at least 0.7. All renders of 14 clips have at least 0.46.
+# All but 3 of 372 renders of the other 13 clips have at least 0.35; the 3 are nearly black or very noisy.
+# Of 20,175 pairs of a render and a different clip, 86 % are below UNRELATED and all but 27 below DOUBTFUL.
+# Label maps and photographs made from them have 0.39 to 0.61; networks with random weights on tiny clips have 0.16.
+# Thresholds of ``clip_similarity`` below which a render surely, and possibly, does not come from a source clip
 UNRELATED, DOUBTFUL = 0.12, 0.35
 
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """A clip aligned with another: ``steps`` has the number of its frame for each frame of the other.
+    """A clip that is aligned with another clip; ``steps``: the number of its frame for each frame of the other.
 
     ``missing``: the other's frames without a counterpart; their steps are those of the previous frames.
     """
@@ -93,7 +94,7 @@ class AlignedSource:
     def _match(
         cls, clip: Clip, output: Clip, start: Time | None, end: Time | None, rule: str, remedy: str
     ) -> tuple[AlignedSource, str]:
-        """Return the aligned clip, and a text about differences."""
+        """Return the aligned clip, and a message about differences between the clips."""
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
             return cls(clip, [0] * total), ""
@@ -116,21 +117,21 @@ class AlignedSource:
         return cls(clip, [first + step for step in steps], missing), note
 
     def starts_shot(self, number: int) -> bool:
-        """Return whether the clip has a cut between frames ``number`` and ``number`` − 1 of the other."""
+        """Return whether the clip has a cut between the other clip's frames ``number`` − 1 and ``number``."""
         if number == 0 or number in self.missing or number - 1 in self.missing:
             return True
         shots = self.clip.shots
         return bisect_right(shots, self.steps[number]) != bisect_right(shots, self.steps[number - 1])
 
     def pictures(self, context: Context, form: FrameFormat = DEFAULT_FORMAT) -> Generator[np.ndarray, None, None]:
-        """Yield the clip's frames aligned with the other's, (H, W, 3)."""
+        """Yield the clip's frames, (H, W, 3), in the order of the other clip's frames."""
         with closing(self.clip.cursor(form, context.decode_threads)) as cursor:
             for step in self.steps:
                 yield cursor(step).rgb
 
 
 def _has_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
-    """Return whether frames of two clips have equal times within half a frame; always true for pictures."""
+    """Return whether two clips' frames have equal times to within half a frame; true for picture sequences."""
     if index.names or other.names:
         return True
     step = (other.pts[-1] - other.pts[0] + other.last_duration) * other.time_base / other.num_frames
@@ -138,11 +139,12 @@ def _has_equal_times(index: ClipIndex, other: ClipIndex) -> bool:
     return all(abs(a - b) < step / 2 for a, b in zip(own, others, strict=True))
 
 
-# An aligned clip, or (H, W, 3) uint8 RGB for each frame of a render, in order
+# The frames to compare with a render: an aligned clip, or a picture (H, W, 3) uint8 RGB for each frame, in order
 Pictures = AlignedSource | Iterable[np.ndarray]
 
 
 def check_scored(output: Clip) -> None:
+    """Raise UsageError if the frames of a clip differ in size, because then motion cannot be followed."""
     if not output.index.same_size:
         why = "its pictures are not of one size, so nothing can be followed from one to the next"
         raise UsageError(output.path.name, why, "evaluate pictures of one size")
@@ -157,7 +159,7 @@ def score_clips(
     reference: Pictures | None = None,
     flow: str = SCORING_FLOW,
 ) -> Scores:
-    """Score an opened render. Transparent areas of all inputs are composited over the render's background.
+    """Score an opened render. Transparent areas of all clips are composited over the render's background.
 
     Raises UsageError, MediaError, Interrupted; ValueError if a stream has fewer pictures than the render has frames.
     """
@@ -182,7 +184,7 @@ def score_clips(
 
 
 def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> ClipIndex:
-    """Return the index of frames [first, stop); without ``stop``, as long as the render.
+    """Return the index of the frames [first, stop) of a clip; without ``stop``, as long as the render.
 
     Pictures that are matched by number are all included, others as many as the render has frames.
     """
@@ -199,7 +201,7 @@ def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> 
 def _stream(
     source: Pictures | None, form: FrameFormat, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
-    """Yield ``total`` pictures, or None ``total`` times. Raises ValueError if there are fewer pictures."""
+    """Yield ``total`` pictures, or ``total`` times None without a source. Raises ValueError if there are fewer."""
     if isinstance(source, AlignedSource):
         yield from source.pictures(context, form)
         return
@@ -212,6 +214,7 @@ def _stream(
 
 
 def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
+    """Warn about clips whose size differs from the render's, because they are compared at the render's size."""
     width, height = output.index.width, output.index.height
     unequal = [c for c in others if (c.index.width, c.index.height) != (width, height)]
     sizes = [
@@ -224,7 +227,7 @@ def _warn_sizes(output: Clip, others: Sequence[Clip], context: Context) -> None:
 
 
 def check_source(output: Clip, source: AlignedSource, context: Context) -> None:
-    """Raise UsageError if a render cannot have been made from its aligned source; warn if that is doubtful.
+    """Raise UsageError if a render cannot come from its aligned source; warn if that is doubtful.
 
     The numbers of frames are compared, and edges and tones of some frames.
     """
@@ -251,19 +254,19 @@ def check_source(output: Clip, source: AlignedSource, context: Context) -> None:
 
 
 def seconds(clip: Clip, frame: int) -> float:
-    """Return the time of a frame in seconds, relative to the first."""
+    """Return the time of a frame in seconds, relative to the clip's first frame."""
     index = clip.index
     return float((index.pts[frame] - index.pts[0]) * index.time_base)
 
 
 def worst_frames(values: Sequence[float | None], name: str, clip: Clip) -> list[Table]:
-    """Return the frames with the lowest scores: tables of frame, seconds and the score ``name``."""
+    """Return the frames with the lowest scores, each as a table of frame number, seconds and the score ``name``."""
     known = sorted((value, number) for number, value in enumerate(values) if value is not None)
     return [{"frame": n, "seconds": round(seconds(clip, n), 3), name: round_digits(v)} for v, n in known[:NUM_WORST]]
 
 
 def write_scores(result: Path | None, table: Table, series: Table, draw: Callable[[], np.ndarray]) -> None:
-    """Write all values of each frame (.json), or the picture that ``draw`` returns, (H, W, 3) uint8 (.png)."""
+    """Write the values of all frames (.json), or the picture that ``draw`` returns, (H, W, 3) uint8 (.png)."""
     if result is None:
         return
     if result.suffix.lower() == ".json":
@@ -273,7 +276,7 @@ def write_scores(result: Path | None, table: Table, series: Table, draw: Callabl
 
 
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
-    """Return the clip with its source's ``cuts``, and the source aligned with it from ``start``.
+    """Return the clip with the cuts of its source, and the source aligned with the clip from ``start`` on.
 
     Raises UsageError.
     """
@@ -286,7 +289,7 @@ def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context:
 
 
 def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None]:
-    """Return the steps, with None after the guide's end.
+    """Return the frame numbers ``steps`` of the guide, with None for frames after the guide's end.
 
     There, the guide's repeated last frame would guide a moving picture.
     """
@@ -298,7 +301,7 @@ def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None
     duration = (
         Fraction(0) if guide.is_pictures or clip.is_pictures else guide.index.last_duration * guide.index.time_base
     )
-    # A frame just before the end counts as after it, because containers round times.
+    # A frame less than a quarter of a frame before the end counts as after it, because containers round times.
     ends = duration - min(b - a for a, b in pairwise(times)) / 4
     return [
         step if i <= first or time < ends else None for i, (step, time) in enumerate(zip(steps, times, strict=True))
@@ -306,7 +309,7 @@ def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None
 
 
 def with_source_sound(clip: Clip, guide: AlignedClip) -> Clip:
-    """Return the clip with its own sound, or with its source's if it has none."""
+    """Return the clip with its own sound, or with its source's sound if it has none."""
     source, first = guide.clip, guide.steps[0]
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
         return clip

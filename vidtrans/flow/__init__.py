@@ -1,4 +1,4 @@
-"""Optical flow on the input video: methods, warping, reliability, cuts.
+"""Optical flow on the input video: flow methods, warping, reliability of the flow, and cut detection.
 
 A flow method is a class that is constructed with the name of a device (default ``"cpu"``; OpenCV's methods run only
 there). An instance is called with two pictures of one size, ``(first, second)``, uint8 and contiguous, (H, W) or, if
@@ -21,7 +21,7 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FlowEntry(Entry):
-    """A flow method.
+    """A flow method in the registry.
 
     ``takes``: the kind of input pictures; methods that take "grey" can score renders. ``on_gpu``: the method that
     replaces it on a GPU in filters and in the history of recurrent models; '' for none. ``identity``: "module:function"
@@ -34,16 +34,18 @@ class FlowEntry(Entry):
 
     @property
     def runs_on_device(self) -> bool:
+        """Return whether the method runs in torch on any device; OpenCV's methods run only on a CPU."""
         return self.identity != ""
 
     def identity_on(self, device: str) -> str:
-        """Return all properties besides the pictures and OpenCV's version that affect the flow, for cache keys.
+        """Return the properties, besides pictures and OpenCV's version, that affect the flow, for cache keys.
 
         The result is '' for OpenCV's methods. Raises UsageError for a method that is not installed.
         """
         return str(Entry(self.identity, self.summary).load()(device)) if self.identity else ""
 
 
+# All flow methods by name
 FLOWS = Registry(
     "flow method",
     {
@@ -80,5 +82,5 @@ FLOWS = Registry(
     },
     group="flow_methods",
 )
-# Flow methods that can score renders; plug-ins are excluded, so that scores are comparable between machines
+# Flow methods that can score renders, without plug-ins: so scores are comparable between machines
 GREY_FLOWS = Registry("flow method", {name: entry for name, entry in FLOWS.builtin.items() if entry.takes == "grey"})

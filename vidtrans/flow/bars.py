@@ -1,4 +1,4 @@
-"""Find flat, constant borders of a clip: black bars above and below, or at the sides."""
+"""Find the flat, constant borders of a clip, such as black bars above and below the picture or at its sides."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-FLAT = 4.0  # Range of grey levels, of 255, within which a border is flat: a thumbnail's residual noise
-MIN_INNER_PX = 4  # Least size of the part inside the borders, in pixels of a thumbnail
+FLAT = 4.0  # Range of values, of 255, within which a thumbnail's border counts as flat despite noise
+MIN_INNER_PX = 4  # Minimum side of the area inside the borders, in pixels of a thumbnail
 # Bars in full-size frames
-BLACK = 32  # Largest grey level of a bar, of 255; codecs exceed it only in a bar's last lines
-BLEED = 2  # Lines of a bar into which the picture's colour bleeds, because chroma has half the resolution
-MIN_THICKNESS = 0.01  # Least thickness of a bar, as a share of the side; thinner borders come from scans
+BLACK = 32  # Largest grey level of a black bar, of 255; codecs exceed it only in a bar's innermost lines
+BLEED = 2  # Number of a bar's lines into which the picture's colour bleeds, because chroma has half resolution
+MIN_THICKNESS = 0.01  # Minimum thickness of a bar, as a share of the side; thinner borders come from scans
 MAX_BEND, MIN_STRAIGHT = 0.005, 0.6  # Tolerance of a straight edge, as a share of the side; least share within it
 
-Extents = tuple[np.ndarray, np.ndarray]
-Part = tuple[slice, slice]
-WHOLE: Part = (slice(None), slice(None))
+Extents = tuple[np.ndarray, np.ndarray]  # Minimum and maximum colours of rows, (h, 2, 3), and of columns, (w, 2, 3)
+Part = tuple[slice, slice]  # (rows, columns) of a picture
+WHOLE: Part = (slice(None), slice(None))  # The whole picture
 
 
 def extents(thumbnail: np.ndarray) -> Extents:
-    """Return the smallest and largest colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
-    # Both reductions run along columns, because OpenCV starts a second thread for rows.
+    """Return the minimum and maximum colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
+    # Both reductions run along columns, because OpenCV starts a second thread to reduce rows.
     turned, kinds = (cv2.transpose(thumbnail), thumbnail), (cv2.REDUCE_MIN, cv2.REDUCE_MAX)
     rows, columns = (np.stack([cv2.reduce(picture, 0, kind)[0] for kind in kinds], 1) for picture in turned)
     return rows, columns
@@ -40,14 +40,14 @@ def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """Return the slice of ``lines`` (frames, n, 2, 3) between flat ends, scaled to ``length``; None if too short."""
+    """Return the slice of ``lines`` (frames, n, 2, 3) between flat borders, scaled to ``length``; None if too short."""
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
     varying = np.flatnonzero((highest - lowest > FLAT).any(1))
     if len(varying) == 0 or varying[-1] + 1 - varying[0] < min(MIN_INNER_PX, len(lowest)):
         return None
     if varying[0] == 0 and varying[-1] == len(lowest) - 1:
         return slice(None)
-    # A line that lies half on a border is left out as well, because it would be constant structure.
+    # A line that is half border is cropped as well, because its constant edge would count as structure.
     first = varying[0] + (varying[0] > 0)
     stop = varying[-1] + (varying[-1] == len(lowest) - 1)
     scale = length / len(lowest)
@@ -64,10 +64,11 @@ class Bars(NamedTuple):
 
     @property
     def edge(self) -> Bars:
-        """Return thinner bars, without the lines into which the picture's colour bleeds."""
+        """Return thinner bars, which exclude the lines into which the picture's colour bleeds."""
         return Bars(*(max(0, lines - BLEED) for lines in self))
 
     def size(self, width: int, height: int) -> tuple[int, int]:
+        """Return the (width, height) inside the bars of a picture of this width and height."""
         return width - self.left - self.right, height - self.top - self.bottom
 
     def crop(self, picture: np.ndarray) -> np.ndarray:
@@ -82,11 +83,11 @@ class Bars(NamedTuple):
         return " and ".join([f"{first[1]} lines {first[0]}", *(f"{count} {name}" for name, count in others)])
 
 
-NO_BARS = Bars()
+NO_BARS = Bars()  # Bars of a picture without borders
 
 
 def black_bars(brightest: np.ndarray) -> Bars:
-    """Return a clip's black bars, exact to ``BLEED`` lines.
+    """Return a clip's black bars from its ``brightest`` values, exact to ``BLEED`` lines.
 
     ``brightest``: the maximum of each pixel over the clip, (H, W) uint8. Bars stay black, lie on both sides of the
     picture, and have straight edges, unlike an object on black, or a vignette. If one edge is not found in a dark
@@ -99,7 +100,7 @@ def black_bars(brightest: np.ndarray) -> Bars:
 
 
 def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
-    """Return the black bars, else the white ones, of all ``pictures``, (H, W, 3) uint8.
+    """Return the black bars, or if there are none the white bars, that all ``pictures``, (H, W, 3) uint8, have.
 
     Pictures of different sizes have none.
     """
@@ -110,7 +111,7 @@ def bars_of(pictures: Sequence[np.ndarray]) -> Bars:
 
 
 def opaque_rectangle(alpha: np.ndarray) -> Part:
-    """Return a large rectangle of alpha (H, W) without transparent pixels, whose alpha is below one half.
+    """Return a large rectangle of alpha (H, W) that contains no transparent pixels (alpha below one half).
 
     The most transparent sides are cropped first; then holes, on the side where that removes the fewest pixels.
     """
@@ -132,7 +133,7 @@ def opaque_rectangle(alpha: np.ndarray) -> Part:
 def _without_holes(
     top: int, bottom: int, left: int, right: int, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[int, int, int, int]:
-    """Return the largest rectangle on one side of all ``rows`` or ``columns`` with holes, counted from top and left."""
+    """Return the largest rectangle that lies on one side of all ``rows`` or ``columns`` with transparent pixels."""
     parts = [
         (top + int(rows[-1]) + 1, bottom, left, right),
         (top, top + int(rows[0]), left, right),
@@ -156,7 +157,7 @@ def _opposite_bars(lit: np.ndarray) -> tuple[int, int]:
 def _bar_height(lit: np.ndarray) -> int:
     """Return the height of the bar above the ``lit`` pixels, (H, W) bool; 0 for none."""
     height = len(lit)
-    first = lit.argmax(0)[lit.any(0)]  # First lit row of each column that has one
+    first = lit.argmax(0)[lit.any(0)]  # First lit row of each column that has lit pixels
     if len(first) == 0:
         return 0
     edge = int(np.median(first))

@@ -1,4 +1,4 @@
-"""Detect cuts: find where one shot ends and the next begins.
+"""Detect cuts: find the frames at which one shot ends and the next begins.
 
 A cut is a permanent change of picture within one frame that motion does not explain. All measures are relative to the
 contrast of the two frames, so that dark and flat footage is judged like any other:
@@ -28,40 +28,38 @@ from vidtrans.flow.bars import WHOLE, Extents, Part, extents, part_within_bars
 from vidtrans.flow.estimator import DISFast, grey
 from vidtrans.flow.warping import forward_backward, warp
 
-ANALYSIS_SHORT_SIDE = 128
+ANALYSIS_SHORT_SIDE = 128  # Short side of the analysed frames, in pixels
 
-THUMBNAIL_FACTOR = 4  # Factor by which a thumbnail is smaller than the frame, which averages noise
-REACH = 4  # Frames before and after a step that are compared to see whether the change is permanent
-NOISE = 1.0  # Grey levels, of 255, above the effect of quantisation and codecs on an empty picture
-CHANGE_AT_CUT = 0.42  # Least change at a cut, relative to the deviation; pure noise has at most 0.36
-SHARE_AT_CUT = 0.2  # Largest matched share at a cut
-SHARE_AT_BLEND = 0.1  # Largest matched share from the frame before to the frame after a blend of both
-# Largest matched share at a cut relative to the neighbouring steps, because fast motion lowers the share of all steps
+THUMBNAIL_FACTOR = 4  # Factor by which a thumbnail is smaller than the analysed frame, to average noise
+REACH = 4  # Number of frames before and after a step that are compared to test whether the change is permanent
+NOISE = 1.0  # Change, in 8-bit levels, above that of quantisation and codecs on an empty picture
+CHANGE_AT_CUT = 0.42  # Minimum change at a cut, relative to the standard deviation; pure noise reaches 0.36
+SHARE_AT_CUT = 0.2  # Largest share of pixels at a cut that match the next frame along the flow
+SHARE_AT_BLEND = 0.1  # Largest matched share between the frames before and after a frame that blends both
+# Largest matched share at a cut, relative to the neighbouring steps: fast motion lowers the share of all steps
 SHARE_OF_NEIGHBOURS = 0.3
-SHARE_OF_UNRELATED = 0.05  # Matched share of unrelated pictures, at which the neighbouring steps do not count
-# Least share of the total change that one step has at a cut. A coarsely coded fade or dissolve moves in jumps of up to
-# two thirds.
-STEP_AT_CUT = 0.8
-STEP_AT_BLACK = 0.85  # The same share beside frames that may belong to a fade
-MAX_STEP = 2.0  # Largest ratio of a cut's change to the change between the frames around it
-DARKENED = 0.5  # Contrast relative to the largest one around, below which a frame may belong to a fade
-MAX_FLASH_FRAMES = 3  # Longest flash, in frames
-SHARE_AFTER_FLASH = 0.3  # Least matched share of the frames before and after a flash
-CHANGE_AFTER_FLASH = 0.5  # Change from before to after a flash, relative to its first step, that proves a flash
-MAX_CHANGE_AFTER_FLASH = 0.9  # Largest such change, because something may have moved
-ONE_WAY = 0.95  # Share of pixels that a light changes in one direction, brighter or darker
-LIGHT_STRUCTURE = 0.45  # Structure above which a one-way step is light: cuts have at most 0.45, 55 of 56 lamps more
-STRUCTURE_SIZE_PX = 9  # Side of the squares in which structure is compared, in pixels
-BLEND_WEIGHTS = (0.15, 0.85)  # Range of the weight at which a frame is a blend of its neighbours
-BLEND_ERROR = 0.25  # Largest error of a blend, relative to the change between the neighbours
-SAME_COLOUR = 0.64  # Largest channel difference of matching pixels, in units of the contrast
-DIFFERENT_MEAN = 4.0  # Difference of the mean colours at which frames do not match, in units of the contrast
-MIN_CONTRAST = 0.25  # Contrast, relative to the other frame's, up to which a flat frame is stretched
-LEVELS_PER_CONTRAST = 40.0  # Grey levels per unit of contrast in the input of the flow method
+SHARE_OF_UNRELATED = 0.05  # Matched share up to which pictures are unrelated, whatever the shares of neighbouring steps
+STEP_AT_CUT = 0.8  # Minimum share of the total change at a cut's step; a coarsely coded fade reaches two thirds
+STEP_AT_BLACK = 0.85  # Minimum share of the total change for a cut next to frames that may belong to a fade
+MAX_STEP = 2.0  # Largest ratio of a cut's change to the change between frames further before and after it
+DARKENED = 0.5  # Contrast, relative to the largest in neighbouring frames, below which a frame may belong to a fade
+MAX_FLASH_FRAMES = 3  # Longest flash of light that is recognised, in frames
+SHARE_AFTER_FLASH = 0.3  # Minimum matched share between the frames before and after a flash
+CHANGE_AFTER_FLASH = 0.5  # Change from before to after a flash, relative to its first step, below which it is a flash
+MAX_CHANGE_AFTER_FLASH = 0.9  # Largest change from before to after a flash, relative to its first step
+ONE_WAY = 0.95  # Minimum share of pixels that a change of light makes all brighter or all darker
+LIGHT_STRUCTURE = 0.45  # Structure correlation above which a one-way step is a change of light, not a cut
+STRUCTURE_SIZE_PX = 9  # Side of the squares whose mean is subtracted before structure is compared, in pixels
+BLEND_WEIGHTS = (0.15, 0.85)  # Range of the next frame's weight in a frame that blends its two neighbours
+BLEND_ERROR = 0.25  # Largest error of modelling a frame as a blend, relative to the change between its neighbours
+SAME_COLOUR = 0.64  # Largest channel difference of matching pixels, in units of the frame's contrast
+DIFFERENT_MEAN = 4.0  # Difference of mean colours, in units of contrast, above which frames do not match
+MIN_CONTRAST = 0.25  # Contrast relative to the other frame's below which a frame's contrast is not normalised to 1
+LEVELS_PER_CONTRAST = 40.0  # Grey levels per unit of contrast in the normalised input of the flow method
 
 
 class _Frame:
-    """A frame, or its part within bars.
+    """An analysed frame, or its part inside the bars.
 
     ``thumbnail``: (h, w, 3) float32, grey levels. ``contrast``: standard deviation of the luma. ``deviation``: mean
     absolute deviation from the ``mean`` colour, (3,); like the change of thumbnails it grows with the number of
@@ -79,14 +77,16 @@ class _Frame:
 
     @cached_property
     def extents(self) -> Extents:
+        """Return the minimum and maximum colours of the thumbnail's rows and columns."""
         return extents(self.thumbnail)
 
     def crop(self, part: Part) -> _Frame:
+        """Return the frame cropped to (rows, columns)."""
         return self if part == WHOLE else _Frame(self.rgb[part])
 
 
 class _Match(NamedTuple):
-    """The similarity of a frame and another one warped along the flow.
+    """The similarity of a frame and another frame warped to it along the flow.
 
     ``share``: the matched share, 0 to 1, of the deviation from the usual colour. ``structure``: the correlation, −1 to
     1, of the luma minus its local mean.
@@ -97,7 +97,7 @@ class _Match(NamedTuple):
 
 
 class CutDetector:
-    """A cut detector: add the frames of a clip in order, (H, W, 3) uint8, then call ``shots``.
+    """Detects cuts: add the frames of a clip in order, (H, W, 3) uint8, then call ``shots``.
 
     Short sides near ``ANALYSIS_SHORT_SIDE`` are best. A change of the frame size (pictures in a folder) starts a shot.
     At most 2 · ``REACH`` + 4 frames are in memory.
@@ -106,7 +106,7 @@ class CutDetector:
     def __init__(self) -> None:
         self._flow = DISFast()
         self._full: dict[int, _Frame] = {}
-        self._frames: dict[int, _Frame] = {}  # The frames without bars
+        self._frames: dict[int, _Frame] = {}  # Frames in memory by number, cropped to the part inside the bars
         self._part = WHOLE
         self._matches: dict[tuple[int, int], _Match] = {}
         self._count = 0
@@ -115,6 +115,7 @@ class CutDetector:
         self._shots: list[int] = []
 
     def add(self, rgb: np.ndarray) -> None:
+        """Add the next frame, and decide on the frame that now has enough successors."""
         last = self._full.get(self._count - 1)
         if last is None or last.rgb.shape != rgb.shape:
             self._start_shot()
@@ -125,7 +126,7 @@ class CutDetector:
             self._decide()
 
     def shots(self) -> tuple[int, ...]:
-        """Return the first frame of each shot. No frames may be added afterwards."""
+        """Return the number of the first frame of each shot. No frames may be added afterwards."""
         self._decide_all()
         return tuple(self._shots)
 
@@ -139,11 +140,12 @@ class CutDetector:
         self._decided = self._count + 1
 
     def _decide_all(self) -> None:
+        """Decide on all frames that are not decided yet."""
         while self._decided < self._count:
             self._decide()
 
     def _decide(self) -> None:
-        """Decide on the next undecided frame, and drop frames that are no longer needed."""
+        """Decide whether a shot begins at the next undecided frame; drop frames that are no longer needed."""
         number = self._decided
         self._decided += 1
         self._crop_bars()
@@ -161,12 +163,13 @@ class CutDetector:
         self._drop_frames(self._decided - REACH - 2)
 
     def _drop_frames(self, oldest: int) -> None:
+        """Drop the frames before frame ``oldest``, and the matches of such frames."""
         self._full = {n: frame for n, frame in self._full.items() if n >= oldest}
         self._frames = {n: frame for n, frame in self._frames.items() if n >= oldest}
         self._matches = {pair: match for pair, match in self._matches.items() if pair[0] >= oldest}
 
     def _crop_bars(self) -> None:
-        """Crop the frames in memory to the part within bars, if this part has changed."""
+        """Crop the frames in memory to the part inside the bars, if this part has changed."""
         height, width = self._full[self._count - 1].rgb.shape[:2]
         part = part_within_bars([frame.extents for frame in self._full.values()], height, width)
         if part != self._part:
@@ -175,13 +178,13 @@ class CutDetector:
             self._matches.clear()
 
     def _is_step(self, first: int, second: int, largest_share: float) -> bool:
-        """Return whether most of the change happens in this step, with a matched share below ``largest_share``."""
+        """Return whether most of the change occurs in this step, and its matched share is below ``largest_share``."""
         if second >= self._count:
             return False
         a, b = self._frames[first], self._frames[second]
         change = _change(a, b)
         if change < max(NOISE, CHANGE_AT_CUT * max(a.deviation, b.deviation)):
-            return False  # True of most frames, so that flow is rarely needed
+            return False  # This holds for most frames, so that flow is rarely computed
         around = self._frames_around(first, second, REACH)
         darkened = min(a.contrast, b.contrast) < DARKENED * max(frame.contrast for frame in around)
         if change < (STEP_AT_BLACK if darkened else STEP_AT_CUT) * _change(around[0], around[-1]):
@@ -192,12 +195,12 @@ class CutDetector:
         return share < largest_share and share <= max(SHARE_OF_UNRELATED, SHARE_OF_NEIGHBOURS * usual)
 
     def _is_permanent(self, first: int, second: int) -> bool:
-        """Return False for a step within a flash: the frames before and after the flash hardly differ."""
+        """Return whether the change of a step persists; it does not within a flash, after which the picture reverts."""
         a, b, around = self._frames[first], self._frames[second], self._frames_around(first, second, MAX_FLASH_FRAMES)
         return _change(a, b) <= MAX_STEP * _change(around[0], around[-1]) or _share_one_way(a, b) <= ONE_WAY
 
     def _is_light(self, first: int, second: int) -> bool:
-        """Return whether the step is only a change of light: all pixels change in one direction, and structure remains.
+        """Return whether a step is only a change of light: all pixels get brighter or darker, and structure remains.
 
         A black frame has no structure, only noise, which flow can match to anything.
         """
@@ -207,12 +210,12 @@ class CutDetector:
         return is_one_way and self._match(first, second).structure > LIGHT_STRUCTURE
 
     def _frames_around(self, first: int, second: int, reach: int) -> list[_Frame]:
-        """Return the frames of this shot before and after a step, up to ``reach`` on each side."""
+        """Return the frames of the current shot before and after a step, up to ``reach`` on each side."""
         start, stop = max(self._shots[-1], first - reach), min(self._count, second + reach + 1)
         return [self._frames[number] for number in range(start, stop)]
 
     def _flash_length(self, before: int, first: int) -> int:
-        """Return the length of a flash that begins at frame ``first``; 0 if there is none.
+        """Return the number of frames of a flash that begins at frame ``first``; 0 if there is no flash.
 
         Frame ``before`` reappears after a flash.
         """
@@ -221,13 +224,13 @@ class CutDetector:
         for length in range(1, min(MAX_FLASH_FRAMES + 1, self._count - first)):
             change = _change(a, self._frames[first + length])
             if change >= MAX_CHANGE_AFTER_FLASH * _change(a, b):
-                continue  # The change did not revert; titles on the same background match well
+                continue  # Not reverted: titles on one background also match
             if change < low or self._share(before, first + length) > SHARE_AFTER_FLASH:
                 return length
         return 0
 
     def _blend_weight(self, number: int) -> float | None:
-        """Return the weight of the next frame in a frame that blends its two neighbours; None for other frames.
+        """Return the weight of the next frame in a frame that blends its two neighbours; None for a normal frame.
 
         Frame rate conversions leave such frames at cuts. The weight is fitted by least squares.
         """
@@ -244,29 +247,30 @@ class CutDetector:
         return weight if low < weight < high and error <= BLEND_ERROR * change else None
 
     def _share(self, first: int, second: int) -> float:
-        """Return the matched share of one frame in another; 1 if a frame is outside of the clip."""
+        """Return the share of one frame's pixels that match another frame; 1 if a frame is outside of the clip."""
         return self._match(first, second).share if self._first <= first and second < self._count else 1.0
 
     def _match(self, first: int, second: int) -> _Match:
+        """Return the similarity of two frames, which is computed once."""
         if (first, second) not in self._matches:
             self._matches[first, second] = _match_frames(self._flow, self._frames[first], self._frames[second])
         return self._matches[first, second]
 
 
 def _change(a: _Frame, b: _Frame) -> float:
-    """Return the mean absolute difference of two thumbnails, in grey levels (0 to 255)."""
+    """Return the mean absolute difference of two frames' thumbnails, in 8-bit levels."""
     return float(np.abs(a.thumbnail - b.thumbnail).mean())
 
 
 def _share_one_way(a: _Frame, b: _Frame) -> float:
-    """Return the share, 0.5 to 1, of changing pixels that change in the more common direction (brighter or darker)."""
+    """Return the share of changing pixels, 0.5 to 1, that change in the more frequent direction, brighter or darker."""
     difference = b.thumbnail.mean(-1) - a.thumbnail.mean(-1)
     brighter, darker = int((difference > 0).sum()), int((difference < 0).sum())
     return max(brighter, darker) / (brighter + darker) if brighter + darker else 0.5
 
 
 def _match_frames(method: DISFast, a: _Frame, b: _Frame) -> _Match:
-    """Return the similarity of ``a`` and ``b`` warped along the flow.
+    """Return the similarity of frame ``a`` and frame ``b`` warped to it along the flow.
 
     In the share, pixels are weighted by their distance from their frame's usual colour, the median, because any flow is
     consistent with a plain background.
@@ -289,7 +293,7 @@ def _match_frames(method: DISFast, a: _Frame, b: _Frame) -> _Match:
 
 
 def _structure(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the correlation, −1 to 1, of two pictures (H, W) float32 minus their local means.
+    """Return the correlation, −1 to 1, of two pictures (H, W) float32 after subtraction of their local means.
 
     It is low where only one has structure, as with a title on a plain background.
     """
@@ -301,6 +305,6 @@ def _structure(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _standardise(frame: _Frame, least_contrast: float) -> np.ndarray:
-    """Return the frame, (H, W, 3) float32, with zero mean in each channel and a contrast of 1, or less if flat."""
+    """Return a frame, (H, W, 3) float32, with channel means of 0 and a contrast of 1, or less for a flat frame."""
     rgb = frame.rgb.astype(np.float32)
     return (rgb - rgb.mean((0, 1))) / np.float32(max(frame.contrast, least_contrast))

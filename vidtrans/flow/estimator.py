@@ -1,4 +1,4 @@
-"""Estimate flow in both directions at a working size, with OpenCV's or other registered methods."""
+"""Estimate optical flow in both directions at a working size, with OpenCV's or other registered methods."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from vidtrans.flow import FLOWS
 from vidtrans.flow.warping import BORDER, blur, grid, grow, halve, resize_flow
 from vidtrans.video.colour.conversion import to_uint8
 
-# An instance of a registered class, (first, second) → flow; see ``vidtrans.flow``
+# Function (first picture, second picture) → flow: an instance of a registered class, see ``vidtrans.flow``
 FlowMethod = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class FlowEstimator:
-    """A registered flow method with its working size.
+    """A registered flow method with its working size and device.
 
     ``short_side``: in pixels, or None for the frames' own size; frames are never enlarged. ``device``: 'cpu', 'cuda:0'
     and so on, for methods in torch. Not thread-safe. Raises UsageError for an unknown method or one that is not
@@ -48,17 +48,18 @@ class FlowEstimator:
         return self._method(first, second), self._method(second, first)
 
     def estimate(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return the flow from one prepared picture to another, like ``estimate_both``."""
+        """Return the flow from one prepared picture to another, (H, W, 2) float32 in prepared pixels."""
         return _zero_flow(first) if np.array_equal(first, second) else self._method(first, second)
 
 
 def _zero_flow(picture: np.ndarray) -> np.ndarray:
+    """Return a flow of no motion for a picture."""
     return np.zeros((*picture.shape[:2], 2), np.float32)
 
 
-# Least side of a picture after padding, in pixels. OpenCV crashes below it: it chooses the coarsest level by the width,
-# and then the height does not hold a patch. In a narrow strip, which has few levels, it misses long motion.
-MIN_SIDE_PX = 64
+# OpenCV chooses the coarsest level by the width alone and crashes if the height of that level is less than a patch.
+# In a narrow strip, for which it uses few levels, it misses long motion.
+MIN_SIDE_PX = 64  # Minimum side to which a picture is padded before OpenCV's search, in pixels
 
 
 class DISMedium:
@@ -77,6 +78,7 @@ class DISMedium:
         self._search, self._from_start = self._make(), self._make()
 
     def _make(self) -> cv2.DISOpticalFlow:
+        """Return OpenCV's search with the parameters of this class."""
         search = cv2.DISOpticalFlow.create(self.preset)
         search.setPatchStride(self.stride)
         search.setGradientDescentIterations(self.descents)
@@ -95,9 +97,9 @@ class DISMedium:
             if start is not None:
                 start = cv2.copyMakeBorder(start, 0, below, 0, right, cv2.BORDER_REPLICATE)
         first, second = np.ascontiguousarray(first), np.ascontiguousarray(second)
-        # Separate objects, because OpenCV's would reuse the start of an earlier call.
+        # Separate objects for flow with and without a start, because OpenCV would reuse the start of an earlier call.
         search = self._search if start is None else self._from_start
-        # The scale is set for each call: for a small picture OpenCV changes it, and keeps the change.
+        # The scale is set for each call, because OpenCV changes it for a small picture and does not restore it.
         search.setFinestScale(self.finest)
         flow = search.calc(first, second, None if start is None else np.array(start, np.float32))
         if self.refined_at_full_size:
@@ -127,18 +129,18 @@ class DISFine(DISMedium):
 
 
 def grey(rgb: np.ndarray) -> np.ndarray:
-    """Convert an RGB picture to grey, (H, W), the input of most flow methods."""
+    """Convert an RGB picture to grey, (H, W), which is the input of most flow methods."""
     return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
 
 
-# The refinement's constants were chosen by the temporal filter's scores on five clips: real flicker, two style
-# networks, and two flickering tone curves.
-WINDOW_SIGMA = 1.5  # σ of the least-squares window, in pixels of half the size
-LIGHT_SIGMA = 4.0  # σ above which a difference in brightness counts as light, in pixels of half the size
-OUTLIER = 20.0  # Difference with half the weight, in grey levels
-DAMPING = 20.0  # Damping of weak gradients, in squared grey levels per pixel
-MAX_STEP_PX = 1.0  # Largest step along each axis, in pixels
-_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # Central difference of the mean, applied to the sum of two pictures
+# These constants of the refinement gave the temporal filter the best scores on five flickering clips.
+# The clips have real flicker (one), style networks (two) and flickering tone curves (two).
+WINDOW_SIGMA = 1.5  # σ of the window of the least-squares step, in pixels at half size
+LIGHT_SIGMA = 4.0  # σ of the blur that isolates changes of light, which are no motion, in pixels at half size
+OUTLIER = 20.0  # Difference, in grey levels, at which a pixel's weight is halved
+DAMPING = 20.0  # Damping of the step where gradients are weak, in squared grey levels per pixel
+MAX_STEP_PX = 1.0  # Largest correction of the flow along each axis, in pixels
+_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # Central difference of two pictures' mean, from their sum
 
 
 def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -187,13 +189,13 @@ class Farneback:
 
 
 BROX_RATIO = 0.9  # Ratio of the sizes of successive pyramid levels; 0.5 loses small, fast objects
-BROX_MIN_SIDE_PX = 16  # Least side of the coarsest level, in pixels
-BROX_WARPS = 2  # Warps of the second picture at each level
-BROX_SMOOTHNESS = 9.0  # OpenCV's default of 20 is for refining a good field, and flattens one that starts at zero
+BROX_MIN_SIDE_PX = 16  # Minimum side of the coarsest pyramid level, in pixels
+BROX_WARPS = 2  # Number of warps of the second picture at each pyramid level
+BROX_SMOOTHNESS = 9.0  # Weight of the flow's smoothness; OpenCV's default, 20, flattens a flow that starts at zero
 
 
 class Brox:
-    """Brox et al.'s flow: 9 times as slow as DIS, and about as exact; scikit-image's TV-L1 is five times slower."""
+    """The flow of Brox et al.: 9 times as slow as DIS, about as exact; scikit-image's TV-L1 takes 5 times as long."""
 
     def __init__(self, device: str = "cpu") -> None:
         del device

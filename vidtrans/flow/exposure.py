@@ -1,4 +1,4 @@
-"""Measure and correct exposure flicker, as in time-lapse clips.
+"""Measure and correct exposure flicker, which is frequent in time-lapse clips.
 
 Between successive frames each channel is fitted by y = a·x + b over the pixels that neither move nor clip. Chained, the
 fits map a frame to the exposure of each neighbouring frame. A line fitted to these maps, with weights that fall with
@@ -12,23 +12,24 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-VERSION = 2  # Version of the corrections, for cache keys
-REACH = 15  # Neighbouring frames on each side
-SHRINK = 4  # Factor by which a frame is shrunk, which averages noise
-UNCLIPPED = (0.02, 0.98)  # Range of the values that are not clipped
-TOLERANCE = 0.04  # Difference from the fit at which a pixel's weight falls, because it has moved
-NUM_ITERATIONS = 5
-MAX_SLOPE = 3.0  # Largest slope of a fit, and its inverse the smallest
+VERSION = 2  # Version of the exposure corrections, for cache keys
+REACH = 15  # Number of frames on each side to which a frame's exposure is adapted
+SHRINK = 4  # Factor by which a frame is shrunk before the measurement, to average noise
+UNCLIPPED = (0.02, 0.98)  # Range of values that count as not clipped, of full scale
+TOLERANCE = 0.04  # Difference from the fit, of full scale, at which a pixel's weight falls because it has moved
+NUM_ITERATIONS = 5  # Number of reweighted least-squares fits
+MAX_SLOPE = 3.0  # Largest slope of a fit; the inverse is the smallest slope
 
 
 class ExposureMeter:
-    """Measures exposure: add the frames of a clip in order, (H, W, 3) uint8, at a small size."""
+    """Measures changes of exposure: add the frames of a clip in order, (H, W, 3) uint8, at a small size."""
 
     def __init__(self) -> None:
         self._last: np.ndarray | None = None
         self._fits: list[np.ndarray] = []
 
     def add(self, rgb: np.ndarray) -> None:
+        """Add the next frame, and fit the change of exposure since the previous frame."""
         size = (max(1, rgb.shape[1] // SHRINK), max(1, rgb.shape[0] // SHRINK))
         small = cv2.resize(rgb, size, interpolation=cv2.INTER_AREA).reshape(-1, 3).astype(np.float64) / 255
         if self._last is not None:
@@ -36,7 +37,7 @@ class ExposureMeter:
         self._last = small
 
     def corrections(self, shots: tuple[int, ...]) -> np.ndarray:
-        """Return the coefficients (a, b) of each frame and channel, (N, 3, 2).
+        """Return the exposure correction a·x + b, as (a, b), of each frame and channel, (N, 3, 2).
 
         a·x + b, with x in [0, 1], has no exposure flicker.
         """
@@ -63,14 +64,14 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
         weight /= weight.sum()
         x0, y0 = float(weight @ x), float(weight @ y)
         spread_x, spread_y = (float(weight @ (v - v0) ** 2) ** 0.5 for v, v0 in ((x, x0), (y, y0)))
-        flat = 0.01  # Added, because a picture of one tone has no contrast to compare
+        flat = 0.01  # Added, because a picture of one tone has no contrast to fit
         a = float(np.clip((spread_y + flat) / (spread_x + flat), 1 / MAX_SLOPE, MAX_SLOPE))
         b = y0 - a * x0
     return a, b
 
 
 def _corrections(fits: list[np.ndarray]) -> np.ndarray:
-    """Return the corrections of a shot's N frames, (N, 3, 2), from the fits between neighbours, (3, 2) each."""
+    """Return the corrections of a shot's N frames, (N, 3, 2), from fits between neighbouring frames, (3, 2) each."""
     count = len(fits) + 1
     result = np.empty((count, 3, 2))
     for at in range(count):
@@ -87,7 +88,7 @@ def _corrections(fits: list[np.ndarray]) -> np.ndarray:
 
 
 def _line_weights(distances: np.ndarray) -> np.ndarray:
-    """Return weights whose weighted sum of values at ``distances`` is the value of their fitted line at 0."""
+    """Return weights such that the weighted sum of values at ``distances`` is their fitted line's value at 0."""
     near = (1 - (np.abs(distances) / (REACH + 1)) ** 3) ** 3
     moments = [float((near * distances**k).sum()) for k in range(3)]
     determinant = moments[0] * moments[2] - moments[1] ** 2
@@ -97,7 +98,7 @@ def _line_weights(distances: np.ndarray) -> np.ndarray:
 
 
 def corrected(rgb: np.ndarray, correction: np.ndarray) -> np.ndarray:
-    """Apply a frame's ``correction``, (3, 2), to a picture (H, W, 3), uint8 or uint16."""
+    """Apply the ``correction`` of a frame, (3, 2), to its picture (H, W, 3), uint8 or uint16."""
     full = np.iinfo(rgb.dtype).max
     levels = np.arange(full + 1, dtype=np.float32)[:, None]
     table = np.clip(np.rint(levels * correction[:, 0] + correction[:, 1] * full), 0, full).astype(rgb.dtype)

@@ -1,4 +1,4 @@
-"""The history input of a recurrent model: the previous output, warped along the motion.
+"""The history input of a recurrent model: its previous output, warped along the motion to the current frame.
 
 It is an additional input of the model, in training and in renders. Renders on a GPU compute it there, see
 ``rendering.device_history``.
@@ -14,11 +14,11 @@ import numpy as np
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import flow_consistency, inside, photometric, warp
 
-METHOD = "dis"
-VERSION = 2  # Version of the history, for cache keys
-CHANNELS = 4  # Channels of a history: a picture, and its confidence
+METHOD = "dis"  # Flow method that warps the previous output
+VERSION = 2  # Version of the computed history, for cache keys
+CHANNELS = 4  # Channels of a history: three of the warped picture, one of its confidence
 SLACK = 1.0  # Squared forward–backward error at which the confidence is ½, in pixels²
-TOLERANCE = 0.16  # σ of the source's colour difference in the confidence, as in the temporal filters
+TOLERANCE = 0.16  # σ of the Gaussian from the source's colour difference (full scale 1) to the confidence
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,12 @@ def to_signed_range(picture: np.ndarray) -> np.ndarray:
 
 
 def from_signed_range(picture: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
-    """Convert a picture in [−1, 1] to uint8 or uint16, rounded."""
+    """Convert a picture in [−1, 1] to uint8 or uint16 by rounding."""
     return np.rint((picture + 1) * np.float32(np.iinfo(dtype).max / 2)).astype(dtype)
 
 
 def history(picture: np.ndarray, backward: BackwardFlow) -> np.ndarray:
-    """Return the history of a frame, (H, W, 4) float32 in [−1, 1].
+    """Return the history input for a frame, (H, W, 4) float32 in [−1, 1].
 
     It is the warped ``picture`` of the previous frame, (H, W, 3) float32 in [−1, 1], times the confidence, and the
     confidence mapped to [−1, 1]. Sampling is bicubic, because repeated bilinear sampling would blur it.
@@ -70,7 +70,7 @@ def history(picture: np.ndarray, backward: BackwardFlow) -> np.ndarray:
 
 
 def no_history(height: int, width: int) -> np.ndarray:
-    """Return the history of the first frame of a shot, (H, W, 4) uint8: grey, with no confidence."""
+    """Return the history input for the first frame of a shot, (H, W, 4) uint8: a grey picture with confidence 0."""
     empty = np.full((height, width, CHANNELS), 128, np.uint8)
     empty[..., -1] = 0
     return empty

@@ -1,4 +1,4 @@
-"""Identify the torch installation that computes a flow, for cache keys. Torch is imported only for a CPU."""
+"""Identify the torch installation that computes a flow, for cache keys; torch is imported only for flow on a CPU."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from vidtrans.core.machine import torch_version
 
 
 def torch_identity(device: str, *parts: str) -> str:
-    """Return the properties of torch that affect a flow: versions, other ``parts``, and the kind of device."""
+    """Return the properties of torch that affect a flow (versions, kind of device, threads), and other ``parts``."""
     kind, threads = device.partition(":")[0], []
     if kind == "cpu":
         import torch

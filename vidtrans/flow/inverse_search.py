@@ -31,12 +31,12 @@ from vidtrans.flow.tensors import warp
 
 # Patch search
 PATCH, STRIDE = 8, 4  # Side and distance of the patches, in pixels
-CANDIDATE_STEP = 2  # Pixel step along each axis at which candidates are compared
-JUMPS = (2, 1)  # Distances, in patches, of the neighbours that supply candidates
-PATCH_DAMPING = 1.0  # Damping of the normal equations, in squared grey levels per pixel: flat patches do not move
-NEWTON_STEPS = 2  # Gauss–Newton steps after each choice
-DIFFERENCE_FLOOR = 1.0  # Difference below which a pixel's weight does not rise any more, in grey levels
-COST_FLOOR = 0.1  # Cost below which a patch's weight does not rise any more, in squared grey levels
+CANDIDATE_STEP = 2  # Step, along each axis, of the patch pixels on which candidate displacements are compared
+JUMPS = (2, 1)  # Distances, in patches, of the neighbours whose displacements are candidates of a patch
+PATCH_DAMPING = 1.0  # Damping of the normal equations against motion of flat patches, in squared grey levels per pixel
+NEWTON_STEPS = 2  # Number of Gauss–Newton steps after each choice of the best candidate
+DIFFERENCE_FLOOR = 1.0  # Difference between pictures below which a pixel's weight stays constant, in grey levels
+COST_FLOOR = 0.1  # Matching cost below which a patch's weight does not rise any more, in squared grey levels
 # Refinement
 SMOOTHNESS = 4.0  # Weight of the smoothness term relative to the data term
 WINDOW_PX = 5  # Side of the window over which the data term's equations are averaged, in pixels
@@ -45,20 +45,19 @@ FLOW_EPSILON = 0.01  # Charbonnier epsilon of the smoothness term, in pixels per
 GRADIENT_FLOOR = 1.0  # Added to squared gradients before the division by them, in squared grey levels
 SPECTRAL_RADIUS = 0.95  # Spectral radius of a Jacobi step, for the Chebyshev weights
 # Pyramid
-MIN_SIDE_PX = 64  # Least side of a picture after padding, in pixels
-COARSEST_SIDE_PX = 20  # Least short side of the coarsest level, in pixels
-FINEST_JUMPS = (1,)  # Jumps of the patch search at the finest level
-JACOBI_STEPS = 4  # Steps of the refinement after each linearisation
-FINEST_WARPS = 2  # Linearisations at the finest level; other levels have one
-# Sides of the boxes that replace the Gaussians of ``estimator.refine``, with about the same σ, in pixels of half the
-# size
-WINDOW_BOX_PX = 5
-LIGHT_BOX_PX = 13
+MIN_SIDE_PX = 64  # Minimum side to which a picture is padded, in pixels
+COARSEST_SIDE_PX = 20  # Minimum short side of the coarsest pyramid level, in pixels
+FINEST_JUMPS = (1,)  # Distances, in patches, of candidate neighbours at the finest pyramid level
+JACOBI_STEPS = 4  # Number of Jacobi steps of the refinement after each linearisation
+FINEST_WARPS = 2  # Number of linearisations at the finest pyramid level; other levels have one
+# In place of the Gaussians of ``estimator.refine``, boxes with about the same σ are used.
+WINDOW_BOX_PX = 5  # Side of the box in place of the Gaussian with ``estimator.WINDOW_SIGMA``, in pixels at half size
+LIGHT_BOX_PX = 13  # Side of the box in place of the Gaussian with ``estimator.LIGHT_SIGMA``, in pixels at half size
 
 
 @dataclass(frozen=True, eq=False)
 class PatchLayout:
-    """The positions of the ``rows`` × ``columns`` patches, and of their pixels, in pictures of one size.
+    """The positions of ``rows`` × ``columns`` patches and of their pixels, in pictures of one size.
 
     Attributes:
         places: Positions in ``grid_sample`` coordinates, (P, n, 2) float32, by pixel step: with 1, of all n = 64 pixels
@@ -75,12 +74,13 @@ class PatchLayout:
 
     @property
     def count(self) -> int:
+        """Return the number of patches."""
         return self.rows * self.columns
 
 
 @lru_cache(maxsize=16)
 def patch_layout(height: int, width: int, device: torch.device) -> PatchLayout:
-    """Return the layout for pictures whose sides are multiples of ``STRIDE``, at least ``PATCH``."""
+    """Return the patch layout for pictures whose sides are multiples of ``STRIDE`` and at least ``PATCH``."""
     rows, columns = height // STRIDE - 1, width // STRIDE - 1
     scale, places = torch.tensor([2 / width, 2 / height], device=device), {}
     for every in (1, CANDIDATE_STEP):
@@ -94,7 +94,7 @@ def patch_layout(height: int, width: int, device: torch.device) -> PatchLayout:
 
 
 def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
-    """Return the patches that supply candidates: the patch, four others, and the patch again for zero displacement."""
+    """Return the indices of the six candidates' patches: the patch, four neighbours, the patch again (zero motion)."""
     y, x = torch.arange(rows)[:, None], torch.arange(columns)
     offsets = ((0, 0), (0, -jump), (0, jump), (-jump, 0), (jump, 0), (0, 0))
     indices = [(y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1) for dy, dx in offsets]
@@ -103,7 +103,7 @@ def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def _patch_constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the damping (2, 2), the signs of an inverse (2, 2), and factors that zero the last candidate (6, 1, 1)."""
+    """Return the damping (2, 2), the signs of a 2×2 inverse, and factors that zero the last candidate (6, 1, 1)."""
     damping = PATCH_DAMPING * PATCH**2 * torch.eye(2, device=device)
     signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], device=device)
     moves = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.0], device=device)
@@ -111,7 +111,7 @@ def _patch_constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, 
 
 
 class PatchSearch:
-    """Searches the patches of ``first`` in ``second``, (B, 1, h, w) float32 in grey levels, sides multiples of 4.
+    """Searches patches of ``first`` in ``second``, (B, 1, h, w) float32 grey levels, with sides multiples of 4.
 
     ``gradients``: of ``first``, (B, 2, h, w), x and y. Displacements of patches are (B, P, 2) float32 pixels.
     """
@@ -135,7 +135,7 @@ class PatchSearch:
         return self._densify(displacement, difference)
 
     def _newton_steps(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Return the matrices that turn a patch's difference into its step: (B·P, 2, 64)."""
+        """Return the matrices from a patch's difference to its Gauss–Newton step: (B·P, 2, 64)."""
         damping, signs, _ = self._patch_constants
         patches = _unfold(gradients).permute(0, 2, 3, 1, 4, 5).reshape(-1, 2, PATCH**2)
         patches = patches - patches.mean(-1, keepdim=True)
@@ -162,7 +162,7 @@ class PatchSearch:
         return candidates.gather(1, best[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
 
     def _descend(self, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the displacements after the steps, and the remaining differences of the patches: (B, P, 64)."""
+        """Return displacements after the Gauss–Newton steps, and the patches' remaining differences: (B, P, 64)."""
         before = difference = self._difference(start[:, None])[:, 0]
         displacement = start
         for _ in range(NEWTON_STEPS):
@@ -173,7 +173,7 @@ class PatchSearch:
         return torch.where(better, displacement, start), torch.where(better, difference, before)
 
     def _densify(self, displacement: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
-        """Return the flow (B, 2, h, w).
+        """Return the dense flow (B, 2, h, w): the weighted mean of the displacements of patches over each pixel.
 
         It is each pixel's mean over its patches, weighted by the match of the pixel and of the patch.
         """
@@ -186,18 +186,18 @@ class PatchSearch:
 
 
 def _unfold(picture: torch.Tensor) -> torch.Tensor:
-    """View the patches of a picture (B, C, h, w): (B, C, rows, columns, 8, 8)."""
+    """Return a view of the overlapping patches of a picture (B, C, h, w): (B, C, rows, columns, 8, 8)."""
     return picture.unfold(2, PATCH, STRIDE).unfold(3, PATCH, STRIDE)
 
 
 def gradients(picture: torch.Tensor) -> torch.Tensor:
-    """Return the central differences of (B, C, h, w): (B, 2C, h, w), those in x first."""
+    """Return the central differences of pictures (B, C, h, w): (B, 2C, h, w), first all in x, then all in y."""
     across, down = _differences(picture)
     return torch.cat((across, down), dim=1).mul_(0.5)
 
 
 class Refinement:
-    """Minimises the energy between pictures with features (B, C, h, w) float32: grey levels and their gradients."""
+    """Refines a flow by energy minimisation; the pictures' features (B, C, h, w) are grey levels and gradients."""
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor) -> None:
         self._first, self._second = first, second
@@ -206,17 +206,17 @@ class Refinement:
         squares = slopes.square()
         self._norm = squares.sum(1).add_(GRADIENT_FLOOR).reciprocal_()
         products = (squares[:, :1], slopes[:, :1] * slopes[:, 1:], squares[:, 1:], slopes)
-        # The smoothness term has weight 1, and the data term is divided by its weight, once, here.
+        # The smoothness term has weight 1; the data term is divided by ``SMOOTHNESS`` once, here.
         self._terms = torch.cat(products, dim=1).mul_((self._norm * (0.5 / SMOOTHNESS))[:, None])  # (B, 5, C, h, w)
 
     def __call__(self, flow: torch.Tensor, *, warps: int, steps: int) -> torch.Tensor:
-        """Refine a flow (B, 2, h, w) in pixels: linearise it ``warps`` times, each time followed by ``steps`` steps."""
+        """Refine a flow (B, 2, h, w) in pixels: ``warps`` linearisations with ``steps`` Jacobi steps after each."""
         for _ in range(warps):
             flow = flow + self._solve(flow, steps)
         return flow
 
     def _linearise(self, flow: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the data term's matrices, (B, 3, h, w) for xx, xy, yy, and right-hand sides, (B, 2, h, w)."""
+        """Return the data term's matrices, (B, 3, h, w) for xx, xy and yy, and right-hand sides, (B, 2, h, w)."""
         places = torch.addcmul(self._places, flow.permute(0, 2, 3, 1), self._scale)
         residual = self._first - F.grid_sample(self._second, places, padding_mode="border", align_corners=False)
         robust = residual.square().mul_(self._norm).add_(DATA_EPSILON**2).rsqrt_()
@@ -225,7 +225,7 @@ class Refinement:
         return _mean(matrix, WINDOW_PX), _mean(side, WINDOW_PX)
 
     def _solve(self, flow: torch.Tensor, steps: int) -> torch.Tensor:
-        """Return the change of a flow, (B, 2, h, w)."""
+        """Return the change of a flow, (B, 2, h, w), after ``steps`` Jacobi steps."""
         matrix, side = self._linearise(flow)
         slopes = torch.linalg.vector_norm(torch.cat(_differences(flow), dim=1), dim=1, keepdim=True)
         weight = slopes.add_(2 * FLOW_EPSILON).reciprocal_()
@@ -268,7 +268,7 @@ def _differences(picture: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def _mean(picture: torch.Tensor, side: int = 3) -> torch.Tensor:
-    """Return the mean over ``side`` × ``side`` pixels around each pixel."""
+    """Return the mean of a picture over ``side`` × ``side`` pixels around each pixel."""
     return F.avg_pool2d(picture, side, stride=1, padding=side // 2, count_include_pad=False)
 
 
@@ -280,7 +280,7 @@ def _product(matrix: torch.Tensor, vector: torch.Tensor, more: torch.Tensor | No
 
 
 class TorchDIS:
-    """Patches down to half size, then a Lucas–Kanade step at full size, as in ``estimator.DISMedium``.
+    """Dense inverse search down to half size, then a Lucas–Kanade step at full size, as in ``estimator.DISMedium``.
 
     It launches about 780 kernels at 720p and 1080p, 500 at 256 × 256, for any number of pairs. It needs up to 180 bytes
     per pixel of a pair, in both directions, so callers must limit the number of pairs.
@@ -296,7 +296,7 @@ class TorchDIS:
 
     @torch.inference_mode()
     def estimate(self, first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-        """Return the flow from each of ``first`` to its ``second``: (N, 2, H, W) float32 pixels.
+        """Return the flow from each picture of ``first`` to that of ``second``: (N, 2, H, W) float32 pixels.
 
         Both are (N, 1, H, W), uint8 or float32 in [0, 255], on one device.
         """
@@ -306,7 +306,7 @@ class TorchDIS:
 
     @torch.inference_mode()
     def estimate_both(self, first: torch.Tensor, second: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the flow of each pair in both directions, as ``estimate`` does, in fewer operations."""
+        """Return the flow of each pair in both directions, like ``estimate``, in fewer operations than two calls."""
         with torch.autocast(first.device.type, enabled=False):
             pictures = torch.cat((first, second)).float()
             levels = _pyramid(pictures)
@@ -317,7 +317,7 @@ class TorchDIS:
 
 
 def _pyramid(pictures: torch.Tensor) -> list[torch.Tensor]:
-    """Return the features of pictures (B, 1, H, W), grey levels and gradients, for each level from half size on.
+    """Return the features of pictures (B, 1, H, W), grey levels and gradients, at each pyramid level from half size on.
 
     Each level is (B, 3, h, w) float32; its sides are multiples of ``STRIDE``, padded below and on the right.
     """
@@ -332,7 +332,7 @@ def _pyramid(pictures: torch.Tensor) -> list[torch.Tensor]:
 
 
 def _coarse_to_fine(first: list[torch.Tensor], second: list[torch.Tensor]) -> torch.Tensor:
-    """Return the flow at the finest level: (B, 2, h, w) in pixels of that level."""
+    """Return the flow at the finest pyramid level: (B, 2, h, w) in pixels of that level."""
     flow = None
     for level in reversed(range(len(first))):
         here, there = first[level], second[level]
@@ -348,8 +348,8 @@ def _coarse_to_fine(first: list[torch.Tensor], second: list[torch.Tensor]) -> to
 
 
 def _flow_at_patches(flow: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
-    """Return the flow of the coarser level at the centres of patches, in pixels of this level: (B, P, 2)."""
-    # A centre lies between four pixels; their sum over 2 is twice their mean.
+    """Return a coarser level's flow at the centres of this level's patches, in this level's pixels: (B, P, 2)."""
+    # A centre lies between four pixels. Half their sum is twice their mean: the flow in this level's pixels.
     centres = F.avg_pool2d(flow[..., 1:, 1:], 2, divisor_override=2)[..., :rows, :columns]
     return centres.permute(0, 2, 3, 1).reshape(len(flow), rows * columns, 2)
 
@@ -361,11 +361,12 @@ def _full_size(flow: torch.Tensor, height: int, width: int) -> torch.Tensor:
 
 
 def _pad(picture: torch.Tensor, below: int, right: int) -> torch.Tensor:
+    """Extend a picture below and at the right by replication of its edge."""
     return F.pad(picture, (0, right, 0, below), mode="replicate") if below or right else picture
 
 
 def refine(first: torch.Tensor, second: torch.Tensor, flow: torch.Tensor) -> torch.Tensor:
-    """Refine flows that are exact to about a pixel: (N, 2, H, W) float32 pixels.
+    """Refine flows that are exact to about a pixel by a Lucas–Kanade step: (N, 2, H, W) float32 pixels.
 
     ``first`` and ``second`` are (N, 1, H, W) float32 in [0, 255].
     """
@@ -384,15 +385,16 @@ def refine(first: torch.Tensor, second: torch.Tensor, flow: torch.Tensor) -> tor
 
 
 def _halve(pictures: torch.Tensor) -> torch.Tensor:
+    """Return pictures at half the size, rounded up, by averaging 2 × 2 pixels."""
     return F.avg_pool2d(pictures, 2, ceil_mode=True)
 
 
 def _box(pictures: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the mean in a square around each pixel, over pixels inside the picture."""
+    """Return the mean over a square of ``side`` pixels around each pixel, of the pixels inside the picture."""
     return F.avg_pool2d(pictures, side, 1, side // 2, count_include_pad=False)
 
 
 def _grow(small: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Enlarge pictures of half size to the size of ``like``."""
+    """Enlarge pictures of half size to the size of the picture ``like``."""
     large = F.interpolate(small, scale_factor=2.0, mode="bilinear", align_corners=False)
     return large[..., : like.shape[-2], : like.shape[-1]]

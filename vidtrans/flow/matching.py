@@ -1,4 +1,4 @@
-"""Match frames of two clips that show the same content at different times and in different styles, by their edges.
+"""Match frames of two clips with the same content in different styles and at different times, by their edges.
 
 The edges of a frame are compared with those of every frame of the other clip, to find candidates. The flow between the
 two edge pictures, each with an equalised histogram, then locates the parts of one in the other, and gives the share of
@@ -19,34 +19,36 @@ from vidtrans.core.settings import Size
 from vidtrans.flow.estimator import DISMedium
 from vidtrans.flow.warping import blur, inside, resize_flow, squared_length, warp
 
-VERSION = 1  # Version of the cached matches
+VERSION = 1  # Version of the matches, for cache keys
 SHORT_SIDE = 128  # Short side at which frames are compared, in pixels
-EDGE_SIGMA = 1.5  # σ of the blur of edges, in pixels
-COARSE_SIGMA = 5.0  # σ of the edges that give the initial flow, in pixels
-EDGE_FLOOR = 1e-3  # Added to squared gradients: weaker ones are not edges. Grey has a range of 2.
-ROUNDING = 1e-5  # Lower bound of a norm: below it a descriptor is rounding error
-STRENGTH_STEPS = 4096  # Quantisation steps of edge strength per unit
-NUM_CANDIDATES = 4  # Frames with the most similar edges, which are compared by flow
-MAX_FB_ERROR_PX = 1.0  # Largest forward–backward error, in pixels
-# Least share of matched edges. Frames of different clips, photos or lines, have at most .08; a photo and lines of one
-# clip, up to 40 frames apart, .38 and more; a photo and a look .19 and more. Plain pictures of few shapes, which are
-# easily mistaken for each other, have up to .23.
-ENOUGH = 0.15
-# Least gains by warping, in correlation. On three sets of a photo and a look the PSNR of the aligned source is 23.0,
-# 26.2 and 16.7 dB if everything is warped, 22.8, 27.1 and 21.4 dB if nothing is, and 23.8, 28.0 and 18.4 dB with these.
-MIN_LOCAL_GAIN = 0.3  # For a pixel to be warped
-MIN_COARSE_GAIN = 0.05  # Of the mean, for the flow with a coarse start to be used
-MIN_CORRELATION = 0.5  # Local correlation of matching edges
-MIN_STRUCTURE_STD = 10.0  # Local standard deviation of ranks below which a part is flat
+EDGE_SIGMA = 1.5  # σ of the blur of edges before they are compared, in pixels
+COARSE_SIGMA = 5.0  # σ of the blur of the edges from which the initial flow is estimated, in pixels
+EDGE_FLOOR = 1e-3  # Added to squared gradients (grey has a range of 2), so that weaker gradients are not edges
+ROUNDING = 1e-5  # Lower bound of a descriptor's norm, below which the descriptor is only rounding error
+STRENGTH_STEPS = 4096  # Number of quantisation steps per unit of edge strength, for the ranking
+NUM_CANDIDATES = 4  # Number of frames with the most similar edges that are then compared by flow
+MAX_FB_ERROR_PX = 1.0  # Largest forward–backward error of the flow at matching edges, in pixels
+# Frames of different clips (photographs or line drawings) match in at most 0.08 of their edges.
+# A photograph and a line drawing of one clip match in at least 0.38, up to 40 frames apart.
+# A photograph and its stylised version match in at least 0.19.
+# Plain pictures of few shapes, which are easily confused, match in up to 0.23.
+ENOUGH = 0.15  # Share of matched edges from which two frames count as a match
+# The PSNR of the aligned source was measured on three sets of photographs and their stylised versions.
+# It is 23.0, 26.2 and 16.7 dB if all pixels are warped, and 22.8, 27.1 and 21.4 dB if no pixel is warped.
+# With the next two thresholds it is 23.8, 28.0 and 18.4 dB.
+MIN_LOCAL_GAIN = 0.3  # Gain in local edge correlation from which a pixel is warped
+MIN_COARSE_GAIN = 0.05  # Gain in mean edge correlation from which the flow with a coarse start replaces the plain flow
+MIN_CORRELATION = 0.5  # Local correlation from which edges match
+MIN_STRUCTURE_STD = 10.0  # Local standard deviation of edge ranks (0 to 255) below which an area counts as flat
 CORRELATION_SIGMA, WARP_MASK_SIGMA = 5.0, 2.0  # σ of the correlation window, and of the blend at warped parts, pixels
-SIMILARITY_SIZE = (160, 112)  # (width, height) for frames of any shape, because one clip may be stretched, in pixels
+SIMILARITY_SIZE = (160, 112)  # (width, height) in pixels of all compared frames, because one clip may be stretched
 FINE_SIGMA, WIDE_SIGMA = 3.0, 12.0  # Band of the tones that are compared; edges are compared below the second σ, pixels
 PLAIN_STD = 2.0  # Standard deviation below which a frame has no structure to compare, in grey levels
 
 
 @dataclass(frozen=True)
 class Outlines:
-    """The edges of a frame.
+    """The edges of a frame, prepared for matching.
 
     Attributes:
         ranks: Edge strength with an equalised histogram, (h, w) uint8.
@@ -68,7 +70,7 @@ class Match:
 
 
 def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
-    """Return the edges of a frame (H, W, 3) uint8 at a ``size`` (width, height), by default 128 on the short side."""
+    """Return the edges of a frame (H, W, 3) uint8 at a (width, height), by default with a short side of 128 pixels."""
     grey = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     width, height = size or Size(short=SHORT_SIDE).of(grey.shape[1], grey.shape[0])
     grey = cv2.resize(grey, (width, height), interpolation=cv2.INTER_AREA).astype(np.float32) / np.float32(127.5)
@@ -77,13 +79,13 @@ def outlines(rgb: np.ndarray, size: tuple[int, int] | None = None) -> Outlines:
     strength = blur(np.sqrt(right**2 + down**2 + np.float32(EDGE_FLOOR)), EDGE_SIGMA)
     small = cv2.resize(strength, ((width + 1) // 2, (height + 1) // 2), interpolation=cv2.INTER_AREA).ravel()
     pattern = small - small.mean()
-    # The lower bound keeps rounding errors of a flat frame small.
+    # The lower bound of the norm keeps a flat frame's rounding errors small.
     pattern /= np.float32(max(float(np.linalg.norm(pattern)), ROUNDING * pattern.size**0.5))
     return Outlines(_equalise(blur(strength, 1.0)), _equalise(blur(strength, COARSE_SIGMA)), pattern)
 
 
 def _equalise(strength: np.ndarray) -> np.ndarray:
-    """Return the rank of each pixel, 0 to 255; equal values, as in flat areas, have equal ranks."""
+    """Return the rank of each pixel's edge strength, 0 to 255; equal strengths, as in flat areas, have equal ranks."""
     steps = np.rint(strength * STRENGTH_STEPS).astype(np.int64)
     below = np.cumsum(np.bincount(steps.ravel()))
     ranks = np.concatenate(([0], below))[steps] * 256 // strength.size
@@ -91,7 +93,7 @@ def _equalise(strength: np.ndarray) -> np.ndarray:
 
 
 class Matcher:
-    """Finds the frame of a clip, given by its ``outlines``, with the same content as another frame."""
+    """Finds the frame of a clip with the same content as a given frame, from the ``outlines`` of the clip's frames."""
 
     def __init__(self, frames: Sequence[Outlines]) -> None:
         self._frames = frames
@@ -99,14 +101,14 @@ class Matcher:
         self._method = DISMedium()
 
     def __call__(self, frame: Outlines) -> Match:
-        """Return the match with the largest share among the clip's frames with the most similar edges."""
+        """Return the match with the largest share of matched edges, among the frames with the most similar edges."""
         similarity = self._patterns @ frame.pattern
         candidates = np.argsort(-similarity, kind="stable")[:NUM_CANDIDATES]
         matches = (Match(int(n), self._share(frame, self._frames[n])) for n in candidates)
         return max(matches, key=lambda match: match.share)
 
     def _share(self, frame: Outlines, other: Outlines) -> float:
-        """Return the share of a frame's edges that have a similar counterpart in another frame: 0 to 1."""
+        """Return the share, 0 to 1, of a frame's edges that match edges of another frame."""
         there, back = self._flow(frame, other), self._flow(other, frame)
         returns = squared_length(there + warp(back, there)) < MAX_FB_ERROR_PX**2
         similarity, structure = _local_correlation(frame.ranks, warp(other.ranks, there))
@@ -114,11 +116,12 @@ class Matcher:
         return float(found.sum() / max(1, structure.sum()))
 
     def _flow(self, first: Outlines, second: Outlines) -> np.ndarray:
+        """Return the flow between two frames' edges, which starts from the flow of their coarse edges."""
         return self._method(first.ranks, second.ranks, self._method(first.coarse, second.coarse))
 
 
 def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Warp ``other`` to align its content with ``frame``; both are (H, W, 3) uint8 of one size.
+    """Warp the picture ``other`` so that its content is aligned with ``frame``; both are (H, W, 3) uint8 of one size.
 
     A part is warped only where that makes its edges much more similar: edges of two styles never align exactly, and
     flow would follow the difference. Flow that starts at zero is more exact, flow that starts from coarse edges reaches
@@ -137,7 +140,7 @@ def bring(other: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def _local_correlation(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the local correlation of two pictures, −1 to 1, and a mask of the first's structure: (h, w) each."""
+    """Return the local correlation of two pictures, −1 to 1, and a mask where the first has structure: (h, w) each."""
     one, other = first.astype(np.float32), second.astype(np.float32)
     mean, other_mean = blur(one, CORRELATION_SIGMA), blur(other, CORRELATION_SIGMA)
     together = blur(one * other, CORRELATION_SIGMA) - mean * other_mean
@@ -147,7 +150,7 @@ def _local_correlation(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarra
 
 
 def structure(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return the edges and the tones of a frame (H, W, 3) uint8 for ``clip_similarity``.
+    """Return the edges and the tones of a frame (H, W, 3) uint8, the inputs of ``clip_similarity``.
 
     Each is (n,) float32, of unit length, without the low frequencies that most pictures share, such as a bright sky.
     Return None for a frame without contrast.
@@ -162,13 +165,14 @@ def structure(rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def _unit(plane: np.ndarray) -> np.ndarray:
+    """Return a plane as a vector of mean 0 and length 1."""
     vector = (plane - plane.mean()).ravel()
     unit: np.ndarray = vector / np.float32(max(float(np.linalg.norm(vector)), ROUNDING))
     return unit
 
 
 def clip_similarity(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> float | None:
-    """Return the mean correlation of edges plus that of tones for frames of two clips, about 0 to 2.
+    """Return the similarity of two clips: mean correlation of edges plus that of tones over frame pairs, about 0 to 2.
 
     ``pairs``: (H, W, 3) uint8 each. The sign of the tones is ignored, because one clip may be a negative. None: no pair
     has contrast in both frames.

@@ -1,4 +1,4 @@
-"""RAFT (Teed and Deng, ECCV 2020) from torchvision, if it and its weights are installed.
+"""The flow method RAFT (Teed and Deng, ECCV 2020) of torchvision, if torchvision and the weights are installed.
 
 See ``core.pretrained`` for the location of the weights.
 """
@@ -17,9 +17,9 @@ from vidtrans.core.files import digest_file
 from vidtrans.core.pretrained import find_weights, load_weights, torchvision_module
 from vidtrans.flow.identity import torch_identity
 
-MIN_SIDE_PX = 128  # Least side: the correlation pyramid has four levels, from an eighth of the size
-SIDE_MULTIPLE_PX = 8  # Divisor of the sides
-ALTERNATIVE = "dis-fine"  # Flow method to suggest if RAFT is not installed
+MIN_SIDE_PX = 128  # Minimum side of the input, in pixels: the correlation pyramid has four levels from 1/8 size on
+SIDE_MULTIPLE_PX = 8  # Divisor of the sides of the input, in pixels
+ALTERNATIVE = "dis-fine"  # Name of the flow method that messages suggest if RAFT is not installed
 
 
 class Raft:
@@ -70,13 +70,15 @@ class Raft:
 
 
 class RaftSmall(Raft):
-    """The small RAFT network: a third of the time."""
+    """The small RAFT network, which takes a third of the time of the large one."""
 
     name, network, weights = "raft-small", "raft_small", "Raft_Small_Weights"
 
 
+# Functions for the cache keys, which the registry names
 raft_identity, raft_small_identity = Raft.identity, RaftSmall.identity
 
 
 def _torchvision(name: str) -> ModuleType:
+    """Return torchvision's module of flow networks. Raises UsageError if it is not installed."""
     return torchvision_module("models.optical_flow", f"the flow method '{name}' is not installed", ALTERNATIVE)

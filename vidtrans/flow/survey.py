@@ -1,4 +1,4 @@
-"""Survey a clip while its timestamps are read: shots, sharpness of each frame, near-duplicates."""
+"""Survey a clip while its timestamps are read: find shots, near-duplicate frames, and the sharpness of each frame."""
 
 from __future__ import annotations
 
@@ -12,17 +12,16 @@ from vidtrans.core.settings import Table
 from vidtrans.flow.cuts import CutDetector
 from vidtrans.flow.estimator import grey
 
-VERSION = 7  # Increase it when a measure or a threshold changes: the cache keys of all clips include it
-PATCH_PX = 8  # Side of the patches whose changes are compared, in pixels
-# Largest change of a near-duplicate, in grey levels, of 255. It is above the noise of codecs and sensors in a still
-# picture: on a locked-off clip 315 of 1,394 frames are below it, on eight clips with motion none is.
-SAME_PATCH = 2.0
+VERSION = 7  # Version of the measures and thresholds, which is part of the cache keys of all clips
+PATCH_PX = 8  # Side of the patches whose changes decide on near-duplicates, in pixels
+# By this limit 315 of 1,394 frames of a clip from a fixed camera are near-duplicates, of eight clips with motion none.
+SAME_PATCH = 2.0  # Largest change of a near-duplicate in 8-bit levels; codec and sensor noise is smaller
 MOTION_SIGMA = 1.5  # σ of the blur against noise before motion is measured, in pixels
 
 
 @dataclass(frozen=True)
 class Survey:
-    """The survey of a clip.
+    """The results of surveying a clip.
 
     Attributes:
         shots: The first frame of each shot.
@@ -42,15 +41,16 @@ class Survey:
 
     @classmethod
     def of(cls, table: Table) -> Survey:
+        """Return the survey that was stored as a table."""
         return cls(**{name: tuple(values) for name, values in table.items()})
 
 
 class Surveyor:
-    """Surveys a clip: add its frames in order, (H, W, 3) uint8, with short sides near 128 pixels."""
+    """Surveys a clip: add its frames in order, (H, W, 3) uint8, with a short side of about 128 pixels."""
 
     def __init__(self) -> None:
         self._cuts = CutDetector()
-        self._reference: np.ndarray | None = None  # First frame of the current run of near-duplicates
+        self._reference: np.ndarray | None = None  # First of the current near-duplicates
         self._previous: np.ndarray | None = None
         self._looks: list[int] = []
         self._held: list[int] = []
@@ -60,6 +60,7 @@ class Surveyor:
         self._blurred: np.ndarray | None = None
 
     def add(self, rgb: np.ndarray) -> None:
+        """Measure the next frame: cuts, repetition, sharpness, brightness and motion."""
         self._cuts.add(rgb)
         if self._previous is not None and np.array_equal(self._previous, rgb):
             self._held.append(len(self._looks))
@@ -99,19 +100,19 @@ def edge_motion(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def largest_change(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the largest mean difference over 8×8 patches of two pictures (H, W, 3) uint8, in grey levels.
+    """Return the largest mean difference of an 8×8 patch of two pictures (H, W, 3) uint8, in 8-bit levels.
 
     A mean over the whole picture would miss a hand that moves in a still room.
     """
     red, green, blue = cv2.split(cv2.absdiff(first, second))
-    # NumPy's mean along an axis of three values takes five times as long.
+    # The channels are added by OpenCV, because NumPy's mean along an axis of three values takes five times as long.
     difference = (cv2.add(cv2.add(red, green, dtype=cv2.CV_16U), blue, dtype=cv2.CV_16U) / 3).astype(np.float32)
     size = (max(1, difference.shape[1] // PATCH_PX), max(1, difference.shape[0] // PATCH_PX))
     return float(cv2.resize(difference, size, interpolation=cv2.INTER_AREA).max())
 
 
 def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
-    """Return the ``numbers`` of near-duplicates of an earlier frame in ``numbers``, by ``Survey.looks``."""
+    """Return those of the frame ``numbers`` that are near-duplicates of an earlier one, by ``Survey.looks``."""
     seen: set[int] = set()
     found = set()
     for number in numbers:
@@ -122,7 +123,7 @@ def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]
 
 
 def find_blurred(sharpness: tuple[float, ...], numbers: list[int], share: float, reach: int = 12) -> set[int]:
-    """Return the ``numbers``, of one shot, whose sharpness is below ``share`` of the local median.
+    """Return those of the frame ``numbers``, of one shot, whose sharpness is below ``share`` of the local median.
 
     ``reach``: frames on each side over which the median is taken.
     """

@@ -1,4 +1,4 @@
-"""Warp torch tensors, on any device.
+"""Warp pictures in torch tensors along a flow, on any device.
 
 ``warping.warp`` does the same for NumPy pictures. Tests compare both, within rounding: 1e-4 of full scale. One
 difference: NumPy pictures of 8 and 16 bits saturate where bicubic sampling overshoots.
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 
 
 def warp(picture: torch.Tensor, flow: torch.Tensor, *, bicubic: bool = False) -> torch.Tensor:
-    """Sample ``picture`` (N, C, H, W) at p + flow(p), the border repeated, in float32 or better.
+    """Sample ``picture`` (N, C, H, W) at p + flow(p), with replicated borders, in float32 or better.
 
     ``flow`` (N, 2, H, W) is the displacement (x, y) in pixels. The result has the flow's size and the picture's dtype.
     """

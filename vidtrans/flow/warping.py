@@ -13,25 +13,24 @@ from math import gcd
 import cv2
 import numpy as np
 
-GRID_SHORT_SIDE = 270  # Largest short side of the filters' grid, which is also at most half of the picture's, in cells
-MAX_PART_ROWS = 32  # Largest height of the parts of a picture that are enlarged separately
-BORDER = cv2.BORDER_REPLICATE
-INVERSION_STEPS = 4  # Fewer steps leave up to 2 % more flicker where motion is fast
-# Share of the curvature between two pixels, which bilinear sampling omits, that sharpening restores, from second
-# differences. Cubic convolution (Keys 1981) restores one half with a = −½, and OpenCV's (a = −¾) three quarters midway,
-# which preserves the energy of structure as fine as a pixel to a tenth.
-CURVATURE = 0.75
-# Ranges of 16-bit storage: of pictures, including overshoot of sampling, of their frequency bands, and of differences
+GRID_SHORT_SIDE = 270  # Largest short side, in cells, of the temporal filters' grid; at most half the picture's
+MAX_PART_ROWS = 32  # Largest number of rows in the parts of a picture that are enlarged separately
+BORDER = cv2.BORDER_REPLICATE  # OpenCV's border mode in all warps: edge pixels are repeated
+INVERSION_STEPS = 4  # Fixed-point steps of a flow's inversion; fewer leave up to 2 % more flicker in fast motion
+# Bilinear sampling omits the curvature between two pixels; sharpening restores it from second differences.
+# Cubic convolution (Keys 1981) restores one half of it with a = −½; OpenCV's (a = −¾) restores three quarters midway.
+# Three quarters preserve the energy of structure as fine as a pixel to a tenth.
+CURVATURE = 0.75  # Share of the curvature between two pixels that sharpening restores
+# Value ranges of 16-bit storage for pictures (with the overshoot of sampling), frequency bands, and differences
 PICTURE, BAND, CHANGE = (-0.5, 1.5), (-1.0, 1.0), (-2.0, 2.0)
-STRIP_PIXELS = 131072  # Pixels of a strip: smaller strips need more calls, larger ones exceed the processor's cache
-_UNIT = 1024.0  # A weight of 1 in blendLinear, which adds 1e-5 to the sum of weights
-# A picture minus CURVATURE times a quarter of its second differences along both axes
+STRIP_PIXELS = 131072  # Pixels per strip of rows: smaller strips need more calls, larger ones exceed the CPU cache
+_UNIT = 1024.0  # Scale of weights for OpenCV's blendLinear, which adds 1e-5 to their sum
+# Kernel that subtracts CURVATURE / 4 times the second differences along both axes from a picture
 _SHARPEN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32) * np.float32(CURVATURE / 4)
 _SHARPEN[1, 1] += 1
 
-Range = tuple[float, float]
-# A picture in 16 bits of ``PICTURE`` or in 8 bits, the flow to it in its pixels, and a weight from 0 to 1; the last two
-# are (H, W) or on the coarse grid
+Range = tuple[float, float]  # (lowest, highest) value that 16-bit storage represents
+# (picture in 16 bits of ``PICTURE`` or 8 bits, flow (x, y) to it in pixels, weight 0 to 1); some on the coarse grid
 FlowSample = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -75,21 +74,22 @@ def grow(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 class _LazyRows:
-    """A coarse-grid picture, enlarged as by ``grow``, whose rows are computed when they are read."""
+    """A coarse-grid picture, enlarged as by ``grow``, whose rows are computed only when they are read."""
 
     def __init__(self, picture: np.ndarray, height: int, width: int) -> None:
         self._picture, self._width = picture, width
-        # Parts begin at both a pixel and a cell boundary, so that each can be enlarged with its two neighbours only.
+        # Parts begin at both a pixel and a cell boundary, so that enlarging one needs only two neighbouring cells.
         self._parts = gcd(height, len(picture))
         self.tall, self._small = height // self._parts, len(picture) // self._parts
 
     def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return rows of the enlarged picture."""
         first, last = max(0, rows.start // self.tall - 1), min(self._parts, -(-rows.stop // self.tall) + 1)
         part = grow(self._picture[first * self._small : last * self._small], (self._width, (last - first) * self.tall))
         return part[rows.start - first * self.tall : rows.stop - first * self.tall]
 
 
-Enlarged = np.ndarray | _LazyRows
+Enlarged = np.ndarray | _LazyRows  # An enlarged picture, whole or computed by rows
 
 
 def enlarged(picture: np.ndarray, height: int, width: int) -> Enlarged:
@@ -127,7 +127,7 @@ def grid_axes(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczos: bool = False) -> np.ndarray:
-    """Sample ``picture`` (H, W[, C]; uint8, uint16 or float32) at p + flow(p); the border is repeated.
+    """Sample ``picture`` (H, W[, C]; uint8, uint16 or float32) at p + flow(p), with replicated borders.
 
     ``flow`` is (H, W, 2) float32 in pixels. Bicubic keeps detail that repeated bilinear sampling blurs, ``lanczos``
     (over eight pixels) more of it; sample once, along a composed flow.
@@ -135,13 +135,13 @@ def warp(picture: np.ndarray, flow: np.ndarray, *, bicubic: bool = False, lanczo
     height, width = flow.shape[:2]
     places = grid(height, width) + flow
     method = cv2.INTER_LANCZOS4 if lanczos else cv2.INTER_CUBIC if bicubic else cv2.INTER_LINEAR
-    if picture.shape[2:] == (2,):  # A flow, in planes, because OpenCV 5 rounds to 1/32 pixel for two channels
+    if picture.shape[2:] == (2,):  # A flow, warped by planes: OpenCV 5 rounds to 1/32 pixel for two channels
         return cv2.merge([cv2.remap(p, places, None, method, borderMode=BORDER) for p in cv2.split(picture)])
     return cv2.remap(picture, places, None, method, borderMode=BORDER)
 
 
 def sample_sharp(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Sample a picture (H, W, 4), uint16 or float32, at ``x``, ``y``, (h, w) float32 each: (h, w, 4) float32.
+    """Sample a picture (H, W, 4) at ``x``, ``y``, (h, w) float32 each, with sharpening: (h, w, 4) float32.
 
     About as sharp as bicubic sampling, in half the time: the mean, weighted by ``plain_share``, of bilinear samples of
     the picture and of a sharpened one, which is exact midway between four pixels. The loss of bilinear sampling is
@@ -162,7 +162,7 @@ def sample_sharp(picture: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarra
 
 
 def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the weight, 0 to 1, of the unsharpened picture in ``sample_sharp``.
+    """Return the weight, 0 to 1, of the unsharpened picture in ``sample_sharp`` at each position.
 
     At t from the pixel before, second differences have the weight t(1 − t)/2 along each axis: ¼ − (t − ½)², halved.
     """
@@ -180,7 +180,7 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
-    """Store a float32 picture as uint16, in half the memory with almost no loss. Values outside the range saturate.
+    """Store a float32 picture as uint16, in half the memory with almost no loss; values outside the range saturate.
 
     A uint8 or uint16 picture is interpreted as 0 to 1.
     """
@@ -188,6 +188,7 @@ def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
 
 
 def _to_levels(picture: np.ndarray, value_range: Range, depth: int) -> np.ndarray:
+    """Convert a picture to levels of 16 bits, which represent ``value_range``, in OpenCV's type ``depth``."""
     low, high = value_range
     steps = 65535 / (high - low)
     full = np.iinfo(picture.dtype).max if picture.dtype.kind == "u" else 1
@@ -200,7 +201,7 @@ def from_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
 
 
 def from_levels(levels: np.ndarray, value_range: Range) -> np.ndarray:
-    """Convert float32 levels of 16 bits, such as samples of a stored picture, to values, in place."""
+    """Convert float32 levels of 16 bits, such as interpolated ones, to values in ``value_range``, in place."""
     low, high = value_range
     levels *= np.float32((high - low) / 65535)
     levels += np.float32(low)
@@ -208,19 +209,19 @@ def from_levels(levels: np.ndarray, value_range: Range) -> np.ndarray:
 
 
 def levels_of(picture: np.ndarray) -> np.ndarray:
-    """Return the float32 levels of a picture in 16 bits of ``PICTURE``; a uint8 picture is converted first."""
+    """Return the float32 16-bit levels of a picture stored in the range ``PICTURE``; uint8 is converted first."""
     return _to_levels(picture, PICTURE, cv2.CV_32F) if picture.dtype == np.uint8 else picture.astype(np.float32)
 
 
 def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return the weighted mean of two pictures (H, W, 4) in 16 bits; ``share``: the second one's weight, 0 to 1."""
+    """Return the weighted mean of two 16-bit pictures (H, W, 4); ``share`` is the second picture's weight, 0 to 1."""
     part = share * np.float32(_UNIT)
     mixed = cv2.blendLinear(levels_of(first), levels_of(second), np.float32(_UNIT) - part, part)
     return cv2.addWeighted(mixed, 1, mixed, 0, 0, dtype=cv2.CV_16U)
 
 
 class Average:
-    """The mean of a picture, with weight 2, and others sampled along flows: (H, W, 4) uint16, computed row by row.
+    """The mean of a picture (weight 2) and others sampled along flows: (H, W, 4) uint16, computed by rows on demand.
 
     If it ``is_sharp``, it is about as sharp as a mean of bicubic samples: bilinear samples are sharpened after
     sampling, with the weight 1 − ``plain_share``. That takes half the sampling of ``sample_sharp``, with the same
@@ -228,7 +229,7 @@ class Average:
     """
 
     def __init__(self, here: np.ndarray, others: Sequence[FlowSample], *, is_sharp: bool) -> None:
-        """``here``: (H, W, 4) in 16 bits of ``PICTURE``, or in 8 bits; ``others``: see ``FlowSample``."""
+        """``here``: (H, W, 4) in 16 bits of the range ``PICTURE``, or in 8 bits; ``others``: see ``FlowSample``."""
         self._here, self._is_sharp = here, is_sharp
         self.shape = height, width = here.shape[:2]
         self._others = [
@@ -237,12 +238,14 @@ class Average:
         ]
 
     def whole(self) -> np.ndarray:
+        """Return the whole mean picture, (H, W, 4) uint16."""
         total = np.empty((*self.shape, 4), np.uint16)
         for rows in strips(*self.shape):
             total[rows] = self[rows]
         return total
 
     def __getitem__(self, rows: slice) -> np.ndarray:
+        """Return rows of the mean picture."""
         height, width = self.shape
         total = levels_of(self._here[rows])
         total_weight = np.full(total.shape[:2], 2 * _UNIT, np.float32)
@@ -266,7 +269,7 @@ class Average:
 
 
 def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
-    """Return ``rows`` extended on both sides within a picture's ``height``, and the position of ``rows`` in them."""
+    """Return ``rows`` extended on both sides within a picture's ``height``, and the original rows' position in them."""
     wide = slice(max(0, rows.start - margin), min(height, rows.stop + margin))
     return wide, slice(rows.start - wide.start, rows.stop - wide.start)
 
@@ -296,7 +299,7 @@ def invert(flow: np.ndarray) -> np.ndarray:
 
 
 def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Resize a flow (H, W, 2) float32 to another grid, in the new grid's pixels: (height, width, 2).
+    """Resize a flow (H, W, 2) float32 to (height, width, 2), with displacements in pixels of the new size.
 
     Pixels are squares: their centres are at halves, and the corners of both grids coincide. When shrinking, each vector
     is the mean over its pixel's area; when enlarging, vectors are interpolated.
@@ -304,13 +307,13 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
     if (height, width) == flow.shape[:2]:
         return flow
     scale = np.array([width / flow.shape[1], height / flow.shape[0]], np.float32)
-    # INTER_AREA repeats values when it enlarges.
+    # Interpolate linearly to enlarge, because INTER_AREA would repeat values.
     method = cv2.INTER_AREA if scale.max() <= 1 else cv2.INTER_LINEAR
     return cv2.resize(flow, (width, height), interpolation=method) * scale
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """Return the sum of squares over channels, (H, W). It works by planes, because NumPy's sum takes 4 times longer."""
+    """Return the sum of squares over channels, (H, W), by planes, because NumPy's sum takes 4 times longer."""
     planes = cv2.split(vectors)
     total = cv2.multiply(planes[0], planes[0])
     for plane in planes[1:]:
@@ -329,7 +332,7 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 
 def flow_consistency(flow: np.ndarray, back: np.ndarray, slack: float = 8.0, margin: float = 0.5) -> np.ndarray:
-    """Return the agreement of a flow and its backward flow: (H, W) float32 in [0, 1], s / (s + |f + f̂|²), 0 outside.
+    """Return the consistency of a flow and its backward flow, s / (s + |f + f̂|²): (H, W) in [0, 1], 0 outside.
 
     A soft forward–backward test: the agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It
     is a weight to be combined with others, because a hard test of 0.5 pixels² would discard many good matches. The
@@ -347,14 +350,14 @@ def _forward_backward_error(flow: np.ndarray, back: np.ndarray) -> tuple[np.ndar
 
 
 def inside(flow: np.ndarray, margin: float) -> np.ndarray:
-    """Return a mask of p + f(p) within the picture, or at most ``margin`` pixels outside: (H, W) bool."""
+    """Return a mask, (H, W) bool, where p + f(p) lies in the picture or at most ``margin`` pixels outside."""
     height, width = flow.shape[:2]
     low, high = (-margin, -margin), (width - 1 + margin, height - 1 + margin)
     return cv2.inRange(grid(height, width) + flow, low, high) > 0
 
 
 def photometric(first: np.ndarray, second_warped: np.ndarray, sigma: float = 0.1) -> np.ndarray:
-    """Return the colour agreement of two pictures, exp(−‖A − W(B, f)‖² / (2σ²)): (H, W) float32 in [0, 1].
+    """Return the colour similarity of two pictures, exp(−‖A − W(B, f)‖² / (2σ²)): (H, W) float32 in [0, 1].
 
     ``first`` and ``second_warped``, the second sampled along the flow, are (H, W, 3) RGB, float32 in [0, 1], or uint8
     or uint16 over their full range. ``sigma`` is a length in RGB of [0, 1]; vid2vid (Wang et al., 2018) uses

@@ -1,4 +1,4 @@
-"""Grades: smooth colour maps, learned from pictures before and after.
+"""Colour grades: smooth colour maps that are learned from pictures before and after grading.
 
 ``transfer`` matches the colours of unpaired pictures. ``learning`` aligns paired ones, fits a map to samples of their
 colours, and describes the result.
@@ -6,5 +6,5 @@ colours, and describes the result.
 
 from __future__ import annotations
 
-# Methods that match the colours of pictures with other content; the first is the default for stills
+# Names of the methods that learn a grade from pictures with different content; the first is the default for stills
 UNPAIRED_METHODS = ("tones", "linear", "transport")

@@ -1,4 +1,4 @@
-"""A colour map on a lattice over the RGB cube, and samples of a grade: colours before and after."""
+"""Colour maps on a lattice over the RGB cube, and samples of a grade: colours before and after grading."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
     from scipy import sparse  # Imported in the functions, because most renders do not need it
 
 
-NUM_CELLS = 48  # Cells along each side of the colour cube in which samples are averaged
-SIZE = 33  # Nodes along each side, which Resolve, Premiere and ffmpeg support
+NUM_CELLS = 48  # Number of cells along each side of the RGB cube, in each of which samples are averaged
+SIZE = 33  # Default number of lattice nodes along each side, which Resolve, Premiere and ffmpeg support
 
 
 @dataclass(frozen=True)
 class ColourSamples:
-    """Colours ``before`` and ``after`` (N, 3) float64 in [0, 1], and sample ``weights`` (N,)."""
+    """Colours before and after grading, (N, 3) float64 in [0, 1] each, and the sample ``weights`` (N,)."""
 
     before: np.ndarray
     after: np.ndarray
@@ -25,10 +25,11 @@ class ColourSamples:
 
     @classmethod
     def join(cls, parts: list[ColourSamples]) -> ColourSamples:
+        """Return the samples of several parts in one."""
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("before", "after", "weights")))
 
     def averaged(self) -> ColourSamples:
-        """Return one averaged sample for each occupied cell of the colour cube.
+        """Return one averaged sample for each non-empty cell of the RGB cube.
 
         Its weight is the square root of its samples' total weight, so that a large sky does not outweigh a face.
         """
@@ -44,7 +45,7 @@ class ColourSamples:
 
 @dataclass(frozen=True)
 class ColourLattice:
-    """A colour map on a lattice with trilinear interpolation.
+    """A colour map by the colours of lattice nodes, with trilinear interpolation.
 
     ``nodes``: (n, n, n, 3) float64 in [0, 1], stored R'G'B': the first axis is blue, the third is red.
     """
@@ -53,6 +54,7 @@ class ColourLattice:
 
     @property
     def size(self) -> int:
+        """Return the number of nodes along each side."""
         return len(self.nodes)
 
     def __call__(self, colours: np.ndarray) -> np.ndarray:
@@ -63,14 +65,14 @@ class ColourLattice:
 
 
 def node_colours(size: int) -> np.ndarray:
-    """Return the colours of the nodes, (n, n, n, 3), which form the identity lattice."""
+    """Return the colours of the nodes of the identity lattice, (n, n, n, 3) in [0, 1]."""
     steps = np.linspace(0.0, 1.0, size)
     blue, green, red = np.meshgrid(steps, steps, steps, indexing="ij")
     return np.stack((red, green, blue), axis=-1)
 
 
 def interpolation(colours: np.ndarray, size: int) -> sparse.csr_matrix:
-    """Return the trilinear weights of colours (N, 3) as a sparse matrix (N, size³), eight in each row."""
+    """Return the trilinear weights of colours (N, 3) as a sparse matrix (N, size³) with eight values per row."""
     from scipy import sparse
 
     place = np.clip(colours, 0.0, 1.0) * (size - 1)
@@ -88,7 +90,7 @@ def interpolation(colours: np.ndarray, size: int) -> sparse.csr_matrix:
 
 
 def differences(size: int, order: int) -> sparse.csr_matrix:
-    """Return the differences of neighbouring nodes along all three axes, of order 1 or 2, stacked: (rows, size³)."""
+    """Return the operator of first or second (``order``) differences between neighbouring nodes, (rows, size³)."""
     from scipy import sparse
 
     stencil = {1: (-1.0, 1.0), 2: (1.0, -2.0, 1.0)}[order]

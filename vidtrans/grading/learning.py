@@ -1,4 +1,4 @@
-"""Learn a grade from pictures, and describe its effect on greys and on the sampled colours.
+"""Learn a colour grade from pictures, and describe in words its effect on greys and on the sampled colours.
 
 Pictures before and after are aligned first, because they may be resized, cropped or compressed. The fitted grade
 consists of a colourist's operators, which extrapolate to all colours, and a smooth residual lattice near the sampled
@@ -27,46 +27,46 @@ from vidtrans.video.colour.conversion import resize_alpha, to_float, to_uint8
 from vidtrans.video.images.picture_analysis import colour_differences
 
 # Alignment and sampling
-LOCATE_SIDE_PX = 384  # Short side at which one picture is located in the other, in pixels
-SAMPLING_SIDE_PX = 512  # Short side at which colours are compared, in pixels
-ASPECT_TOLERANCE = 0.02  # Largest difference of the aspects of pictures with the same framing
-MIN_CORRELATION = 0.5  # Least correlation of structure of pictures with the same content
-GOOD_CORRELATION = 0.9  # Correlation of the whole pictures at which no crop is searched for
-MIN_MATCHES = 12  # Fewest matched features of a placement
+LOCATE_SIDE_PX = 384  # Short side at which the picture before is located in the picture after, in pixels
+SAMPLING_SIDE_PX = 512  # Short side of the pictures whose colours are sampled, in pixels
+ASPECT_TOLERANCE = 0.02  # Relative difference of aspect ratios up to which pictures have the same framing
+MIN_CORRELATION = 0.5  # Structure correlation from which two pictures have the same content
+GOOD_CORRELATION = 0.9  # Structure correlation of the whole pictures from which no crop is searched for
+MIN_MATCHES = 12  # Minimum number of matched image features that determine a placement
 BLUR_SIGMA = 1.5  # σ of the blur against grain, compression and misalignment by half a pixel, in pixels
-FLAT = 0.03  # Standard deviation of colours around a sample at which its weight is ½, of full scale
+FLAT = 0.03  # Local standard deviation of colours, of full scale, at which a sample's weight is ½
 MARGIN_PX, STEP_PX = 4, 2  # Margin without samples, and distance of samples, in pixels
-CLIP_MARGIN = 0.004  # Distance from black or white, of full scale, at which a value may have been clipped
+CLIP_MARGIN = 0.004  # Distance from black or white, of full scale, within which a value may be clipped
 # Operators
-LUMA = np.array([0.2126, 0.7152, 0.0722])  # ITU-R BT.709
-GAMMA = 2.2  # Display gamma, because gains apply to linear light
-MAX_SAMPLES = 4000  # Samples to which the operators are fitted
-OPERATOR_OUTLIER = 0.03  # Error at which the loss becomes linear, of full scale
-# Expected size of each operator's value, for a ridge on operators that the samples do not determine
+LUMA = np.array([0.2126, 0.7152, 0.0722])  # Weights of red, green and blue in luma (ITU-R BT.709)
+GAMMA = 2.2  # Display gamma by which colours are converted to linear light, to which gains apply
+MAX_SAMPLES = 4000  # Largest number of samples to which the operators are fitted
+OPERATOR_OUTLIER = 0.03  # Error, of full scale, from which the loss of the operators' fit grows linearly
+# Typical size of each operator's value, in the order of ``Operators``, for the ridge on undetermined operators
 EXPECTED = np.array([1.0, 0.3, 0.3, 0.3, 0.3, 0.3, 0.1, 0.1, 0.1, 0.5, 0.5])
-RIDGE = 0.02
+RIDGE = 0.02  # Weight of the ridge in the fit of the operators
 # Residual lattice
-LEVELS = (9, 17)  # Nodes along each side of the coarser lattices that are fitted first
-REWEIGHTINGS = 2  # Robust reweightings at each level
-OUTLIER = 0.015  # Error at which a sample's weight is ½, of full scale
+LEVELS = (9, 17)  # Numbers of nodes along each side of the coarse lattices that are fitted first
+REWEIGHTINGS = 2  # Number of robust reweightings of the samples for each lattice size
+OUTLIER = 0.015  # Error, of full scale, at which a sample's weight in the lattice fit is ½
 BEND_COST, SLOPE_COST, SIZE_COST = 3e-2, 3e-4, 1e-5  # Costs of the residual's second and first differences, and values
-SAMPLE_SIGMA = 0.03  # σ of the range in which a sample determines the mapping of colours, of a channel's range
-MIN_CERTAINTY = 0.5  # Least share of a node's value that samples determine
+SAMPLE_SIGMA = 0.03  # σ of the Gaussian of a sample's influence in the RGB cube, of a channel's range
+MIN_CERTAINTY = 0.5  # Influence of samples (0 to 1) from which a colour's mapping counts as determined
 TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30  # Of the conjugate gradients; the last prevents divisions by 0
 # Description
-SMALL_SIDE_PX = 192  # Short side of unpaired pictures, in pixels
-LOOK_NOT_GRADE = 4.0  # Median ΔE2000 after the best grade above which colours alone do not explain a look
-OPAQUE = 0.5  # Alpha above which a pixel is part of a picture
-FEW_COLOURS = 0.05  # Share of sampled colours below which a warning says that the others are extrapolated
-TONES = {"shadows": 0.2, "mid-tones": 0.45, "highlights": 0.8}
-VISIBLE_CAST = 2.0  # Least visible cast, in CIE Lab's a and b
+SMALL_SIDE_PX = 192  # Short side to which unpaired pictures are scaled, in pixels
+LOOK_NOT_GRADE = 4.0  # Median ΔE2000 after the best grade above which the style is more than a colour grade
+OPAQUE = 0.5  # Alpha above which a pixel's colour is sampled
+FEW_COLOURS = 0.05  # Share of determined colours below which a warning says that others are extrapolated
+TONES = {"shadows": 0.2, "mid-tones": 0.45, "highlights": 0.8}  # Described grey levels, in [0, 1], by name
+VISIBLE_CAST = 2.0  # Smallest colour cast that is described, in CIE Lab's a and b
 VISIBLE_STOPS, VISIBLE_SHARE = 0.1, 0.05  # Least visible changes of exposure, and of contrast or saturation
-VISIBLE_LIGHTNESS = 4.0  # Least visible change of black or white, in CIE Lab's lightness
+VISIBLE_LIGHTNESS = 4.0  # Smallest described change of black or white, in CIE Lab's lightness (0 to 100)
 
 
 @dataclass(frozen=True)
 class PairPlacement:
-    """The position of ``before`` in ``after``: an affine 2×3 matrix, and the correlation of their structures, 0 to 1.
+    """The position of the picture ``before`` in ``after``: affine 2×3 matrix, and structure correlation, 0 to 1.
 
     Positions are in units of the sides, (0, 0) to (1, 1).
     """
@@ -76,11 +76,12 @@ class PairPlacement:
 
     @property
     def is_match(self) -> bool:
+        """Return whether the pictures have the same content."""
         return self.correlation >= MIN_CORRELATION
 
 
 def locate(before: np.ndarray, after: np.ndarray) -> PairPlacement:
-    """Locate the picture ``before`` in ``after``; both (H, W, 3) uint8 or uint16, of any size."""
+    """Locate the picture ``before`` in the picture ``after``; both (H, W, 3) uint8 or uint16, of any size."""
     sides = [(to_uint8(picture), _shrunk_size(picture, LOCATE_SIDE_PX)[::-1]) for picture in (before, after)]
     small = [cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture, size in sides]
     structure = [_structure(picture) for picture in small]
@@ -98,10 +99,10 @@ def locate(before: np.ndarray, after: np.ndarray) -> PairPlacement:
 
 
 def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement) -> ColourSamples:
-    """Return colours of both pictures at corresponding positions; flatter areas have more weight."""
+    """Return colours of both pictures at corresponding positions; samples in flat areas have more weight."""
     height, width = _shrunk_size(before, SAMPLING_SIDE_PX)
     here = cv2.resize(to_float(before), (width, height), interpolation=cv2.INTER_AREA)
-    # Average first, because a warp that shrinks samples single pixels.
+    # Shrink by averaging first, because a warp that shrinks would alias.
     there = to_float(after)
     full = np.array([there.shape[1], there.shape[0]])
     scale = max(1.0, float(min(np.linalg.norm(placement.matrix[:, :2], axis=0) * full / (width, height))))
@@ -124,13 +125,14 @@ def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement)
 
 
 def _shrunk_size(picture: np.ndarray, side: int) -> tuple[int, int]:
+    """Return the (width, height) of a picture shrunk to the short side ``side``, at least 16 pixels each."""
     height, width = picture.shape[:2]
     scale = min(1.0, side / min(height, width))
     return max(16, round(height * scale)), max(16, round(width * scale))
 
 
 def _structure(picture: np.ndarray) -> np.ndarray:
-    """Return a picture's structure, (H, W) float32: lightness without local mean and contrast, which grades change."""
+    """Return a picture's structure, (H, W) float32: lightness without its local mean and contrast."""
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     around = cv2.GaussianBlur(grey, (0, 0), 8)
     detail = cv2.GaussianBlur(grey, (0, 0), 1) - around
@@ -139,25 +141,26 @@ def _structure(picture: np.ndarray) -> np.ndarray:
 
 
 def _in_pixels(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Convert a unit placement to pixel-centre coordinates, between pictures of these (width, height)."""
+    """Convert a placement in units of the pictures' sizes to pixel coordinates for these (width, height) sizes."""
     to_unit = np.array([[1 / size[0], 0, 0.5 / size[0]], [0, 1 / size[1], 0.5 / size[1]], [0, 0, 1]])
     to_pixels = np.array([[other[0], 0, -0.5], [0, other[1], -0.5], [0, 0, 1]])
     return (to_pixels @ np.vstack([matrix, [0, 0, 1]]) @ to_unit)[:2]
 
 
 def _in_units(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Convert a placement from pixels to units, the inverse of ``_in_pixels``."""
+    """Convert a placement in pixel coordinates to units of the pictures' sizes, the inverse of ``_in_pixels``."""
     to_pixels = np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1]])
     to_unit = np.array([[1 / other[0], 0, 0.5 / other[0]], [0, 1 / other[1], 0.5 / other[1]], [0, 0, 1]])
     return (to_unit @ np.vstack([matrix, [0, 0, 1]]) @ to_pixels)[:2]
 
 
 def _sizes(structure: list[np.ndarray]) -> list[tuple[int, int]]:
+    """Return the (width, height) of each structure picture."""
     return [(picture.shape[1], picture.shape[0]) for picture in structure]
 
 
 def _refine(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
-    """Refine a placement to the best correlation, by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
+    """Refine a placement to the highest correlation by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
     first, second = structure
     sizes = _sizes(structure)
     start = _in_pixels(matrix, *sizes).astype(np.float32)
@@ -165,14 +168,14 @@ def _refine(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
     criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
     try:
         _, found = cv2.findTransformECC(first, second, start.copy(), cv2.MOTION_AFFINE, criteria, None, 5)
-    except cv2.error:  # No convergence
+    except cv2.error:  # ECC did not converge
         return best
     moved = PairPlacement(_in_units(found.astype(np.float64), *sizes), _correlation(first, second, found))
     return max(best, moved, key=lambda p: p.correlation)
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> float:
-    """Return the absolute correlation of two structures where they overlap, so that a negative matches as well."""
+    """Return the absolute correlation of two structures in their overlap, so that a negative matches its positive."""
     size = (first.shape[1], first.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(second, matrix, size, flags=flags)
@@ -184,7 +187,7 @@ def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> f
 
 
 def _match_features(structure: list[np.ndarray]) -> np.ndarray | None:
-    """Return a placement from matched features (SIFT: Lowe, IJCV 2004); None if too few match."""
+    """Return the placement given by matched features (SIFT: Lowe, IJCV 2004); None if too few match."""
     sift: Any = cv2.SIFT.create(nfeatures=2000)  # OpenCV's stubs lack its methods
     pictures = [np.clip(128 + 40 * picture, 0, 255).astype(np.uint8) for picture in structure]
     (points, descriptors), (other_points, other_descriptors) = (sift.detectAndCompute(p, None) for p in pictures)
@@ -203,7 +206,7 @@ def _match_features(structure: list[np.ndarray]) -> np.ndarray | None:
 
 
 def _local_variance(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
-    """Return the local variance of colours about ``mean``, the blurred picture: summed over channels, (H, W).
+    """Return the local variance of colours about their blurred picture ``mean``, summed over channels, (H, W).
 
     The window is a Gaussian with σ 2 · ``BLUR_SIGMA`` pixels. The unit is full scale, squared.
     """
@@ -213,7 +216,7 @@ def _local_variance(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Operators:
-    """Exposure and gains in linear light, then gamma, lift, contrast and saturation on stored values; 0 is neutral.
+    """The parameters of a simple grade, 0 is neutral: exposure and gains in linear light, the others on stored values.
 
     ``exposure``: stops. ``warmth``: stops of red over blue. ``tint``: stops of green. ``gamma_*``: binary logarithm of
     each channel's exponent. ``lift_*``: the new black level. ``contrast`` and ``saturation``: natural logarithms of
@@ -245,14 +248,15 @@ class Operators:
 
 
 def fit_operators(samples: ColourSamples) -> Operators:
-    """Return the operators that best map ``before`` to ``after``, by least squares robust to outliers."""
+    """Return the operators that best map the colours before to those after, by robust least squares."""
     some = slice(None, None, -(-len(samples.before) // MAX_SAMPLES))
     before, after, weights = samples.before[some], samples.after[some], samples.weights[some]
     root = np.sqrt(weights / weights.sum())[:, None]
 
     def errors(values: np.ndarray) -> np.ndarray:
+        """Return the weighted residuals of the samples and the ridge for these values of the operators."""
         misfit = (np.clip(Operators(*values)(before), 0.0, 1.0) - after) / OPERATOR_OUTLIER
-        # Residuals whose squares are the soft L1 of the distance
+        # Scale the residuals so that their squares are the soft L1 loss of the distance.
         size = np.linalg.norm(misfit, axis=1, keepdims=True)
         misfit *= np.sqrt(2 * (np.sqrt(1 + size**2) - 1)) / np.maximum(size, 1e-9)
         return np.concatenate([(root * misfit).ravel(), RIDGE * values / EXPECTED])
@@ -263,28 +267,28 @@ def fit_operators(samples: ColourSamples) -> Operators:
 
 @dataclass(frozen=True)
 class FittedGrade:
-    """A grade's ``lattice`` and ``operators``, and the samples' influence on each node, (n, n, n), 0 to 1."""
+    """A fitted grade: ``lattice``, ``operators``, and the samples' influence on each node, (n, n, n) in [0, 1]."""
 
     lattice: ColourLattice
     operators: Operators
     certainty: np.ndarray
 
     def is_determined(self, colours: np.ndarray) -> np.ndarray:
-        """Return whether the samples determine the mapping of colours (…, 3) in [0, 1]: (…,) bool."""
+        """Return whether samples determine the mapping of each of the colours (…, 3) in [0, 1], as (…,) bool."""
         flat = colours.reshape(-1, 3)
         share = interpolation(flat, len(self.certainty)) @ self.certainty.ravel()
         return (share >= MIN_CERTAINTY).reshape(colours.shape[:-1])
 
 
 def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
-    """Fit a smooth grade, ``size`` nodes per side, to the samples; other colours follow its operators."""
+    """Fit a smooth grade with ``size`` nodes per side to samples; colours far from samples follow its operators."""
     samples = samples.averaged()
     operators = fit_operators(samples)
     counts = samples.weights / samples.weights.mean()
     trust, residual_nodes = np.ones(len(counts)), np.zeros((1, 3))
     coarser = 1
     for finer in sorted({min(size, n) for n in LEVELS} | {size}):
-        # A fine lattice starts from the coarse one, which saves most iterations.
+        # The fit of a fine lattice starts from the coarser one, which saves most iterations.
         if coarser == 1:
             residual_nodes = np.repeat(residual_nodes, finer**3, axis=0)
         else:
@@ -303,16 +307,16 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
 
 
 def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
-    """Return the influence of nearby samples on each node, (n, n, n), 0 to 1."""
+    """Return the influence of nearby samples on each lattice node, (n, n, n) in [0, 1]."""
     counts = np.asarray(weights.sum(axis=0)).reshape(size, size, size)
     near = gaussian_filter(counts, SAMPLE_SIGMA * (size - 1), mode="constant")
-    # The density of a single sample at its own position counts as a certainty of ½.
+    # A single sample at the position of a node gives it a certainty of ½.
     single = (SAMPLE_SIGMA * (size - 1) * (2 * np.pi) ** 0.5) ** -3
     return near / (near + single)
 
 
 def _stiffness(size: int) -> sparse.csr_matrix:
-    """Return the matrix K of the cost rᵀKr, which keeps the residual r of a lattice smooth, scaled for any ``size``."""
+    """Return the matrix K of the cost rᵀKr that keeps a lattice's residual r smooth, scaled for its ``size``."""
     step = 1 / (size - 1)
     bend, slope = differences(size, 2), differences(size, 1)
     return (
@@ -323,7 +327,7 @@ def _stiffness(size: int) -> sparse.csr_matrix:
 
 
 def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> np.ndarray:
-    """Solve for all columns of ``right`` at once, by conjugate gradients with the diagonal as preconditioner.
+    """Solve the system for all columns of ``right`` at once, by conjugate gradients with diagonal preconditioning.
 
     ``start``: the first guess. SciPy's solver takes one column, and its threaded dot products wait for each other,
     which takes twenty times as long on a busy machine.
@@ -349,7 +353,7 @@ def _solve(system: sparse.csr_matrix, right: np.ndarray, start: np.ndarray) -> n
 
 @dataclass(frozen=True)
 class LearnedGrade:
-    """A learned grade with its description.
+    """A learned grade with its description and scores.
 
     ``words``: the description. ``scores``: ΔE2000, and the share of sampled colours. ``doubts``: warnings.
     """
@@ -363,14 +367,14 @@ class LearnedGrade:
 
 @dataclass(frozen=True)
 class AlignedPairs:
-    """Colour samples of ``placed`` aligned picture pairs; ``unmatched``: the number of pairs that do not match."""
+    """The colour samples of ``placed`` aligned picture pairs, and the number of ``unmatched`` pairs."""
 
     samples: ColourSamples
     placed: int
     unmatched: int
 
     def learn(self, size: int) -> LearnedGrade:
-        """Fit a grade on a lattice with ``size`` nodes per side."""
+        """Fit a grade with ``size`` lattice nodes per side to the samples."""
         learned = _describe_fit(fit_grade(self.samples, size), self.samples, self.placed)
         if not self.unmatched:
             return learned
@@ -381,7 +385,7 @@ class AlignedPairs:
 
 
 def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> AlignedPairs:
-    """Align pictures before and after, (H, W, 3) uint8 or uint16, and sample their colours.
+    """Align pairs of pictures before and after grading, (H, W, 3) uint8 or uint16, and sample their colours.
 
     They may be of any size, and one may be a crop of the other. Raises UsageError if no pair matches.
     """
@@ -402,7 +406,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> AlignedPairs:
 def learn_from_colours(
     before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int, method: str = UNPAIRED_METHODS[0]
 ) -> LearnedGrade:
-    """Learn the map from one set's colours to another's, independently of the pictures' content.
+    """Learn a map from the colours of one set of pictures to those of another, whatever the pictures show.
 
     Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``size``: nodes per side. ``method``: one of
     ``UNPAIRED_METHODS``. Raises UsageError if all pictures of a side are fully transparent.
@@ -420,17 +424,18 @@ def learn_from_colours(
         samples = transport_colours(first, second) if method == "transport" else match_colours(first, second)
         grade = fit_grade(samples, size)
     learned = _describe_fit(grade, samples, len(sides[0]))
-    scores = {k: v for k, v in learned.scores.items() if k != "delta_e"}  # Unpaired colours have no ground truth
+    scores = {k: v for k, v in learned.scores.items() if k != "delta_e"}  # Without pairs there is no ground truth
     return replace(learned, scores=scores, doubts=[])
 
 
 def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
-    """Return the affine map on [0, 1] that the method ``linear`` learns; a generator may start as this map."""
+    """Return the affine map of colours in [0, 1] that the method ``linear`` learns, a start for generators."""
     first, second = (np.concatenate(list(map(_opaque_colours, pictures))) for pictures in (before, after))
     return linear_map(first, second)
 
 
 def _describe_fit(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedGrade:
+    """Return a fitted grade with its description, scores and warnings; ``count``: number of pictures."""
     lattice = grade.lattice
     some = np.random.default_rng(0).permutation(len(samples.before))[:20000]
     before, after = samples.before[some], samples.after[some]
@@ -452,7 +457,7 @@ def _describe_fit(grade: FittedGrade, samples: ColourSamples, count: int) -> Lea
 
 
 def _opaque_colours(picture: np.ndarray) -> np.ndarray:
-    """Return a downscaled picture's colours, (N, 3) float64 in [0, 1], without transparent pixels."""
+    """Return the colours of a shrunk picture's opaque pixels, (N, 3) float64 in [0, 1]."""
     height, width = picture.shape[:2]
     scale = min(1.0, SMALL_SIDE_PX / min(height, width))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -463,17 +468,18 @@ def _opaque_colours(picture: np.ndarray) -> np.ndarray:
     return small.reshape(-1, 3).astype(np.float64)
 
 
-Map = Callable[[np.ndarray], np.ndarray]
+Map = Callable[[np.ndarray], np.ndarray]  # A colour map of (…, 3) in [0, 1]
 
 
 def _all_determined(colours: np.ndarray) -> np.ndarray:
+    """Return True for each colour (N, 3), for a map that was not learned from samples: (N,) bool."""
     return np.ones(len(colours), bool)
 
 
 def describe(
     grade: Map, source_colours: np.ndarray, is_determined: Callable[[np.ndarray], np.ndarray] = _all_determined
 ) -> list[str]:
-    """Return phrases such as "exposure +0.4", "warmer shadows"; none for a grade without a notable change.
+    """Return phrases that describe a grade, such as "exposure +0.4" and "warmer shadows"; none if it changes little.
 
     ``source_colours``: (N, 3) in [0, 1]. ``is_determined``: returns for colours (N, 3) whether samples determine their
     mapping, (N,) bool.
@@ -516,13 +522,14 @@ def describe(
 
 
 def _casts_at(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the casts of the graded greys ``tones`` at the colours' lightness, as Lab with lightness 0, (N, 3)."""
+    """Return the casts of the graded greys ``tones`` at the lightness of the colours, as Lab with L = 0, (N, 3)."""
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]
     return np.stack([np.zeros(len(colours)), *casts], axis=1)
 
 
 def _lab(colours: np.ndarray) -> np.ndarray:
+    """Convert RGB colours (N, 3) in [0, 1] to CIE Lab."""
     picture = np.clip(colours, 0, 1).astype(np.float32)[None]
     lab: np.ndarray = cv2.cvtColor(picture, cv2.COLOR_RGB2LAB)[0]
     return lab

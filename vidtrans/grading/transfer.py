@@ -1,4 +1,4 @@
-"""Transfer colours between pictures that are not before and after versions of each other.
+"""Transfer the colours of pictures to pictures with different content.
 
 ``transport_colours`` is for unpaired domains with similar content: it matches the distributions of colours.
 Pitié and Kokaram, "The Linear Monge-Kantorovitch Linear Colour Mapping" (CVMP 2007); Pitié,
@@ -19,29 +19,28 @@ import numpy as np
 
 from vidtrans.grading.lattice import SIZE, ColourLattice, ColourSamples, node_colours
 
-COUNT = 20_000  # Sampled colours of each side
-NUM_ROTATIONS = 20  # Iterations, with three random directions each
-# Share of the full transport that is added to the linear map; a full transport gives a grey wall the colour of an
-# equally large meadow
-TRANSPORT_SHARE = 0.5
-NOISE = 0.02  # Noise added to the standard deviations, of full scale
-MAX_SLOPE = 3.0  # Larger slopes would show the steps of 8 bits, slopes below the inverse flatten the picture
-QUANTILES = np.linspace(0.01, 0.99, 33)
-TONE_SHARE = 0.8  # Share of the change to the other picture's tones; the remaining difference is its content
-TONE_SLOPES = (0.4, 2.2)  # Range of the tone curve's slope
-BANDS = np.linspace(5.0, 95.0, 7)  # Centres of the bands of lightness, each with its own cast
-BAND_SIGMA = 12.0  # σ of a band, in lightness
-GREY_CHROMA = 12.0  # Chroma at which the weight of a colour for the cast falls to a quarter
-MAX_CAST = 14.0  # Largest change of a cast, in CIE Lab's a and b
-SATURATIONS = (0.6, 1.4)  # Range of the saturation's factor
+COUNT = 20_000  # Number of colours that are sampled from each set of pictures
+NUM_ROTATIONS = 20  # Iterations of the transport, each along three random directions
+# A full transport would give a grey wall the colour of an equally large meadow, so it is only partly applied.
+TRANSPORT_SHARE = 0.5  # Share of the full colour transport that is added to the linear map
+NOISE = 0.02  # Noise added to the colours' standard deviations, of full scale, for stable slopes
+MAX_SLOPE = 3.0  # Largest slope of the linear map (larger ones show 8-bit steps); its inverse is the smallest
+QUANTILES = np.linspace(0.01, 0.99, 33)  # Quantiles of lightness at which tones are matched
+TONE_SHARE = 0.8  # Share of the tone difference that is matched; the rest is due to the pictures' content
+TONE_SLOPES = (0.4, 2.2)  # Range of the slope of the lightness curve that matches tones
+BANDS = np.linspace(5.0, 95.0, 7)  # Centres of lightness bands (CIE Lab, 0 to 100), each with its own colour cast
+BAND_SIGMA = 12.0  # σ of a lightness band, in CIE Lab's lightness
+GREY_CHROMA = 12.0  # CIE Lab chroma at which a colour's weight in the cast falls to a quarter
+MAX_CAST = 14.0  # Largest change of a colour cast, in CIE Lab's a and b
+SATURATIONS = (0.6, 1.4)  # Range of the factor on saturation
 SKIN_HUE, SKIN_SIGMA, SKIN_CHROMA = 50.0, 25.0, (8.0, 45.0)  # Hue of skin and its σ, in degrees; range of its chroma
-SKIN_DAMPING = 0.6  # Share of the change that skin colours do not get
-GREY_DAMPING = 0.3  # Share of the change that greys do not get
+SKIN_DAMPING = 0.6  # Share by which the change of skin colours is reduced
+GREY_DAMPING = 0.3  # Share by which the change of greys is reduced
 
 
 @dataclass(frozen=True)
 class AffineColours:
-    """An affine colour map, ``matrix`` (3, 3) and ``shift`` (3,): ``matrix @ colour + shift`` of R'G'B' in [0, 1]."""
+    """An affine colour map of R'G'B' in [0, 1]: ``matrix @ colour + shift``, with shapes (3, 3) and (3,)."""
 
     matrix: np.ndarray
     shift: np.ndarray
@@ -52,14 +51,14 @@ class AffineColours:
         return mapped
 
     def on_picture(self, picture: np.ndarray) -> np.ndarray:
-        """Map the colours of a picture, (H, W, 3) uint8 or uint16, clipped to its range."""
+        """Map the colours of a picture, (H, W, 3) uint8 or uint16; the result is clipped to the dtype's range."""
         full = np.iinfo(picture.dtype).max
         affine = np.column_stack([self.matrix, self.shift * full])
         moved: np.ndarray = np.rint(np.clip(cv2.transform(picture.astype(np.float32), affine), 0, full))
         return moved.astype(picture.dtype)
 
     def signed(self) -> AffineColours:
-        """Return the same map for colours in [−1, 1], the range of networks."""
+        """Return the same map for colours in [−1, 1], the range of networks' inputs and outputs."""
         return AffineColours(self.matrix, self.matrix.sum(axis=1) + 2 * self.shift - 1)
 
     def lattice(self, size: int = SIZE) -> ColourLattice:
@@ -82,7 +81,7 @@ def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
 
 
 def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return ``COUNT`` random colours of one set, in [0, 1], transported towards the other set's distribution.
+    """Return ``COUNT`` random colours of one set, in [0, 1], and these moved towards the other set's distribution.
 
     Starting from the linear map, values are matched by rank along random directions, three at a time. The change
     relative to the linear map is scaled by ``TRANSPORT_SHARE``.
@@ -100,13 +99,14 @@ def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> C
 
 
 def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
+    """Return a symmetric positive matrix to the power ``exponent``."""
     values, vectors = np.linalg.eigh(matrix)
     powered: np.ndarray = (vectors * np.maximum(values, 1e-12) ** exponent) @ vectors.T
     return powered
 
 
 def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and these colours in the grade of another set."""
+    """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and these colours graded like the other set."""
     rng = np.random.default_rng(seed)
     sides = [colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)] for colours in (before, after)]
     source, target = map(_lab, sides)
@@ -128,7 +128,7 @@ def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> Colou
 
 
 def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Return lightness (N,) with quantiles close to those of ``target``, by a curve of bounded slope.
+    """Return lightness values (N,) changed by a curve of bounded slope to quantiles near those of ``target``.
 
     The curve is extended towards black and white.
     """
@@ -143,17 +143,18 @@ def _match_tones(source: np.ndarray, target: np.ndarray) -> np.ndarray:
 
 
 def _casts(lab: np.ndarray) -> np.ndarray:
-    """Return the cast, CIE Lab's a and b, of each band of lightness, (bands, 2); near 0 for bands without greys."""
+    """Return the colour cast, CIE Lab's a and b, of each lightness band, (bands, 2); near 0 for bands without greys."""
     chroma = np.linalg.norm(lab[:, 1:], axis=1)
     near = 1 / (1 + (chroma / GREY_CHROMA) ** 2) ** 2
     bands = np.exp(-0.5 * ((lab[:, :1] - BANDS) / BAND_SIGMA) ** 2) * near[:, None]
     total = bands.sum(axis=0)[:, None]
-    # A hundredth of all colours without a cast is added, which stabilises nearly empty bands.
+    # Colours without a cast, a hundredth of all colours, are added to stabilise nearly empty bands.
     cast: np.ndarray = bands.T @ lab[:, 1:] / (total + 0.01 * len(lab))
     return cast
 
 
 def _cast_at(casts: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """Return the colour cast, a and b, at these lightness values, interpolated between bands: (N, 2)."""
     return np.stack([np.interp(light, BANDS, casts[:, c]) for c in (0, 1)], axis=1)
 
 
@@ -168,8 +169,10 @@ def _skin(lab: np.ndarray) -> np.ndarray:
 
 
 def _lab(colours: np.ndarray) -> np.ndarray:
+    """Convert RGB colours (N, 3) in [0, 1] to CIE Lab, float64."""
     return cv2.cvtColor(colours.astype(np.float32)[None], cv2.COLOR_RGB2LAB)[0].astype(np.float64)
 
 
 def _rgb(lab: np.ndarray) -> np.ndarray:
+    """Convert CIE Lab colours (N, 3) to RGB, float64 clipped to [0, 1]."""
     return np.clip(cv2.cvtColor(lab.astype(np.float32)[None], cv2.COLOR_LAB2RGB)[0].astype(np.float64), 0, 1)

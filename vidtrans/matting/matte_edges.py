@@ -14,26 +14,25 @@ from vidtrans.upscaling.enlarging import GuidedFilter
 from vidtrans.video.colour.conversion import to_uint8
 
 VERSION = 2  # Version of refined edges, for cache keys
-CERTAIN = 0.04  # Away from the edge, a matte within this distance of 0 or 1 is not refined
-BAND_PX = 5  # Half width of the band around the edge that is refined, in pixels of the small matte
-MARGIN_PX = 12  # Margin around the band, in pixels of the small matte
-# Matte value above which a pixel's colour counts as foreground (below 1 − SURE: as background). The weight grows with
-# the distance from this value.
-SURE = 0.6
-MATTE_WINDOWS = (0.05, 0.015)  # Radii of the windows of the local colours for the matte, as shares of the short side
+CERTAIN = 0.04  # Distance from 0 or 1 within which a matte value is not refined, except near the edge
+BAND_PX = 5  # Half width of the refined band around the matte's edge, in pixels of the small matte
+MARGIN_PX = 12  # Margin around the refined band that is also processed, in pixels of the small matte
+# The weight of a pixel's colour grows with the distance of its matte value from this threshold.
+SURE = 0.6  # Matte value above which a pixel's colour counts as foreground; below 1 − SURE as background
+MATTE_WINDOWS = (0.05, 0.015)  # Radii of windows for local colours when the matte is refined, shares of short side
 MIN_RADIUS_PX, MAX_SHRINK = 8, 4  # Pictures are shrunk for the averages to this radius, at most by this factor
 VARIANCE_WEIGHT, NOISE = 3.0, 0.05  # Weight of the colours' variance, and invisible difference, in the trust in colours
-MIX_SIGMA = 0.08  # Standard deviation of the distance of a pixel from the mixtures of both colours, from 0 to 1
-EDGE = 0.02  # A matte within this distance of 0 or 1 is not part of the soft edge
-REACH = 0.008  # Width by which the soft edge is dilated, as a share of the short side
-COLOUR_WINDOWS = (0.06, 0.02)  # Radii of the windows of the local colours for the cut-out, as shares of the short side
+MIX_SIGMA = 0.08  # σ of a pixel's distance from the mixtures of foreground and background colour, of 0 to 1
+EDGE = 0.02  # Distance from 0 or 1 within which a matte value is not part of the soft edge
+REACH = 0.008  # Width by which the soft edge is dilated before unmixing, as a share of the short side
+COLOUR_WINDOWS = (0.06, 0.02)  # Radii of windows for local colours when objects are cut out, shares of short side
 DETAIL, OPAQUE = 0.5, 0.85  # Share of a pixel's deviation from the mixture that is kept; more from this alpha upwards
-LIKELY_SHARE = 1e-3  # Weight of likely pixels beside sure ones
-NARROW_GAIN = 8.0  # Factor on the sure share of the narrow window; at a product of 1 the wide window is not used
+LIKELY_SHARE = 1e-3  # Weight of probable foreground or background pixels, relative to certain ones
+NARROW_GAIN = 8.0  # Factor on the certain pixels' share of the narrow window: at a product of 1 it is used alone
 
 
 def refine_edge(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Enlarge a matte (h, w) float32 to the size of a frame, along the edges of its picture; return (H, W) float32.
+    """Enlarge a matte (h, w) float32 to the size of a frame, (H, W) float32, along the edges of the frame's picture.
 
     First a guided filter (He et al., ECCV 2010): around each pixel the matte is a linear map of the picture's colours.
     Then ``unmix_edge``.
@@ -63,7 +62,7 @@ def refine_edge(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.n
 
 
 def _boxes(band: np.ndarray, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the (rows, columns) slices around a band (h, w) uint8, and those in a picture of (width, height) ``size``.
+    """Return the (rows, columns) around a band (h, w) uint8, and those of the same area in a larger (width, height).
 
     Both begin and end at the same positions, so that the small box enlarged has the size of the large one.
     """
@@ -135,7 +134,7 @@ class _LocalColours(NamedTuple):
 
     @classmethod
     def of(cls, matte: np.ndarray, picture: np.ndarray, part: float, short: int) -> _LocalColours:
-        """Return the averages over windows whose radius is the share ``part`` of a frame's ``short`` side."""
+        """Return the averages over windows whose radius is the share ``part`` of the frame's short side, ``short``."""
         radius = max(1, int(part * short))
         factor = min(max(1, radius // MIN_RADIUS_PX), MAX_SHRINK)
         size = picture.shape[1], picture.shape[0]
@@ -144,7 +143,7 @@ class _LocalColours(NamedTuple):
         window = (2 * round(radius / factor) + 1,) * 2
         found, shares, spread = [], [], np.zeros_like(matte)
         for sure in (matte, 1 - matte):
-            # Without sure pixels in the window, the likelier pixels decide.
+            # If the window has no certain pixels, the most probable ones decide.
             known = np.clip((sure - SURE) / np.float32(0.95 - SURE), 0, 1) ** 2 + LIKELY_SHARE * sure + np.float32(1e-7)
             share = cv2.blur(known, window)
             colour = cv2.blur(picture * known[..., None], window) / share[..., None]
@@ -155,26 +154,27 @@ class _LocalColours(NamedTuple):
         return cls(found[0], found[1], np.dstack(shares), spread, size)
 
     def at(self, values: np.ndarray, inside: np.ndarray) -> np.ndarray:
-        """Upsample values of the small picture, (h, w[, C]), and return them at the pixels ``inside`` (H, W) bool."""
+        """Upsample values (h, w[, C]) of the small picture; return those in the mask ``inside`` (H, W) bool."""
         whole: np.ndarray = cv2.resize(values, self.size, interpolation=cv2.INTER_LINEAR)
         return whole[inside]
 
 
 def _box_around(band: np.ndarray, part: float) -> tuple[slice, slice]:
-    """Return the rows and columns of a band (H, W) uint8, with a margin of a share ``part`` of the short side."""
+    """Return the rows and columns of a band (H, W) uint8, with a margin: the share ``part`` of the short side."""
     left, top, width, height = cv2.boundingRect(band)
     margin = 2 * MAX_SHRINK + round(part * min(band.shape))
     return slice(max(0, top - margin), top + height + margin), slice(max(0, left - margin), left + width + margin)
 
 
 def move_edge(matte: np.ndarray, pixels: float) -> np.ndarray:
-    """Dilate a matte, (H, W) float32, by a number of pixels, which may be fractional; erode it if negative."""
+    """Dilate a matte, (H, W) float32, by a possibly fractional number of pixels; erode it if the number is negative."""
     if not pixels:
         return matte
     whole = int(abs(pixels))
     operation = cv2.dilate if pixels > 0 else cv2.erode
 
     def by(radius: int) -> np.ndarray:
+        """Return the matte dilated or eroded by a whole number of pixels."""
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
         return operation(matte, kernel, borderType=cv2.BORDER_REPLICATE) if radius else matte
 
@@ -184,13 +184,13 @@ def move_edge(matte: np.ndarray, pixels: float) -> np.ndarray:
 
 
 def finish_edge(matte: np.ndarray, grown_px: float, feather_px: float) -> np.ndarray:
-    """Move the edge of a matte, (H, W) float32, outwards by ``grown_px``, and blur it by ``feather_px``."""
+    """Move the edge of a matte, (H, W) float32, outwards by ``grown_px``, and blur it with σ ``feather_px``."""
     moved = move_edge(matte, grown_px)
     return blur(moved, feather_px) if feather_px else moved
 
 
 def cut_out(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Return the foreground colours and the matte as one picture, (H, W, 4) of the frame's dtype.
+    """Return the foreground colours of a frame with the matte as alpha, (H, W, 4) of the frame's dtype.
 
     Where the matte is between 0 and 1, a frame's colours are mixed: alpha · foreground + (1 − alpha) · background. Both
     are averages of the sure pixels in a window, a narrow one where it has enough of them, else a wide one. The

@@ -59,11 +59,11 @@ from vidtrans.video.plots import ContactSheet, cell_size
 REACH, MAX_REACH = 12.0, 96  # Frames on either side that a painted frame improves: decay length, and maximum
 MIN_AREA_PX = 64  # Area at the working size below which tracking is unreliable, in pixels
 SHEET_FRAMES, CELL_WIDTH_PX, SHEET_COLUMNS = 12, 480, 3  # Layout of the contact sheet
-SHADE = 0.3  # Brightness of the outside of a matte in the contact sheet
+SHADE = 0.3  # Factor on the brightness of the background in the contact sheet
 
 
 def make_mattes(request: MatteRequest, context: Context) -> Table:
-    """Make the mattes of a request, and return the result table. An interrupted run resumes.
+    """Make the mattes of a request, and return the result table. An interrupted run resumes on the next call.
 
     Raises UsageError, MediaError, Interrupted; VidtransError where the confidence is below ``least_confidence``.
     """
@@ -73,14 +73,14 @@ def make_mattes(request: MatteRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class MatteJob:
-    """A request with its lazily resolved inputs. Close it after use. ``began``: in seconds of ``time.monotonic``."""
+    """A request with its inputs, which are resolved on first use; close it after use. ``began``: monotonic time."""
 
     request: MatteRequest
     context: Context
     began: float
 
     def make(self) -> Table:
-        """Make the missing results; return the table of one object's result, or with several the tables of all."""
+        """Make the missing results; return the table of the only object's result, or one with those of all objects."""
         tables = produce_all([*self.results.values()], self._prepare)
         if "dry_run" in tables[0]:
             return tables[0]
@@ -91,11 +91,12 @@ class MatteJob:
         return whole
 
     def _prepare(self) -> Work:
+        """Check the request, compute the mattes, and return the remaining work: renders and forecast."""
         plans = {name: self._plan(name) for name in self.results}
         for what in ("painted", "sheet"):
             self._sheet_path(what)
         for mattes in self.mattes.values():
-            if isinstance(mattes, ModelMattes):  # what is painted was checked when it was read
+            if isinstance(mattes, ModelMattes):  # painted mattes were checked when they were read
                 mattes.check()
         if not self.context.dry_run:
             if self.painted:
@@ -104,6 +105,7 @@ class MatteJob:
                 mattes.find("the thing" if name == MATTE else f"'{name}'")
 
         def make(result: Result) -> Table:
+            """Render one object's result, and return its table."""
             name = next(name for name, own in self.results.items() if own is result)
             return RenderJob(plans[name], self.context, self._confidence_entries(name)).render(result)
 
@@ -116,7 +118,7 @@ class MatteJob:
 
     @cached_property
     def model(self) -> LoadedModel | None:
-        """Return the user's own segmenter; None without one. Raises ModelError, UsageError."""
+        """Return the user's own segmentation model; None without one. Raises ModelError, UsageError."""
         if not self.request.model:
             return None
         model = load_model(self.request.model, self.context)
@@ -125,11 +127,12 @@ class MatteJob:
 
     @cached_property
     def matting(self) -> MattingSettings:
+        """Return the settings of mattes in the request's recipe."""
         return self.request.recipe.settings("matting", MattingSettings)
 
     @cached_property
     def clip(self) -> Clip:
-        """Return the source with its cuts. Raises MediaError, UsageError."""
+        """Return the source clip with its detected cuts. Raises MediaError, UsageError."""
         video = self.request.video
         if is_one_picture(video):
             raise UsageError(str(video), "it is one picture", "give a video or a folder of pictures")
@@ -140,12 +143,12 @@ class MatteJob:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """Return the range [first, stop) of frames. Raises UsageError."""
+        """Return the requested range [first, stop) of frame numbers. Raises UsageError."""
         return self.clip.trim(self.request.start, self.request.end)
 
     @cached_property
     def painted_paths(self) -> dict[int, Path]:
-        """Return the path of each painted frame in the span; {} with a model. Raises UsageError, MediaError."""
+        """Return the file of each painted frame, by frame number; {} with a model. Raises UsageError, MediaError."""
         request = self.request
         if self.model is not None:
             return {}
@@ -162,12 +165,12 @@ class MatteJob:
 
     @cached_property
     def painted(self) -> dict[int, PaintedFrame]:
-        """Read the painted frames. Raises MediaError."""
+        """Read the painted frames, by frame number. Raises MediaError."""
         return {} if self.model else read_paintings(self.painted_paths, self.request.brushes, self.clip, self.context)
 
     @cached_property
     def results(self) -> dict[str, Result]:
-        """Return each object's result, with the digest of all that affects it. Raises UsageError, MediaError."""
+        """Return each object's result, by name, with the digest of its inputs. Raises UsageError, MediaError."""
         request, brushes, found = self.request, self.request.brushes, dict[str, Result]()
         files = [[frame, self.context.cache.digest(path)] for frame, path in self.painted_paths.items()]
         digest = {
@@ -188,13 +191,13 @@ class MatteJob:
             target = self._target(name)
             stills = is_picture_source(request.video)
             key = request_digest(digest | {"name": name}, self.settings, target, stills=stills)
-            # A matte from changed or additional painted frames replaces the previous result.
+            # The lineage omits the painted frames: a matte from changed painted frames replaces the previous result.
             lineage = digest_of([request.COMMAND, digest["source"], name])
             found[name] = Result(target.output, key, sources, self.context, target.folder, lineage, began=self.began)
         return found
 
     def _target(self, name: str) -> OutputTarget:
-        """Return the output of an object; with several objects its name contains the object's."""
+        """Return the output path of an object; with several objects the file name contains the object's name."""
         request, encoding = self.request, self.settings.encoding
         wanted = request.output or refuse_link(default_output(request.video, [MATTE], encoding))
         if name != MATTE:
@@ -208,7 +211,7 @@ class MatteJob:
 
     @cached_property
     def mattes(self) -> Mapping[str, ObjectMattes]:
-        """Return the mattes of each object, which are computed later. Raises MediaError."""
+        """Return the mattes of each object by name; they are computed later. Raises MediaError."""
         if self.model is not None:
             fps = self.settings.rendering.picture_fps
             return {MATTE: ModelMattes(opaque(self.clip), self.model, self.span, fps, self.context)}
@@ -231,7 +234,7 @@ class MatteJob:
         return found
 
     def _check_size(self, path: Path, name: str, small: np.ndarray) -> None:
-        """Raise MediaError if an object vanishes at the working size; warn if it is small."""
+        """Raise MediaError if an object vanishes at the working size; warn if it is small there."""
         area = int((small >= 128).sum())
         whose = "the thing" if name == MATTE else f"'{name}'"
         if not area:
@@ -243,14 +246,14 @@ class MatteJob:
             self.context.note(f"{text}: look at the result", "warning")
 
     def _sheet_path(self, what: str) -> Path:
-        """Return the path of a contact sheet beside the first result. Raises UsageError for a source, or a link."""
+        """Return a contact sheet's path next to the first result. Raises UsageError if a source or link is there."""
         result = next(iter(self.results.values()))
         path = refuse_link(result.output.parent / f"{result.output.name}.{what}.png")
         check_place(path, result.sources, folder=False)
         return path
 
     def _write_painted_sheet(self) -> None:
-        """Write the contact sheet of the painted frames, before any slow step."""
+        """Write the contact sheet of the painted frames, before the slow training begins."""
         pictures = [_shade(one.picture, np.maximum.reduce([*one.mattes.values()])) for one in self.painted.values()]
         notes = [f"frame {frame}" + (", from strokes" if one.grown else "") for frame, one in self.painted.items()]
         path = self._sheet_path("painted")
@@ -258,7 +261,7 @@ class MatteJob:
         self.context.note(f"what is cut out of the painted frames: {path}")
 
     def _write_frames_sheet(self) -> Path:
-        """Write the contact sheet of frames of the whole span, with the confidence; return its path."""
+        """Write the contact sheet of frames from the whole span, with their confidences; return its path."""
         first, stop = self.span
         numbers = [first + n for n in segment_centres(stop - first, min(SHEET_FRAMES, stop - first))]
         form = FrameFormat(Size(exact=next(iter(self.mattes.values())).source.size))
@@ -273,7 +276,7 @@ class MatteJob:
         return path
 
     def _plan(self, name: str) -> RenderPlan:
-        """Return the plan of an object's render, after all checks. Raises UsageError, MediaError."""
+        """Return the render plan of an object, after all checks. Raises UsageError, MediaError."""
         request = self.request
         self._warn_unpainted_shots(name)
         exact = {
@@ -303,6 +306,7 @@ class MatteJob:
                 self.context.warn_once(text, self.request.video)
 
     def _confidence_entries(self, name: str) -> Table:
+        """Return an object's entries in the result table: confidences, lost ranges and suggested frames."""
         source = self.mattes[name].source
         shots = [shot for shot in source.shots if self.model or any(key in shot for key in source.painted)]
         inside = {frame: self.mattes[name].at(frame).confidence for shot in shots for frame in shot}
@@ -318,8 +322,9 @@ class MatteJob:
         }
 
     def _forecast(self, plans: Mapping[str, RenderPlan]) -> Table:
+        """Return the table of a dry run: estimates of time, disk and memory."""
         costs = [mattes.cost() for mattes in self.mattes.values()]
-        # The mattes do not exist yet, so the trial renders the clip itself.
+        # The mattes do not exist yet, so the trial render uses the clip without them.
         costs += [RenderJob(replace(plan, paint=None), self.context).estimate() for plan in plans.values()]
         name, result = next(iter(self.results.items()))
         job = RenderJob(plans[name], self.context)
@@ -329,6 +334,7 @@ class MatteJob:
         )
 
     def close(self) -> None:
+        """Release the cached mattes."""
         for mattes in self.__dict__.get("mattes", {}).values():
             mattes.close()
 
@@ -348,11 +354,11 @@ class PaintedFrame:
 def painted_paths_of(
     frames: Sequence[tuple[Time, Path]], files: Sequence[Path], clip: Clip, first_number: int | None
 ) -> dict[int, Path]:
-    """Return the path of the picture painted on each frame, in order. Raises UsageError, MediaError."""
+    """Return the file painted on each frame, by frame number in order. Raises UsageError, MediaError."""
     found: dict[int, Path] = {}
     numbers = sequence_numbers(clip.index.names) or []
     for when, path in frames:
-        # In an image sequence, a frame number is the number in a file's name, as in a folder of painted frames.
+        # In an image sequence, the user's frame number is the number in a file's name.
         frame = numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
         if not 0 <= frame < clip.index.num_frames:
             last = clip.index.num_frames - 1
@@ -372,7 +378,7 @@ def painted_paths_of(
 def read_paintings(
     painted_paths: Mapping[int, Path], brushes: Brushes, clip: Clip, context: Context
 ) -> dict[int, PaintedFrame]:
-    """Read the painted frames; grow masks from strokes. Raises MediaError."""
+    """Read the painted frames; grow whole masks from strokes. Raises MediaError."""
     found = {}
     for frame in read_clip_frames(clip, list(painted_paths), FrameFormat(), context):
         path = painted_paths[frame.index]
@@ -394,14 +400,14 @@ def read_paintings(
 
 
 def opaque(clip: Clip) -> Clip:
-    """Return a clip without transparency: else its alpha would be delivered instead of the grey matte."""
+    """Return a clip without its alpha, which would else be delivered in place of the grey matte."""
     findings = replace(clip.index.findings, alpha=False)
     return replace(clip, index=replace(clip.index, findings=findings))
 
 
 @dataclass(frozen=True)
 class MattePaint:
-    """Paints the matte of one object, ``name``, in frames of the clip's own size.
+    """Renders the matte of the object ``name`` for frames of the clip's own size.
 
     Attributes:
         mattes: The mattes of all objects, by name.
@@ -416,11 +422,12 @@ class MattePaint:
     layer: bool = False
 
     def painter(self, size: tuple[int, int]) -> MattePaint:
-        """Return this object: its mattes have the size of the frames that it is called with."""
+        """Return this object, because its mattes get the size of the frames with which it is called."""
         del size
         return self
 
     def for_key(self) -> Table:
+        """Return the properties that affect the result, for cache keys."""
         edge = {name: getattr(self.settings, name) for name in ("edge", "feather", "grow")}
         keys = {
             name: [mattes.for_key(), mattes.source.painted_key(sorted(mattes.source.painted))]
@@ -447,12 +454,12 @@ class MattePaint:
         matte: np.ndarray | None = None,
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Return the foreground of a frame, ``source``, with the matte as alpha: (H, W, 4) of its dtype."""
+        """Return the foreground of the frame ``source`` with its matte as alpha: (H, W, 4) of the frame's dtype."""
         del picture, matte, working_size
         return cut_out(source, self._matte(frame, source))
 
     def _matte(self, frame: int, source: np.ndarray) -> np.ndarray:
-        """Return the matte, (H, W) float32 from 0 to 1, of a frame, (H, W, 3) uint8 or uint16.
+        """Return the matte, (H, W) float32 in [0, 1], of a frame, (H, W, 3) uint8 or uint16.
 
         Where the mattes of several objects sum to more than 1, they are divided by the sum.
         """
@@ -476,12 +483,13 @@ class MattePaint:
 
 
 def _shade(picture: np.ndarray, matte: np.ndarray) -> np.ndarray:
-    """Darken a picture (H, W, 3) uint8 outside of a matte (H, W) uint8."""
+    """Darken a picture (H, W, 3) uint8 outside of the object of a matte (H, W) uint8."""
     inside = matte[..., None].astype(np.float32) / 255
     return np.asarray(np.rint(picture * (SHADE + (1 - SHADE) * inside)), np.uint8)
 
 
 def _write_sheet(path: Path, pictures: Sequence[np.ndarray], notes: Sequence[str], title: str) -> None:
+    """Write a contact sheet of pictures in rows of ``SHEET_COLUMNS``, with a note below each."""
     rows = [pictures[n : n + SHEET_COLUMNS] for n in range(0, len(pictures), SHEET_COLUMNS)]
     lines = [notes[n : n + SHEET_COLUMNS] for n in range(0, len(notes), SHEET_COLUMNS)]
     check_parents(path)
@@ -490,7 +498,7 @@ def _write_sheet(path: Path, pictures: Sequence[np.ndarray], notes: Sequence[str
 
 
 def lost_ranges(confidences: Mapping[int, float]) -> list[list[int]]:
-    """Return the ranges of frames, [first, last], in which the confidence is so low that the object counts as lost."""
+    """Return the frame ranges, [first, last], whose confidence is so low that the object counts as lost."""
     found: list[list[int]] = []
     for frame in (frame for frame in sorted(confidences) if confidences[frame] < LOST):
         if found and found[-1][1] == frame - 1:
@@ -501,7 +509,7 @@ def lost_ranges(confidences: Mapping[int, float]) -> list[list[int]]:
 
 
 def suggest_frames(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
-    """Return the frames, in order, on which painting would help most: their neighbourhood has the lowest confidence."""
+    """Return the frames, in order, that would help most if painted: those around which the confidence is lowest."""
     first, last = min(confidences), max(confidences)
     doubt = np.zeros(last - first + 1)
     for frame, sure in confidences.items():
@@ -520,7 +528,7 @@ def suggest_frames(confidences: Mapping[int, float], painted: Sequence[int], cou
 
 
 def check_confidence(whole: Table, least: float) -> None:
-    """Raise VidtransError if the confidence of any frame in a command's result is below ``least``."""
+    """Raise VidtransError if a frame in the result table of the command has a confidence below ``least``."""
     for name, table in (whole.get("things") or {"": whole}).items():
         sure, frame = table["least_confidence"], table["least_sure"]
         if sure < least:

@@ -1,4 +1,4 @@
-"""The request of ``matte``, mattes of objects from painted frames, and the reader of painted frames.
+"""The request of the command ``matte`` (mattes of objects from painted frames), and the reader of painted frames.
 
 A painted frame is a complete mask, a cut-out, a mask of several colours, or strokes.
 """
@@ -28,7 +28,8 @@ from vidtrans.video.images.picture import read_layers
 from vidtrans.video.io.encoding import CODECS, PICTURES, codecs_with_alpha
 from vidtrans.video.io.picture_paths import is_picture_source
 
-Colour = tuple[int, int, int]
+Colour = tuple[int, int, int]  # Red, green and blue, 0 to 255
+# Colours that can be given by name
 COLOURS: Mapping[str, Colour] = {
     "red": (255, 0, 0),
     "green": (0, 255, 0),
@@ -40,21 +41,22 @@ COLOURS: Mapping[str, Colour] = {
     "white": (255, 255, 255),
     "black": (0, 0, 0),
 }
-MATTE = "matte"  # Name of an object without a name
-COLOUR_RADIUS = 96.0  # RGB distance up to which a pixel has a brush's colour: strokes have soft edges, JPEG alters them
-MIN_STROKE_SHARE = 0.9  # Least share of a layer's opaque pixels in brush colours; then the layer has strokes
-# Programs decode colours differently. A pixel counts as unchanged up to the first difference, in levels of 255. A
-# picture with at least the second share of unchanged pixels is a frame with strokes. The pixels of a stroke differ by
-# at least the third, an RGB distance.
+MATTE = "matte"  # Name of the only object, if the user gave no names
+COLOUR_RADIUS = 96.0  # RGB distance up to which a pixel counts as a brush's colour (soft edges, JPEG artefacts)
+MIN_STROKE_SHARE = 0.9  # Share of a layer's opaque pixels in brush colours from which it is read as strokes
+# A pixel counts as unchanged up to MAX_DECODING_DIFFERENCE (8-bit levels): programs decode colours differently.
+# From MIN_UNCHANGED_SHARE of unchanged pixels on, a picture is a frame with strokes painted over it.
+# A pixel belongs to a stroke if its RGB distance from the frame is at least MIN_STROKE_DIFFERENCE.
 MAX_DECODING_DIFFERENCE, MIN_UNCHANGED_SHARE, MIN_STROKE_DIFFERENCE = 24, 0.5, 64.0
 MAX_GREY_SPREAD, MIN_GREY_SHARE = 24, 0.98  # Largest channel difference of a grey; least share of greys in a mask
-ASPECT_TOLERANCE = 0.02  # Largest relative difference between the aspects of a painted picture and the clip
+ASPECT_TOLERANCE = 0.02  # Largest relative difference of the aspect ratios of a painted picture and the clip
 BLACK_LEVEL, WHITE_LEVEL = 12, 243  # Levels of a mask that count as black and as white, despite JPEG's noise
-MAX_FLAT_STD = 1.0  # Largest standard deviation of a mask's background, in levels of 255
-ON, OFF = 1, 2  # Labels of strokes
+MAX_FLAT_STD = 1.0  # Standard deviation, in levels of 255, up to which unchanged pixels are a mask's background
+ON, OFF = 1, 2  # Labels of stroke pixels on the object and off it
 
 
 def parse_colour(text: str) -> Colour:
+    """Parse a colour: a name of ``COLOURS`` or '#rrggbb'. Raises UsageError."""
     if text.lower() in COLOURS:
         return COLOURS[text.lower()]
     if re.fullmatch(r"#[0-9a-fA-F]{6}", text):
@@ -63,7 +65,7 @@ def parse_colour(text: str) -> Colour:
 
 
 def parse_names(text: str) -> dict[str, Colour]:
-    """Parse ``man=red,car=#0000ff`` to colours by name; {} for ''. Raises UsageError."""
+    """Parse names of objects with their colours, ``man=red,car=#0000ff``; {} for ''. Raises UsageError."""
     found: dict[str, Colour] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, equals, colour = (one.strip() for one in part.partition("="))
@@ -81,14 +83,14 @@ def parse_names(text: str) -> dict[str, Colour]:
 
 @dataclass(frozen=True)
 class Strokes:
-    """Strokes for one object on a frame, (H, W) uint8: ``ON`` and ``OFF`` the object, 0 without a stroke."""
+    """Strokes for one object on a frame, (H, W) uint8: ``ON`` on the object, ``OFF`` off it, 0 without a stroke."""
 
     labels: np.ndarray
 
 
 @dataclass(frozen=True)
 class Brushes:
-    """The colours of strokes on the object and off it, and of several objects by name."""
+    """The colours of strokes on the object and off it, or the colour of each of several objects by name."""
 
     inside: Colour = COLOURS["green"]
     outside: Colour = COLOURS["red"]
@@ -101,17 +103,18 @@ class Brushes:
 
     @classmethod
     def of(cls, inside: str, outside: str, names: str) -> Brushes:
-        """Parse colours; the default of ``outside`` is red, or black where an object is red. Raises UsageError."""
+        """Parse colours; ``outside`` is by default red, or black if an object is red. Raises UsageError."""
         found = parse_names(names)
         off = parse_colour(outside) if outside else COLOURS["black" if COLOURS["red"] in found.values() else "red"]
         return cls(parse_colour(inside), off, found or None)
 
     @property
     def things(self) -> dict[str, Colour]:
+        """Return the colour of each object by name."""
         return dict(self.names) if self.names else {MATTE: self.inside}
 
     def read(self, path: Path, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
-        """Read the paint on a frame, (H, W, 3) uint8; return a matte or strokes for each object, by name.
+        """Read the paint on a frame, (H, W, 3) uint8; return a matte or strokes for each object by name.
 
         A matte is (H, W) float32, from 0 to 1. Raises MediaError where nothing, or all of the frame, is painted, or the
         picture's aspect differs from the frame's, or a colour has no name.
@@ -137,7 +140,7 @@ class Brushes:
     def _read_layer(
         self, path: Path, rgb: np.ndarray, alpha: np.ndarray, frame: np.ndarray
     ) -> dict[str, np.ndarray | Strokes]:
-        """Read a picture with transparency: strokes, or a cut-out."""
+        """Read a picture with transparency: strokes on a transparent layer, or a cut-out object."""
         there = alpha >= 128
         if not there.any():
             raise MediaError(str(path), "it is fully transparent", "paint on it, or leave it out")
@@ -150,7 +153,7 @@ class Brushes:
         return {MATTE: alpha.astype(np.float32) / 255}
 
     def _read_opaque(self, path: Path, rgb: np.ndarray, frame: np.ndarray) -> dict[str, np.ndarray | Strokes]:
-        """Read a picture without transparency: a frame with strokes over it, or a mask."""
+        """Read a picture without transparency: a frame with strokes painted over it, or a mask."""
         same, labels = _unchanged_pixels(rgb, frame), self._labels(rgb)
         if same.mean() >= MIN_UNCHANGED_SHARE and not _is_flat(rgb, frame, same):
             moved = np.linalg.norm(rgb.astype(np.float32) - frame, axis=2)
@@ -173,7 +176,7 @@ class Brushes:
         return {n: (nearest == k).astype(np.float32) for k, n in enumerate(self.names, 1) if (nearest == k).any()}
 
     def _labels(self, rgb: np.ndarray) -> np.ndarray:
-        """Return labels (H, W): 0 for the outside colour, from 1 on for the objects' colours, else -1."""
+        """Return labels (H, W): 0 for the colour ``outside``, from 1 on for the objects' colours, −1 for others."""
         labels = np.full(rgb.shape[:2], -1, np.int16)
         best = np.full(rgb.shape[:2], COLOUR_RADIUS, np.float32)
         for number, colour in enumerate((self.outside, *self.things.values())):
@@ -183,7 +186,7 @@ class Brushes:
         return labels
 
     def _read_strokes(self, labels: np.ndarray) -> dict[str, np.ndarray | Strokes]:
-        """Return the strokes of each object that has some; the strokes of other objects are off it."""
+        """Return the strokes of each object that has strokes; other objects' strokes count as off the object."""
         found: dict[str, np.ndarray | Strokes] = {}
         for number, name in enumerate(self.things, 1):
             if (labels == number).any():
@@ -192,6 +195,7 @@ class Brushes:
         return found
 
     def _check_coverage(self, path: Path, name: str, what: np.ndarray | Strokes) -> np.ndarray | Strokes:
+        """Return a matte or strokes unchanged. Raises MediaError for an empty matte, or one of the whole frame."""
         if isinstance(what, np.ndarray):
             whose = "" if name == MATTE else f" of '{name}'"
             if (what < 0.5).all():
@@ -204,30 +208,31 @@ class Brushes:
 
 
 def _with_objects_white(rgb: np.ndarray, alpha: np.ndarray | None) -> tuple[np.ndarray, np.ndarray | None]:
-    """Turn the object numbers of a mask white, if ``MaskLevels`` finds that it has such numbers.
+    """Turn the pixels with object numbers in a mask white, if ``MaskLevels`` finds such numbers.
 
     Return RGB (H, W, 3) and alpha (H, W).
     """
     stored = rgb if alpha is None else cv2.cvtColor(alpha, cv2.COLOR_GRAY2RGB)
     levels = MaskLevels()
     levels.add(to_uint16(stored))
-    if levels.ground is None or levels.is_coloured:  # colours have names
+    if levels.ground is None or levels.is_coloured:  # objects in colours are found by their names
         return rgb, alpha
     matte = object_matte(stored, levels.ground)
     return (cv2.cvtColor(matte, cv2.COLOR_GRAY2RGB), None) if alpha is None else (rgb, to_uint16(matte))
 
 
 def _unchanged_pixels(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:
-    """Return the unchanged pixels of a painted frame, both (H, W, 3) uint8, as (H, W) bool."""
+    """Return which pixels of a painted frame equal the frame, both (H, W, 3) uint8, as (H, W) bool."""
     return cv2.absdiff(rgb, frame).max(2) <= MAX_DECODING_DIFFERENCE
 
 
 def _is_flat(rgb: np.ndarray, frame: np.ndarray, same: np.ndarray) -> bool:
-    """Return whether the unchanged pixels have one colour though the frame varies there: then it is a mask."""
+    """Return whether the unchanged pixels have one colour although the frame varies there: then it is a mask."""
     return float(rgb[same].std(0).max()) < MAX_FLAT_STD < float(frame[same].std(0).max())
 
 
 def _frequent_colours(rgb: np.ndarray) -> str:
+    """Return the up to three most frequent strong colours of a picture as '#rrggbb, …', for a message."""
     strong = rgb[rgb.max(2).astype(np.int16) - rgb.min(2) > COLOUR_RADIUS]
     rounded, counts = np.unique(strong // 16 * 17, axis=0, return_counts=True)
     frequent = [colour for _, colour in sorted(zip(-counts, map(tuple, rounded), strict=True))[:3]]
@@ -236,7 +241,7 @@ def _frequent_colours(rgb: np.ndarray) -> str:
 
 @dataclass(frozen=True)
 class MatteRequest:
-    """A request for mattes: painted ``frames`` (time, picture), a folder of them, ``keyframes``, or a ``model``.
+    """A request for mattes from painted ``frames`` (time, picture), a folder ``keyframes`` of them, or a ``model``.
 
     ``with_colours``: deliver the clip's colours with the matte as alpha. ``suggest``: number of frames to suggest for
     painting. ``least_confidence``: the request fails if the confidence of any frame is lower.
@@ -271,7 +276,7 @@ class MatteRequest:
 
     @property
     def makes_file(self) -> bool:
-        """Return whether the result is a video file: the source is one, or the output has a video's suffix."""
+        """Return whether the result is a video file: the source is a video, or the output has a video's suffix."""
         if self.output is None:
             return not is_picture_source(self.video)
         return bool(self.output.suffix) and self.output.suffix.lower().lstrip(".") not in PICTURES
@@ -296,12 +301,12 @@ class MatteRequest:
 
 
 def usual_codec(*, with_colours: bool) -> str:
-    """Return the default codec of mattes as videos, or of objects ``with_colours`` and alpha."""
+    """Return the default codec of videos with mattes, or of objects ``with_colours`` and alpha."""
     return "prores4444" if with_colours else "ffv1"
 
 
 def parse_frame(text: str) -> tuple[Time, Path]:
-    """Parse ``12=mask.png`` (a frame number or a time, and a picture); a negative number is a picture's number.
+    """Parse ``12=mask.png`` to a frame number or time and a picture's path; a sequence may have negative numbers.
 
     Raises UsageError.
     """

@@ -27,43 +27,42 @@ from torch.nn import functional as F
 from vidtrans.perception.efficientnet_lite import EfficientNetTrunk, find_weights
 
 # Network
-TAPS = (0, 2, 4, 10)  # EfficientNet blocks whose outputs are used, at 1/2, 1/4, 1/8 and 1/16 of the window's size
-TAP_CHANNELS = (16, 24, 40, 112)  # Channels of these outputs
-DECODER_WIDTHS = (24, 32, 48, 64)  # Channels of the decoder at these levels
-MATCH_LEVELS = (2, 3)  # Levels whose features are matched with those of the painted frames
-NUM_MATCH_CHANNELS = 3  # Channels with the result of the matching
+TAPS = (0, 2, 4, 10)  # Indices of the EfficientNet blocks that give features, at 1/2, 1/4, 1/8 and 1/16 of the size
+TAP_CHANNELS = (16, 24, 40, 112)  # Channels of the features of the blocks ``TAPS``
+DECODER_WIDTHS = (24, 32, 48, 64)  # Channels of the decoder at the levels of ``TAPS``
+MATCH_LEVELS = (2, 3)  # Indices in ``TAPS`` of the features that are matched with those of the painted frames
+NUM_MATCH_CHANNELS = 3  # Channels of a matching result, which are inputs of the decoder
 LEAKY_SLOPE = 0.1  # Slope of the leaky ReLU for negative values
-MIN_REFERENCES = 4  # Fewest object (or background) features in the painted frames for which matching is done
-SIMILARITY_GAIN = 2.0  # Factor on cosine similarities, which gives them the range of the other inputs
+MIN_REFERENCES = 4  # Minimum number of object features, and of background features, for matching
+SIMILARITY_GAIN = 2.0  # Factor on cosine similarities that gives them the range of the decoder's other inputs
 STD_EPSILON = 1e-4  # Added to standard deviations to prevent a division by 0
 # Windows
 WINDOW_MULTIPLE_PX, MIN_WINDOW_PX = 32, 96  # Sides of a window: their divisor and their minimum, in pixels
 MARGIN, MARGIN_PX = 0.4, 16  # Margin around the object: a share of its side, plus pixels
 MIN_SCALE, MAX_SCALE = 0.5, 2.0  # Range of a window's scale, in window pixels per frame pixel
-# Augmentation. The names in _STD are standard deviations.
+# Augmentation: constants that end in _STD are standard deviations.
 AFFINE_STD = (10.0, 0.12, 0.08)  # Transform of the object: rotation in degrees, log scale, shear
-BACKGROUND_AFFINE_STD = (4.0, 0.08, 0.03)  # The same quantities for the background
-BEND_STD = 0.02  # Elastic deformation of the object, as a share of its side
+BACKGROUND_AFFINE_STD = (4.0, 0.08, 0.03)  # Transform of the background: rotation in degrees, log scale, shear
+BEND_STD = 0.02  # Elastic deformation of the object, as a share of the object's side
 BACKGROUND_SHIFT_STD = 0.15  # Translation of the background, as a share of the object's side
 CUT_OUT, MIRRORED, UNGUIDED, BLURRED = 0.5, 0.3, 0.15, 0.3  # Shares of the examples with each augmentation
 GAMMA_STD, GAIN_STD, TINT_STD, NOISE_STD = 0.15, 0.1, 0.05, 0.01  # Colour: log gamma, log gain, log gain per channel
-ZOOM_STD = 0.15  # Log scale of a window
+ZOOM_STD = 0.15  # Log scale of a training window
 OFFSET, OFFSET_PX = 0.7, 24  # Range of a window's offset from the object: a share of the object's side, plus pixels
 HOLE_DILATION_PX = 9  # Side of the kernel that grows the object's hole before the background is inpainted, in pixels
-# Errors of a guide: shift, bend and growth as shares of the object's side; then rotation, log scale and shear.
+# Simulated errors of a guide: shift, bend and growth as shares of the object's side; rotation, log scale and shear.
 GUIDE_SHIFT_STD, GUIDE_BEND_STD, GUIDE_GROWTH, GUIDE_AFFINE_STD = 0.04, 0.03, 0.05, (4.0, 0.05, 0.03)
-# Spots of a guide: their number is below the first; the largest half axes, as shares of the object's side; the share
-# of the spots that are added, while the others are holes.
+# Simulated spots in a guide: limit of their number, largest half axes (shares of the object's side), share added
 SPOT_LIMIT, SPOT_AXES, FALSE_SPOTS = 4, (0.25, 0.12), 0.4
-MAX_BLUR_PX = 9  # Length of the motion blur, in pixels
+MAX_BLUR_PX = 9  # Largest length of the simulated motion blur, in pixels
 # Training
-VERSION = 1  # Version of the training, for cache keys
+VERSION = 1  # Version of the matting network's training, for cache keys
 BATCH_SIZE, LEARNING_RATE, WARMUP_STEPS, MIN_LR_RATIO = 2, 2e-3, 20, 0.02
 WEIGHT_DECAY, MAX_GRAD_NORM = 1e-4, 1.0
-IOU_WEIGHT = 0.5  # Weight of the overlap (IoU) loss beside the cross-entropy
-EMA_DECAY = 0.98  # Decay of the moving average of the weights, per step
-SEED_LOCK = Lock()  # Held while the default generator is seeded, because torch has one for all threads
-MATCHING_DROPOUT = 0.15  # Share of the examples whose matching channels are zero, so that the decoder can do without
+IOU_WEIGHT = 0.5  # Weight of the overlap (IoU) loss relative to the cross-entropy
+EMA_DECAY = 0.98  # Decay per step of the exponential moving average of the network's weights
+SEED_LOCK = Lock()  # Lock while torch's default random generator is seeded, because all threads share it
+MATCHING_DROPOUT = 0.15  # Share of examples with zeroed matching channels, so that the decoder works without matching
 
 
 class ReferenceFeatures(NamedTuple):
@@ -74,7 +73,7 @@ class ReferenceFeatures(NamedTuple):
 
 
 class _Block(nn.Module):
-    """A convolution and a residual convolution, each with a leaky ReLU."""
+    """A convolution followed by a residual convolution, each with a leaky ReLU."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -87,12 +86,13 @@ class _Block(nn.Module):
             self.second.weight.mul_(0.1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Return features (N, outputs, H, W)."""
         x = F.leaky_relu(self.first(x), LEAKY_SLOPE)
         return x + F.leaky_relu(self.second(x), LEAKY_SLOPE)
 
 
 class MatteDecoder(nn.Module):
-    """Compute a matte from features, guide and matching channels."""
+    """The decoder: computes a matte from features, the guide (the warped last matte) and matching channels."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -109,7 +109,7 @@ class MatteDecoder(nn.Module):
     def forward(
         self, features: Sequence[Tensor], guide: Tensor, has_guide: Tensor, matches: Sequence[Sequence[Tensor]]
     ) -> Tensor:
-        """Return logits, (N, 1, H, W) float32.
+        """Return the logits of mattes, (N, 1, H, W) float32.
 
         Args:
             features: The features of each level, (N, C, h, w).
@@ -133,7 +133,7 @@ class MatteDecoder(nn.Module):
 
 
 class MattePrediction(NamedTuple):
-    """The prediction in a window: the matte, and the object's similarity minus the surroundings' similarity.
+    """The prediction for a window: the matte, and the object's similarity minus that of its surroundings.
 
     Both are (H, W) float32: ``matte`` from 0 to 1, ``likeness`` from -1 to 1.
     """
@@ -143,7 +143,7 @@ class MattePrediction(NamedTuple):
 
 
 class MatteNetwork(nn.Module):
-    """Frozen features, the reference features of the painted frames, and the decoder.
+    """The matting network: a frozen feature extractor, reference features of the painted frames, and the decoder.
 
     ``painted``: windows of painted frames, (H, W, 3) uint8, with their mattes, (H, W) float32. ``bf16``: compute in
     bfloat16, on processors where it is faster.
@@ -154,7 +154,7 @@ class MatteNetwork(nn.Module):
         self.bf16 = bf16
         trunk = EfficientNetTrunk(find_weights(0), TAPS[-1])
         self.trunk, self.decoder = trunk.eval().requires_grad_(requires_grad=False), MatteDecoder()
-        for module in (self.trunk, self.decoder):  # CPUs are faster with this layout
+        for module in (self.trunk, self.decoder):  # CPUs are faster with channels last
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         found = [self.raw_features(to_tensor([picture])) for picture, _ in painted]
         self.means, self.deviations = [], []
@@ -167,6 +167,7 @@ class MatteNetwork(nn.Module):
     def _reference_features(
         self, frame_features: Sequence[Sequence[Tensor]], mattes: Sequence[np.ndarray], level: int
     ) -> ReferenceFeatures:
+        """Return the reference features of the painted frames at one level."""
         vectors, inside = [], []
         for features, matte in zip(frame_features, mattes, strict=True):
             unit = self._unit(features[level], level)
@@ -176,16 +177,17 @@ class MatteNetwork(nn.Module):
         return ReferenceFeatures(torch.cat(vectors), torch.cat(inside))
 
     def raw_features(self, pictures: Tensor) -> list[Tensor]:
-        """Return the features at each level of pictures (N, 3, H, W), from -1 to 1."""
+        """Return the features at each level of ``TAPS`` for pictures (N, 3, H, W) in [-1, 1]."""
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
             found: list[Tensor] = self.trunk(pictures.contiguous(memory_format=torch.channels_last), TAPS)
             return found
 
     def _unit(self, features: Tensor, level: int) -> Tensor:
+        """Standardise features by the statistics of their level, and scale them to unit length."""
         return F.normalize((features.float() - self.means[level]) / self.deviations[level], dim=1)
 
     def match(self, features: Sequence[Tensor]) -> list[list[Tensor]]:
-        """Match features with those of the painted frames; return three channels for each level of ``MATCH_LEVELS``.
+        """Match features with those of the painted frames; return three channels for each of ``MATCH_LEVELS``.
 
         The channels, (N, 1, h, w) each, are the similarity to the object minus that to its surroundings, the similarity
         to the object, and the similarity to the surroundings.
@@ -208,7 +210,7 @@ class MatteNetwork(nn.Module):
     def forward(
         self, pictures: Tensor, guide: Tensor, has_guide: Tensor, match_mask: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        """Return logits (N, 1, H, W), and the difference of similarities at the coarsest level, (N, 1, h, w).
+        """Return logits (N, 1, H, W), and the differences of similarities at the coarsest level, (N, 1, h, w).
 
         ``match_mask``: (N, 1, 1, 1), 0 for training examples whose matching channels are zeroed.
         """
@@ -224,7 +226,7 @@ class MatteNetwork(nn.Module):
             return self.decoder(normalised, guide, has_guide, matches), likeness
 
     def predict(self, picture: np.ndarray, guide: np.ndarray | None) -> MattePrediction:
-        """Return the prediction for a window, (H, W, 3) uint8, and an optional guide, (H, W) float32."""
+        """Return the prediction for a window, (H, W, 3) uint8, and a guide, (H, W) float32, or None."""
         has_guide = guide is not None
         warped = torch.zeros(1, 1, *picture.shape[:2]) if guide is None else torch.from_numpy(guide)[None, None]
         with torch.no_grad():
@@ -234,13 +236,13 @@ class MatteNetwork(nn.Module):
 
 
 def to_tensor(pictures: Sequence[np.ndarray]) -> Tensor:
-    """Return pictures (H, W, 3), uint8 or float32 from 0 to 1, as (N, 3, H, W) from -1 to 1."""
+    """Convert pictures (H, W, 3), uint8 or float32 in [0, 1], to a tensor (N, 3, H, W) in [-1, 1]."""
     stacked = torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float()
     return stacked / (127.5 if pictures[0].dtype == np.uint8 else 0.5) - 1
 
 
 class Box(NamedTuple):
-    """A rectangle in pixels; ``right`` and ``bottom`` are outside."""
+    """A rectangle in pixels; ``right`` and ``bottom`` are exclusive."""
 
     left: int
     top: int
@@ -249,17 +251,17 @@ class Box(NamedTuple):
 
     @property
     def centre(self) -> tuple[float, float]:
-        """Return (x, y)."""
+        """Return the centre (x, y)."""
         return (self.left + self.right) / 2, (self.top + self.bottom) / 2
 
     @property
     def sides(self) -> tuple[int, int]:
-        """Return (width, height)."""
+        """Return the (width, height)."""
         return self.right - self.left, self.bottom - self.top
 
 
 def box_of(matte: np.ndarray) -> Box | None:
-    """Return the bounding box of the pixels of a matte that are at least 0.5; None without such pixels.
+    """Return the bounding box of the matte pixels that are at least 0.5; None if there are none.
 
     ``matte``: (H, W) float32.
     """
@@ -271,7 +273,7 @@ def box_of(matte: np.ndarray) -> Box | None:
 
 
 def scale_around(box: Box, side: int) -> float:
-    """Return the scale at which a box with its margin has the area of a square of ``side`` pixels, clamped."""
+    """Return the scale at which a box with its margin has the area of a square of ``side`` pixels, within limits."""
     width, height = box.sides
     margin = 2 * (MARGIN * math.sqrt(max(width, 8) * max(height, 8)) + MARGIN_PX)
     area = (max(width, 8) + margin) * (max(height, 8) + margin)
@@ -280,7 +282,7 @@ def scale_around(box: Box, side: int) -> float:
 
 @dataclass(frozen=True)
 class CropWindow:
-    """A scaled crop of a frame.
+    """A scaled crop of a frame: the area that the network sees.
 
     Attributes:
         size: The (width, height) of the crop, in its own pixels.
@@ -294,7 +296,7 @@ class CropWindow:
 
     @classmethod
     def around(cls, box: Box, frame: tuple[int, int], side: int) -> CropWindow:
-        """Return the crop around a box in a frame of (width, height), inside the frame where it fits."""
+        """Return the crop around a box in a frame of a (width, height), inside the frame if it fits there."""
         scale = scale_around(box, side)
         margin = 2 * (MARGIN * math.sqrt(max(box.sides[0], 8) * max(box.sides[1], 8)) + MARGIN_PX)
         size, corner = [], []
@@ -309,26 +311,28 @@ class CropWindow:
 
     @classmethod
     def whole(cls, frame: tuple[int, int], scale: float) -> CropWindow:
+        """Return the crop that contains a whole frame of a (width, height) at a scale."""
         size = [max(MIN_WINDOW_PX, math.ceil(side * scale / WINDOW_MULTIPLE_PX) * WINDOW_MULTIPLE_PX) for side in frame]
         corner = [(side - pixels / scale) / 2 for side, pixels in zip(frame, size, strict=True)]
         return cls((size[0], size[1]), scale, (corner[0], corner[1]))
 
     def crop(self, picture: np.ndarray, *, border: int = cv2.BORDER_REFLECT) -> np.ndarray:
-        """Return the crop of a picture (H, W[, C]) uint8, or of a matte float32."""
+        """Return the crop of a picture (H, W[, C]) uint8 or of a matte (H, W) float32."""
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, self._to_frame(), self.size, flags=flags, borderMode=border)
 
     def paste(self, matte: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
-        """Return a crop's matte (h, w) float32 at its position in a frame of (width, height), 0 outside of it."""
+        """Return a matte (h, w) float32 of the crop at its position in a frame of a (width, height), 0 outside."""
         return cv2.warpAffine(matte, self._to_frame(), frame, flags=cv2.INTER_LINEAR)
 
     def _to_frame(self) -> np.ndarray:
-        shift = [corner + (1 / self.scale - 1) / 2 for corner in self.corner]  # maps pixel centres to pixel centres
+        """Return the affine matrix, (2, 3), from pixels of the crop to pixels of the frame."""
+        shift = [corner + (1 / self.scale - 1) / 2 for corner in self.corner]  # Maps pixel centres to centres
         return np.array([[1 / self.scale, 0, shift[0]], [0, 1 / self.scale, shift[1]]])
 
 
 class MatteExample(NamedTuple):
-    """A training window (H, W, 3) float32 from 0 to 1, its matte, and its guide or None, (H, W) float32."""
+    """A training window (H, W, 3) float32 in [0, 1], with its matte (H, W) and its guide (H, W) or None."""
 
     picture: np.ndarray
     matte: np.ndarray
@@ -337,14 +341,14 @@ class MatteExample(NamedTuple):
 
 @dataclass(frozen=True)
 class PaintedObject:
-    """A painted frame (H, W, 3) uint8, and the object's matte, (H, W) float32 from 0 to 1."""
+    """A painted frame (H, W, 3) uint8, and the matte of the object in it, (H, W) float32 in [0, 1]."""
 
     picture: np.ndarray
     matte: np.ndarray
 
 
 class ExampleMaker:
-    """Draws augmented examples from one painted frame, square windows of ``side`` pixels. Its matte is not empty."""
+    """Makes augmented training examples, square windows of ``side`` pixels, from one frame with a non-empty matte."""
 
     def __init__(self, painted: PaintedObject, side: int) -> None:
         self.painted, self.side = painted, side
@@ -359,6 +363,7 @@ class ExampleMaker:
         self._grid = np.mgrid[0:side, 0:side].astype(np.float32)[::-1] - np.float32((side - 1) / 2)
 
     def draw(self, rng: np.random.Generator) -> MatteExample:
+        """Return a random training example."""
         scale = scale_around(self._box, self.side) * float(np.exp(ZOOM_STD * rng.standard_normal()))
         x, y = self._window_grid(rng, scale)
         inverse, bend = (
@@ -384,7 +389,7 @@ class ExampleMaker:
         return MatteExample(_augment_colour(rng, picture), matte, None if rng.random() < UNGUIDED else guide)
 
     def _window_grid(self, rng: np.random.Generator, scale: float) -> np.ndarray:
-        """Return the x and y of each window pixel relative to the object's centre, (2, side, side) float32."""
+        """Return x and y of each window pixel relative to the object's centre, in frame pixels, (2, side, side)."""
         sides = np.array(self._box.sides, np.float64)
         reach = sides if max(sides) * scale > self.side else OFFSET * sides + OFFSET_PX
         off = rng.uniform(-0.5, 0.5, 2) * reach
@@ -395,7 +400,7 @@ class ExampleMaker:
 
 
 def inpaint(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Inpaint a hole, (H, W) bool, of a picture (H, W, 3) uint8 smoothly from its surroundings, by pull-push."""
+    """Fill a hole, (H, W) bool, of a picture (H, W, 3) uint8 smoothly from its surroundings, by pull-push."""
     weight = (~hole).astype(np.float32)
     levels = [(picture.astype(np.float32) * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
@@ -410,7 +415,7 @@ def inpaint(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _random_affine(rng: np.random.Generator, degrees: float, scale: float, shear: float) -> np.ndarray:
-    """Draw a 2x2 matrix of rotation, shear, scale and stretch."""
+    """Return a random 2×2 matrix of rotation, shear, scale and stretch."""
     angle, sheared, zoom = np.deg2rad(degrees) * rng.standard_normal(), shear * rng.standard_normal(), scale
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.diag(np.exp(zoom * rng.standard_normal() + zoom / 2 * rng.standard_normal(2)))
@@ -419,18 +424,19 @@ def _random_affine(rng: np.random.Generator, degrees: float, scale: float, shear
 
 
 def _random_bend(rng: np.random.Generator, side: int, pixels: float) -> np.ndarray:
-    """Draw a smooth displacement field, (side, side, 2) float32, with a standard deviation of about ``pixels``."""
+    """Return a smooth random displacement field, (side, side, 2) float32, with a σ of about ``pixels``."""
     coarse = rng.standard_normal((5, 5, 2)).astype(np.float32)
     return cv2.resize(coarse, (side, side), interpolation=cv2.INTER_CUBIC) * np.float32(pixels)
 
 
 def _sample(picture: np.ndarray, at: list[np.ndarray], border: int = cv2.BORDER_REFLECT) -> np.ndarray:
+    """Sample a picture at the positions ``at``, x and y in pixels, bilinearly."""
     x, y = (places.astype(np.float32) for places in at)
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=border)
 
 
 def _augment_colour(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
-    """Change the brightness and colour of a picture, add motion blur to a share of the pictures, and add noise."""
+    """Change the brightness and colour of a picture at random, add noise, and blur some pictures by motion."""
     power = np.exp(GAMMA_STD * rng.standard_normal())
     gain = np.exp(TINT_STD * rng.standard_normal(3) + GAIN_STD * rng.standard_normal())
     changed = (np.clip(picture, 0, 1) ** np.float32(power)) * gain.astype(np.float32)
@@ -446,7 +452,7 @@ def _augment_colour(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray
 
 
 def _damage_guide(rng: np.random.Generator, matte: np.ndarray, length: float) -> np.ndarray:
-    """Return a guide: a matte, (side, side), of an object of ``length`` pixels, with errors as of warping by flow."""
+    """Return a guide: a matte (side, side) with errors as from warping by flow; ``length``: object's size in pixels."""
     side = len(matte)
     bend = _random_bend(rng, side, GUIDE_BEND_STD * length * rng.random())
     move, shift = _random_affine(rng, *GUIDE_AFFINE_STD), GUIDE_SHIFT_STD * length * rng.standard_normal(2)
@@ -469,7 +475,7 @@ def _damage_guide(rng: np.random.Generator, matte: np.ndarray, length: float) ->
 def train_network(
     painted: Sequence[PaintedObject], steps: int, side: int, seed: int, *, bf16: bool, after_step: Callable[[int], None]
 ) -> MatteNetwork:
-    """Train the network of an object on its painted frames; ``after_step`` gets the number of steps so far.
+    """Train the matting network of one object on its painted frames; ``after_step`` gets the number of done steps.
 
     The same frames, seed, number of threads and precision give the same network. ``side``: of the windows, in pixels.
     """
@@ -502,7 +508,7 @@ def train_network(
 
 
 def crop_painted(painted: PaintedObject, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the crop around the object of a painted frame, (H, W, 3) uint8, and of its matte, (H, W) float32."""
+    """Return the crop around the object of a painted frame, (H, W, 3) uint8, and that of its matte, (H, W) float32."""
     box = box_of(painted.matte)
     assert box is not None
     height, width = painted.matte.shape
@@ -511,7 +517,7 @@ def crop_painted(painted: PaintedObject, side: int) -> tuple[np.ndarray, np.ndar
 
 
 def _loss(network: MatteNetwork, examples: Sequence[MatteExample], rng: np.random.Generator) -> torch.Tensor:
-    """Return the cross-entropy of examples plus the weighted loss of their overlap, 1 − IoU."""
+    """Return the training loss of examples: the cross-entropy plus the weighted overlap loss, 1 − IoU."""
     guides = [np.zeros_like(one.matte) if one.guide is None else one.guide for one in examples]
     has_guide = [float(one.guide is not None) for one in examples]
     match_mask = (rng.random(len(examples)) >= MATCHING_DROPOUT).astype(np.float32)

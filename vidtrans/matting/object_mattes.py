@@ -68,21 +68,20 @@ from vidtrans.temporal.stream import filter_samples
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
 
-SWEEP_VERSION, MODEL_MATTE_VERSION = 1, 1  # Versions of both methods, for the cache keys
+SWEEP_VERSION, MODEL_MATTE_VERSION = 1, 1  # Versions of tracked mattes and of a model's mattes, for cache keys
 # Distance from the warped matte at which a new matte fades out: a share of the object's side, plus pixels.
 REACH, REACH_PX = 0.15, 4.0
-# A separate island with less than the first share of the largest one's area is dropped, unless the second share of it
-# was inside the warped matte.
+# An island below MIN_ISLAND_SHARE of the largest is dropped, unless MIN_WARPED_SHARE of it is in the warped matte.
 MIN_ISLAND_SHARE, MIN_WARPED_SHARE = 0.05, 0.3
-SEARCH_AREA = 2.5  # Area of the scaled frame in a search, in squares of the window's side
+SEARCH_AREA = 2.5  # Area of the scaled frame in a search for a lost object, relative to the window's area
 AREA_RATIOS = (0.2, 4.0)  # Range of the area of an object found by a search, relative to its last known area
 SURE, LOST = 0.6, 0.45  # Least confidence for an accepted search result; confidence below which a search begins
-BLOCK_FRAMES = 30  # Frames per file in the cache
-TRIAL_STEPS = 3  # Training steps of the trial that estimates the cost
+BLOCK_FRAMES = 30  # Number of frames in a block, whose mattes are one file in the cache
+TRIAL_STEPS = 3  # Number of training steps in the trial that estimates time and disk use
 STORED_BYTES_PER_PIXEL = 0.05  # Compressed size of a matte, for the estimate of disk use
-MAX_LOADED_BLOCKS = 3  # Blocks in memory: one for each of the two sweeps of a frame, and the next one
-INSIDE, POSSIBLE = 0.75, 0.25  # Matte values above which a pixel is surely inside, and possibly inside
-COLOURED = 12  # Mean difference of a pixel's channels, of 255, above which a picture is not a matte
+MAX_LOADED_BLOCKS = 3  # Largest number of blocks in memory: one for each of two sweeps of a frame, and the next block
+INSIDE, POSSIBLE = 0.75, 0.25  # Matte values above which a pixel is surely, and possibly, inside the object
+COLOURED = 12  # Mean difference of a pixel's channels, of 255, above which a model's output is not a matte
 
 
 class TrackedFrame(NamedTuple):
@@ -93,7 +92,7 @@ class TrackedFrame(NamedTuple):
 
 
 class Signals(NamedTuple):
-    """Measures of a plausible matte, each about 0 to 1.
+    """Measures of the plausibility of a matte, each about 0 to 1.
 
     Attributes:
         sureness: Mean distance of the matte from 0.5, doubled.
@@ -108,19 +107,19 @@ class Signals(NamedTuple):
     steadiness: float
 
 
-# Logistic regression of the IoU with the ground truth, fitted on 649 frames of four sequences of DAVIS 2016, also with
-# a wall drawn over the object, and with networks after few training steps.
+# The fit used 649 frames of four DAVIS 2016 sequences, also with a wall over the object and briefly trained networks.
+# Coefficients of a logistic regression of the IoU with the true matte
 WEIGHTS, BIAS = Signals(3.2, 1.1, 1.7, 0.7), -4.2
 
 
 def confidence(signals: Signals) -> float:
-    """Return the confidence, 0 to 1: an estimate of the IoU with the true matte."""
+    """Return the confidence, 0 to 1: an estimate of the matte's IoU with the true matte."""
     return 1 / (1 + math.exp(-BIAS - sum(w * s for w, s in zip(WEIGHTS, signals, strict=True))))
 
 
 @dataclass
 class Track:
-    """The state of a tracked object: its last matte (H, W) uint8, and its box and area when last seen."""
+    """The state of a tracked object: its last matte (H, W) uint8, and its bounding box and area when last seen."""
 
     matte: np.ndarray
     box: Box
@@ -128,21 +127,23 @@ class Track:
 
     @classmethod
     def of(cls, matte: np.ndarray) -> Track:
-        """Return the track that begins with a matte, which is not empty."""
+        """Return the track that begins with a matte; the matte must not be empty."""
         box = box_of(matte / np.float32(255))
         assert box is not None
         return cls(matte, box, float((matte >= 128).sum()))
 
     def state(self) -> dict[str, np.ndarray]:
+        """Return the track as named arrays, to store it."""
         return {"matte": self.matte, "box": np.array(self.box), "area": np.array(self.area)}
 
     @classmethod
     def from_state(cls, state: Mapping[str, np.ndarray]) -> Track:
+        """Return the track that ``state`` stored."""
         return cls(state["matte"], Box(*map(int, state["box"])), float(state["area"]))
 
 
 class ObjectTracker:
-    """Track an object from a frame, (H, W, 3) uint8, whose ``track`` is known.
+    """Tracks an object from a frame, (H, W, 3) uint8, in which its ``track`` is known.
 
     ``side``: of the network's windows, in pixels.
     """
@@ -167,14 +168,14 @@ class ObjectTracker:
         return TrackedFrame(rounded, sure)
 
     def _warp_matte(self, frame: np.ndarray) -> np.ndarray:
-        """Return the last matte warped to this frame, (H, W) float32 from 0 to 1."""
+        """Return the last frame's matte, warped along the flow to this frame, (H, W) float32 in [0, 1]."""
         now = halve(grey(frame))
         flow = resize_flow(self._flow(now, self._previous), frame.shape[1], frame.shape[0])
         self._previous = now
         return warp(self.track.matte.astype(np.float32) / 255, flow)
 
     def _correct(self, frame: np.ndarray, warped: np.ndarray) -> tuple[np.ndarray, float] | None:
-        """Return the network's matte around the warped one, and its confidence.
+        """Return the network's matte in a window around the warped matte, and its confidence.
 
         Return None where the warped matte is empty.
         """
@@ -190,7 +191,7 @@ class ObjectTracker:
     def signals(
         self, window: CropWindow, prediction: MattePrediction, matte: np.ndarray, warped: np.ndarray
     ) -> Signals:
-        """Return the measures of a frame's matte, (H, W) float32."""
+        """Return the plausibility measures of a frame's matte, (H, W) float32."""
         inside, before = matte >= 0.5, warped >= 0.5
         if not inside.any():
             return Signals(0.0, 0.0, 0.0, 0.0)
@@ -203,7 +204,7 @@ class ObjectTracker:
         return Signals(sureness, overlap, likeness, min(ratio, 1 / ratio))
 
     def _search(self, frame: np.ndarray) -> tuple[np.ndarray, float] | None:
-        """Search the object in the whole frame; return its matte and the confidence, None if it is not found."""
+        """Search for the object in the whole frame; return its matte and confidence, or None if it is not found."""
         size = frame.shape[1], frame.shape[0]
         scale = min(scale_around(self.track.box, self.side), self.side * math.sqrt(SEARCH_AREA / (size[0] * size[1])))
         window = CropWindow.whole(size, scale)
@@ -247,7 +248,7 @@ class ScoredMatte(NamedTuple):
 
 @dataclass(frozen=True)
 class MatteSource:
-    """A clip with painted frames of one object.
+    """A clip with the painted mattes of one object.
 
     Attributes:
         clip: The clip.
@@ -263,23 +264,24 @@ class MatteSource:
 
     @property
     def shots(self) -> list[range]:
+        """Return the shots of the span, as ranges of frame numbers."""
         return self.clip.shots_in(*self.span)
 
     def painted_key(self, keys: Sequence[int]) -> list[list[object]]:
-        """Return the frame numbers and the SHA-256 digests of painted mattes, for a cache key."""
+        """Return the frame numbers ``keys`` with the SHA-256 digests of their painted mattes, for cache keys."""
         arrays = [np.ascontiguousarray(self.painted[key]) for key in keys]
         return [[key, hashlib.sha256(a.tobytes()).hexdigest()] for key, a in zip(keys, arrays, strict=True)]
 
 
 class BlockCache:
-    """An LRU cache of the arrays of frame blocks. It is thread-safe."""
+    """A thread-safe LRU cache of the arrays of frame blocks."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._arrays: OrderedDict[Hashable, dict[str, np.ndarray]] = OrderedDict()
 
     def __call__(self, block: Hashable, path_of: Callable[[], Path]) -> dict[str, np.ndarray]:
-        """Return the arrays of a block. ``path_of`` returns its file, and is called only for a block not in memory."""
+        """Return the arrays of a block; ``path_of`` returns its file, and is called only if it is not in memory."""
         with self._lock:
             if block not in self._arrays:
                 self._arrays[block] = read_arrays(path_of())
@@ -290,12 +292,13 @@ class BlockCache:
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the named arrays of an .npz file."""
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
 class Sweep(NamedTuple):
-    """The frames to track from the painted frame ``key``, with the network trained on ``training_keys``."""
+    """The frames to track from the painted frame ``key``, with the network trained on the frames ``training_keys``."""
 
     key: int
     frames: range
@@ -303,17 +306,18 @@ class Sweep(NamedTuple):
 
 
 def blocks_of(frames: range) -> list[range]:
-    """Divide frames into blocks that are stored in one file each."""
+    """Divide frames into the blocks that are stored in one file each."""
     return [frames[first : first + BLOCK_FRAMES] for first in range(0, len(frames), BLOCK_FRAMES)]
 
 
 def block_with(frame: int, frames: range) -> range:
+    """Return the block, of ``blocks_of``, that contains a frame."""
     first = frames.index(frame) // BLOCK_FRAMES * BLOCK_FRAMES
     return frames[first : first + BLOCK_FRAMES]
 
 
 def sweeps(keys: Sequence[int], shots: Sequence[range]) -> list[Sweep]:
-    """Return the sweeps from the painted frames, in order, through the shots that have painted frames."""
+    """Return the sweeps from the painted frames ``keys``, in order, through the shots that have painted frames."""
     found = []
     for shot in shots:
         inside = [key for key in keys if key in shot]
@@ -328,7 +332,7 @@ def sweeps(keys: Sequence[int], shots: Sequence[range]) -> list[Sweep]:
 
 
 class SweptMattes:
-    """The mattes of one object, tracked from painted frames. Call ``find`` before ``at``, and ``close`` after use."""
+    """The mattes of one object, tracked from painted frames. Call ``find`` before ``at``, and ``close`` at the end."""
 
     def __init__(self, source: MatteSource, settings: MattingSettings, context: Context) -> None:
         self.source, self.settings, self.context = source, settings, context
@@ -337,17 +341,18 @@ class SweptMattes:
         for sweep in self.sweeps:
             for frame in sweep.frames:
                 self._of_frame.setdefault(frame, []).append(sweep)
-        self._networks: dict[tuple[int, ...], MatteNetwork] = {}  # The last network; the next sweep may use it
+        self._networks: dict[tuple[int, ...], MatteNetwork] = {}  # Only the last one; the next sweep may use it
         self._block_cache = BlockCache()
         self._pins: list[CachePin] = []
         self._engine = {"precision": resolve_precision("auto", CPU), "threads": torch.get_num_threads()}
 
     @property
     def bf16(self) -> bool:
+        """Return whether the network computes in bfloat16."""
         return self._engine["precision"] == "bf16"
 
     def find(self, task: str) -> None:
-        """Train the networks and track the object through all sweeps.
+        """Train the networks and track the object through all sweeps; ``task`` names the object in progress reports.
 
         ``task``: the object's name in progress reports.
         """
@@ -364,7 +369,7 @@ class SweptMattes:
         self._networks.clear()
 
     def at(self, frame: int) -> ScoredMatte:
-        """Return the matte of a frame, blended from the sweeps that reach it; an empty one if none does."""
+        """Return the matte of a frame, blended from the sweeps that include it; an empty matte if none does."""
         if frame in self.source.painted:
             return ScoredMatte(self.source.painted[frame].astype(np.float32) / 255, 1.0)
         found, shares = [], []
@@ -382,10 +387,11 @@ class SweptMattes:
         return ScoredMatte(np.asarray(matte, np.float32), float(sure))
 
     def for_key(self) -> list[str]:
+        """Return the keys of the cache entries of all sweeps, for cache keys of renders."""
         return [self._entry(sweep).key for sweep in self.sweeps]
 
     def cost(self) -> Table:
-        """Estimate the cost of training and tracking, from a trial of a few steps and one frame."""
+        """Estimate the time and disk use of training and tracking, from a trial of a few steps and one frame."""
         followed, step, frame = sum(len(sweep.frames) for sweep in self.sweeps), 0.0, 0.0
         if self.sweeps:
             [painted], moments = self.painted(list(self.source.painted)[:1]), list[float]()
@@ -402,11 +408,13 @@ class SweptMattes:
         return estimate(seconds, 0, STORED_BYTES_PER_PIXEL * width * height * followed)
 
     def close(self) -> None:
+        """Release the cache entries, so that they can be deleted."""
         for pin in self._pins:
             pin.release()
         self._pins = []
 
     def _network_stage(self, training_keys: tuple[int, ...]) -> MatteNetworkStage:
+        """Return the cache stage of the network trained on these painted frames."""
         return MatteNetworkStage(
             source=self.source.clip.digest,
             size=list(self.source.size),
@@ -420,6 +428,7 @@ class SweptMattes:
         )
 
     def _entry(self, sweep: Sweep) -> CacheEntry:
+        """Return the cache entry of a sweep's mattes."""
         frames = [sweep.frames.start, sweep.frames.stop, sweep.frames.step]
         stage = MatteStage(
             network=self._network_stage(sweep.training_keys).key,
@@ -430,10 +439,11 @@ class SweptMattes:
         return self.context.cache.entry(stage.name, stage.key)
 
     def _load(self, sweep: Sweep, block: range) -> dict[str, np.ndarray]:
+        """Return the arrays of a sweep's block, from memory or from the cache."""
         return self._block_cache((sweep, block.start), lambda: ChunkStore(self._entry(sweep), ".npz").path(min(block)))
 
     def _track_blocks(self, sweep: Sweep, store: ChunkStore, task: str) -> Iterator[None]:
-        """Track the object through the missing blocks of a sweep; yield after each frame."""
+        """Track the object through the blocks of a sweep that are not stored; yield after each frame."""
         before: range | None = None
         for block in blocks_of(sweep.frames):
             if store.is_done(min(block)):
@@ -455,13 +465,14 @@ class SweptMattes:
             before = block
 
     def _frames(self, numbers: Sequence[int], *, backwards: bool) -> Generator[np.ndarray, None, None]:
-        """Yield the frames of consecutive numbers at the working size, (h, w, 3) uint8."""
+        """Yield the frames with consecutive ``numbers`` at the working size, (h, w, 3) uint8."""
         clip, form = self.source.clip, FrameFormat(Size(exact=self.source.size))
         with clip.reader(form, self.context.decode_threads) as reader:
             read = (frame.rgb for frame in reader.frames(numbers[0], numbers[-1] + 1, clip.index))
             yield from reversed(list(read)) if backwards else read
 
     def painted(self, keys: Sequence[int]) -> list[PaintedObject]:
+        """Return the painted frames with these numbers at the working size, with their mattes."""
         frames = [next(iter(self._frames([key], backwards=False))) for key in keys]
         return [
             PaintedObject(frame, self.source.painted[key].astype(np.float32) / 255)
@@ -469,7 +480,7 @@ class SweptMattes:
         ]
 
     def _network(self, training_keys: tuple[int, ...], task: str) -> MatteNetwork:
-        """Return the network trained on painted frames, from the cache or trained now."""
+        """Return the network trained on these painted frames, from the cache or newly trained."""
         if training_keys in self._networks:
             return self._networks[training_keys]
         stage, painted, steps = self._network_stage(training_keys), self.painted(training_keys), self.settings.steps
@@ -483,6 +494,7 @@ class SweptMattes:
             else:
 
                 def after_step(number: int) -> None:
+                    """Report the number of done training steps, and stop if the user interrupts."""
                     self.context.report(Progress(f"learning {task}", number, steps))
                     self.context.stop.check()
 
@@ -498,7 +510,7 @@ class SweptMattes:
 
 
 def check_segmenter(model: LoadedModel) -> None:
-    """Raise UsageError for a model that cannot render a matte of each frame."""
+    """Raise UsageError for a model that cannot segment each frame into a matte."""
     model.check_renders()
     pairing, why = model.parts[0].pairing, ""
     if model.is_identity:
@@ -512,18 +524,19 @@ def check_segmenter(model: LoadedModel) -> None:
 
 
 def segmenter_key(model: LoadedModel, context: Context) -> list[object]:
+    """Return the properties of a segmentation model and its render that affect mattes, for cache keys."""
     settings = _settings(model, RenderingSettings.picture_fps, context)
     return [model.for_key(), MODEL_MATTE_VERSION, settings.for_key(stills=False, masked=False)]
 
 
 def _settings(model: LoadedModel, picture_fps: float, context: Context) -> ResolvedRenderSettings:
-    """Return the settings of a model's matte render: its own size, temporally filtered, lossless."""
+    """Return the render settings of a model's mattes: the model's own size, temporal filter, lossless codec."""
     tables: dict[str, Table] = {"rendering": {"picture_fps": picture_fps}, "encoding": {"codec": "ffv1"}}
     return ResolvedRenderSettings.of(Recipe("", tables | {"temporal": {"name": "window"}}), model, context.device)
 
 
 class ModelMattes:
-    """A model's mattes of the frames [first, stop) of a clip, temporally filtered, at the model's own size.
+    """A segmentation model's mattes of the clip's frames [first, stop), temporally filtered, at the model's size.
 
     Call ``find`` before ``at``, and ``close`` after use. Raises UsageError.
     """
@@ -539,7 +552,7 @@ class ModelMattes:
         self._pins: list[CachePin] = []
 
     def check(self) -> None:
-        """Raise ModelError if the model's output for the middle frame is coloured, and so is not a matte."""
+        """Raise ModelError if the model's output for the middle frame is coloured, because then it is no matte."""
         plan, engine = self.plan, self._job.engine()
         middle = (plan.first + plan.stop) // 2
         with closing(FramePath(plan, engine).renderer()) as renderer:
@@ -552,7 +565,7 @@ class ModelMattes:
             raise ModelError(f"model '{name}'", why, "give a network that paints the thing white on black")
 
     def find(self, task: str) -> None:
-        """Render the mattes of all frames; ``task``: name of the object in progress reports."""
+        """Render the mattes of all frames; ``task`` names the object in progress reports."""
         store, blocks = ChunkStore(self._entry, ".npz"), blocks_of(range(self.plan.first, self.plan.stop))
         with self._entry.locked(wait_for=f"another run that cuts something out of {self.plan.clip.name}"):
             done = [store.is_done(block.start) for block in blocks]
@@ -573,7 +586,7 @@ class ModelMattes:
             self._pins.append(self._entry.pin())
 
     def at(self, frame: int) -> ScoredMatte:
-        """Return the matte of a frame, and the confidence in it.
+        """Return the matte of a frame and its confidence.
 
         The confidence is the share of the possibly inside pixels that are surely inside.
         """
@@ -584,22 +597,27 @@ class ModelMattes:
         return ScoredMatte(matte, int((matte > INSIDE).sum()) / possible if possible else 1.0)
 
     def for_key(self) -> list[str]:
+        """Return the key of the mattes' cache entry, for cache keys of renders."""
         return [self._entry.key]
 
     def cost(self) -> Table:
+        """Estimate the time and disk use of rendering the mattes."""
         return without_output_bytes(estimate_render(self.plan, self._job.engine(), self.context))
 
     def close(self) -> None:
+        """Release the cache entries, so that they can be deleted."""
         for pin in self._pins:
             pin.release()
         self._pins = []
 
     @cached_property
     def _job(self) -> RenderJob:
+        """Return the render job of the model's mattes."""
         return RenderJob(self.plan, self.context)
 
     @cached_property
     def _entry(self) -> CacheEntry:
+        """Return the cache entry of the mattes."""
         network = digest_of([infer_stage(self.plan, self._job.engine()).key, self.plan.settings.filter_record()])
         stage = MatteStage(
             network=network, key_frame=-1, frames=[self.plan.first, self.plan.stop, 1], method=MODEL_MATTE_VERSION
@@ -620,4 +638,4 @@ class ModelMattes:
                 yield cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)
 
 
-ObjectMattes = SweptMattes | ModelMattes
+ObjectMattes = SweptMattes | ModelMattes  # Mattes of one object by either method

@@ -1,4 +1,4 @@
-"""Settings of mattes."""
+"""Settings of the command ``matte``, the table [matting]."""
 
 from __future__ import annotations
 

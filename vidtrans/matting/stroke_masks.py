@@ -1,4 +1,4 @@
-"""Grow an object's mask from a few strokes.
+"""Grow the whole mask of an object from a few painted strokes.
 
 Positions are compared with those under the strokes, and with positions far from them, by their colour and by features
 of EfficientNet-Lite0. A geodesic distance, which is long across the object's border (Bai and Sapiro, ICCV 2007), gives
@@ -22,25 +22,24 @@ from vidtrans.matting.matte_request import OFF, ON
 from vidtrans.matting.network import to_tensor
 from vidtrans.perception.efficientnet_lite import EfficientNetTrunk, find_weights
 
-VERSION = 1  # Version of grown masks, for digests
+VERSION = 1  # Version of the grown masks, for digests
 SHORT_SIDE_PX, GRABCUT_SIDE_PX = 480, 240  # Short side of the frame for the features, and of the one for GrabCut
-TAPS = (2, 4, 10)  # EfficientNet blocks whose outputs are used
-COLOUR_WEIGHT = 2.0  # Weight of the colour relative to the features of one block
+TAPS = (2, 4, 10)  # Indices of the EfficientNet blocks whose outputs are the features
+COLOUR_WEIGHT = 2.0  # Weight of the colour relative to the features of one EfficientNet block
 MAX_STROKE_SAMPLES, MAX_FAR_SAMPLES = 256, 512  # Reference positions under strokes, and far from them
-NUM_NEIGHBOURS = 3  # Nearest reference positions whose mean distance counts
-MIN_COVERAGE = 0.25  # Least share of a position that strokes cover
-# Distance from the strokes that counts as far: a share of their extent, plus positions; their extent counts as at least
-# a share of the frame's short side.
+NUM_NEIGHBOURS = 3  # Number of nearest reference positions whose distances in feature space are averaged
+MIN_COVERAGE = 0.25  # Share of a grid position's area that strokes must cover to label it
+# A position is far from strokes beyond FAR times their extent (at least MIN_EXTENT of the short side) plus FAR_MARGIN
 FAR, FAR_MARGIN, MIN_EXTENT = 0.4, 4, 0.3
-LIKENESS_SLOPE = 16.0  # Slope of the sigmoid that maps the share of distances to the likeness
+LIKENESS_SLOPE = 16.0  # Slope of the sigmoid that maps the relative feature distance to the likeness
 STEP_COST, EDGE_COST = 0.02, 4.0  # Path cost of a step, and of a change of the likeness
 UNLIKE, BORDER_UNLIKE = 0.5, 0.7  # Likeness below which a far position, or one at the border, is surely outside
 SURE, STROKE_ROUNDS, BOX_ROUNDS = 0.85, 2, 6  # Share of distances above which a position is sure; rounds of GrabCut
-BOX_AREA = 4.0  # Strokes that enclose this multiple of their own area are a box around the object
+BOX_AREA = 4.0  # Enclosed area, relative to the strokes' own, from which strokes count as a box around the object
 
 
 class _Positions(NamedTuple):
-    """The positions of a frame: features (N, C), and masks of the strokes on the object and off it, (h, w) bool."""
+    """The grid positions of a frame: features (N, C), and masks of the strokes on and off the object, (h, w) bool."""
 
     features: np.ndarray
     inside: np.ndarray
@@ -48,7 +47,7 @@ class _Positions(NamedTuple):
 
 
 def grow_mask(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the mask, (H, W) float32 from 0 to 1, of an object in a frame (H, W, 3) uint8.
+    """Return the mask, (H, W) float32 in [0, 1], of the object that strokes mark in a frame (H, W, 3) uint8.
 
     ``labels``: (H, W) uint8, see ``matte_request.Strokes``, with at least one pixel on the object. A stroke that
     encloses an area is a bounding box.
@@ -67,7 +66,7 @@ def grow_mask(frame: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def _enclosed_area(labels: np.ndarray) -> np.ndarray | None:
-    """Return the area that strokes on the object enclose, (H, W) bool, or None."""
+    """Return the area enclosed by strokes on the object, (H, W) bool; None without such an area."""
     on = (labels == ON).astype(np.uint8)
     closed = cv2.morphologyEx(on, cv2.MORPH_CLOSE, np.ones((5, 5), np.uint8))
     outlines, _ = cv2.findContours(closed, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
@@ -76,6 +75,7 @@ def _enclosed_area(labels: np.ndarray) -> np.ndarray | None:
 
 
 def _window_grid(frame: np.ndarray, labels: np.ndarray) -> _Positions:
+    """Return the features and the stroke masks of a frame's grid positions."""
     height, width = labels.shape
     size = Size(short=SHORT_SIDE_PX).of(width, height)
     trunk = EfficientNetTrunk(find_weights(0), TAPS[-1]).eval()
@@ -98,14 +98,14 @@ def _window_grid(frame: np.ndarray, labels: np.ndarray) -> _Positions:
 
 
 def _standardise(values: np.ndarray, least: float) -> np.ndarray:
-    """Standardise channels (C, h, w); the divisor is at least ``least``."""
+    """Standardise each channel of (C, h, w); the standard deviation counts as at least ``least``."""
     deviation = np.maximum(values.std((1, 2), keepdims=True), least)
     normal: np.ndarray = (values - values.mean((1, 2), keepdims=True)) / deviation
     return normal
 
 
 def _far_positions(inside: np.ndarray) -> np.ndarray:
-    """Return the positions far from the strokes on the object, relative to their extent, (h, w) bool."""
+    """Return the positions far from the strokes on the object, relative to the strokes' extent, (h, w) bool."""
     rows, columns = np.nonzero(inside)
     least = MIN_EXTENT * min(inside.shape)
     high, wide = max(np.ptp(rows) + 1, least), max(np.ptp(columns) + 1, least)
@@ -123,7 +123,7 @@ def _far_positions(inside: np.ndarray) -> np.ndarray:
 
 
 def _likeness(positions: _Positions, far: np.ndarray) -> np.ndarray:
-    """Return the similarity of each position to the object relative to its surroundings, (h, w) from 0 to 1."""
+    """Return each position's similarity to the object relative to the surroundings, (h, w) in [0, 1]."""
     features = positions.features
     around = [
         _sample(features, positions.outside, MAX_STROKE_SAMPLES),
@@ -139,13 +139,13 @@ def _likeness(positions: _Positions, far: np.ndarray) -> np.ndarray:
 
 
 def _sample(features: np.ndarray, where: np.ndarray, count: int) -> np.ndarray:
-    """Return the features of at most ``count`` of the positions, evenly spaced."""
+    """Return the features at up to ``count`` of the positions ``where``, evenly spaced."""
     found = np.flatnonzero(where)
     return features[found[:: max(1, -(-len(found) // count))]]
 
 
 def _nearest_distance(features: np.ndarray, references: np.ndarray) -> np.ndarray:
-    """Return the mean distance of each position to its nearest reference features, (N,)."""
+    """Return each position's mean feature distance to its nearest reference features, (N,)."""
     squared = np.square(features).sum(1)[:, None] - 2 * features @ references.T + np.square(references).sum(1)[None]
     count = min(NUM_NEIGHBOURS, len(references))
     nearest = np.partition(squared, count - 1, axis=1)[:, :count].mean(1)
@@ -153,14 +153,14 @@ def _nearest_distance(features: np.ndarray, references: np.ndarray) -> np.ndarra
 
 
 def _border_positions(inside: np.ndarray) -> np.ndarray:
-    """Return the positions at the border of the frame that are not beside a stroke on the object, (h, w) bool."""
+    """Return the positions at the frame's border that are not next to a stroke on the object, (h, w) bool."""
     border = np.ones_like(inside)
     border[1:-1, 1:-1] = False
     return border & (cv2.dilate(inside.astype(np.uint8), np.ones((7, 7), np.uint8)) == 0)
 
 
 def _distance(like: np.ndarray, seeds: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Return the length of the shortest path from the seeds to each position, (h, w)."""
+    """Return the length of the shortest path from the seed positions to each position, (h, w)."""
     height, width = like.shape
     numbers = np.arange(height * width).reshape(height, width)
     starts, ends, lengths = [], [], []

@@ -1,4 +1,4 @@
-"""Score a video frame by frame: flicker, fidelity, ghosts of earlier frames.
+"""Score a video frame by frame: flicker, fidelity to a reference, and ghosts of earlier frames.
 
 Flow is estimated from the source alone, and every video is scored on the same pixels of the same pairs of frames, so
 that ratios of their errors are meaningful.
@@ -22,33 +22,34 @@ from vidtrans.metrics import SCORING_FLOW, SHORT_SIDE
 from vidtrans.metrics.picture_quality import PSNR_CAP, SSIM_WINDOW, psnr_of, sharpness, squared_error, ssim
 from vidtrans.video.images.picture import resize
 
-NOTICEABLE = (1 / 255) ** 2  # Least noticeable warping error: an RMS of one 8-bit level
-SHARE_OF_WORST = 0.1  # Least excess error of a reported moment, as a share of the worst moment's
-MAX_SOURCE_RATIO = 0.95  # Error of the source relative to the per-frame video above which there is nothing to remove
-MIN_RELIABLE = 0.01  # Least share of the picture with reliable flow for a score
-# Scale below which flicker is invisible, as a share of the short side (Kelly 1979: at 5 Hz and more, contrast along the
-# motion is visible up to some 3 periods per degree; a picture viewed from three times its height is 19° high)
-FINEST = 1 / 256
-FLICKER_SCALE = math.sqrt(2 / 3)  # Factor that makes the flicker of independent offsets of s levels equal to s
-# Suffix of the measures' names, and the measured video; for fidelity also its reference
+NOTICEABLE = (1 / 255) ** 2  # Smallest noticeable warping error, of full scale squared: an RMS of one 8-bit level
+SHARE_OF_WORST = 0.1  # Smallest excess error of a reported frame, as a share of the worst frame's excess
+MAX_SOURCE_RATIO = 0.95  # Source's error relative to the per-frame video's from which no flicker can be removed
+MIN_RELIABLE = 0.01  # Minimum share of the picture that must have reliable flow for a score
+# Kelly (1979): at 5 Hz and more, contrast along the motion is visible up to about 3 periods per degree of visual angle.
+# A picture that is viewed from three times its height is 19° high.
+FINEST = 1 / 256  # Scale below which flicker is invisible, as a share of the picture's short side
+FLICKER_SCALE = math.sqrt(2 / 3)  # Factor that makes flicker equal to s for frames with independent offsets of s levels
+# The measured video by suffix of a measure's name
 STEADY = {"": "output", "_per_frame": "per-frame", "_source": "source"}
+# (measured video, its reference) of fidelity measures by suffix of the measure's name
 NEAR = {"": ("output", "reference"), "_to_per_frame": ("output", "per-frame"), "_per_frame": ("per-frame", "reference")}
-NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}
+NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}  # The same if there is no reference video
 
-Series = tuple[float | None, ...]
-Summary = dict[str, float | None]
+Series = tuple[float | None, ...]  # A measure's value in each frame; None where it is unknown
+Summary = dict[str, float | None]  # Values for the whole video by measure; None if unknown
 
 
 @dataclass(frozen=True)
 class FlowPair:
-    """The motion between two consecutive frames of a shot: flows (H, W, 2) float32, in pixels."""
+    """The motion between two consecutive frames of a shot, as flows (H, W, 2) float32 in pixels."""
 
     there: np.ndarray  # From the first frame to the second
     back: np.ndarray  # From the second to the first
 
     @classmethod
     def between(cls, first: np.ndarray, second: np.ndarray, method: FlowMethod) -> FlowPair:
-        """Estimate the motion between two grey pictures, (H, W) uint8."""
+        """Estimate the motion between two grey pictures, (H, W) uint8, in both directions."""
         return cls(method(first, second), method(second, first))
 
     @cached_property
@@ -72,6 +73,7 @@ class FlowPair:
 
     @cached_property
     def _returns_back(self) -> np.ndarray:
+        """Return the mask (H, W) bool of pixels whose flow ``back`` and then ``there`` leads to the same pixel."""
         return forward_backward(self.back, self.there)
 
 
@@ -90,17 +92,17 @@ def motion_boundary(flow: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Scores:
-    """The scores of a video: a value for each frame, and their summary."""
+    """The scores of a video: measures of each frame, and their summary."""
 
     frames: int
-    pairs: int  # Pairs of consecutive frames with known motion
+    pairs: int  # Number of pairs of consecutive frames with known motion
     size: tuple[int, int]  # (width, height) used for scoring
     compared_with: str | None  # "reference", "per-frame" or None
-    summary: Summary  # A number, or None, for each measure
+    summary: Summary  # Value of each measure for the whole video; None if unknown
     series: dict[str, Series]  # One value per frame for each measure; the value of a pair is at its second frame
 
     def worst(self, count: int = 5) -> list[int]:
-        """Return at most ``count`` frames whose error most exceeds the source's, worst first, well spread in time."""
+        """Return up to ``count`` frames whose error most exceeds the source's, worst first, spread over time."""
         excess = [
             0.0 if own is None or given is None else own - given
             for own, given in zip(self.series["warping_error"], self.series["warping_error_source"], strict=True)
@@ -116,12 +118,13 @@ class Scores:
         return found
 
     def table(self) -> Table:
+        """Return the scores of the whole video as a result table."""
         summary = {name: round_digits(value) for name, value in self.summary.items()}
         return {"pairs": self.pairs, "scored_at": list(self.size), "compared_with": self.compared_with, **summary}
 
 
 def round_digits(value: float | None) -> float | None:
-    """Round to five significant digits."""
+    """Round a score to five significant digits; None stays None."""
     return None if value is None else float(f"{value:.5g}")
 
 
@@ -132,12 +135,12 @@ def mean(values: Sequence[float | None]) -> float | None:
 
 
 def divide(value: float | None, of: float | None) -> float | None:
-    """Return ``value / of``; None where undefined."""
+    """Return ``value / of``; None if one of them is None or ``of`` is 0."""
     return None if value is None or not of else value / of
 
 
 def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
-    """Return the share of the flicker that is removed: 0 for none, 1 if the output is as steady as the source.
+    """Return the share of flicker that a filter removed: 0 for none, 1 if the output is as steady as the source.
 
     It is (1 − E) / (1 − E_source), with the warping errors of output (``ratio``) and source (``floor``) relative to the
     per-frame video's. None if the per-frame video hardly flickers more than the source.
@@ -148,7 +151,7 @@ def flicker_removed(ratio: float | None, floor: float | None) -> float | None:
 
 
 class Steadiness:
-    """Measures the temporal consistency of a video along the motion of its source.
+    """Measures a video's temporal consistency along the motion of its source.
 
     The warping error is E of Lai et al. (ECCV 2018), ``Σ m (W(second) − first)² / (3 Σ m)`` in units of full scale
     squared, 0 to 1: m is the mask of pixels with reliable source flow. Sampling is bilinear, as in the published
@@ -161,7 +164,7 @@ class Steadiness:
         self._last = self._before = np.empty(0, np.float32)
 
     def add(self, picture: np.ndarray, motion: FlowPair | None, both: np.ndarray | None) -> None:
-        """Add a frame, (H, W, 3) float32 in [0, 1], and the motion to it; None at the start of a shot.
+        """Add the next frame, (H, W, 3) float32 in [0, 1], and the motion to it; None at the start of a shot.
 
         ``both``: mask (H, W) bool of pixels whose flows from the previous frame to both of its neighbours are reliable.
         """
@@ -180,16 +183,17 @@ class Steadiness:
         return {"warping_error": mean(self.errors), "flicker": mean(self.flickers)}
 
     def series(self) -> dict[str, Series]:
+        """Return the warping error and the flicker of each frame."""
         return {"warping_error": tuple(self.errors), "flicker": tuple(self.flickers)} if self.errors else {}
 
 
 def masked_error(a: np.ndarray, b: np.ndarray, mask: np.ndarray) -> float | None:
-    """Return the mean squared difference over a mask (H, W) bool; None if the mask is nearly empty."""
+    """Return the mean squared difference of two pictures in a mask (H, W) bool; None if the mask is nearly empty."""
     return None if mask.mean() < MIN_RELIABLE else float(_mean_square(a - b, mask))
 
 
 def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, reliable: np.ndarray) -> float | None:
-    """Return the visible flicker after motion compensation, in 8-bit levels.
+    """Return the visible flicker of a frame after motion compensation, in 8-bit levels.
 
     ``before`` and ``after`` are the neighbours of ``here`` (H, W, 3) float32 in [0, 1], warped to its pixels along the
     motion of the source. ``reliable``: the mask (H, W) bool of pixels with reliable flow to both; if it is nearly
@@ -203,19 +207,20 @@ def stabilised_flicker(before: np.ndarray, here: np.ndarray, after: np.ndarray, 
     weight = reliable.astype(np.float32)
     jump = (here - (before + after) / 2) * weight[..., None]
     sigma = max(1.0, FINEST * min(here.shape[:2]))
-    # The blur is normalised to reliable pixels.
+    # The blur is a mean over reliable pixels only.
     share = np.maximum(cv2.GaussianBlur(weight, (0, 0), sigma), 1e-6)
     smooth = cv2.GaussianBlur(jump, (0, 0), sigma) / share[..., None]
     return 255 * FLICKER_SCALE * math.sqrt(_mean_square(smooth, reliable))
 
 
 def _mean_square(difference: np.ndarray, mask: np.ndarray) -> float:
+    """Return the mean square of a difference (H, W, C) over the pixels of a mask."""
     squares = np.einsum("hwc,hwc->hw", difference, difference)
     return float(squares[mask].mean(dtype=np.float64)) / difference.shape[2]
 
 
 class Nearness:
-    """Measures the similarity of a video to its reference."""
+    """Measures a video's fidelity: its similarity to a reference."""
 
     def __init__(self) -> None:
         self._errors: list[float | None] = []
@@ -223,19 +228,19 @@ class Nearness:
         self._sharp: list[tuple[float, float]] = []
 
     def add(self, picture: np.ndarray, reference: np.ndarray, sharp: float, reference_sharp: float) -> None:
-        """Add a frame of the video and its reference, (H, W, 3) uint8, and the sharpness of each, in grey levels."""
+        """Add the next frame and its reference, (H, W, 3) uint8, with the sharpness of each in grey levels."""
         self._errors.append(squared_error(picture, reference))
         self._similar.append(ssim(picture, reference) if min(picture.shape[:2]) >= SSIM_WINDOW else None)
         self._sharp.append((sharp, reference_sharp))
 
     def skip(self) -> None:
-        """Add a frame without scores."""
+        """Add a frame that is not compared."""
         self._errors.append(None)
         self._similar.append(None)
         self._sharp.append((0.0, 0.0))
 
     def summary(self) -> Summary:
-        """Return the scores of the clip; PSNR comes from the mean error, so that identical frames do not raise it."""
+        """Return the scores of the video; PSNR comes from the mean error, so that identical frames do not raise it."""
         error = mean(self._errors)
         own, reference = (sum(column) for column in zip(*self._sharp or [(0.0, 0.0)], strict=True))
         return {
@@ -245,6 +250,7 @@ class Nearness:
         }
 
     def series(self) -> dict[str, Series]:
+        """Return PSNR, SSIM and relative sharpness of each frame."""
         if not self._errors:
             return {}
         return {
@@ -255,13 +261,13 @@ class Nearness:
 
 
 def _capped_psnr(error: float) -> float:
-    """Return the PSNR in dB of a squared error, capped because JSON has no infinity."""
+    """Return the PSNR in dB of a squared error, at most ``PSNR_CAP``, because JSON has no infinity."""
     return min(PSNR_CAP, psnr_of(error))
 
 
 @dataclass(frozen=True)
 class Ghost:
-    """The mean differences of a frame, in 8-bit levels, in its newly uncovered ``pixels`` and in all others."""
+    """A frame's mean error, in 8-bit levels, in its newly uncovered ``pixels`` (their number) and ``elsewhere``."""
 
     uncovered: float
     elsewhere: float
@@ -269,17 +275,17 @@ class Ghost:
 
 
 class Ghosting:
-    """Measures ghosting in a video: old content that shines through in newly uncovered areas."""
+    """Measures ghosting in a video: old content that remains visible in newly uncovered areas."""
 
     def __init__(self) -> None:
         self._ghosts: list[Ghost | None] = []
 
     def skip(self) -> None:
-        """Add a frame that is not measured."""
+        """Add a frame whose ghosting is not measured."""
         self._ghosts.append(None)
 
     def add(self, output: np.ndarray, reference: np.ndarray, uncovered: np.ndarray) -> None:
-        """Add a frame's error against the wanted one, in newly uncovered pixels and in all others.
+        """Add a frame's error against the reference, in newly uncovered pixels and in all others.
 
         ``output`` and ``reference`` (the per-frame picture, or a reference) are (H, W, 3) uint8, ``uncovered`` (H, W)
         bool. A filter that averages over time changes the whole picture; in uncovered areas it averages unrelated
@@ -295,7 +301,7 @@ class Ghosting:
         self._ghosts.append(Ghost(float(new / pixels), float((total - new) / (uncovered.size - pixels)), pixels))
 
     def summary(self) -> Summary:
-        """Return the mean errors of newly uncovered pixels and of all others, and the difference, the ghosting.
+        """Return the mean error of newly uncovered pixels, of all others, and the difference, which is the ghosting.
 
         In 8-bit levels, weighted by the numbers of new pixels; None if the clip has none.
         """
@@ -309,13 +315,14 @@ class Ghosting:
         return {"ghosting": uncovered - elsewhere, "error_uncovered": uncovered, "error_elsewhere": elsewhere}
 
     def series(self) -> dict[str, Series]:
+        """Return the ghosting of each frame."""
         if not any(self._ghosts):
             return {}
         return {"ghosting": tuple(ghost.uncovered - ghost.elsewhere if ghost else None for ghost in self._ghosts)}
 
 
 class Scorer:
-    """Scores the frames of a clip in order; only two frames are in memory at a time.
+    """Scores the frames of a video in order; only two frames are in memory at a time.
 
     Pictures are (H, W, 3) uint8 of any size. They are resized to the output's, and scored at a short side of at most
     ``SHORT_SIDE`` pixels; only sharpness is measured at the output's full size, because shrinking hides blur. ``flow``:
@@ -332,7 +339,7 @@ class Scorer:
         self._videos: set[str] = set()
         self._size = (0, 0)
         self._grey: np.ndarray | None = None
-        self._reliable: np.ndarray | None = None  # Mask of reliable flow from the last frame to the previous one
+        self._reliable: np.ndarray | None = None  # Mask of reliable flow from the last frame to its predecessor
 
     def add(
         self,
@@ -344,7 +351,7 @@ class Scorer:
         starts_shot: bool = False,
         is_compared: bool = True,
     ) -> None:
-        """Add one frame of each video.
+        """Add the next frame of each video.
 
         ``starts_shot``: the frame begins a shot, so there is no motion to it. ``is_compared``: the pictures are of the
         same moment; otherwise the frame has no scores.
@@ -374,6 +381,7 @@ class Scorer:
         self._frames += 1
 
     def scores(self) -> Scores:
+        """Return the scores of all added frames."""
         tracks: list[tuple[str, Steadiness | Nearness | Ghosting]] = [
             *self._steady.items(),
             *self._near.items(),
@@ -392,6 +400,7 @@ class Scorer:
         return Scores(self._frames, pairs, self._size, compared_with, summary, series)
 
     def _check(self, shape: tuple[int, ...], videos: set[str]) -> None:
+        """Raise ValueError if a frame's shape, or the set of videos, differs from the first frame's."""
         if not self._shape:
             self._shape, self._videos = shape, videos
             self._size = Size(short=SHORT_SIDE).of(shape[1], shape[0])
@@ -399,6 +408,7 @@ class Scorer:
             raise ValueError(f"changed from {self._shape} of {sorted(self._videos)} to {shape} of {sorted(videos)}")
 
     def _add_nearness(self, full: dict[str, np.ndarray], small: dict[str, np.ndarray], is_compared: bool) -> None:
+        """Add the fidelity measures of a frame; sharpness is measured at full size, the rest on ``small`` pictures."""
         sharp = {name: sharpness(picture) for name, picture in full.items()}
         comparisons = NEAR if "reference" in full else NEAR_WITHOUT_REFERENCE
         for suffix, (video, wanted) in comparisons.items():

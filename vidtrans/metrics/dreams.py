@@ -1,4 +1,4 @@
-"""Score the rollout of a next-frame model.
+"""Score a film that is the rollout of a next-frame prediction model.
 
 Films and clips are lists of (H, W, 3) uint8 pictures, all of one size; ``training`` are the frames on which the model
 was trained, in any order. Each score alone can mislead, so read them together.
@@ -13,20 +13,20 @@ import numpy as np
 
 from vidtrans.metrics.picture_quality import PSNR_CAP, psnr, sharpness
 
-HORIZONS = (1, 5, 10, 30)
-ROLLOUT_FRAMES = 300  # Frames of a film that are scored
-STRIP_FRAMES = (1, 30, 100, 300)  # Frames of a strip, counted from 1
-MAX_TRAINING_FRAMES = 500  # Training frames with which a film is compared
-END_FRAMES = 30  # Frames at a film's end on which its final state is measured
-LATE_FRAMES = slice(150, 300)  # Frames whose variety is measured
+HORIZONS = (1, 5, 10, 30)  # Numbers of frames after the start at which a film is compared with the true one
+ROLLOUT_FRAMES = 300  # Number of a film's frames that are scored
+STRIP_FRAMES = (1, 30, 100, 300)  # Numbers of the frames in a picture strip, counted from 1
+MAX_TRAINING_FRAMES = 500  # Largest number of training frames with which a film is compared
+END_FRAMES = 30  # Number of frames at a film's end from which drift and sharpness are measured
+LATE_FRAMES = slice(150, 300)  # Frames of a film whose variety is measured
 SEARCH_SIDE_PX = 16  # Side of the thumbnails in the nearest-neighbour search, in pixels
-NUM_CANDIDATES = 4  # Nearest thumbnails that are compared at full size
+NUM_CANDIDATES = 4  # Number of nearest thumbnails whose frames are then compared at full size
 
-Pictures = Sequence[np.ndarray]
+Pictures = Sequence[np.ndarray]  # Pictures (H, W, 3) uint8 of one size
 
 
 def horizons(film: Pictures, truth: Pictures) -> dict[int, float]:
-    """Return the PSNR in dB at each horizon (frames after the start) of HORIZONS that both films reach.
+    """Return the PSNR in dB of a film against the true one at those of ``HORIZONS`` that both reach.
 
     On slow clips the first is high for any nearly still film: judge at 5 and beyond, and beside ``copy_last``.
     """
@@ -35,20 +35,20 @@ def horizons(film: Pictures, truth: Pictures) -> dict[int, float]:
 
 
 def copy_last(last: np.ndarray, truth: Pictures) -> dict[int, float]:
-    """Return the ``horizons`` of a film that repeats the ``last`` known frame."""
+    """Return the ``horizons`` of the baseline film that repeats the ``last`` known frame."""
     return horizons([last] * len(truth), truth)
 
 
 def nearest(film: Pictures, training: Pictures) -> list[int]:
-    """Return for each frame the index of the most similar training frame (least squared difference)."""
+    """Return for each frame of a film the index of the training frame with the least squared difference."""
     small, training_frames = _thumbnails(film), _thumbnails(training)
-    distances = np.square(training_frames).sum(1)[None] - 2 * small @ training_frames.T  # Plus a constant per frame
+    distances = np.square(training_frames).sum(1)[None] - 2 * small @ training_frames.T  # Without a constant per frame
     found = np.argsort(distances, axis=1, kind="stable")[:, :NUM_CANDIDATES].tolist()
     return [max(near, key=lambda k: psnr(frame, training[k])) for frame, near in zip(film, found, strict=True)]
 
 
 def nearest_psnr(film: Pictures, training: Pictures) -> float:
-    """Return the PSNR in dB to the nearest training frame, averaged over the last END_FRAMES; low for noise and blur.
+    """Return the mean PSNR in dB of the last END_FRAMES to the nearest training frame; low for noise and blur.
 
     It rewards memory: a frozen training frame scores best, a truthful continuation past the training frames worse.
     """
@@ -58,7 +58,7 @@ def nearest_psnr(film: Pictures, training: Pictures) -> float:
 
 
 def drift(film: Pictures, training: Pictures) -> float:
-    """Return the distance of the mean colours of the last END_FRAMES from the range of the training frames.
+    """Return how far the mean colours of the last END_FRAMES lie outside of the training frames' range.
 
     In levels of 0 to 255, for the worst channel; 0 inside, so a clip with changing colours is tolerant. A drift
     correction that clamps colours makes it 0: score without one.
@@ -69,13 +69,13 @@ def drift(film: Pictures, training: Pictures) -> float:
 
 
 def relative_sharpness(film: Pictures, training: Pictures) -> float:
-    """Return the sharpness of the last END_FRAMES relative to the training frames; noise also exceeds 1."""
+    """Return the sharpness of the last END_FRAMES relative to training frames; noise gives values above 1."""
     ours, theirs = (float(np.mean([sharpness(p) for p in pictures])) for pictures in (film[-END_FRAMES:], training))
     return ours / max(1e-6, theirs)
 
 
 def motion(film: Pictures, lag: int) -> float:
-    """Return the mean |difference| between frames at a distance of ``lag`` frames, in 8-bit levels.
+    """Return the mean absolute difference between frames ``lag`` frames apart, in 8-bit levels.
 
     0 if the film is too short. Over one frame flicker counts as motion; over four it hardly does, and 0 is a frozen
     film.
@@ -85,7 +85,7 @@ def motion(film: Pictures, lag: int) -> float:
 
 
 def num_distinct(film: Pictures, training: Pictures) -> int:
-    """Return the number of different training frames that are nearest to LATE_FRAMES: 1 for a frozen film.
+    """Return the number of different training frames that are nearest to a film's LATE_FRAMES: 1 if it is frozen.
 
     Compare it with the count of true frames. Noise scores low as well, because it is always nearest to the same few
     frames.
@@ -94,13 +94,13 @@ def num_distinct(film: Pictures, training: Pictures) -> int:
 
 
 def ping_pong(clip: Pictures, count: int) -> list[np.ndarray]:
-    """Return a film of ``count`` true frames: the ``clip`` forwards and backwards, repeatedly."""
+    """Return a true film of ``count`` frames: the ``clip`` played forwards and backwards, repeatedly."""
     places = max(1, 2 * (len(clip) - 1))
     return [clip[min(place % places, -place % places)] for place in range(count)]
 
 
 def score_rollout(film: Pictures, training: Pictures, real: Pictures) -> dict[str, float]:
-    """Return all scores except the horizons. ``real``: true frames, the reference for motion and ``uniq``."""
+    """Return all scores except the horizons; ``real``: true frames, the reference for motion and variety."""
     rounded = {
         "nn": nearest_psnr(film, training),
         "drift": drift(film, training),
@@ -118,4 +118,5 @@ def _thumbnails(pictures: Pictures) -> np.ndarray:
 
 
 def _mean_colours(pictures: Pictures) -> np.ndarray:
+    """Return the mean colour of each picture, (N, 3)."""
     return np.stack([p.mean((0, 1), dtype=np.float64) for p in pictures])

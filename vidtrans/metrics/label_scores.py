@@ -1,4 +1,4 @@
-"""Score label maps and mattes against true ones.
+"""Score label maps and mattes against true label maps and mattes.
 
 Label maps, by their confusion matrix: accuracy of pixels and of classes, and the intersection over union of classes, as
 in Long, Shelhamer and Darrell, "Fully Convolutional Networks for Semantic Segmentation" (CVPR 2015), and in pix2pix.
@@ -19,13 +19,13 @@ import numpy as np
 
 from vidtrans.metrics.consistency import mean
 
-NO_CLASS = -1
-TOLERANCE = 0.008  # Largest distance of matching edges, as a share of the diagonal, as in DAVIS
+NO_CLASS = -1  # Label of pixels without a class, which are not counted
+TOLERANCE = 0.008  # Distance up to which edges match, as a share of the picture's diagonal, as in DAVIS
 
 
 @dataclass(frozen=True)
 class LabelCounts:
-    """A confusion matrix: pixels by class in the reference (rows) and in the result (columns).
+    """A confusion matrix: numbers of pixels by class in the reference (rows) and in the result (columns).
 
     The table is (classes, classes + 1) int64. Its last column counts pixels of the result without a class. Pixels
     without a class in the reference are ignored.
@@ -35,7 +35,7 @@ class LabelCounts:
 
     @classmethod
     def of(cls, predicted: np.ndarray, reference: np.ndarray, classes: int) -> Self:
-        """Count the pixels of label maps, (H, W) integers below ``classes``; negative labels have no class.
+        """Count the pixels of two label maps, (H, W) integers below ``classes``; negative labels mean no class.
 
         Raises ValueError for maps of two sizes, and for labels beyond the classes.
         """
@@ -52,22 +52,23 @@ class LabelCounts:
 
     @classmethod
     def total(cls, counts: Iterable[LabelCounts]) -> Self:
+        """Return the sum of several confusion matrices."""
         return cls(np.sum([one.table for one in counts], axis=0))
 
     @property
     def pixel_accuracy(self) -> float | None:
-        """Return the share of correct pixels, 0 to 1; None where nothing was counted."""
+        """Return the share of pixels with the correct class, 0 to 1; None if no pixel was counted."""
         number = self.table.sum()
         return float(self._correct.sum() / number) if number else None
 
     @property
     def accuracies(self) -> list[float | None]:
-        """Return each class's share of correct pixels; None for classes that are not in the reference."""
+        """Return the share of correct pixels of each class; None for classes that the reference does not have."""
         return _shares(self._correct, self.table.sum(axis=1))
 
     @property
     def ious(self) -> list[float | None]:
-        """Return each class's intersection over union; None for classes that are in neither."""
+        """Return the intersection over union of each class; None for classes in neither reference nor result."""
         return _shares(self._correct, self.table.sum(axis=1) + self.table[:, :-1].sum(axis=0) - self._correct)
 
     @property
@@ -77,12 +78,12 @@ class LabelCounts:
 
     @property
     def mean_iou(self) -> float | None:
-        """Return the mean of ``ious`` over the classes of either."""
+        """Return the mean of ``ious`` over the classes in reference or result."""
         return mean(self.ious)
 
     @property
     def permutation(self) -> list[int] | None:
-        """Return the result's class that corresponds to each class of the reference; None if the classes agree.
+        """Return the result's class that best matches each reference class; None if the classes already match.
 
         A permutation is reported if it makes at least half of the wrong pixels correct: a palette in another order, or
         two exchanged classes.
@@ -96,21 +97,23 @@ class LabelCounts:
 
     @property
     def _correct(self) -> np.ndarray:
+        """Return the number of correct pixels of each class."""
         return np.diagonal(self.table)
 
 
 def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
+    """Return ``part / whole`` for each pair; None where the whole is 0."""
     return [float(part / whole) if whole else None for part, whole in zip(parts, wholes, strict=True)]
 
 
 def region(result: np.ndarray, truth: np.ndarray) -> float:
-    """Return J, the intersection over union of two masks; 1 where both are empty."""
+    """Return J, the intersection over union of two masks; 1 if both masks are empty."""
     either = int((result | truth).sum())
     return float((result & truth).sum() / either) if either else 1.0
 
 
 def boundary(result: np.ndarray, truth: np.ndarray, pixels: float | None = None) -> float:
-    """Return F, the F-measure of edges that are at most ``pixels`` apart; 1 where neither mask has an edge.
+    """Return F, the F-measure of edges that match within ``pixels``; 1 if neither mask has an edge.
 
     ``pixels``: None for ``TOLERANCE`` of the diagonal, rounded up.
     """
@@ -126,7 +129,7 @@ def boundary(result: np.ndarray, truth: np.ndarray, pixels: float | None = None)
 
 
 def jitter(result: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
-    """Return the mean motion of the edge between frames minus the true edge's, in pixels."""
+    """Return the mean motion of a matte's edge between frames minus that of the true edge, in pixels."""
     pairs = zip(itertools.pairwise(result), itertools.pairwise(truth), strict=True)
     moved = [(edge_motion(*result_edge), edge_motion(*true_edge)) for result_edge, true_edge in pairs]
     known = [result_edge - true_edge for result_edge, true_edge in moved if not math.isnan(result_edge - true_edge)]
@@ -134,7 +137,7 @@ def jitter(result: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
 
 
 def edge_motion(one: np.ndarray, other: np.ndarray) -> float:
-    """Return the symmetric mean distance of the edges of two masks, in pixels; NaN where one has none."""
+    """Return the symmetric mean distance between the edges of two masks, in pixels; NaN if a mask has no edge."""
     edges = _edge(one), _edge(other)
     if not all(edge.any() for edge in edges):
         return math.nan

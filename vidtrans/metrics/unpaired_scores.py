@@ -1,4 +1,4 @@
-"""Score an unpaired translation, whose outputs have no reference pictures.
+"""Score an unpaired image translation, whose outputs have no reference pictures.
 
 Pictures are (H, W, 3) uint8. ``DomainDistance`` compares the set of outputs with the target domain, in which no picture
 has a counterpart. Its distances are between patches, single local features of a network, so that content counts less
@@ -27,28 +27,27 @@ from vidtrans.video.images.picture import resize
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PICTURES = 32  # Pictures of a set that are measured
-MAX_SIDE_PX = 256  # Side of the crop that is measured of larger pictures, because scaling hides blur, in pixels
-PATCHES = 48  # Patches per picture and layer of the network
-CHANNELS = (32, 64, 96)  # Channels of the random network
-# Lower bounds of the units: of a channel's deviation relative to the layer's, and of a layer's difference between the
-# domains relative to the largest one
+MAX_PICTURES = 32  # Largest number of pictures of a set that are measured
+MAX_SIDE_PX = 256  # Side in pixels of the crop measured in larger pictures, because scaling would hide blur
+PATCHES = 48  # Number of patches per picture and network layer
+CHANNELS = (32, 64, 96)  # Channels of the layers of the random network
+# Minimum deviation of a channel relative to its layer's, and domain difference of a layer relative to the largest
 MIN_SHARE = 0.1
-ROWS_PER_BLOCK = 256  # Patches whose distances to all others are in memory at once
-MIN_DOMAIN_DISTANCE = 0.02  # Significant distance between domains with half a dozen pictures, in standard deviations
-COARSE_SIDE_PX = 32  # Short side at which diversity is measured, in pixels: in larger pictures noise would count
+ROWS_PER_BLOCK = 256  # Number of patches whose distances to all others are in memory at once
+MIN_DOMAIN_DISTANCE = 0.02  # Significant distance between domains of about six pictures, in standard deviations
+COARSE_SIDE_PX = 32  # Short side at which diversity is measured, in pixels; small, so that noise does not count
 AREAS_SIDE_PX = 16  # Short side at which light and dark are compared, in pixels
-MAX_COMPARED = 24  # Pictures that are compared with each other
-REVERSED = -0.25  # Correlation of lightness below which light and dark are exchanged, which no loss prevents
+MAX_COMPARED = 24  # Largest number of pictures that are compared with each other
+REVERSED = -0.25  # Lightness correlation below which light and dark are exchanged, which no training loss prevents
 
-Pictures = Sequence[np.ndarray]
+Pictures = Sequence[np.ndarray]  # Pictures (H, W, 3) uint8 of any sizes
 Patches = list[np.ndarray]  # (pictures, patches, channels) float32 for each layer
-Describe = Callable[[Pictures], Patches]
+Describe = Callable[[Pictures], Patches]  # Function from pictures to their patches' features
 FramePair = tuple[np.ndarray, np.ndarray]  # A frame and the next one
 
 
 def network_patches() -> Describe | None:
-    """Return a function that describes pictures by the installed network of ``perception``; None without one."""
+    """Return a function from pictures to features of the installed network of ``perception``; None without it."""
     name = resolve_measure("auto")
     if not hasattr(MEASURES.load(name), "features"):
         return None
@@ -57,7 +56,7 @@ def network_patches() -> Describe | None:
 
 
 def random_patches(seed: int = 0) -> Describe:
-    """Return a function that describes pictures by a network of fixed random weights, without any installation.
+    """Return a function from pictures to features of a network with fixed random weights, which needs no files.
 
     It has three strided convolutions, and returns the features of each.
     """
@@ -68,12 +67,13 @@ def random_patches(seed: int = 0) -> Describe:
     kernels, channels = [], 3
     for outputs in CHANNELS:
         kernel = torch.randn(outputs, channels, 3, 3, generator=random) / (9 * channels) ** 0.5
-        # Three of four kernels have mean 0, because sums would hide blur and grain.
+        # Three quarters of the kernels have mean 0, because local sums would hide blur and grain.
         kernel[outputs // 4 :] -= kernel[outputs // 4 :].mean((2, 3), keepdim=True)
         kernels.append(kernel)
         channels = outputs
 
     def features(x: Tensor) -> list[Tensor]:
+        """Return the features (N, C, h, w) of each layer."""
         found = []
         for kernel in kernels:
             x = F.relu(F.conv2d(x, kernel, stride=2, padding=1))
@@ -85,31 +85,31 @@ def random_patches(seed: int = 0) -> Describe:
 
 @dataclass(frozen=True)
 class PatchSet:
-    """Patches of a set, (pictures, patches, channels), and the mean distance between patches of different pictures."""
+    """The patches of a set of pictures, (pictures, patches, channels), and their mean distance between pictures."""
 
     patches: np.ndarray
     spread: float
 
     @classmethod
     def of(cls, patches: np.ndarray) -> PatchSet:
-        """Measure the spread of patches. Raises ValueError for fewer than two pictures."""
+        """Return a set of patches with its spread. Raises ValueError for fewer than two pictures."""
         count, each = patches.shape[:2]
         if count < 2:
             raise ValueError(f"a distance between sets needs at least two pictures of each (got {count})")
         flat = patches.reshape(count * each, -1)
-        # Pairs within a picture are excluded.
+        # Exclude pairs of patches within one picture.
         within = sum(_mean_distance(p, p) for p in patches) / count
         return cls(patches, (_mean_distance(flat, flat) * count - within) / (count - 1))
 
     def distance(self, other: PatchSet) -> float:
-        """Return the squared energy distance of two sets; noise can make it negative."""
+        """Return the squared energy distance between two sets of patches; noise can make it negative."""
         flat, others = (p.reshape(-1, p.shape[-1]) for p in (self.patches, other.patches))
         return 2 * _mean_distance(flat, others) - self.spread - other.spread
 
 
 @dataclass(frozen=True)
 class DomainDistance:
-    """The distance of pictures from a target domain: 1 for the unchanged source, 0 for one half of the target.
+    """A distance of pictures from a target domain: 1 for the unchanged source, 0 for one half of the target.
 
     It is the squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance like KID (Bińkowski et
     al., ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, robust to outliers. Patches of
@@ -126,34 +126,34 @@ class DomainDistance:
 
     @classmethod
     def between(cls, describe: Describe, sources: Pictures, targets: Pictures) -> DomainDistance:
-        """Return the distance for two domains, from at least two pictures of the source and four of the target."""
+        """Return the distance function for two domains, from at least two source and four target pictures."""
         found = describe(evenly(targets))
         scale = [(p.mean((0, 1)), _deviations(p)) for p in found]
         whole = [(p - mean) / deviation for p, (mean, deviation) in zip(found, scale, strict=True)]
         target = [PatchSet.of(p) for p in whole]
-        # Halves in time instead of every other frame, because neighbours in a clip are nearly equal.
+        # Halves in time, not alternating frames, because neighbouring frames of a clip are nearly equal.
         halves = [[PatchSet.of(half) for half in (p[: len(p) // 2], p[len(p) // 2 :])] for p in whole]
         same = np.array([first.distance(second) for first, second in halves])
         other = cls(describe, target, scale, same, same).by_layer(sources)
-        # If the source is nearer than one half of the target, the layer measures only content.
+        # If the source is nearer to one half of the target than the other half is, the layer measures only content.
         return cls(describe, target, scale, np.minimum(same, other), other)
 
     def by_layer(self, pictures: Pictures) -> np.ndarray:
-        """Return the distances of at least two pictures in each layer, in deviations of the target's features."""
+        """Return the distance of at least two pictures in each layer, in standard deviations of target features."""
         found = self.describe(evenly(pictures))
         sides = [PatchSet.of((p - m) / d) for p, (m, d) in zip(found, self.scale, strict=True)]
         return np.array([side.distance(target) for side, target in zip(sides, self.target, strict=True)])
 
     @property
     def distinguishes_domains(self) -> bool:
-        """Return whether the distance distinguishes the domains.
+        """Return whether the distance separates the source domain from the target domain.
 
         It does if the source is farther from the target than the target's halves from each other, in any layer.
         """
         return bool((self.other - self.same).max() > MIN_DOMAIN_DISTANCE)
 
     def __call__(self, pictures: Pictures) -> float | None:
-        """Return the distance of at least two pictures, about 0 to 1; None if it cannot distinguish the domains."""
+        """Return the distance of at least two pictures, about 0 to 1; None if it cannot separate the domains."""
         if not self.distinguishes_domains:
             return None
         between = self.other - self.same
@@ -162,7 +162,7 @@ class DomainDistance:
 
 
 def _deviations(patches: np.ndarray) -> np.ndarray:
-    """Return the deviation of each channel, (C,), plus a share of the layer's, so that none is near 0."""
+    """Return each channel's standard deviation, (C,), plus a share of the layer's, so that none is near 0."""
     own: np.ndarray = patches.std((0, 1))
     return own + MIN_SHARE * float(np.sqrt(np.mean(own * own))) + 1e-6
 
@@ -179,13 +179,13 @@ def _mean_distance(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def evenly(pictures: Pictures, most: int = MAX_PICTURES) -> list[np.ndarray]:
-    """Return at most ``most`` of the pictures, evenly spaced."""
+    """Return at most ``most`` of the pictures, at even distances."""
     chosen = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
     return [pictures[i] for i in chosen]
 
 
 def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) -> Patches:
-    """Return each layer's features at random but reproducible positions; the pictures may differ in size."""
+    """Return the features of each layer at reproducible random positions; the pictures may differ in size."""
     import torch
 
     random = np.random.default_rng(0)
@@ -202,14 +202,14 @@ def _describe(pictures: Pictures, features: Callable[[Tensor], list[Tensor]]) ->
 
 
 def pairwise_distance(pictures: Pictures) -> float | None:
-    """Return the mean pairwise L1 distance of pictures at a coarse size, 0 to 1; None for fewer than two."""
+    """Return the mean L1 distance between pictures at a coarse size, 0 to 1; None for fewer than two pictures."""
     small = [_scaled(p, COARSE_SIDE_PX) for p in evenly(pictures, MAX_COMPARED)]
     size = small[0].shape[1::-1] if small else (0, 0)
     return mean([l1_distance(a, resize(b, *size)) for a, b in combinations([resize(p, *size) for p in small], 2)])
 
 
 def diversity(outputs: Pictures, targets: Pictures) -> float | None:
-    """Return the diversity of outputs, relative to that of the target's pictures.
+    """Return the diversity of outputs relative to the diversity of the target's pictures.
 
     Near 0, all outputs are the same picture. None for fewer than two of either, and if all targets are alike.
     """
@@ -218,12 +218,12 @@ def diversity(outputs: Pictures, targets: Pictures) -> float | None:
 
 
 def cycle_error(inputs: Pictures, returned: Pictures) -> float | None:
-    """Return the mean L1 distance, 0 to 1, of inputs from their reconstructions by the cycle; None without inputs."""
+    """Return the mean L1 distance, 0 to 1, of inputs to their cycle reconstructions; None without inputs."""
     return mean([l1_distance(a, b) for a, b in zip(inputs, returned, strict=True)])
 
 
 def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -> float | None:
-    """Return the warping error of outputs along the source's flow, relative to the source's own.
+    """Return the warping error of outputs along the source's flow, relative to the warping error of the source.
 
     Each item is a frame and the next one of its shot. The source's error counts as at least one level of 255, because
     drawings have nearly none. None if no flow is reliable.
@@ -244,7 +244,7 @@ def temporal_error(sources: Iterable[FramePair], outputs: Iterable[FramePair]) -
 
 
 def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
-    """Return the correlation of lightness between source and output, −1 to 1, by areas of a coarse picture.
+    """Return the correlation, −1 to 1, of lightness between sources and outputs, over areas of coarse pictures.
 
     It is over all pictures together, minus the mean lightness of each; None if either side is flat.
     """
@@ -262,6 +262,7 @@ def light_correlation(sources: Pictures, outputs: Pictures) -> float | None:
 
 
 def _scaled(picture: np.ndarray, side: int) -> np.ndarray:
+    """Return a picture scaled to the short side ``side``."""
     height, width = picture.shape[:2]
     scale = side / min(height, width)
     return resize(picture, max(1, round(width * scale)), max(1, round(height * scale)))

@@ -1,4 +1,4 @@
-"""Choose the frames of a shot to paint: the key frames that reconstruct the other frames best.
+"""Choose the frames of a shot to paint: the key frames from which the other frames are reconstructed best.
 
 Paint follows the motion like the source. Each choice of key frames is therefore tested on the source: its other frames
 are blended from the key frames and compared with the real ones. ``Proposal`` writes the chosen frames of a clip to a
@@ -32,32 +32,32 @@ from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.plots import ContactSheet, cell_size
 
-SHORT_SIDE = 135  # Short side of the frames in the test, in pixels
-MIN_CANDIDATES, MIN_SAMPLES = 13, 25  # Candidates and samples of a shot; more for more key frames
-REACH = 24  # Samples on either side to which a candidate is warped
-MAX_EXHAUSTIVE = 2  # Largest number of key frames for which all choices are tried
-MAX_ROUNDS = 4  # Rounds in which one key frame is exchanged for another
-SUFFIX = ".keyframes"  # Suffix of the folder
-DEFAULT_COUNT = 2  # Default number of key frames
+SHORT_SIDE = 135  # Short side of the frames on which choices of key frames are tested, in pixels
+MIN_CANDIDATES, MIN_SAMPLES = 13, 25  # Minimum numbers of candidate key frames and of tested frames in a shot
+REACH = 24  # Number of tested frames on either side to which a candidate key frame is warped
+MAX_EXHAUSTIVE = 2  # Largest number of key frames for which all combinations are tried; more are added greedily
+MAX_ROUNDS = 4  # Largest number of rounds that each exchange one key frame for a neighbouring candidate
+SUFFIX = ".keyframes"  # Suffix of the folder into which the chosen frames are written
+DEFAULT_COUNT = 2  # Least number of key frames if the user gives none
 SHEET, CELL_WIDTH_PX, SHEET_COLUMNS = "sheet.png", 360, 4  # Name and layout of the contact sheet
-BEST_DB = 60.0  # PSNR of a perfect reconstruction
+BEST_DB = 60.0  # PSNR, in dB, that a perfect reconstruction gets in place of infinity
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Key frames of a shot, in order, and the mean PSNR in dB of the other frames reconstructed from them."""
+    """The key frames chosen for a shot, in order, and the mean PSNR in dB of the other frames' reconstructions."""
 
     keys: tuple[int, ...]
     psnr: float
 
 
 def sample_numbers(first: int, stop: int, count: int) -> list[int]:
-    """Return the frame numbers in the shot [first, stop) on which choices of ``count`` key frames are tested."""
+    """Return the frame numbers in the shot [first, stop) on which sets of ``count`` key frames are tested."""
     return [first + n for n in segment_centres(stop - first, min(stop - first, max(MIN_SAMPLES, 4 * count)))]
 
 
 class ShotChooser:
-    """Searches the best key frames of one shot.
+    """Searches for the best key frames of one shot.
 
     ``numbers`` and ``frames``: the sampled frames in order, at a small size, (H, W, 3) uint8 each. ``count``: the
     expected number of key frames; with more than six, there are more candidates.
@@ -72,10 +72,12 @@ class ShotChooser:
 
     @property
     def candidates(self) -> list[int]:
+        """Return the numbers of the frames that can be chosen as key frames."""
         return [self._numbers[place] for place in self._candidates]
 
     @property
     def max_count(self) -> int:
+        """Return the largest number of key frames that can be chosen: the number of candidates."""
         return len(self._candidates)
 
     def best(self, count: int) -> Choice:
@@ -86,6 +88,7 @@ class ShotChooser:
         return self._choices[count]
 
     def _search(self, count: int) -> Choice:
+        """Return the best choice: by trying all, or for many key frames by extending the best smaller choice."""
         if count <= MAX_EXHAUSTIVE:
             return self._choice(max(itertools.combinations(self._candidates, count), key=self._psnr))
         before = [self._numbers.index(key) for key in self.best(count - 1).keys]
@@ -98,7 +101,7 @@ class ShotChooser:
         return self._choice(keys)
 
     def _exchanges(self, keys: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
-        """Yield the choices in which one key frame is replaced by a neighbouring candidate."""
+        """Yield the choices with one key frame replaced by a neighbouring candidate, as indices of tested frames."""
         for at, key in enumerate(keys):
             place = self._candidates.index(key)
             for nearby in (place - 1, place + 1):
@@ -106,10 +109,11 @@ class ShotChooser:
                     yield tuple(sorted((*keys[:at], self._candidates[nearby], *keys[at + 1 :])))
 
     def _choice(self, keys: tuple[int, ...]) -> Choice:
+        """Return the choice of the key frames at these indices of the tested frames."""
         return Choice(tuple(self._numbers[key] for key in keys), self._psnr(keys))
 
     def _psnr(self, keys: tuple[int, ...]) -> float:
-        """Return the mean PSNR in dB over the samples that are not key frames; ``keys``: indices of samples.
+        """Return the mean PSNR in dB of the tested frames except the key frames, which are given by index.
 
         A mean of squared errors would be dominated by a few frames that no choice improves.
         """
@@ -117,6 +121,7 @@ class ShotChooser:
         return float(np.mean(found)) if found else BEST_DB
 
     def _frame_psnr(self, at: int, keys: tuple[int, ...]) -> float:
+        """Return the PSNR in dB of the tested frame at index ``at``, reconstructed from the key frames."""
         nearby = [key for key in keys if at in self._warped[key]] or [min(keys, key=lambda key: abs(key - at))]
         pictures, weights = [], []
         for key, share in zip(
@@ -130,7 +135,7 @@ class ShotChooser:
 
     @cached_property
     def _warped(self) -> dict[int, dict[int, tuple[np.ndarray, np.ndarray]]]:
-        """Return, by candidate and sample, the candidate warped to the sample, (H, W, 3) uint8, and trust, (H, W)."""
+        """Return, by index, each candidate warped to each tested frame, (H, W, 3) uint8, with its trust (H, W)."""
         steps = [Step.between(*both) for both in itertools.pairwise(self._guides)]
         return {
             key: {
@@ -142,7 +147,7 @@ class ShotChooser:
 
 
 def distribute_key_frames(choosers: Sequence[ShotChooser], lengths: Sequence[int], count: int) -> list[Choice]:
-    """Distribute ``count`` key frames over shots of ``lengths`` frames: one each, then where the PSNR rises most.
+    """Distribute ``count`` key frames over shots of ``lengths`` frames: one each, then where the PSNR gains most.
 
     Fewer are returned if the shots have no more candidates.
     """
@@ -153,6 +158,7 @@ def distribute_key_frames(choosers: Sequence[ShotChooser], lengths: Sequence[int
             break
 
         def gain(shot: int) -> float:
+            """Return the gain in PSNR by one more key frame in a shot, summed over the shot's frames, in dB."""
             return (choosers[shot].best(len(found[shot].keys) + 1).psnr - found[shot].psnr) * lengths[shot]
 
         best_shot = max(open_shots, key=gain)
@@ -161,7 +167,7 @@ def distribute_key_frames(choosers: Sequence[ShotChooser], lengths: Sequence[int
 
 
 def mean_psnr(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
-    """Return the mean PSNR in dB of a clip's frames reconstructed from key frames."""
+    """Return the mean PSNR in dB of a clip's frames reconstructed from the key frames of its shots."""
     return sum(c.psnr * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths)
 
 
@@ -183,7 +189,7 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
 
 class Proposal:
-    """The ``chosen`` key frames of a clip and their ``psnr`` in dB; with one more frame, ``more`` and ``more_psnr``."""
+    """The ``chosen`` key frames of a clip, their ``psnr`` in dB, and ``more``, ``more_psnr`` for one more frame."""
 
     def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
         self.clip, self.shots = clip, shots
@@ -194,7 +200,7 @@ class Proposal:
 
     @classmethod
     def of(cls, clip: Clip, shots: Sequence[range], count: int, context: Context) -> Proposal:
-        """Choose ``count`` key frames in total for the ``shots``."""
+        """Choose ``count`` key frames in total for the ``shots`` of a clip."""
         choosers = []
         for number, shot in enumerate(shots):
             context.report(Progress("trying key frames", number, len(shots)))
@@ -211,7 +217,7 @@ class Proposal:
         cells, notes = [], []
         index = self.clip.index
         names = [f"{Path(name).stem}.png" for name in index.names] or picture_names((), range(index.num_frames))
-        if len(set(names)) < len(names):  # Such as 1.png and 1.jpg
+        if len(set(names)) < len(names):  # Names that differ only in their suffix, such as 1.png and 1.jpg
             names = [f"frame {number:06d}.png" for number in range(index.num_frames)]
         for frame in read_clip_frames(self.clip, self.chosen, FrameFormat(deep=index.findings.depth > 8), context):
             write_picture(folder / names[frame.index], frame.rgb)
@@ -223,6 +229,7 @@ class Proposal:
         write_picture(folder / SHEET, ContactSheet(title, rows, cell_size(cells[0], CELL_WIDTH_PX), (), lines).draw())
 
     def table(self) -> Table:
+        """Return the proposal as the result table of the command ``keyframes``."""
         more = self.more if len(self.more) > len(self.chosen) else []
         return {
             "frames": len(self.chosen),
@@ -235,5 +242,6 @@ class Proposal:
         }
 
     def _seconds(self, number: int) -> float:
+        """Return the time of a frame in seconds from the first frame."""
         index = self.clip.index
         return float((index.pts[number] - index.pts[0]) * index.time_base)

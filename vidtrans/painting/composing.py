@@ -1,4 +1,4 @@
-"""Compose painted frames: transferred paint where it is reliable, and a network's picture for the rest.
+"""Compose painted frames: paint transferred from key frames where it is reliable, else a network's picture.
 
 The paint of several key frames is blended. ``Paint`` holds all paintings of a clip, and creates the composer of its
 frames or the corrector of a result's pictures.
@@ -35,36 +35,36 @@ from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 
-MIN_COVER, MIN_WEIGHT = 1e-3, 1e-6  # Lower bounds of divisors
-LINES = 270  # Lines of a frame to which the next two σ, in pixels, belong
+MIN_COVER, MIN_WEIGHT = 1e-3, 1e-6  # Lower bounds of opacities and weights, which are divisors
+LINES = 270  # Short side, in pixels, of the frames for which DETAIL_SIGMA and SEAM_SIGMA are given; both scale with it
 DETAIL_SIGMA, SEAM_SIGMA = 1.5, 2.0  # σ of the blur that separates detail, and that softens seams between key frames
-SHARPNESS = 4  # Power of the weights for detail, which then comes mainly from the best key frame
+SHARPNESS = 4  # Power of the key frames' weights for fine detail, which then comes mainly from the best key frame
 MIN_TRUST, MIN_SHARE = 0.003, 0.02  # Added to trust and share: where no key frame is trusted, the nearest are blended
-WHOLE = 0.995  # Mean cover above which a frame is completely painted, because paint programs leave seams
-VERSION = 3  # Version of composed frames, for cache keys
+WHOLE = 0.995  # Mean opacity above which a key frame counts as completely painted: paint programs leave thin seams
+VERSION = 3  # Version of the composed frames, for cache keys
 TRUST_GAIN = 1.5  # Factor from trust to opacity: from a trust of ⅔ on the paint is opaque
-LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)  # Levels of trust
-MOTION_SHARES = tuple(
-    min(1.0, TRUST_GAIN * level) for level in LEVELS
-)  # Shares of paint at these levels if it follows motion
-NETWORK_SHARES = (0.0,) * len(LEVELS)
-FEATHER_LINES = 270  # Lines of a frame per pixel of erosion and blur of the paint's edge
-FAINT = 8 / 255  # Invisible difference: a network's picture of unpainted areas may differ from the frame by it
-BYTES_PER_PIXEL = 32  # Memory of a painting per pixel, in bytes
+# Levels of the trust in transferred paint, 0 to 1, at which the paint's share is calibrated
+LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)
+# Share of transferred paint at each of ``LEVELS`` without calibration; a network's picture fills the rest
+MOTION_SHARES = tuple(min(1.0, TRUST_GAIN * level) for level in LEVELS)
+NETWORK_SHARES = (0.0,) * len(LEVELS)  # The same shares if only the network's picture is used
+FEATHER_LINES = 270  # Short side of a frame in pixels, per pixel of erosion and blur of the paint's edge
+FAINT = 8 / 255  # Invisible colour difference, of full scale, of a network's unpainted areas from the frame
+BYTES_PER_PIXEL = 32  # Memory use of a loaded painting, in bytes per pixel
 LOADED_BYTES, MIN_LOADED = 1 << 30, 2 * NEAREST + 1  # Limit of the paintings in memory; the number that a frame needs
 # Calibration
-CALIBRATION_FRAMES = 10  # Frames that are compared
-HIGH_TRUST = 0.95  # Trust above which transferred paint counts as correct
-CAUTION = 3.0  # Largest power of the shares: a wrong edge is more visible than a soft one
+CALIBRATION_FRAMES = 10  # Number of frames on which transferred paint is compared with the network's pictures
+HIGH_TRUST = 0.95  # Trust, of 0 to 1, above which transferred paint counts as correct
+CAUTION = 3.0  # Largest exponent that lowers the paint's shares: a wrong edge is more visible than a soft one
 SOFT, SHARP = 0.3, 0.8  # Sharpness of the network's pictures, relative to the paintings', with no and with full caution
-SHARPNESS_KEYS = 4  # Key frames on which sharpness is measured
+SHARPNESS_KEYS = 4  # Number of key frames on which the sharpness of the network's pictures is measured
 
-NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # (frame (H, W, 3) uint8, its number) → uint8 or uint16
+NetworkPicture = Callable[[np.ndarray, int], np.ndarray]  # (frame (H, W, 3) uint8, its number) → network's picture
 
 
 @dataclass(frozen=True)
 class Painting:
-    """A painted key frame. Where ``cover`` is 0 the colours have no meaning."""
+    """A painted key frame. Where its opacity ``cover`` is 0 the colours have no meaning."""
 
     frame: int  # Number of the frame
     rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
@@ -72,28 +72,29 @@ class Painting:
 
     @cached_property
     def packed(self) -> np.ndarray:
-        """Return premultiplied colours and cover, (H, W, 4) float32."""
+        """Return the premultiplied colours and the opacity, (H, W, 4) float32."""
         return np.dstack([self.rgb * self.cover[..., None], self.cover]).astype(np.float32)
 
     @property
     def is_whole(self) -> bool:
+        """Return whether the frame is completely painted."""
         return float(self.cover.mean()) > WHOLE
 
 
 def distance_weights(frame: int, keys: Sequence[int]) -> np.ndarray:
-    """Return the weight of each key frame by its distance from ``frame``, in frames: (N,), which sum to 1."""
+    """Return the weights of the key frames by their distance in frames from ``frame``: (N,), with the sum 1."""
     near = MIN_SHARE + 1 / (1 + np.abs(np.subtract(keys, frame)))
     return near / near.sum()
 
 
 def key_weight(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
-    """Return a key frame's weight from the trust in its paint, (H, W) or a number, and its share by distance."""
+    """Return a key frame's blend weight from the trust in its paint, (H, W) or a number, and its distance weight."""
     return np.asarray((trust + np.float32(MIN_TRUST)) * np.float32(share + MIN_SHARE))
 
 
 @dataclass(frozen=True)
 class Blend:
-    """The blended paint of a frame from several key frames."""
+    """The paint of a frame, blended from several key frames."""
 
     rgb: np.ndarray  # (H, W, 3) float32 in [0, 1]
     trust: np.ndarray  # Trust in the colours, (H, W) float32, 0 to 1
@@ -101,7 +102,7 @@ class Blend:
 
 
 def blend(frame: int, paintings: Sequence[tuple[Painting, KeyFlow]], under: np.ndarray | None = None) -> Blend:
-    """Blend the paintings of several key frames, each with the flow from the frame to it.
+    """Blend several paintings into the picture of ``frame``; each has the flow from the frame to its key frame.
 
     ``under``: the source frame, (H, W, 3) float32 in [0, 1], which shows through the unpainted areas of each painting.
     If None, unpainted areas have no weight, so that only the paintings with paint there are blended.
@@ -115,7 +116,7 @@ def blend(frame: int, paintings: Sequence[tuple[Painting, KeyFlow]], under: np.n
         moved = painting.packed if is_here else warp(painting.packed, key_flow.flow, lanczos=True)
         cover = np.clip(moved[..., 3], 0, 1)
         weight = key_weight(key_flow.trust, share)
-        if bare is not None and not is_here:  # Other key frames count where this one is not painted
+        if bare is not None and not is_here:  # Where this key frame is not painted, other key frames count
             weight = weight * bare
         if under is None:
             colours.append(moved[..., :3] / np.maximum(moved[..., 3:], MIN_COVER))
@@ -132,7 +133,7 @@ def blend(frame: int, paintings: Sequence[tuple[Painting, KeyFlow]], under: np.n
     rgb = sum(share[..., None] * colour for colour, share in zip(colours, parts, strict=True))
     if len(paintings) > 1 and all(
         painting.is_whole for painting, _ in paintings
-    ):  # The edges of partial paintings would ring
+    ):  # Else the edges of partial paintings would ring
         rgb = rgb + _lost_detail(rgb, colours, parts)
     rgb = np.clip(rgb, 0, 1)
     painted = np.maximum.reduce(most) if under is None else np.clip(sum(covers) / total, 0, 1)
@@ -140,7 +141,7 @@ def blend(frame: int, paintings: Sequence[tuple[Painting, KeyFlow]], under: np.n
 
 
 def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the detail of the highest-weighted picture (H, W, 3) at each pixel, minus the detail of the mean.
+    """Return the detail of the picture with the highest weight at each pixel, minus the detail of the mean picture.
 
     A mean of textures that do not align exactly is soft (Burt and Adelson, "A Multiresolution Spline", 1983).
     """
@@ -154,34 +155,34 @@ def _lost_detail(mean: np.ndarray, colours: Sequence[np.ndarray], weights: Seque
 
 
 def _detail(picture: np.ndarray, scale: int) -> np.ndarray:
-    """Return the high frequencies of a picture; the blur is computed at 1/``scale`` of its size, to save time."""
+    """Return the high frequencies of a picture; the blur is computed at 1/``scale`` of the size, to save time."""
     height, width = picture.shape[:2]
     small = shrink(picture, (max(1, width // scale), max(1, height // scale))) if scale > 1 else picture
     return picture - grow(blur(small, DETAIL_SIGMA), (width, height))
 
 
 class PaintSource(Protocol):
-    """A painting that is loaded on demand."""
+    """The interface of a painted key frame whose painting is loaded on demand."""
 
     @property
     def frame(self) -> int:
-        pass
+        """Return the number of the painted frame."""
 
     @property
     def digest(self) -> str:
-        pass
+        """Return the digest of the painting, for cache keys."""
 
     @property
     def is_whole(self) -> bool:
-        pass
+        """Return whether the frame is completely painted."""
 
     def painting(self, size: tuple[int, int]) -> Painting:
-        pass
+        """Load the painting, scaled to a (width, height)."""
 
 
 @dataclass(frozen=True)
 class Reliance:
-    """The use of transferred paint, depending on the trust in it."""
+    """How much of the transferred paint is used, depending on the trust in it."""
 
     shares: tuple[float, ...] = MOTION_SHARES  # Share of paint at each of ``LEVELS``; the rest is the network's
     has_network: bool = True  # A network paints the rest; if false, all available paint is used
@@ -189,10 +190,10 @@ class Reliance:
 
 
 class FramePainter(Protocol):
-    """The interface of painters of a clip's frames at one size."""
+    """The interface of an object that paints the frames of a clip at one size."""
 
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Return the picture of a frame, of the output's dtype; see ``PaintComposer``."""
+        """Return the painted picture of a frame, of the output's dtype; see ``PaintComposer``."""
 
     def lift(
         self,
@@ -202,18 +203,18 @@ class FramePainter(Protocol):
         matte: np.ndarray | None = None,
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Return a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer``."""
+        """Return only the paint of a frame as a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer``."""
 
 
 class ClipPaint(Protocol):
-    """The interface of the paint over a clip."""
+    """The interface of paint that is applied to the frames of a clip, such as painted key frames or a matte."""
 
     @property
     def layer(self) -> bool:
-        """Return whether the result is a layer with alpha."""
+        """Return whether the result is only the paint, as a layer with alpha."""
 
     def painter(self, size: tuple[int, int]) -> FramePainter:
-        pass
+        """Return the painter of frames of a (width, height)."""
 
     def for_key(self) -> Table:
         """Return the properties that affect the result, for its cache key."""
@@ -244,7 +245,7 @@ class PaintComposer:
         return np.clip(np.rint(picture), 0, full).astype(output.dtype)
 
     def blend(self, frame: int, source: np.ndarray | None = None, without: Sequence[int] = ()) -> Blend | None:
-        """Return the blended paint of a frame from its key frames except ``without``; None if no paint is transferred.
+        """Return the blend of a frame's key frames, except ``without``; None if no paint reaches the frame.
 
         ``source``: the frame, (H, W, 3) uint8 or uint16, read only if it shows through unpainted areas
         (``over_source``).
@@ -284,7 +285,7 @@ class PaintComposer:
         return np.dstack([np.clip(np.rint(colours), 0, full), alpha]).astype(picture.dtype)
 
     def complete(self, key: int, source: np.ndarray) -> np.ndarray:
-        """Return the painting of a key frame, (H, W, 3) float32 in [0, 1], with unpainted areas filled.
+        """Return a key frame's painting, (H, W, 3) float32 in [0, 1], with its unpainted areas filled.
 
         They are filled with paint from other key frames, or else with the frame, ``source``, (H, W, 3) uint8 or uint16.
         """
@@ -297,6 +298,7 @@ class PaintComposer:
         return under + painting.cover[..., None] * (painting.rgb - under)
 
     def _paint_share(self, blended: Blend) -> np.ndarray:
+        """Return the opacity of the paint over the network's picture or the source, (H, W) float32, 0 to 1."""
         if not self._reliance.has_network:
             return np.ones_like(blended.cover) if self._reliance.over_source else blended.cover
         sure = np.interp(blended.trust, LEVELS, self._reliance.shares).astype(np.float32)
@@ -305,6 +307,7 @@ class PaintComposer:
         return blur(eroded, float(width))
 
     def painting(self, key: int) -> Painting:
+        """Return the painting of a key frame at the composer's size; an LRU cache limits the memory use."""
         if key not in self._loaded:
             self._loaded[key] = self._sources[key].painting(self.size)
             width, height = self.size
@@ -316,7 +319,7 @@ class PaintComposer:
 
 
 def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple[int, int]) -> np.ndarray:
-    """Return the alpha, (H, W) 0 to 1, of visible paint that turns ``below`` into ``above``, (H, W, 3) 0 to 1.
+    """Return the least visible alpha, (H, W) in [0, 1], with which paint turns ``below`` into ``above``.
 
     ``step``: one level. ``size``: the (width, height) at which the two are compared, if it is smaller.
     """
@@ -330,7 +333,7 @@ def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple
 
 
 class Corrector:
-    """Composites corrections over the pictures of a result where the flow is trusted; other pixels stay unchanged.
+    """Composites a user's corrections over a result's frames where the flow is trusted; other pixels stay unchanged.
 
     ``mattes``: masks of the corrections, for frames in order.
     """
@@ -346,7 +349,7 @@ class Corrector:
         found, matte = self._painter.blend(frame), self._mattes(frame) if self._mattes else None
         if found is None:
             return picture
-        # Sampling rings faintly beside edges, so invisible paint is dropped.
+        # Sharp sampling rings faintly near edges, so paint that is nearly invisible is dropped.
         share = np.maximum(np.minimum(found.cover, TRUST_GAIN * found.trust) - FAINT, 0)[..., None] / (1 - FAINT)
         if matte is not None:
             share = share * (matte.astype(np.float32) / 255)[..., None]
@@ -356,30 +359,32 @@ class Corrector:
         full = np.iinfo(picture.dtype).max
         corrected = picture.copy()
         corrected[..., :3] = np.rint(picture[..., :3] + share * (full * found.rgb - picture[..., :3]))
-        if picture.shape[2] == 4:  # Paint is visible over transparent areas, too
+        if picture.shape[2] == 4:  # Paint also makes transparent areas opaque
             corrected[..., 3] = np.maximum(picture[..., 3], np.rint(full * share[..., 0]))
         return corrected
 
 
 @dataclass(frozen=True)
 class Paint:
-    """The painted key frames of a clip and their use; creates the composer for a size."""
+    """The painted key frames of a clip and the rules of their use; creates the composer for each frame size."""
 
     sources: Sequence[PaintSource]
     maps: KeyMaps  # Flow from the clip's frames to the key frames
     reliance: Reliance
-    layer: bool = False  # The result is only the paint, with transparent unpainted areas
-    within: Mask | None = None  # Mask of the corrections; None for the whole frame
+    layer: bool = False  # Whether the result is only the paint, transparent where nothing is painted
+    within: Mask | None = None  # Mask outside of which corrections have no effect; None for the whole frame
 
     def painter(self, size: tuple[int, int]) -> PaintComposer:
+        """Return the composer for frames of a (width, height)."""
         return PaintComposer(self.sources, self.maps, size, self.reliance)
 
     def corrector(self, size: tuple[int, int], stack: ExitStack, threads: int = 0) -> Corrector:
-        """Return the corrector for results of a (width, height), for frames in order; ``stack`` closes its mask."""
+        """Return the corrector of a result of a (width, height), for frames in order; ``stack`` closes its mask."""
         mattes = stack.enter_context(closing(self.within.mattes(size, threads))) if self.within else None
         return Corrector(self.painter(size), mattes)
 
     def for_key(self) -> Table:
+        """Return the properties that affect the result, for cache keys."""
         return {
             "version": [VERSION, *self.maps.version],
             "pictures": [[source.frame, source.digest] for source in self.sources],
@@ -411,12 +416,12 @@ def calibrate(
             continue
         output = network(frame.rgb, frame.index)
         squared = np.square(blended.rgb - output.astype(np.float32) / np.iinfo(output.dtype).max).mean(2)
-        level = np.digitize(blended.trust.ravel(), middles)  # Nearest level of each pixel
+        level = np.digitize(blended.trust.ravel(), middles)  # Index of the nearest level of trust of each pixel
         seen = blended.cover.ravel()
         squares += np.bincount(level, squared.ravel() * seen, len(LEVELS))
         counts += np.bincount(level, seen, len(LEVELS))
     sharp = _relative_sharpness(painter, clip, keys, size, network, context)
-    # A soft network gets a low power of the shares, so that more paint is used.
+    # If the network's pictures are soft, the exponent of the shares is low, so that more paint is used.
     caution = float(np.clip(CAUTION * (sharp - SOFT) / (SHARP - SOFT), 0.1 * CAUTION, CAUTION))
     return calibrated_shares(squares, counts, caution)
 
@@ -429,7 +434,7 @@ def _relative_sharpness(
     network: NetworkPicture,
     context: Context,
 ) -> float:
-    """Return the sharpness of the network's pictures relative to complete paintings; 1 if no painting is complete."""
+    """Return the sharpness of the network's pictures relative to complete paintings; 1 without complete paintings."""
     found = []
     for frame in read_clip_frames(clip, list(keys)[:SHARPNESS_KEYS], FrameFormat(Size(exact=size)), context):
         painting = painter.painting(frame.index)
@@ -440,14 +445,14 @@ def _relative_sharpness(
 
 
 def calibrated_shares(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
-    """Return the paint's share at each level of trust, from sums of squared differences and numbers of pixels.
+    """Return the share of paint at each level of trust from squared differences and pixel counts at these levels.
 
     ``caution``: the power of the shares.
     """
     if not counts.any():
         return tuple(LEVELS)
     top = np.asarray(LEVELS) >= HIGH_TRUST
-    if not counts[top].any():  # No pixel has high trust: take the highest level with pixels
+    if not counts[top].any():  # Without pixels of high trust, the highest level that has pixels is used
         top = np.arange(len(LEVELS)) == np.flatnonzero(counts)[-1]
     error = squares[top].sum() / counts[top].sum()
     means = squares / np.maximum(counts, 1)
@@ -457,7 +462,7 @@ def calibrated_shares(squares: np.ndarray, counts: np.ndarray, caution: float = 
 
 
 def write_pairs(folder: Path, clip: Clip, keys: Sequence[int], painter: PaintComposer, context: Context) -> None:
-    """Write key frames and their completed paintings to the subfolders ``A`` and ``B``, at full size."""
+    """Write training pairs: key frames to the subfolder ``A``, their completed paintings to ``B``, at full size."""
     for frame in read_clip_frames(clip, keys, DEFAULT_FORMAT, context):
         name = f"{frame.index:06d}.png"
         write_picture(folder / "A" / name, frame.rgb)

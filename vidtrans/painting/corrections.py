@@ -1,4 +1,4 @@
-"""Detect corrections, areas that an artist painted over in frames of a result, by comparison with the result."""
+"""Detect the areas that an artist painted over in frames of a result (corrections), by comparison with the result."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from vidtrans.painting.key_frames import UNLIKE, align
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import read_layers, resize
 
-VERSION = 4  # Version of the detection, for digests
-MIN_TOLERANCE, MAX_TOLERANCE = 5.0, 16.0  # Range of the blurred difference above which a pixel is painted, of 255
-LOSSLESS_TOLERANCE = 0.5  # The same threshold in a copy of a lossless result, whose other pixels are equal, of 255
-NOISE_FACTOR = 3.0  # Factor on the median difference, which is the noise of a lossy file if little was painted
-DIFFERENCE_SIGMA = 1.0  # σ of the blur of the difference, in pixels
-CONTRAST_SHARE = 0.25  # Tolerance per local contrast, because scaling and compression change edges
-MIN_UNCHANGED = 0.3  # Share of unchanged pixels below which the whole picture was converted
+VERSION = 4  # Version of the detection of corrections, for digests
+MIN_TOLERANCE, MAX_TOLERANCE = 5.0, 16.0  # Range of the threshold above which a blurred difference is paint, of 255
+LOSSLESS_TOLERANCE = 0.5  # The same threshold for a lossless result, whose unpainted pixels are equal, of 255
+NOISE_FACTOR = 3.0  # Factor from the median difference (the noise of a lossy file) to the threshold of paint
+DIFFERENCE_SIGMA = 1.0  # σ of the blur of the difference between painted picture and result, in pixels
+CONTRAST_SHARE = 0.25  # Increase of the threshold per local contrast, because scaling and compression change edges
+MIN_UNCHANGED = 0.3  # Share of unchanged pixels below which a program probably converted all colours
 CLOSING_PX, MIN_AREA_PX = 5, 12  # Kernel that fills holes in the paint; area below which a region is not paint, pixels
-EDGE_SIGMA = 1.0  # σ of the soft edge, in pixels
+EDGE_SIGMA = 1.0  # σ of the blur that softens the edge of detected paint, in pixels
 FIT_LINES, FIT_ROUNDS = 180, 6  # Lines of the pictures to which a colour map is fitted; fits
-MAX_COLOUR_SHIFT = 0.2  # Largest shift of a corner of the colour cube by such a map, as a share of the range
-MATCHED = "its colours were converted by another matrix: matched"
+MAX_COLOUR_SHIFT = 0.2  # Largest shift of an RGB cube corner by the fitted colour map, as a share of the range
+MATCHED = "its colours were converted by another matrix: matched"  # Message of a fitted colour map
 
 
 @dataclass(frozen=True)
 class Correction:
-    """The areas that were painted over in one frame of a result.
+    """The areas that an artist painted over in one frame of a result.
 
     Attributes:
         frame: The number of the source frame.
@@ -50,6 +50,7 @@ class Correction:
     is_whole: bool = False
 
     def painting(self, size: tuple[int, int]) -> Painting:
+        """Return the correction as a painting, scaled to a (width, height)."""
         full = np.iinfo(self.rgb.dtype).max
         rgb = np.clip(resize(self.rgb, *size).astype(np.float32) / full, 0, 1)
         return Painting(self.frame, rgb, np.clip(resize(self.cover, *size).astype(np.float32) / 255, 0, 1))
@@ -65,7 +66,7 @@ def find_correction(
     *,
     lossless: bool = False,
 ) -> tuple[Correction, str]:
-    """Return the correction in an overpainted result frame, and a text about the alignment of the picture.
+    """Return the correction in an overpainted frame of a result, and a message about the picture's alignment.
 
     Args:
         path: The painted picture; its transparent areas change nothing.
@@ -112,20 +113,20 @@ def find_correction(
 def _correction(
     path: Path, number: int, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
 ) -> Correction:
-    """Create a correction. Raises MediaError if it covers nothing; ``but``: changes that do not count, for its text."""
+    """Create a correction. ``but``: ignored changes, for the error. Raises MediaError if nothing is painted."""
     if not cover.any():
         raise MediaError(str(path), f"it changes nothing of frame {number}{but}", "paint over it, or remove it")
     return Correction(frame, digest_of([digest, VERSION]), painted, np.rint(255 * cover).astype(np.uint8))
 
 
 def _over_grey(rgb: np.ndarray, opacity: np.ndarray) -> np.ndarray:
-    """Composite colours (H, W, 3) over grey by opacity (H, W); return them with it as (H, W, 4) of the same dtype."""
+    """Composite colours (H, W, 3) over grey by opacity (H, W); return (H, W, 4) of the same dtype with the opacity."""
     full, share = np.iinfo(rgb.dtype).max, opacity[..., None]
     return np.rint(np.dstack([rgb * share + (1 - share) * (full // 2), full * share])).astype(rgb.dtype)
 
 
 def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
-    """Convert ``painted`` to the colours of a result, (H, W, 3) of one dtype; None if they agree or no map fits.
+    """Convert ``painted`` to the colours of a result, both (H, W, 3); None if they agree or no colour map fits.
 
     Programs convert the colours of video by different matrices. A difference everywhere that fits a colour map close to
     the identity is such a conversion; painted areas are outliers of the fit.
@@ -155,7 +156,7 @@ def match_colours(painted: np.ndarray, result: np.ndarray) -> np.ndarray | None:
 def change_mask(
     painted: np.ndarray, result: np.ndarray, *, exact: bool = True, least: float = MIN_TOLERANCE
 ) -> np.ndarray:
-    """Return the mask of overpainted areas, (H, W) float32, 0 to 1, with soft outer edges.
+    """Return the mask of overpainted areas, (H, W) float32 in [0, 1], with soft outer edges.
 
     ``painted`` and ``result``: (H, W, 3), uint8 or uint16. ``exact``: unpainted pixels are unchanged, and paint differs
     by more than ``least`` levels of 255. Otherwise the picture was scaled or compressed: the tolerance is measured, and
@@ -183,7 +184,7 @@ def change_mask(
 
 
 def merge(corrections: Sequence[Correction]) -> list[Correction]:
-    """Merge the corrections of each frame, later ones over earlier ones; return them in the order of frames."""
+    """Merge several corrections of one frame, later ones over earlier ones; return one per frame in frame order."""
     found: dict[int, Correction] = {}
     for one in corrections:
         below = found.get(one.frame)

@@ -1,4 +1,4 @@
-"""Read painted key frames: find the frame of each picture, and align the picture with it.
+"""Read painted key frames: find the clip's frame for each picture, and align the picture with that frame.
 
 Paint programs crop, pad, scale, and sometimes shift a picture. It is aligned by its edges, which painting mostly
 preserves, while colours change. Matrices are (3, 3), from pixels (x, y, 1) of a frame to pixels of a painting; pixel
@@ -29,40 +29,41 @@ from vidtrans.video.images.picture import read_layers, read_picture, resize
 from vidtrans.video.io.picture_paths import pictures_in, unsupported_pictures_in
 
 # Alignment
-SHORT_SIDE = 240  # Short side of the compared pictures, in pixels
+SHORT_SIDE = 240  # Short side at which a painting is aligned with its frame, in pixels
 BLUR_SIGMAS = (6.0, 2.0)  # σ of the blurs of edges, for a coarse and a fine alignment, in pixels
-MIN_GAIN = 0.02  # Least gain in likeness by which a picture is moved, plus its shift as a share of the size
-MIN_LIKENESS = 0.3  # Least likeness of a moved picture
-# Least share of detailed pixels that equal the frame's, up to the second number of levels, in an aligned painting
+MIN_GAIN = 0.02  # Gain in likeness from which a painting is moved; its shift, as a share of the size, is added to this
+MIN_LIKENESS = 0.3  # Minimum likeness (edge correlation) of a painting that is moved
+# A painting is already aligned if MIN_UNTOUCHED of its detailed pixels equal the frame's up to MAX_LEVEL_CHANGE levels
 MIN_UNTOUCHED, MAX_LEVEL_CHANGE = 0.6, 2
-MIN_DETAIL = 8  # Difference of a detailed pixel from its neighbours, in levels
-MIN_SHIFT_PX = 0.4  # Smallest shift that counts, in pixels of the compared pictures
+MIN_DETAIL = 8  # Difference of neighbouring pixels, in 8-bit levels, from which a pixel counts as detailed
+MIN_SHIFT_PX = 0.4  # Smallest shift that is corrected, in pixels at the short side ``SHORT_SIDE``
 MAX_SHIFT, MAX_TURN_DEGREES, MAX_SCALE = 0.2, 15.0, 1.3  # Plausible range: share of the frame's size, degrees, factor
+# Stop criteria of OpenCV's alignment (ECC): iterations and change of the correlation
 ECC_CRITERIA = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, 60, 1e-5)
-ASPECT_TOLERANCE = 0.01  # Largest difference of equal aspects, such as 1088 lines for 1080
+ASPECT_TOLERANCE = 0.01  # Relative difference up to which aspect ratios count as equal (1088 lines in place of 1080)
 # Search for frames
-SHEET = "sheet"  # Stem of the contact sheet that 'vidtrans keyframes' writes beside the frames
+SHEET = "sheet"  # Stem of the contact sheet in the folder that 'vidtrans keyframes' writes; it is no painting
 SEARCH_SIDE_PX, SEARCH_FRAMES = 96, 400  # Short side of the frames in a search; frames of its coarse pass
 LIKE, UNLIKE = 0.25, 0.08  # Likeness of edges that identifies a frame, and below which a numbered one gets a warning
-CHECK_SIDE_PX = 240  # Short side of the frames that are compared with the pictures of their numbers, in pixels
-MIN_LIKENESS_GAIN = 0.03  # Gain in likeness by which another number in the name is preferred
-# Mean gain in likeness by which the previous frames fit better, and the factor on it for a single picture
+CHECK_SIDE_PX = 240  # Short side of frames that are compared with the pictures numbered like them, in pixels
+MIN_LIKENESS_GAIN = 0.03  # Gain in likeness from which another number in a file's name is taken as the frame number
+# Mean gain in likeness to the previous frames from which a message suggests it; factor on it for a single picture
 OFF_BY_ONE_GAIN, SINGLE_FACTOR = 0.005, 4
-MAX_UNPAINTED_CHANGE = 2  # Largest difference of an unpainted picture from its frame, in levels
+MAX_UNPAINTED_CHANGE = 2  # Difference from its frame, in 8-bit levels, up to which a picture counts as unpainted
 
-PixelSize = tuple[int, int]  # width, height
+PixelSize = tuple[int, int]  # (width, height) in pixels
 
 
 @dataclass(frozen=True)
 class Placement:
-    """The alignment of a painting with its frame."""
+    """The alignment of a painting with the clip's frame that it shows."""
 
     matrix: np.ndarray  # (3, 3), from the frame's pixels to the painting's
     likeness: float  # Correlation of their edges, −1 to 1
     words: str  # Description of the changes to the painting; "" for none
 
     def apply(self, painting: np.ndarray, size: PixelSize) -> tuple[np.ndarray, np.ndarray]:
-        """Align a painting (h, w, C) with its frame; return (H, W, C), and the mask of covered pixels, (H, W)."""
+        """Align a painting (h, w, C) with its frame; return it as (H, W, C), and the mask of covered pixels, (H, W)."""
         width, height = size
         own = painting.shape[1], painting.shape[0]
         if np.allclose(self.matrix, resize_matrix(own, size), atol=1e-6):
@@ -72,7 +73,7 @@ class Placement:
 
 
 def align(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = None) -> Placement:
-    """Align a painting (h, w, 3) uint8 or uint16 with a frame (H, W, 3) uint8.
+    """Find the alignment of a painting (h, w, 3) uint8 or uint16 with its frame (H, W, 3) uint8.
 
     ``alpha``: the opacity of a layer, (h, w). A layer is not moved, because its strokes may cross the edges below. A
     partly painted picture whose unpainted areas already match the frame is not moved either.
@@ -96,14 +97,14 @@ def align(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = No
 
 
 def edges(rgb: np.ndarray) -> np.ndarray:
-    """Return the edge strength of (H, W, 3) uint8, the fourth root of the summed squared slopes: (H, W) float32."""
+    """Return the edge strength of (H, W, 3) uint8, the fourth root of the squared gradient: (H, W) float32."""
     soft = blur(rgb.astype(np.float32), 1.0)
     squares = [np.square(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx, ksize=3)).sum(2) for dx in (1, 0)]
     return (squares[0] + squares[1]) ** 0.25
 
 
 def likeness(first: np.ndarray, second: np.ndarray, covered: np.ndarray) -> float:
-    """Return the correlation, −1 to 1, of the edges of two pictures, (H, W), in the mask ``covered``, (H, W) bool."""
+    """Return the correlation, −1 to 1, of two edge pictures (H, W) within the mask ``covered``, (H, W) bool."""
     if covered.mean() < 0.01:
         return 0.0
     one, other = (blur(picture, BLUR_SIGMAS[1])[covered] for picture in (first, second))
@@ -113,13 +114,13 @@ def likeness(first: np.ndarray, second: np.ndarray, covered: np.ndarray) -> floa
 
 
 def resize_matrix(picture: PixelSize, frame: PixelSize) -> np.ndarray:
-    """Return the matrix for a picture that shows the whole frame at another size."""
+    """Return the (3, 3) matrix from a frame's pixels to those of a picture of the whole frame at another size."""
     sx, sy = picture[0] / frame[0], picture[1] / frame[1]
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
 
 def _guesses(picture: PixelSize, frame: PixelSize) -> Iterator[tuple[np.ndarray, str]]:
-    """Yield candidate alignments, each a matrix and its description; the first is the whole frame, resized.
+    """Yield candidate alignments, each a matrix with its description; the first is the whole frame, resized.
 
     If the aspect ratios differ, the others are the frame centred at the same width, the same height, and unscaled.
     """
@@ -135,7 +136,7 @@ def _guesses(picture: PixelSize, frame: PixelSize) -> Iterator[tuple[np.ndarray,
 
 
 def _is_untouched(painting: np.ndarray, frame: np.ndarray) -> bool:
-    """Return whether much of a painting (H, W, 3) equals its frame, so that it is already aligned; both are uint8."""
+    """Return whether large parts of a painting (H, W, 3) uint8 equal its frame, so that it is already aligned."""
     beside = np.ones((3, 3), np.uint8)
     clear = cv2.subtract(cv2.dilate(frame, beside), cv2.erode(frame, beside)).max(2) >= MIN_DETAIL  # Not blank paper
     difference = np.abs(painting.astype(np.int16) - frame).max(2)
@@ -143,10 +144,10 @@ def _is_untouched(painting: np.ndarray, frame: np.ndarray) -> bool:
 
 
 def _warp(picture: np.ndarray, matrix: np.ndarray, size: PixelSize) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture sampled through a matrix, and the mask of samples inside it, (H, W) bool."""
+    """Return a picture sampled through a matrix at a (width, height), and the mask of samples inside it."""
     own = picture.shape[1], picture.shape[0]
     scale = float(np.sqrt(abs(np.linalg.det(matrix[:2, :2]))))
-    if scale > 1:  # Average pixels before they are sampled
+    if scale > 1:  # Shrink by averaging first, because sampling alone would alias
         less = max(1, round(own[0] / scale)), max(1, round(own[1] / scale))
         picture, matrix = resize(picture, *less), resize_matrix(less, own) @ matrix
     flags, rows = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP, matrix[:2]
@@ -159,7 +160,7 @@ def _warp(picture: np.ndarray, matrix: np.ndarray, size: PixelSize) -> tuple[np.
 def _score_guess(
     painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str
 ) -> Placement:
-    """Return the placement of a guess, with the likeness of edges where the painting is opaque."""
+    """Return the placement of a candidate alignment, with its edge likeness where the painting is opaque."""
     size = target.shape[1], target.shape[0]
     own, covered = _warp(painting, guess, size)
     opacity, _ = _warp(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
@@ -167,10 +168,11 @@ def _score_guess(
 
 
 def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return the placement near a guess with the best match of edges, or the guess if it is about as good."""
+    """Return the placement near a candidate with the best edge likeness, or the candidate if it is about as good."""
     size = target.shape[1], target.shape[0]
 
     def likeness_at(matrix: np.ndarray) -> float:
+        """Return the edge likeness of the painting and the frame if the painting is aligned by a matrix."""
         picture, covered = _warp(painting, matrix, size)
         return likeness(edges(picture), target, covered)
 
@@ -182,7 +184,7 @@ def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, w
             one, other = blur(target, sigma), blur(source, sigma)
             mask = covered.astype(np.uint8)
             _, move = cv2.findTransformECC(one, other, move, cv2.MOTION_AFFINE, ECC_CRITERIA, mask, 1)
-    except cv2.error:  # No common edges: a flat picture, or a different one
+    except cv2.error:  # The pictures have no common edges: one is flat, or they differ
         return Placement(guess, before, words)
     moved = guess @ np.vstack([move, [0, 0, 1]])
     shift = _shift_share(move, size)
@@ -193,7 +195,7 @@ def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, w
 
 
 def _shift_share(move: np.ndarray, size: PixelSize) -> float | None:
-    """Return the largest shift of a corner as a share of the longer side; None if too small, or implausibly large."""
+    """Return the largest shift of a corner as a share of the longer side; None if too small or implausibly large."""
     width, height = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     shifts = np.linalg.norm(corners @ move.T.astype(np.float64) - corners[:, :2], axis=1)
@@ -210,23 +212,23 @@ def _shift_share(move: np.ndarray, size: PixelSize) -> float | None:
 
 @dataclass(frozen=True)
 class PaintedPicture:
-    """A painted picture and the number of its ``frame``."""
+    """A file with a painted picture, and the number of the ``frame`` that it shows."""
 
     path: Path
     digest: str
     frame: int
-    placement: Placement  # Alignment with that frame
-    full: tuple[int, int]  # (width, height) of that frame
-    is_whole: bool  # The whole frame is painted
+    placement: Placement  # Alignment of the picture with the frame
+    full: tuple[int, int]  # (width, height) of the clip's frame
+    is_whole: bool  # Whether the whole frame is painted
 
     def painting(self, size: tuple[int, int]) -> Painting:
-        """Return the painting at a (width, height). Raises MediaError."""
+        """Read the painting, aligned and scaled to a (width, height). Raises MediaError."""
         placed = _align(*read_layers(self.path), self.placement, self.full)
         return _unpack_painting(self.frame, resize(placed, *size))
 
 
 def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool = True) -> list[Path]:
-    """Return the pictures in a folder of painted frames; ``option``: the one that named it, for messages.
+    """Return the picture files in a folder of painted frames; ``option``: name of its option, for error messages.
 
     Raises UsageError for a wrong folder, and MediaError where it has no pictures and ``needed`` is true.
     """
@@ -244,7 +246,7 @@ def key_frame_files(folder: Path, option: str = "--keyframes", *, needed: bool =
 
 
 def warn_unreadable(folder: Path, context: Context) -> None:
-    """Warn of files in a folder that look like paintings in formats that cannot be read."""
+    """Warn about files in a folder that are probably paintings, in formats that cannot be read."""
     for path in unsupported_pictures_in(folder):
         context.note(f"{path.name}: not a picture that can be read, and left out: save it as PNG", "warning")
 
@@ -252,7 +254,7 @@ def warn_unreadable(folder: Path, context: Context) -> None:
 def find_key_frames(
     files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None
 ) -> list[PaintedPicture]:
-    """Return painted pictures in the order of their frames, each aligned with its frame.
+    """Return the painted pictures in the order of their frames, each aligned with the frame that it shows.
 
     The frame is found by the number in the picture's name, else by its edges. ``clip``: with frames of one size.
     ``first_number``: the number of the clip's first frame in the names; by default 0. Raises MediaError if a picture
@@ -280,7 +282,7 @@ def find_key_frames(
 
 
 def _align(rgb: np.ndarray, alpha: np.ndarray | None, placement: Placement, size: tuple[int, int]) -> np.ndarray:
-    """Align a picture with a frame of a (width, height): premultiplied colours and opacity, (H, W, 4) float32."""
+    """Align a picture with its frame at a (width, height): premultiplied colours and opacity, (H, W, 4) float32."""
     whole = np.iinfo(rgb.dtype).max
     opaque = np.full(rgb.shape[:2], whole, rgb.dtype) if alpha is None else alpha.astype(rgb.dtype)
     share = opaque.astype(np.float32)[..., None] / whole
@@ -296,7 +298,7 @@ def _unpack_painting(frame: int, layers: np.ndarray) -> Painting:
 
 
 def named_frames(files: Sequence[Path], clip: Clip, first_number: int | None = None) -> dict[Path, int]:
-    """Return the frame of a clip for each picture, by the number in its name alone.
+    """Return the clip's frame for each picture, found by the number in the file's name alone.
 
     Raises MediaError where a name has no number of a frame, or two have the same.
     """
@@ -308,7 +310,7 @@ def named_frames(files: Sequence[Path], clip: Clip, first_number: int | None = N
 
 
 def _sort_by_frame(numbers: Mapping[Path, int]) -> dict[Path, int]:
-    """Sort pictures by their frames. Raises MediaError where two have the same."""
+    """Sort pictures by their frame numbers. Raises MediaError if two pictures have the same frame."""
     ordered = sorted(numbers, key=lambda path: numbers[path])
     for one, other in itertools.pairwise(ordered):
         if numbers[one] == numbers[other]:
@@ -320,7 +322,7 @@ def _sort_by_frame(numbers: Mapping[Path, int]) -> dict[Path, int]:
 def frame_numbers_of(
     files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None
 ) -> dict[Path, int]:
-    """Return the frame of a clip for each picture, in the order of the frames; see ``find_key_frames``.
+    """Return the clip's frame for each picture, by name or content, in frame order; see ``find_key_frames``.
 
     Raises MediaError where a picture matches no frame, or two match the same.
     """
@@ -335,7 +337,7 @@ def frame_numbers_of(
 
 
 def _frame_by_number(clip: Clip, first_number: int | None) -> dict[int, int]:
-    """Return frames by the number in a name: the number of a clip's picture, else counted from ``first_number``.
+    """Return the frame for each number in a name: the number of a clip's picture, or counted from ``first_number``.
 
     Raises UsageError where ``first_number`` is given for pictures that have numbers of their own.
     """
@@ -349,7 +351,7 @@ def _frame_by_number(clip: Clip, first_number: int | None) -> dict[int, int]:
 
 
 def _frames_by_name(files: Sequence[Path], clip: Clip, first_number: int | None) -> dict[Path, int]:
-    """Return the frame of each picture with a clip picture's name, or with a frame's number in its name.
+    """Return the frame of each picture that has the name of a clip's picture, or a frame's number in its name.
 
     Raises MediaError where the clip has no such frame.
     """
@@ -357,7 +359,7 @@ def _frames_by_name(files: Sequence[Path], clip: Clip, first_number: int | None)
     stems, is_numbered = [stem_key(name) for name in names], sequence_numbers(names) is not None
     found: dict[Path, int] = {}
     for path, number in zip(files, frame_numbers([path.name for path in files]), strict=True):
-        # The clip's pictures show which of several numbers in a name is the frame's.
+        # If a name contains several numbers, the names of the clip's pictures show which one is the frame's number.
         known = [n for n in likely_numbers(path.name) if n in places] if is_numbered else []
         if path.name in names:
             found[path] = names.index(path.name)
@@ -380,7 +382,7 @@ def _frames_by_name(files: Sequence[Path], clip: Clip, first_number: int | None)
 
 
 class _EdgeComparison:
-    """Compares pictures with frames of a clip by their edges, at a short side of ``side`` pixels."""
+    """Compares painted pictures with frames of a clip by their edges, at a short side of ``side`` pixels."""
 
     def __init__(self, files: Sequence[Path], clip: Clip, context: Context, side: int) -> None:
         index = clip.index
@@ -389,7 +391,7 @@ class _EdgeComparison:
         self._size, self._everywhere = size, np.ones((size[1], size[0]), bool)
 
     def to(self, candidates: Mapping[Path, Collection[int]]) -> dict[Path, dict[int, float]]:
-        """Return the likeness of each picture to each of its ``candidates`` frames."""
+        """Return the edge likeness of each picture to each of its ``candidates``, which are frame numbers."""
         found: dict[Path, dict[int, float]] = {path: {} for path in candidates}
         outlines = {path: edges(resize(read_picture(path), *self._size)) for path in candidates}
         numbers = sorted({number for frames in candidates.values() for number in frames})
@@ -403,7 +405,7 @@ class _EdgeComparison:
 def _better_frames(
     numbers: Mapping[Path, int], likenesses: _EdgeComparison, clip: Clip, first_number: int | None
 ) -> dict[Path, int]:
-    """Return a new frame for each picture that looks more like the frame of another number in its name.
+    """Return a new frame for each picture that is more like the frame of a different number in its name.
 
     Warns of these pictures, and if all pictures look more like the frame before their own.
     """
@@ -431,7 +433,7 @@ def _better_frames(
 
 
 def _frames_by_content(likenesses: _EdgeComparison, clip: Clip) -> dict[Path, int]:
-    """Return for each picture the frame with the most similar edges. Raises MediaError where none is similar enough."""
+    """Return the frame with the most similar edges for each picture. Raises MediaError if none is similar."""
     total = clip.index.num_frames
     step = max(1, total // SEARCH_FRAMES)
     best: dict[Path, int] = {}

@@ -1,4 +1,4 @@
-"""Flow from the frames of a clip to its key frames: computed once and stored in the cache.
+"""Optical flow from the frames of a clip to its painted key frames: computed once and stored in the cache.
 
 From each key frame the motion is tracked through its shot, to later and to earlier frames, as far as needed. Direct
 flow estimation fails over a few frames, and concatenated flow drifts. So the flow from a frame to the key frame starts
@@ -30,27 +30,28 @@ from vidtrans.store.chunks import ChunkStore
 from vidtrans.store.stages import CarryStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
 
-MAPS_VERSION = 1  # Version of the computed flow
+MAPS_VERSION = 1  # Version of the computed flow, for cache keys
 SLACK = 0.5  # Squared forward–backward error at which the trust is ½, in pixels²
-TOLERANCE = 0.08 * 255  # σ of the blurred colour difference in the trust, in levels
-DIFFERENCE_SIGMA = 1.5  # σ of that blur, in pixels
+TOLERANCE = 0.08 * 255  # σ of the Gaussian that turns a blurred colour difference into trust, in 8-bit levels
+DIFFERENCE_SIGMA = 1.5  # σ of the blur of the colour difference, in pixels
 SHORT_SIDE = 540  # Largest short side of the frames on which motion is estimated, in pixels
-BLOCK_FRAMES = 30  # Frames per file in the cache
-NEAREST = 2  # Key frames on either side from which a frame is painted
-STEPS_PER_PIXEL = 32  # Precision of the stored flow, in steps per pixel of its grid, which has half the frame's size
-MAX_LOADED_BLOCKS = 12  # Blocks in memory
-STEP_BYTES = 1 << 29  # Memory for the flow between neighbouring frames
+BLOCK_FRAMES = 30  # Number of frames in a block, whose flow is one file in the cache
+NEAREST = 2  # Number of key frames on either side whose paint a frame gets
+STEPS_PER_PIXEL = 32  # Quantisation of the stored flow, in steps per pixel of its grid of half the frame's size
+MAX_LOADED_BLOCKS = 12  # Largest number of blocks of flow in memory
+STEP_BYTES = 1 << 29  # Memory limit of the flow between neighbouring frames, in bytes
 
 
 @dataclass(frozen=True)
 class Guide:
-    """A frame for flow estimation: ``rgb`` (H, W, 3) uint8, and the same in grey."""
+    """A frame for flow estimation: ``rgb`` (H, W, 3) uint8, and the same picture in grey."""
 
     rgb: np.ndarray
     grey: np.ndarray
 
     @classmethod
     def of(cls, rgb: np.ndarray) -> Guide:
+        """Create the guide, RGB and grey, of a frame (H, W, 3) uint8."""
         return cls(rgb, np.ascontiguousarray(grey(rgb)))
 
 
@@ -63,29 +64,30 @@ class KeyFlow:
 
     @classmethod
     def zero(cls, height: int, width: int) -> KeyFlow:
-        """Return zero flow with full trust, for the key frame."""
+        """Return zero flow with full trust: the flow from the key frame to itself."""
         return cls(np.zeros((height, width, 2), np.float32), np.ones((height, width), np.float32))
 
 
 @dataclass(frozen=True)
 class Step:
-    """The flow (H, W, 2) from a frame to the next one, ``onward``, and the reverse flow ``back``, in pixels."""
+    """The flow between two neighbouring frames, (H, W, 2) in pixels: ``onward`` to the next frame, ``back`` from it."""
 
     onward: np.ndarray
     back: np.ndarray
 
     @classmethod
     def between(cls, first: Guide, second: Guide) -> Step:
-        """Estimate the flow between two neighbouring frames."""
+        """Estimate the flow between two neighbouring frames in both directions."""
         search = DISMedium()
         return cls(search(first.grey, second.grey), search(second.grey, first.grey))
 
     def reversed(self) -> Step:
+        """Return the step in the opposite direction, from the next frame to this one."""
         return Step(self.back, self.onward)
 
 
 class MotionTracker:
-    """Tracks the motion away from a key frame, frame by frame.
+    """Tracks the motion from a key frame on, frame by frame, in one direction of time.
 
     ``there`` and ``back``: the flow (H, W, 2), in pixels, from the current frame to the key frame, and the reverse.
     """
@@ -97,18 +99,18 @@ class MotionTracker:
         self._key, self._search = key, DISMedium()
 
     def advance(self, here: Guide, step: Step) -> KeyFlow:
-        """Return the flow from the next frame, ``here``, to the key frame; ``step``: the flow to ``here``."""
+        """Return the flow from the next frame, ``here``, to the key frame; ``step``: flow from the last frame."""
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
-        # Trust needs consistent forward and backward flow, and similar colours without fine detail.
+        # Trust is high where forward and backward flow are consistent and the blurred colours are similar.
         difference = blur(cv2.subtract(here.rgb, warp(key.rgb, self.there), dtype=cv2.CV_32F), DIFFERENCE_SIGMA)
         similarity = np.exp(squared_length(difference) * np.float32(-0.5 / TOLERANCE**2 / 3))
         return KeyFlow(self.there, flow_consistency(self.there, self.back, SLACK) * similarity)
 
 
 def track(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[KeyFlow]:
-    """Yield the flow to a key frame from each of the frames that follow it in one direction, with the step to each."""
+    """Yield the flow to a key frame from each following frame in one direction; each comes with the step to it."""
     walker = MotionTracker(key)
     return (walker.advance(here, step) for here, step in others)
 
@@ -116,7 +118,7 @@ def track(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[KeyFlow]
 def track_both_ways(
     key: int, guides: Sequence[Guide], steps: Sequence[Step], reach: int = 0
 ) -> Iterator[tuple[int, KeyFlow]]:
-    """Yield (number, flow to frame ``key``) for frames on both sides of the key frame.
+    """Yield (frame number, flow from that frame to frame ``key``) for frames on both sides of the key frame.
 
     ``steps[n]``: the flow between n and n + 1. ``reach``: the largest distance in frames; 0 for all.
     """
@@ -128,7 +130,7 @@ def track_both_ways(
 
 @dataclass(frozen=True)
 class TrackingRange:
-    """The frames to track from the key frame ``key``, inside its shot [first, stop), up to and including ``last``."""
+    """The frames to track from the key frame ``key`` to frame ``last``, inclusive, in its shot [first, stop)."""
 
     key: int
     last: int
@@ -137,7 +139,7 @@ class TrackingRange:
 
     @property
     def blocks(self) -> list[range]:
-        """Return the blocks of frames in the order of tracking, aligned with the shot."""
+        """Return the blocks of frames in the order of tracking, with limits at fixed positions of the shot."""
         onward = self.last > self.key
         low, high = (self.key + 1, self.stop) if onward else (self.first, self.key)
         edges = sorted({low, high, *(n for n in range(low, high) if n % BLOCK_FRAMES == 0)})
@@ -148,7 +150,7 @@ class TrackingRange:
 
 
 def tracking_ranges(keys: Sequence[int], shots: Sequence[range], always: Sequence[int] = ()) -> list[TrackingRange]:
-    """Return the ranges of frames to track from key frames, by their numbers in order.
+    """Return the ranges of frames to track from each of the key frames, whose numbers are in order.
 
     ``shots``: the frames of each. ``always``: key frames whose flow reaches every frame of the shot; the others reach
     to the second key frame after and before them.
@@ -167,7 +169,7 @@ def tracking_ranges(keys: Sequence[int], shots: Sequence[range], always: Sequenc
 
 
 def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int] = ()) -> list[int]:
-    """Return the key frames from which a frame is painted, in order: the two nearest on either side, and ``always``."""
+    """Return the key frames that paint a frame, in order: the two nearest on either side, and those of ``always``."""
     counted = [key for key in keys if key in shot and key not in always]
     before, after = ([key for key in counted if key < frame], [key for key in counted if key > frame])
     here = [key for key in counted if key == frame]
@@ -175,7 +177,7 @@ def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int
 
 
 def pack(flow: np.ndarray) -> np.ndarray:
-    """Store a flow (H, W, 2) as int16 at half its size, rounded up, in 1/32 of a pixel of that size."""
+    """Store a flow (H, W, 2) as int16 at half its size, rounded up, in 1/32 of a pixel of the smaller grid."""
     height, width = flow.shape[:2]
     half = resize_flow(flow, math.ceil(width / 2), math.ceil(height / 2))
     return np.clip(np.rint(half * STEPS_PER_PIXEL), -32768, 32767).astype(np.int16)
@@ -187,19 +189,22 @@ def unpack(packed: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 class _BlockStore:
-    """The arrays of blocks of frames in one cache entry."""
+    """The arrays of blocks of frames, stored in one cache entry."""
 
     def __init__(self, entry: CacheEntry) -> None:
         self._store = ChunkStore(entry, ".npz")
 
     def has(self, block: range) -> bool:
+        """Return whether the block is stored."""
         return self._store.is_done(min(block))
 
     def save(self, block: range, **arrays: np.ndarray) -> None:
+        """Store named arrays as the file of a block."""
         with self._store.writing(min(block)) as path, path.open("wb") as file:
             np.savez(file, allow_pickle=False, **arrays)
 
     def load(self, block: range) -> dict[str, np.ndarray]:
+        """Return the named arrays of a stored block."""
         with np.load(self._store.path(min(block)), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
 
@@ -225,14 +230,16 @@ class KeyMaps:
         self._pins: list[CachePin] = []
 
     def shot_of(self, frame: int) -> range:
+        """Return the shot that contains a frame, as a range of frame numbers."""
         return next(shot for shot in self.shots if frame in shot)
 
     @property
     def version(self) -> list[object]:
-        """Return the values that affect the maps, besides the clip and the key frames."""
+        """Return the values, besides clip and key frames, that affect the flow, for cache keys."""
         return [MAPS_VERSION, SHORT_SIDE, BLOCK_FRAMES, self._always]
 
     def find(self) -> None:
+        """Compute and store all missing flow, and report the progress."""
         total = sum(len(block) for span in self._ranges.values() for block in span.blocks)
         done = 0
         for span in self._ranges.values():
@@ -247,7 +254,7 @@ class KeyMaps:
         self._steps.clear()
 
     def cost(self) -> tuple[float, float]:
-        """Estimate the cost of computing all maps, in seconds and bytes, from a trial on two frames."""
+        """Estimate the time in seconds and the disk use in bytes of computing all flow, from a trial on two frames."""
         count = sum(len(block) for span in self._ranges.values() for block in span.blocks)
         if not count:
             return 0.0, 0.0
@@ -258,7 +265,7 @@ class KeyMaps:
         return (time.perf_counter() - began) * count, pack(key_flow.flow).nbytes * 1.25 * count
 
     def at(self, frame: int, width: int, height: int) -> list[tuple[int, KeyFlow]]:
-        """Return (key frame, flow to it at a size) for each key frame from which a frame is painted."""
+        """Return (key frame, flow to it at a width and height) for each key frame that paints a frame."""
         found = []
         for key in near_keys(frame, self._keys, self.shot_of(frame), self._always):
             if key == frame:
@@ -274,11 +281,13 @@ class KeyMaps:
         return found
 
     def close(self) -> None:
+        """Release the cache entries, so that they can be deleted."""
         for pin in self._pins:
             pin.release()
         self._pins = []
 
     def _entry(self, span: TrackingRange) -> CacheEntry:
+        """Return the cache entry of the flow of a tracking range."""
         stage = CarryStage(
             source=self._clip.digest,
             size=list(self._size),
@@ -291,6 +300,7 @@ class KeyMaps:
         return self._context.cache.entry(stage.name, stage.key)
 
     def _load(self, span: TrackingRange, block: range) -> dict[str, np.ndarray]:
+        """Return the arrays of a block, from memory or from the cache."""
         name = (span.key, block[0])
         if name not in self._block_cache:
             self._block_cache[name] = _BlockStore(self._entry(span)).load(block)
@@ -300,7 +310,7 @@ class KeyMaps:
         return self._block_cache[name]
 
     def _track(self, span: TrackingRange, blocks: _BlockStore) -> Iterator[None]:
-        """Track the motion through the missing blocks; yield after each frame."""
+        """Track the motion through the blocks that are not stored; yield after each frame."""
         key: Guide | None = None
         before: range | None = None
         for block in span.blocks:
@@ -314,10 +324,11 @@ class KeyMaps:
     def _track_block(
         self, span: TrackingRange, block: range, before: range | None, key: Guide, blocks: _BlockStore
     ) -> Iterator[None]:
+        """Track the motion through one block, from the stored end of the block ``before``, and store its flow."""
         width, height = self._size
         state = blocks.load(before) if before else None
         walker = MotionTracker(key)
-        if state is not None:  # From the stored, rounded flow, so that a resumed run gives the same result
+        if state is not None:  # Start from stored, rounded flow: a resumed run is equal
             walker = MotionTracker(key, unpack(state["flow"][-1], width, height), unpack(state["back"], width, height))
         flows, trusts = [], []
         for guide, step in self._guides_with_steps(block):
@@ -329,7 +340,7 @@ class KeyMaps:
         blocks.save(block, flow=np.stack(flows), trust=np.stack(trusts), back=pack(walker.back))
 
     def _guides_with_steps(self, block: range) -> Iterator[tuple[Guide, Step]]:
-        """Yield the frames of a block, in its order, each with the flow between it and the previous frame."""
+        """Yield the frames of a block, in the block's order, each with the flow between it and the previous frame."""
         onward = block.step > 0
         low, high = (min(block) - 1, max(block)) if onward else (min(block), max(block) + 1)
         guides = dict(zip(range(low, high + 1), self._guides(range(low, high + 1)), strict=True))
@@ -338,7 +349,7 @@ class KeyMaps:
             yield guides[number], step if onward else step.reversed()
 
     def _step(self, number: int, guides: dict[int, Guide]) -> Step:
-        """Return the flow between a frame and the next, from memory or estimated, because several ranges use it."""
+        """Return the flow between a frame and the next one, which is kept in memory because several ranges use it."""
         if number not in self._steps:
             step = Step.between(guides[number], guides[number + 1])
             self._steps[number] = pack(step.onward), pack(step.back)
@@ -347,6 +358,7 @@ class KeyMaps:
         return Step(*(unpack(flow, *self._size) for flow in self._steps[number]))
 
     def _guides(self, numbers: Sequence[int]) -> Iterator[Guide]:
+        """Yield the frames with these numbers at the size of flow estimation."""
         form = FrameFormat(Size(exact=self._size))
         for frame in read_clip_frames(self._clip, numbers, form, self._context):
             yield Guide.of(frame.rgb)

@@ -1,4 +1,4 @@
-"""Stroke-based rendering: pictures are painted in strokes that persist from frame to frame.
+"""Stroke-based rendering: paint each frame of a clip in brush strokes that persist from frame to frame.
 
 Each stroke moves along the source's optical flow, and takes on the colour and the direction at its position. It fades
 in where the canvas is bare, and out where it is hidden or has no place any more. No frame is painted from scratch, so

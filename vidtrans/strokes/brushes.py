@@ -1,4 +1,4 @@
-"""Brushes and papers: sprites of a stroke's cover and height, and the grain of the paper."""
+"""Brushes and papers: sprites of one stroke's opacity and paint height, and height maps of the paper's grain."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ import numpy as np
 
 from vidtrans.core.errors import UsageError
 
-LENGTH, BREADTH = 192, 64  # Size of a sprite, along and across the stroke, in pixels, before it is scaled
-NUM_SPRITES = 16  # Sprites of a brush
-# Coordinates along, (1, LENGTH), and across, (BREADTH, 1), a stroke, each from -1 to 1
+LENGTH, BREADTH = 192, 64  # Size of a sprite along and across the stroke, in pixels, before it is scaled
+NUM_SPRITES = 16  # Number of sprites of a brush: variants of one stroke, so that strokes differ
+# Position along a stroke of each sprite column, (1, LENGTH) float32 from -1 (start) to 1 (end)
 X = ((np.arange(LENGTH, dtype=np.float32) + 0.5) / LENGTH * 2 - 1)[None]
+# Position across a stroke of each sprite row, (BREADTH, 1) float32 from -1 to 1
 Y = ((np.arange(BREADTH, dtype=np.float32) + 0.5) / BREADTH * 2 - 1)[:, None]
-TILE = 512  # Side of a paper's repeating grain for a picture of 480 lines, in pixels
+TILE = 512  # Side of the repeating tile of paper grain, in pixels, for a picture whose short side is 480 pixels
 
-Sprite = tuple[np.ndarray, np.ndarray]  # Cover and height, (BREADTH, LENGTH) in [0, 1]
+Sprite = tuple[np.ndarray, np.ndarray]  # Opacity and paint height of a stroke, (BREADTH, LENGTH) each, in [0, 1]
 
 
 def _smooth(noise: np.ndarray, along: float, across: float) -> np.ndarray:
-    """Blur noise along and across the stroke, and stretch it to [0, 1]."""
+    """Blur noise along and across the stroke by σ in pixels, and stretch its values to [0, 1]."""
     made = cv2.GaussianBlur(
         noise.astype(np.float32), (0, 0), sigmaX=along, sigmaY=across, borderType=cv2.BORDER_REFLECT
     )
@@ -31,12 +32,13 @@ def _smooth(noise: np.ndarray, along: float, across: float) -> np.ndarray:
 
 
 def _ramp(distance: np.ndarray, softness: float) -> np.ndarray:
+    """Return a distance divided by the width ``softness`` of a soft edge, clipped to [0, 1]."""
     return np.clip(distance / softness, 0, 1)
 
 
 def bristle(random: np.random.Generator) -> Sprite:
-    """Draw a stroke of a bristle brush: ridges along it, higher at its sides, a round start and a ragged end."""
-    # Ridges are a tenth of the width or wider: finer ones flicker when they move by parts of a pixel.
+    """Draw the sprite of a bristle brush: ridges along the stroke, higher at its sides, a round start, a ragged end."""
+    # Ridges are at least a tenth of the stroke's width: finer ones flicker when they move by fractions of a pixel.
     hairs = _smooth(random.random((BREADTH, 1)), 1e-3, 2.4).repeat(LENGTH, 1)
     wander = _smooth(random.random((BREADTH, LENGTH)), 40, 2.2)
     ridges = 0.55 * hairs + 0.45 * wander
@@ -51,7 +53,7 @@ def bristle(random: np.random.Generator) -> Sprite:
 
 
 def knife(random: np.random.Generator) -> Sprite:
-    """Draw a stroke of a palette knife: flat, with a thick rim at its end and sides, and torn paint."""
+    """Draw the sprite of a palette knife: flat paint with a thick rim at its end and sides, and torn edges."""
     ragged = _smooth(random.random((BREADTH, 1)), 1e-3, 2.5)
     torn = _smooth(random.random((BREADTH, LENGTH)), 10, 2.2)
     end = 1 - 0.22 * ragged
@@ -64,7 +66,7 @@ def knife(random: np.random.Generator) -> Sprite:
 
 
 def flat(random: np.random.Generator) -> Sprite:
-    """Draw a stroke of an even, matt paint: soft streaks, nearly straight sides."""
+    """Draw the sprite of an even, matt paint: soft streaks and nearly straight sides."""
     streaks = _smooth(random.random((BREADTH, LENGTH)), 50, 2.0)
     round_ = 0.16 * (1 - np.sqrt(np.clip(1 - Y * Y, 0, 1)))
     start = -1 + 0.1 * _smooth(random.random((BREADTH, 1)), 1e-3, 3) + round_
@@ -75,7 +77,7 @@ def flat(random: np.random.Generator) -> Sprite:
 
 
 def wash(random: np.random.Generator) -> Sprite:
-    """Draw a wash: a wide, soft-edged pool whose pigment gathers at the part of the rim that dried last."""
+    """Draw the sprite of a wash: a wide, soft-edged pool whose pigment gathers at the side that dried last."""
     angle = np.arctan2(Y, X)
     rim = 0.86 + sum(
         0.09 / k**0.7 * np.cos(k * angle + random.random() * 6.28) * random.random() for k in (2, 3, 5, 7, 11, 17)
@@ -90,7 +92,7 @@ def wash(random: np.random.Generator) -> Sprite:
 
 
 def chalk(random: np.random.Generator) -> Sprite:
-    """Draw a mark of a dry stick: even pressure, fading ends; the paper's grain breaks it."""
+    """Draw the sprite of a dry stick: even pressure and fading ends; the paper's grain later breaks it up."""
     press = np.interp(X[0], [-1, -0.8, 0.55, 1], [0.55, 1, 0.85, 0.3]).astype(np.float32)[None]
     side = _ramp(1 - 0.15 * _smooth(random.random((1, LENGTH)), 8, 1e-3) - np.abs(Y), 0.3)
     ends = _ramp(1 - np.abs(X), 0.08)
@@ -101,7 +103,7 @@ def chalk(random: np.random.Generator) -> Sprite:
 
 
 def graphite(random: np.random.Generator) -> Sprite:
-    """Draw a line of a pencil: pressed at its start, thin at its end, a little broken."""
+    """Draw the sprite of a pencil line: strong at its start, thin at its end, a little broken."""
     press = np.interp(X[0], [-1, -0.76, 0.2, 1], [0.2, 1, 0.8, 0.0]).astype(np.float32)[None]
     grain = np.clip((_smooth(random.random((BREADTH, LENGTH)), 2.2, 5) - 0.3) * 3, 0, 1)
     cover = press * np.clip((1 - np.abs(Y)) * 2, 0, 1) * (0.4 + 0.6 * grain)
@@ -109,14 +111,14 @@ def graphite(random: np.random.Generator) -> Sprite:
 
 
 def nib(random: np.random.Generator) -> Sprite:
-    """Draw a line of ink: solid, swelling in its middle, pointed at both ends."""
+    """Draw the sprite of an ink line: solid, thickest in its middle, pointed at both ends."""
     swell = np.sqrt(np.clip(1 - np.abs(X) ** 2.2, 0, 1)) * (0.85 + 0.15 * _smooth(random.random((1, LENGTH)), 12, 1e-3))
     cover = _ramp(swell - np.abs(Y), 0.3)
     return cover, cover
 
 
 def dab(random: np.random.Generator) -> Sprite:
-    """Draw a dab of a round brush: a dot with a thick rim."""
+    """Draw the sprite of a dab with a round brush: a dot with a thick rim."""
     angle = np.arctan2(Y, X)
     rim = 0.9 + sum(0.06 / k * np.cos(k * angle + random.random() * 6.28) for k in (2, 3, 4))
     distance = rim - np.sqrt(X * X + Y * Y)
@@ -127,13 +129,13 @@ def dab(random: np.random.Generator) -> Sprite:
 
 
 def glow(random: np.random.Generator) -> Sprite:
-    """Draw a line of light: bright in its middle, fading to all sides."""
+    """Draw the sprite of a line of light: bright in its middle, fading to all sides."""
     cover = np.exp(-3.5 * Y * Y) * _ramp(1 - np.abs(Y), 0.4) * np.sqrt(_ramp(1 - np.abs(X), 0.6))
     return cover, cover
 
 
 def crayon(random: np.random.Generator) -> Sprite:
-    """Draw a mark of a wax crayon: thick, round at both ends, with streaks that the wax missed."""
+    """Draw the sprite of a wax crayon: thick, round at both ends, with streaks where wax is missing."""
     press = np.interp(X[0], [-1, -0.85, 0.5, 1], [0.8, 1, 0.95, 0.7]).astype(np.float32)[None]
     streaks = 0.4 * _smooth(random.random((BREADTH, LENGTH)), 30, 4)
     streaks += 0.6 * _smooth(random.random((BREADTH, LENGTH)), 3, 5)
@@ -143,6 +145,7 @@ def crayon(random: np.random.Generator) -> Sprite:
     return cover, cover * (0.4 + 0.6 * streaks)
 
 
+# Functions that draw a sprite with a random generator, by brush name
 BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
     made.__name__: made for made in (bristle, knife, flat, wash, chalk, graphite, nib, dab, crayon, glow)
 }
@@ -150,13 +153,13 @@ BRUSHES: dict[str, Callable[[np.random.Generator], Sprite]] = {
 
 @lru_cache(maxsize=16)
 def sprites(brush: str) -> np.ndarray:
-    """Return the sprites of a procedural brush, (NUM_SPRITES, BREADTH, LENGTH, 2) float32 in [0, 1]."""
+    """Return the opacity and height of a procedural brush's sprites, (NUM_SPRITES, BREADTH, LENGTH, 2) in [0, 1]."""
     planes = [np.dstack(BRUSHES[brush](np.random.default_rng(k))) for k in range(NUM_SPRITES)]
     return np.stack(planes).astype(np.float32)
 
 
 def read_brush(path: Path) -> np.ndarray:
-    """Read a brush from a picture: its alpha is the cover, its grey the height; without alpha the grey is both.
+    """Read a brush from a picture: alpha is the opacity, grey the paint's height; without alpha, grey is both.
 
     The stroke lies along the longer side. Mirrored copies make four sprites. Raises UsageError if the file is not a
     picture, or is black.
@@ -177,7 +180,7 @@ def read_brush(path: Path) -> np.ndarray:
 
 
 def shrink_sprites(images: np.ndarray, across: float, along: float) -> np.ndarray:
-    """Shrink sprites to about the size at which they are drawn, in pixels, so that small strokes do not alias."""
+    """Shrink sprites to about the size in pixels at which they are drawn, so that small strokes do not alias."""
     rows, columns = min(BREADTH, max(5, round(across) + 2)), min(LENGTH, max(6, round(along) + 2))
     if (rows, columns) == images.shape[1:3]:
         return images
@@ -186,7 +189,7 @@ def shrink_sprites(images: np.ndarray, across: float, along: float) -> np.ndarra
 
 @lru_cache(maxsize=8)
 def paper(kind: str, scale: float) -> np.ndarray:
-    """Return the repeating grain of a paper, (N, N) float32 in [0, 1], deep to high.
+    """Return the repeating grain of a paper, (N, N) float32 heights in [0, 1]: 0 is the deepest hollow.
 
     ``scale``: the picture's lines, divided by 480. Kinds: "smooth", "fine" (drawing paper), "rough" (pastel paper),
     "canvas" (woven), "laid", "pitted" (watercolour paper), "tooth" (for chalks and crayons).
@@ -216,7 +219,7 @@ def paper(kind: str, scale: float) -> np.ndarray:
 
 
 def _noise(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:
-    """Return blurred noise of unit standard deviation that repeats after ``side`` pixels."""
+    """Return blurred noise of unit standard deviation, (side, side), that tiles without a seam."""
     margin = int(4 * sigma) + 2
     noise = np.pad(random.random((side, side)).astype(np.float32), margin, mode="wrap")
     made = cv2.GaussianBlur(noise, (0, 0), max(sigma, 0.3))[margin:-margin, margin:-margin]
@@ -224,5 +227,6 @@ def _noise(random: np.random.Generator, side: int, sigma: float) -> np.ndarray:
 
 
 def _stretch(values: np.ndarray) -> np.ndarray:
+    """Stretch values linearly so that their 1st and 99th percentiles become 0 and 1; clip the rest."""
     low, high = np.quantile(values, [0.01, 0.99])
     return np.ascontiguousarray(np.clip((values - low) / (high - low), 0, 1), dtype=np.float32)

@@ -1,4 +1,4 @@
-"""Cells and sheets: areas that fill the picture, such as stones, panes and papers.
+"""Cells and sheets: areas that fill the whole picture, such as mosaic stones, glass panes and cut papers.
 
 A label map assigns each pixel of the guide to an area. Cells are temporally coherent superpixels: each moves with the
 optical flow and towards the centroid of its area (Lloyd 1982; for oriented tiles, Hausner 2001), and follows the
@@ -32,17 +32,17 @@ from vidtrans.strokes.kernels import (
     wrap_half_turn,
 )
 
-MAX_CANDIDATES = 48  # Cells that are compared for the pixels of a block
-HOLE = 0.95  # Distance to the nearest cell at which a new one is born, in cells
-SHARE_MEMORY = 0.85  # Share of the sheets' previous soft labels that is kept from frame to frame
-HYSTERESIS = 0.1  # Distance by which another cell must be nearer for a pixel to change its label, in cells
+MAX_CANDIDATES = 48  # Largest number of cells that are compared as owners of a block's pixels
+HOLE = 0.95  # Distance to the nearest cell, in cell widths, above which a new cell is created
+SHARE_MEMORY = 0.85  # Share of the previous frame's soft labels of sheets that is kept
+HYSTERESIS = 0.1  # Distance, in cell widths, by which another cell must be nearer before a pixel changes its label
 
 
 @compiled
 def cell_distance(
     dx: Number, dy: Number, cos: Number, sin: Number, square: bool, shrink: Number, stretch: Number
 ) -> Number:
-    """Return the length of a vector, in cells.
+    """Return the length of the vector (dx, dy) in a rotated cell's coordinates, in cell widths.
 
     For ``square`` cells, rotated to (cos, sin), it is about the longer of the two components.
     """
@@ -66,7 +66,7 @@ def assign_labels(  # noqa: C901
     step: int,
     rules: np.ndarray,
 ) -> None:
-    """Assign every ``step``th pixel to a cell: labels (h, w) int32 (-1: none), and distances (h, w) in cells.
+    """Assign every ``step``th pixel to a cell: labels (h, w) int32 (-1: none) and distances (h, w) in cell widths.
 
     Args:
         labels: Filled in place, like ``distances``.
@@ -158,7 +158,7 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
     before: np.ndarray,
     rules: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int, np.ndarray]:
-    """Advance the cells of a layer by one frame, like ``kernels.update_strokes``; also return the labels (h, w) int32.
+    """Advance the cells of a layer by one frame, like ``kernels.update_strokes``; also return labels (h, w) int32.
 
     A cell is born in a hole, and dies where its area becomes too small.
 
@@ -266,7 +266,7 @@ def advance_cells(  # noqa: C901  (one loop, because Numba does not inline calls
                 life[q, NARROW] += (1 - f32(0.5) * fine[j, i] - narrow) * turn
         if first and is_last:
             break
-        # Births: at most one in a square of the grid, and none in neighbouring squares
+        # New cells: at most one in each square of the grid, and none in neighbouring squares
         births = np.zeros(across * down, np.uint8)
         extra = 0
         for at in range(across * down):
@@ -320,6 +320,7 @@ def add_cell(
     ly: Number,
     alpha: Number,
 ) -> None:
+    """Write a new cell at (x, y) to row ``q`` of ``life``, with the direction and colour of the picture there."""
     c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
     i, j = int(x), int(y)
     life[q, X], life[q, Y], life[q, ALPHA] = x, y, alpha
@@ -332,7 +333,7 @@ def add_cell(
 def has_uniform_neighbours(
     labels: np.ndarray, own: int, y: int, x: int, up: int, low: int, left: int, right: int
 ) -> bool:
-    """Return whether all eight neighbours of (y, x), in rows ``up`` and ``low`` and two columns, have its label."""
+    """Return whether all eight neighbours of pixel (y, x), at the given rows and columns, have the label ``own``."""
     upper = labels[up, left] == own and labels[up, x] == own and labels[up, right] == own
     lower = labels[low, left] == own and labels[low, x] == own and labels[low, right] == own
     return bool(upper and lower and labels[y, left] == own and labels[y, right] == own)
@@ -340,7 +341,7 @@ def has_uniform_neighbours(
 
 @compiled
 def add_vote(names: np.ndarray, counts: np.ndarray, n: int, one: int, share: Number) -> int:
-    """Add a vote of weight ``share`` for a label, if there is room for it; return the number of labels."""
+    """Add a vote of weight ``share`` for the label ``one`` if there is room; return the number of labels."""
     at = 0
     while at < n and names[at] != one:
         at += 1
@@ -354,7 +355,7 @@ def add_vote(names: np.ndarray, counts: np.ndarray, n: int, one: int, share: Num
 
 @compiled
 def majority_filter(labels: np.ndarray, radius: int) -> np.ndarray:
-    """Replace each label (h, w) by the most frequent one around it, which smooths the borders."""
+    """Replace each label of (h, w) by the most frequent label within ``radius`` pixels, which smooths the borders."""
     height, width = labels.shape
     made = labels.copy()
     names, counts = np.empty(12, np.int32), np.empty(12, np.float32)
@@ -383,7 +384,7 @@ def majority_filter(labels: np.ndarray, radius: int) -> np.ndarray:
 def enlarge_labels(  # noqa: C901
     band: np.ndarray, top: int, labels: np.ndarray, to_guide: Number
 ) -> None:
-    """Fill a band (rows, W) int32 of the result's labels from the guide's, with smooth borders.
+    """Fill a band (rows, W) int32 of full-size labels from the smaller guide's labels (h, w), with smooth borders.
 
     Args:
         band: Filled in place.
@@ -428,7 +429,7 @@ def enlarge_labels(  # noqa: C901
 
 
 def border_distance(labels: np.ndarray, least: float) -> np.ndarray:
-    """Return each pixel's distance to the border of its area, (h, w) float32, clamped to about ``least`` pixels."""
+    """Return each pixel's distance to the border of its area, (h, w) float32 pixels, clamped to about ``least``."""
     inner = np.ones(labels.shape, np.uint8)
     differ = labels[1:] != labels[:-1]
     inner[1:][differ] = 0
@@ -455,7 +456,7 @@ def render_areas(  # noqa: C901  (one loop, because Numba does not inline calls 
     grain: np.ndarray,
     params: np.ndarray,
 ) -> None:
-    """Render the areas of a band, with joints, slopes and shadows.
+    """Render the cells or sheets of a band of rows, with joints, bevels and shadows.
 
     Args:
         paint: See ``kernels.rasterise``, also for ``bare`` and ``top``.
@@ -536,7 +537,7 @@ def render_areas(  # noqa: C901  (one loop, because Numba does not inline calls 
 
 
 def cluster_colours(picture: np.ndarray, number: int) -> np.ndarray:
-    """Return the ``number`` main colours of a picture (h, w, 3) float32, (number, 3), the darkest first.
+    """Return the ``number`` main colours of a picture (h, w, 3) float32: (number, 3), the darkest first.
 
     k-means with farthest-point initialisation, so that rare, strong colours get a cluster.
     """
@@ -560,7 +561,7 @@ def cluster_colours(picture: np.ndarray, number: int) -> np.ndarray:
 
 
 def perceptual_colours(picture: np.ndarray) -> np.ndarray:
-    """Convert colours (…, 3) to a roughly perceptual space: lightness and two colour differences."""
+    """Convert RGB colours (…, 3) to a roughly perceptual space: lightness and two colour differences."""
     red, green, blue = picture[..., 0], picture[..., 1], picture[..., 2]
     light = 0.299 * red + 0.587 * green + 0.114 * blue
     return np.stack([1.2 * light, 1.6 * (red - light), 1.2 * (blue - light)], -1).astype(np.float32)
@@ -569,7 +570,7 @@ def perceptual_colours(picture: np.ndarray) -> np.ndarray:
 def label_sheets(
     picture: np.ndarray, colours: np.ndarray, before: np.ndarray, flow: np.ndarray, blur: float, detail: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Assign each pixel to one of ``colours`` (n, 3), with smooth borders; return labels (h, w) int32 and soft labels.
+    """Assign each pixel to one of ``colours`` (n, 3), with smooth borders; return labels (h, w) and soft labels.
 
     Args:
         picture: (h, w, 3) float32.
@@ -605,7 +606,7 @@ def label_sheets(
 
 @compiled
 def upsample_argmax(labels: np.ndarray, shares: np.ndarray, best: np.ndarray) -> None:
-    """Write the argmax of upsampled ``shares`` (n, h', w') to labels (h, w) int32; ``best`` (h', w'): their argmax."""
+    """Write the argmax over n of upsampled ``shares`` (n, h', w') to ``labels`` (h, w) int32."""
     height, width = labels.shape
     rows, columns = best.shape
     for j in range(height):

@@ -1,4 +1,4 @@
-"""Derive a medium from a painting: measure its strokes, and cut brushes from it."""
+"""Derive a painting medium from a picture of a painting: measure its strokes, and cut brush sprites from it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from vidtrans.strokes import brushes
 from vidtrans.strokes.medium import Medium, MediumLayer, MediumPicture
 from vidtrans.video.images.picture import read_picture
 
-VERSION = 1  # Version of the measurement
-SHORT_SIDE_PX = 480  # Short side at which a painting is measured, in pixels
-MIN_SIDE_PX = 128  # Smallest side of a painting, in pixels
+VERSION = 1  # Version of the measurement, for the medium's digest
+SHORT_SIDE_PX = 480  # Short side to which a painting is scaled before its strokes are measured, in pixels
+MIN_SIDE_PX = 128  # Smallest side of a painting that can be measured, in pixels
 PATCH_PX = 64  # Side of the patches in which strokes are measured, in pixels
-MAX_PATCHES = 160
-# Autocorrelation down to which its slope is measured. For strokes of one width it falls linearly to 0 at that width.
+MAX_PATCHES = 160  # Largest number of patches in which strokes are measured
+# Autocorrelation across strokes down to which its slope is fitted; it falls linearly to 0 at the strokes' width.
 MIN_CORRELATION = 0.25
-BRUSH = "cut"  # Name of the layers' brush
+BRUSH = "cut"  # Name of the brush cut from the painting, which all layers of the derived medium use
 HAIR_SIGMA, FORM_SIGMA = 2.0, 16.0  # σ of the blurs that remove the ridges of hairs, and isolate the forms, in pixels
-# Calibration on rendered strokes of known width and length, on two pictures. Strokes 14 lines wide have a correlation
-# length of 10.6 lines; the width grows with a power of it, because the motif is correlated as well. Of strokes as long
-# as wide, 1 / (1 + ENDS_RATIO) of the edges are ends.
+# These constants are calibrated on rendered strokes of known width and length (unit: 1/480 of the short side).
+# Strokes of TYPICAL_WIDTH have the correlation length TYPICAL_REACH; width grows with its power REACH_EXPONENT.
+# If strokes are as long as wide, 1 / (1 + ENDS_RATIO) of their edges are ends.
 TYPICAL_WIDTH, TYPICAL_REACH, REACH_EXPONENT, ENDS_RATIO = 14.0, 10.6, 3.3, 1.25
 
 
 @dataclass(frozen=True)
 class PaintingStrokes:
-    """Measurements of a painting's strokes: lengths in lines of 480, bend in radians, standard deviations in [0, 1].
+    """Measured strokes of a painting: lengths in 1/480 of the short side, bend in radians, deviations in [0, 1].
 
     ``sprites``: see ``brushes.sprites``.
     """
@@ -46,7 +46,7 @@ class PaintingStrokes:
 
 
 def medium_of_painting(path: Path, base: Medium) -> Medium:
-    """Return ``base`` with the strokes of the painting in a file, and brushes cut from it.
+    """Return the medium ``base`` with the stroke measures of a painting and brushes cut from it.
 
     Raises MediaError, and UsageError for a picture without visible strokes: it is too small, or of one colour.
     """
@@ -89,7 +89,7 @@ def medium_of_painting(path: Path, base: Medium) -> Medium:
 
 
 def measure_strokes(painting: np.ndarray) -> PaintingStrokes:
-    """Measure the strokes of a painting (H, W, 3) uint8, independently of its size.
+    """Measure the strokes of a painting (H, W, 3) uint8; the result does not depend on its size.
 
     The width comes from the correlation length of detail across the lines. The length comes from the share of edges
     that lie across the lines: longer strokes of the same width have fewer ends.
@@ -118,12 +118,12 @@ def measure_strokes(painting: np.ndarray) -> PaintingStrokes:
 
 
 def _line_positions(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the angles (n,) and positions (n, 2) of the clearest lines, and their median curvature per pixel."""
+    """Return angles (n,) and positions (n, 2) of a picture's clearest lines, and their median curvature per pixel."""
     x, y = cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1)
     tensor = cv2.GaussianBlur(cv2.merge([x * x - y * y, 2 * x * y, x * x + y * y]), (0, 0), 4)
     double, energy = tensor[..., 0] + 1j * tensor[..., 1], tensor[..., 2]
     clear = np.abs(double) / (energy + np.quantile(energy, 0.1) + 1e-9)
-    # Only calm areas are measured: elsewhere the edges of the motif would count as strokes.
+    # Only calm areas, without edges of the motif, are measured, because such edges would count as strokes.
     calm = _form_gradient(grey)
     margin = PATCH_PX // 2 + 8
     rows, columns = np.mgrid[margin : grey.shape[0] - margin : 12, margin : grey.shape[1] - margin : 12]
@@ -132,7 +132,7 @@ def _line_positions(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
     rows, columns = rows[calmest], columns[calmest]
     order = np.argsort(-clear[rows, columns], kind="stable")[:MAX_PATCHES]
     rows, columns = rows[order], columns[order]
-    angles = np.angle(-double[rows, columns]) / 2  # Along the lines, so across the gradient
+    angles = np.angle(-double[rows, columns]) / 2  # Along the lines: perpendicular to the gradient
     step = 6
     ahead_x = np.clip((columns + step * np.cos(angles)).astype(int), 0, grey.shape[1] - 1)
     ahead_y = np.clip((rows + step * np.sin(angles)).astype(int), 0, grey.shape[0] - 1)
@@ -149,17 +149,18 @@ def _rotated_crop(picture: np.ndarray, place: np.ndarray, angle: float, length: 
 
 
 def _correlation_length(patches: np.ndarray) -> float:
-    """Return the vertical correlation length of patches (n, SIDE, SIDE) whose lines are horizontal, in pixels."""
+    """Return the correlation length across the lines of patches (n, SIDE, SIDE) with horizontal lines, in pixels."""
     window = np.outer(np.hanning(PATCH_PX), np.hanning(PATCH_PX))
 
     def correlation(parts: np.ndarray) -> np.ndarray:
+        """Return the mean vertical autocorrelation of patches for each lag, normalised to 1 at lag 0."""
         power = np.abs(np.fft.fft2(parts, s=(2 * PATCH_PX, 2 * PATCH_PX))) ** 2
         made: np.ndarray = np.fft.ifft2(power.mean(0)).real[: PATCH_PX // 2, 0]
         return made / made[0]
 
     centred = patches - patches.mean((1, 2), keepdims=True)
     profile = correlation(centred * window) / np.maximum(correlation(window[None]), 0.05)
-    # Extrapolate to 0 the line from 1 through the point at which the correlation falls to ``MIN_CORRELATION``.
+    # The length is the lag at which the line from 1 through the point at ``MIN_CORRELATION`` reaches 0.
     below = np.flatnonzero(profile < MIN_CORRELATION)
     if not len(below):
         return len(profile) / (1 - MIN_CORRELATION)
@@ -169,7 +170,7 @@ def _correlation_length(patches: np.ndarray) -> float:
 
 
 def _end_share(grey: np.ndarray) -> float:
-    """Return the share of edges that lie across the lines around them, in calm areas."""
+    """Return the share of edges that cross the lines around them, which are ends of strokes, in calm areas."""
     soft = cv2.GaussianBlur(grey, (0, 0), 1.6)
     x, y = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
     double, change = (x * x - y * y) + 1j * (2 * x * y), cv2.magnitude(x, y)
@@ -182,13 +183,13 @@ def _end_share(grey: np.ndarray) -> float:
 
 
 def _form_gradient(grey: np.ndarray) -> np.ndarray:
-    """Return the gradient magnitude of the motif, without its strokes."""
+    """Return the gradient magnitude of the motif, from a blur that removes the strokes."""
     broad = cv2.GaussianBlur(grey, (0, 0), 16)
     return cv2.magnitude(cv2.Scharr(broad, cv2.CV_32F, 1, 0), cv2.Scharr(broad, cv2.CV_32F, 0, 1))
 
 
 def _cut_sprites(detail: np.ndarray, places: np.ndarray, angles: np.ndarray, width: float, length: float) -> np.ndarray:
-    """Return sprites with the painting's ridges in the outlines of a bristle brush."""
+    """Return brush sprites that combine the painting's ridges with the outlines of a bristle brush."""
     outlines = brushes.sprites("bristle")
     made = []
     breadth, long = max(4, round(width)), max(8, round(length))

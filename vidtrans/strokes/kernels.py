@@ -1,4 +1,4 @@
-"""Numba kernels over strokes and pixels: update the strokes of a frame, rasterise them, and composite the picture.
+"""Numba kernels over strokes and pixels: update the strokes for a frame, rasterise them, and composite the picture.
 
 All functions release the interpreter's lock and give the same numbers for any division into bands of rows. Compiled
 code is cached on disk, so that only the first painted picture on a machine waits for the compiler. Pictures are float32
@@ -28,36 +28,36 @@ except ImportError as error:  # Also raised for a NumPy version that Numba does 
 if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
     raise VidtransError("painting in strokes", "NUMBA_DISABLE_JIT is set: nothing is compiled", "unset it")
 
-F = TypeVar("F", bound=Callable[..., Any])
-Number = Any  # float32, in compiled code
-f32: Any = np.float32
+F = TypeVar("F", bound=Callable[..., Any])  # Type of a function to compile
+Number = Any  # Type of scalar arguments, which are float32 in compiled code
+f32: Any = np.float32  # Short name of the scalar type in compiled code
 
-# Constants of compiled code. As names they take half the compile time of conversions in place.
+# float32 constants of compiled code; as named constants they halve the compile time.
 ZERO, HALF, ONE = f32(0), f32(0.5), f32(1)
 HALF_TURN, QUARTER = f32(np.pi), f32(np.pi / 2)
 OF_RED, OF_GREEN, OF_BLUE = f32(0.299), f32(0.587), f32(0.114)
 TINY, TENTH, FIFTH, THIRDS = f32(1e-4), f32(0.1), f32(0.2), f32(0.66)
-MAX_END_ANGLE = f32(1.4)  # Radians between the directions at a stroke's ends, above which they belong to two shapes
+MAX_END_ANGLE = f32(1.4)  # Angle in radians between a stroke's ends above which they belong to two shapes
 UNIT_STD = f32(2.45)  # Factor that gives the sum of two uniform numbers in [0, 1) a standard deviation of 1
-UNIT24 = f32(1 / 2**24)
+UNIT24 = f32(1 / 2**24)  # Factor from a 24-bit integer to [0, 1)
 
-# Columns of ``life``, the table of strokes
+# Indices of the columns of ``life``, the table of strokes
 X, Y, ANGLE, ALPHA, RED, GREEN, BLUE, BEND, FRONT, BACK, NARROW = range(11)
-LIFE_COLUMNS = 11
-# Columns of a draw list: x, y, cos, sin, front, back, half width, bend, opacity, red, green, blue, height, sprite
+LIFE_COLUMNS = 11  # Number of columns of ``life``
+# Number of columns of a draw list: x, y, cos, sin, front, back, half width, bend, opacity, RGB, height, sprite
 DRAW_COLUMNS = 14
 
 
 class KernelCache(FunctionCache):
-    """A disk cache of compiled code. Damaged files are compiled again; code that cannot be saved serves one process."""
+    """A disk cache of compiled Numba functions; a damaged or unsaved function is compiled again."""
 
     def __init__(self, function: Callable[..., object]) -> None:
         super().__init__(function)
-        # Numba compares the function's own file only, but code of other files calls functions of this one.
+        # Numba checks only the function's own file for changes, but functions of other files call those of this file.
         self._cache_file._source_stamp = (self._cache_file._source_stamp, digest_file(Path(__file__)))
 
     def load_overload(self, sig: object, target_context: object) -> object:
-        """Return the code of a signature; None if the cache has none that is readable."""
+        """Return the compiled code for a signature; None if the cache has none that is readable."""
         try:
             return super().load_overload(sig, target_context)
         except Exception:  # A damaged pickle may raise anything
@@ -66,13 +66,13 @@ class KernelCache(FunctionCache):
             return None
 
     def save_overload(self, sig: object, data: object) -> None:
-        """Save the code of a signature. Errors of the disk are ignored."""
+        """Save the compiled code for a signature. Disk errors are ignored."""
         with suppress(OSError):
             super().save_overload(sig, data)
 
 
 def compiled(function: F, signature: str | None = None) -> F:
-    """Compile a function on first use; without a writable cache folder, for this process alone.
+    """Compile a function with Numba on first use; without a writable cache folder, in each process again.
 
     ``signature``: the only signature, compiled at once. Without it, each combination of types is compiled separately.
     """
@@ -86,13 +86,13 @@ def compiled(function: F, signature: str | None = None) -> F:
 
 
 def cache_folder() -> str | None:
-    """Return the folder of the compiled code; None where none is writable."""
+    """Return the folder of the cached compiled code; None if no candidate folder is writable."""
     return cast("Any", noise)._cache.cache_path
 
 
 @partial(compiled, signature="f4(i8, i8, i8)")
 def noise(a: int, b: int, c: int) -> Number:
-    """Return a number in [0, 1), a hash of three integers: SplitMix64's finaliser."""
+    """Return a pseudorandom number in [0, 1): a hash of three integers by SplitMix64's finaliser."""
     x = np.uint64(a) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(b) * np.uint64(0xC2B2AE3D27D4EB4F) + np.uint64(c)
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
@@ -102,7 +102,7 @@ def noise(a: int, b: int, c: int) -> Number:
 
 @partial(compiled, signature="f4(f4[:, :], f4, f4)")
 def sample(plane: np.ndarray, x: Number, y: Number) -> Number:
-    """Return the bilinear value of a plane at (x, y), in pixels, with replicated edges."""
+    """Return the bilinear sample of a plane (H, W) at (x, y), in pixels, with replicated edges."""
     height, width = plane.shape
     x = min(max(x, ZERO), f32(width - 1))
     y = min(max(y, ZERO), f32(height - 1))
@@ -114,7 +114,7 @@ def sample(plane: np.ndarray, x: Number, y: Number) -> Number:
 
 @partial(compiled, signature="UniTuple(f4, 3)(f4[:, :, ::1], f4, f4)")
 def sample3(picture: np.ndarray, x: Number, y: Number) -> tuple[Number, Number, Number]:
-    """Return the three bilinear values of a picture (H, W, 3) at (x, y), like ``sample``."""
+    """Return the three bilinear samples of a picture (H, W, 3) at (x, y), in pixels, with replicated edges."""
     height, width = picture.shape[:2]
     x = min(max(x, ZERO), f32(width - 1))
     y = min(max(y, ZERO), f32(height - 1))
@@ -131,7 +131,7 @@ def sample3(picture: np.ndarray, x: Number, y: Number) -> tuple[Number, Number, 
 
 @partial(compiled, signature="f4(f4)")
 def wrap_half_turn(angle: Number) -> Number:
-    """Wrap an angle between lines to [-π/2, π/2)."""
+    """Wrap an angle of undirected lines, in radians, to [-π/2, π/2)."""
     return (angle + QUARTER) % HALF_TURN - QUARTER
 
 
@@ -150,7 +150,7 @@ def update_strokes(  # noqa: C901  (one loop, because Numba does not inline call
     fine: np.ndarray,
     rules: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, int]:
-    """Update the strokes of a layer by one frame; return life, ids, dying and the next id.
+    """Update the strokes of a layer by one frame; return the new ``life``, ``ids``, ``dying`` and the next free id.
 
     Strokes move with the flow, turn, adapt their colours, fade out where they do not fit, and are born in empty cells.
 
@@ -302,7 +302,7 @@ def distance_to_edge(
     ky: Number,
     edge: Number,
 ) -> Number:
-    """Return the distance from (x, y) along a direction, at most ``half``, at which the colour changes by an edge."""
+    """Return the distance from (x, y) along a direction to a colour change of at least ``edge``, at most ``half``."""
     r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
     done = ZERO
     for step in range(1, 6):
@@ -316,7 +316,7 @@ def distance_to_edge(
 
 @compiled
 def push_apart(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int, share: Number) -> None:
-    """Push apart strokes that are nearer to each other than a cell, by ``share`` of the overlap."""
+    """Push apart strokes that are nearer to each other than one grid cell, by ``share`` of the overlap."""
     n = len(life)
     starts, members = sort_into_cells(life, dying, cell, across, down)
     moves = np.zeros((n, 2), np.float32)
@@ -346,7 +346,7 @@ def push_apart(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, d
 def sort_into_cells(
     life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sort strokes into a grid of cells: return each cell's first index, (cells + 1,), and the sorted strokes."""
+    """Sort strokes into a grid of square cells; return each cell's first index, (cells + 1,), and sorted strokes."""
     n, cells = len(life), across * down
     starts = np.zeros(cells + 1, np.int32)
     cell_of = np.empty(n, np.int32)
@@ -386,7 +386,7 @@ def draw_list(
     style: np.ndarray,
     ink: np.ndarray,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the draw list, (n, DRAW_COLUMNS) float32, in ``order``, and its rows [first, stop), (n, 2) int32.
+    """Return the draw list of strokes, (n, DRAW_COLUMNS) float32, and the rows [first, stop) of each, (n, 2) int32.
 
     Args:
         life: See ``update_strokes``, also for ``ids`` and ``salt``.
@@ -408,7 +408,7 @@ def draw_list(
         long = 1 + style[4] * (2 * noise(salt, number, 2) - 1)
         light = style[1] * (noise(salt, number, 3) + noise(salt, number, 4) - 1)
         gloss = ONE
-        if style[8] > 0:  # A thread is lightest where it is perpendicular to the light, which is from the upper left
+        if style[8] > 0:  # A thread is lightest where it lies perpendicular to the light from the upper left
             gloss += style[8] * (MAX_END_ANGLE * np.sin(life[q, ANGLE] - f32(0.25 * np.pi)) ** 4 - HALF)
         r, g, b = life[q, RED], life[q, GREEN], life[q, BLUE]
         grey = OF_RED * r + OF_GREEN * g + OF_BLUE * b
@@ -448,7 +448,7 @@ def rasterise(  # noqa: C901  (one loop, because Numba does not inline calls wel
     paper: np.ndarray,
     params: np.ndarray,
 ) -> None:
-    """Rasterise strokes on a band of rows, the topmost first.
+    """Rasterise strokes onto a band of the result's rows, the topmost stroke first.
 
     Args:
         paint: Red, green, blue and height of the opaque paint, premultiplied by its cover, (rows, W, 4) float32.
@@ -545,7 +545,7 @@ def print_inks(  # noqa: C901  (one loop, because Numba does not inline calls we
     inks: np.ndarray,
     params: np.ndarray,
 ) -> None:
-    """Print the picture on a band through halftone screens: dots, lines, grain or flat areas.
+    """Print the picture onto a band of rows through halftone screens: dots, lines, grain or flat areas.
 
     Args:
         stain: (rows, W, 3) float32, multiplied by the transmittance of each ink.
@@ -577,7 +577,7 @@ def print_inks(  # noqa: C901  (one loop, because Numba does not inline calls we
                 r, g, b = sample3(picture, xs * to_guide - f32(0.5), ys * to_guide - f32(0.5))
                 r, g, b = 1 - r, 1 - g, 1 - b
                 least = min(r, min(g, b))
-                least = black * least * least  # Only deep shades are left to black, else everything turns grey
+                least = black * least * least  # Only dark shades go to the black ink, else everything turns grey
                 amount = wr * (r - least) + wg * (g - least) + wb * (b - least) + add
                 if amount <= 0:
                     continue
@@ -585,7 +585,7 @@ def print_inks(  # noqa: C901  (one loop, because Numba does not inline calls we
                 u, v = cos * xs + sin * ys, cos * ys - sin * xs
                 threshold = f32(0.5)
                 if shape == 0:
-                    # The share of a cell that a round dot covers if its rim is at this distance from its centre
+                    # Share of a screen cell that a round dot covers if its rim passes through this pixel
                     du, dv = u - np.floor(u) - f32(0.5), v - np.floor(v) - f32(0.5)
                     d = du * du + dv * dv
                     threshold = f32(3.1416) * d if d < f32(0.25) else f32(0.571) + f32(0.858) * d
@@ -628,7 +628,7 @@ def composite(
     paper: np.ndarray,
     params: np.ndarray,
 ) -> None:
-    """Composite a band of the picture: ground, paint, light on its relief, pigment, and the paper's grain.
+    """Composite a band of the picture: ground colour, paint lit by its relief, pigment, and the paper's grain.
 
     Args:
         out: (rows, W, 3) uint8 or uint16.
@@ -679,7 +679,7 @@ def composite(
 
 @compiled
 def mask_wash(bare: np.ndarray, top: int, far: np.ndarray, params: np.ndarray) -> None:
-    """Set ``bare`` to 0 outside the outline of a wash, see ``render_wash``, where its strokes cannot show."""
+    """Set ``bare`` to 0 outside the outline of a wash, where its strokes cannot be visible (see ``render_wash``)."""
     to_guide, least = params[12] * 2, -f32(0.5) * params[4] / params[13] - f32(2)
     for row in range(bare.shape[0]):
         v = (top + row + f32(0.5)) * to_guide - f32(0.5)

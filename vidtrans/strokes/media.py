@@ -1,4 +1,4 @@
-"""Load media, such as oil or pencil, from TOML files; adding one needs no code."""
+"""Load painting media, such as oil or pencil, from TOML files; a new medium needs only a file and no code."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from vidtrans.strokes.medium import (
 )
 from vidtrans.strokes.settings import MEDIUM_FILES, is_painting
 
-FOLDER = PACKAGE / "assets" / "media"
-# Tables of a medium's file by name: the class, and whether the table is a list
+FOLDER = PACKAGE / "assets" / "media"  # Folder of the built-in media, one TOML file each
+# Tables of a medium's TOML file: by table name, the class of its settings, and whether the table may occur repeatedly
 TABLES: dict[str, tuple[type, bool]] = {
     "picture": (MediumPicture, False),
     "ground": (Ground, False),
@@ -37,11 +37,12 @@ TABLES: dict[str, tuple[type, bool]] = {
 
 @cache
 def medium_names() -> tuple[str, ...]:
+    """Return the names of the built-in painting media, sorted."""
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
 def load_medium(name: str, folder: Path = Path()) -> Medium:
-    """Load a medium by its name, or from a file in ``folder``: TOML, a brush or a painting. Raises UsageError."""
+    """Load a medium by name, or from a file relative to ``folder``: TOML, a brush or a painting. Raises UsageError."""
     suffix = Path(name).suffix.lower()
     if suffix not in MEDIUM_FILES:
         if name not in medium_names():
@@ -63,11 +64,12 @@ def load_medium(name: str, folder: Path = Path()) -> Medium:
 
 
 def _read(path: Path) -> Medium:
+    """Read a medium from its TOML file. Raises UsageError."""
     return _medium(path.stem, read_toml(path), path)
 
 
 def _medium(name: str, table: Table, path: Path) -> Medium:
-    """Build a medium from a table; ``path``: of its file, in whose folder its brushes lie. Raises UsageError."""
+    """Build a medium from a parsed file at ``path``, whose folder also holds its brushes. Raises UsageError."""
     known = ("summary", *TABLES)
     if wrong := next((key for key in table if key not in known), None):
         raise unknown_name(f"'{wrong}' in {path}: table", wrong, known)
@@ -102,7 +104,7 @@ def _medium(name: str, table: Table, path: Path) -> Medium:
 
 
 def _brush(medium: Path, name: str) -> Path:
-    """Return the path of a brush in a medium's folder. Raises UsageError if it does not exist, or is black."""
+    """Return the path of a brush picture in the folder of a medium's file. Raises UsageError if missing or black."""
     from vidtrans.strokes.brushes import read_brush
 
     path = path_as_stored(medium.parent / name)

@@ -1,4 +1,4 @@
-"""The schema of a medium: the tables of its file.
+"""The schema of a painting medium (oil, pencil …): the tables of its TOML file.
 
 Lengths are in lines of a picture of 480 lines, so that a medium looks the same at every size.
 """
@@ -15,15 +15,16 @@ import numpy as np
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 
-MAX_SIDE_PX = 400  # Largest short side of the picture that a painter analyses: finer detail is below a stroke
-VERSION = 2  # Version of the pictures that a painter makes of the same medium
-PICTURE = "picture"  # Stands for the picture's own colour in place of a colour
-LINES = 480  # Short side of the picture whose lines are the unit of lengths
-KINDS = ("strokes", "cells", "sheets", "wash")
+MAX_SIDE_PX = 400  # Largest short side of the analysed picture, in pixels: finer detail is smaller than a stroke
+VERSION = 2  # Version of the painted pictures, for cache keys
+PICTURE = "picture"  # Value of a colour setting that means the colour of the source picture at each position
+LINES = 480  # Unit of all lengths: 1/480 of the picture's short side
+KINDS = ("strokes", "cells", "sheets", "wash")  # Kinds of layers
+# Names of the procedural brushes
 BRUSHES = ("bristle", "knife", "flat", "wash", "chalk", "graphite", "nib", "dab", "crayon", "glow")
-PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")
-PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")
-SHAPES = ("dots", "lines", "grain", "flat", "hatching")
+PAPERS = ("smooth", "fine", "rough", "canvas", "laid", "pitted", "tooth")  # Names of the papers by their grain
+PLACES = ("everywhere", "detail", "dark", "light", "edges", "colour")  # Parts of the picture that can get strokes
+SHAPES = ("dots", "lines", "grain", "flat", "hatching")  # Shapes of a halftone screen
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Finish:
 
 @dataclass(frozen=True)
 class Medium:
-    """A medium that was read from a file.
+    """A painting medium (oil, pencil …) that was read from a file.
 
     Attributes:
         digest: The digest of everything that affects its pictures.
@@ -175,7 +176,7 @@ class Medium:
 
 
 def parse_ink(text: str) -> tuple[float, float, float] | None:
-    """Parse '#rrggbb' to red, green and blue in [0, 1]; None for 'picture'. Raises UsageError."""
+    """Parse the colour '#rrggbb' to red, green and blue in [0, 1]; None for 'picture'. Raises UsageError."""
     if text == PICTURE:
         return None
     if not re.fullmatch(r"#[0-9a-fA-F]{6}", text):
@@ -185,7 +186,7 @@ def parse_ink(text: str) -> tuple[float, float, float] | None:
 
 
 def angle_of(layer: MediumLayer) -> float | None:
-    """Return a layer's angle in degrees; None to follow the picture's lines. Raises UsageError."""
+    """Return the angle setting of a layer in degrees; None if strokes follow the picture's lines. Raises UsageError."""
     if layer.angle == "form":
         return None
     try:

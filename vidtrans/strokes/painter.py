@@ -1,4 +1,4 @@
-"""Paint the pictures of a shot, frame by frame, in strokes that persist from one frame to the next.
+"""Paint the frames of a shot in order, in strokes that persist from one frame to the next.
 
 ``FrameFeatures`` computes the features of a frame: colours, directions, detail and tones, temporally stabilised. Each
 ``StrokeLayer`` updates its strokes from them, and ``StrokePainter`` renders all layers in bands of rows.
@@ -25,22 +25,22 @@ from vidtrans.video.colour.conversion import to_float, to_uint8
 
 # Features
 FLOW, FLOW_SIDE_PX = "dis", 360  # Method, and short side at which the motion is estimated, in pixels
-DIRECTION_MEMORY = 0.9  # Share of the previous direction field that is kept from frame to frame
-MAX_GREY_CHROMA = 0.07  # Largest 90th percentile of the chroma of a black-and-white film
-MIN_SPEED_PX = 0.15  # Motion below this is noise, in pixels per frame
-MAX_COLOUR_CHANGE = 0.06  # Colour difference at which the blend with the previous frame fades out, ending at twice it
-LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
+DIRECTION_MEMORY = 0.9  # Share of the previous frame's direction field that is kept
+MAX_GREY_CHROMA = 0.07  # 90th percentile of the chroma up to which a film counts as black-and-white
+MIN_SPEED_PX = 0.15  # Speed, in pixels per frame, below which motion counts as noise
+MAX_COLOUR_CHANGE = 0.06  # Colour difference from which the blend with the previous frame fades, to 0 at twice it
+LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Weights of red, green and blue in grey, (1, 3), as in BT.601
 # Strokes
-BAND_ROWS = 64  # Rows of the result that one task paints
-TURN = 0.12  # Adaptation of a stroke's angle, bend and length per frame, as a share of the difference
-SOFT_SLOPE = np.float32(0.05)  # Change of a wash's placement map per line below which its outline is soft
-MIN_STROKE_PX = 1.1  # Least width of a stroke, in pixels of the result
+BAND_ROWS = 64  # Rows of the result that one thread-pool task paints
+TURN = 0.12  # Adaptation per frame of a stroke's angle, bend and length, as a share of their difference from the target
+SOFT_SLOPE = np.float32(0.05)  # Slope of a wash's placement map, per 1/480 of the side, below which its outline is soft
+MIN_STROKE_PX = 1.1  # Minimum width of a stroke, in pixels of the result
 
-Values = Mapping[str, float]
+Values = Mapping[str, float]  # Values, in one frame, of the settings that vary over time, by name
 
 
 class FrameFeatures:
-    """Computes the features of a shot's frames, in order.
+    """Computes the image features that guide strokes (directions, colours, detail), for a shot's frames in order.
 
     Attributes:
         picture: The picture to paint, (h, w, 3) float32 in [0, 1].
@@ -62,6 +62,7 @@ class FrameFeatures:
         self.reset()
 
     def reset(self) -> None:
+        """Discard the state of all previous frames, at the start of a shot."""
         self._before: np.ndarray | None = None  # The last frame, prepared for the flow estimator
         self._tensor = self._steady = np.empty(0, np.float32)
         self._range = self._chroma = np.empty(0, np.float32)
@@ -69,7 +70,7 @@ class FrameFeatures:
         self._detail: dict[float, np.ndarray] = {}
 
     def update(self, guide: np.ndarray, picture: np.ndarray) -> None:
-        """Update the features for the next frame.
+        """Update the features for the next frame of the shot.
 
         ``guide``, (h, w, 3) uint8, gives the motion; ``picture``, (h, w, 3) uint8 or uint16, the rest.
         """
@@ -80,7 +81,7 @@ class FrameFeatures:
             size = (max(1, round(width * scale)), max(1, round(height * scale)))
             guide, picture = (cv2.resize(one, size, interpolation=cv2.INTER_AREA) for one in (guide, picture))
             height, width = picture.shape[:2]
-        self.scale = min(height, width) / 480  # Pixels per line of 480
+        self.scale = min(height, width) / 480  # Pixels per unit of length, which is 1/480 of the short side
         now = self._estimate.prepare(guide)
         back = None
         if self._before is None:
@@ -97,6 +98,7 @@ class FrameFeatures:
         self._update_phases(back)
 
     def _stabilise(self, rgb: np.ndarray, back: np.ndarray | None) -> np.ndarray:
+        """Blend a picture with the previous one, warped along the flow ``back``, where their colours agree."""
         share = self._medium.picture.steady
         if not share:
             return rgb
@@ -109,6 +111,7 @@ class FrameFeatures:
         return rgb
 
     def _adjust_tones(self, rgb: np.ndarray) -> np.ndarray:
+        """Apply the medium's [picture] settings (contrast, saturation, levels …) to a picture (H, W, 3) float32."""
         params = self._medium.picture
         if self._weights is not None:
             rgb = cv2.transform(rgb, self._weights)
@@ -138,12 +141,12 @@ class FrameFeatures:
             steps = np.float32(params.levels)
             place = grey * steps
             whole = np.floor(place)
-            rise = np.clip((place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1)  # A hard step flickers
+            rise = np.clip((place - whole - np.float32(0.5)) * 6 + np.float32(0.5), 0, 1)  # A hard step would flicker
             rgb = np.clip(rgb * ((whole + rise) / steps / np.maximum(grey, np.float32(0.02)))[..., None], 0, 1)
         return np.ascontiguousarray(rgb, dtype=np.float32)
 
     def _tint(self, rgb: np.ndarray, shadows: np.ndarray, lights: np.ndarray) -> np.ndarray:
-        """Tint a black-and-white picture with the medium's colours of shadows and lights; leave others unchanged."""
+        """Tint a black-and-white picture with the medium's colours of shadows and lights; return others unchanged."""
         small = cv2.resize(rgb, (160, 90), interpolation=cv2.INTER_AREA)
         now = np.quantile(small.max(2) - small.min(2), [0.9]).astype(np.float32)
         self._chroma = now if not len(self._chroma) else self._chroma * np.float32(0.95) + now * np.float32(0.05)
@@ -155,12 +158,12 @@ class FrameFeatures:
         return rgb + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
 
     def _direction_field(self, back: np.ndarray | None) -> np.ndarray:
-        """Return the direction field, from the structure tensor at two scales, stabilised along the motion."""
+        """Return the direction field from structure tensors at two scales, averaged over time along the motion."""
         height, width = self.tone.shape
         size = ((width + 1) // 2, (height + 1) // 2)
         small = cv2.GaussianBlur(cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA), (0, 0), 0.9 * self.scale)
         x, y = cv2.Scharr(small, cv2.CV_32F, 1, 0), cv2.Scharr(small, cv2.CV_32F, 0, 1)
-        # The structure tensor as its double-angle components and its energy
+        # Structure tensor as double-angle components (cos, sin) and energy
         tensor = cv2.merge([x * x - y * y, 2 * x * y, x * x + y * y])
         near = cv2.GaussianBlur(tensor, (0, 0), 3.0 * self.scale)
         quarter = (max(1, size[0] // 4), max(1, size[1] // 4))
@@ -174,13 +177,13 @@ class FrameFeatures:
         length = cv2.magnitude(across, aslant)
         coherence = length / (energy + np.float32(2e-4))
         least = np.maximum(length, np.float32(1e-12))
-        lines = [-across / least, -aslant / least, coherence]  # Along the lines, so across the gradient
+        lines = [-across / least, -aslant / least, coherence]  # Along the lines: perpendicular to the gradient
         if self._directions is not None:
             lines = self._blend_painted_directions(lines, size)
         return cv2.merge(lines)
 
     def _blend_painted_directions(self, lines: list[np.ndarray], size: tuple[int, int]) -> list[np.ndarray]:
-        """Blend the direction field with the directions of the user's painted lines."""
+        """Blend the direction field with the directions that the user painted in a picture."""
         assert self._directions is not None
         grey = cv2.cvtColor(
             cv2.resize(to_uint8(self._directions), size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
@@ -195,7 +198,7 @@ class FrameFeatures:
         return [one + (other - one) * share for one, other in zip(lines, led, strict=True)]
 
     def colours(self, blur: float) -> np.ndarray:
-        """Return the picture blurred by σ = ``blur`` pixels, at half its size or less if the blur is wide."""
+        """Return the picture blurred by σ = ``blur`` pixels; a wide blur is computed at half the size or less."""
         made, scale = self.picture, 1
         while blur > 1.6 and min(made.shape[:2]) >= 8:
             made = halve(made)
@@ -203,7 +206,7 @@ class FrameFeatures:
         return cv2.GaussianBlur(made, (0, 0), blur) if blur > 0.5 else made
 
     def _update_phases(self, back: np.ndarray | None) -> None:
-        """Displace the lines of screens by the tone, and move them along the motion.
+        """Displace the lines of halftone screens by the picture's tone, and move them along the motion.
 
         The phase by which lines differ from lines fixed to the paper is a field of unit complex numbers at a quarter of
         the size. Each frame warps and smooths it, so that lines keep about their distance; where neighbouring phases
@@ -243,7 +246,7 @@ class FrameFeatures:
         self.phases = made
 
     def placement(self, layer: MediumLayer) -> np.ndarray:
-        """Return a layer's placement map, (h, w) float32, positive where strokes live; (0, 0) for everywhere."""
+        """Return a layer's placement map, (h, w) float32, positive where strokes live; (0, 0) means everywhere."""
         if layer.where == "everywhere":
             return np.empty((0, 0), np.float32)
         level = np.float32(layer.level)
@@ -252,7 +255,7 @@ class FrameFeatures:
             return level - cv2.GaussianBlur(self.tone, (0, 0), sigma)
         if layer.where == "light":
             return cv2.GaussianBlur(self.tone, (0, 0), sigma) - level
-        if layer.where == "edges":  # The dark side, by a difference of Gaussians (Winnemöller et al. 2006)
+        if layer.where == "edges":  # The dark side of edges, by a difference of Gaussians (Winnemöller et al. 2006)
             near, wide = (cv2.GaussianBlur(self.tone, (0, 0), width) for width in (sigma, 2.2 * sigma))
             return np.clip((wide - near) * 11, 0, 1) - level
         if layer.where == "colour":
@@ -260,11 +263,11 @@ class FrameFeatures:
         return self._detail_level(layer.fine) - level
 
     def detail(self, layer: MediumLayer) -> np.ndarray:
-        """Return a layer's detail map, (h, w) float32 in [0, 1]."""
+        """Return the map of detail to which a layer's strokes adapt, (h, w) float32 in [0, 1]."""
         return np.clip((self._detail_level(layer.fine) - np.float32(layer.level)) * 4, 0, 1)
 
     def _detail_level(self, fine: float) -> np.ndarray:
-        """Return the level of detail finer than about ``fine`` lines, 0 to 1.
+        """Return the amount, 0 to 1, of detail finer than ``fine`` units of 1/480 of the short side.
 
         It is the mean change of lightness, 1 for a change of 7 %.
         """
@@ -280,19 +283,21 @@ class FrameFeatures:
         return self._detail[fine]
 
     def state(self) -> Mapping[str, np.ndarray]:
+        """Return the state that the next frame's features depend on; {} before the first frame."""
         if self._before is None:
             return {}
         made = {"before": self._before, "tensor": self._tensor, "steady": self._steady, "range": self._range}
         return made | {"phases": self.phases, "chroma": self._chroma}
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore a state that ``state`` returned."""
         self._before, self._tensor = state["before"], state["tensor"]
         self._steady, self._range, self.phases = state["steady"], state["range"], state["phases"]
         self._chroma = state["chroma"]
 
 
 def _reliable_flow(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
-    """Reduce a flow where it explains the picture worse than no motion.
+    """Reduce a flow to 0 where it explains the change of the picture worse than no motion.
 
     ``back``: (h, w, 2), in pixels of four times the size.
     """
@@ -304,7 +309,7 @@ def _reliable_flow(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.
 
 
 def _smooth_flow(flow: np.ndarray) -> np.ndarray:
-    """Smooth a flow, and set slow motion to 0, which would make the paint tremble."""
+    """Smooth a flow, and set slow motion to 0, because it would make the paint tremble."""
     sigma = max(0.5, min(flow.shape[:2]) / 180)
     smooth = cv2.merge([cv2.GaussianBlur(one, (0, 0), sigma) for one in cv2.split(flow)])
     speed = cv2.magnitude(*cv2.split(smooth))
@@ -312,7 +317,7 @@ def _smooth_flow(flow: np.ndarray) -> np.ndarray:
 
 
 def local_contrast(tone: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the local contrast of a tone (H, W) float32 within σ pixels, compressed beside edges."""
+    """Return the local contrast of a tone (H, W) float32 within σ pixels, reduced near strong edges to avoid halos."""
     around = cv2.GaussianBlur(halve(tone) if min(tone.shape) >= 8 else tone, (0, 0), sigma / 2)
     differs = tone - cv2.resize(around, tone.shape[::-1], interpolation=cv2.INTER_LINEAR)
     return differs / (1 + np.abs(differs) * np.float32(5))
@@ -340,37 +345,37 @@ def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LayerDrawing:
-    """The parts of a layer to render in one frame, the same for all bands."""
+    """The inputs for rendering one layer in one frame, shared by all bands of rows."""
 
     layer: MediumLayer
     strokes: np.ndarray
     rows: np.ndarray
     params: np.ndarray
-    sprites: np.ndarray  # Empty for areas
-    labels: np.ndarray  # The guide's label map of areas; empty for strokes
+    sprites: np.ndarray  # Sprites of the brush; empty for cells and sheets
+    labels: np.ndarray  # Label of the area of each guide pixel; empty for strokes
     ranks: np.ndarray
     wash: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None  # Outline, its sharpness, parameters of the wash
 
 
 @dataclass(frozen=True)
 class FrameInputs:
-    """The inputs of the update of all layers in one frame."""
+    """The inputs of one frame for updating the strokes of all layers."""
 
-    frame: int  # Number in the shot
-    first: bool  # New strokes do not fade in
+    frame: int  # Number of the frame in the shot
+    first: bool  # Whether it is the shot's first frame, in which new strokes do not fade in
     fields: FrameFeatures
     settings: StrokesSettings
     values: Values
-    fine: np.ndarray  # Share by which strokes are narrower, see ``kernels.update_strokes``
+    fine: np.ndarray  # Share (0 to 1) by which strokes are narrower at each position, see ``kernels.update_strokes``
 
     @property
     def flow(self) -> np.ndarray:
-        """Return the motion since the last frame, (h, w, 2) float32; (0, 0, 2) in the first frame."""
+        """Return the flow since the previous frame, (h, w, 2) float32 pixels; (0, 0, 2) in the first frame."""
         return np.empty((0, 0, 2), np.float32) if self.first else self.fields.flow
 
 
 class StrokeLayer:
-    """The strokes of a layer in a shot. ``number``: of the layer, from the bottom."""
+    """The strokes of one layer in a shot; ``number`` is the layer's index, counted from the bottom."""
 
     def __init__(self, layer: MediumLayer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
@@ -382,7 +387,7 @@ class StrokeLayer:
         self.clear(0)
 
     def clear(self, salt: int) -> None:
-        """Remove all strokes. ``salt``: the random seed of new ones."""
+        """Remove all strokes; ``salt`` is the random seed of the new ones."""
         self._salt = (salt * 64 + self.number) * 2 + 1
         self._life = np.empty((0, kernels.LIFE_COLUMNS), np.float32)
         self._ids, self._dying, self._next = np.empty(0, np.int64), np.empty(0, np.uint8), 0
@@ -390,6 +395,7 @@ class StrokeLayer:
         self._shares = np.empty((0, 0, 0), np.float32)
 
     def update(self, now: FrameInputs) -> None:
+        """Update the strokes, cells or sheets of the layer for the next frame."""
         layer, fields, settings, loose = self.layer, now.fields, now.settings, now.values["looseness"]
         height, width = fields.tone.shape
         wide = layer.width * fields.scale * now.values["size"]
@@ -422,6 +428,7 @@ class StrokeLayer:
             self._outline = outline(placement, fields.scale) if placement.size else (placement, placement)
 
     def _update_cells(self, now: FrameInputs, cell: float, stray: float) -> None:
+        """Update the cells for the next frame; ``cell``: size in pixels, ``stray``: σ of their angles in radians."""
         layer, fields = self.layer, now.fields
         limit = 1e6 if layer.where == "everywhere" else cells.HOLE
         rules = _row(
@@ -438,7 +445,7 @@ class StrokeLayer:
         )
 
     def _update_sheets(self, fields: FrameFeatures, *, first: bool) -> None:
-        """Update the sheets, areas of a few colours that follow the film's."""
+        """Update the sheets: areas of a few main colours, which follow the colours of the film."""
         layer, picture = self.layer, fields.picture
         if first:
             colours = cells.cluster_colours(picture, layer.sheets)
@@ -458,11 +465,11 @@ class StrokeLayer:
         self._life[:, kernels.RED : kernels.BLUE + 1] = colours
 
     def drawing(self, scale: float, strength: Values, size: tuple[int, int]) -> LayerDrawing:
-        """Return the parts to render. ``scale``: result pixels per guide pixel."""
+        """Return the inputs for rendering the layer; ``scale``: result pixels per guide pixel."""
         layer = self.layer
         to_guide = 1 / scale
         if layer.kind == "wash":
-            scale /= 2  # A wash is soft; only its composition is at full size
+            scale /= 2  # A wash is soft, so its strokes are drawn at half size and composited at full size
         half = max(self._half, MIN_STROKE_PX / 2 / scale)
         ink = parse_ink(layer.colour)
         is_area = layer.kind in ("cells", "sheets")
@@ -481,7 +488,7 @@ class StrokeLayer:
         if is_area:
             strokes[:, 13] = [kernels.noise(self._salt, int(one), 9) for one in self._ids]
             if layer.kind == "sheets":
-                ranks = np.arange(len(ranks), 0, -1, dtype=np.float32)  # The darkest are on top
+                ranks = np.arange(len(ranks), 0, -1, dtype=np.float32)  # The darkest sheets are on top
             labels = self._labels
             if layer.round and layer.kind == "cells":
                 labels = cells.majority_filter(labels, max(1, round(layer.round / scale * pixels)))
@@ -505,7 +512,7 @@ class StrokeLayer:
         nothing = np.empty((0, 0), np.int32)
         if layer.kind != "wash":
             return LayerDrawing(layer, strokes, rows, params, self._sized_sprites[1], nothing, ranks)
-        strokes[:, 8] /= max(layer.opacity, 1e-3)  # The opacity applies to the wash as a whole
+        strokes[:, 8] /= max(layer.opacity, 1e-3)  # The opacity applies to the whole wash, not to each stroke
         dry = _row(
             *(layer.opacity, layer.rim, layer.rim_width * pixels, layer.flow, layer.wander * pixels),
             *(layer.margin * pixels, layer.inside, *(ink or (0, 0, 0)), layer.tint if ink else 0),
@@ -514,11 +521,13 @@ class StrokeLayer:
         return LayerDrawing(layer, strokes, rows, params, self._sized_sprites[1], nothing, ranks, (*self._outline, dry))
 
     def state(self) -> Mapping[str, np.ndarray]:
+        """Return the state that later frames of the layer depend on."""
         counter = np.array([self._next, self._salt], np.int64)
         made: dict[str, np.ndarray] = {"life": self._life, "ids": self._ids, "dying": self._dying, "next": counter}
         return made | ({"labels": self._labels, "shares": self._shares} if self._labels.size else {})
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
+        """Restore a state that ``state`` returned."""
         self._life, self._ids, self._dying = state["life"], state["ids"], state["dying"]
         self._next, self._salt = (int(one) for one in state["next"])
         if "labels" in state:
@@ -526,7 +535,7 @@ class StrokeLayer:
 
 
 class StrokePainter:
-    """Paints one clip's frames, in order.
+    """Paints the frames of one clip, in order.
 
     Args:
         medium: The medium.
@@ -549,7 +558,7 @@ class StrokePainter:
         self._features = FrameFeatures(medium, directions)
         self._layers = [StrokeLayer(layer, n, medium) for n, layer in enumerate(medium.layers)]
         self._inks = [(screen, parse_ink(screen.ink)) for screen in medium.screens]
-        self._frame = 0  # Number in the shot
+        self._frame = 0  # Number of the frame in the shot
         self._salt = 0
         self._held: Callable[[], np.ndarray] | None = None  # Returns the picture that the next frames repeat
         self._workers = ThreadPoolExecutor(self._threads, "vidtrans-paint")
@@ -565,7 +574,7 @@ class StrokePainter:
         starts_shot: bool,
         fine: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the painted picture of the next frame, (H, W, 3) of ``size``, of the dtype of ``picture``."""
+        """Return the painted picture of the next frame, (H, W, 3) of the painter's size and the picture's dtype."""
         return self.begin(index, guide, picture, values, starts_shot=starts_shot, fine=fine)()
 
     def begin(
@@ -578,7 +587,7 @@ class StrokePainter:
         starts_shot: bool,
         fine: np.ndarray | None = None,
     ) -> Callable[[], np.ndarray]:
-        """Update the strokes for the next frame, and return a function that waits for the picture, painted in a thread.
+        """Update the strokes for the next frame; return a function that waits for its picture, painted in a thread.
 
         Args:
             index: The frame's number in its clip; the index of a shot's first frame seeds the strokes.
@@ -618,7 +627,7 @@ class StrokePainter:
         return painted
 
     def _paint_later(self, values: Values, dtype: np.dtype) -> Callable[[], np.ndarray]:
-        """Return a function that paints the current strokes, while their next update may already run."""
+        """Return a function that paints the current strokes, even while they are updated for the next frame."""
         fields, finish, (width, height) = self._features, self.medium.finish, self.size
         scale = width / fields.tone.shape[1]
         pixels = min(self.size) / 480
@@ -640,6 +649,7 @@ class StrokePainter:
         out = np.empty((height, width, 3), dtype)
 
         def paint_band(top: int) -> None:
+            """Paint the band of ``BAND_ROWS`` rows that begins at row ``top``."""
             rows = min(BAND_ROWS, height - top)
             begin, stop = max(0, top - step), min(height, top + rows + step)
             paint = np.zeros((stop - begin, width, 4), np.float32)
@@ -669,6 +679,7 @@ class StrokePainter:
             kernels.composite(out[top : top + rows], paint, bare, stain, top - begin, top, ground, grain, params)
 
         def paint() -> np.ndarray:
+            """Paint all bands, in parallel if there are several threads, and return the picture."""
             run = map if self._threads == 1 else self._workers.map
             list(run(paint_band, range(0, height, BAND_ROWS)))
             return out
@@ -676,6 +687,7 @@ class StrokePainter:
         return paint
 
     def state(self) -> Mapping[str, np.ndarray]:
+        """Return the state from which ``resume`` continues; {} at the start of a shot."""
         fields = self._features.state()
         if not fields:
             return {}
@@ -687,7 +699,7 @@ class StrokePainter:
         return made | ({"held": self._held()} if self._held is not None else {})
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue exactly from a saved ``state``; an empty one is the start of a shot."""
+        """Continue exactly from a state that ``state`` returned; an empty one is the start of a shot."""
         self._features.reset()
         held = state.get("held")
         self._held = None if held is None else lambda: held
@@ -701,7 +713,7 @@ class StrokePainter:
 
 
 def outline(placement: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the signed distance inside the zero contour of a plane (h, w), in lines, and the contour's sharpness.
+    """Return the signed distance, positive inside, to the zero contour of a plane (h, w), and its sharpness.
 
     ``scale``: pixels per line. Where the plane hardly changes, the outline is soft, because a sharp one would jump with
     its noise.
@@ -711,11 +723,12 @@ def outline(placement: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray
 
 
 def _row(*values: Any) -> np.ndarray:  # noqa: ANN401  (numbers or rows)
+    """Return numbers or rows as a float32 array, the form of the kernels' parameters."""
     return np.array(values, np.float32)
 
 
 def _ink_row(screen: Screen, ink: tuple[float, float, float] | None, pixels: float) -> list[float]:
-    """Return the row of an ink for ``kernels.print_inks``; ``pixels``: result pixels per line of 480."""
+    """Return an ink's parameters for ``kernels.print_inks``; ``pixels``: result pixels per 1/480 of the short side."""
     return [
         *(ink or (0.0, 0.0, 0.0)),
         *(screen.red, screen.green, screen.blue, screen.add),

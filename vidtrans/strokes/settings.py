@@ -1,4 +1,4 @@
-"""Settings of stroke-based rendering, the table [strokes]. Imports are light, because --help lists the options."""
+"""Settings of stroke-based rendering (table [strokes]). The module imports little, because --help loads it."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from vidtrans.core.options import Group, Use, option, settings_over_time
 from vidtrans.core.settings import Table, to_table
 from vidtrans.curves.curve import MovingSettings, replace_curve_files
 
-FILES = ("medium", "palette", "fine", "directions")
-PICTURE_USES = Use.VARY | Use.STREAM
-NO_STROKES: Table = {"medium": "", "palette": ""}
-PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # Suffixes of paintings; a grey .png is a brush
-MEDIUM_FILES = (".toml", *PAINTINGS)  # Suffixes of media that are files
+FILES = ("medium", "palette", "fine", "directions")  # Names of the settings whose values are paths of files
+PICTURE_USES = Use.VARY | Use.STREAM  # Commands that offer an option which changes the painted picture
+NO_STROKES: Table = {"medium": "", "palette": ""}  # Settings of a recipe without strokes
+PAINTINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")  # Suffixes of pictures of paintings
+MEDIUM_FILES = (".toml", *PAINTINGS)  # Suffixes of files from which a painting medium can be loaded
 
 
 def is_medium_file(medium: str) -> bool:
+    """Return whether a ``medium`` setting is the path of a file, not the name of a built-in medium."""
     return Path(medium).suffix.lower() in MEDIUM_FILES
 
 
 def is_painting(path: Path) -> bool:
-    """Return whether a medium's file is a picture in colours, not a brush, which is grey."""
+    """Return whether the file of a medium is a picture of a painting, in colours; a grey picture is a brush."""
     if path.suffix.lower() not in PAINTINGS:
         return False
     if path.suffix.lower() != ".png":
@@ -37,12 +38,12 @@ def is_painting(path: Path) -> bool:
 
 
 def medium_of_tables(tables: Mapping[str, Table]) -> str:
-    """Return the ``strokes.medium`` of a recipe's tables, unchecked; '' without one."""
+    """Return the value of ``strokes.medium`` in a recipe's tables, unchecked; '' if it is not set."""
     return str(tables.get("strokes", {}).get("medium", ""))
 
 
 def map_strokes_files(table: Table, change: Callable[[Path], str]) -> Table:
-    """Return a table [strokes] in which ``change(path)`` replaces each file that it or its curves name."""
+    """Return a copy of a table [strokes] in which ``change(path)`` replaces the path of each input file."""
     found = replace_curve_files(StrokesSettings, dict(table), change)
     for name in FILES:
         given = found.get(name)
@@ -54,12 +55,12 @@ def map_strokes_files(table: Table, change: Callable[[Path], str]) -> Table:
 
 
 def _strokes_option(default: Any, name: str, help: str, metavar: str = "N", **traits: Any) -> Any:  # noqa: ANN401
-    """Declare the option ``--strokes-NAME``, listed by ``--help-all`` and shown in pages; ``traits``: of ``Option``."""
+    """Declare the option ``--strokes-NAME``, listed by ``--help-all`` and pages; ``traits``: fields of ``Option``."""
     return option(default, help, Group.STROKES, (f"--strokes-{name}",), metavar, rare=True, **traits)
 
 
 def _curve(name: str, low: float, high: float, help: str, uses: Use = PICTURE_USES) -> Any:  # noqa: ANN401
-    """Declare an option with the default 1 that may vary over time from ``low`` to ``high``."""
+    """Declare an option with default 1 whose value may vary over time between ``low`` and ``high``."""
     full_help = f"{help}, times the medium's own, {low:g} to {high:g}; a curve too"
     return _strokes_option(1.0, name, full_help, "", moves=(low, high), uses=uses, form="more")
 
@@ -132,24 +133,24 @@ class StrokesSettings(MovingSettings):
 
     @property
     def fine_mask(self) -> MaskFile | None:
-        """Parse the mask of fine strokes; None without one. Raises UsageError."""
+        """Parse the setting ``fine``, the mask where strokes are narrower; None if it is empty. Raises UsageError."""
         return parse_mask(self.fine) if self.fine else None
 
     @property
     def files(self) -> list[Path]:
-        """Return all input files: the medium, pictures, and the mask. Raises UsageError."""
+        """Return the paths of all input files: the medium, the pictures, and the mask. Raises UsageError."""
         found = [Path(self.medium)] if is_medium_file(self.medium) else []
         return [*found, *self.pictures.values(), *([self.fine_mask.path] if self.fine_mask else [])]
 
     @property
     def pictures(self) -> dict[str, Path]:
-        """Return the input pictures by the names of their settings; a painting is its own palette."""
+        """Return the input pictures by setting name; a painting as medium is also the palette."""
         painting = {"palette": Path(self.medium)} if is_painting(Path(self.medium)) else {}
         return painting | {name: Path(file) for name in ("palette", "directions") if (file := getattr(self, name))}
 
     def for_key(self) -> Table:
-        """Return the settings that affect the output, for cache keys, except files and curves."""
+        """Return the settings that affect the output, for cache keys, without input files and curves."""
         return {name: value for name, value in to_table(self).items() if name not in (*FILES, *CURVES)}
 
 
-CURVES = settings_over_time(StrokesSettings)
+CURVES = settings_over_time(StrokesSettings)  # Names of the settings that may vary over time

@@ -1,4 +1,4 @@
-"""Enlarge a network's small output to the size of its source, with the detail of the source where both agree.
+"""Enlarge a network's small output to the size of its source, with the source's detail where both pictures agree.
 
 A network paints at a few hundred pixels; enlarged by a bicubic resize its picture is soft. Back-projection preserves
 the content of the small picture (Irani and Peleg, "Improving Resolution by Image Registration", CVGIP 1991). The finer
@@ -15,8 +15,8 @@ No function keeps a state between frames. The steps are written once, in ``enlar
 ``tensor_pictures`` are the operations on arrays and on tensors.
 """
 
-MODES = ("auto", "guided", "clean", "faithful", "bicubic")
-MEASURED = ("auto", "guided", "clean")  # Modes that use the source, and the faults of the network
-BY_CLASS = "by class"  # The mode of label maps (``ClassColours.resized``), which cannot be chosen for other pictures
-STREAM_MODES = ("luma", "bicubic")
-VERSION = 12  # Version of the arithmetic, for cache keys
+MODES = ("auto", "guided", "clean", "faithful", "bicubic")  # Modes of upscaling a render
+MEASURED = ("auto", "guided", "clean")  # Modes that use the source's detail and measure the network's faults
+BY_CLASS = "by class"  # Mode for label maps only (``ClassColours.resized``)
+STREAM_MODES = ("luma", "bicubic")  # Modes of upscaling a stream, such as a camera's, in real time
+VERSION = 12  # Version of the upscaling's arithmetic, for cache keys

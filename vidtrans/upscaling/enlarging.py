@@ -1,4 +1,4 @@
-"""Enlarge a picture, preserve its content, and add detail from its source where both agree.
+"""Enlarge a network's picture, preserve its content, and add detail from its source where both agree.
 
 In the order of this file: a picture at the size of a guide, by a guided filter from colours to colours or by one colour
 map for all pixels; candidates for the detail that a small picture lacks, and their accuracy one scale down; a network's
@@ -37,64 +37,61 @@ from vidtrans.upscaling.array_pictures import Size, round_trip_kernel, unit
 if TYPE_CHECKING:
     import torch
 
-Ops = Any  # ``array_pictures`` or ``tensor_pictures``
-Picture = Any  # Array or tensor
-Map = Any  # Array or tensor of one channel
-Strips = Callable[[slice], Picture]  # Returns rows of a picture
+Ops = Any  # The module of operations: ``array_pictures`` or ``tensor_pictures``
+Picture = Any  # A picture of three channels, as an array or a tensor
+Map = Any  # A picture of one channel, as an array or a tensor
+Strips = Callable[[slice], Picture]  # Function that returns the given rows of a picture
 RADIUS = 2  # Radius of the guided filter's windows, in pixels of the small picture
 EPSILON = 2e-4  # Regularisation of the guided filter: variance below which a window counts as flat; colours are 0 to 1
-# Colour map: nodes per side, most pixels in the fit, weight of the linear map at a node without pixels, iterations
+# Fit of the colour map: nodes per side, largest number of pixels, weight of the linear map at empty nodes, iterations
 NODES, MAX_FIT_PIXELS, PRIOR, FIT_ROUNDS = 17, 10_000, 0.05, 6
-BACK_PROJECTIONS = 3  # Iterations for the output; a fourth changes a picture by less than a level
-EDGE_SHARPENING = 1.5  # Amount of unsharp masking for edges
-EDGE_SIGMA = 0.6  # σ of its blur, in pixels of the small picture
+BACK_PROJECTIONS = 3  # Back-projections of the output; a fourth would change it by less than an 8-bit level
+EDGE_SHARPENING = 1.5  # Amount of unsharp masking for the sharpened edges
+EDGE_SIGMA = 0.6  # σ of this unsharp mask's blur, in pixels of the small picture
 ACCURACY_SIGMA = 3.0  # σ of the window in which the candidates' accuracy is measured, in pixels of the small picture
-RIDGE = 1e-4  # Ridge of its least squares; colours are 0 to 1
-NUM_SCALES = 3  # Scales at which faults are measured
+RIDGE = 1e-4  # Ridge of the least squares for the accuracy; colours are 0 to 1
+NUM_SCALES = 3  # Number of scales at which a network's faults are measured
 # Strength is the share of predicted detail that an output has, agreement its correlation with the prediction.
-# A look that changes fine detail more than coarse detail is not a fault: its finest detail agrees less with the source.
+# A style that changes fine detail more than coarse detail is no fault; its finest detail agrees less with the source.
 MIN_AGREEMENT, MIN_STEADY = 0.5, 0.87  # Agreement of the finest detail for a fault; the same relative to the next scale
-# Strength of the finest detail relative to the coarsest: a blur is below the first number; ringing is between the other
-# two, and falls from scale to scale; stronger detail is lines that the look draws. A blur weakens the next scale, too.
+# Ringing falls from scale to scale; a blur also weakens the second-finest scale; stronger detail is the style's lines.
+# Strength of the finest detail relative to the coarsest: blur is below BLURRED, ringing between RINGING and DRAWN
 BLURRED, RINGING, DRAWN = 0.78, 1.14, 1.26
-BLURRED_NEXT = 0.95
-MAX_STRENGTH = 1.55  # Largest strength of the finest detail that counts as ringing
-MIN_LIKENESS = 0.45  # Agreement below which detail is unlike the source's: at any scale, or of the finest detail
-# Boiling texture of the network: its finest detail is far weaker than predicted, and does not agree with the source
+BLURRED_NEXT = 0.95  # Strength of the second-finest detail relative to the coarsest below which it is blurred
+MAX_STRENGTH = 1.55  # Largest relative strength of the finest detail that counts as ringing
+MIN_LIKENESS = 0.45  # Agreement below which a picture's detail counts as unlike the source's
+# Limits for boiling texture, whose finest detail is far weaker than predicted and does not agree with the source
 OWN_STRENGTH, OWN_AGREEMENT = 0.72, 0.83  # Largest strength relative to the next scale; largest agreement of that scale
-# Lost detail: largest strength of the finest detail, its largest agreement relative to the next scale, and least
-# agreement of the coarser scales
+# Limits for lost detail: strength of the finest detail, its agreement relative to the next scale, coarser agreement
 LOST_STRENGTH, LOST_AGREEMENT, COARSE_AGREEMENT = 0.42, 0.58, (0.7, 0.9)
-CORRECTION_POWER = 1.5  # The coarsest scale has a part of the fault, so the correction is larger than measured
-MIN_CORRECTION, MAX_CORRECTION = (0.6, 0.8), (1.9, 1.25)  # Factors for the finest detail and for the next scale
-MAX_NOISE = 7 / 255  # Standard deviation above which noise counts as texture
-# Quantiles of absolute differences, with their values in a standard normal distribution. Noise has the same deviation
-# by both quantiles. Detail that a look adds is sparse, and has a smaller deviation by the lower one.
+CORRECTION_POWER = 1.5  # Exponent that enlarges a measured correction, because the coarsest scale has part of the fault
+MIN_CORRECTION, MAX_CORRECTION = (0.6, 0.8), (1.9, 1.25)  # Limits of the factors on the finest detail and next scale
+MAX_NOISE = 7 / 255  # Standard deviation, of full scale, above which noise counts as texture of the style
+# Noise has one deviation by both quantiles; sparse detail of a style has a smaller one by the lower quantile.
+# (quantile of absolute differences, its value in a standard normal distribution)
 LOW, MIDDLE = (0.1, 0.1257), (0.25, 0.3186)
-MIN_NORMALITY = 0.85  # Least ratio of the two deviations of noise
-# Largest squared error of a colour map relative to the guided filter's, and relative to the detail's power
+MIN_NORMALITY = 0.85  # Minimum ratio of the deviations by both quantiles for noise
+# Largest squared error of one colour map, relative to the guided filter's error and to the power of the detail
 MAP_BETTER, MAP_ERROR = 0.8, 0.5
-COLOURS = 3
-DIGITS = 3  # Decimal digits of the factors, so that a processor's rounding does not change them
+COLOURS = 3  # Number of colour channels
+DIGITS = 3  # Decimal digits of the correction factors, so that a processor's rounding does not change them
 LINE_REACH, LINE_SIGMA = 3, 1.6  # Half length of the line integral, and σ of its weights, in pixels
 NOISE_SIGMA, TENSOR_SIGMA = 0.8, 1.5  # σ of the blurs before and after the derivatives, in pixels
-SLOPE = np.array([-0.5, 0, 0.5], np.float32)
-SCHARR_SMOOTHING = np.array([3, 10, 3], np.float32) / 16
-FLAT = 1e-5  # Squared gradient below which there is no line
-# Boiling textures: amount of unsharp masking for lines; σ of its blur, and of the blur of the staircase, in pixels of
-# the output
+SLOPE = np.array([-0.5, 0, 0.5], np.float32)  # Kernel of the central difference
+SCHARR_SMOOTHING = np.array([3, 10, 3], np.float32) / 16  # Scharr's smoothing kernel across the difference
+FLAT = 1e-5  # Squared gradient of luma (0 to 1) below which a pixel has no line
+# For boiling textures: amount and blur σ of the unsharp mask for lines, and blur σ against staircases (output pixels)
 LINE_SHARPENING, LINE_SHARPENING_SIGMA, STAIRCASE_SIGMA = 2.0, 0.6, 0.5
-HALO = 4 / 255  # Tolerance beyond the range of the neighbouring pixels and of the guided picture
-CLEAN_FACTOR = 1.5  # In the mode "clean", the output counts only at a size that is smaller by this factor
-GAIN_RIDGE = 3e-5  # Ridge of the least squares of the luma gain
+HALO = 4 / 255  # Tolerance, of full scale, beyond the range of neighbouring pixels and of the guided picture
+CLEAN_FACTOR = 1.5  # Factor of the mode "clean": the output is used only at a size that is smaller by this factor
+GAIN_RIDGE = 3e-5  # Ridge of the least squares that measure the gain of luma detail
 GAIN_RADIUS = 5  # Radius of the window in which the luma gain is measured, in pixels of the small picture
-# σ of an unsharp mask that sharpens about as much as one back-projection, in a fraction of its time: for pictures that
-# are enlarged at least twice, and its lower bound; in pixels
+# σ, and its minimum, in pixels, of an unsharp mask that replaces a back-projection at enlargements of 2 and more
 CRISP_SIGMA, MIN_CRISP_SIGMA = 0.45, 0.1
 
 
 class GuidedFilter:
-    """A guided filter: a linear map of colours around each pixel.
+    """A guided filter: maps the guide's colours to the picture's by a linear map around each pixel.
 
     It maps the colours of ``guide`` to those of ``picture``, both small and of one size.
     """
@@ -103,11 +100,12 @@ class GuidedFilter:
         self._ops, self._maps = ops, _local_maps(ops, ops.channels(guide), ops.channels(picture))
 
     def __call__(self, guide: Picture) -> Strips:
-        """Return the strips of the picture at the size of a guide, of any type."""
+        """Return the picture at the size of a guide, of any dtype, by strips."""
         ops, size = self._ops, self._ops.size_of(guide)
         maps = [[ops.EnlargedStrips(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
 
         def strip(rows: slice) -> Picture:
+            """Return the picture's rows."""
             planes, made = ops.channels(ops.strip_of(guide, rows)), []
             for *factors, shift in maps:
                 channel = shift[rows]
@@ -119,7 +117,7 @@ class GuidedFilter:
         return strip
 
     def average(self, guide: Picture, small_guide: Picture) -> Picture:
-        """Return the picture at the size of a guide, averaged to the size of the small guide.
+        """Return the picture at the size of a guide, averaged to the size of ``small_guide``.
 
         The average of a linear map is the map of the average.
         """
@@ -130,29 +128,29 @@ class GuidedFilter:
 
 
 class GlobalColourMap:
-    """One colour map for all pixels, by the nodes of a lattice."""
+    """One colour map for all pixels, by lattice nodes: an alternative to the guided filter."""
 
     def __init__(self, ops: Ops, nodes: np.ndarray) -> None:
         self._ops, self._map = ops, ops.colour_map(nodes)
 
     def __call__(self, guide: Picture) -> Strips:
-        """Return the strips of the picture at the size of a guide, of any type."""
+        """Return the picture at the size of a guide, of any dtype, by strips."""
         return lambda rows: self._map(self._ops.strip_of(guide, rows))
 
     def average(self, guide: Picture, small_guide: Picture) -> Picture:
-        """Return the averaged picture; the guide is shrunk to twice the small size before, to save time."""
+        """Return the averaged picture; the guide is first shrunk to twice the small size, to save time."""
         ops, small = self._ops, self._ops.size_of(small_guide)
         enough = doubled_size(small, ops.size_of(guide))
         return ops.shrink(self._map(shrink_any(ops, guide, enough)), small)
 
 
 def doubled_size(small: Size, large: Size) -> Size:
-    """Return twice a size, at most the larger one."""
+    """Return twice the size ``small``, but at most ``large``."""
     return min(2 * small[0], large[0]), min(2 * small[1], large[1])
 
 
 def shrink_any(ops: Ops, picture: Picture, size: Size) -> Picture:
-    """Shrink a picture of any type, to float32."""
+    """Shrink a picture of any dtype to a size; return float32."""
     made = ops.ShrinkSum(ops.size_of(picture), size)
     for rows in ops.strips(ops.size_of(picture)):
         made.add(rows, ops.strip_of(picture, rows))
@@ -162,7 +160,7 @@ def shrink_any(ops: Ops, picture: Picture, size: Size) -> Picture:
 def make_guide(
     ops: Ops, guide: Picture, picture: Picture, colour_map: np.ndarray | None
 ) -> GuidedFilter | GlobalColourMap:
-    """Return the map from a small guide's colours to a picture's.
+    """Return the map from the colours of a small guide to those of a picture.
 
     ``colour_map``: the nodes of a map for all pixels; None for a guided filter.
     """
@@ -170,7 +168,7 @@ def make_guide(
 
 
 def fit_colour_map(guide: np.ndarray, picture: np.ndarray) -> np.ndarray:
-    """Return the nodes, (n, n, n, 3) float32, of the map from a guide's colours to a picture's of the same size."""
+    """Return the nodes, (n, n, n, 3) float32, of the map from a guide's colours to those of a picture of equal size."""
     step = max(1, int(np.sqrt(guide.size / 3 / MAX_FIT_PIXELS)))
     inputs, outputs = (each[::step, ::step].reshape(-1, 3).astype(np.float64) for each in (guide, picture))
     linear = np.linalg.lstsq(np.c_[inputs, np.ones(len(inputs))], outputs, rcond=None)[0]
@@ -183,9 +181,10 @@ def fit_colour_map(guide: np.ndarray, picture: np.ndarray) -> np.ndarray:
 
 
 def _local_maps(ops: Ops, guide: Sequence[Any], picture: Sequence[Any]) -> list[list[Any]]:
-    """Return for each channel of a picture the averaged factors of the guide's channels, and the averaged shift."""
+    """Return for each channel of a picture the local linear map: averaged factors of guide channels, and shift."""
 
     def mean(channel: Map) -> Map:
+        """Return the mean of a map in the filter's window around each pixel."""
         return ops.mean_around(channel, RADIUS)
 
     means = [mean(channel) for channel in guide]
@@ -209,19 +208,20 @@ def _local_maps(ops: Ops, guide: Sequence[Any], picture: Sequence[Any]) -> list[
 
 
 class Details(NamedTuple):
-    """The detail of the guided picture and of the sharpened edges, or maps of the accuracy of each."""
+    """Two candidates for fine detail, of the guided picture and of the sharpened edges, or the accuracy map of each."""
 
     guided: Any
     edges: Any
 
 
 def halve(ops: Ops, picture: Picture) -> Picture:
+    """Shrink a picture to half its size."""
     width, height = ops.size_of(picture)
     return ops.shrink(picture, (max(1, width // 2), max(1, height // 2)))
 
 
 def back_project(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
-    """Return a picture of the same size that equals ``picture`` after enlarging to ``size`` and shrinking, nearly."""
+    """Return a picture that nearly equals ``picture`` after it is enlarged to ``size`` and shrunk again."""
     weights = [round_trip_kernel(*sides) for sides in zip(ops.size_of(picture), size, strict=True)]
     corrected = picture
     for _ in range(times):
@@ -230,42 +230,43 @@ def back_project(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
 
 
 def enlarge_back_projected(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
-    """Enlarge a picture to a larger size after back-projections."""
+    """Enlarge a picture to a size after ``times`` back-projections."""
     return ops.enlarge(back_project(ops, picture, size, times), size)
 
 
 def lost_detail(ops: Ops, picture: Picture, size: Size) -> Picture:
-    """Return the detail of a picture that is lost when it is shrunk to ``size``: a difference around 0."""
+    """Return the detail of a picture that is lost when it is shrunk to ``size``, as a difference around 0."""
     return ops.minus(picture, enlarge_back_projected(ops, ops.shrink(picture, size), ops.size_of(picture), 1))
 
 
 class SharpEdges(NamedTuple):
-    """A small picture whose edges become sharp when it is enlarged and clamped to the range of the neighbours."""
+    """A small picture with exaggerated edges, which become sharp when it is enlarged and clamped to a range."""
 
     sharp: Picture
     low: Picture
     high: Picture
 
     def enlarge(self, ops: Ops, size: Size) -> Picture:
+        """Enlarge the picture, clamped to the range of the neighbouring pixels."""
         limits = (ops.enlarge_linear(extreme, size) for extreme in (self.low, self.high))
         return ops.clamp(ops.enlarge(self.sharp, size), *limits)
 
 
 def sharp_edges(ops: Ops, x: Picture, size: Size) -> SharpEdges:
-    """Sharpen the edges of a small picture for the larger ``size``."""
+    """Sharpen the edges of a small picture before it is enlarged to ``size``."""
     projected = back_project(ops, x, size, BACK_PROJECTIONS - 1)
     sharp = ops.plus(projected, ops.minus(projected, ops.blur(projected, EDGE_SIGMA)), EDGE_SHARPENING)
     return SharpEdges(sharp, *ops.extremes(x))
 
 
 def visible_edges(ops: Ops, edges: SharpEdges, size: Size) -> Picture:
-    """Return the part of sharpened edges that the small picture shows, back-projected for ``size``."""
+    """Return the part of sharpened edges that is visible at the small size, back-projected for ``size``."""
     small = ops.size_of(edges.sharp)
     return back_project(ops, ops.shrink(edges.enlarge(ops, doubled_size(small, size)), small), size, 1)
 
 
 class DetailScale(NamedTuple):
-    """The candidates for the finest detail of a picture, predicted from half its size, with the true detail."""
+    """The candidates for a picture's finest detail, predicted from half its size, with the true detail."""
 
     found: Details
     truth: Picture
@@ -274,7 +275,7 @@ class DetailScale(NamedTuple):
 
 
 def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray | None = None) -> DetailScale:
-    """Return the candidates at the size of ``x``, whose own detail is the truth; the source has the same size.
+    """Return the candidates for the detail of ``x``, whose own detail is the truth; the source has the same size.
 
     ``colour_map``: the nodes of the map that makes the guided picture; the default is a guided filter.
     """
@@ -290,7 +291,7 @@ def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray |
 
 
 def measure_accuracy(ops: Ops, scale: DetailScale) -> Details:
-    """Return the accuracy of each candidate, from 0 to 1, as two maps: least squares in a window around each pixel."""
+    """Return the accuracy of each candidate, 0 to 1, as two maps, by least squares in a window around each pixel."""
     from_guide, from_edges = scale.found
     gg, ee = _mean_product(ops, from_guide, from_guide) + RIDGE, _mean_product(ops, from_edges, from_edges) + RIDGE
     ge = _mean_product(ops, from_guide, from_edges)
@@ -300,7 +301,7 @@ def measure_accuracy(ops: Ops, scale: DetailScale) -> Details:
 
 
 def predict_detail(ops: Ops, scale: DetailScale, accuracy: Details) -> Picture:
-    """Return the detail predicted by the candidates together, weighted by ``accuracy``, of any size."""
+    """Return the detail predicted by both candidates together, weighted by ``accuracy``, a map of any size."""
     size = ops.size_of(scale.truth)
     parts = [ops.times(each, ops.enlarge_linear(gain, size)) for each, gain in zip(scale.found, accuracy, strict=True)]
     return ops.plus(*parts)
@@ -313,7 +314,7 @@ def _mean_product(ops: Ops, one: Picture, other: Picture) -> Picture:
 
 @dataclass(frozen=True)
 class Faults:
-    """The faults of a network's pictures of one shot.
+    """The measured faults of a network's pictures of one shot.
 
     Attributes:
         finest: The corrective factor for the detail of the finest octave.
@@ -334,11 +335,11 @@ class Faults:
     is_lost: bool = False
 
 
-FAULTLESS = Faults()
+FAULTLESS = Faults()  # Faults of a network without any
 
 
 def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
-    """Measure the faults of a network's outputs, each with its source at the same size, (h, w, 3) float32."""
+    """Measure the faults of a network from pairs of output and source of one size, (h, w, 3) float32."""
     found, errors = [], []
     for output, source in pairs:
         scales = _scales(output, source)
@@ -357,7 +358,7 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
     finest = following = 1.0
     if is_steady and (is_blurred or rings):
         finest, following = np.clip((strength[2] / strength[:2]) ** CORRECTION_POWER, MIN_CORRECTION, MAX_CORRECTION)
-    # At half the size, white noise has a quarter of its power.
+    # White noise has a quarter of its power at half the size.
     deviation = float(np.sqrt(max(0.0, (low[0] ** 2 - 1.2 * low[1] ** 2) * 4 / 3)))
     is_unlike = agrees.max() < MIN_LIKENESS
     is_own = not (is_unlike or is_steady) and strength[0] < OWN_STRENGTH * strength[1] and agrees[1] < OWN_AGREEMENT
@@ -378,7 +379,7 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
 
 
 def _scales(output: np.ndarray, source: np.ndarray) -> list[DetailScale]:
-    """Return the candidates for the detail at each scale, the finest first, and one coarser scale."""
+    """Return the candidates for the detail at each scale, the finest first, and those of one more, coarser scale."""
     scales: list[DetailScale] = []
     for _ in range(NUM_SCALES + 1):
         scales.append(detail_scale(array_pictures, output, source))
@@ -387,7 +388,7 @@ def _scales(output: np.ndarray, source: np.ndarray) -> list[DetailScale]:
 
 
 def _errors(finest: DetailScale, output: np.ndarray, source: np.ndarray) -> tuple[float, float]:
-    """Return the mean squared errors of the finest detail by the guided filter, and by a colour map."""
+    """Return the mean squared errors of the finest detail predicted by the guided filter, and by one colour map."""
     colour_map = fit_colour_map(finest.half_source, finest.half)
     scales = (finest, detail_scale(array_pictures, output, source, colour_map))
     by_filter, by_map = (float(np.mean((scale.found.guided - scale.truth) ** 2)) for scale in scales)
@@ -395,7 +396,7 @@ def _errors(finest: DetailScale, output: np.ndarray, source: np.ndarray) -> tupl
 
 
 def _moments(scales: Sequence[DetailScale]) -> np.ndarray:
-    """Return for each scale the power of the detail and of its prediction, their product, two deviations: (5, N)."""
+    """Return for N scales the power of detail and of its prediction, their product, and two deviations: (5, N)."""
     moments = []
     for scale, coarser in pairwise(scales):
         made = predict_detail(array_pictures, scale, measure_accuracy(array_pictures, coarser))
@@ -405,7 +406,7 @@ def _moments(scales: Sequence[DetailScale]) -> np.ndarray:
 
 
 def correct_faults(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Picture:
-    """Correct the faults of a network's picture; the source has the same size."""
+    """Correct the faults of a network's picture ``x``; the source has the same size."""
     if faults.noise:
         x = _remove_noise(ops, x, source, faults.noise)
     if (faults.finest, faults.next) != (1, 1):
@@ -418,7 +419,7 @@ def correct_faults(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Pic
 
 
 def _remove_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> Picture:
-    """Shrink the unpredicted part of a picture's finest detail by a Wiener filter."""
+    """Reduce the part of a picture's finest detail that is not predicted, by a Wiener filter."""
     scale = detail_scale(ops, x, source)
     coarser = detail_scale(ops, scale.half, scale.half_source)
     left = ops.minus(scale.truth, predict_detail(ops, scale, measure_accuracy(ops, coarser)))
@@ -427,7 +428,7 @@ def _remove_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> Pi
 
 
 def smooth_along_lines(ops: Ops, picture: Picture) -> Picture:
-    """Average a picture along its lines; it is unchanged where it has none."""
+    """Average a picture along its lines; pixels without a line stay unchanged."""
     right, down = _directions(ops, ops.luma(picture))
     total, weights = picture, 1.0
     for distance in range(1, LINE_REACH + 1):
@@ -439,12 +440,12 @@ def smooth_along_lines(ops: Ops, picture: Picture) -> Picture:
 
 
 def _directions(ops: Ops, luma: Map) -> tuple[Map, Map]:
-    """Return the step along the line at each pixel, right and down: of length 1, shorter where there is no line."""
+    """Return the step along the line at each pixel, right and down: length 1, shorter where there is no clear line."""
     smooth = ops.blur(luma, NOISE_SIGMA)
     across, along = (ops.convolve(smooth, SLOPE, SCHARR_SMOOTHING), ops.convolve(smooth, SCHARR_SMOOTHING, SLOPE))
     xx, xy, yy = (ops.blur(product, TENSOR_SIGMA) for product in (across * across, across * along, along * along))
     gap = ((xx - yy) ** 2 + 4 * xy * xy) ** 0.5
-    cosine = (xx - yy) / (gap + FLAT**2)  # Of twice the gradient's angle; lines are perpendicular
+    cosine = (xx - yy) / (gap + FLAT**2)  # Cosine of twice the gradient's angle; lines are perpendicular to it
     line = gap / (xx + yy + FLAT)
     sign = ops.clip((xy + 1e-12) * 1e30, -1, 1)
     return -sign * line * ops.clip((1 - cosine) / 2, 0, 1) ** 0.5, line * ops.clip((1 + cosine) / 2, 0, 1) ** 0.5
@@ -453,7 +454,7 @@ def _directions(ops: Ops, luma: Map) -> tuple[Map, Map]:
 def upscale(
     output: np.ndarray, source: np.ndarray, mode: str, faults: Faults = FAULTLESS, share: float = 1.0
 ) -> np.ndarray:
-    """Return a network's output at its source's size.
+    """Enlarge a network's output to the size of its source.
 
     Args:
         output: The network's picture, (h, w, 3) uint8, uint16 or float32 from 0 to 1.
@@ -483,7 +484,7 @@ def upscale_on(
     faults: Faults = FAULTLESS,
     share: float = 1.0,
 ) -> np.ndarray:
-    """Return a network's output at its source's size, like ``upscale``, by torch on a device."""
+    """Enlarge a network's output to its source's size, like ``upscale``, by torch on a device."""
     from vidtrans.upscaling import tensor_pictures as ops  # imports torch
 
     if output.shape == source.shape:
@@ -501,7 +502,7 @@ def enlarge_to_source(
     share: float = 1.0,
     convert: Callable[[Picture], Picture] = lambda made: made,
 ) -> Picture:
-    """Return a picture ``x``, float32, at its source's size; ``ops`` is the module of operations for both.
+    """Enlarge a float32 picture ``x`` to its source's size; ``ops``: module of operations for both.
 
     ``convert``: converts strips of the result, float32 from 0 to 1.
     """
@@ -513,6 +514,7 @@ def enlarge_to_source(
     soft = ops.EnlargedStrips(x, size) if share < 1 else None
 
     def strip(rows: slice) -> Picture:
+        """Return the rows of the result: the picture mixed with its bicubic enlargement by ``share``."""
         picture = made(rows)
         if soft is not None:
             bicubic = soft[rows]
@@ -523,7 +525,7 @@ def enlarge_to_source(
 
 
 def _mode_strips(ops: Ops, x: Picture, source: Picture, mode: str, faults: Faults) -> Strips:
-    """Return the strips of a picture at its source's size, in a mode of ``MODES``."""
+    """Return a picture at its source's size by strips, in a mode of ``MODES``."""
     size = ops.size_of(source)
     if mode == "bicubic":
         return ops.EnlargedStrips(x, size).__getitem__
@@ -542,6 +544,7 @@ def _mode_strips(ops: Ops, x: Picture, source: Picture, mode: str, faults: Fault
 def _enlarge_guided(
     ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults, *, is_unlike: bool
 ) -> Strips:
+    """Return the strips of a picture enlarged with the detail of the guided filter and of sharp edges."""
     size, colour_map = ops.size_of(source), None
     if faults.is_colour_map:
         colour_map = fit_colour_map(*(ops.on_host(halve(ops, each)) for each in (small_source, x)))
@@ -550,7 +553,7 @@ def _enlarge_guided(
         accuracy = Details(accuracy.guided * 0, accuracy.edges)
     guide, edges = make_guide(ops, small_source, x, colour_map), sharp_edges(ops, x, size)
     visible = back_project(ops, guide.average(source, small_source), size, 1), visible_edges(ops, edges, size)
-    # The visible part of both candidates is subtracted before enlarging, so that only their detail is added.
+    # What the small picture already shows of both candidates is subtracted, so that only their finer detail is added.
     rest = back_project(ops, x, size, BACK_PROJECTIONS)
     for each, weights in zip(visible, accuracy, strict=True):
         rest = ops.minus(rest, ops.times(each, weights))
@@ -559,6 +562,7 @@ def _enlarge_guided(
     guided = guide(source)
 
     def strip(rows: slice) -> Picture:
+        """Return rows of the enlarged picture, clamped to the range of the neighbouring pixels."""
         lowest, highest, by_guide = low[rows], high[rows], guided(rows)
         both = by_guide, ops.clamp(sharp[rows], lowest, highest)
         detail = ops.plus(*(ops.times(each, weights[rows]) for each, weights in zip(both, gains, strict=True)))
@@ -572,14 +576,14 @@ def _enlarge_guided(
 
 
 def _enlarge_boiling(ops: Ops, x: Picture, size: Size) -> Strips:
-    """Smooth lines and edges along their direction and sharpen them, at twice the size, and enlarge the result."""
+    """Enlarge a picture with boiling texture: at twice the size, smooth and sharpen its lines and edges."""
     small, large = ops.size_of(x), doubled_size(ops.size_of(x), size)
     grown = ops.clamp(ops.enlarge(x, large), *(ops.enlarge_linear(extreme, large) for extreme in ops.extremes(x)))
     smooth = smooth_along_lines(ops, grown)
     low, high = ops.extremes(smooth, 2)
     blurred = ops.blur(smooth, LINE_SHARPENING_SIGMA * large[0] / small[0])
     sharp = ops.clamp(ops.plus(smooth, ops.minus(smooth, blurred), LINE_SHARPENING), low, high)
-    # The picture at the small size is restored, except for its staircase.
+    # Restore the picture as it was at the small size, except for its staircase edges.
     changed = ops.blur(ops.minus(ops.shrink(grown, small), ops.shrink(sharp, small)), STAIRCASE_SIGMA)
     made = ops.clamp(ops.plus(sharp, enlarge_back_projected(ops, changed, large, 1)), low, high)
     whole = ops.EnlargedStrips(made, size)
@@ -588,6 +592,7 @@ def _enlarge_boiling(ops: Ops, x: Picture, size: Size) -> Strips:
 
 
 def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
+    """Return the strips of a picture whose finest detail is replaced by the guided filter's where that is accurate."""
     size, small = ops.size_of(source), ops.size_of(x)
     fewer = max(1, round(small[0] / CLEAN_FACTOR)), max(1, round(small[1] / CLEAN_FACTOR))
     scale = detail_scale(ops, x, small_source)
@@ -600,6 +605,7 @@ def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture)
     guided = guide(source)
 
     def strip(rows: slice) -> Picture:
+        """Return rows of the enlarged picture with the replaced detail."""
         instead = ops.minus(ops.minus(guided(rows), visible[rows]), own[rows])
         return _clamp_extended(ops, ops.plus(soft[rows], ops.times(instead, factor[rows])), low[rows], high[rows])
 
@@ -607,13 +613,13 @@ def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture)
 
 
 def _clamp_extended(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
-    """Clamp a picture to a range extended by its span on both sides, which limits the source's texture."""
+    """Clamp a picture to a range extended on both sides by its width, which limits the texture from the source."""
     span = ops.minus(high, low)
     return ops.clamp(picture, ops.minus(low, span), ops.plus(high, span))
 
 
 def _to_dtype(picture: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
-    """Convert a picture from 0 to 1 to another type."""
+    """Convert a picture in [0, 1] to a dtype."""
     if dtype == np.float32:
         return picture
     most = np.iinfo(dtype).max  # type: ignore[type-var]
@@ -621,7 +627,7 @@ def _to_dtype(picture: np.ndarray, dtype: np.dtype[np.generic]) -> np.ndarray:
 
 
 def upscale_stream(output: np.ndarray, source: np.ndarray, mode: str) -> np.ndarray:
-    """Return a network's output at its source's size, (H, W, 3) uint8.
+    """Enlarge a network's output to its source's size, (H, W, 3) uint8, in real time.
 
     Args:
         output: The network's picture, (h, w, 3) uint8, smaller than the source.
@@ -637,7 +643,7 @@ def upscale_stream(output: np.ndarray, source: np.ndarray, mode: str) -> np.ndar
 
 
 def upscale_stream_on(device: torch.device | str, output: np.ndarray, source: np.ndarray, mode: str) -> np.ndarray:
-    """Return a network's output at its source's size, uint8, like ``upscale_stream``, by torch on a device."""
+    """Enlarge a network's output to its source's size, uint8, like ``upscale_stream``, by torch on a device."""
     from vidtrans.upscaling import tensor_pictures as ops  # imports torch
 
     x, frame = ops.upload(output, device), ops.upload(source, device)
@@ -649,14 +655,14 @@ def upscale_stream_on(device: torch.device | str, output: np.ndarray, source: np
 
 
 def enlarge_by_luma(ops: Ops, x: Picture, guide: Map) -> Picture:
-    """Enlarge a picture ``x`` to the size of ``guide``, the luma of its source."""
+    """Enlarge a picture ``x`` to the size of ``guide``, the luma of its source, with the detail of this luma."""
     change = luma_change(ops, ops.luma(x), guide)
     colours = ops.clip(ops.enlarge(x, ops.size_of(guide)), 0, 1)
     return ops.clip(ops.plus(colours, ops.merge([change] * 3)), 0, 1)
 
 
 def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
-    """Return the detail to add to each channel of a picture that was enlarged to the size of ``guide``, and clipped.
+    """Return the detail to add to each channel of a picture that was enlarged to the guide's size and clipped.
 
     ``luma``: of the small picture. ``guide``: the luma of its source.
     """
@@ -673,14 +679,14 @@ def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
 
 
 def slope(ops: Ops, guide: Map, luma: Map) -> Map:
-    """Return the averaged factor of the local linear map from the guide's luma to a picture's; all of one size."""
+    """Return the averaged factor of the local linear map from the guide's luma to the picture's; both have one size."""
     own, mean = ops.mean_around(luma, RADIUS), ops.mean_around(guide, RADIUS)
     shared = ops.mean_around(guide * luma, RADIUS) - own * mean
     return ops.mean_around(shared / (ops.mean_around(guide * guide, RADIUS) - mean * mean + EPSILON), RADIUS)
 
 
 def gain(ops: Ops, luma: Map, guide: Map) -> Map:
-    """Return the accuracy of the guide's detail, from 0 to 1, measured on the finest detail of ``luma``."""
+    """Return the accuracy, 0 to 1, of the guide's detail, measured on the finest detail of ``luma``."""
     half, half_guide = halve(ops, luma), halve(ops, guide)
     fewer = ops.size_of(half)
     found = ops.enlarge_linear(slope(ops, half_guide, half), ops.size_of(luma)) * lost_detail(ops, guide, fewer)
@@ -690,4 +696,5 @@ def gain(ops: Ops, luma: Map, guide: Map) -> Map:
 
 
 def _sharpen(ops: Ops, luma: Map, deviation: float) -> Map:
+    """Sharpen a luma map by unsharp masking with a blur of this deviation in pixels."""
     return 2 * luma - ops.blur(luma, deviation)
