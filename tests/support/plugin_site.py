@@ -12,7 +12,6 @@ from vidtrans.core.registry import forget_plugins
 
 # The names of the classes of entries, which the lines of tables in docs/extend use.
 ENTRIES = """
-from vidtrans.batch.executors import ExecutorEntry
 from vidtrans.core.registry import Entry
 from vidtrans.core.options import option
 from vidtrans.flow import FlowEntry
