@@ -8,41 +8,109 @@ from typing import Any
 
 from comfy_api.latest import InputImpl, io, ui
 
-from .clips import ClipFile
-from .job import JobRequest, run
-from .places import files_named_in, output_folder, result_path, state_of
-from .widgets import default_of, options_input, values_of, widgets
+from .clips import ClipFile, clip_file, painted_folder, picture_files
+from .job import run
+from .places import files_named_in, model_folder, output_folder, result_path, state_of
+from .widgets import advanced, default_of, values_of, widgets
 
 Model = io.Custom("VIDTRANS_MODEL")
-Dataset = io.Custom("VIDTRANS_DATASET")
 CLIP_TYPES = [io.Video, io.Image, io.String]
 ENDINGS = {"prores": ".mov", "prores4444": ".mov", "dnxhr": ".mov", "ffv1": ".mkv", "gif": ".gif"}
 CATEGORY = "vidtrans"
-FILM = (io.Video.Output("film", display_name="video"), io.String.Output("path", display_name="path"))
+PATH = io.String.Output("path", display_name="path")
+NUMBERS = "The frame of each picture, counted from 0, such as '0, 48, 96'; of a folder they stand in the names."
 
 
-def clip_input(name: str, tooltip: str, *, optional: bool = False) -> io.MultiType.Input:
-    """Return an input that takes VIDEO, a path, or a short IMAGE batch."""
-    more = "VIDEO or a path of any length; an IMAGE batch of at most 300 frames."
-    return io.MultiType.Input(name, types=CLIP_TYPES, optional=optional, tooltip=f"{tooltip} {more}")
+class Socket:
+    """An input above the widgets of a command, whose value is given to the command as it is.
+
+    Args:
+        one: The input.
+        parameter: The command's parameter; by default the one of the same name. Where two sockets have the same one,
+            the first that is connected counts.
+    """
+
+    def __init__(self, one: io.Input, parameter: str = "") -> None:
+        self.inputs, self.name, self.parameter = [one], one.id, parameter or one.id
+
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+        """Return the parameter's value, and append a clip to ``clips``. Raises ValueError."""
+        return value
 
 
-def mask_input(tooltip: str) -> io.MultiType.Input:
-    """Return the optional input "mask", which takes what ``clip_input`` does, and MASK."""
-    more = "MASK, VIDEO or a path; a batch has at most 300 frames."
-    return io.MultiType.Input("mask", types=[io.Mask, *CLIP_TYPES], optional=True, tooltip=f"{tooltip} {more}")
+class ClipSocket(Socket):
+    """A clip: VIDEO, a path, or a short IMAGE batch.
+
+    Args:
+        name, tooltip, parameter: As those of the input and of ``Socket``.
+        optional: Whether it may be left out.
+        takes_mask: It may also be MASK.
+        takes_picture: An IMAGE batch of one picture is a picture, not a clip.
+        takes_part: It may be a trimmed VIDEO; else the command has no option for a part.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        tooltip: str,
+        parameter: str = "",
+        *,
+        optional: bool = False,
+        takes_mask: bool = False,
+        takes_picture: bool = False,
+        takes_part: bool = True,
+    ) -> None:
+        more = "VIDEO or a path of any length; an IMAGE batch of at most 300 frames."
+        more = "MASK, VIDEO or a path; a batch has at most 300 frames." if takes_mask else more
+        types = [io.Mask, *CLIP_TYPES] if takes_mask else CLIP_TYPES
+        super().__init__(
+            io.MultiType.Input(name, types=types, optional=optional, tooltip=f"{tooltip} {more}"), parameter
+        )
+        self._takes_picture, self._takes_part = takes_picture, takes_part
+
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+        if self._takes_picture and hasattr(value, "shape") and len(value) == 1:
+            return picture_files(value, self.name)[0]
+        clip = clip_file(value, self.name, inputs.get("fps", 24.0))
+        if clip.is_part and not self._takes_part:
+            raise ValueError(f"{self.name}: a trimmed VIDEO cannot be learned on — save it, and load the file")
+        clips.append(clip)
+        return clip.path
 
 
-def pictures_input(name: str, tooltip: str, *, optional: bool = False) -> io.MultiType.Input:
-    """Return an input that takes IMAGE, or the path of a picture or folder."""
-    return io.MultiType.Input(name, types=[io.Image, io.String], optional=optional, tooltip=tooltip)
+class PicturesSocket(Socket):
+    """IMAGE, or the path of a picture. ``remedy``: what to do with several, of a parameter that takes one."""
+
+    def __init__(
+        self,
+        name: str,
+        tooltip: str,
+        parameter: str = "",
+        *,
+        optional: bool = False,
+        is_advanced: bool = False,
+        remedy: str = "",
+    ) -> None:
+        one = io.MultiType.Input(name, types=[io.Image, io.String], optional=optional, tooltip=tooltip)
+        super().__init__(advanced(one) if is_advanced else one, parameter)
+        self._remedy = remedy
+
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+        pictures = picture_files(value, self.name)
+        if self._remedy and len(pictures) > 1:
+            raise ValueError(f"{self.name}: it is more than one picture — {self._remedy}")
+        return pictures[0] if self._remedy else pictures
 
 
-def fps_input() -> io.Input:
-    """Return the input for the frame rate of IMAGE batches."""
-    one = io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip="Frame rate of an IMAGE batch.")
-    one.optional, one.extra_dict["advanced"] = True, True
-    return one
+class PaintedSocket(PicturesSocket):
+    """Painted frames: an IMAGE batch, whose numbers are a second input, or a folder with numbers in the names."""
+
+    def __init__(self, tooltip: str, parameter: str, *, optional: bool = False) -> None:
+        super().__init__("painted", tooltip, parameter, optional=optional)
+        self.inputs.append(io.String.Input("numbers", default="", optional=True, tooltip=NUMBERS))
+
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+        return painted_folder(value, inputs.get("numbers") or "", self.name)
 
 
 class KnownFiles:
@@ -74,34 +142,43 @@ FILES = KnownFiles()
 
 
 class CommandNode(io.ComfyNode):
-    """A node that runs a command of vidtrans and returns the file that it makes.
+    """A node that runs a command of vidtrans and returns the file that it makes, by default a film.
+
+    The docstring of a node is its description in ComfyUI. ComfyUI runs copies of the classes: they cannot call super().
 
     Attributes:
         COMMAND: The command.
         TITLE: The node's name in ComfyUI.
-        ABOUT: Its description.
         RESULT: The beginning of the result's name.
+        ENDING: The suffix of the result; None for that of the film's codec.
         SHOWS: Whether ComfyUI runs it for its own sake: it shows its result.
-        SOCKETS: The inputs above the widgets of the command.
-        OUTPUTS: The outputs; by default those of a film.
         TAKES_FRAMES: Whether an input may be an IMAGE batch that is a clip, and so needs a frame rate.
+        SOCKETS: The inputs above the widgets of the command.
+        OUTPUTS: The outputs.
     """
 
-    COMMAND = TITLE = ABOUT = RESULT = ""
+    COMMAND = TITLE = RESULT = ""
+    ENDING: str | None = None
     SHOWS = TAKES_FRAMES = True
-    SOCKETS: tuple[io.Input, ...] = ()
-    OUTPUTS: tuple[io.Output, ...] = FILM
+    SOCKETS: tuple[Socket, ...] = ()
+    OUTPUTS: tuple[io.Output, ...] = (io.Video.Output("film", display_name="video"), PATH)
+    folder = staticmethod(output_folder)
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        """Return the node's name, inputs and outputs."""
-        rate = [fps_input()] if cls.TAKES_FRAMES else []
+        inputs = [one for socket in cls.SOCKETS for one in socket.inputs] + widgets(cls.COMMAND, cls.RESULT)
+        if cls.TAKES_FRAMES:
+            hint = "Frame rate of an IMAGE batch."
+            inputs.append(advanced(io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip=hint)))
+        hint = "Options of the command, one on a line: 'name: value'. Those that can run a program are refused."
+        example = "start: 2s\nend: 10s"
+        options = io.String.Input("options", multiline=True, default="", tooltip=hint, placeholder=example)
         return io.Schema(
             node_id=cls.__name__,
             display_name=f"{cls.TITLE} (vidtrans)",
             category=CATEGORY,
-            description=cls.ABOUT,
-            inputs=[*cls.SOCKETS, *widgets(cls.COMMAND, cls.RESULT), *rate, options_input()],
+            description=cls.__doc__ or "",
+            inputs=[*inputs, advanced(options)],
             outputs=list(cls.OUTPUTS),
             hidden=[io.Hidden.unique_id],
             is_output_node=cls.SHOWS,
@@ -114,71 +191,79 @@ class CommandNode(io.ComfyNode):
         return FILES.changes
 
     @classmethod
-    def produce(
-        cls,
-        inputs: dict[str, Any],
-        values: dict[str, Any],
-        clips: list[ClipFile],
-        ending: str,
-        *,
-        base: Path | None = None,
-    ) -> tuple[Path, dict[str, Any]]:
-        """Run the node's command, unless its result exists already.
-
-        Args:
-            inputs: The node's inputs, with those of its widgets.
-            values: The parameters that come from its sockets.
-            clips: The clips among them; of the first one only its part is rendered.
-            ending: The suffix of the result.
-            base: The folder of the result; by default ComfyUI's output folder.
-
-        Returns:
-            The result, and the report of the command.
+    def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
+        """Run the command, unless its result exists already, and return the outputs.
 
         Raises:
             VidtransError: The command failed.
             ValueError: An input is wrong.
         """
+        values: dict[str, Any] = {}
+        clips: list[ClipFile] = []
+        for socket in cls.SOCKETS:
+            if (value := inputs.get(socket.name)) is None or socket.parameter in values:
+                continue
+            if found := socket.read(value, inputs, clips):
+                values[socket.parameter] = found
+        cls.check(inputs, values)
         values = {**values_of(cls.COMMAND, inputs), **values, **part_of(clips)}
         options = inputs.get("options") or ""
-        states = [state_of(path) for path in (*_paths_in(values), *files_named_in(options))]
+        texts = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
+        paths = [one for one in texts if isinstance(one, str) and Path(one).is_absolute()]
+        states = [state_of(path) for path in (*paths, *files_named_in(options))]
         FILES.inputs |= {state[0]: state for state in states}
-        name = inputs.get("name") or f"vidtrans/{cls.COMMAND}"
-        path = result_path(base or output_folder(), name, ending, [cls.COMMAND, values, options, states])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        output = "result" if cls.COMMAND == "evaluate" else "output"
-        outside = [clip.path for clip in clips if clip.is_trusted]
-        table = run(JobRequest(cls.COMMAND, {**values, output: str(path)}, options, outside), cls.hidden.unique_id)
-        FILES.results.add(path)
-        return path, table
+        request = [cls.COMMAND, values, options, states]
+        result = result_path(cls.folder(), inputs.get("name") or cls.RESULT, cls.ending(inputs, clips), request)
+        result.parent.mkdir(parents=True, exist_ok=True)
+        values["result" if cls.COMMAND == "evaluate" else "output"] = str(result)
+        trusted = [clip.path for clip in clips if clip.is_trusted]
+        table = run(cls.COMMAND, values, options, trusted, cls.hidden.unique_id)
+        FILES.results.add(result)
+        return cls.outputs(result, table)
 
     @classmethod
-    def film(
-        cls, inputs: dict[str, Any], values: dict[str, Any], clips: list[ClipFile], ending: str = ""
-    ) -> io.NodeOutput:
-        """Return the film of ``produce`` as VIDEO and path, and show it. ``ending``: by default that of the codec."""
-        ending = ending or ENDINGS.get(inputs.get("codec") or default_of(cls.COMMAND, "codec"), ".mp4")
-        path, _ = cls.produce(inputs, values, clips, ending)
-        folder = output_folder()
-        subfolder = path.parent.relative_to(folder).as_posix()
-        shown = ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
-        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), str(path), ui=ui.PreviewVideo([shown]))
+    def check(cls, inputs: dict[str, Any], values: dict[str, Any]) -> None:
+        """Raise ValueError if the inputs, or the values that come from sockets, lack something."""
+
+    @classmethod
+    def ending(cls, inputs: dict[str, Any], clips: list[ClipFile]) -> str:
+        """Return the suffix of the result, with a dot; '' for a folder."""
+        if cls.ENDING is not None:
+            return cls.ENDING
+        return ENDINGS.get(inputs.get("codec") or default_of(cls.COMMAND, "codec"), ".mp4")
+
+    @classmethod
+    def outputs(cls, path: Path, table: dict[str, Any]) -> io.NodeOutput:
+        """Return the result as outputs, from its path and the report of the command."""
+        subfolder = path.parent.relative_to(output_folder()).as_posix()
+        preview = ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), str(path), ui=ui.PreviewVideo([preview]))
+
+
+class FileNode(CommandNode):
+    """A node whose result other nodes take by its path: a model or a dataset."""
+
+    SHOWS = False
+
+    @classmethod
+    def outputs(cls, path: Path, table: dict[str, Any]) -> io.NodeOutput:
+        return io.NodeOutput(str(path), str(path))
+
+
+class ModelNode(FileNode):
+    """A node that makes a model."""
+
+    ENDING = ".safetensors"
+    OUTPUTS = (Model.Output("learned", display_name="model"), PATH)
+    folder = staticmethod(model_folder)
 
 
 def part_of(clips: list[ClipFile]) -> dict[str, str]:
     """Return the part of the first clip that is meant. Raises ValueError if another one is a part of a file."""
     if any(clip.is_part for clip in clips[1:]):
         raise ValueError("a trimmed VIDEO can only be the first input — save it, and load the file")
-    first = clips[0] if clips else ClipFile("")
-    found = {"start": _time(first.start)} if first.start > 0 else {}
-    return found | ({"end": _time(first.end)} if first.end is not None else {})
-
-
-def _time(seconds: float) -> str:
-    """Return a time as an option has it, never later: a frame at this very time is at or after it."""
-    return f"{math.floor(seconds * 1e6) / 1e6:.6f}s"
-
-
-def _paths_in(values: dict[str, Any]) -> list[str]:
-    texts = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
-    return [text for text in texts if isinstance(text, str) and Path(text).is_absolute()]
+    found = {}
+    for name in ("start", "end") if clips else ():
+        if seconds := getattr(clips[0], name):  # never later: a frame at this very time is at or after it
+            found[name] = f"{math.floor(seconds * 1e6) / 1e6:.6f}s"
+    return found

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,10 @@ def register_models() -> None:
 
 
 def model_folder() -> Path:
-    """Return the folder to which nodes write models."""
     return Path(folder_paths.get_folder_paths(MODELS)[0])
 
 
 def output_folder() -> Path:
-    """Return ComfyUI's folder of results."""
     return Path(folder_paths.get_output_directory())
 
 
@@ -67,10 +65,10 @@ def named_file(text: str) -> str:
     inside = [base] if base else allowed_folders()
     for folder in inside:
         path = os.path.abspath(os.path.join(folder, name))
-        if _is_inside(path, allowed_folders()) and os.path.exists(path):
+        if _is_inside(path) and os.path.exists(path):
             return path
     path = os.path.abspath(os.path.join(inside[0], name))
-    if not _is_inside(path, allowed_folders()):
+    if not _is_inside(path):
         raise ValueError(f"{text}: it leads out of the folders of ComfyUI — move it to its input folder")
     raise ValueError(f"{text}: no such file in the folders of ComfyUI — was it moved or deleted?")
 
@@ -81,16 +79,15 @@ def files_named_in(options: str) -> list[str]:
     found = []
     for line in map(os.path.normcase, options.splitlines()):
         for match in begins.finditer(line):
-            ends = range(len(line.rstrip()), match.end(), -1)  # a name may have any letter: the longest that exists
-            found += next(
-                ([line[match.start() : end]] for end in ends if os.path.exists(line[match.start() : end])), []
-            )
+            # A name may have any letter: take the longest that exists.
+            names = (line[match.start() : end] for end in range(len(line.rstrip()), match.end(), -1))
+            found += [*islice(filter(os.path.exists, names), 1)]
     return found
 
 
-def _is_inside(path: str, folders: Iterable[str]) -> bool:
+def _is_inside(path: str) -> bool:
     path = os.path.normcase(path)
-    return any(path.startswith(os.path.normcase(folder).rstrip("/\\") + os.sep) for folder in folders)
+    return any(path.startswith(os.path.normcase(folder).rstrip("/\\") + os.sep) for folder in allowed_folders())
 
 
 def state_of(path: str) -> list[Any]:

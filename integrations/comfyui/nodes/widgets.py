@@ -32,11 +32,6 @@ def parameters(command: str) -> dict[str, Any]:
     return found
 
 
-def offered(command: str, form: str) -> list[str]:
-    """Return the names of a command's parameters that a form shows always ("main"), or when unfolded ("more")."""
-    return [name for name, table in parameters(command).items() if table["x-form"] == form]
-
-
 def widgets(command: str, result: str) -> list[io.Input]:
     """Return the inputs of a command's parameters.
 
@@ -49,61 +44,45 @@ def widgets(command: str, result: str) -> list[io.Input]:
     Returns:
         Those that are always shown, the result's name, and then the advanced ones.
     """
-    shown, advanced = ([_widget(command, name) for name in offered(command, form)] for form in ("main", "more"))
-    for one in shown:
+    forms: dict[str, list[io.Input]] = {"main": [], "more": []}
+    for name, table in parameters(command).items():
+        forms[table["x-form"]].append(_widget(command, name))
+    for one in forms["main"]:
         one.optional = True
-    for one in advanced:
-        set_advanced(one)
-    return [*shown, name_input(result), *advanced]
-
-
-def set_advanced(one: io.Input) -> None:
-    """Show an input only with the advanced ones. Versions of ComfyUI differ in the argument, not in this table."""
-    one.optional = True
-    one.extra_dict["advanced"] = True
-
-
-def options_input() -> io.Input:
-    """Return the input for options that have no widget."""
-    hint = "Options of the command, one on a line: 'name: value'. Those that can run a program are refused."
-    one = io.String.Input("options", multiline=True, default="", tooltip=hint, placeholder="start: 2s\nend: 10s")
-    set_advanced(one)
-    return one
-
-
-def name_input(default: str) -> io.Input:
-    """Return the input for the beginning of a result's name."""
     hint = "Folder and name of the result; what follows them is the same for the same inputs."
-    return io.String.Input("name", default=default, optional=True, tooltip=hint)
+    named = io.String.Input("name", default=result, optional=True, tooltip=hint)
+    return [*forms["main"], named, *map(advanced, forms["more"])]
+
+
+def advanced(one: io.Input) -> io.Input:
+    """Show an input only with the advanced ones. Versions of ComfyUI differ in the argument, not in this table."""
+    one.optional, one.extra_dict["advanced"] = True, True
+    return one
 
 
 def _widget(command: str, name: str) -> io.Input:
     table = parameters(command)[name]
     words: dict[str, Any] = {"tooltip": table.get("description", ""), "default": default_of(command, name)}
-    choices = table.get("enum") or next((o["enum"] for o in table.get("anyOf", ()) if "enum" in o), None)
-    if choices:
-        given = words["default"]
+    if choices := table.get("enum") or next((o["enum"] for o in table.get("anyOf", ()) if "enum" in o), None):
         options = [one for one in choices if name != "codec" or one not in FOLDER_CODECS]
-        return io.Combo.Input(name, options=options if given in options else ["", *options], **words)
+        return io.Combo.Input(name, options=options if words["default"] in options else ["", *options], **words)
     kind = table["type"]
     if table.get("format") == MEDIUM:
         return io.Combo.Input(name, options=["", *schemas()["media"]], **words)
     if kind == "boolean":
         return io.Boolean.Input(name, **words)
-    if words["default"] == "":
+    if kind == "string" or words["default"] == "":  # also a number that vidtrans chooses unless one is written
         return io.String.Input(name, **words)
     low, high = table.get("minimum", table.get("exclusiveMinimum", 0)), table.get("maximum", LARGEST)
     if kind == "integer":
         return io.Int.Input(name, min=low, max=min(high, LARGEST), **words)
-    if kind == "number" or isinstance(kind, list):  # a list: a number or a curve; curves are written as options
-        return io.Float.Input(name, min=low, max=high, step=0.01 if high <= 4 else 0.5, **words)
-    return io.String.Input(name, **words)
+    # The type "number", or a list of types: a number or a curve. Curves are written as options.
+    return io.Float.Input(name, min=low, max=high, step=0.01 if high <= 4 else 0.5, **words)
 
 
 def default_of(command: str, name: str) -> Any:  # noqa: ANN401  (of any parameter)
     """Return the default of a widget; '' for a parameter that has none."""
-    table = parameters(command)[name]
-    return DEFAULTS.get((command, name), table.get("default", ""))
+    return DEFAULTS.get((command, name), parameters(command)[name].get("default", ""))
 
 
 def values_of(command: str, inputs: dict[str, Any]) -> dict[str, Any]:
