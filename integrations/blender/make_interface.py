@@ -10,8 +10,8 @@ import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
+from vidtrans_blender.options import BUNDLED
 from vidtrans_blender.programs import ask_interface, find_program
-from vidtrans_blender.schemas import BUNDLED
 
 
 def main() -> None:

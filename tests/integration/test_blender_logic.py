@@ -23,12 +23,11 @@ from vidtrans.commands.schema import schema_of
 INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
 sys.path.insert(0, str(INTEGRATION))
-MODULES = ("command_lines", "faults", "held_movies", "job_files", "job_seals", "jobs", "media_parts", "places")
-MODULES += ("programs", "retiming", "schemas")
-command_lines, faults, held_movies, job_files, job_seals, jobs, media_parts, places, programs, retiming, schemas = (
+MODULES = ("held_movies", "job_files", "jobs", "media_parts", "options", "programs")
+held_movies, job_files, jobs, media_parts, options, programs = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
-UserError, MediaPart, StripTimes = faults.UserError, media_parts.MediaPart, media_parts.StripTimes
+UserError, MediaPart, StripTimes = options.UserError, media_parts.MediaPart, media_parts.StripTimes
 posix = pytest.mark.skipif(os.name == "nt", reason="its program is a shell script")
 
 
@@ -46,29 +45,29 @@ def test_the_modules_without_blender_import_nothing_of_it_nor_of_vidtrans() -> N
 
 
 def test_the_bundled_options_are_those_of_this_vidtrans_and_start_no_program() -> None:
-    bundled = json.loads(schemas.BUNDLED.read_text(encoding="utf-8"))
+    bundled = json.loads(options.BUNDLED.read_text(encoding="utf-8"))
     for command in programs.COMMANDS:
         schema = schema_of(command)
-        fields = schemas.fields_of(schema)
+        fields = options.fields_of(schema)
         message = "run integrations/blender/make_interface.py"
         assert bundled["commands"][command] == json.loads(json.dumps(schema)), message
         for field in fields:
             assert schema["properties"][field.name]["x-access"] != "program"
             assert not any(word.startswith("ffmpeg") for word in field.choices)
-        assert schemas.option_words(fields, defaults(fields)) == []  # what is left alone is not named
+        assert options.option_words(fields, defaults(fields)) == []  # what is left alone is not named
 
 
 def defaults(fields: list[Any]) -> dict[str, Any]:
     """Return what Blender's properties hold before anybody touched them."""
-    empty = {"bool": False, "enum": "UNSET", **schemas.UNSET}
+    empty = {"bool": False, "enum": "UNSET", **options.UNSET}
     return {one.name: empty.get(one.kind, "") if one.default is None else one.default for one in fields}
 
 
 def test_options_become_words_of_which_each_is_one_argument() -> None:
-    fields = schemas.fields_of(schema_of("stylize"))
+    fields = options.fields_of(schema_of("stylize"))
     values = defaults(fields) | {"strength": 0.30000001192, "keep_colour": 1.0, "keep_shading": 0.5, "draft": 3}
     values |= {"temporal": "off", "mask": "/a b/'m'; rm.mkv", "allow_damaged": True}
-    words = schemas.option_words(fields, values)
+    words = options.option_words(fields, values)
     assert set(words) == {
         *("--strength=0.3", "--keep-colour", "--set=rendering.keep_shading=0.5", "--draft=3", "--temporal=off"),
         *("--mask=/a b/'m'; rm.mkv", "--allow-damaged"),
@@ -78,7 +77,7 @@ def test_options_become_words_of_which_each_is_one_argument() -> None:
 def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their_passes(tmp_path: Path) -> None:
     for name in ("oil.jpg", "m.safetensors"):
         (tmp_path / name).touch()
-    words = command_lines.model_words
+    words = options.model_words
     assert words("pencil", "") == ["--look=pencil"]
     assert words("identity", "") == ["--model=identity"]
     assert words("FILE", str(tmp_path / "oil.jpg")) == [f"--look={tmp_path / 'oil.jpg'}"]
@@ -87,9 +86,9 @@ def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their
         with pytest.raises(UserError, match=message):
             words("FILE", path)
     with pytest.raises(UserError, match="no painted frames"):
-        command_lines.words_of("propagate", schemas.fields_of(schema_of("propagate")), {}, "pencil", "")
+        options.words_of("propagate", options.fields_of(schema_of("propagate")), {}, "pencil", "")
     given = (("stack", "AUTO"), ("labels", "AUTO"), ("", "AUTO"), ("stack", "COLOUR"))
-    assert [command_lines.model_input(*one) for one in given] == ["GUIDES", "LABELS", "COLOUR", "COLOUR"]
+    assert [options.model_input(*one) for one in given] == ["GUIDES", "LABELS", "COLOUR", "COLOUR"]
 
 
 # Frames
@@ -184,7 +183,7 @@ def test_the_program_is_found_on_the_path_and_where_tools_are_installed(tmp_path
     assert programs.find_program("", {"PATH": str(place.parent)}, Path("/nowhere")) == place
     with pytest.raises(UserError, match="not a program"):
         programs.find_program(str(tmp_path / "gone"))
-    assert Path("/uv/vidtrans.exe") in programs.usual_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
+    assert Path("/uv/vidtrans.exe") in programs.program_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
 
 
 def test_no_program_of_the_folder_of_a_file_is_found(tmp_path: Path) -> None:
@@ -194,7 +193,7 @@ def test_no_program_of_the_folder_of_a_file_is_found(tmp_path: Path) -> None:
         script(Path(name), "echo strange")
     for windows in (True, False):
         for path in (".", "", "tools"):
-            assert programs.places_on_path({"PATH": path}, windows=windows) == []
+            assert all(map(os.path.isabs, programs.program_places({"PATH": path}, tmp_path, windows=windows)))
             with pytest.raises(UserError, match="not installed"):
                 programs.find_program("", {"PATH": path}, tmp_path / "home", windows=windows)
 
@@ -226,7 +225,7 @@ def job(tmp_path: Path) -> Any:
     program = script(tmp_path / "vidtrans", f"exec '{sys.executable}' '{FAKE}' \"$@\"")
     (tmp_path / "source.mp4").touch()
     source, result = tmp_path / "source.mp4", tmp_path / "result.mp4"
-    step = jobs.Step("Style", command_lines.strip_line(program, "stylize", source, result, options=[]), str(tmp_path))
+    step = jobs.Step("Style", options.command_line(program, "stylize", [], source, result), str(tmp_path))
     return jobs.StripJob.create(tmp_path / "jobs" / "7", "clip: pencil", [step], {"kind": "MOVIE"}, result)
 
 

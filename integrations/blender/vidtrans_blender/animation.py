@@ -14,55 +14,44 @@ from typing import Any
 
 import bpy
 
-from .faults import UserError
+from . import UserError
+from .options import Field, curve_value
 from .properties import FIELDS
-from .schemas import Field, curve_value
-from .sequencer import curves_of
+from .sequencer import curves_in, curves_of
 
 VALUES = "values.csv"
 
 
-def animated_fields(scene: Any, command: str) -> list[Field]:  # noqa: ANN401  (types of Blender)
-    """Return the options of a command whose sliders are animated."""
-    return [field for field in FIELDS[command] if field.is_curve and _is_animated(scene, path_of(command, field))]
+def animated_fields(scene: Any) -> list[Field]:  # noqa: ANN401  (types of Blender)
+    """Return the options of a scene's command whose sliders are animated."""
+    fields = [field for field in FIELDS[scene.vidtrans.command] if field.is_curve]
+    return [field for field in fields if _curve_of(scene, field) is not None or _needs_scene(scene, field)]
 
 
-def path_of(command: str, field: Field) -> str:
+def _path_of(scene: Any, field: Field) -> str:  # noqa: ANN401
     """Return the path of an option's slider from its scene."""
-    return f"vidtrans.options_{command}.{field.name}"
+    return f"vidtrans.options_{scene.vidtrans.command}.{field.name}"
 
 
-def _is_animated(scene: Any, path: str) -> bool:  # noqa: ANN401
-    return curve_of(scene, path) is not None or _needs_scene(scene, path)
-
-
-def curve_of(scene: Any, path: str) -> Any:  # noqa: ANN401
-    """Return the curve of a property that is not muted; None if it has none."""
-    curves = (one for one in curves_of(scene) if one.data_path == path)
+def _curve_of(scene: Any, field: Field) -> Any:  # noqa: ANN401
+    """Return the curve of an option that is not muted; None if it has none."""
+    curves = (one for one in curves_of(scene) if one.data_path == _path_of(scene, field))
     return next((one for one in curves if not one.mute and not (one.group and one.group.mute)), None)
 
 
-def _needs_scene(scene: Any, path: str) -> bool:  # noqa: ANN401
+def _needs_scene(scene: Any, field: Field) -> bool:  # noqa: ANN401
     """Return whether only the scene itself knows the values: of drivers, and of the NLA."""
-    data = scene.animation_data
+    data, path = scene.animation_data, _path_of(scene, field)
     if data is None:
         return False
     if any(one.data_path == path and not one.mute for one in data.drivers):
         return True
     actions = [one.action for track in data.nla_tracks for one in track.strips if one.action and not track.mute]
-    return bool(data.use_nla) and any(path in _paths(action) for action in actions)
-
-
-def _paths(action: Any) -> set[str]:  # noqa: ANN401
-    curves = getattr(action, "fcurves", None)
-    if curves is None:
-        bags = (bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags)
-        curves = [curve for bag in bags for curve in bag.fcurves]
-    return {curve.data_path for curve in curves}
+    return bool(data.use_nla) and any(curve.data_path == path for action in actions for curve in curves_in(action))
 
 
 @contextmanager
-def at_any_frame(scene: Any) -> Iterator[None]:  # noqa: ANN401
+def _at_any_frame(scene: Any) -> Iterator[None]:  # noqa: ANN401
     """Let the frame of a scene change, which only one in a window does; then return to the current frame."""
     frame, part, window = scene.frame_current, scene.frame_subframe, bpy.context.window
     other = window.scene if window and window.scene != scene else None
@@ -76,28 +65,25 @@ def at_any_frame(scene: Any) -> Iterator[None]:  # noqa: ANN401
             window.scene = other
 
 
-def values_at(scene: Any, command: str, fields: Sequence[Field], times: Sequence[float]) -> list[list[float]]:  # noqa: ANN401
-    """Return the value of each option at each of some frames of the scene, within the option's bounds."""
-    group, columns = getattr(scene.vidtrans, f"options_{command}"), []
-    slow = [field for field in fields if _needs_scene(scene, path_of(command, field))]
-    found: dict[str, list[float]] = {field.name: [] for field in slow}
+def _values_at(scene: Any, fields: Sequence[Field], times: Sequence[float]) -> list[list[float]]:  # noqa: ANN401
+    """Return the values of each option at some frames of the scene, within the option's bounds."""
+    group = getattr(scene.vidtrans, f"options_{scene.vidtrans.command}")
+    columns: dict[str, list[float]] = {field.name: [] for field in fields}
+    slow = [field for field in fields if _needs_scene(scene, field)]
     if slow:
-        with at_any_frame(scene):
+        with _at_any_frame(scene):
             for time in times:
                 scene.frame_set(int(time // 1), subframe=time % 1)
                 for field in slow:
-                    found[field.name].append(getattr(group, field.name))
+                    columns[field.name].append(getattr(group, field.name))
     for field in fields:
-        if field.name not in found:
-            curve = curve_of(scene, path_of(command, field))
-            found[field.name] = [curve.evaluate(time) for time in times]
-        columns.append([curve_value(field, value) for value in found[field.name]])
-    return columns
+        if field not in slow:
+            columns[field.name] = [*map(_curve_of(scene, field).evaluate, times)]
+    return [[curve_value(field, value) for value in columns[field.name]] for field in fields]
 
 
 def write_values(
     scene: Any,  # noqa: ANN401
-    command: str,
     folder: Path,
     frames: Sequence[tuple[float, float]],
     *,
@@ -107,7 +93,6 @@ def write_values(
 
     Args:
         scene: The scene whose panel it is.
-        command: The command of the job.
         folder: The folder of the job, ``jobs/NUMBER`` of the folder in which the command runs.
         frames: For each frame of the clip its number, or its time in s, and the scene's frame that shows it.
         by_time: The former are times.
@@ -118,10 +103,10 @@ def write_values(
     Raises:
         UserError: The file cannot be written.
     """
-    fields = animated_fields(scene, command)
+    fields = animated_fields(scene)
     if not fields:
         return {}
-    columns = values_at(scene, command, fields, [round(time, 4) for _, time in frames])
+    columns = _values_at(scene, fields, [round(time, 4) for _, time in frames])
     path, rows = folder / VALUES, zip(*columns, strict=True)
     try:
         with path.open("w", encoding="utf-8", newline="") as file:

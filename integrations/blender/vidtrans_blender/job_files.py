@@ -78,18 +78,13 @@ class StepFiles:
         found = read_table(self._end).get("exit_status")
         return found if isinstance(found, int) else None
 
-    def result(self) -> dict[str, Any]:
-        """Return what the process left as its result."""
-        return read_table(self._result)
-
     def error(self) -> str:
         """Return the message of a process that failed: that of its result, or the end of its log."""
-        if message := self.result().get("error"):
+        if message := read_table(self._result).get("error"):
             return str(message)
         with suppress(OSError):
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            if lines:
-                return lines[-1].strip().removeprefix("Error: ")
+            if text := self.log.read_text(encoding="utf-8", errors="replace").strip():
+                return text.rpartition("\n")[2].strip().removeprefix("Error: ")
         return f"its process ended without a message (memory may be full) — see {self.log}"
 
     def clear(self) -> None:

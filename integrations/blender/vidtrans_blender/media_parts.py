@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 MOST_STEP = 240  # frames by which a part may begin earlier, to begin on a whole frame of the scene
+RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
 
 
 @dataclass(frozen=True)
@@ -42,12 +43,14 @@ class MediaPart:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether this is the whole file."""
         return self.first == 0 and self.end == self.num_frames
 
     def contains(self, other: MediaPart) -> bool:
-        """Return whether another part lies within this one."""
         return self.first <= other.first and other.end <= self.end
+
+    def widened(self, handle: int) -> MediaPart:
+        """Return the part with ``handle`` more frames on each side, as far as the file has them."""
+        return MediaPart(max(0, self.first - handle), min(self.num_frames, self.end + handle), self.num_frames)
 
     def table(self) -> dict[str, int]:
         """Return the part as JSON has it."""
@@ -70,9 +73,6 @@ class RetimingPoint:
 
     time: float
     frame: float
-
-
-RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
 
 
 def retimed_part(
@@ -109,11 +109,6 @@ def time_of_frame(points: Sequence[RetimingPoint], frame: float) -> float:
     return points[-1].time
 
 
-def widened(part: MediaPart, handle: int) -> MediaPart:
-    """Return a part with ``handle`` more frames on each side, as far as the file has them."""
-    return MediaPart(max(0, part.first - handle), min(part.num_frames, part.end + handle), part.num_frames)
-
-
 def visible_part(times: StripTimes) -> MediaPart:
     """Return the frames of the file that the strip shows; the first or the last one where it holds it."""
     last = times.num_frames - 1
@@ -132,8 +127,8 @@ def part_with_handles(times: StripTimes, handle: int) -> MediaPart:
 
     The part begins where a frame of the file and one of the scene meet, so that Blender rounds as before.
     """
-    part = visible_part(times)
-    first, end = max(0, part.first - handle), min(times.num_frames, part.end + handle)
+    part = visible_part(times).widened(handle)
+    first, end = part.first, part.end
     step = times.rate.numerator if times.rate.numerator <= MOST_STEP else 1
     if times.is_reversed:  # Blender counts from the end, in lengths that are whole frames of the scene
         end += (times.num_frames - end) % step
@@ -143,14 +138,10 @@ def part_with_handles(times: StripTimes, handle: int) -> MediaPart:
     return MediaPart(first, end, times.num_frames)
 
 
-def frames_before(part: MediaPart, *, is_reversed: bool) -> int:
-    """Return how many frames of the whole file lie before the part, in the direction of the strip."""
-    return part.num_frames - part.end if is_reversed else part.first
-
-
 def start_of_part(times: StripTimes, part: MediaPart) -> float:
     """Return the scene's frame at which the first frame of the rendered part belongs."""
-    return times.start + float(Fraction(frames_before(part, is_reversed=times.is_reversed)) / times.rate)
+    before = part.num_frames - part.end if times.is_reversed else part.first  # in the direction of the strip
+    return times.start + float(Fraction(before) / times.rate)
 
 
 def time_in_scene(times: StripTimes, frame: int) -> float:
@@ -167,23 +158,3 @@ def time_words(part: MediaPart, fps: float) -> list[str]:
     """
     words = [f"--start={(part.first - 0.5) / fps:.6f}s"] if part.first else []
     return [*words, *([f"--end={(part.end - 0.5) / fps:.6f}s"] if part.end < part.num_frames else [])]
-
-
-def frame_words(part: MediaPart, taken: MediaPart) -> list[str]:
-    """Return ``--start`` and ``--end`` of a part of some pictures, which are ``taken`` of a sequence, as numbers."""
-    words = [f"--start={part.first - taken.first}"] if part.first > taken.first else []
-    return [*words, *([f"--end={part.end - taken.first}"] if part.end < taken.end else [])]
-
-
-def nearest_names(names: dict[int, str], count: int) -> list[str]:
-    """Return a name for each of ``count`` frames: that of the nearest frame which has one. ``names`` is not empty."""
-    known = sorted(names)
-    return [
-        names[min(known, key=lambda one: (abs(one - at), one))] if at not in names else names[at] for at in range(count)
-    ]
-
-
-def free_channel(taken: set[int], channel: int, most: int) -> int | None:
-    """Return the free channel nearest to ``channel``, of equally near ones the lower; None if all are taken."""
-    free = [one for one in range(1, most + 1) if one not in taken and one != channel]
-    return min(free, key=lambda one: (abs(one - channel), one), default=None)

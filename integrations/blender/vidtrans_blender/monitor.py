@@ -10,11 +10,9 @@ from typing import Any
 
 import bpy
 
-from .faults import UserError
-from .jobs import JobState, StripJob, jobs_in
-from .places import work_folder
-from .preferences import cache_path, preference
-from .scene_renders import edit_scene
+from . import UserError
+from .jobs import MOST_STARTS, JobState, StripJob, jobs_in, work_folder
+from .properties import config_path, preference
 from .strip_results import JOB, insert_movie, insert_result, strip_of
 
 INTERVAL_S = 0.5
@@ -51,7 +49,7 @@ class JobMonitor:
             if state is JobState.INSERTED and has_mark(job):  # the file was closed without saving, or the result undone
                 job.change(inserted=False, held=True)
                 state = JobState.READY
-            if state is JobState.INTERRUPTED and job.may_restart:
+            if state is JobState.INTERRUPTED and job.record["starts"] < MOST_STARTS:
                 self._start(job)
             if state not in (JobState.INSERTED, JobState.CANCELLED):
                 self.entries.append(JobEntry(job, state))
@@ -161,7 +159,7 @@ def put(job: StripJob) -> Any:  # noqa: ANN401
     if target["kind"] == "PASSES":
         return scene
     if target["kind"] == "SHOT":
-        return insert_movie(edit_scene(scene), job.output, target["first"], f"{scene.name} ({target['label']})")
+        return insert_movie(scene, job.output, target["first"], f"{scene.name} ({target['label']})")
     return insert_result(scene, job.number, target, job.output)
 
 
@@ -196,7 +194,7 @@ def on_load(*_: object) -> None:
 
 def register() -> None:
     """Watch the jobs of this file and of those that are opened."""
-    StripJob.key_file = cache_path().with_name("job.key")
+    StripJob.key_file = config_path("job.key")
     bpy.app.handlers.load_post.append(on_load)
     bpy.app.handlers.undo_post.append(on_undo)
     bpy.app.handlers.redo_post.append(on_undo)

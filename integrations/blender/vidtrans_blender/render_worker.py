@@ -1,6 +1,6 @@
 """Render frames of a scene in a Blender of its own: pictures, and a multilayer EXR of the passes for each frame.
 
-It is started with a file that names its work (see ``scene_renders.py``), reports to the folder of its step as
+It is started with a file that names its work (see ``submitting.py``), reports to the folder of its step as
 ``vidtrans`` does, leaves out frames that are there, and ends when a file ``stop`` appears.
 """
 
@@ -36,7 +36,7 @@ def set_up(scene: Any, work: dict[str, Any]) -> None:  # noqa: ANN401  (types of
     scene.render.use_sequencer = False
     scene.render.use_file_extension = True
     scene.frame_step = 1
-    if work["view"] == "standard":
+    if work["standard_view"]:
         scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
         scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
 

@@ -1,37 +1,46 @@
-"""Make jobs of strips and scenes."""
+"""Make jobs of strips and scenes.
+
+A scene is rendered by a Blender of its own, with a copy of the file, so that the window stays free.
+"""
 
 from __future__ import annotations
 
+import os
+import re
 import shutil
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import bpy
 
+from . import UserError
 from .animation import animated_fields, write_values
-from .command_lines import (
-    FILE,
-    codec_words,
-    model_input,
-    movie_ending,
-    shot_source,
-    strip_line,
-    words_of,
-)
-from .faults import UserError
 from .held_movies import PADDED, has_variable_rate
-from .jobs import JobState, Step, StripJob
-from .media_parts import MediaPart, frame_words, time_words
-from .places import link_pictures, new_number, plain_name, work_folder
-from .preferences import preference, program
+from .job_files import write_table
+from .jobs import JobState, Step, StripJob, job_folders, work_folder
+from .media_parts import MediaPart, time_words
+from .options import FILE, codec_words, command_line, model_input, movie_ending, words_of
 from .programs import pairing_of
-from .properties import FIELDS, values_of
-from .scene_renders import check_scene, render_step, shown_frames
-from .sequencer import all_strips
-from .strip_results import JOB, SOURCE
-from .strip_sources import StripSource, absolute, clock_of, num_frames_of, read_strip, scene_rate, times_of
+from .properties import FIELDS, preference, program, values_of
+from .sequencer import all_strips, scene_rate
+from .strip_results import JOB, SOURCE, natural_key
+from .strip_sources import StripSource, absolute, clock_of, num_frames_of, read_strip, times_of
+
+WORKER = Path(__file__).with_name("render_worker.py")
+PASSES = ("depth", "normal", "index")
+LABELS = "passes#Pass.IndexOB=0..255"  # grey levels are the numbers of objects
+RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # of Windows, with any ending
+MOST_NAME = 48  # letters of a strip's or model's name in the name of a file
+
+
+def plain_name(text: str) -> str:
+    """Return a text as a part of file names of every system."""
+    plain = re.sub(r"[^\w-]+", "_", re.sub(r"\.\w{1,5}$", "", text)).strip("_-")  # without the ending of a file
+    plain = plain[:MOST_NAME] or "clip"
+    return f"{plain}_" if RESERVED.fullmatch(plain) else plain
 
 
 def label_of(scene: Any) -> str:  # noqa: ANN401  (types of Blender)
@@ -48,42 +57,95 @@ def model_file(scene: Any) -> str:  # noqa: ANN401
     return bpy.path.abspath(path) if path else ""
 
 
-def model_words_of(scene: Any, changing: Mapping[str, str | float] | None = None) -> list[str]:  # noqa: ANN401
-    """Return the words of the model and the options. ``changing``: values of animated sliders. Raises UserError."""
+def option_words_of(scene: Any, curves: Mapping[str, str | float] | None = None) -> list[str]:  # noqa: ANN401
+    """Return the words of the model and the options. ``curves``: values of animated sliders. Raises UserError."""
     settings = scene.vidtrans
-    values = values_of(scene, settings.command) | dict(changing or {})
+    values = values_of(scene, settings.command) | dict(curves or {})
     return words_of(settings.command, FIELDS[settings.command], values, settings.look, model_file(scene))
 
 
 @contextmanager
-def new_job() -> Iterator[tuple[Path, Path, int]]:
-    """Yield the work folder, the folder of a new job, and its number; the folder is removed if the job is refused.
+def new_job() -> Iterator[tuple[Path, Path]]:
+    """Yield the work folder and the folder of a new job, which is removed if the job is refused.
 
     Raises:
         UserError: The file was never saved, or the folder cannot be written.
     """
     work = work_folder(bpy.data.filepath, preference("folder"))
     try:
-        number = new_number(work / "jobs")
-        folder = work / "jobs" / str(number)
+        numbers = [int(path.name) for path in job_folders(work / "jobs")]
+        folder = work / "jobs" / str(max(numbers, default=0) + 1)
         folder.mkdir(parents=True)
     except OSError as error:
         remedy = "choose another folder in the preferences of the add-on"
         raise UserError(f"{work}: it cannot be written ({error.strerror}) — {remedy}") from error
     try:
-        yield work, folder, number
+        yield work, folder
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
 
 
-def refuse_second_job(strip: Any) -> None:  # noqa: ANN401
-    """Raise UserError if a job of a strip is waiting or running."""
-    number = strip.get(JOB)
-    jobs = work_folder(bpy.data.filepath, preference("folder")) / "jobs"
-    earlier = StripJob.read(jobs / str(number)) if number else None
-    if earlier and earlier.state() in (JobState.WAITING, JobState.RUNNING):
-        raise UserError(f"{strip.name}: a job for this strip is under way — cancel it first")
+def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
+    """Store the job of a strip, with the scene's settings. Raises UserError."""
+    path, settings, label = program(), scene.vidtrans, label_of(scene)
+    option_words_of(scene)  # raises early
+    source = source_of(scene, strip)
+    if number := strip.get(JOB):
+        earlier = StripJob.read(work_folder(bpy.data.filepath, preference("folder")) / "jobs" / str(number))
+        if earlier and earlier.state() in (JobState.WAITING, JobState.RUNNING):
+            raise UserError(f"{strip.name}: a job for this strip is under way — cancel it first")
+    with new_job() as (work, folder):
+        words, steps = option_words_of(scene, curves_of_strip(scene, strip, source, folder)), []
+        output = work / f"{plain_name(strip.name)}.{label}.{int(folder.name):04d}"
+        if source.kind == "IMAGE":
+            clip, given = folder / "source", taken_pictures(scene, source)
+            link_pictures([(at, source.pictures[at]) for at in range(given.first, given.end)], clip)
+            part = source.part  # its frames have numbers, as those of pictures have no times
+            words += [f"--start={part.first - given.first}"] if part.first > given.first else []
+            words += [f"--end={part.end - given.first}"] if part.end < given.end else []
+        else:
+            output = output.with_name(output.name + movie_ending(settings.codec))
+            words += [*codec_words(settings.codec), *guide_words(scene, strip, source)]
+        if source.kind == "MOVIE":
+            clip = source.path
+            words += time_words(source.part, source.fps)
+        elif source.kind == "SCENE":
+            clip, start = folder / "shot" / "colour", strip.scene.frame_start
+            frames = range(start + source.part.first, start + source.part.end)
+            # The sequencer that shows the pictures has the view transform.
+            steps.append(render_step(folder, strip.scene, frames, clip.parent, passes=(), standard_view=True))
+            words.append(f"--set=picture_fps={source.fps:.6f}")
+        line = command_line(path, settings.command, words, clip, output)
+        steps.append(Step("Style the frames", line, str(work)))
+        target = {**source.table(), "strip": strip.name}
+        made = create_job(folder, scene, label, steps, target, output, title=f"{strip.name}: {label}")
+    strip[JOB] = made.number
+    return made
+
+
+def create_job(
+    folder: Path,
+    scene: Any,  # noqa: ANN401
+    label: str,
+    steps: Sequence[Step],
+    target: Mapping[str, Any],
+    output: Path,
+    *,
+    title: str = "",
+) -> StripJob:
+    target = {**target, "scene": scene.name, "label": label, "blend": bpy.data.filepath}
+    return StripJob.create(folder, title or f"{scene.name}: {label}", steps, target, output)
+
+
+def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
+    """Return the source of a strip, with the scene's settings. Raises UserError."""
+    settings = scene.vidtrans
+    whole = settings.whole or bool(guide_of(scene))  # beside a guide, deflicker takes no part of its clip
+    source = read_strip(scene, strip, settings.handle, whole=whole)
+    if source.is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
+        return read_strip(scene, strip, settings.handle, whole=True)
+    return source
 
 
 def guide_of(scene: Any) -> str:  # noqa: ANN401
@@ -97,7 +159,7 @@ def guide_words(scene: Any, strip: Any, source: StripSource) -> list[str]:  # no
 
     The result may be a part of the film, and begin later in it. One that is retimed is as long as the film.
     """
-    film = next((one for one in all_strips(scene.sequence_editor) if one.name == strip.get(SOURCE)), None)
+    film = next((one for one in all_strips(scene) if one.name == strip.get(SOURCE)), None)
     if film is None or film.type != "MOVIE" or source.times is None:
         return []
     path = absolute(film.filepath, scene.library)
@@ -108,55 +170,6 @@ def guide_words(scene: Any, strip: Any, source: StripSource) -> list[str]:  # no
         return []
     first = round((source.times.start - times.start) * float(times.rate))
     return time_words(MediaPart(first, count, count), film.fps) if 0 < first < count else []
-
-
-def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
-    """Return the source of a strip, with the scene's settings. Raises UserError."""
-    settings = scene.vidtrans
-    whole = settings.whole or bool(guide_of(scene))  # beside a guide, deflicker takes no part of its clip
-    source = read_strip(scene, strip, settings.handle, whole=whole)
-    if source.is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
-        return read_strip(scene, strip, settings.handle, whole=True)
-    return source
-
-
-def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
-    """Store the job of a strip, with the scene's settings. Raises UserError."""
-    path = program()
-    model_words_of(scene)  # raises early
-    source = source_of(scene, strip)
-    refuse_second_job(strip)
-    with new_job() as (work, folder, number):
-        made = _strip_job(scene, strip, source, path, work, folder)
-    strip[JOB] = number
-    return made
-
-
-def _strip_job(scene: Any, strip: Any, source: StripSource, path: Path, work: Path, job: Path) -> StripJob:  # noqa: ANN401
-    settings, label = scene.vidtrans, label_of(scene)
-    words = model_words_of(scene, _changing(scene, strip, source, job))
-    output = work / f"{plain_name(strip.name)}.{label}.{int(job.name):04d}"
-    steps = []
-    if source.kind == "SCENE":
-        steps.append(_render_strip(job, strip, source))
-    if source.kind == "IMAGE":
-        taken = taken_pictures(scene, source)
-        link_pictures([(at, source.pictures[at]) for at in range(taken.first, taken.end)], job / "source")
-        words += frame_words(source.part, taken)
-        line = strip_line(path, settings.command, job / "source", output, options=words)
-    else:
-        output = output.with_name(output.name + movie_ending(settings.codec))
-        words += [*codec_words(settings.codec), *guide_words(scene, strip, source)]
-        if source.kind == "MOVIE":
-            line = strip_line(
-                path, settings.command, source.path, output, options=words, part=source.part, fps=source.fps
-            )
-        else:
-            words.append(f"--set=picture_fps={source.fps:.6f}")
-            line = strip_line(path, settings.command, job / "shot" / "colour", output, options=words)
-    steps.append(Step("Style the frames", line, str(work)))
-    target = {**source.table(), "strip": strip.name, "scene": scene.name, "label": label, "blend": bpy.data.filepath}
-    return StripJob.create(job, f"{strip.name}: {label}", steps, target, output)
 
 
 def taken_pictures(scene: Any, source: StripSource) -> MediaPart:  # noqa: ANN401
@@ -170,37 +183,57 @@ def taken_pictures(scene: Any, source: StripSource) -> MediaPart:  # noqa: ANN40
     return MediaPart(0, part.num_frames, part.num_frames) if has_other else part
 
 
-def _changing(scene: Any, strip: Any, source: StripSource, job: Path) -> dict[str, str | float]:  # noqa: ANN401
+def link_pictures(pictures: Sequence[tuple[int, Path]], folder: Path) -> None:
+    """Put pictures into a folder of their own: as links, or as copies where there are none.
+
+    They keep their names, whose numbers painted frames and mattes refer to, if the names are in the clip's order.
+
+    Args:
+        pictures: The index of each frame, and its file; one file may stand for several frames.
+        folder: An empty or new folder.
+
+    Raises:
+        UserError: A picture is not there, or the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    names = [path.name for _, path in pictures]
+    if len(set(names)) < len(names) or sorted(names, key=natural_key) != names:
+        names = [f"{index:06d}{path.suffix.lower()}" for index, path in pictures]
+    for (_, path), name in zip(pictures, names, strict=True):
+        if not path.is_file():
+            raise UserError(f"{path}: this picture is not there — relink the strip")
+        if not (folder / name).exists():
+            _link(path, folder / name)
+
+
+def _link(path: Path, name: Path) -> None:
+    for link in (os.link, os.symlink, shutil.copy2):
+        try:
+            link(path, name)
+            return
+        except (OSError, NotImplementedError):
+            continue
+    raise UserError(f"{name}: it cannot be written — free disk space, or choose another folder in the preferences")
+
+
+def curves_of_strip(scene: Any, strip: Any, source: StripSource, folder: Path) -> dict[str, str | float]:  # noqa: ANN401
     """Return the values of animated sliders over the frames of a strip. Raises UserError."""
-    command = scene.vidtrans.command
-    fields = animated_fields(scene, command)
+    fields = animated_fields(scene)
     if not fields:
         return {}
     clock = clock_of(scene, strip, source)
     if clock is None:
         remedy = "reset its retiming, or clear the keyframes"
         raise UserError(f"{strip.name}: {fields[0].title} is animated, and this retiming cannot be read — {remedy}")
-    frames, is_movie = range(source.part.first, source.part.end), source.kind == "MOVIE"
-    if is_movie and has_variable_rate(source.path):
-        return write_values(scene, command, job, [(at / source.fps, clock(at)) for at in frames], by_time=True)
+    frames = range(source.part.first, source.part.end)
+    if source.kind == "MOVIE" and has_variable_rate(source.path):
+        return write_values(scene, folder, [(at / source.fps, clock(at)) for at in frames], by_time=True)
     first = 0  # the numbers are those of the clip that the command reads
     if source.kind == "SCENE":
         first = source.part.first
     elif source.kind == "IMAGE":
         first = taken_pictures(scene, source).first
-    return write_values(scene, command, job, [(at - first, clock(at)) for at in frames])
-
-
-def _render_strip(job: Path, strip: Any, source: StripSource) -> Step:  # noqa: ANN401
-    """Return the step that renders the scene of a scene strip."""
-    start = strip.scene.frame_start
-    frames = (start + source.part.first, start + source.part.end)
-    return render_step(job, strip.scene, frames, job / "shot", passes=(), colour=True, standard_view=True)
-
-
-def chosen_passes(settings: Any) -> list[str]:  # noqa: ANN401
-    """Return the passes that are ticked."""
-    return [name for name in ("depth", "normal", "index") if getattr(settings, f"pass_{name}")]
+    return write_values(scene, folder, [(at - first, clock(at)) for at in frames])
 
 
 def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
@@ -208,32 +241,87 @@ def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
     settings, path = scene.vidtrans, program()
     if settings.command != "stylize":
         raise UserError("only Style works on a scene — choose it under Do")
-    words, frames = model_words_of(scene), range(*shown_frames(scene))
+    words, frames = option_words_of(scene), shown_frames(scene)
     is_model = any(word.startswith("--model=") for word in words) and settings.look == FILE
-    wanted = settings.model_input
-    kind = model_input(pairing_of(path, model_file(scene)) if is_model and wanted == "AUTO" else "", wanted)
+    chosen = settings.model_input
+    kind = model_input(pairing_of(path, model_file(scene)) if is_model and chosen == "AUTO" else "", chosen)
     passes = {"COLOUR": [], "LABELS": ["index"], "GUIDES": chosen_passes(settings)}[kind]
     check_scene(scene, passes)
     label = label_of(scene)
-    with new_job() as (work, job, number):
-        shot, first_last = job / "shot", (frames.start, frames.stop)
-        render = render_step(job, scene, first_last, shot, passes=passes, colour=kind != "LABELS", standard_view=False)
-        output = work / f"{plain_name(scene.name)}.{label}.{number:04d}{movie_ending(settings.codec)}"
-        words = model_words_of(scene, write_values(scene, "stylize", job, [*enumerate(frames)]))
+    with new_job() as (work, folder):
+        shot = folder / "shot"
+        render = render_step(folder, scene, frames, shot, passes=passes, colour=kind != "LABELS")
+        output = work / f"{plain_name(scene.name)}.{label}.{int(folder.name):04d}{movie_ending(settings.codec)}"
+        words = option_words_of(scene, write_values(scene, folder, [*enumerate(frames)]))
         words += [*codec_words(settings.codec), f"--set=picture_fps={float(scene_rate(scene)):.6f}"]
-        line = strip_line(path, "stylize", Path(shot_source(shot, kind)), output, options=words)
-        target = {"kind": "SHOT", "scene": scene.name, "first": scene.frame_start, "label": label}
-        steps = [render, Step("Style the frames", line, str(work))]
-        target["blend"] = bpy.data.filepath
-        return StripJob.create(job, f"{scene.name}: {label}", steps, target, output)
+        clip = {"GUIDES": shot, "LABELS": shot / LABELS, "COLOUR": shot / "colour"}[kind]
+        steps = [render, Step("Style the frames", command_line(path, "stylize", words, clip, output), str(work))]
+        return create_job(folder, scene, label, steps, {"kind": "SHOT", "first": scene.frame_start}, output)
 
 
 def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
     """Store the job that renders the passes of a scene, to train a model with. Raises UserError."""
     passes = chosen_passes(scene.vidtrans)
     check_scene(scene, passes)
-    with new_job() as (work, job, number):
-        shot = work / f"{plain_name(scene.name)}.passes.{number:04d}"
-        step = render_step(job, scene, shown_frames(scene), shot, passes=passes, colour=True, standard_view=False)
-        target = {"kind": "PASSES", "scene": scene.name, "label": "passes", "blend": bpy.data.filepath}
-        return StripJob.create(job, f"{scene.name}: passes", [step], target, shot)
+    with new_job() as (work, folder):
+        shot = work / f"{plain_name(scene.name)}.passes.{int(folder.name):04d}"
+        step = render_step(folder, scene, shown_frames(scene), shot, passes=passes)
+        return create_job(folder, scene, "passes", [step], {"kind": "PASSES"}, shot)
+
+
+def chosen_passes(settings: Any) -> list[str]:  # noqa: ANN401
+    """Return the passes that are ticked."""
+    return [name for name in PASSES if getattr(settings, f"pass_{name}")]
+
+
+def shown_frames(scene: Any) -> range:  # noqa: ANN401
+    return range(scene.frame_start, scene.frame_end + 1)
+
+
+def check_scene(scene: Any, passes: Sequence[str]) -> None:  # noqa: ANN401
+    """Raise UserError if a scene cannot be rendered, or lacks a pass."""
+    if scene.camera is None:
+        raise UserError(f"{scene.name}: the scene has no camera — add one (Shift A, Camera)")
+    if "index" in passes and scene.render.engine != "CYCLES":
+        remedy = "choose it under Render Engine, or leave it out"
+        raise UserError(f"{scene.name}: only Cycles renders the object index — {remedy}")
+
+
+def render_step(
+    folder: Path,
+    scene: Any,  # noqa: ANN401
+    frames: range,
+    shot: Path,
+    *,
+    passes: Sequence[str],
+    colour: bool = True,
+    standard_view: bool = False,
+) -> Step:
+    """Store a copy of the file and the work, and return the step that renders a scene.
+
+    Args:
+        folder: The folder of the job, whose first step it is.
+        scene: The scene.
+        frames: Its frames.
+        shot: The folder for ``colour/`` and ``passes/``.
+        passes: Some of ``PASSES``.
+        colour: Write pictures.
+        standard_view: Write them without the scene's view transform.
+
+    Raises:
+        UserError: The scene cannot be rendered, or the copy cannot be written.
+    """
+    check_scene(scene, passes)
+    step, blend = folder / "step1", folder / "scene.blend"
+    step.mkdir(parents=True, exist_ok=True)
+    try:
+        bpy.ops.wm.save_as_mainfile(filepath=str(blend), copy=True, compress=True)
+    except RuntimeError as error:
+        raise UserError(f"{blend}: the copy of the file cannot be written ({error}) — free disk space") from error
+    work = {"blend": str(blend), "scene": scene.name, "frames": [frames.start, frames.stop], "shot": str(shot)}
+    work |= {"step": str(step), "passes": list(passes), "colour": colour, "standard_view": standard_view}
+    write_table(folder / "work.json", work)
+    line = [sys.executable, str(WORKER)]  # the Python that has Blender as a module
+    if bpy.app.binary_path:
+        line = [bpy.app.binary_path, "--background", "--python-exit-code", "1", "--python", str(WORKER), "--"]
+    return Step("Render the scene", (*line, str(folder / "work.json")), str(folder), is_vidtrans=False)
