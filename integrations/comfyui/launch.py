@@ -22,7 +22,7 @@ OUTWARD = re.compile(r"(?:^|[=,;:|\s])(?:[/\\~]|[A-Za-z]:[/\\])|(?:^|[/\\=,;:|\s
 DRIVE = re.compile(r"(?:^|[=,;|\s])[A-Za-z]:")  # on Windows also D:name, in the drive's current folder
 WINDOWS = os.name == "nt"
 PLACES = ("output", "result", "beside", "overwrite")  # a workflow's text may not choose what is written over
-TRUE, FALSE = ("", "true", "yes", "on", "1"), ("false", "no", "off", "0")
+BOOLEANS = dict.fromkeys(("", "true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 def use_packages() -> None:
@@ -44,17 +44,13 @@ def stop_with_parent(folder: Path) -> None:
 
 
 class AllowedPaths:
-    """Checks that a text names nothing but names and files within some folders.
-
-    Args:
-        folders: The folders of ComfyUI in which files may be named.
-        files: More files that may be named, such as those of VIDEO objects.
-    """
+    """Checks that a text names nothing but names, some files, and files within some folders."""
 
     def __init__(self, folders: list[str], files: list[str]) -> None:
-        given = sorted({os.path.normcase(os.path.abspath(f)) for f in folders}, key=len, reverse=True)
-        self._files = sorted({os.path.normcase(os.path.abspath(f)) for f in files}, key=len, reverse=True)
-        self._folders = [f.rstrip("/\\") for f in given]
+        self._folders, self._files = (
+            sorted({os.path.normcase(os.path.abspath(path)) for path in paths}, key=len, reverse=True)
+            for paths in (folders, files)
+        )
 
     def __call__(self, text: str) -> None:
         """Raise UsageError if a text may name a file that is not allowed."""
@@ -64,7 +60,7 @@ class AllowedPaths:
         for file in self._files:
             rest = re.sub(re.escape(file) + r"(?=$|[=,;:|\s])", "file", rest)
         for folder in self._folders:
-            rest = re.sub(re.escape(folder) + r"(?=$|[/\\])[/\\]*", "", rest)
+            rest = re.sub(re.escape(folder.rstrip("/\\")) + r"(?=$|[/\\])[/\\]*", "", rest)
         if OUTWARD.search(rest) or (WINDOWS and DRIVE.search(rest)):
             why = "it leads out of the folders of ComfyUI"
             raise UsageError(text[:200], why, "move the file to its input folder, and name it from there")
@@ -73,14 +69,11 @@ class AllowedPaths:
 
 
 def parse_options(text: str, properties: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of options that are written as lines of text.
+    """Return the values of options by name, in the types of the schema; a list of those of one that may be repeated.
 
     Args:
         text: A line for each: ``name: value``, ``name value``, or as in a command line, ``--name value``.
         properties: The JSON Schema of the command's parameters by name.
-
-    Returns:
-        The values by name, in the types of the schema; a list of those of an option that is repeated.
 
     Raises:
         UsageError: A line is no option, or its value is of another type.
@@ -110,24 +103,18 @@ def _converted(name: str, value: str, table: dict[str, Any], *, negated: bool) -
     from vidtrans.core.errors import UsageError
 
     kind = table.get("type")
+    if not value and kind != "boolean":
+        raise UsageError(f"options: {name}", "it has no value", f"write '{name}: value'")
     try:
         if kind == "boolean":
-            if value.lower() not in TRUE + FALSE:
-                raise ValueError
-            return (value.lower() in TRUE) != negated
+            return BOOLEANS[value.lower()] != negated
         if kind == "integer":
             return int(value)
-        if kind == "number":
+        if kind == "number" or isinstance(kind, list):
             return float(value)
-    except ValueError:
-        raise UsageError(f"options: {name}: {value[:80]!r}", f"it is no {kind}", "correct it") from None
-    if not value:
-        raise UsageError(f"options: {name}", "it has no value", f"write '{name}: value'")
-    if isinstance(kind, list):  # a number, or a curve
-        try:
-            return float(value)
-        except ValueError:
-            return value
+    except (KeyError, ValueError):
+        if not isinstance(kind, list):  # a list: a number, or a curve
+            raise UsageError(f"options: {name}: {value[:80]!r}", f"it is no {kind}", "correct it") from None
     return value
 
 
@@ -160,7 +147,6 @@ def refuse(folder: Path, error: str, exit_status: int) -> int:
 
 
 def main() -> None:
-    """Run the job, and exit with the status of its command."""
     folder = Path(sys.argv[1])
     use_packages()
     threading.Thread(target=stop_with_parent, args=(folder,), daemon=True).start()

@@ -172,30 +172,43 @@ def test_times_in_milliseconds_have_a_constant_rate_and_held_frames_have_none(tm
 # Places and programs
 
 
-def test_the_program_is_found_on_the_path_and_where_tools_are_installed(tmp_path: Path) -> None:
+def search(monkeypatch: pytest.MonkeyPatch, path: str, home: Path) -> Path:
+    """Search the program with a PATH and a user's folder."""
+    for name in ("UV_TOOL_BIN_DIR", "XDG_BIN_HOME", "PIPX_BIN_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setattr(Path, "home", lambda: home)
+    found: Path = programs.find_program()
+    return found
+
+
+def test_the_program_is_found_on_the_path_and_where_tools_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".local" / "bin").mkdir(parents=True)
     place = tmp_path / ".local" / "bin" / ("vidtrans.exe" if os.name == "nt" else "vidtrans")
     with pytest.raises(UserError, match="vidtrans is not installed — install it with: uv tool install vidtrans"):
-        programs.find_program("", {"PATH": ""}, tmp_path)
+        search(monkeypatch, "", tmp_path)
     place.touch()
     place.chmod(0o755)
-    assert programs.find_program("", {"PATH": ""}, tmp_path) == place
-    assert programs.find_program("", {"PATH": str(place.parent)}, Path("/nowhere")) == place
+    assert search(monkeypatch, "", tmp_path) == place
+    assert search(monkeypatch, str(place.parent), Path("/nowhere")) == place
     with pytest.raises(UserError, match="not a program"):
         programs.find_program(str(tmp_path / "gone"))
     assert Path("/uv/vidtrans.exe") in programs.program_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
 
 
-def test_no_program_of_the_folder_of_a_file_is_found(tmp_path: Path) -> None:
+def test_no_program_of_the_folder_of_a_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That is the working folder, as after a double click on a .blend."""
     for name in ("vidtrans", "vidtrans.exe", "tools/vidtrans", "tools/vidtrans.exe"):
         Path(name).parent.mkdir(exist_ok=True)
         script(Path(name), "echo strange")
-    for windows in (True, False):
-        for path in (".", "", "tools"):
-            assert all(map(os.path.isabs, programs.program_places({"PATH": path}, tmp_path, windows=windows)))
-            with pytest.raises(UserError, match="not installed"):
-                programs.find_program("", {"PATH": path}, tmp_path / "home", windows=windows)
+    for path in (".", "", "tools"):
+        for windows in (True, False):
+            places = programs.program_places({"PATH": path}, tmp_path / "home", windows=windows)
+            assert not any(place.is_file() for place in places)
+        with pytest.raises(UserError, match="not installed"):
+            search(monkeypatch, path, tmp_path / "home")
 
 
 def script(path: Path, text: str) -> Path:

@@ -21,7 +21,6 @@ if bpy is not None:
     from . import monitor, panels, properties
 
     def register() -> None:
-        """Add the properties, the panels with their buttons, and the watch over jobs."""
         properties.register()
         for cls in panels.CLASSES:
             bpy.utils.register_class(cls)

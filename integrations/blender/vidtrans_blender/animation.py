@@ -23,13 +23,11 @@ VALUES = "values.csv"
 
 
 def animated_fields(scene: Any) -> list[Field]:  # noqa: ANN401  (types of Blender)
-    """Return the options of a scene's command whose sliders are animated."""
     fields = [field for field in FIELDS[scene.vidtrans.command] if field.is_curve]
     return [field for field in fields if _curve_of(scene, field) is not None or _needs_scene(scene, field)]
 
 
 def _path_of(scene: Any, field: Field) -> str:  # noqa: ANN401
-    """Return the path of an option's slider from its scene."""
     return f"vidtrans.options_{scene.vidtrans.command}.{field.name}"
 
 

@@ -70,7 +70,6 @@ class StepFiles:
             return False
 
     def progress(self) -> dict[str, Any]:
-        """Return the last report of the process."""
         return read_table(self._progress)
 
     def exit_status(self) -> int | None:

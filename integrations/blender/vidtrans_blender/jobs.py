@@ -13,7 +13,6 @@ import json
 import os
 import secrets
 import subprocess
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from enum import Enum
@@ -24,7 +23,6 @@ from . import UserError
 from .job_files import STOPPED, StepFiles, read_table, write_table
 from .programs import HIDDEN_WINDOW
 
-FOLDER = "vidtrans"  # of results and jobs, beside the .blend
 FORMAT = 1
 MOST_STARTS = 3  # after which a job that ends without a word waits for Resume: it may fill the memory each time
 KEYS = {"title", "steps", "target", "output", "inserted", "cancelled", "message", "starts"}
@@ -51,21 +49,6 @@ class Step:
     line: tuple[str, ...]
     folder: str
     is_vidtrans: bool = True
-
-
-def work_folder(blend: str, chosen: str) -> Path:
-    """Return the folder for results and jobs: the one of the preferences, or one beside the saved file.
-
-    Raises:
-        UserError: Neither is known.
-    """
-    if chosen:
-        return Path(chosen).expanduser()
-    if not blend:
-        raise UserError(
-            "this file was never saved, and results are stored beside it — save it (Ctrl S), then try again"
-        )
-    return Path(blend).parent / FOLDER
 
 
 def job_folders(jobs: Path) -> list[Path]:
@@ -110,22 +93,9 @@ class StripJob:
         self.steps = [Step(**{**one, "line": tuple(one["line"])}) for one in record["steps"]]
 
     @classmethod
-    def create(
-        cls, folder: Path, title: str, steps: Sequence[Step], target: Mapping[str, Any], output: Path
-    ) -> StripJob:
-        """Store a new job.
-
-        Args:
-            folder: Its folder.
-            title: Its name in the panel.
-            steps: Its processes.
-            target: What the result is inserted for; see ``strip_results.py``.
-            output: The file or folder of the result.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        record = {"format": FORMAT, "title": title, "steps": [asdict(one) for one in steps], "target": dict(target)}
+    def create(cls, folder: Path, title: str, steps: list[Step], target: dict[str, Any], output: Path) -> StripJob:
+        """Store a new job, with a title for the panel, and a target for ``strip_results.py``. Raises UserError."""
+        record = {"format": FORMAT, "title": title, "steps": [asdict(one) for one in steps], "target": target}
         record |= {"output": str(output), "inserted": False, "cancelled": False, "message": "", "starts": 0}
         job = cls(folder, record)
         try:
@@ -156,7 +126,6 @@ class StripJob:
 
     @property
     def output(self) -> Path:
-        """The file or folder of the result."""
         return Path(self.record["output"])
 
     def change(self, **values: Any) -> None:  # noqa: ANN401  (as JSON has it)
@@ -165,7 +134,6 @@ class StripJob:
         write_table(self.folder / "job.json", self.record)
 
     def files(self, at: int) -> StepFiles:
-        """Return the files of a process."""
         return StepFiles(self.folder / f"step{at + 1}")
 
     def current(self) -> int:
@@ -173,7 +141,6 @@ class StripJob:
         return next((at for at in range(len(self.steps)) if self.files(at).exit_status() != 0), len(self.steps))
 
     def state(self) -> JobState:
-        """Return the state, by the files."""
         if self.record["inserted"]:
             return JobState.INSERTED
         at = self.current()
@@ -195,7 +162,6 @@ class StripJob:
         return JobState.INTERRUPTED if (files.path / "started").exists() else JobState.WAITING
 
     def message(self) -> str:
-        """Return why the job failed."""
         if text := self.record["message"]:
             return str(text)
         at = self.current()

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 MOST_STEP = 240  # frames by which a part may begin earlier, to begin on a whole frame of the scene
 RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
@@ -51,15 +50,6 @@ class MediaPart:
     def widened(self, handle: int) -> MediaPart:
         """Return the part with ``handle`` more frames on each side, as far as the file has them."""
         return MediaPart(max(0, self.first - handle), min(self.num_frames, self.end + handle), self.num_frames)
-
-    def table(self) -> dict[str, int]:
-        """Return the part as JSON has it."""
-        return asdict(self)
-
-    @classmethod
-    def read(cls, table: dict[str, Any]) -> MediaPart:
-        """Return the part of a table of :meth:`table`. Raises KeyError, TypeError, ValueError."""
-        return cls(*(int(table[key]) for key in ("first", "end", "num_frames")))
 
 
 @dataclass(frozen=True)

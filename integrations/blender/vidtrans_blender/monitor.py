@@ -11,8 +11,8 @@ from typing import Any
 import bpy
 
 from . import UserError
-from .jobs import MOST_STARTS, JobState, StripJob, jobs_in, work_folder
-from .properties import config_path, preference
+from .jobs import MOST_STARTS, JobState, StripJob, jobs_in
+from .properties import config_path, work_folder
 from .strip_results import JOB, insert_movie, insert_result, strip_of
 
 INTERVAL_S = 0.5
@@ -39,7 +39,7 @@ class JobMonitor:
         """Find the jobs of the file that was opened; start again those whose process was killed."""
         self.entries = []
         try:
-            folder = work_folder(bpy.data.filepath, preference("folder")) / "jobs"
+            folder = work_folder() / "jobs"
         except UserError:
             return
         for job in jobs_in(folder):
@@ -55,9 +55,10 @@ class JobMonitor:
                 self.entries.append(JobEntry(job, state))
 
     def add(self, job: StripJob) -> None:
-        """Add a new job, and watch it."""
+        """Add a new job, and start it if no other one runs."""
         self.entries.append(JobEntry(job, JobState.WAITING))
         self.watch()
+        self.tick()
 
     def find(self, number: int) -> StripJob:
         """Return a job by its number. Raises UserError."""
@@ -65,10 +66,6 @@ class JobMonitor:
         if found is None:
             raise UserError(f"there is no job {number} — open the file that it belongs to")
         return found
-
-    def forget(self, number: int) -> None:
-        """Remove a job from the list; its files stay."""
-        self.entries = [entry for entry in self.entries if entry.job.number != number]
 
     def watch(self) -> None:
         """Start the timer, if it does not run. Without a window nothing calls timers: see ``run_until_done``."""
@@ -83,10 +80,10 @@ class JobMonitor:
             if entry.state is JobState.FAILED:
                 entry.text = entry.job.message()
             elif entry.state is JobState.READY:
-                entry.text = entry.job.record["message"] or "done"
                 if not entry.job.record.get("held"):
                     self.insert(entry.job)
-                    entry.state, entry.text = entry.job.state(), entry.job.record["message"] or "done"
+                    entry.state = entry.job.state()
+                entry.text = entry.job.record["message"] or "done"
         if not any(entry.state is JobState.RUNNING for entry in self.entries):
             waiting = next((entry for entry in self.entries if entry.state is JobState.WAITING), None)
             if waiting:
@@ -171,48 +168,41 @@ def on_timer() -> float | None:
     if bpy.app.is_job_running("RENDER"):  # the edit must not change now
         return INTERVAL_S
     is_active = MONITOR.tick()
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in ("SEQUENCE_EDITOR", "PROPERTIES"):
-                area.tag_redraw()
+    for area in (area for window in bpy.context.window_manager.windows for area in window.screen.areas):
+        if area.type in ("SEQUENCE_EDITOR", "PROPERTIES"):
+            area.tag_redraw()
     return INTERVAL_S if is_active else None
 
 
 @bpy.app.handlers.persistent
 def on_undo(*_: object) -> None:
-    """Compare the jobs with the edit after an undo or a redo."""
     MONITOR.compare_with_edit()
 
 
 @bpy.app.handlers.persistent
 def on_load(*_: object) -> None:
-    """Find the jobs of the file that was opened."""
     if not bpy.app.background:
         MONITOR.load()
         MONITOR.watch()
 
 
+HANDLERS = ((bpy.app.handlers.load_post, on_load), (bpy.app.handlers.undo_post, on_undo))
+HANDLERS += ((bpy.app.handlers.redo_post, on_undo),)
+
+
 def register() -> None:
-    """Watch the jobs of this file and of those that are opened."""
     StripJob.key_file = config_path("job.key")
-    bpy.app.handlers.load_post.append(on_load)
-    bpy.app.handlers.undo_post.append(on_undo)
-    bpy.app.handlers.redo_post.append(on_undo)
+    for handlers, handler in HANDLERS:
+        handlers.append(handler)
     if not bpy.app.background:  # the data of the file cannot be read while add-ons are enabled
-        bpy.app.timers.register(on_timer_after_start, first_interval=0.2)
-
-
-def on_timer_after_start() -> None:
-    """Find the jobs of the file that is open."""
-    on_load()
+        bpy.app.timers.register(on_load, first_interval=0.2)
 
 
 def unregister() -> None:
     """End the watch; processes go on."""
-    bpy.app.handlers.load_post.remove(on_load)
-    bpy.app.handlers.undo_post.remove(on_undo)
-    bpy.app.handlers.redo_post.remove(on_undo)
-    for timer in (on_timer, on_timer_after_start):
+    for handlers, handler in HANDLERS:
+        handlers.remove(handler)
+    for timer in (on_timer, on_load):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     MONITOR.entries.clear()

@@ -1,11 +1,9 @@
-"""The panels, in the sidebar of the sequencer and in the render properties of a scene, and their buttons.
-
-The docstring of a button is its description in Blender.
-"""
+"""The panels, in the sidebar of the sequencer and in the render properties of a scene, and their buttons."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
@@ -22,171 +20,135 @@ from .strip_sources import KINDS
 from .submitting import submit_passes, submit_scene, submit_strip
 
 MOST_LINE = 46  # letters in a line of a message: labels of Blender do not wrap
-BUTTONS = dict.fromkeys(JobState, ("vidtrans.resume", "vidtrans.forget"))
+BUTTONS = dict.fromkeys(JobState, ("vidtrans.resume", "vidtrans.forget"))  # of a job, by its state
 BUTTONS |= dict.fromkeys(ACTIVE, ("vidtrans.cancel",)) | {JobState.READY: ("vidtrans.insert", "vidtrans.forget")}
+CLASSES: list[type] = [VidtransPreferences]
 
 
-class Button:
-    """The base of all buttons: a mistake is reported in one line."""
+def button(
+    name: str,
+    label: str,
+    *,
+    poll: Callable[[Any], bool] | None = None,
+    of_job: bool = False,
+    options: tuple[str, ...] = ("REGISTER", "UNDO"),
+) -> Callable[[Callable[[Any], str | None]], None]:
+    """Make a function a button: the operator ``vidtrans.NAME``, which reports its message, or a mistake in one line.
 
-    bl_options = {"REGISTER", "UNDO"}  # noqa: RUF012  (as Blender wants it)
+    The function takes the context, or the job of which the button is. Its docstring is the description in Blender.
+    """
 
-    def execute(self, context: Any) -> set[str]:  # noqa: ANN401  (types of Blender)
-        """Act, and report the message or the mistake."""
-        try:
-            message = self.act(context)
-        except UserError as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        except OSError as error:
-            self.report({"ERROR"}, f"{error.filename}: {error.strerror} — check the disk")
-            return {"CANCELLED"}
-        if message:
-            self.report({"INFO"}, message)
-        return {"FINISHED"}
+    def add(act: Callable[[Any], str | None]) -> None:
+        def execute(self: Any, context: Any) -> set[str]:  # noqa: ANN401  (types of Blender)
+            try:
+                message = act(MONITOR.find(self.number) if of_job else context)
+            except UserError as error:
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            except OSError as error:
+                self.report({"ERROR"}, f"{error.filename}: {error.strerror} — check the disk")
+                return {"CANCELLED"}
+            if message:
+                self.report({"INFO"}, message)
+            return {"FINISHED"}
 
+        fields: dict[str, Any] = {"bl_idname": f"vidtrans.{name}", "bl_label": label, "bl_options": set(options)}
+        fields |= {"bl_description": (act.__doc__ or "").removesuffix("."), "execute": execute}
+        if poll:
+            fields["poll"] = classmethod(lambda _, context: poll(context))
+        if of_job:
+            fields["__annotations__"] = {"number": bpy.props.IntProperty(options={"HIDDEN"})}
+        CLASSES.append(type(f"VIDTRANS_OT_{name}", (bpy.types.Operator,), fields))
 
-class VIDTRANS_OT_style_strips(Button, bpy.types.Operator):  # noqa: N801  (as Blender wants it)
-    """Render the selected strips in the background, and put the results in their place"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.style_strips", "Style Strips"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:  # noqa: ANN401
-        return sequencer_scene(context).sequence_editor is not None
-
-    def act(self, context: Any) -> str:  # noqa: ANN401
-        scene = sequencer_scene(context)
-        selected = [one for one in all_strips(scene) if one.select and one.type in (*KINDS, "META")]
-        active = scene.sequence_editor.active_strip
-        chosen = selected or ([active] if active else [])
-        if not chosen:
-            raise UserError("no strip is selected — select a movie, image or scene strip")
-        for strip in chosen:
-            MONITOR.add(submit_strip(scene, strip))
-        MONITOR.tick()
-        return f"{len(chosen)} strips are being rendered" if len(chosen) > 1 else f"{chosen[0].name} is being rendered"
+    return add
 
 
-class VIDTRANS_OT_style_scene(Button, bpy.types.Operator):  # noqa: N801
-    """Render the scene in the background, give it to the model, and put the result into a sequencer"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.style_scene", "Style Scene"
-
-    def act(self, context: Any) -> str:  # noqa: ANN401
-        MONITOR.add(submit_scene(context.scene))
-        MONITOR.tick()
-        return f"{context.scene.name} is being rendered"
-
-
-class VIDTRANS_OT_render_passes(Button, bpy.types.Operator):  # noqa: N801
-    """Render colour and passes of the scene into a folder, to train a model with"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.render_passes", "Render Passes"
-
-    def act(self, context: Any) -> str:  # noqa: ANN401
-        job = submit_passes(context.scene)
-        MONITOR.add(job)
-        MONITOR.tick()
-        return f"passes go to {job.output}"
+@button("style_strips", "Style Strips", poll=lambda context: sequencer_scene(context).sequence_editor is not None)
+def style_strips(context: Any) -> str:  # noqa: ANN401
+    """Render the selected strips in the background, and put the results in their place."""
+    scene = sequencer_scene(context)
+    selected = [one for one in all_strips(scene) if one.select and one.type in (*KINDS, "META")]
+    active = scene.sequence_editor.active_strip
+    chosen = selected or ([active] if active else [])
+    if not chosen:
+        raise UserError("no strip is selected — select a movie, image or scene strip")
+    for strip in chosen:
+        MONITOR.add(submit_strip(scene, strip))
+    return f"{len(chosen)} strips are being rendered" if len(chosen) > 1 else f"{chosen[0].name} is being rendered"
 
 
-class JobButton(Button):
-    """The base of the buttons of a job."""
-
-    __annotations__ = {"number": bpy.props.IntProperty(options={"HIDDEN"})}
-
-    def act(self, context: Any) -> str:  # noqa: ANN401
-        self.act_on(MONITOR.find(self.number))
-        return ""
+@button("style_scene", "Style Scene")
+def style_scene(context: Any) -> str:  # noqa: ANN401
+    """Render the scene in the background, give it to the model, and put the result into a sequencer."""
+    MONITOR.add(submit_scene(context.scene))
+    return f"{context.scene.name} is being rendered"
 
 
-class VIDTRANS_OT_cancel(JobButton, bpy.types.Operator):  # noqa: N801
-    """End the job; what is rendered is kept, and Resume goes on from there"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.cancel", "Cancel"
-    __annotations__ = JobButton.__annotations__
-
-    def act_on(self, job: StripJob) -> None:
-        job.cancel()
-        MONITOR.watch()
+@button("render_passes", "Render Passes")
+def render_passes(context: Any) -> str:  # noqa: ANN401
+    """Render colour and passes of the scene into a folder, to train a model with."""
+    job = submit_passes(context.scene)
+    MONITOR.add(job)
+    return f"passes go to {job.output}"
 
 
-class VIDTRANS_OT_resume(JobButton, bpy.types.Operator):  # noqa: N801
-    """Go on with a job that was cancelled or interrupted, or failed"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.resume", "Resume"
-    __annotations__ = JobButton.__annotations__
-
-    def act_on(self, job: StripJob) -> None:
-        if job.state() is JobState.RUNNING:
-            raise UserError("the job is still running — wait until it has ended")
-        job.start()
-        MONITOR.watch()
+@button("cancel", "Cancel", of_job=True)
+def cancel(job: StripJob) -> None:
+    """End the job; what is rendered is kept, and Resume goes on from there."""
+    job.cancel()
+    MONITOR.watch()
 
 
-class VIDTRANS_OT_insert(JobButton, bpy.types.Operator):  # noqa: N801
-    """Put the result into the sequencer"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.insert", "Insert"
-    __annotations__ = JobButton.__annotations__
-
-    def act_on(self, job: StripJob) -> None:
-        if job.state() is not JobState.READY:
-            raise UserError("the job has no result yet — wait, or resume it")
-        if MONITOR.insert(job) is None:
-            raise UserError(job.message())
+@button("resume", "Resume", of_job=True)
+def resume(job: StripJob) -> None:
+    """Go on with a job that was cancelled or interrupted, or failed."""
+    if job.state() is JobState.RUNNING:
+        raise UserError("the job is still running — wait until it has ended")
+    job.start()
+    MONITOR.watch()
 
 
-class VIDTRANS_OT_forget(JobButton, bpy.types.Operator):  # noqa: N801
-    """Remove the job from the list; its files stay"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.forget", "Remove from List"
-    __annotations__ = JobButton.__annotations__
-
-    def act_on(self, job: StripJob) -> None:
-        if job.state() is JobState.RUNNING:
-            raise UserError("the job is still running — cancel it first")
-        job.change(cancelled=True)
-        MONITOR.forget(self.number)
-        scene = bpy.data.scenes.get(job.record["target"]["scene"])
-        if scene and "strip" in job.record["target"]:
-            for one in all_strips(scene):  # another job may take the strip
-                if one.get(JOB) == job.number:
-                    del one[JOB]
+@button("insert", "Insert", of_job=True)
+def insert(job: StripJob) -> None:
+    """Put the result into the sequencer."""
+    if job.state() is not JobState.READY:
+        raise UserError("the job has no result yet — wait, or resume it")
+    if MONITOR.insert(job) is None:
+        raise UserError(job.message())
 
 
-class VIDTRANS_OT_revert(Button, bpy.types.Operator):  # noqa: N801
-    """Take the result out of the edit, and unmute its source"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.revert", "Restore Source"
-
-    @classmethod
-    def poll(cls, context: Any) -> bool:  # noqa: ANN401
-        return is_result_active(sequencer_scene(context))
-
-    def act(self, context: Any) -> str:  # noqa: ANN401
-        scene = sequencer_scene(context)
-        scene.sequence_editor.active_strip = revert(scene, scene.sequence_editor.active_strip)
-        return ""
-
-
-class VIDTRANS_OT_find_program(Button, bpy.types.Operator):  # noqa: N801
-    """Look for vidtrans, and build the panels from its options"""  # noqa: D415
-
-    bl_idname, bl_label = "vidtrans.find_program", "Find vidtrans"
-    bl_options = {"REGISTER"}  # noqa: RUF012
-
-    def act(self, context: Any) -> str:  # noqa: ANN401
-        if refresh():
-            return "the panels have the options of this vidtrans"
-        return "vidtrans is there, its options are known"
+@button("forget", "Remove from List", of_job=True)
+def forget(job: StripJob) -> None:
+    """Remove the job from the list; its files stay."""
+    if job.state() is JobState.RUNNING:
+        raise UserError("the job is still running — cancel it first")
+    job.change(cancelled=True)
+    MONITOR.entries = [entry for entry in MONITOR.entries if entry.job.number != job.number]
+    scene = bpy.data.scenes.get(job.record["target"]["scene"])
+    if scene and "strip" in job.record["target"]:
+        for one in all_strips(scene):  # another job may take the strip
+            if one.get(JOB) == job.number:
+                del one[JOB]
 
 
-def is_result_active(scene: Any) -> bool:  # noqa: ANN401
-    """Return whether the active strip of a scene's sequencer is a result."""
-    editor = scene.sequence_editor
+def is_result_active(context: Any) -> bool:  # noqa: ANN401
+    editor = sequencer_scene(context).sequence_editor
     return bool(editor and editor.active_strip and editor.active_strip.get(SOURCE))
+
+
+@button("revert", "Restore Source", poll=is_result_active)
+def restore_source(context: Any) -> None:  # noqa: ANN401
+    """Take the result out of the edit, and unmute its source."""
+    scene = sequencer_scene(context)
+    scene.sequence_editor.active_strip = revert(scene, scene.sequence_editor.active_strip)
+
+
+@button("find_program", "Find vidtrans", options=("REGISTER",))
+def find_vidtrans(context: Any) -> str:  # noqa: ANN401
+    """Look for vidtrans, and build the panels from its options."""
+    if refresh():
+        return "the panels have the options of this vidtrans"
+    return "vidtrans is there, its options are known"
 
 
 def draw_message(layout: Any, text: str) -> None:  # noqa: ANN401
@@ -196,7 +158,6 @@ def draw_message(layout: Any, text: str) -> None:  # noqa: ANN401
 
 
 def draw_program(layout: Any) -> None:  # noqa: ANN401
-    """Draw what to do where there is no program."""
     try:
         program()
     except UserError as error:
@@ -232,7 +193,6 @@ def draw_options(layout: Any, settings: Any, command: str) -> None:  # noqa: ANN
 
 
 def draw_jobs(layout: Any) -> None:  # noqa: ANN401
-    """Draw the jobs of this file."""
     for entry in MONITOR.entries:
         if entry.state is JobState.INSERTED:
             continue
@@ -249,7 +209,7 @@ def draw_jobs(layout: Any) -> None:  # noqa: ANN401
             row.operator(button).number = entry.job.number
 
 
-class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801
+class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801  (as Blender wants it)
     """The panel of the sequencer."""
 
     bl_label, bl_idname = "Vidtrans", "VIDTRANS_PT_strip"
@@ -272,7 +232,7 @@ class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801
         layout.prop(settings, "whole")
         layout.prop(settings, "codec")
         layout.operator("vidtrans.style_strips", icon="RENDER_ANIMATION")
-        if is_result_active(scene):
+        if is_result_active(context):
             layout.operator("vidtrans.revert", icon="LOOP_BACK")
         draw_jobs(layout)
 
@@ -302,17 +262,4 @@ class VIDTRANS_PT_scene(bpy.types.Panel):  # noqa: N801
         draw_jobs(layout)
 
 
-CLASSES = (
-    VidtransPreferences,
-    VIDTRANS_OT_style_strips,
-    VIDTRANS_OT_style_scene,
-    VIDTRANS_OT_render_passes,
-    VIDTRANS_OT_cancel,
-    VIDTRANS_OT_resume,
-    VIDTRANS_OT_insert,
-    VIDTRANS_OT_forget,
-    VIDTRANS_OT_revert,
-    VIDTRANS_OT_find_program,
-    VIDTRANS_PT_strip,
-    VIDTRANS_PT_scene,
-)
+CLASSES += [VIDTRANS_PT_strip, VIDTRANS_PT_scene]

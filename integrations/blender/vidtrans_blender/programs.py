@@ -33,26 +33,10 @@ def program_places(environment: Mapping[str, str], home: Path, *, windows: bool)
     return [Path(folder) / (f"{NAME}.exe" if windows else NAME) for folder in folders]
 
 
-def find_program(
-    chosen: str = "",
-    environment: Mapping[str, str] | None = None,
-    home: Path | None = None,
-    windows: bool | None = None,
-) -> Path:
-    """Return the path of the program.
-
-    Args:
-        chosen: The path of the preferences; empty to search PATH and the usual places.
-        environment: Variables; those of this process by default.
-        home: The user's folder.
-        windows: True for the file names of Windows; that of this system by default.
-
-    Raises:
-        UserError: There is no such program.
-    """
-    environment, home = os.environ if environment is None else environment, home or Path.home()
-    windows = os.name == "nt" if windows is None else windows
-    places = [Path(chosen).expanduser()] if chosen else program_places(environment, home, windows=windows)
+def find_program(chosen: str = "") -> Path:
+    """Return the path of the program; ``chosen``: the one of the preferences. Raises UserError if there is none."""
+    windows = os.name == "nt"
+    places = [Path(chosen).expanduser()] if chosen else program_places(os.environ, Path.home(), windows=windows)
     for path in places:
         if path.is_file() and (windows or os.access(path, os.X_OK)):
             return path

@@ -8,6 +8,7 @@ from typing import Any
 
 import bpy
 
+from . import UserError
 from .job_files import write_table
 from .options import FILE, UNSET, Field, fields_of, read_interface
 from .programs import COMMANDS, ask_interface, find_program
@@ -55,6 +56,20 @@ def program() -> Path:
     return find_program(preference("program"))
 
 
+def work_folder() -> Path:
+    """Return the folder for results and jobs: the one of the preferences, or one beside the saved file.
+
+    Raises:
+        UserError: Neither is known.
+    """
+    if chosen := preference("folder"):
+        return Path(chosen).expanduser()
+    if not bpy.data.filepath:
+        why = "this file was never saved, and results are stored beside it"
+        raise UserError(f"{why} — save it (Ctrl S), then try again")
+    return Path(bpy.data.filepath).parent / "vidtrans"
+
+
 def config_path(name: str) -> Path:
     """Return the path of a file of the add-on in the user's settings."""
     folder = bpy.utils.user_resource("CONFIG", path="vidtrans", create=True)
@@ -86,12 +101,10 @@ def number_of(word: str) -> int:
 
 
 def items(words: list[str]) -> list[tuple[str, str, str, str, int]]:
-    """Return words as the items of an enum."""
     return [(word, word.replace("-", " ").capitalize(), "", "NONE", number_of(word)) for word in words]
 
 
 def property_of(field: Field) -> Any:  # noqa: ANN401  (types of Blender)
-    """Return a field as a property of Blender."""
     words: dict[str, Any] = {"name": field.title, "description": field.help.rstrip(".")}
     words["options"] = {"ANIMATABLE"} if field.is_curve else set()
     if field.kind == "bool":
@@ -157,7 +170,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """Remove the properties."""
     del bpy.types.Scene.vidtrans
     for cls in reversed(_classes):
         bpy.utils.unregister_class(cls)

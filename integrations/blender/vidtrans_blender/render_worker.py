@@ -85,7 +85,6 @@ def render(work: dict[str, Any], files: StepFiles) -> int:
 
 
 def main() -> None:
-    """Do the work that the last argument names."""
     work = json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8"))
     files = StepFiles(Path(work["step"]))
     with (files.path / "lock").open("wb") as lock:

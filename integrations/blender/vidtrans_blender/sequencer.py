@@ -31,7 +31,6 @@ def sequencer_scene(context: Any) -> Any:  # noqa: ANN401
 
 
 def scene_rate(scene: Any) -> Fraction:  # noqa: ANN401
-    """Return the frames per second of a scene."""
     return Fraction(scene.render.fps / scene.render.fps_base).limit_denominator(1001)
 
 

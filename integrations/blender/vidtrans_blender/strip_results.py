@@ -52,7 +52,7 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
     strip = strip_of(scene, number, target["strip"])
     if not _shows_the_same(scene, strip, target):
         raise UserError(f"{strip.name}: it shows another file by now — add {output} by hand")
-    part = MediaPart.read(target["part"])
+    part = MediaPart(**target["part"])
     source = read_strip(scene, strip, 0)
     times = source.times
     if not part.is_whole and not part.contains(source.part if times is None else visible_part(times)):
@@ -231,7 +231,6 @@ def natural_key(name: str) -> list[tuple[int, str]]:
 
 
 def pictures_in(folder: Path) -> list[Path]:
-    """Return the pictures of a result by their names."""
     if not folder.is_dir():
         return []
     found = [path for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")]

@@ -7,7 +7,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -61,8 +61,7 @@ class StripSource:
         return self.kind == "MOVIE" and self.times is None and not self.part.is_whole
 
     def table(self) -> dict[str, Any]:
-        """Return what the insertion of the result needs."""
-        return {"kind": self.kind, "path": str(self.path), "part": self.part.table()}
+        return {"kind": self.kind, "path": str(self.path), "part": asdict(self.part)}
 
 
 def absolute(path: str, library: Any = None) -> Path:  # noqa: ANN401  (types of Blender)
@@ -141,7 +140,6 @@ def num_frames_of(path: Path) -> int:
 
 
 def speed_effects(scene: Any, strip: Any) -> list[Any]:  # noqa: ANN401
-    """Return the speed effects above a strip."""
     return [one for one in all_strips(scene) if one.type == "SPEED" and one.input_1 == strip]
 
 

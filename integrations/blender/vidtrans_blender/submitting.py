@@ -10,7 +10,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from . import UserError
 from .animation import animated_fields, write_values
 from .held_movies import PADDED, has_variable_rate
 from .job_files import write_table
-from .jobs import JobState, Step, StripJob, job_folders, work_folder
+from .jobs import JobState, Step, StripJob, job_folders
 from .media_parts import MediaPart, time_words
 from .options import FILE, codec_words, command_line, model_input, movie_ending, words_of
 from .programs import pairing_of
-from .properties import FIELDS, preference, program, values_of
+from .properties import FIELDS, program, values_of, work_folder
 from .sequencer import all_strips, scene_rate
 from .strip_results import JOB, SOURCE, natural_key
 from .strip_sources import StripSource, absolute, clock_of, num_frames_of, read_strip, times_of
@@ -44,7 +44,7 @@ def plain_name(text: str) -> str:
 
 
 def label_of(scene: Any) -> str:  # noqa: ANN401  (types of Blender)
-    """Return a word for what is done: the name of the look, the model or the command."""
+    """Return the name of the look, the model or the command, for the names of results."""
     settings = scene.vidtrans
     if settings.command != "stylize":
         return str(settings.command)
@@ -52,7 +52,6 @@ def label_of(scene: Any) -> str:  # noqa: ANN401  (types of Blender)
 
 
 def model_file(scene: Any) -> str:  # noqa: ANN401
-    """Return the absolute path of the chosen model file; empty if none is."""
     path = scene.vidtrans.model_file
     return bpy.path.abspath(path) if path else ""
 
@@ -71,7 +70,7 @@ def new_job() -> Iterator[tuple[Path, Path]]:
     Raises:
         UserError: The file was never saved, or the folder cannot be written.
     """
-    work = work_folder(bpy.data.filepath, preference("folder"))
+    work = work_folder()
     try:
         numbers = [int(path.name) for path in job_folders(work / "jobs")]
         folder = work / "jobs" / str(max(numbers, default=0) + 1)
@@ -92,7 +91,7 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
     option_words_of(scene)  # raises early
     source = source_of(scene, strip)
     if number := strip.get(JOB):
-        earlier = StripJob.read(work_folder(bpy.data.filepath, preference("folder")) / "jobs" / str(number))
+        earlier = StripJob.read(work_folder() / "jobs" / str(number))
         if earlier and earlier.state() in (JobState.WAITING, JobState.RUNNING):
             raise UserError(f"{strip.name}: a job for this strip is under way — cancel it first")
     with new_job() as (work, folder):
@@ -118,28 +117,18 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
             words.append(f"--set=picture_fps={source.fps:.6f}")
         line = command_line(path, settings.command, words, clip, output)
         steps.append(Step("Style the frames", line, str(work)))
-        target = {**source.table(), "strip": strip.name}
-        made = create_job(folder, scene, label, steps, target, output, title=f"{strip.name}: {label}")
+        target = target_of(scene, label, strip=strip.name, **source.table())
+        made = StripJob.create(folder, f"{strip.name}: {label}", steps, target, output)
     strip[JOB] = made.number
     return made
 
 
-def create_job(
-    folder: Path,
-    scene: Any,  # noqa: ANN401
-    label: str,
-    steps: Sequence[Step],
-    target: Mapping[str, Any],
-    output: Path,
-    *,
-    title: str = "",
-) -> StripJob:
-    target = {**target, "scene": scene.name, "label": label, "blend": bpy.data.filepath}
-    return StripJob.create(folder, title or f"{scene.name}: {label}", steps, target, output)
+def target_of(scene: Any, label: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return what a result is inserted for, as ``strip_results.py`` and the monitor read it."""
+    return {**more, "scene": scene.name, "label": label, "blend": bpy.data.filepath}
 
 
 def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
-    """Return the source of a strip, with the scene's settings. Raises UserError."""
     settings = scene.vidtrans
     whole = settings.whole or bool(guide_of(scene))  # beside a guide, deflicker takes no part of its clip
     source = read_strip(scene, strip, settings.handle, whole=whole)
@@ -184,16 +173,10 @@ def taken_pictures(scene: Any, source: StripSource) -> MediaPart:  # noqa: ANN40
 
 
 def link_pictures(pictures: Sequence[tuple[int, Path]], folder: Path) -> None:
-    """Put pictures into a folder of their own: as links, or as copies where there are none.
+    """Put pictures into a new folder of their own: as links, or as copies where there are none.
 
     They keep their names, whose numbers painted frames and mattes refer to, if the names are in the clip's order.
-
-    Args:
-        pictures: The index of each frame, and its file; one file may stand for several frames.
-        folder: An empty or new folder.
-
-    Raises:
-        UserError: A picture is not there, or the folder cannot be written.
+    ``pictures``: the index of each frame, and its file; one file may stand for several frames. Raises UserError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     names = [path.name for _, path in pictures]
@@ -202,18 +185,15 @@ def link_pictures(pictures: Sequence[tuple[int, Path]], folder: Path) -> None:
     for (_, path), name in zip(pictures, names, strict=True):
         if not path.is_file():
             raise UserError(f"{path}: this picture is not there — relink the strip")
-        if not (folder / name).exists():
-            _link(path, folder / name)
-
-
-def _link(path: Path, name: Path) -> None:
-    for link in (os.link, os.symlink, shutil.copy2):
-        try:
-            link(path, name)
-            return
-        except (OSError, NotImplementedError):
+        if (folder / name).exists():
             continue
-    raise UserError(f"{name}: it cannot be written — free disk space, or choose another folder in the preferences")
+        for link in (os.link, os.symlink, shutil.copy2):
+            with suppress(OSError, NotImplementedError):
+                link(path, folder / name)
+                break
+        else:
+            remedy = "free disk space, or choose another folder in the preferences"
+            raise UserError(f"{folder / name}: it cannot be written — {remedy}")
 
 
 def curves_of_strip(scene: Any, strip: Any, source: StripSource, folder: Path) -> dict[str, str | float]:  # noqa: ANN401
@@ -241,12 +221,11 @@ def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
     settings, path = scene.vidtrans, program()
     if settings.command != "stylize":
         raise UserError("only Style works on a scene — choose it under Do")
-    words, frames = option_words_of(scene), shown_frames(scene)
+    words, frames = option_words_of(scene), range(scene.frame_start, scene.frame_end + 1)
     is_model = any(word.startswith("--model=") for word in words) and settings.look == FILE
     chosen = settings.model_input
     kind = model_input(pairing_of(path, model_file(scene)) if is_model and chosen == "AUTO" else "", chosen)
     passes = {"COLOUR": [], "LABELS": ["index"], "GUIDES": chosen_passes(settings)}[kind]
-    check_scene(scene, passes)
     label = label_of(scene)
     with new_job() as (work, folder):
         shot = folder / "shot"
@@ -256,35 +235,22 @@ def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
         words += [*codec_words(settings.codec), f"--set=picture_fps={float(scene_rate(scene)):.6f}"]
         clip = {"GUIDES": shot, "LABELS": shot / LABELS, "COLOUR": shot / "colour"}[kind]
         steps = [render, Step("Style the frames", command_line(path, "stylize", words, clip, output), str(work))]
-        return create_job(folder, scene, label, steps, {"kind": "SHOT", "first": scene.frame_start}, output)
+        target = target_of(scene, label, kind="SHOT", first=scene.frame_start)
+        return StripJob.create(folder, f"{scene.name}: {label}", steps, target, output)
 
 
 def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
     """Store the job that renders the passes of a scene, to train a model with. Raises UserError."""
-    passes = chosen_passes(scene.vidtrans)
-    check_scene(scene, passes)
+    frames = range(scene.frame_start, scene.frame_end + 1)
     with new_job() as (work, folder):
         shot = work / f"{plain_name(scene.name)}.passes.{int(folder.name):04d}"
-        step = render_step(folder, scene, shown_frames(scene), shot, passes=passes)
-        return create_job(folder, scene, "passes", [step], {"kind": "PASSES"}, shot)
+        step = render_step(folder, scene, frames, shot, passes=chosen_passes(scene.vidtrans))
+        target = target_of(scene, "passes", kind="PASSES")
+        return StripJob.create(folder, f"{scene.name}: passes", [step], target, shot)
 
 
 def chosen_passes(settings: Any) -> list[str]:  # noqa: ANN401
-    """Return the passes that are ticked."""
     return [name for name in PASSES if getattr(settings, f"pass_{name}")]
-
-
-def shown_frames(scene: Any) -> range:  # noqa: ANN401
-    return range(scene.frame_start, scene.frame_end + 1)
-
-
-def check_scene(scene: Any, passes: Sequence[str]) -> None:  # noqa: ANN401
-    """Raise UserError if a scene cannot be rendered, or lacks a pass."""
-    if scene.camera is None:
-        raise UserError(f"{scene.name}: the scene has no camera — add one (Shift A, Camera)")
-    if "index" in passes and scene.render.engine != "CYCLES":
-        remedy = "choose it under Render Engine, or leave it out"
-        raise UserError(f"{scene.name}: only Cycles renders the object index — {remedy}")
 
 
 def render_step(
@@ -297,21 +263,22 @@ def render_step(
     colour: bool = True,
     standard_view: bool = False,
 ) -> Step:
-    """Store a copy of the file and the work, and return the step that renders a scene.
+    """Store a copy of the file and the work, and return the step that renders a scene, the first one of its job.
 
     Args:
-        folder: The folder of the job, whose first step it is.
-        scene: The scene.
-        frames: Its frames.
+        folder, scene, frames: The folder of the job, the scene, and its frames to render.
         shot: The folder for ``colour/`` and ``passes/``.
-        passes: Some of ``PASSES``.
-        colour: Write pictures.
+        passes, colour: Some of ``PASSES``, and whether to write pictures.
         standard_view: Write them without the scene's view transform.
 
     Raises:
-        UserError: The scene cannot be rendered, or the copy cannot be written.
+        UserError: The scene has no camera or lacks a pass, or the copy cannot be written.
     """
-    check_scene(scene, passes)
+    if scene.camera is None:
+        raise UserError(f"{scene.name}: the scene has no camera — add one (Shift A, Camera)")
+    if "index" in passes and scene.render.engine != "CYCLES":
+        remedy = "choose it under Render Engine, or leave it out"
+        raise UserError(f"{scene.name}: only Cycles renders the object index — {remedy}")
     step, blend = folder / "step1", folder / "scene.blend"
     step.mkdir(parents=True, exist_ok=True)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,128 +15,111 @@ from .places import files_named_in, model_folder, output_folder, result_path, st
 from .widgets import advanced, default_of, values_of, widgets
 
 Model = io.Custom("VIDTRANS_MODEL")
-CLIP_TYPES = [io.Video, io.Image, io.String]
+MATTE = (io.Mask, io.Video, io.Image, io.String)  # the types of a clip that is a matte
 ENDINGS = {"prores": ".mov", "prores4444": ".mov", "dnxhr": ".mov", "ffv1": ".mkv", "gif": ".gif"}
 CATEGORY = "vidtrans"
 PATH = io.String.Output("path", display_name="path")
 NUMBERS = "The frame of each picture, counted from 0, such as '0, 48, 96'; of a folder they stand in the names."
 
 
+@dataclass(frozen=True)
 class Socket:
     """An input above the widgets of a command, whose value is given to the command as it is.
 
-    Args:
-        one: The input.
+    Attributes:
+        name, tooltip, optional: As those of the input.
         parameter: The command's parameter; by default the one of the same name. Where two sockets have the same one,
             the first that is connected counts.
+        types: What it takes.
     """
 
-    def __init__(self, one: io.Input, parameter: str = "") -> None:
-        self.inputs, self.name, self.parameter = [one], one.id, parameter or one.id
+    name: str
+    tooltip: str = ""
+    parameter: str = ""
+    optional: bool = field(default=False, kw_only=True)
+    types: tuple[Any, ...] = field(default=(Model,), kw_only=True)
+
+    def inputs(self) -> list[io.Input]:
+        """Return the inputs of the node: this one, and those that belong to it."""
+        words = {"optional": self.optional, "tooltip": self.tooltip}
+        if len(self.types) == 1:
+            return [self.types[0].Input(self.name, **words)]
+        return [io.MultiType.Input(self.name, types=[*self.types], **words)]
 
     def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
         """Return the parameter's value, and append a clip to ``clips``. Raises ValueError."""
         return value
 
 
+@dataclass(frozen=True)
 class ClipSocket(Socket):
-    """A clip: VIDEO, a path, or a short IMAGE batch.
+    """A clip: VIDEO, a path, or a short IMAGE batch; or a matte as MASK.
 
-    Args:
-        name, tooltip, parameter: As those of the input and of ``Socket``.
-        optional: Whether it may be left out.
-        takes_mask: It may also be MASK.
+    Attributes:
         takes_picture: An IMAGE batch of one picture is a picture, not a clip.
         takes_part: It may be a trimmed VIDEO; else the command has no option for a part.
     """
 
-    def __init__(
-        self,
-        name: str,
-        tooltip: str,
-        parameter: str = "",
-        *,
-        optional: bool = False,
-        takes_mask: bool = False,
-        takes_picture: bool = False,
-        takes_part: bool = True,
-    ) -> None:
-        more = "VIDEO or a path of any length; an IMAGE batch of at most 300 frames."
-        more = "MASK, VIDEO or a path; a batch has at most 300 frames." if takes_mask else more
-        types = [io.Mask, *CLIP_TYPES] if takes_mask else CLIP_TYPES
-        super().__init__(
-            io.MultiType.Input(name, types=types, optional=optional, tooltip=f"{tooltip} {more}"), parameter
-        )
-        self._takes_picture, self._takes_part = takes_picture, takes_part
+    types: tuple[Any, ...] = field(default=(io.Video, io.Image, io.String), kw_only=True)
+    takes_picture: bool = field(default=False, kw_only=True)
+    takes_part: bool = field(default=True, kw_only=True)
+
+    def inputs(self) -> list[io.Input]:
+        (one,) = super().inputs()
+        names = "MASK, VIDEO or a path" if io.Mask in self.types else "VIDEO or a path of any length"
+        one.tooltip = f"{self.tooltip} {names}; an IMAGE batch of at most 300 frames."
+        return [one]
 
     def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
-        if self._takes_picture and hasattr(value, "shape") and len(value) == 1:
+        if self.takes_picture and hasattr(value, "shape") and len(value) == 1:
             return picture_files(value, self.name)[0]
         clip = clip_file(value, self.name, inputs.get("fps", 24.0))
-        if clip.is_part and not self._takes_part:
+        if clip.is_part and not self.takes_part:
             raise ValueError(f"{self.name}: a trimmed VIDEO cannot be learned on — save it, and load the file")
         clips.append(clip)
         return clip.path
 
 
+@dataclass(frozen=True)
 class PicturesSocket(Socket):
     """IMAGE, or the path of a picture. ``remedy``: what to do with several, of a parameter that takes one."""
 
-    def __init__(
-        self,
-        name: str,
-        tooltip: str,
-        parameter: str = "",
-        *,
-        optional: bool = False,
-        is_advanced: bool = False,
-        remedy: str = "",
-    ) -> None:
-        one = io.MultiType.Input(name, types=[io.Image, io.String], optional=optional, tooltip=tooltip)
-        super().__init__(advanced(one) if is_advanced else one, parameter)
-        self._remedy = remedy
+    types: tuple[Any, ...] = field(default=(io.Image, io.String), kw_only=True)
+    remedy: str = field(default="", kw_only=True)
 
     def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
         pictures = picture_files(value, self.name)
-        if self._remedy and len(pictures) > 1:
-            raise ValueError(f"{self.name}: it is more than one picture — {self._remedy}")
-        return pictures[0] if self._remedy else pictures
+        if self.remedy and len(pictures) > 1:
+            raise ValueError(f"{self.name}: it is more than one picture — {self.remedy}")
+        return pictures[0] if self.remedy else pictures
 
 
+@dataclass(frozen=True)
 class PaintedSocket(PicturesSocket):
     """Painted frames: an IMAGE batch, whose numbers are a second input, or a folder with numbers in the names."""
 
-    def __init__(self, tooltip: str, parameter: str, *, optional: bool = False) -> None:
-        super().__init__("painted", tooltip, parameter, optional=optional)
-        self.inputs.append(io.String.Input("numbers", default="", optional=True, tooltip=NUMBERS))
+    def inputs(self) -> list[io.Input]:
+        return [*super().inputs(), io.String.Input("numbers", default="", optional=True, tooltip=NUMBERS)]
 
     def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
         return painted_folder(value, inputs.get("numbers") or "", self.name)
 
 
 class KnownFiles:
-    """The files of all nodes since ComfyUI started, and how many of them were seen to be changed or gone.
+    """The files that nodes were given or have made since ComfyUI started, and how many changes of them were seen.
 
     ComfyUI keeps the outputs of a node whose inputs are as before, and a path stays the same when its file changes.
-
-    Attributes:
-        results: Files and folders that nodes have made.
-        inputs: The state of each file and folder that a node was given, by its path.
-        changes: The number of results that were deleted, and of inputs that changed.
     """
 
     def __init__(self) -> None:
-        self.results: set[Path] = set()
-        self.inputs: dict[str, list[Any]] = {}
+        self.states: dict[str, list[Any]] = {}  # by path
         self.changes = 0
 
     def update(self) -> None:
-        """Count the results that were deleted, and the inputs that changed, since the last call."""
-        gone = {path for path in self.results if not path.exists()}
-        self.results -= gone
-        changed = {path: new for path, old in self.inputs.items() if (new := state_of(path)) != old}
-        self.inputs |= changed
-        self.changes += len(gone) + len(changed)
+        """Count the files that changed or were deleted since the last call."""
+        changed = {path: new for path, old in self.states.items() if (new := state_of(path)) != old}
+        self.states |= changed
+        self.changes += len(changed)
 
 
 FILES = KnownFiles()
@@ -166,7 +150,7 @@ class CommandNode(io.ComfyNode):
 
     @classmethod
     def define_schema(cls) -> io.Schema:
-        inputs = [one for socket in cls.SOCKETS for one in socket.inputs] + widgets(cls.COMMAND, cls.RESULT)
+        inputs = [one for socket in cls.SOCKETS for one in socket.inputs()] + widgets(cls.COMMAND, cls.RESULT)
         if cls.TAKES_FRAMES:
             hint = "Frame rate of an IMAGE batch."
             inputs.append(advanced(io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip=hint)))
@@ -201,24 +185,25 @@ class CommandNode(io.ComfyNode):
         values: dict[str, Any] = {}
         clips: list[ClipFile] = []
         for socket in cls.SOCKETS:
-            if (value := inputs.get(socket.name)) is None or socket.parameter in values:
+            parameter = socket.parameter or socket.name
+            if (value := inputs.get(socket.name)) is None or parameter in values:
                 continue
             if found := socket.read(value, inputs, clips):
-                values[socket.parameter] = found
+                values[parameter] = found
         cls.check(inputs, values)
         values = {**values_of(cls.COMMAND, inputs), **values, **part_of(clips)}
         options = inputs.get("options") or ""
         texts = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
         paths = [one for one in texts if isinstance(one, str) and Path(one).is_absolute()]
         states = [state_of(path) for path in (*paths, *files_named_in(options))]
-        FILES.inputs |= {state[0]: state for state in states}
+        FILES.states |= {state[0]: state for state in states}
         request = [cls.COMMAND, values, options, states]
         result = result_path(cls.folder(), inputs.get("name") or cls.RESULT, cls.ending(inputs, clips), request)
         result.parent.mkdir(parents=True, exist_ok=True)
         values["result" if cls.COMMAND == "evaluate" else "output"] = str(result)
         trusted = [clip.path for clip in clips if clip.is_trusted]
         table = run(cls.COMMAND, values, options, trusted, cls.hidden.unique_id)
-        FILES.results.add(result)
+        FILES.states[str(result)] = state_of(str(result))
         return cls.outputs(result, table)
 
     @classmethod
@@ -234,7 +219,6 @@ class CommandNode(io.ComfyNode):
 
     @classmethod
     def outputs(cls, path: Path, table: dict[str, Any]) -> io.NodeOutput:
-        """Return the result as outputs, from its path and the report of the command."""
         subfolder = path.parent.relative_to(output_folder()).as_posix()
         preview = ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
         return io.NodeOutput(InputImpl.VideoFromFile(str(path)), str(path), ui=ui.PreviewVideo([preview]))

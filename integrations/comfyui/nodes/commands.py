@@ -11,6 +11,7 @@ from comfy_api.latest import io, ui
 
 from .base import (
     CATEGORY,
+    MATTE,
     PATH,
     ClipSocket,
     CommandNode,
@@ -23,15 +24,34 @@ from .base import (
 )
 from .clips import ClipFile, read_pictures
 from .places import MODEL_ENDINGS, MODELS, state_of
-from .widgets import schemas
+from .widgets import advanced, schemas
 
 Dataset = io.Custom("VIDTRANS_DATASET")
 MASK = "A matte, white where the result is seen."
 SOURCE = "What it was made from: its motion is followed, and what changes in it is kept."
-PALETTE = "A picture in whose colours strokes are painted."
+STYLE = "Without a model: a picture whose style is taken, at once."
+PAINTED = "The painted frames: an IMAGE batch with 'numbers', or a folder with the numbers in the names."
+STROKES = "Frames with strokes on the thing: IMAGE with 'numbers', or a folder with numbers in its names."
+AFTER = "The same after it; with 'unpaired' a still of any scene."
+PER_FRAME = "The same without a temporal filter: what flicker is measured against."
 IDENTITY = "identity"
 MOST_FRAMES = 64  # that are put into an IMAGE batch
 SCORES = ("flicker", "warping_error", "psnr", "ssim", "sharpness", "ratio", "removed")
+
+
+class MediumSocket(Socket):
+    """A choice of the media that vidtrans brings along."""
+
+    def inputs(self) -> list[io.Input]:
+        options = ["", *schemas()["media"]]
+        return [io.Combo.Input(self.name, options=options, default="", optional=True, tooltip=self.tooltip)]
+
+
+class PaletteSocket(PicturesSocket):
+    """A picture, among the advanced inputs."""
+
+    def inputs(self) -> list[io.Input]:
+        return [*map(advanced, super().inputs())]
 
 
 class VidtransStylize(CommandNode):
@@ -40,21 +60,11 @@ class VidtransStylize(CommandNode):
     COMMAND, TITLE, RESULT = "stylize", "Stylize clip", "vidtrans/stylized"
     SOCKETS = (
         ClipSocket("video", "The clip."),
-        Socket(Model.Input("model", optional=True, tooltip="A model of 'Train', 'Look', 'Grade' or 'Load model'.")),
-        PicturesSocket(
-            "style",
-            "Without a model: a picture whose style is taken, at once.",
-            "look",
-            optional=True,
-            remedy="connect one, or learn them with 'Look'",
-        ),
-        ClipSocket("mask", MASK, optional=True, takes_mask=True),
-        Socket(
-            io.Combo.Input(
-                "look", options=["", *schemas()["media"]], default="", optional=True, tooltip="Or a medium to paint in."
-            )
-        ),
-        PicturesSocket("palette", PALETTE, optional=True, is_advanced=True, remedy="connect one"),
+        Socket("model", "A model of 'Train', 'Look', 'Grade' or 'Load model'.", optional=True),
+        PicturesSocket("style", STYLE, "look", optional=True, remedy="connect one, or learn them with 'Look'"),
+        ClipSocket("mask", MASK, optional=True, types=MATTE),
+        MediumSocket("look", "Or a medium to paint in."),
+        PaletteSocket("palette", "A picture in whose colours strokes are painted.", remedy="connect one"),
     )
 
     @classmethod
@@ -73,7 +83,7 @@ class VidtransDeflicker(CommandNode):
     SOCKETS = (
         ClipSocket("processed", "The clip that flickers."),
         ClipSocket("source", SOURCE, optional=True),
-        ClipSocket("mask", MASK, optional=True, takes_mask=True),
+        ClipSocket("mask", MASK, optional=True, types=MATTE),
     )
 
 
@@ -105,10 +115,8 @@ class VidtransPropagate(CommandNode):
     COMMAND, TITLE, RESULT = "propagate", "Propagate painted frames", "vidtrans/painted"
     SOCKETS = (
         ClipSocket("video", "The clip."),
-        PaintedSocket(
-            "The painted frames: an IMAGE batch with 'numbers', or a folder with the numbers in the names.", "keyframes"
-        ),
-        ClipSocket("mask", "A matte, white where the paint is.", optional=True, takes_mask=True),
+        PaintedSocket("painted", PAINTED, "keyframes"),
+        ClipSocket("mask", "A matte, white where the paint is.", optional=True, types=MATTE),
     )
 
 
@@ -118,8 +126,8 @@ class VidtransFix(CommandNode):
     COMMAND, TITLE, RESULT, TAKES_FRAMES = "fix", "Fix result", "vidtrans/fixed", False
     SOCKETS = (
         ClipSocket("render", "A result of 'Stylize' or 'Propagate', as it was written."),
-        PaintedSocket("Frames of the result, painted over: IMAGE with 'numbers', or a folder.", "painted"),
-        ClipSocket("mask", "A matte, white where corrections are seen.", optional=True, takes_mask=True),
+        PaintedSocket("painted", "Frames of the result, painted over: IMAGE with 'numbers', or a folder."),
+        ClipSocket("mask", "A matte, white where corrections are seen.", optional=True, types=MATTE),
     )
 
     @classmethod
@@ -133,12 +141,8 @@ class VidtransMatte(CommandNode):
     COMMAND, TITLE, RESULT = "matte", "Matte of one thing", "vidtrans/matte"
     SOCKETS = (
         ClipSocket("video", "The clip."),
-        PaintedSocket(
-            "Frames with strokes on the thing: IMAGE with 'numbers', or a folder with numbers in its names.",
-            "keyframes",
-            optional=True,
-        ),
-        Socket(Model.Input("model", optional=True, tooltip="Instead of painted frames: a segmenter of your own.")),
+        PaintedSocket("painted", STROKES, "keyframes", optional=True),
+        Socket("model", "Instead of painted frames: a segmenter of your own.", optional=True),
     )
 
     @classmethod
@@ -163,9 +167,7 @@ class VidtransGrade(ModelNode):
     COMMAND, TITLE, RESULT = "grade", "Learn grade", "grade"
     SOCKETS = (
         ClipSocket("before", "Pictures or a clip before the grade.", takes_picture=True, takes_part=False),
-        ClipSocket(
-            "after", "The same after it; with 'unpaired' a still of any scene.", takes_picture=True, takes_part=False
-        ),
+        ClipSocket("after", AFTER, takes_picture=True, takes_part=False),
     )
 
 
@@ -184,11 +186,11 @@ class VidtransTrain(ModelNode):
     """Trains a pix2pix model. More steps continue the training; a cancelled one goes on."""
 
     COMMAND, TITLE, RESULT, TAKES_FRAMES = "train", "Train model", "model", False
-    SOCKETS = (Socket(Dataset.Input("dataset")),)
+    SOCKETS = (Socket("dataset", types=(Dataset,)),)
 
 
 class VidtransLoadModel(io.ComfyNode):
-    """Names a model of the folder models/vidtrans."""
+    """Names a model of the folder models/vidtrans for the other nodes."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
@@ -198,14 +200,13 @@ class VidtransLoadModel(io.ComfyNode):
             node_id="VidtransLoadModel",
             display_name="Load model (vidtrans)",
             category=CATEGORY,
-            description="Names a model for the other nodes.",
+            description=cls.__doc__ or "",
             inputs=[io.Combo.Input("model", options=[*names, IDENTITY], tooltip=hint)],
             outputs=[Model.Output("loaded", display_name="model")],
         )
 
     @classmethod
     def execute(cls, model: str) -> io.NodeOutput:
-        """Return the path of the model. Raises ValueError if it is gone."""
         if model == IDENTITY:
             return io.NodeOutput(model)
         if (path := folder_paths.get_full_path(MODELS, model)) is None:
@@ -214,7 +215,6 @@ class VidtransLoadModel(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, model: str) -> Any:  # noqa: ANN401
-        """Return what changes when the file does."""
         return state_of(folder_paths.get_full_path(MODELS, model) or model)
 
 
@@ -224,7 +224,7 @@ class VidtransDream(CommandNode):
     COMMAND, TITLE, RESULT = "dream", "Dream", "vidtrans/dream"
     SOCKETS = (
         ClipSocket("seed", "The picture or clip from which it begins.", "source", takes_picture=True),
-        Socket(Model.Input("model", tooltip="A model of pairing next-frame.")),
+        Socket("model", "A model of pairing next-frame."),
     )
 
 
@@ -235,14 +235,13 @@ class VidtransEvaluate(CommandNode):
     SOCKETS = (
         ClipSocket("video", "The result.", "output"),
         ClipSocket("source", "What it was made from."),
-        ClipSocket("per_frame", "The same without a temporal filter: what flicker is measured against.", optional=True),
+        ClipSocket("per_frame", PER_FRAME, optional=True),
         ClipSocket("reference", "What it should be, where that is known.", optional=True),
     )
     OUTPUTS = (io.String.Output("scores", display_name="scores"), io.Image.Output("plot", display_name="plot"))
 
     @classmethod
     def outputs(cls, path: Path, table: dict[str, Any]) -> io.NodeOutput:
-        """Return the scores as JSON, and their plot."""
         lines = [f"{name}: {table[name]:g}" for name in SCORES if isinstance(table.get(name), int | float)]
         return io.NodeOutput(json.dumps(table, indent=1), read_pictures([path]), ui=ui.PreviewText("\n".join(lines)))
 

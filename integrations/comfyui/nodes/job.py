@@ -106,7 +106,6 @@ def _start(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
-    """Let the process save and end; end it where it does not."""
     with suppress(OSError):
         (folder / "stop").touch()
     try:
@@ -186,7 +185,6 @@ class NodeStatus:
         return None
 
     def finish(self, text: str) -> None:
-        """Fill the bar, and write a line on the node."""
         self._bar.update_absolute(1, 1)
         self._write(text)
 

@@ -19,7 +19,6 @@ UNSAFE = re.compile(r"[^\w .()+-]")
 
 
 def register_models() -> None:
-    """Add ``models/vidtrans`` to the folders that ComfyUI searches for models."""
     folder_paths.add_model_folder_path(MODELS, os.path.join(folder_paths.models_dir, MODELS), is_default=True)
 
 

@@ -27,7 +27,6 @@ def schemas() -> dict[str, Any]:
 
 
 def parameters(command: str) -> dict[str, Any]:
-    """Return the schemas of a command's offered parameters by name."""
     found: dict[str, Any] = schemas()["commands"][command]
     return found
 
@@ -81,7 +80,6 @@ def _widget(command: str, name: str) -> io.Input:
 
 
 def default_of(command: str, name: str) -> Any:  # noqa: ANN401  (of any parameter)
-    """Return the default of a widget; '' for a parameter that has none."""
     return DEFAULTS.get((command, name), parameters(command)[name].get("default", ""))
 
 
