@@ -12,9 +12,8 @@ import os
 import re
 import sys
 import threading
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PACKAGES = Path(__file__).resolve().parent / "packages"
 LINE = re.compile(r"(?:--?)?([A-Za-z][A-Za-z0-9_-]*)\s*(?:[:=]\s*|\s+|$)(.*)")
@@ -23,14 +22,6 @@ DRIVE = re.compile(r"(?:^|[=,;|\s])[A-Za-z]:")  # on Windows also D:name, in the
 WINDOWS = os.name == "nt"
 PLACES = ("output", "result", "beside", "overwrite")  # a workflow's text may not choose what is written over
 BOOLEANS = dict.fromkeys(("", "true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
-
-
-def use_packages() -> None:
-    """Let this process, and those that it starts, import what ``install.py`` has put into the pack's folder."""
-    sys.path.pop(0)  # the pack's own folder, whose names could hide those of other packages
-    if not os.environ.get("VIDTRANS_PYTHON") and PACKAGES.is_dir():
-        sys.path.insert(0, str(PACKAGES))
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
 
 
 def stop_with_parent(folder: Path) -> None:
@@ -138,17 +129,18 @@ def words_of(job: dict[str, Any]) -> list[str]:
     return words
 
 
-def refuse(folder: Path, error: str, exit_status: int) -> int:
-    """Store that the job fails before its command begins; return the exit status."""
+def refuse(folder: Path, error: str, exit_status: int) -> NoReturn:
+    """Store that the job fails before its command begins, and exit."""
     (folder / "result.json").write_text(json.dumps({"error": error, "exit_status": exit_status}), encoding="utf-8")
-    end = {"exit_status": exit_status, "finished": time.time()}
-    (folder / "end.json").write_text(json.dumps(end), encoding="utf-8")
-    return exit_status
+    sys.exit(exit_status)
 
 
 def main() -> None:
     folder = Path(sys.argv[1])
-    use_packages()
+    sys.path.pop(0)  # the pack's own folder, whose names could hide those of other packages
+    if not os.environ.get("VIDTRANS_PYTHON") and PACKAGES.is_dir():  # for this process, and those that it starts
+        sys.path.insert(0, str(PACKAGES))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
     threading.Thread(target=stop_with_parent, args=(folder,), daemon=True).start()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     try:
@@ -156,11 +148,11 @@ def main() -> None:
         from vidtrans.core.errors import VidtransError
     except ImportError as error:
         remedy = f"run this once: {sys.executable} {Path(__file__).with_name('install.py')}"
-        sys.exit(refuse(folder, f"vidtrans cannot be imported ({error}) — {remedy}", 1))
+        refuse(folder, f"vidtrans cannot be imported ({error}) — {remedy}", 1)
     try:
         words = words_of(job)
     except VidtransError as error:
-        sys.exit(refuse(folder, str(error), error.exit_status))
+        refuse(folder, str(error), error.exit_status)
     run([*words, "--job-folder", str(folder)])
 
 

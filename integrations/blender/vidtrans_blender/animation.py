@@ -7,6 +7,7 @@ frame, as a CSV file beside the job. Keyframes, drivers and the NLA are read.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import bpy
 
 from . import UserError
-from .options import Field, curve_value
+from .options import Field
 from .properties import FIELDS
 from .sequencer import curves_in, curves_of
 
@@ -64,7 +65,7 @@ def _at_any_frame(scene: Any) -> Iterator[None]:  # noqa: ANN401
 
 
 def _values_at(scene: Any, fields: Sequence[Field], times: Sequence[float]) -> list[list[float]]:  # noqa: ANN401
-    """Return the values of each option at some frames of the scene, within the option's bounds."""
+    """Return the values of each option at some frames of the scene, within its bounds, with the digits of 32 bits."""
     group = getattr(scene.vidtrans, f"options_{scene.vidtrans.command}")
     columns: dict[str, list[float]] = {field.name: [] for field in fields}
     slow = [field for field in fields if _needs_scene(scene, field)]
@@ -77,7 +78,10 @@ def _values_at(scene: Any, fields: Sequence[Field], times: Sequence[float]) -> l
     for field in fields:
         if field not in slow:
             columns[field.name] = [*map(_curve_of(scene, field).evaluate, times)]
-    return [[curve_value(field, value) for value in columns[field.name]] for field in fields]
+    for field in fields:
+        low, high = -math.inf if field.low is None else field.low, math.inf if field.high is None else field.high
+        columns[field.name] = [float(f"{min(max(value, low), high):.6g}") for value in columns[field.name]]
+    return list(columns.values())
 
 
 def write_values(

@@ -54,12 +54,7 @@ class MediaPart:
 
 @dataclass(frozen=True)
 class RetimingPoint:
-    """A key of a retimed strip.
-
-    Attributes:
-        time: A frame of the scene.
-        frame: The frame that is shown then, of those that hard trims leave, from 0.
-    """
+    """A key of a retimed strip: a frame of the scene, and the frame shown then, from 0, of those left by hard trims."""
 
     time: float
     frame: float
@@ -73,8 +68,8 @@ def retimed_part(
     Args:
         points: Its keys, in order; without retiming the first and the last frame.
         shown: The first and the last frame of the scene at which it is visible.
-        trims: How many frames hard trims take from both ends of the file.
-        num_frames: How many frames the file has.
+        trims: The numbers of frames that hard trims take from both ends of the file.
+        num_frames: The number of frames of the file.
     """
     first, last = points[0].time, points[-1].time
     low, high = (min(max(time, first), last) for time in (shown[0] - 1, shown[1] + 1))

@@ -152,21 +152,12 @@ def _is_default(field: Field, value: Any) -> bool:  # noqa: ANN401  (as JSON has
     return value == field.default or (field.kind != "bool" and value in ("", "UNSET"))
 
 
-def curve_value(field: Field, value: float) -> float:
-    """Return a value of a curve within the bounds of its option, in as many digits as Blender stores."""
-    low, high = field.low if field.low is not None else -math.inf, field.high if field.high is not None else math.inf
-    return float(f"{min(max(value, low), high):.6g}")
-
-
 def model_words(look: str, file: str) -> list[str]:
     """Return ``--model`` or ``--look``.
 
     Args:
         look: A medium, ``identity``, or ``FILE``.
-        file: A model file, or a picture whose look is taken.
-
-    Raises:
-        UserError: No file is chosen, or it is gone.
+        file: A model file, or a picture whose look is taken. UserError if it is not chosen, or gone.
     """
     if look != FILE:
         return ["--model=identity"] if look == "identity" else [f"--look={look}"]
@@ -204,8 +195,6 @@ def codec_words(codec: str) -> list[str]:
 def model_input(pairing: str, chosen: str = "AUTO") -> str:
     """Return what of a rendered scene a model reads: ``COLOUR``, ``GUIDES`` or ``LABELS``.
 
-    Args:
-        pairing: The name of the model's pairing; empty for looks and other kinds of models.
-        chosen: The choice in the panel; ``AUTO`` follows the pairing.
+    ``AUTO`` follows the name of the model's pairing, which is empty for looks and other kinds of models.
     """
     return {"stack": "GUIDES", "labels": "LABELS"}.get(pairing, "COLOUR") if chosen == "AUTO" else chosen

@@ -37,13 +37,7 @@ def strip_of(scene: Any, number: int, name: str) -> Any:  # noqa: ANN401  (types
 
 
 def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Path) -> Any:  # noqa: ANN401
-    """Replace the frames of a strip by a result, and return the strip.
-
-    Args:
-        scene: The scene whose sequencer has it.
-        number: The number of the job.
-        target: The table of a job: ``strip`` (its name), ``label`` (of the model), and that of its ``StripSource``.
-        output: The movie, or the folder of pictures.
+    """Replace the frames of a strip by a result, a movie or a folder of pictures, and return the strip.
 
     Raises:
         UserError: The strip is gone or was edited beyond the rendered frames, the result has other frames, or no

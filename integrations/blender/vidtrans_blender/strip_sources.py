@@ -7,7 +7,7 @@ import math
 import os
 import struct
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -55,14 +55,6 @@ class StripSource:
     times: StripTimes | None
     fps: float
 
-    @property
-    def is_padded(self) -> bool:
-        """Whether the movie of the part has to be as long as the whole file: see ``held_movies.py``."""
-        return self.kind == "MOVIE" and self.times is None and not self.part.is_whole
-
-    def table(self) -> dict[str, Any]:
-        return {"kind": self.kind, "path": str(self.path), "part": asdict(self.part)}
-
 
 def absolute(path: str, library: Any = None) -> Path:  # noqa: ANN401  (types of Blender)
     """Return a path of Blender, which may begin with ``//``, as the system has it."""
@@ -70,13 +62,7 @@ def absolute(path: str, library: Any = None) -> Path:  # noqa: ANN401  (types of
 
 
 def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> StripSource:  # noqa: ANN401
-    """Return the source of a strip.
-
-    Args:
-        scene: The scene whose sequencer has it.
-        strip: The strip.
-        handle: How many frames are rendered beyond those that are visible, on each side.
-        whole: Render the whole file.
+    """Return the source of a strip: the frames that it shows and ``handle`` more on each side, or the whole file.
 
     Raises:
         UserError: The strip is of another kind, its file is gone, or it is locked.
@@ -221,9 +207,9 @@ def points_of(strip: Any, length: int, rates: Sequence[float]) -> list[RetimingP
     memory, and used only if they are what shares have to be: they rise from 0 to 1 at times that Python has, too.
 
     Args:
-        strip: The strip (a type of Blender).
-        length: How many frames of the file are left by its hard trims.
-        rates: The frames of the file in one of the scene that are possible: 1, and the quotient of the frame rates.
+        strip: The strip.
+        length: The number of frames of the file that hard trims leave.
+        rates: The possible numbers of frames of the file in one of the scene: 1, and the quotient of the frame rates.
     """
     keys, (start, end) = list(strip.retiming_keys), content_span(strip)
     frames = [key.timeline_frame - start for key in keys]
@@ -258,8 +244,7 @@ def with_arcs(keys: list[Key], smooth: list[bool], rate: float, most: int) -> li
     There Blender lets the share follow the circle that touches the lines before and behind.
 
     Args:
-        keys: A time in frames of the file, and the share of the file that is shown then.
-        smooth: Whether such a change begins at each key.
+        keys, smooth: The keys, and whether a smooth change begins at each.
         rate: Frames of the file in one of the scene.
         most: The number of the file's last frame.
     """

@@ -11,6 +11,7 @@ import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,8 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
             words.append(f"--set=picture_fps={source.fps:.6f}")
         line = command_line(path, settings.command, words, clip, output)
         steps.append(Step("Style the frames", line, str(work)))
-        target = target_of(scene, label, strip=strip.name, **source.table())
+        media = {"kind": source.kind, "path": str(source.path), "part": asdict(source.part)}
+        target = target_of(scene, label, strip=strip.name, **media)
         made = StripJob.create(folder, f"{strip.name}: {label}", steps, target, output)
     strip[JOB] = made.number
     return made
@@ -132,7 +134,8 @@ def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
     settings = scene.vidtrans
     whole = settings.whole or bool(guide_of(scene))  # beside a guide, deflicker takes no part of its clip
     source = read_strip(scene, strip, settings.handle, whole=whole)
-    if source.is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
+    is_padded = source.kind == "MOVIE" and source.times is None and not source.part.is_whole  # see held_movies.py
+    if is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
         return read_strip(scene, strip, settings.handle, whole=True)
     return source
 

@@ -35,17 +35,13 @@ class VidtransError(RuntimeError):
 
 
 def run(command: str, values: dict[str, Any], options: str, files: list[str], node: str | None) -> dict[str, Any]:
-    """Run a command, and show its progress on a node.
+    """Run a command, show its progress on a node, and return its report, as ``vidtrans --json`` prints it.
 
     Args:
-        command: Its name, such as ``stylize``.
-        values: Its parameters by name, as JSON.
-        options: More of them, as lines of text.
+        command, values: Its name, and its parameters by name, as JSON.
+        options: More parameters, as lines of text.
         files: Files outside ComfyUI's folders that the values may name, such as those of VIDEO objects.
         node: The node's number in the workflow.
-
-    Returns:
-        The report of the command, as ``vidtrans --json`` prints it.
 
     Raises:
         VidtransError: It failed, or its process was killed.
@@ -143,9 +139,7 @@ def _read_table(path: Path) -> dict[str, Any] | None:
 class NodeStatus:
     """Shows what the process of a job reports to its folder: bar, preview, and a line of text.
 
-    Args:
-        folder: The job's folder.
-        node: The node's number in the workflow; None shows it on the one that runs.
+    ``node``: its number in the workflow; None for the one that runs.
     """
 
     def __init__(self, folder: Path, node: str | None) -> None:

@@ -49,13 +49,9 @@ def allowed_folders() -> list[str]:
 
 
 def named_file(text: str) -> str:
-    """Return the absolute path of a file or folder that a workflow names.
+    """Return the absolute path of a file or folder that a workflow names: by a path in a folder of ComfyUI, or a name.
 
-    Args:
-        text: An absolute path in a folder of ComfyUI, or a name in one, as ``film.mp4`` or ``film.mp4 [output]``.
-
-    Raises:
-        ValueError: It lies outside of these folders, or there is no such file.
+    A name is as ``film.mp4`` or ``film.mp4 [output]``. Raises ValueError for other places, or if there is no such file.
     """
     text = text.strip().strip('"')
     if not text:
@@ -109,13 +105,9 @@ def result_path(base: Path, name: str, ending: str, request: object) -> Path:
     """Return the path of a result: the same for the same request, so that a later run goes on or finds it.
 
     Args:
-        base: The folder that it lies in.
-        name: Its beginning, as the user wrote it, with subfolders.
-        ending: Its suffix, with a dot; '' for a folder.
+        base, ending: Its folder, and its suffix, with a dot; '' for a folder.
+        name: Its beginning, as the user wrote it, with subfolders. ValueError if it leads out of the folder.
         request: All that decides its content, as JSON.
-
-    Raises:
-        ValueError: The name leads out of the folder.
     """
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:10]
     parts = [UNSAFE.sub("_", part).strip(" .") for part in re.split(r"[/\\]+", name.strip()) if part]

@@ -32,16 +32,9 @@ def parameters(command: str) -> dict[str, Any]:
 
 
 def widgets(command: str, result: str) -> list[io.Input]:
-    """Return the inputs of a command's parameters.
+    """Return the inputs of a command: those always shown, the result's name with its default, the advanced ones.
 
     All are optional: a workflow of an earlier version of the pack, which knows fewer of them, still loads.
-
-    Args:
-        command: The command.
-        result: The beginning of the result's name.
-
-    Returns:
-        Those that are always shown, the result's name, and then the advanced ones.
     """
     forms: dict[str, list[io.Input]] = {"main": [], "more": []}
     for name, table in parameters(command).items():
@@ -84,11 +77,7 @@ def default_of(command: str, name: str) -> Any:  # noqa: ANN401  (of any paramet
 
 
 def values_of(command: str, inputs: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a command's widgets that differ from its defaults, in the types of the schema.
-
-    Raises:
-        ValueError: A text is no number.
-    """
+    """Return the values of a command's widgets that differ from its defaults, in the schema's types."""
     found: dict[str, Any] = {}
     for name, table in parameters(command).items():
         value = inputs.get(name, DEFAULTS.get((command, name)))
