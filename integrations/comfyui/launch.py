@@ -110,7 +110,6 @@ def _converted(name: str, value: str, table: dict[str, Any], *, negated: bool) -
 
 
 def words_of(job: dict[str, Any]) -> list[str]:
-    """Return the command line of a job, without ``vidtrans``. Raises UsageError if a value is refused."""
     from vidtrans.commands.page_commands import PageCommands
     from vidtrans.commands.schema import schema_of
 

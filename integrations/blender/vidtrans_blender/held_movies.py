@@ -25,11 +25,7 @@ Boxes = dict[bytes, bytes]
 
 
 def top_boxes(file: BinaryIO) -> list[tuple[bytes, int, int]]:
-    """Return of each box of a file its kind, the place of its first byte, and its length in bytes.
-
-    Raises:
-        ValueError: The file is cut off.
-    """
+    """Return the kind of each box of a file, the place of its first byte, and its length in bytes."""
     end, at, found = file.seek(0, 2), 0, []
     while at + 8 <= end:
         file.seek(at)
@@ -45,7 +41,6 @@ def top_boxes(file: BinaryIO) -> list[tuple[bytes, int, int]]:
 
 
 def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the content of each box. Raises struct.error."""
     at = 0
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -60,7 +55,6 @@ def boxed(kind: bytes, content: bytes) -> bytes:
 
 
 def inner(content: bytes, *kinds: bytes) -> bytes:
-    """Return the content of a box in a box. Raises KeyError, struct.error."""
     for kind in kinds:
         content = dict(boxes_in(content))[kind]
     return content
@@ -77,7 +71,6 @@ def rows_of(content: bytes, row: str = "I") -> list[tuple[int, ...]]:
 
 
 def table(*words: int) -> bytes:
-    """Return a table of numbers behind a version of 0."""
     return struct.pack(f">I{len(words)}I", 0, *words)
 
 
@@ -156,14 +149,8 @@ def _read_moov(file: BinaryIO) -> bytes:
 def pad_movie(source: Path, output: Path, before: int, after: int, rate: Fraction) -> None:
     """Write a movie again with frames before and behind its own, which hold its first key frame; without sound.
 
-    Args:
-        source: An MP4 or MOV file with a constant rate.
-        output: The new file, which appears when it is complete.
-        before, after: How many frames to add.
-        rate: Frames per second.
-
     Raises:
-        UserError: The file is of another kind, or has no constant rate.
+        UserError: The file is no MP4 or MOV file, or has no constant rate.
         OSError: The file cannot be read or written.
     """
     part = output.with_name(f"{output.stem}.part{output.suffix}")
@@ -196,16 +183,14 @@ def _padded_moov(moov: bytes, before: int, after: int, rate: Fraction, shift: di
     samples = Samples.read(dict(boxes_in(inner(video, b"mdia", b"minf", b"stbl"))))
     total = before + len(samples.sizes) + after
     length = round(total / rate * timescale)
-    tables = _tables(samples, before, after, rate.denominator, shift)
-    delay = samples.delay * rate.denominator
+    tables, delay = _tables(samples, before, after, rate.denominator, shift), samples.delay * rate.denominator
     edit = boxed(b"edts", boxed(b"elst", struct.pack(">IIIiI", 0, 1, length, delay, 1 << 16)))
     lengths = {b"mvhd": (length, 16), b"tkhd": (length, 20), b"mdhd": (total * rate.denominator, 16)}
 
     def rewritten(kind: bytes, content: bytes) -> bytes:
         if kind in FOLDERS:
-            inner = b"".join(rewritten(*box) for box in boxes_in(content) if box[0] not in LEFT_OUT | TABLES)
-            inner += {b"stbl": tables, b"trak": edit}.get(kind, b"")
-            return boxed(kind, inner)
+            boxes = [rewritten(*box) for box in boxes_in(content) if box[0] not in LEFT_OUT | TABLES]
+            return boxed(kind, b"".join([*boxes, {b"stbl": tables, b"trak": edit}.get(kind, b"")]))
         if kind in lengths:
             value, at = lengths[kind]
             if content[0] != 0:
@@ -218,7 +203,6 @@ def _padded_moov(moov: bytes, before: int, after: int, rate: Fraction, shift: di
 
 
 def _tables(samples: Samples, before: int, after: int, unit: int, shift: dict[int, int]) -> bytes:
-    """Return the boxes of the frames' lengths, times, keys, sizes and places."""
     count, first, delay = len(samples.sizes), samples.keys[0], samples.delay
     total = before + count + after
     offsets = [0] * before + [rank - at for at, rank in enumerate(samples.ranks)] + [0] * after
@@ -226,13 +210,7 @@ def _tables(samples: Samples, before: int, after: int, unit: int, shift: dict[in
     moved = [place + shift[max(start for start in shift if start <= place)] for place in samples.places]
     times = [word for offset in offsets for word in (1, (offset + delay) * unit)]
     keys = [*range(1, before + 1), *(before + 1 + at for at in samples.keys), *range(before + count + 1, total + 1)]
-    return b"".join(
-        (
-            boxed(b"stts", table(1, total, unit)),
-            boxed(b"ctts", table(total, *times)),
-            boxed(b"stss", table(len(keys), *keys)),
-            boxed(b"stsc", table(1, 1, 1, 1)),
-            boxed(b"stsz", table(0, total, *(samples.sizes[at] for at in taken))),
-            boxed(b"co64", struct.pack(f">II{total}Q", 0, total, *(moved[at] for at in taken))),
-        )
-    )
+    boxes = {b"stts": table(1, total, unit), b"ctts": table(total, *times), b"stss": table(len(keys), *keys)}
+    boxes |= {b"stsc": table(1, 1, 1, 1), b"stsz": table(0, total, *(samples.sizes[at] for at in taken))}
+    boxes[b"co64"] = struct.pack(f">II{total}Q", 0, total, *(moved[at] for at in taken))
+    return b"".join(boxed(kind, content) for kind, content in boxes.items())

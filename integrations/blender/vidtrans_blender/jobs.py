@@ -107,7 +107,6 @@ class StripJob:
 
     @classmethod
     def read(cls, folder: Path) -> StripJob | None:
-        """Return the job of a folder; None if there is none that this version can read."""
         record = read_table(folder / "job.json")
         try:
             is_whole = record.get("format") == FORMAT and record.keys() >= KEYS and isinstance(record["target"], dict)
@@ -129,7 +128,6 @@ class StripJob:
         return Path(self.record["output"])
 
     def change(self, **values: Any) -> None:  # noqa: ANN401  (as JSON has it)
-        """Change the record, and store it. Raises OSError."""
         self.record |= values
         write_table(self.folder / "job.json", self.record)
 
@@ -168,11 +166,7 @@ class StripJob:
         return self.files(at).error() if at < len(self.steps) else ""
 
     def start(self) -> None:
-        """Start the process that is next, or again: it goes on from what was saved.
-
-        Raises:
-            UserError: It cannot be started, or its command lines were not stored by this user's Blender.
-        """
+        """Start the process that is next, or again: it goes on from what was saved. Raises UserError."""
         seal = self.record.get("seal")
         if not isinstance(seal, str) or not hmac.compare_digest(self._seal().encode(), seal.encode("utf-8", "replace")):
             raise UserError(f"{self.folder}: this job is not one that you have started here — style the strip again")
@@ -199,7 +193,6 @@ class StripJob:
             raise UserError(f"{line[0]}: it cannot be started ({why}) — see the preferences of the add-on") from error
 
     def cancel(self) -> None:
-        """Ask the process to save and end. Raises OSError."""
         self.change(cancelled=True)
         at = self.current()
         if at < len(self.steps):

@@ -48,7 +48,6 @@ class MediaPart:
         return self.first <= other.first and other.end <= self.end
 
     def widened(self, handle: int) -> MediaPart:
-        """Return the part with ``handle`` more frames on each side, as far as the file has them."""
         return MediaPart(max(0, self.first - handle), min(self.num_frames, self.end + handle), self.num_frames)
 
 

@@ -61,7 +61,6 @@ class JobMonitor:
         self.tick()
 
     def find(self, number: int) -> StripJob:
-        """Return a job by its number. Raises UserError."""
         found = next((entry.job for entry in self.entries if entry.job.number == number), None)
         if found is None:
             raise UserError(f"there is no job {number} — open the file that it belongs to")
@@ -148,7 +147,6 @@ def has_mark(job: StripJob) -> bool:
 
 
 def put(job: StripJob) -> Any:  # noqa: ANN401
-    """Put a result into the sequencer, and return its strip. Raises UserError."""
     target = job.record["target"]
     scene = bpy.data.scenes.get(target["scene"])
     if scene is None:
@@ -199,7 +197,6 @@ def register() -> None:
 
 
 def unregister() -> None:
-    """End the watch; processes go on."""
     for handlers, handler in HANDLERS:
         handlers.remove(handler)
     for timer in (on_timer, on_load):

@@ -153,12 +153,7 @@ def _is_default(field: Field, value: Any) -> bool:  # noqa: ANN401  (as JSON has
 
 
 def model_words(look: str, file: str) -> list[str]:
-    """Return ``--model`` or ``--look``.
-
-    Args:
-        look: A medium, ``identity``, or ``FILE``.
-        file: A model file, or a picture whose look is taken. UserError if it is not chosen, or gone.
-    """
+    """Return ``--model`` or ``--look``: of a medium, of ``identity``, or of ``FILE``, a model file or a picture."""
     if look != FILE:
         return ["--model=identity"] if look == "identity" else [f"--look={look}"]
     if not file:
@@ -169,7 +164,6 @@ def model_words(look: str, file: str) -> list[str]:
 
 
 def words_of(command: str, fields: list[Field], values: Mapping[str, Any], look: str, file: str) -> list[str]:
-    """Return the words of the model and the options of a command. Raises UserError."""
     words = [] if command != "stylize" else model_words(look, file)
     if any(word.startswith("--look=") for word in words):
         values = {**values, "look": ""}
@@ -183,7 +177,6 @@ def command_line(program: Path, command: str, words: Sequence[str], source: Path
 
 
 def movie_ending(codec: str) -> str:
-    """Return the ending of a movie of a codec, dot included."""
     return ENDINGS.get(codec, ".mp4")
 
 

@@ -172,7 +172,6 @@ def draw_model(layout: Any, settings: Any) -> None:  # noqa: ANN401
 
 
 def draw_options(layout: Any, settings: Any, command: str) -> None:  # noqa: ANN401
-    """Draw the options: the main ones, and the others by their groups where they are unfolded."""
     group = getattr(settings, f"options_{command}")
     # The look of a model needs a model.
     fields = [field for field in FIELDS[command] if field.name != "look" or settings.look == FILE]
@@ -205,8 +204,8 @@ def draw_jobs(layout: Any) -> None:  # noqa: ANN401
         else:
             box.label(text=entry.state.value.capitalize())
         row = box.row(align=True)
-        for button in BUTTONS[entry.state]:
-            row.operator(button).number = entry.job.number
+        for operator in BUTTONS[entry.state]:
+            row.operator(operator).number = entry.job.number
 
 
 class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801  (as Blender wants it)

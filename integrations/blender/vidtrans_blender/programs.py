@@ -74,11 +74,7 @@ def ask(program: Path, *arguments: str) -> dict[str, Any]:
 
 
 def ask_interface(program: Path) -> dict[str, Any]:
-    """Return ``{"version", "commands": schemas, "media": names}`` of a program: what the panel is built from.
-
-    Raises:
-        UserError: Also if the program is too old to be watched through a folder.
-    """
+    """Return ``{"version", "commands": schemas, "media": names}`` of a program: what the panel is built from."""
     if JOB_OPTION not in text_of(program, "stylize", "--help"):
         raise UserError(f"{program} is too old for this add-on (it has no {JOB_OPTION}) — uv tool upgrade vidtrans")
     commands = {name: ask(program, "schema", name) for name in COMMANDS}

@@ -52,16 +52,11 @@ def preference(name: str) -> str:
 
 
 def program() -> Path:
-    """Return the path of the program. Raises UserError."""
     return find_program(preference("program"))
 
 
 def work_folder() -> Path:
-    """Return the folder for results and jobs: the one of the preferences, or one beside the saved file.
-
-    Raises:
-        UserError: Neither is known.
-    """
+    """Return the folder for results and jobs: the one of the preferences, or one beside the saved file."""
     if chosen := preference("folder"):
         return Path(chosen).expanduser()
     if not bpy.data.filepath:
@@ -71,7 +66,6 @@ def work_folder() -> Path:
 
 
 def config_path(name: str) -> Path:
-    """Return the path of a file of the add-on in the user's settings."""
     folder = bpy.utils.user_resource("CONFIG", path="vidtrans", create=True)
     return Path(folder or bpy.app.tempdir) / name
 
@@ -153,7 +147,6 @@ def settings_class(media: list[str], codecs: list[str], groups: dict[str, type])
 
 
 def register() -> None:
-    """Build the properties from the interface of the program, and add them to scenes."""
     found, groups, codecs = interface(), {}, ["h264"]
     for name in COMMANDS:
         if schema := found["commands"].get(name):

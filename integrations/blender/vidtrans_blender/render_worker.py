@@ -42,7 +42,6 @@ def set_up(scene: Any, work: dict[str, Any]) -> None:  # noqa: ANN401  (types of
 
 
 def save(scene: Any, path: Path, kind: str) -> None:  # noqa: ANN401
-    """Write the render under its name once it is complete."""
     settings, part = scene.render.image_settings, path.with_name(f"part{path.suffix}")
     if hasattr(settings, "media_type"):  # Blender 5.0
         settings.media_type = "MULTI_LAYER_IMAGE" if kind == "OPEN_EXR_MULTILAYER" else "IMAGE"
@@ -56,7 +55,6 @@ def save(scene: Any, path: Path, kind: str) -> None:  # noqa: ANN401
 
 
 def render(work: dict[str, Any], files: StepFiles) -> int:
-    """Render the frames that are missing, and return the exit status."""
     scene = bpy.data.scenes[work["scene"]]
     set_up(scene, work)
     shot, (first, end) = Path(work["shot"]), work["frames"]

@@ -78,7 +78,6 @@ def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:  # noqa: ANN401
 
 
 def curves_of(scene: Any) -> list[Any]:  # noqa: ANN401
-    """Return the animation curves of a scene's action: from Blender 4.4 on those of its slot."""
     data = scene.animation_data
     slot = getattr(data, "action_slot", None)
     return curves_in(data.action, slot.handle if slot else None) if data and data.action else []

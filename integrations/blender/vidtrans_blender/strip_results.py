@@ -83,7 +83,6 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
 
 
 def _shows_the_same(scene: Any, strip: Any, target: Mapping[str, Any]) -> bool:  # noqa: ANN401
-    """Return whether a strip still shows the file that a job was started for."""
     if strip.type != target["kind"] or strip.type == "SCENE":
         return bool(strip.type == target["kind"])
     path = strip.filepath if strip.type == "MOVIE" else strip.directory
@@ -91,7 +90,6 @@ def _shows_the_same(scene: Any, strip: Any, target: Mapping[str, Any]) -> bool: 
 
 
 def _padded(output: Path, part: MediaPart, rate: Fraction) -> Path:
-    """Return a movie of a part that has as many frames as the whole file, beside the one of the part."""
     padded = output.with_name(f"{output.stem}.padded{output.suffix}")
     try:
         pad_movie(output, padded, part.first, part.num_frames - part.end, rate)
@@ -120,7 +118,6 @@ def _channels(scene: Any, strip: Any) -> tuple[int, int]:  # noqa: ANN401
 
 
 def _duplicate(scene: Any, strip: Any) -> Any:  # noqa: ANN401
-    """Return a copy of a strip at the same place: with its retiming, modifiers and animation."""
     before = set(all_strips(scene))
     with sequencer_context(scene, strip):
         bpy.ops.sequencer.duplicate()
@@ -232,7 +229,6 @@ def pictures_in(folder: Path) -> list[Path]:
 
 
 def relative(path: Path) -> str:
-    """Return a path as Blender's files have it: relative to a saved one on the same disk."""
     try:
         return str(bpy.path.relpath(str(path))) if bpy.data.filepath else str(path)
     except ValueError:  # another drive of Windows

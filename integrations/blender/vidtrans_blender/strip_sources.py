@@ -57,16 +57,11 @@ class StripSource:
 
 
 def absolute(path: str, library: Any = None) -> Path:  # noqa: ANN401  (types of Blender)
-    """Return a path of Blender, which may begin with ``//``, as the system has it."""
     return Path(os.path.normpath(bpy.path.abspath(path, library=library)))
 
 
 def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> StripSource:  # noqa: ANN401
-    """Return the source of a strip: the frames that it shows and ``handle`` more on each side, or the whole file.
-
-    Raises:
-        UserError: The strip is of another kind, its file is gone, or it is locked.
-    """
+    """Return the source of a strip: the frames that it shows and ``handle`` more on each side, or the whole file."""
     name = strip.name
     if strip.type == "META":
         raise UserError(f"{name}: a meta strip — open it (Tab), and select a strip in it")
@@ -88,7 +83,6 @@ def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> S
 
 
 def _read_media(scene: Any, strip: Any) -> tuple[Path, tuple[Path, ...], int, float]:  # noqa: ANN401
-    """Return the file or folder of a strip, its pictures, how many frames it has, and their rate. Raises UserError."""
     if strip.type == "MOVIE":
         path = absolute(strip.filepath, scene.library)
         if not path.is_file():
@@ -168,7 +162,6 @@ def last_of_speed(scene: Any, strip: Any, end: float) -> float:  # noqa: ANN401
 
 
 def content_span(strip: Any) -> tuple[float, float]:  # noqa: ANN401
-    """Return the scene's frame at which the file of a strip begins, and the one behind its end."""
     return float(strip.frame_start), float(strip.frame_final_end + strip.frame_offset_end)
 
 

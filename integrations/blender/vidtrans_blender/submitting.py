@@ -1,10 +1,14 @@
 """Make jobs of strips and scenes.
 
-A scene is rendered by a Blender of its own, with a copy of the file, so that the window stays free.
+A scene is rendered by a Blender of its own, with a copy of the file, so that the window stays free. Sliders of the
+panel may be animated: Blender's curves have interpolations and modifiers that vidtrans does not know, so that values
+are written frame by frame, as a CSV file beside the job. Keyframes, drivers and the NLA are read.
 """
 
 from __future__ import annotations
 
+import csv
+import math
 import os
 import re
 import shutil
@@ -18,15 +22,14 @@ from typing import Any
 import bpy
 
 from . import UserError
-from .animation import animated_fields, write_values
 from .held_movies import PADDED, has_variable_rate
 from .job_files import write_table
 from .jobs import JobState, Step, StripJob, job_folders
 from .media_parts import MediaPart, time_words
-from .options import FILE, codec_words, command_line, model_input, movie_ending, words_of
+from .options import FILE, Field, codec_words, command_line, model_input, movie_ending, words_of
 from .programs import pairing_of
 from .properties import FIELDS, program, values_of, work_folder
-from .sequencer import all_strips, scene_rate
+from .sequencer import all_strips, curves_in, curves_of, scene_rate
 from .strip_results import JOB, SOURCE, natural_key
 from .strip_sources import StripSource, absolute, clock_of, num_frames_of, read_strip, times_of
 
@@ -34,11 +37,11 @@ WORKER = Path(__file__).with_name("render_worker.py")
 PASSES = ("depth", "normal", "index")
 LABELS = "passes#Pass.IndexOB=0..255"  # grey levels are the numbers of objects
 RESERVED = re.compile(r"con|prn|aux|nul|com\d|lpt\d", re.IGNORECASE)  # of Windows, with any ending
+VALUES = "values.csv"  # of animated sliders, in the folder of a job
 MOST_NAME = 48  # letters of a strip's or model's name in the name of a file
 
 
 def plain_name(text: str) -> str:
-    """Return a text as a part of file names of every system."""
     plain = re.sub(r"[^\w-]+", "_", re.sub(r"\.\w{1,5}$", "", text)).strip("_-")  # without the ending of a file
     plain = plain[:MOST_NAME] or "clip"
     return f"{plain}_" if RESERVED.fullmatch(plain) else plain
@@ -58,7 +61,6 @@ def model_file(scene: Any) -> str:  # noqa: ANN401
 
 
 def option_words_of(scene: Any, curves: Mapping[str, str | float] | None = None) -> list[str]:  # noqa: ANN401
-    """Return the words of the model and the options. ``curves``: values of animated sliders. Raises UserError."""
     settings = scene.vidtrans
     values = values_of(scene, settings.command) | dict(curves or {})
     return words_of(settings.command, FIELDS[settings.command], values, settings.look, model_file(scene))
@@ -66,11 +68,7 @@ def option_words_of(scene: Any, curves: Mapping[str, str | float] | None = None)
 
 @contextmanager
 def new_job() -> Iterator[tuple[Path, Path]]:
-    """Yield the work folder and the folder of a new job, which is removed if the job is refused.
-
-    Raises:
-        UserError: The file was never saved, or the folder cannot be written.
-    """
+    """Yield the work folder and the folder of a new job, which is removed if the job is refused. Raises UserError."""
     work = work_folder()
     try:
         numbers = [int(path.name) for path in job_folders(work / "jobs")]
@@ -87,7 +85,6 @@ def new_job() -> Iterator[tuple[Path, Path]]:
 
 
 def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
-    """Store the job of a strip, with the scene's settings. Raises UserError."""
     path, settings, label = program(), scene.vidtrans, label_of(scene)
     option_words_of(scene)  # raises early
     source = source_of(scene, strip)
@@ -219,6 +216,89 @@ def curves_of_strip(scene: Any, strip: Any, source: StripSource, folder: Path) -
     return write_values(scene, folder, [(at - first, clock(at)) for at in frames])
 
 
+def animated_fields(scene: Any) -> list[Field]:  # noqa: ANN401  (types of Blender)
+    fields = [field for field in FIELDS[scene.vidtrans.command] if field.is_curve]
+    return [field for field in fields if _curve_of(scene, field) is not None or _needs_scene(scene, field)]
+
+
+def _path_of(scene: Any, field: Field) -> str:  # noqa: ANN401
+    return f"vidtrans.options_{scene.vidtrans.command}.{field.name}"
+
+
+def _curve_of(scene: Any, field: Field) -> Any:  # noqa: ANN401
+    curves = (one for one in curves_of(scene) if one.data_path == _path_of(scene, field))
+    return next((one for one in curves if not one.mute and not (one.group and one.group.mute)), None)
+
+
+def _needs_scene(scene: Any, field: Field) -> bool:  # noqa: ANN401
+    """Return whether only the scene itself knows the values: of drivers, and of the NLA."""
+    data, path = scene.animation_data, _path_of(scene, field)
+    if data is None:
+        return False
+    if any(one.data_path == path and not one.mute for one in data.drivers):
+        return True
+    actions = [one.action for track in data.nla_tracks for one in track.strips if one.action and not track.mute]
+    return bool(data.use_nla) and any(curve.data_path == path for action in actions for curve in curves_in(action))
+
+
+def _values_at(scene: Any, fields: Sequence[Field], times: Sequence[float]) -> dict[str, list[float]]:  # noqa: ANN401
+    """Return the values of each option at some frames of the scene, within its bounds, with the digits of 32 bits."""
+    group = getattr(scene.vidtrans, f"options_{scene.vidtrans.command}")
+    columns: dict[str, list[float]] = {field.name: [] for field in fields}
+    if slow := [field for field in fields if _needs_scene(scene, field)]:
+        frame, part, window = scene.frame_current, scene.frame_subframe, bpy.context.window
+        other = window.scene if window and window.scene != scene else None
+        try:
+            if other:  # only a scene in a window changes its frame
+                window.scene = scene
+            for time in times:
+                scene.frame_set(int(time // 1), subframe=time % 1)
+                for field in slow:
+                    columns[field.name].append(getattr(group, field.name))
+        finally:
+            scene.frame_set(frame, subframe=part)
+            if other:
+                window.scene = other
+    for field in fields:
+        values = columns[field.name] if field in slow else map(_curve_of(scene, field).evaluate, times)
+        low, high = -math.inf if field.low is None else field.low, math.inf if field.high is None else field.high
+        columns[field.name] = [float(f"{min(max(value, low), high):.6g}") for value in values]
+    return columns
+
+
+def write_values(
+    scene: Any,  # noqa: ANN401
+    folder: Path,
+    frames: Sequence[tuple[float, float]],
+    *,
+    by_time: bool = False,
+) -> dict[str, str | float]:
+    """Write the values of animated sliders to the folder of a job. Raises UserError.
+
+    Args:
+        scene, folder: The scene whose panel it is; ``jobs/NUMBER`` of the folder in which the command runs.
+        frames: For each frame of the clip its number, or its time in s, and the scene's frame that shows it.
+        by_time: The former are times.
+
+    Returns:
+        A value for each of these options: a column of the file, or a number if it does not change.
+    """
+    fields = animated_fields(scene)
+    if not fields:
+        return {}
+    columns = _values_at(scene, fields, [round(time, 4) for _, time in frames])
+    path, rows = folder / VALUES, zip(*columns.values(), strict=True)
+    try:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["time" if by_time else "frame", *columns])
+            writer.writerows([f"{at:.9g}", *row] for (at, _), row in zip(frames, rows, strict=True))
+    except OSError as error:
+        raise UserError(f"{path}: it cannot be written ({error.strerror}) — free disk space") from error
+    name = f"jobs/{folder.name}/{VALUES}"  # relative: curves take no path with an apostrophe
+    return {key: f"{name}:{key}" if len(set(column)) > 1 else column[0] for key, column in columns.items()}
+
+
 def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
     """Store the job that renders a scene, and gives its frames or passes to a model. Raises UserError."""
     settings, path = scene.vidtrans, program()
@@ -243,7 +323,6 @@ def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
 
 
 def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
-    """Store the job that renders the passes of a scene, to train a model with. Raises UserError."""
     frames = range(scene.frame_start, scene.frame_end + 1)
     with new_job() as (work, folder):
         shot = work / f"{plain_name(scene.name)}.passes.{int(folder.name):04d}"

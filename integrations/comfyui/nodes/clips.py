@@ -42,16 +42,13 @@ class ClipFile:
 
 
 def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: ANN401  (whatever a socket brings)
-    """Return a clip of a workflow as a file.
+    """Return a clip of a workflow as a file. Raises ValueError.
 
     Args:
         value: A VIDEO; a path; an IMAGE batch, float, (frames, height, width, channels), 0 to 1; or a MASK, (frames,
             height, width).
         what: The input's name, for messages.
         fps: The frame rate of an IMAGE batch.
-
-    Raises:
-        ValueError: There is no such file; it lies outside ComfyUI's folders; or the batch is too long.
     """
     if isinstance(value, str):
         return ClipFile(named_file(value))
@@ -90,7 +87,6 @@ def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput
 
 
 def check_length(images: Any, what: str) -> None:  # noqa: ANN401  (a tensor)
-    """Raise ValueError if an IMAGE batch is empty, or too long to be held in memory as a clip."""
     frames, size = images.shape[0], images.numel() * images.element_size()
     if frames == 0:
         raise ValueError(f"{what}: the IMAGE batch is empty — connect one with pictures")
@@ -172,15 +168,9 @@ def read_pictures(files: list[Path]) -> Any:  # noqa: ANN401  (torch is imported
 
 
 def painted_folder(value: Any, numbers: str, what: str) -> str:  # noqa: ANN401
-    """Return a folder of painted frames, with the frames' numbers in their names.
+    """Return a folder of painted frames, with the frames' numbers in their names: of an IMAGE batch, or of a path.
 
-    Args:
-        value: An IMAGE batch, or the path of such a folder.
-        numbers: The frame of each picture of the batch, from 0, such as ``0, 48, 96``.
-        what: The input's name, for messages.
-
-    Raises:
-        ValueError: The numbers are none, or not as many as the pictures.
+    ``numbers``: the frame of each picture of the batch, from 0, such as ``0, 48, 96``. Raises ValueError.
     """
     if isinstance(value, str):
         return named_file(value)

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 import folder_paths
-from comfy_api.latest import io, ui
+from comfy_api.latest import InputImpl, io, ui
 
-from .base import (
-    CATEGORY,
+from .clips import ClipFile, read_pictures
+from .inputs import (
     MATTE,
-    PATH,
     ClipSocket,
-    CommandNode,
-    FileNode,
+    Dataset,
+    MediumSocket,
     Model,
-    ModelNode,
     PaintedSocket,
+    PaletteSocket,
     PicturesSocket,
     Socket,
+    advanced,
+    default_of,
+    values_of,
+    widgets,
 )
-from .clips import ClipFile, read_pictures
-from .places import MODEL_ENDINGS, MODELS, state_of
-from .widgets import advanced, schemas
+from .job import run
+from .places import MODEL_ENDINGS, MODELS, files_named_in, model_folder, output_folder, result_path, state_of
 
-Dataset = io.Custom("VIDTRANS_DATASET")
+CATEGORY = "vidtrans"
+PATH = io.String.Output("path", display_name="path")
+ENDINGS = {"prores": ".mov", "prores4444": ".mov", "dnxhr": ".mov", "ffv1": ".mkv", "gif": ".gif"}
 MASK = "A matte, white where the result is seen."
 SOURCE = "What it was made from: its motion is followed, and what changes in it is kept."
 STYLE = "Without a model: a picture whose style is taken, at once."
@@ -39,19 +44,151 @@ MOST_FRAMES = 64  # that are put into an IMAGE batch
 SCORES = ("flicker", "warping_error", "psnr", "ssim", "sharpness", "ratio", "removed")
 
 
-class MediumSocket(Socket):
-    """A choice of the media that vidtrans brings along."""
+class KnownFiles:
+    """The files that nodes were given or have made since ComfyUI started, and how many changes of them were seen.
 
-    def inputs(self) -> list[io.Input]:
-        options = ["", *schemas()["media"]]
-        return [io.Combo.Input(self.name, options=options, default="", optional=True, tooltip=self.tooltip)]
+    ComfyUI keeps the outputs of a node whose inputs are as before, and a path stays the same when its file changes.
+    """
+
+    def __init__(self) -> None:
+        self.states: dict[str, list[Any]] = {}  # by path
+        self.changes = 0
+
+    def update(self) -> None:
+        """Count the files that changed or were deleted since the last call."""
+        changed = {path: new for path, old in self.states.items() if (new := state_of(path)) != old}
+        self.states |= changed
+        self.changes += len(changed)
 
 
-class PaletteSocket(PicturesSocket):
-    """A picture, among the advanced inputs."""
+FILES = KnownFiles()
 
-    def inputs(self) -> list[io.Input]:
-        return [*map(advanced, super().inputs())]
+
+class CommandNode(io.ComfyNode):
+    """A node that runs a command of vidtrans and returns the file that it makes, by default a film.
+
+    The docstring of a node is its description in ComfyUI. ComfyUI runs copies of the classes: they cannot call super().
+
+    Attributes:
+        COMMAND: The command.
+        TITLE: The node's name in ComfyUI.
+        RESULT: The beginning of the result's name.
+        ENDING: The suffix of the result; None for that of the film's codec.
+        SHOWS: Whether ComfyUI runs it for its own sake: it shows its result.
+        TAKES_FRAMES: Whether an input may be an IMAGE batch that is a clip, and so needs a frame rate.
+        SOCKETS: The inputs above the widgets of the command.
+        OUTPUTS: The outputs.
+    """
+
+    COMMAND = TITLE = RESULT = ""
+    ENDING: str | None = None
+    SHOWS = TAKES_FRAMES = True
+    SOCKETS: tuple[Socket, ...] = ()
+    OUTPUTS: tuple[io.Output, ...] = (io.Video.Output("film", display_name="video"), PATH)
+    folder = staticmethod(output_folder)
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        inputs = [one for socket in cls.SOCKETS for one in socket.inputs()] + widgets(cls.COMMAND, cls.RESULT)
+        if cls.TAKES_FRAMES:
+            hint = "Frame rate of an IMAGE batch."
+            inputs.append(advanced(io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip=hint)))
+        hint = "Options of the command, one on a line: 'name: value'. Those that can run a program are refused."
+        example = "start: 2s\nend: 10s"
+        options = io.String.Input("options", multiline=True, default="", tooltip=hint, placeholder=example)
+        return io.Schema(
+            node_id=cls.__name__,
+            display_name=f"{cls.TITLE} (vidtrans)",
+            category=CATEGORY,
+            description=cls.__doc__ or "",
+            inputs=[*inputs, advanced(options)],
+            outputs=list(cls.OUTPUTS),
+            hidden=[io.Hidden.unique_id],
+            is_output_node=cls.SHOWS,
+        )
+
+    @classmethod
+    def fingerprint_inputs(cls, **inputs: Any) -> Any:  # noqa: ANN401
+        """Return a value that changes with the files of inputs and results: nodes then ask vidtrans again."""
+        FILES.update()
+        return FILES.changes
+
+    @classmethod
+    def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
+        """Run the command, unless its result exists already, and return the outputs.
+
+        Raises:
+            VidtransError: The command failed.
+            ValueError: An input is wrong.
+        """
+        values: dict[str, Any] = {}
+        clips: list[ClipFile] = []
+        for socket in cls.SOCKETS:
+            parameter = socket.parameter or socket.name
+            if (value := inputs.get(socket.name)) is None or parameter in values:
+                continue
+            if found := socket.read(value, inputs, clips):
+                values[parameter] = found
+        cls.check(inputs, values)
+        values = {**values_of(cls.COMMAND, inputs), **values, **part_of(clips)}
+        options = inputs.get("options") or ""
+        texts = [one for value in values.values() for one in (value if isinstance(value, list) else [value])]
+        paths = [one for one in texts if isinstance(one, str) and Path(one).is_absolute()]
+        states = [state_of(path) for path in (*paths, *files_named_in(options))]
+        FILES.states |= {state[0]: state for state in states}
+        request = [cls.COMMAND, values, options, states]
+        result = result_path(cls.folder(), inputs.get("name") or cls.RESULT, cls.ending(inputs, clips), request)
+        result.parent.mkdir(parents=True, exist_ok=True)
+        values["result" if cls.COMMAND == "evaluate" else "output"] = str(result)
+        trusted = [clip.path for clip in clips if clip.is_trusted]
+        table = run(cls.COMMAND, values, options, trusted, cls.hidden.unique_id)
+        FILES.states[str(result)] = state_of(str(result))
+        return cls.outputs(result, table)
+
+    @classmethod
+    def check(cls, inputs: dict[str, Any], values: dict[str, Any]) -> None:
+        """Raise ValueError if the inputs, or the values that come from sockets, lack something."""
+
+    @classmethod
+    def ending(cls, inputs: dict[str, Any], clips: list[ClipFile]) -> str:
+        if cls.ENDING is not None:
+            return cls.ENDING
+        return ENDINGS.get(inputs.get("codec") or default_of(cls.COMMAND, "codec"), ".mp4")
+
+    @classmethod
+    def outputs(cls, path: Path, table: dict[str, Any]) -> io.NodeOutput:
+        subfolder = path.parent.relative_to(output_folder()).as_posix()
+        preview = ui.SavedResult(path.name, "" if subfolder == "." else subfolder, io.FolderType.output)
+        return io.NodeOutput(InputImpl.VideoFromFile(str(path)), str(path), ui=ui.PreviewVideo([preview]))
+
+
+class FileNode(CommandNode):
+    """A node whose result other nodes take by its path: a model or a dataset."""
+
+    SHOWS = False
+
+    @classmethod
+    def outputs(cls, path: Path, table: dict[str, Any]) -> io.NodeOutput:
+        return io.NodeOutput(str(path), str(path))
+
+
+class ModelNode(FileNode):
+    """A node that makes a model."""
+
+    ENDING = ".safetensors"
+    OUTPUTS = (Model.Output("learned", display_name="model"), PATH)
+    folder = staticmethod(model_folder)
+
+
+def part_of(clips: list[ClipFile]) -> dict[str, str]:
+    """Return the part of the first clip that is meant. Raises ValueError if another one is a part of a file."""
+    if any(clip.is_part for clip in clips[1:]):
+        raise ValueError("a trimmed VIDEO can only be the first input — save it, and load the file")
+    found = {}
+    for name in ("start", "end") if clips else ():
+        if seconds := getattr(clips[0], name):  # never later: a frame at this very time is at or after it
+            found[name] = f"{math.floor(seconds * 1e6) / 1e6:.6f}s"
+    return found
 
 
 class VidtransStylize(CommandNode):

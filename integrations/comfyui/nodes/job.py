@@ -113,7 +113,6 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
 
 
 def _outcome(folder: Path, exit_status: int) -> dict[str, Any]:
-    """Return the report of a job that ended. Raises VidtransError if it failed."""
     table = _read_table(folder / "result.json")
     if exit_status == 0 and table is not None:
         return table
@@ -129,7 +128,6 @@ def _outcome(folder: Path, exit_status: int) -> dict[str, Any]:
 
 
 def _read_table(path: Path) -> dict[str, Any] | None:
-    """Return the JSON object of a file; None if there is none, or none yet."""
     with suppress(OSError, ValueError):
         table = json.loads(path.read_text(encoding="utf-8"))
         return table if isinstance(table, dict) else None
@@ -183,7 +181,6 @@ class NodeStatus:
         self._write(text)
 
     def _write(self, text: str) -> None:
-        """Write a line on the node, where this ComfyUI can."""
         with suppress(ImportError, AttributeError):  # without the line, the bar still moves
             from server import PromptServer
 

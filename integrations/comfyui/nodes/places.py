@@ -36,14 +36,12 @@ def cache_folder() -> Path:
 
 
 def temporary_folder() -> Path:
-    """Return the folder of files that ComfyUI removes when it starts and ends."""
     folder = Path(folder_paths.get_temp_directory()) / "vidtrans"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def allowed_folders() -> list[str]:
-    """Return the folders in which a workflow may name files."""
     own = [folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()]
     return [os.path.abspath(folder) for folder in (*own, *folder_paths.get_folder_paths(MODELS))]
 
