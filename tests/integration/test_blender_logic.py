@@ -96,11 +96,11 @@ def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their
 
 def test_a_part_has_handles_that_end_with_the_file() -> None:
     times = StripTimes(5, 26, 55, 100)
-    assert media_parts.visible_part(times) == MediaPart(21, 50, 100)
-    assert media_parts.part_with_handles(times, 5) == MediaPart(16, 55, 100)
-    assert media_parts.part_with_handles(times, 60).is_whole
-    assert media_parts.start_of_part(times, MediaPart(16, 55, 100)) == 21
-    assert media_parts.visible_part(StripTimes(5, -5, 3, 100)) == MediaPart(0, 1, 100)  # held before the first frame
+    assert times.visible_part() == MediaPart(21, 50, 100)
+    assert times.part_with_handles(5) == MediaPart(16, 55, 100)
+    assert times.part_with_handles(60).is_whole
+    assert times.start_of(MediaPart(16, 55, 100)) == 21
+    assert StripTimes(5, -5, 3, 100).visible_part() == MediaPart(0, 1, 100)  # held before the first frame
     # Times are half a frame early, and left out at the ends.
     assert media_parts.time_words(MediaPart(16, 55, 100), 24.0) == ["--start=0.645833s", "--end=2.270833s"]
     assert media_parts.time_words(MediaPart(0, 100, 100), 24.0) == []

@@ -81,7 +81,7 @@ class StepFiles:
             return str(message)
         with suppress(OSError):
             if text := self.log.read_text(encoding="utf-8", errors="replace").strip():
-                return text.rpartition("\n")[2].strip().removeprefix("Error: ")
+                return text.splitlines()[-1].strip().removeprefix("Error: ")
         return f"its process ended without a message (memory may be full) — see {self.log}"
 
     def clear(self) -> None:

@@ -79,12 +79,9 @@ class StripJob:
     """A job as it is stored in its folder: ``job.json``, and a folder for each of its processes.
 
     The processes are started without a shell and detached: they go on when Blender ends.
-
-    Attributes:
-        key_file: The file with the key of this user's seals; without one, jobs of other processes are not started.
     """
 
-    key_file: Path | None = None
+    key_file: Path | None = None  # of this user's seals; without one, jobs of other processes are not started
     _own_key = secrets.token_bytes(KEY_BYTES)
     _processes: dict[Path, subprocess.Popen[bytes]] = {}  # noqa: RUF012  (those that this Blender started)
 

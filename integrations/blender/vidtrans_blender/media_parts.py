@@ -13,26 +13,6 @@ RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and roun
 
 
 @dataclass(frozen=True)
-class StripTimes:
-    """The place of a strip that is not retimed.
-
-    Attributes:
-        start: The scene's frame at which the file's first frame lies, a float as Blender has it.
-        first, end: The scene's frames that are visible, ``end`` excluded.
-        num_frames: How many frames the file has.
-        rate: Frames of the file in one frame of the scene: 1, or the quotient of the frame rates.
-        is_reversed: True if the strip runs backwards.
-    """
-
-    start: float
-    first: int
-    end: int
-    num_frames: int
-    rate: Fraction = Fraction(1)
-    is_reversed: bool = False
-
-
-@dataclass(frozen=True)
 class MediaPart:
     """Frames of a file, from ``first`` to ``end`` (excluded), of ``num_frames``."""
 
@@ -49,6 +29,55 @@ class MediaPart:
 
     def widened(self, handle: int) -> MediaPart:
         return MediaPart(max(0, self.first - handle), min(self.num_frames, self.end + handle), self.num_frames)
+
+
+@dataclass(frozen=True)
+class StripTimes:
+    """The place of a strip that is not retimed."""
+
+    start: float  # the scene's frame at which the file's first frame lies
+    first: int  # the scene's frames that are visible, from first to end (excluded)
+    end: int
+    num_frames: int  # of the file
+    rate: Fraction = Fraction(1)  # frames of the file in one of the scene: 1, or the quotient of the frame rates
+    is_reversed: bool = False
+
+    def visible_part(self) -> MediaPart:
+        """Return the frames of the file that the strip shows; the first or the last one where it holds it."""
+        ends = [(frame - self.start) * float(self.rate) for frame in (self.first, self.end - 1)]
+        low, high = (min(max(end, 0.0), float(self.num_frames - 1)) for end in ends)
+        first, end = math.floor(low + 1e-4), math.ceil(high - 1e-4) + 1
+        if self.rate != 1:  # Blender rounds, in 32 bits
+            first, end = max(0, first - 1), min(self.num_frames, end + 1)
+        if self.is_reversed:
+            first, end = self.num_frames - end, self.num_frames - first
+        return MediaPart(first, end, self.num_frames)
+
+    def part_with_handles(self, handle: int) -> MediaPart:
+        """Return the frames to render: the visible ones and ``handle`` more on each side.
+
+        The part begins where a frame of the file and one of the scene meet, so that Blender rounds as before.
+        """
+        part = self.visible_part().widened(handle)
+        first, end = part.first, part.end
+        step = self.rate.numerator if self.rate.numerator <= MOST_STEP else 1
+        if self.is_reversed:  # Blender counts from the end, in lengths that are whole frames of the scene
+            end += (self.num_frames - end) % step
+            first = max(0, first - (first - end) % step)
+        else:
+            first -= first % step
+        return MediaPart(first, end, self.num_frames)
+
+    def start_of(self, part: MediaPart) -> float:
+        """Return the scene's frame at which the first frame of the rendered part belongs."""
+        before = part.num_frames - part.end if self.is_reversed else part.first  # in the direction of the strip
+        return self.start + float(Fraction(before) / self.rate)
+
+    def time_of(self, frame: int) -> float:
+        """Return the scene's frame at which the strip shows a frame of its file, or would show it."""
+        if self.is_reversed:
+            return self.start + float((self.num_frames - frame) / self.rate) - 1
+        return self.start + float(frame / self.rate)
 
 
 @dataclass(frozen=True)
@@ -91,48 +120,6 @@ def time_of_frame(points: Sequence[RetimingPoint], frame: float) -> float:
         if a.frame < frame <= b.frame:
             return a.time + (frame - a.frame) / (b.frame - a.frame) * (b.time - a.time)
     return points[-1].time
-
-
-def visible_part(times: StripTimes) -> MediaPart:
-    """Return the frames of the file that the strip shows; the first or the last one where it holds it."""
-    last = times.num_frames - 1
-    ends = [(frame - times.start) * float(times.rate) for frame in (times.first, times.end - 1)]
-    low, high = (min(max(end, 0.0), float(last)) for end in ends)
-    first, end = math.floor(low + 1e-4), math.ceil(high - 1e-4) + 1
-    if times.rate != 1:  # Blender rounds, in 32 bits
-        first, end = max(0, first - 1), min(times.num_frames, end + 1)
-    if times.is_reversed:
-        first, end = times.num_frames - end, times.num_frames - first
-    return MediaPart(first, end, times.num_frames)
-
-
-def part_with_handles(times: StripTimes, handle: int) -> MediaPart:
-    """Return the frames to render: the visible ones and ``handle`` more on each side.
-
-    The part begins where a frame of the file and one of the scene meet, so that Blender rounds as before.
-    """
-    part = visible_part(times).widened(handle)
-    first, end = part.first, part.end
-    step = times.rate.numerator if times.rate.numerator <= MOST_STEP else 1
-    if times.is_reversed:  # Blender counts from the end, in lengths that are whole frames of the scene
-        end += (times.num_frames - end) % step
-        first = max(0, first - (first - end) % step)
-    else:
-        first -= first % step
-    return MediaPart(first, end, times.num_frames)
-
-
-def start_of_part(times: StripTimes, part: MediaPart) -> float:
-    """Return the scene's frame at which the first frame of the rendered part belongs."""
-    before = part.num_frames - part.end if times.is_reversed else part.first  # in the direction of the strip
-    return times.start + float(Fraction(before) / times.rate)
-
-
-def time_in_scene(times: StripTimes, frame: int) -> float:
-    """Return the scene's frame at which a strip shows a frame of its file, or would show it."""
-    if times.is_reversed:
-        return times.start + float((times.num_frames - frame) / times.rate) - 1
-    return times.start + float(frame / times.rate)
 
 
 def time_words(part: MediaPart, fps: float) -> list[str]:

@@ -55,10 +55,9 @@ class JobMonitor:
                 self.entries.append(JobEntry(job, state))
 
     def add(self, job: StripJob) -> None:
-        """Add a new job, and start it if no other one runs."""
+        """Add a new job, and watch it."""
         self.entries.append(JobEntry(job, JobState.WAITING))
         self.watch()
-        self.tick()
 
     def find(self, number: int) -> StripJob:
         found = next((entry.job for entry in self.entries if entry.job.number == number), None)

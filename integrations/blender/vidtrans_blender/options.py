@@ -28,34 +28,21 @@ ENDINGS = {"prores": ".mov", "prores4444": ".mov", "dnxhr": ".mov", "ffv1": ".mk
 
 @dataclass(frozen=True)
 class Field:
-    """An option of a command as a property of Blender.
+    """An option of a command as a property of Blender."""
 
-    Attributes:
-        name: The name of the parameter.
-        kind: ``bool``, ``int``, ``float``, ``enum``, ``text``, ``file`` or ``folder``.
-        flag: What precedes its value on the command line.
-        default: None where the program decides.
-        low, high: Bounds of a number; None if it has none.
-        choices: The words of an enum.
-        is_main: True for the options that are always visible.
-        flag_sets: The value that the flag alone sets; None if a value follows it.
-        setting: The key of ``--set`` for other values of such a flag.
-        is_curve: True if its value may change over the clip: it may be a file of values.
-    """
-
-    name: str
-    kind: str
-    flag: str
+    name: str  # of the parameter
+    kind: str  # bool, int, float, enum, text, file or folder
+    flag: str  # precedes its value on the command line
     help: str
     group: str
-    default: Any = None
-    low: float | None = None
+    default: Any = None  # None where the program decides
+    low: float | None = None  # bounds of a number; None if it has none
     high: float | None = None
-    choices: tuple[str, ...] = ()
-    is_main: bool = False
-    flag_sets: float | None = None
-    setting: str = ""
-    is_curve: bool = False
+    choices: tuple[str, ...] = ()  # the words of an enum
+    is_main: bool = False  # always visible
+    flag_sets: float | None = None  # the value that the flag alone sets; None if a value follows it
+    setting: str = ""  # the key of --set for other values of such a flag
+    is_curve: bool = False  # its value may change over the clip: it may be a file of values
 
     @property
     def title(self) -> str:
@@ -143,13 +130,13 @@ def option_words(fields: list[Field], values: Mapping[str, Any]) -> list[str]:
 
 
 def _is_default(field: Field, value: Any) -> bool:  # noqa: ANN401  (as JSON has it)
-    if field.kind in UNSET:
-        if isinstance(value, str):  # a file of values
-            return False
-        if field.default is None:
-            return bool(value < 0)
+    if isinstance(value, str):  # of a number: a file of values
+        return field.kind not in UNSET and value in ("", "UNSET", field.default)
+    if field.kind in UNSET and field.default is None:
+        return bool(value < 0)
+    if field.kind == "float":
         return math.isclose(value, field.default, rel_tol=1e-6, abs_tol=1e-7)  # Blender stores 32 bits
-    return value == field.default or (field.kind != "bool" and value in ("", "UNSET"))
+    return bool(value == field.default)
 
 
 def model_words(look: str, file: str) -> list[str]:

@@ -74,6 +74,7 @@ def style_strips(context: Any) -> str:  # noqa: ANN401
         raise UserError("no strip is selected — select a movie, image or scene strip")
     for strip in chosen:
         MONITOR.add(submit_strip(scene, strip))
+    MONITOR.tick()
     return f"{len(chosen)} strips are being rendered" if len(chosen) > 1 else f"{chosen[0].name} is being rendered"
 
 
@@ -81,6 +82,7 @@ def style_strips(context: Any) -> str:  # noqa: ANN401
 def style_scene(context: Any) -> str:  # noqa: ANN401
     """Render the scene in the background, give it to the model, and put the result into a sequencer."""
     MONITOR.add(submit_scene(context.scene))
+    MONITOR.tick()
     return f"{context.scene.name} is being rendered"
 
 
@@ -89,6 +91,7 @@ def render_passes(context: Any) -> str:  # noqa: ANN401
     """Render colour and passes of the scene into a folder, to train a model with."""
     job = submit_passes(context.scene)
     MONITOR.add(job)
+    MONITOR.tick()
     return f"passes go to {job.output}"
 
 

@@ -57,7 +57,8 @@ def text_of(program: Path, *arguments: str) -> str:
     except OSError as error:
         raise UserError(f"{program}: it cannot be started ({error.strerror or error})") from error
     if done.returncode:
-        last = done.stderr.decode("utf-8", "replace").strip().rpartition("\n")[2].strip().removeprefix("Error: ")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        last = lines[-1].strip().removeprefix("Error: ") if lines else ""
         raise UserError(last or f"{program} {arguments[0]} failed ({done.returncode})")
     return done.stdout.decode("utf-8", "replace")
 

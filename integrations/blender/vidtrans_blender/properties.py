@@ -15,7 +15,9 @@ from .programs import COMMANDS, ask_interface, find_program
 
 FIELDS: dict[str, list[Field]] = {}
 MOST = 2**31 - 1  # of Blender's whole numbers
-NO_MOVIES = ("auto", "png", "exr", "gif")  # codecs that no movie strip of a known kind comes from
+NO_MOVIES = ("auto", "png", "exr", "gif")  # choices of a codec that do not fit a movie strip
+PROGRAM = "The vidtrans program; empty to search PATH and the usual places of uv and pipx"
+FOLDER = "Folder for results and jobs; empty for a folder vidtrans beside the .blend"
 _classes: list[type] = []
 
 
@@ -24,16 +26,8 @@ class VidtransPreferences(bpy.types.AddonPreferences):
 
     bl_idname = __package__
     __annotations__ = {
-        "program": bpy.props.StringProperty(
-            name="Program",
-            description="The vidtrans program; empty to search PATH and the usual places of uv and pipx",
-            subtype="FILE_PATH",
-        ),
-        "folder": bpy.props.StringProperty(
-            name="Results",
-            description="Folder for results and jobs; empty for a folder vidtrans beside the .blend",
-            subtype="DIR_PATH",
-        ),
+        "program": bpy.props.StringProperty(name="Program", description=PROGRAM, subtype="FILE_PATH"),
+        "folder": bpy.props.StringProperty(name="Results", description=FOLDER, subtype="DIR_PATH"),
     }
 
     def draw(self, context: Any) -> None:  # noqa: ANN401  (the interface of Blender)

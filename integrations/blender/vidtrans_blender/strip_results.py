@@ -16,7 +16,7 @@ import bpy
 
 from . import UserError
 from .held_movies import pad_movie
-from .media_parts import MediaPart, StripTimes, start_of_part, visible_part
+from .media_parts import MediaPart, StripTimes
 from .sequencer import MOST_CHANNELS, all_strips, curves_of, sequencer_context, siblings_of, strips_of
 from .strip_sources import absolute, num_frames_of, read_strip
 
@@ -49,7 +49,7 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
     part = MediaPart(**target["part"])
     source = read_strip(scene, strip, 0)
     times = source.times
-    if not part.is_whole and not part.contains(source.part if times is None else visible_part(times)):
+    if not part.is_whole and not part.contains(source.part if times is None else times.visible_part()):
         raise UserError(f"{strip.name}: it was extended or retimed beyond the rendered frames — style it again")
     if part.num_frames != source.part.num_frames:
         raise UserError(f"{strip.name}: its file changed — style it again")
@@ -156,7 +156,7 @@ def _move_media(strip: Any, times: StripTimes, part: MediaPart) -> None:  # noqa
     curves = [curve for curve in curves_of(strip.id_data) if curve.data_path.startswith(prefixes)]
     points = [point for curve in curves for point in curve.keyframe_points]
     moments = [(point.co[0], point.handle_left[0], point.handle_right[0]) for point in points]
-    strip.frame_start = start_of_part(times, part)
+    strip.frame_start = times.start_of(part)
     for point, moment in zip(points, moments, strict=True):
         point.co[0], point.handle_left[0], point.handle_right[0] = moment
     strip.frame_offset_start = times.first - strip.frame_start
@@ -172,7 +172,7 @@ def _replace_scene(scene: Any, strip: Any, times: StripTimes | None, part: Media
     was_muted, strip.mute = strip.mute, True
     if source_channel != strip.channel:
         strip.channel = source_channel
-    start = round(strip.frame_start if times is None else start_of_part(times, part))
+    start = round(strip.frame_start if times is None else times.start_of(part))
     new = siblings_of(scene, strip).new_movie(label, relative(output), channel, start)
     if times is None:
         new.animation_offset_start, new.animation_offset_end = strip.animation_offset_start, strip.animation_offset_end

@@ -16,15 +16,7 @@ from typing import Any
 import bpy
 
 from . import UserError
-from .media_parts import (
-    MediaPart,
-    RetimingPoint,
-    StripTimes,
-    part_with_handles,
-    retimed_part,
-    time_in_scene,
-    time_of_frame,
-)
+from .media_parts import MediaPart, RetimingPoint, StripTimes, retimed_part, time_of_frame
 from .sequencer import all_strips, curves_of, scene_rate, strips_of
 
 KINDS = ("MOVIE", "IMAGE", "SCENE")
@@ -37,23 +29,14 @@ Key = tuple[float, float]  # a time in frames of the file, and the share of the 
 
 @dataclass(frozen=True)
 class StripSource:
-    """The media of a strip, and the frames of it that are rendered.
+    """The media of a strip, and the frames of it that are rendered."""
 
-    Attributes:
-        kind: ``MOVIE``, ``IMAGE`` or ``SCENE``.
-        path: The file of a movie; the folder of pictures.
-        pictures: The files of an image sequence, one for each of its frames.
-        part: The frames to render.
-        times: The place of the strip; None if it is retimed: its file has to keep its length.
-        fps: Frames per second of the file.
-    """
-
-    kind: str
-    path: Path
-    pictures: tuple[Path, ...]
-    part: MediaPart
-    times: StripTimes | None
-    fps: float
+    kind: str  # MOVIE, IMAGE or SCENE
+    path: Path  # the file of a movie; the folder of pictures
+    pictures: tuple[Path, ...]  # the files of an image sequence, one for each of its frames
+    part: MediaPart  # the frames to render
+    times: StripTimes | None  # the place of the strip; None if it is retimed: its file has to keep its length
+    fps: float  # of the file
 
 
 def absolute(path: str, library: Any = None) -> Path:  # noqa: ANN401  (types of Blender)
@@ -76,7 +59,7 @@ def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> S
     elif times is None:
         part = retimed_frames(scene, strip, num_frames, fps).widened(handle)
     else:
-        part = part_with_handles(times, handle)
+        part = times.part_with_handles(handle)
     if gone := next((one for one in pictures[part.first : part.end] if not one.is_file()), None):
         raise UserError(f"{gone}: a picture of this strip is not there — relink it (Strip, Change Path)")
     return StripSource(strip.type, path, pictures, part, times, fps)
@@ -170,9 +153,8 @@ def clock_of(scene: Any, strip: Any, source: StripSource) -> Callable[[int], flo
 
     A speed effect above the strip is left out: it may show a frame at several times.
     """
-    times = source.times
-    if times is not None:
-        return lambda frame: time_in_scene(times, frame)
+    if source.times is not None:
+        return source.times.time_of
     points, (start, end) = retiming_of(scene, strip, source.part.num_frames, source.fps), content_span(strip)
     if points is None:
         return None

@@ -23,18 +23,12 @@ CONTAINERS = {"matroska": "mkv", "mpegts": "ts"}  # whose endings differ from th
 
 @dataclass(frozen=True)
 class ClipFile:
-    """A clip of a workflow as a file.
-
-    Attributes:
-        path: The file, or a folder of pictures.
-        start, end: The part of it, in seconds; end is None up to its end.
-        is_trusted: Whether it may lie outside ComfyUI's folders, as another node has opened it.
-    """
+    """A clip of a workflow as a file, or as a folder of pictures."""
 
     path: str
-    start: float = 0.0
-    end: float | None = None
-    is_trusted: bool = False
+    start: float = 0.0  # the part that is meant, in seconds
+    end: float | None = None  # None for the file's own end
+    is_trusted: bool = False  # it may lie outside ComfyUI's folders, as another node has opened it
 
     @property
     def is_part(self) -> bool:

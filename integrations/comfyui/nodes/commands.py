@@ -68,22 +68,13 @@ class CommandNode(io.ComfyNode):
     """A node that runs a command of vidtrans and returns the file that it makes, by default a film.
 
     The docstring of a node is its description in ComfyUI. ComfyUI runs copies of the classes: they cannot call super().
-
-    Attributes:
-        COMMAND: The command.
-        TITLE: The node's name in ComfyUI.
-        RESULT: The beginning of the result's name.
-        ENDING: The suffix of the result; None for that of the film's codec.
-        SHOWS: Whether ComfyUI runs it for its own sake: it shows its result.
-        TAKES_FRAMES: Whether an input may be an IMAGE batch that is a clip, and so needs a frame rate.
-        SOCKETS: The inputs above the widgets of the command.
-        OUTPUTS: The outputs.
     """
 
-    COMMAND = TITLE = RESULT = ""
-    ENDING: str | None = None
-    SHOWS = TAKES_FRAMES = True
-    SOCKETS: tuple[Socket, ...] = ()
+    COMMAND = TITLE = RESULT = ""  # the command, the node's name in ComfyUI, the beginning of the result's name
+    ENDING: str | None = None  # the suffix of the result; None for that of the film's codec
+    SHOWS = True  # ComfyUI runs it for its own sake: it shows its result
+    TAKES_FRAMES = True  # an input may be an IMAGE batch that is a clip, and so needs a frame rate
+    SOCKETS: tuple[Socket, ...] = ()  # the inputs above the widgets of the command
     OUTPUTS: tuple[io.Output, ...] = (io.Video.Output("film", display_name="video"), PATH)
     folder = staticmethod(output_folder)
 
@@ -115,12 +106,7 @@ class CommandNode(io.ComfyNode):
 
     @classmethod
     def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
-        """Run the command, unless its result exists already, and return the outputs.
-
-        Raises:
-            VidtransError: The command failed.
-            ValueError: An input is wrong.
-        """
+        """Run the command, unless its result exists already. Raises VidtransError, or ValueError for an input."""
         values: dict[str, Any] = {}
         clips: list[ClipFile] = []
         for socket in cls.SOCKETS:

@@ -29,16 +29,12 @@ LARGEST = 2**31 - 1  # of a whole number in a widget
 class Socket:
     """An input above the widgets of a command, whose value is given to the command as it is.
 
-    Attributes:
-        name, tooltip, optional: As those of the input.
-        parameter: The command's parameter; by default the one of the same name. Where two sockets have the same one,
-            the first that is connected counts.
-        types: What it takes.
+    Where two sockets of a node have the same parameter, the first that is connected counts.
     """
 
     name: str
     tooltip: str = ""
-    parameter: str = ""
+    parameter: str = ""  # of the command; by default the one of the same name
     optional: bool = field(default=False, kw_only=True)
     types: tuple[Any, ...] = field(default=(Model,), kw_only=True)
 
@@ -56,16 +52,11 @@ class Socket:
 
 @dataclass(frozen=True)
 class ClipSocket(Socket):
-    """A clip: VIDEO, a path, or a short IMAGE batch; or a matte as MASK.
-
-    Attributes:
-        takes_picture: An IMAGE batch of one picture is a picture, not a clip.
-        takes_part: It may be a trimmed VIDEO; else the command has no option for a part.
-    """
+    """A clip: VIDEO, a path, or a short IMAGE batch; or a matte as MASK."""
 
     types: tuple[Any, ...] = field(default=(io.Video, io.Image, io.String), kw_only=True)
-    takes_picture: bool = field(default=False, kw_only=True)
-    takes_part: bool = field(default=True, kw_only=True)
+    takes_picture: bool = field(default=False, kw_only=True)  # an IMAGE batch of one picture is a picture, not a clip
+    takes_part: bool = field(default=True, kw_only=True)  # False: the command has no option for a part of a clip
 
     def inputs(self) -> list[io.Input]:
         (one,) = super().inputs()
