@@ -90,7 +90,7 @@ def parse_options(text: str, properties: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _converted(name: str, value: str, table: dict[str, Any], *, negated: bool) -> Any:  # noqa: ANN401  (as JSON has it)
+def _converted(name: str, value: str, table: dict[str, Any], *, negated: bool) -> Any:
     from vidtrans.core.errors import UsageError
 
     kind = table.get("type")

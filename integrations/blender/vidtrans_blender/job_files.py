@@ -88,7 +88,7 @@ class StepFiles:
         for path in (self._end, self._result, self.stop):
             path.unlink(missing_ok=True)
 
-    def report(self, **table: Any) -> None:  # noqa: ANN401  (as JSON has it)
+    def report(self, **table: Any) -> None:
         with suppress(OSError):  # the next report may succeed
             write_table(self._progress, table)
 

@@ -124,7 +124,7 @@ class StripJob:
     def output(self) -> Path:
         return Path(self.record["output"])
 
-    def change(self, **values: Any) -> None:  # noqa: ANN401  (as JSON has it)
+    def change(self, **values: Any) -> None:
         self.record |= values
         write_table(self.folder / "job.json", self.record)
 

@@ -95,7 +95,7 @@ class JobMonitor:
             with suppress(OSError):  # of a folder that cannot be written
                 job.change(message=str(error), cancelled=True)
 
-    def insert(self, job: StripJob) -> Any:  # noqa: ANN401  (types of Blender)
+    def insert(self, job: StripJob) -> Any:
         """Put the result of a job into the sequencer; None if that fails, and the job then has the message."""
         strip, message = None, ""
         try:
@@ -145,7 +145,7 @@ def has_mark(job: StripJob) -> bool:
         return False
 
 
-def put(job: StripJob) -> Any:  # noqa: ANN401
+def put(job: StripJob) -> Any:
     target = job.record["target"]
     scene = bpy.data.scenes.get(target["scene"])
     if scene is None:

@@ -129,7 +129,7 @@ def option_words(fields: list[Field], values: Mapping[str, Any]) -> list[str]:
     return words
 
 
-def _is_default(field: Field, value: Any) -> bool:  # noqa: ANN401  (as JSON has it)
+def _is_default(field: Field, value: Any) -> bool:
     if isinstance(value, str):  # of a number: a file of values
         return field.kind not in UNSET and value in ("", "UNSET", field.default)
     if field.kind in UNSET and field.default is None:

@@ -39,7 +39,7 @@ def button(
     """
 
     def add(act: Callable[[Any], str | None]) -> None:
-        def execute(self: Any, context: Any) -> set[str]:  # noqa: ANN401  (types of Blender)
+        def execute(self: Any, context: Any) -> set[str]:
             try:
                 message = act(MONITOR.find(self.number) if of_job else context)
             except UserError as error:
@@ -64,7 +64,7 @@ def button(
 
 
 @button("style_strips", "Style Strips", poll=lambda context: sequencer_scene(context).sequence_editor is not None)
-def style_strips(context: Any) -> str:  # noqa: ANN401
+def style_strips(context: Any) -> str:
     """Render the selected strips in the background, and put the results in their place."""
     scene = sequencer_scene(context)
     selected = [one for one in all_strips(scene) if one.select and one.type in (*KINDS, "META")]
@@ -79,7 +79,7 @@ def style_strips(context: Any) -> str:  # noqa: ANN401
 
 
 @button("style_scene", "Style Scene")
-def style_scene(context: Any) -> str:  # noqa: ANN401
+def style_scene(context: Any) -> str:
     """Render the scene in the background, give it to the model, and put the result into a sequencer."""
     MONITOR.add(submit_scene(context.scene))
     MONITOR.tick()
@@ -87,7 +87,7 @@ def style_scene(context: Any) -> str:  # noqa: ANN401
 
 
 @button("render_passes", "Render Passes")
-def render_passes(context: Any) -> str:  # noqa: ANN401
+def render_passes(context: Any) -> str:
     """Render colour and passes of the scene into a folder, to train a model with."""
     job = submit_passes(context.scene)
     MONITOR.add(job)
@@ -134,33 +134,33 @@ def forget(job: StripJob) -> None:
                 del one[JOB]
 
 
-def is_result_active(context: Any) -> bool:  # noqa: ANN401
+def is_result_active(context: Any) -> bool:
     editor = sequencer_scene(context).sequence_editor
     return bool(editor and editor.active_strip and editor.active_strip.get(SOURCE))
 
 
 @button("revert", "Restore Source", poll=is_result_active)
-def restore_source(context: Any) -> None:  # noqa: ANN401
+def restore_source(context: Any) -> None:
     """Take the result out of the edit, and unmute its source."""
     scene = sequencer_scene(context)
     scene.sequence_editor.active_strip = revert(scene, scene.sequence_editor.active_strip)
 
 
 @button("find_program", "Find vidtrans", options=("REGISTER",))
-def find_vidtrans(context: Any) -> str:  # noqa: ANN401
+def find_vidtrans(context: Any) -> str:
     """Look for vidtrans, and build the panels from its options."""
     if refresh():
         return "the panels have the options of this vidtrans"
     return "vidtrans is there, its options are known"
 
 
-def draw_message(layout: Any, text: str) -> None:  # noqa: ANN401
+def draw_message(layout: Any, text: str) -> None:
     column = layout.column(align=True)
     for at, line in enumerate(textwrap.wrap(text, MOST_LINE, break_long_words=False, break_on_hyphens=False)):
         column.label(text=line, icon="BLANK1" if at else "ERROR")
 
 
-def draw_program(layout: Any) -> None:  # noqa: ANN401
+def draw_program(layout: Any) -> None:
     try:
         program()
     except UserError as error:
@@ -168,13 +168,13 @@ def draw_program(layout: Any) -> None:  # noqa: ANN401
         layout.operator("preferences.addon_show", text="Preferences").module = __package__
 
 
-def draw_model(layout: Any, settings: Any) -> None:  # noqa: ANN401
+def draw_model(layout: Any, settings: Any) -> None:
     layout.prop(settings, "look")
     if settings.look == FILE:
         layout.prop(settings, "model_file")
 
 
-def draw_options(layout: Any, settings: Any, command: str) -> None:  # noqa: ANN401
+def draw_options(layout: Any, settings: Any, command: str) -> None:
     group = getattr(settings, f"options_{command}")
     # The look of a model needs a model.
     fields = [field for field in FIELDS[command] if field.name != "look" or settings.look == FILE]
@@ -194,7 +194,7 @@ def draw_options(layout: Any, settings: Any, command: str) -> None:  # noqa: ANN
                 box.prop(group, field.name)
 
 
-def draw_jobs(layout: Any) -> None:  # noqa: ANN401
+def draw_jobs(layout: Any) -> None:
     for entry in MONITOR.entries:
         if entry.state is JobState.INSERTED:
             continue
@@ -217,7 +217,7 @@ class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801  (as Blender wants it)
     bl_label, bl_idname = "Vidtrans", "VIDTRANS_PT_strip"
     bl_space_type, bl_region_type, bl_category = "SEQUENCE_EDITOR", "UI", "Vidtrans"
 
-    def draw(self, context: Any) -> None:  # noqa: ANN401
+    def draw(self, context: Any) -> None:
         layout, scene = self.layout, sequencer_scene(context)
         layout.use_property_split, layout.use_property_decorate = True, False
         settings = scene.vidtrans
@@ -246,7 +246,7 @@ class VIDTRANS_PT_scene(bpy.types.Panel):  # noqa: N801
     bl_space_type, bl_region_type, bl_context = "PROPERTIES", "WINDOW", "render"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
-    def draw(self, context: Any) -> None:  # noqa: ANN401
+    def draw(self, context: Any) -> None:
         layout, settings = self.layout, context.scene.vidtrans
         layout.use_property_split, layout.use_property_decorate = True, False
         draw_program(layout)

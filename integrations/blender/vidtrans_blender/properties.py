@@ -30,7 +30,7 @@ class VidtransPreferences(bpy.types.AddonPreferences):
         "folder": bpy.props.StringProperty(name="Results", description=FOLDER, subtype="DIR_PATH"),
     }
 
-    def draw(self, context: Any) -> None:  # noqa: ANN401  (the interface of Blender)
+    def draw(self, context: Any) -> None:
         self.layout.prop(self, "program")
         self.layout.prop(self, "folder")
         self.layout.operator("vidtrans.find_program", icon="FILE_REFRESH")
@@ -92,7 +92,7 @@ def items(words: list[str]) -> list[tuple[str, str, str, str, int]]:
     return [(word, word.replace("-", " ").capitalize(), "", "NONE", number_of(word)) for word in words]
 
 
-def property_of(field: Field) -> Any:  # noqa: ANN401  (types of Blender)
+def property_of(field: Field) -> Any:
     words: dict[str, Any] = {"name": field.title, "description": field.help.rstrip(".")}
     words["options"] = {"ANIMATABLE"} if field.is_curve else set()
     if field.kind == "bool":
@@ -164,7 +164,7 @@ def unregister() -> None:
     FIELDS.clear()
 
 
-def values_of(scene: Any, command: str) -> dict[str, Any]:  # noqa: ANN401
+def values_of(scene: Any, command: str) -> dict[str, Any]:
     """Return the values of a command's options; paths are absolute."""
     group, values = getattr(scene.vidtrans, f"options_{command}"), {}
     for field in FIELDS[command]:

@@ -22,7 +22,7 @@ PASSES = {"depth": "use_pass_z", "normal": "use_pass_normal", "index": "use_pass
 LAYER = "Pass"  # the name of the view layer in the EXR files, whatever that of the scene is
 
 
-def set_up(scene: Any, work: dict[str, Any]) -> None:  # noqa: ANN401  (types of Blender)
+def set_up(scene: Any, work: dict[str, Any]) -> None:
     """Prepare the scene, which is a copy: the passes, the view, no sequencer, and a window that shows it.
 
     Blender changes the frame of no scene that is in no window: all frames would be the same.
@@ -41,7 +41,7 @@ def set_up(scene: Any, work: dict[str, Any]) -> None:  # noqa: ANN401  (types of
         scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
 
 
-def save(scene: Any, path: Path, kind: str) -> None:  # noqa: ANN401
+def save(scene: Any, path: Path, kind: str) -> None:
     settings, part = scene.render.image_settings, path.with_name(f"part{path.suffix}")
     if hasattr(settings, "media_type"):  # Blender 5.0
         settings.media_type = "MULTI_LAYER_IMAGE" if kind == "OPEN_EXR_MULTILAYER" else "IMAGE"

@@ -12,12 +12,12 @@ import bpy
 MOST_CHANNELS = 128
 
 
-def strips_of(owner: Any) -> Any:  # noqa: ANN401  (types of Blender)
+def strips_of(owner: Any) -> Any:
     """Return the strips of a sequence editor or of a meta strip: ``sequences`` before Blender 4.4."""
     return owner.strips if hasattr(owner, "strips") else owner.sequences
 
 
-def all_strips(scene: Any) -> list[Any]:  # noqa: ANN401
+def all_strips(scene: Any) -> list[Any]:
     """Return the strips of a scene's sequencer, and those in meta strips."""
     editor = scene.sequence_editor
     if editor is None:
@@ -25,22 +25,22 @@ def all_strips(scene: Any) -> list[Any]:  # noqa: ANN401
     return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)
 
 
-def sequencer_scene(context: Any) -> Any:  # noqa: ANN401
+def sequencer_scene(context: Any) -> Any:
     """Return the scene that the sequencer edits: from Blender 5.0 on not always that of the window."""
     return getattr(context, "sequencer_scene", None) or context.scene
 
 
-def scene_rate(scene: Any) -> Fraction:  # noqa: ANN401
+def scene_rate(scene: Any) -> Fraction:
     return Fraction(scene.render.fps / scene.render.fps_base).limit_denominator(1001)
 
 
-def siblings_of(scene: Any, strip: Any) -> Any:  # noqa: ANN401
+def siblings_of(scene: Any, strip: Any) -> Any:
     """Return the strips beside a strip, in the sequencer or in a meta strip, itself included."""
     return strips_of(strip.parent_meta() or scene.sequence_editor)
 
 
 @contextmanager
-def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:  # noqa: ANN401
+def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:
     """Run operators of the sequencer on one strip of a scene, wherever the user is; then restore all of it.
 
     The open meta strip, the selection, and the type of an area that is used when no sequencer is open are restored.
@@ -77,13 +77,13 @@ def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:  # noqa: ANN401
         editor.active_strip = active if active in present else None
 
 
-def curves_of(scene: Any) -> list[Any]:  # noqa: ANN401
+def curves_of(scene: Any) -> list[Any]:
     data = scene.animation_data
     slot = getattr(data, "action_slot", None)
     return curves_in(data.action, slot.handle if slot else None) if data and data.action else []
 
 
-def curves_in(action: Any, slot: int | None = None) -> list[Any]:  # noqa: ANN401
+def curves_in(action: Any, slot: int | None = None) -> list[Any]:
     """Return the curves of an action; of one with slots those of one of them, or of all."""
     if not hasattr(action, "layers") or (slot is None and hasattr(action, "fcurves")):
         return list(action.fcurves)

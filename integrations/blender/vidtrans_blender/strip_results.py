@@ -26,7 +26,7 @@ COPIED += ("use_flip_x", "use_flip_y", "strobe", "multiply_alpha", "alpha_mode",
 LINEAR = (".exr", ".hdr")
 
 
-def strip_of(scene: Any, number: int, name: str) -> Any:  # noqa: ANN401  (types of Blender)
+def strip_of(scene: Any, number: int, name: str) -> Any:
     """Return the strip of a job: the one with its number, of several the one of its name. Raises UserError."""
     strips = all_strips(scene)
     marked = [one for one in strips if one.get(JOB) == number]
@@ -36,7 +36,7 @@ def strip_of(scene: Any, number: int, name: str) -> Any:  # noqa: ANN401  (types
     return found
 
 
-def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Path) -> Any:  # noqa: ANN401
+def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Path) -> Any:
     """Replace the frames of a strip by a result, a movie or a folder of pictures, and return the strip.
 
     Raises:
@@ -82,7 +82,7 @@ def insert_result(scene: Any, number: int, target: Mapping[str, Any], output: Pa
     return strip
 
 
-def _shows_the_same(scene: Any, strip: Any, target: Mapping[str, Any]) -> bool:  # noqa: ANN401
+def _shows_the_same(scene: Any, strip: Any, target: Mapping[str, Any]) -> bool:
     if strip.type != target["kind"] or strip.type == "SCENE":
         return bool(strip.type == target["kind"])
     path = strip.filepath if strip.type == "MOVIE" else strip.directory
@@ -100,7 +100,7 @@ def _padded(output: Path, part: MediaPart, rate: Fraction) -> Path:
     return padded
 
 
-def _channels(scene: Any, strip: Any) -> tuple[int, int]:  # noqa: ANN401
+def _channels(scene: Any, strip: Any) -> tuple[int, int]:
     """Return the channels of the source and of the result. Raises UserError if none is free.
 
     The result is above its source if the next channel is free. Else it takes the channel of its source, below all
@@ -117,7 +117,7 @@ def _channels(scene: Any, strip: Any) -> tuple[int, int]:  # noqa: ANN401
     return min(free, key=lambda one: (abs(one - channel), one)), channel
 
 
-def _duplicate(scene: Any, strip: Any) -> Any:  # noqa: ANN401
+def _duplicate(scene: Any, strip: Any) -> Any:
     before = set(all_strips(scene))
     with sequencer_context(scene, strip):
         bpy.ops.sequencer.duplicate()
@@ -129,7 +129,7 @@ def _duplicate(scene: Any, strip: Any) -> Any:  # noqa: ANN401
     return copy
 
 
-def _give_media(strip: Any, copy: Any, times: StripTimes | None, part: MediaPart, output: Path) -> None:  # noqa: ANN401
+def _give_media(strip: Any, copy: Any, times: StripTimes | None, part: MediaPart, output: Path) -> None:
     """Give a strip the result's files, and check that its place and length are those of its copy."""
     if strip.type == "MOVIE":
         strip.filepath = relative(output)
@@ -148,7 +148,7 @@ def _give_media(strip: Any, copy: Any, times: StripTimes | None, part: MediaPart
         raise UserError(f"{output}: with it the strip would lie at {ends[0]}, not at {ends[1]} — report this as a bug")
 
 
-def _move_media(strip: Any, times: StripTimes, part: MediaPart) -> None:  # noqa: ANN401
+def _move_media(strip: Any, times: StripTimes, part: MediaPart) -> None:
     """Place a movie that is a part of the strip's former one, at the times of the strip before."""
     # Blender moves the keyframes of a strip along with frame_start: they get their times back.
     name = bpy.utils.escape_identifier(strip.name)
@@ -166,7 +166,7 @@ def _move_media(strip: Any, times: StripTimes, part: MediaPart) -> None:  # noqa
     strip.frame_final_start, strip.frame_final_end = times.first, times.end
 
 
-def _replace_scene(scene: Any, strip: Any, times: StripTimes | None, part: MediaPart, output: Path, label: str) -> Any:  # noqa: ANN401
+def _replace_scene(scene: Any, strip: Any, times: StripTimes | None, part: MediaPart, output: Path, label: str) -> Any:
     """Put a movie above a scene strip, with its settings; mute the scene strip. Without times it has all frames."""
     source_channel, channel = _channels(scene, strip)
     was_muted, strip.mute = strip.mute, True
@@ -192,7 +192,7 @@ def _replace_scene(scene: Any, strip: Any, times: StripTimes | None, part: Media
     return new
 
 
-def _change_inputs(scene: Any, old: Any, new: Any) -> None:  # noqa: ANN401
+def _change_inputs(scene: Any, old: Any, new: Any) -> None:
     """Let the effects and transitions of a strip use another one."""
     for one in all_strips(scene):
         for key in ("input_1", "input_2"):
@@ -200,7 +200,7 @@ def _change_inputs(scene: Any, old: Any, new: Any) -> None:  # noqa: ANN401
                 setattr(one, key, new)
 
 
-def revert(scene: Any, strip: Any) -> Any:  # noqa: ANN401
+def revert(scene: Any, strip: Any) -> Any:
     """Take a result out of the edit again, and return the strip with its source. Raises UserError without a source."""
     name = strip.get(SOURCE)
     source = next((one for one in all_strips(scene) if one.name == name), None)
@@ -235,7 +235,7 @@ def relative(path: Path) -> str:
         return str(path)
 
 
-def insert_movie(scene: Any, output: Path, first: int, label: str) -> Any:  # noqa: ANN401
+def insert_movie(scene: Any, output: Path, first: int, label: str) -> Any:
     """Put the movie of a rendered scene into the sequencer of ``edit_scene``, and return the strip. Raises UserError.
 
     It begins at frame ``first``, in the lowest free channel.
@@ -252,7 +252,7 @@ def insert_movie(scene: Any, output: Path, first: int, label: str) -> Any:  # no
     return strips.new_movie(label, relative(output), channel, first)
 
 
-def edit_scene(scene: Any) -> Any:  # noqa: ANN401
+def edit_scene(scene: Any) -> Any:
     """Return the scene for the strip of a rendered scene: one that shows the scene already, or a new one.
 
     The strip cannot lie in the scene itself, which would then render its sequencer instead of its camera.

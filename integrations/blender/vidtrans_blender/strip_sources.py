@@ -39,11 +39,11 @@ class StripSource:
     fps: float  # of the file
 
 
-def absolute(path: str, library: Any = None) -> Path:  # noqa: ANN401  (types of Blender)
+def absolute(path: str, library: Any = None) -> Path:
     return Path(os.path.normpath(bpy.path.abspath(path, library=library)))
 
 
-def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> StripSource:  # noqa: ANN401
+def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> StripSource:
     """Return the source of a strip: the frames that it shows and ``handle`` more on each side, or the whole file."""
     name = strip.name
     if strip.type == "META":
@@ -65,7 +65,7 @@ def read_strip(scene: Any, strip: Any, handle: int, *, whole: bool = False) -> S
     return StripSource(strip.type, path, pictures, part, times, fps)
 
 
-def _read_media(scene: Any, strip: Any) -> tuple[Path, tuple[Path, ...], int, float]:  # noqa: ANN401
+def _read_media(scene: Any, strip: Any) -> tuple[Path, tuple[Path, ...], int, float]:
     if strip.type == "MOVIE":
         path = absolute(strip.filepath, scene.library)
         if not path.is_file():
@@ -102,11 +102,11 @@ def num_frames_of(path: Path) -> int:
         bpy.data.scenes.remove(scene)
 
 
-def speed_effects(scene: Any, strip: Any) -> list[Any]:  # noqa: ANN401
+def speed_effects(scene: Any, strip: Any) -> list[Any]:
     return [one for one in all_strips(scene) if one.type == "SPEED" and one.input_1 == strip]
 
 
-def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes | None:  # noqa: ANN401
+def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes | None:
     """Return the place of a strip; None if it is retimed, has a speed effect, or was trimmed hard."""
     is_retimed = len(getattr(strip, "retiming_keys", ())) or speed_effects(scene, strip)
     if is_retimed or strip.animation_offset_start or strip.animation_offset_end:
@@ -121,7 +121,7 @@ def times_of(scene: Any, strip: Any, num_frames: int, fps: float) -> StripTimes 
     return StripTimes(*place, num_frames, rate, bool(strip.use_reverse_frames))
 
 
-def retimed_frames(scene: Any, strip: Any, num_frames: int, fps: float) -> MediaPart:  # noqa: ANN401
+def retimed_frames(scene: Any, strip: Any, num_frames: int, fps: float) -> MediaPart:
     """Return the frames of its file that a strip without a place shows; all if that is not known."""
     points, (start, end) = retiming_of(scene, strip, num_frames, fps), content_span(strip)
     if points is None:
@@ -132,7 +132,7 @@ def retimed_frames(scene: Any, strip: Any, num_frames: int, fps: float) -> Media
     return retimed_part(points, shown, (strip.animation_offset_start, strip.animation_offset_end), num_frames)
 
 
-def last_of_speed(scene: Any, strip: Any, end: float) -> float:  # noqa: ANN401
+def last_of_speed(scene: Any, strip: Any, end: float) -> float:
     """Return the last frame of the scene at which a speed effect shows a strip, from its first visible one on."""
     last = strip.frame_final_end - 1
     for one in speed_effects(scene, strip):
@@ -144,11 +144,11 @@ def last_of_speed(scene: Any, strip: Any, end: float) -> float:  # noqa: ANN401
     return min(last, end)
 
 
-def content_span(strip: Any) -> tuple[float, float]:  # noqa: ANN401
+def content_span(strip: Any) -> tuple[float, float]:
     return float(strip.frame_start), float(strip.frame_final_end + strip.frame_offset_end)
 
 
-def clock_of(scene: Any, strip: Any, source: StripSource) -> Callable[[int], float] | None:  # noqa: ANN401
+def clock_of(scene: Any, strip: Any, source: StripSource) -> Callable[[int], float] | None:
     """Return a function from a frame of a strip's file to the scene's frame that shows it; None if it is not known.
 
     A speed effect above the strip is left out: it may show a frame at several times.
@@ -164,7 +164,7 @@ def clock_of(scene: Any, strip: Any, source: StripSource) -> Callable[[int], flo
     return lambda frame: time_of_frame(points, frame - trim)
 
 
-def retiming_of(scene: Any, strip: Any, num_frames: int, fps: float) -> list[RetimingPoint] | None:  # noqa: ANN401
+def retiming_of(scene: Any, strip: Any, num_frames: int, fps: float) -> list[RetimingPoint] | None:
     """Return which frame a strip shows when, if it played forwards; None if that is not known."""
     left = num_frames - strip.animation_offset_start - strip.animation_offset_end
     start, end = content_span(strip)
@@ -175,7 +175,7 @@ def retiming_of(scene: Any, strip: Any, num_frames: int, fps: float) -> list[Ret
     return [RetimingPoint(start, 0.0), RetimingPoint(end, float(left))]
 
 
-def points_of(strip: Any, length: int, rates: Sequence[float]) -> list[RetimingPoint] | None:  # noqa: ANN401
+def points_of(strip: Any, length: int, rates: Sequence[float]) -> list[RetimingPoint] | None:
     """Return the keys of a retimed strip; None if this version of Blender stores them in another form.
 
     Python can read the times of keys, but not the shares of the file that they stand for. The shares are read from

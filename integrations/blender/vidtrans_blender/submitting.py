@@ -47,7 +47,7 @@ def plain_name(text: str) -> str:
     return f"{plain}_" if RESERVED.fullmatch(plain) else plain
 
 
-def label_of(scene: Any) -> str:  # noqa: ANN401  (types of Blender)
+def label_of(scene: Any) -> str:
     """Return the name of the look, the model or the command, for the names of results."""
     settings = scene.vidtrans
     if settings.command != "stylize":
@@ -55,12 +55,12 @@ def label_of(scene: Any) -> str:  # noqa: ANN401  (types of Blender)
     return plain_name(Path(model_file(scene)).stem) if settings.look == FILE else str(settings.look)
 
 
-def model_file(scene: Any) -> str:  # noqa: ANN401
+def model_file(scene: Any) -> str:
     path = scene.vidtrans.model_file
     return bpy.path.abspath(path) if path else ""
 
 
-def option_words_of(scene: Any, curves: Mapping[str, str | float] | None = None) -> list[str]:  # noqa: ANN401
+def option_words_of(scene: Any, curves: Mapping[str, str | float] | None = None) -> list[str]:
     settings = scene.vidtrans
     values = values_of(scene, settings.command) | dict(curves or {})
     return words_of(settings.command, FIELDS[settings.command], values, settings.look, model_file(scene))
@@ -84,7 +84,7 @@ def new_job() -> Iterator[tuple[Path, Path]]:
         raise
 
 
-def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
+def submit_strip(scene: Any, strip: Any) -> StripJob:
     path, settings, label = program(), scene.vidtrans, label_of(scene)
     option_words_of(scene)  # raises early
     source = source_of(scene, strip)
@@ -122,12 +122,12 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:  # noqa: ANN401
     return made
 
 
-def target_of(scene: Any, label: str, **more: Any) -> dict[str, Any]:  # noqa: ANN401
+def target_of(scene: Any, label: str, **more: Any) -> dict[str, Any]:
     """Return what a result is inserted for, as ``strip_results.py`` and the monitor read it."""
     return {**more, "scene": scene.name, "label": label, "blend": bpy.data.filepath}
 
 
-def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
+def source_of(scene: Any, strip: Any) -> StripSource:
     settings = scene.vidtrans
     whole = settings.whole or bool(guide_of(scene))  # beside a guide, deflicker takes no part of its clip
     source = read_strip(scene, strip, settings.handle, whole=whole)
@@ -137,13 +137,13 @@ def source_of(scene: Any, strip: Any) -> StripSource:  # noqa: ANN401
     return source
 
 
-def guide_of(scene: Any) -> str:  # noqa: ANN401
+def guide_of(scene: Any) -> str:
     """Return the path of the film that guides deflicker; empty without one."""
     command = scene.vidtrans.command
     return str(values_of(scene, command).get("source", "")) if command == "deflicker" else ""
 
 
-def guide_words(scene: Any, strip: Any, source: StripSource) -> list[str]:  # noqa: ANN401
+def guide_words(scene: Any, strip: Any, source: StripSource) -> list[str]:
     """Return ``--start`` for a result of this add-on that deflicker guides by the film of its source strip.
 
     The result may be a part of the film, and begin later in it. One that is retimed is as long as the film.
@@ -161,7 +161,7 @@ def guide_words(scene: Any, strip: Any, source: StripSource) -> list[str]:  # no
     return time_words(MediaPart(first, count, count), film.fps) if 0 < first < count else []
 
 
-def taken_pictures(scene: Any, source: StripSource) -> MediaPart:  # noqa: ANN401
+def taken_pictures(scene: Any, source: StripSource) -> MediaPart:
     """Return the pictures of a sequence that are the clip of its job.
 
     They are all of them where another clip (a source, a matte, a sound) has to lie beside them frame by frame.
@@ -196,7 +196,7 @@ def link_pictures(pictures: Sequence[tuple[int, Path]], folder: Path) -> None:
             raise UserError(f"{folder / name}: it cannot be written — {remedy}")
 
 
-def curves_of_strip(scene: Any, strip: Any, source: StripSource, folder: Path) -> dict[str, str | float]:  # noqa: ANN401
+def curves_of_strip(scene: Any, strip: Any, source: StripSource, folder: Path) -> dict[str, str | float]:
     """Return the values of animated sliders over the frames of a strip. Raises UserError."""
     fields = animated_fields(scene)
     if not fields:
@@ -216,21 +216,21 @@ def curves_of_strip(scene: Any, strip: Any, source: StripSource, folder: Path) -
     return write_values(scene, folder, [(at - first, clock(at)) for at in frames])
 
 
-def animated_fields(scene: Any) -> list[Field]:  # noqa: ANN401  (types of Blender)
+def animated_fields(scene: Any) -> list[Field]:
     fields = [field for field in FIELDS[scene.vidtrans.command] if field.is_curve]
     return [field for field in fields if _curve_of(scene, field) is not None or _needs_scene(scene, field)]
 
 
-def _path_of(scene: Any, field: Field) -> str:  # noqa: ANN401
+def _path_of(scene: Any, field: Field) -> str:
     return f"vidtrans.options_{scene.vidtrans.command}.{field.name}"
 
 
-def _curve_of(scene: Any, field: Field) -> Any:  # noqa: ANN401
+def _curve_of(scene: Any, field: Field) -> Any:
     curves = (one for one in curves_of(scene) if one.data_path == _path_of(scene, field))
     return next((one for one in curves if not one.mute and not (one.group and one.group.mute)), None)
 
 
-def _needs_scene(scene: Any, field: Field) -> bool:  # noqa: ANN401
+def _needs_scene(scene: Any, field: Field) -> bool:
     """Return whether only the scene itself knows the values: of drivers, and of the NLA."""
     data, path = scene.animation_data, _path_of(scene, field)
     if data is None:
@@ -241,7 +241,7 @@ def _needs_scene(scene: Any, field: Field) -> bool:  # noqa: ANN401
     return bool(data.use_nla) and any(curve.data_path == path for action in actions for curve in curves_in(action))
 
 
-def _values_at(scene: Any, fields: Sequence[Field], times: Sequence[float]) -> dict[str, list[float]]:  # noqa: ANN401
+def _values_at(scene: Any, fields: Sequence[Field], times: Sequence[float]) -> dict[str, list[float]]:
     """Return the values of each option at some frames of the scene, within its bounds, with the digits of 32 bits."""
     group = getattr(scene.vidtrans, f"options_{scene.vidtrans.command}")
     columns: dict[str, list[float]] = {field.name: [] for field in fields}
@@ -267,11 +267,7 @@ def _values_at(scene: Any, fields: Sequence[Field], times: Sequence[float]) -> d
 
 
 def write_values(
-    scene: Any,  # noqa: ANN401
-    folder: Path,
-    frames: Sequence[tuple[float, float]],
-    *,
-    by_time: bool = False,
+    scene: Any, folder: Path, frames: Sequence[tuple[float, float]], *, by_time: bool = False
 ) -> dict[str, str | float]:
     """Write the values of animated sliders to the folder of a job. Raises UserError.
 
@@ -299,7 +295,7 @@ def write_values(
     return {key: f"{name}:{key}" if len(set(column)) > 1 else column[0] for key, column in columns.items()}
 
 
-def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
+def submit_scene(scene: Any) -> StripJob:
     """Store the job that renders a scene, and gives its frames or passes to a model. Raises UserError."""
     settings, path = scene.vidtrans, program()
     if settings.command != "stylize":
@@ -322,7 +318,7 @@ def submit_scene(scene: Any) -> StripJob:  # noqa: ANN401
         return StripJob.create(folder, f"{scene.name}: {label}", steps, target, output)
 
 
-def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
+def submit_passes(scene: Any) -> StripJob:
     frames = range(scene.frame_start, scene.frame_end + 1)
     with new_job() as (work, folder):
         shot = work / f"{plain_name(scene.name)}.passes.{int(folder.name):04d}"
@@ -331,17 +327,17 @@ def submit_passes(scene: Any) -> StripJob:  # noqa: ANN401
         return StripJob.create(folder, f"{scene.name}: passes", [step], target, shot)
 
 
-def chosen_passes(settings: Any) -> list[str]:  # noqa: ANN401
+def chosen_passes(settings: Any) -> list[str]:
     return [name for name in PASSES if getattr(settings, f"pass_{name}")]
 
 
 def render_step(
     folder: Path,
-    scene: Any,  # noqa: ANN401
+    scene: Any,
     frames: range,
     shot: Path,
-    *,
     passes: Sequence[str],
+    *,
     colour: bool = True,
     standard_view: bool = False,
 ) -> Step:

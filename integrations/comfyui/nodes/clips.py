@@ -35,7 +35,7 @@ class ClipFile:
         return self.start > 0 or self.end is not None
 
 
-def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: ANN401  (whatever a socket brings)
+def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:
     """Return a clip of a workflow as a file. Raises ValueError.
 
     Args:
@@ -54,7 +54,7 @@ def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: AN
     raise ValueError(f"{what}: it is neither VIDEO, IMAGE nor a path — connect one of these")
 
 
-def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput; its class differs by version)
+def _video_file(video: Any, what: str) -> ClipFile:
     if "Components" in type(video).__name__:  # tensors: its own source would be a file in memory, with loss
         parts = video.get_components()
         check_length(parts.images, what)
@@ -80,7 +80,7 @@ def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput
     return ClipFile(str(source), start, end, is_trusted=True)
 
 
-def check_length(images: Any, what: str) -> None:  # noqa: ANN401  (a tensor)
+def check_length(images: Any, what: str) -> None:
     frames, size = images.shape[0], images.numel() * images.element_size()
     if frames == 0:
         raise ValueError(f"{what}: the IMAGE batch is empty — connect one with pictures")
@@ -90,7 +90,7 @@ def check_length(images: Any, what: str) -> None:  # noqa: ANN401  (a tensor)
         raise ValueError(f"{what}: {batch} is too long, {most} — connect VIDEO or a path, which are streamed")
 
 
-def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) -> str:  # noqa: ANN401
+def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) -> str:
     """Return the file of a batch, named by its content: a second run finds the same file."""
     digest = hashlib.sha256(repr((tuple(images.shape), more)).encode())
     for image in images:
@@ -103,12 +103,12 @@ def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) 
     return str(path)
 
 
-def pixels_of(image: Any) -> Any:  # noqa: ANN401  (a tensor in, a NumPy array out)
+def pixels_of(image: Any) -> Any:
     """Return a picture of a batch, float 0 to 1, as uint8, rounded."""
     return (image * 255.0).round().clamp(0, 255).byte().cpu().numpy()
 
 
-def write_lossless(path: Path, images: Any, rate: Fraction, audio: Any = None) -> None:  # noqa: ANN401  (tensors)
+def write_lossless(path: Path, images: Any, rate: Fraction, audio: Any = None) -> None:
     """Write a batch as PNG pictures in QuickTime, one frame after the other. Its times are exact, unlike Matroska's.
 
     Args:
@@ -140,19 +140,19 @@ def write_lossless(path: Path, images: Any, rate: Fraction, audio: Any = None) -
         output.mux(video.encode(None))
 
 
-def picture_files(value: Any, what: str) -> list[str]:  # noqa: ANN401
+def picture_files(value: Any, what: str) -> list[str]:
     """Return pictures of a workflow as files: of an IMAGE batch, or of a path. Raises ValueError."""
     if isinstance(value, str):
         return [named_file(value)]
     check_length(value, what)
 
-    def write(image: Any, path: Path) -> None:  # noqa: ANN401
+    def write(image: Any, path: Path) -> None:
         Image.fromarray(pixels_of(image).squeeze()).save(path, format="PNG", compress_level=1)
 
     return [_stored(image[None], "", ".png", partial(write, image)) for image in value]
 
 
-def read_pictures(files: list[Path]) -> Any:  # noqa: ANN401  (torch is imported by ComfyUI, not by this module)
+def read_pictures(files: list[Path]) -> Any:
     """Return pictures of one size as IMAGE: float32, (pictures, height, width, 3), 0 to 1."""
     import numpy as np
     import torch
@@ -161,7 +161,7 @@ def read_pictures(files: list[Path]) -> Any:  # noqa: ANN401  (torch is imported
     return torch.from_numpy(np.stack(arrays))
 
 
-def painted_folder(value: Any, numbers: str, what: str) -> str:  # noqa: ANN401
+def painted_folder(value: Any, numbers: str, what: str) -> str:
     """Return a folder of painted frames, with the frames' numbers in their names: of an IMAGE batch, or of a path.
 
     ``numbers``: the frame of each picture of the batch, from 0, such as ``0, 48, 96``. Raises ValueError.

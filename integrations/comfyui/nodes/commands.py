@@ -99,13 +99,13 @@ class CommandNode(io.ComfyNode):
         )
 
     @classmethod
-    def fingerprint_inputs(cls, **inputs: Any) -> Any:  # noqa: ANN401
+    def fingerprint_inputs(cls, **inputs: Any) -> Any:
         """Return a value that changes with the files of inputs and results: nodes then ask vidtrans again."""
         FILES.update()
         return FILES.changes
 
     @classmethod
-    def execute(cls, **inputs: Any) -> io.NodeOutput:  # noqa: ANN401
+    def execute(cls, **inputs: Any) -> io.NodeOutput:
         """Run the command, unless its result exists already. Raises VidtransError, or ValueError for an input."""
         values: dict[str, Any] = {}
         clips: list[ClipFile] = []
@@ -337,7 +337,7 @@ class VidtransLoadModel(io.ComfyNode):
         return io.NodeOutput(path)
 
     @classmethod
-    def fingerprint_inputs(cls, model: str) -> Any:  # noqa: ANN401
+    def fingerprint_inputs(cls, model: str) -> Any:
         return state_of(folder_paths.get_full_path(MODELS, model) or model)
 
 

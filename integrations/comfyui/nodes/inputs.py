@@ -45,7 +45,7 @@ class Socket:
             return [self.types[0].Input(self.name, **words)]
         return [io.MultiType.Input(self.name, types=[*self.types], **words)]
 
-    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:
         """Return the parameter's value, and append a clip to ``clips``. Raises ValueError."""
         return value
 
@@ -64,7 +64,7 @@ class ClipSocket(Socket):
         one.tooltip = f"{self.tooltip} {names}; an IMAGE batch of at most 300 frames."
         return [one]
 
-    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:
         if self.takes_picture and hasattr(value, "shape") and len(value) == 1:
             return picture_files(value, self.name)[0]
         clip = clip_file(value, self.name, inputs.get("fps", 24.0))
@@ -81,7 +81,7 @@ class PicturesSocket(Socket):
     types: tuple[Any, ...] = field(default=(io.Image, io.String), kw_only=True)
     remedy: str = field(default="", kw_only=True)
 
-    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:
         pictures = picture_files(value, self.name)
         if self.remedy and len(pictures) > 1:
             raise ValueError(f"{self.name}: it is more than one picture — {self.remedy}")
@@ -95,7 +95,7 @@ class PaintedSocket(PicturesSocket):
     def inputs(self) -> list[io.Input]:
         return [*super().inputs(), io.String.Input("numbers", default="", optional=True, tooltip=NUMBERS)]
 
-    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:  # noqa: ANN401
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:
         return painted_folder(value, inputs.get("numbers") or "", self.name)
 
 
@@ -166,7 +166,7 @@ def _widget(command: str, name: str) -> io.Input:
     return io.Float.Input(name, min=low, max=high, step=0.01 if high <= 4 else 0.5, **words)
 
 
-def default_of(command: str, name: str) -> Any:  # noqa: ANN401  (of any parameter)
+def default_of(command: str, name: str) -> Any:
     return DEFAULTS.get((command, name), parameters(command)[name].get("default", ""))
 
 
