@@ -23,8 +23,8 @@ from vidtrans.commands.schema import schema_of
 INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
 sys.path.insert(0, str(INTEGRATION))
-MODULES = ("held_movies", "job_files", "jobs", "media_parts", "options", "programs")
-held_movies, job_files, jobs, media_parts, options, programs = (
+MODULES = ("movie_padding", "job_files", "jobs", "media_parts", "options", "programs")
+movie_padding, job_files, jobs, media_parts, options, programs = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
 UserError, MediaPart, StripTimes = options.UserError, media_parts.MediaPart, media_parts.StripTimes
@@ -139,7 +139,7 @@ def write_movie(path: Path, codec: str = "libx264", ticks: list[int] | None = No
 def test_a_movie_of_a_part_takes_the_length_of_the_clip(tmp_path: Path) -> None:
     source, output = tmp_path / "part.mov", tmp_path / "padded.mov"
     write_movie(source, "prores_ks")
-    held_movies.pad_movie(source, output, 100, 50, Fraction(24))
+    movie_padding.pad_movie(source, output, 100, 50, Fraction(24))
     assert output.stat().st_size < source.stat().st_size + 60_000  # tables, no frames
     with av.open(str(output)) as container:
         assert [one.type for one in container.streams] == ["video"]
@@ -154,18 +154,18 @@ def test_a_movie_of_a_part_takes_the_length_of_the_clip(tmp_path: Path) -> None:
 def test_times_in_milliseconds_have_a_constant_rate_and_held_frames_have_none(tmp_path: Path) -> None:
     source, output = tmp_path / "part.mp4", tmp_path / "padded.mp4"
     write_movie(source, ticks=[round(at * 1000 / 24) for at in range(12)])
-    assert not held_movies.has_variable_rate(source)
+    assert not movie_padding.has_variable_rate(source)
     other = source.with_suffix(".mkv")
     other.write_bytes(bytes(200))  # a file whose rate is not known here
-    assert not held_movies.has_variable_rate(other)
-    held_movies.pad_movie(source, output, 3, 0, Fraction(24))
+    assert not movie_padding.has_variable_rate(other)
+    movie_padding.pad_movie(source, output, 3, 0, Fraction(24))
     with av.open(str(output)) as container:
         assert [frame.time * 24 for frame in container.decode(video=0)] == [*range(15)]
     write_movie(source, ticks=[0, 40, 120, 160, 240])
-    assert held_movies.has_variable_rate(source)
+    assert movie_padding.has_variable_rate(source)
     before = set(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"no constant rate.*choose Whole Clip"):
-        held_movies.pad_movie(source, tmp_path / "other.mp4", 3, 0, Fraction(24))
+        movie_padding.pad_movie(source, tmp_path / "other.mp4", 3, 0, Fraction(24))
     assert set(tmp_path.iterdir()) == before
 
 

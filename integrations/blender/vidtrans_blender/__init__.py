@@ -1,7 +1,7 @@
 """Vidtrans in Blender: styles strips of the sequencer and passes of a scene, in the background.
 
 The add-on starts the ``vidtrans`` program and reads its progress from files; it does not import vidtrans. The modules
-``programs``, ``options``, ``media_parts``, ``held_movies``, ``job_files`` and ``jobs`` do not import Blender either:
+``programs``, ``options``, ``media_parts``, ``movie_padding``, ``job_files`` and ``jobs`` do not import Blender either:
 tests run them without it.
 """
 

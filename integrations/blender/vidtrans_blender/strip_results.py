@@ -15,8 +15,8 @@ from typing import Any
 import bpy
 
 from . import UserError
-from .held_movies import pad_movie
 from .media_parts import MediaPart, StripTimes
+from .movie_padding import pad_movie
 from .sequencer import MOST_CHANNELS, all_strips, curves_of, sequencer_context, siblings_of, strips_of
 from .strip_sources import absolute, num_frames_of, read_strip
 

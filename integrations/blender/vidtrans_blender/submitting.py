@@ -22,10 +22,10 @@ from typing import Any
 import bpy
 
 from . import UserError
-from .held_movies import PADDED, has_variable_rate
 from .job_files import write_table
 from .jobs import JobState, Step, StripJob, job_folders
 from .media_parts import MediaPart, time_words
+from .movie_padding import PADDED, has_variable_rate
 from .options import FILE, Field, codec_words, command_line, model_input, movie_ending, words_of
 from .programs import pairing_of
 from .properties import FIELDS, program, values_of, work_folder
@@ -96,11 +96,11 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:
         words, steps = option_words_of(scene, curves_of_strip(scene, strip, source, folder)), []
         output = work / f"{plain_name(strip.name)}.{label}.{int(folder.name):04d}"
         if source.kind == "IMAGE":
-            clip, given = folder / "source", taken_pictures(scene, source)
-            link_pictures([(at, source.pictures[at]) for at in range(given.first, given.end)], clip)
+            clip, clip_part = folder / "source", clip_pictures(scene, source)
+            link_pictures([(at, source.pictures[at]) for at in range(clip_part.first, clip_part.end)], clip)
             part = source.part  # its frames have numbers, as those of pictures have no times
-            words += [f"--start={part.first - given.first}"] if part.first > given.first else []
-            words += [f"--end={part.end - given.first}"] if part.end < given.end else []
+            words += [f"--start={part.first - clip_part.first}"] if part.first > clip_part.first else []
+            words += [f"--end={part.end - clip_part.first}"] if part.end < clip_part.end else []
         else:
             output = output.with_name(output.name + movie_ending(settings.codec))
             words += [*codec_words(settings.codec), *guide_words(scene, strip, source)]
@@ -117,9 +117,9 @@ def submit_strip(scene: Any, strip: Any) -> StripJob:
         steps.append(Step("Style the frames", line, str(work)))
         media = {"kind": source.kind, "path": str(source.path), "part": asdict(source.part)}
         target = target_of(scene, label, strip=strip.name, **media)
-        made = StripJob.create(folder, f"{strip.name}: {label}", steps, target, output)
-    strip[JOB] = made.number
-    return made
+        job = StripJob.create(folder, f"{strip.name}: {label}", steps, target, output)
+    strip[JOB] = job.number
+    return job
 
 
 def target_of(scene: Any, label: str, **more: Any) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def source_of(scene: Any, strip: Any) -> StripSource:
     settings = scene.vidtrans
     whole = settings.whole or bool(guide_of(scene))  # beside a guide, deflicker takes no part of its clip
     source = read_strip(scene, strip, settings.handle, whole=whole)
-    is_padded = source.kind == "MOVIE" and source.times is None and not source.part.is_whole  # see held_movies.py
+    is_padded = source.kind == "MOVIE" and source.times is None and not source.part.is_whole  # see movie_padding.py
     if is_padded and (movie_ending(settings.codec) not in PADDED or has_variable_rate(source.path)):
         return read_strip(scene, strip, settings.handle, whole=True)
     return source
@@ -161,7 +161,7 @@ def guide_words(scene: Any, strip: Any, source: StripSource) -> list[str]:
     return time_words(MediaPart(first, count, count), film.fps) if 0 < first < count else []
 
 
-def taken_pictures(scene: Any, source: StripSource) -> MediaPart:
+def clip_pictures(scene: Any, source: StripSource) -> MediaPart:
     """Return the pictures of a sequence that are the clip of its job.
 
     They are all of them where another clip (a source, a matte, a sound) has to lie beside them frame by frame.
@@ -212,7 +212,7 @@ def curves_of_strip(scene: Any, strip: Any, source: StripSource, folder: Path) -
     if source.kind == "SCENE":
         first = source.part.first
     elif source.kind == "IMAGE":
-        first = taken_pictures(scene, source).first
+        first = clip_pictures(scene, source).first
     return write_values(scene, folder, [(at - first, clock(at)) for at in frames])
 
 

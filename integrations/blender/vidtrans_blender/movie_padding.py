@@ -206,11 +206,11 @@ def _tables(samples: Samples, before: int, after: int, unit: int, shift: dict[in
     count, first, delay = len(samples.sizes), samples.keys[0], samples.delay
     total = before + count + after
     offsets = [0] * before + [rank - at for at, rank in enumerate(samples.ranks)] + [0] * after
-    taken = [first] * before + [*range(count)] + [first] * after
+    samples_at = [first] * before + [*range(count)] + [first] * after
     moved = [place + shift[max(start for start in shift if start <= place)] for place in samples.places]
     times = [word for offset in offsets for word in (1, (offset + delay) * unit)]
     keys = [*range(1, before + 1), *(before + 1 + at for at in samples.keys), *range(before + count + 1, total + 1)]
     boxes = {b"stts": table(1, total, unit), b"ctts": table(total, *times), b"stss": table(len(keys), *keys)}
-    boxes |= {b"stsc": table(1, 1, 1, 1), b"stsz": table(0, total, *(samples.sizes[at] for at in taken))}
-    boxes[b"co64"] = struct.pack(f">II{total}Q", 0, total, *(moved[at] for at in taken))
+    boxes |= {b"stsc": table(1, 1, 1, 1), b"stsz": table(0, total, *(samples.sizes[at] for at in samples_at))}
+    boxes[b"co64"] = struct.pack(f">II{total}Q", 0, total, *(moved[at] for at in samples_at))
     return b"".join(boxed(kind, content) for kind, content in boxes.items())
