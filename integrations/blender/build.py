@@ -13,7 +13,6 @@ TIME = (2026, 1, 1, 0, 0, 0)  # the same files give the same archive
 
 
 def build(folder: Path) -> Path:
-    """Write the archive, with the manifest at its root, and return its path."""
     manifest = tomllib.loads((SOURCE / "blender_manifest.toml").read_text(encoding="utf-8"))
     folder.mkdir(parents=True, exist_ok=True)
     archive = folder / f"{manifest['id']}-{manifest['version']}.zip"

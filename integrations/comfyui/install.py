@@ -30,53 +30,42 @@ class InstallError(Exception):
 
 
 def say(text: str) -> None:
-    """Write a line, which ComfyUI-Manager shows."""
     sys.stdout.write(text + "\n")
 
 
-def pip(*words: str) -> str:
-    """Run pip of this Python and return what it prints. Raises InstallError if it fails."""
+def pip(*words: str) -> None:
+    """Run pip of this Python. Raises InstallError if it fails."""
     line = [sys.executable, *(["-s"] if sys.flags.no_user_site else []), "-m", "pip", *words, "--no-input"]
     environment = os.environ | {"PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     done = subprocess.run(line, capture_output=True, text=True, encoding="utf-8", errors="replace", env=environment)
     if done.returncode:
         lines = [text for text in done.stderr.splitlines() if text.strip()]
-        said = "\n".join(lines[-5:])
-        raise InstallError(f"pip {words[0]} failed:\n{said}")
-    return done.stdout
+        raise InstallError("\n".join([f"pip {words[0]} failed:", *lines[-5:]]))
 
 
-def plan(*requirements: str, alone: bool = False) -> list[dict[str, Any]]:
-    """Return what pip would install for some requirements: the entries of its report. Nothing is installed.
-
-    Args:
-        requirements: As on pip's command line.
-        alone: Leave out what they depend on, and take them even where they are installed.
-    """
+def plan(*words: str) -> list[dict[str, Any]]:
+    """Return the metadata of what pip would install for requirements. Nothing is installed. Raises InstallError."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        only = ["--no-deps", "--ignore-installed"] if alone else []
-        pip("install", "--dry-run", "--quiet", "--report", str(report), *only, *requirements)
-        entries: list[dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))["install"]
-    return entries
+        pip("install", "--dry-run", "--quiet", "--report", str(report), *words)
+        return [entry["metadata"] for entry in json.loads(report.read_text(encoding="utf-8"))["install"]]
 
 
 def name_of(requirement: str) -> str:
-    """Return the normalised name of the package that a requirement is for."""
     found = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
     return re.sub(r"[-_.]+", "-", found.group()).lower() if found else ""
 
 
-def needed(source: str) -> tuple[list[str], list[str]]:
+def requirements_of(source: str) -> tuple[list[str], list[str]]:
     """Return vidtrans' own requirements without torch, and those of torch. Raises InstallError."""
-    entry = plan(source, alone=True)[0]
-    if needs := entry["metadata"].get("requires_python"):
+    (own,) = plan("--no-deps", "--ignore-installed", source)
+    if needs := own.get("requires_python"):
         lowest = tuple(map(int, re.findall(r"\d+", needs)[:2]))
         if sys.version_info[:2] < lowest:
             raise InstallError(f"vidtrans needs Python {needs}, and ComfyUI runs on {sys.version.split()[0]}")
-    everything = [one for one in entry["metadata"].get("requires_dist", []) if "extra ==" not in one.replace("'", '"')]
-    own = [one for one in everything if not TORCH_FAMILY.fullmatch(name_of(one))]
-    return own, [one for one in everything if name_of(one) == "torch"]
+    needed = [one for one in own.get("requires_dist", []) if "extra ==" not in one.replace("'", '"')]
+    torch = [one for one in needed if name_of(one) == "torch"]
+    return [one for one in needed if not TORCH_FAMILY.fullmatch(name_of(one))], torch
 
 
 def check_torch(requirements: list[str]) -> str:
@@ -103,11 +92,11 @@ def _numbers(version: str) -> tuple[int, ...]:
 
 def install(source: str) -> list[str]:
     """Fill the pack's folder, and return the names and versions that are in it. Raises InstallError, OSError."""
-    own, torch = needed(source)
+    own, torch = requirements_of(source)
     if warning := check_torch(torch):
         say(f"vidtrans: warning: {warning}")
-    missing = [entry for entry in plan(*own) if not TORCH_FAMILY.fullmatch(name_of(entry["metadata"]["name"]))]
-    exact = [f"{entry['metadata']['name']}=={entry['metadata']['version']}" for entry in missing]
+    missing = [one for one in plan(*own) if not TORCH_FAMILY.fullmatch(name_of(one["name"]))]
+    exact = [f"{one['name']}=={one['version']}" for one in missing]
     # Beside the folder first: an installation that fails leaves the one before it.
     with tempfile.TemporaryDirectory(dir=PACKAGES.parent, prefix="packages-") as folder:
         new = Path(folder) / "packages"
@@ -126,7 +115,6 @@ def install(source: str) -> list[str]:
 
 
 def main() -> None:
-    """Install vidtrans for the nodes, and print what was done."""
     source = os.environ.get("VIDTRANS_SOURCE") or SOURCE
     if os.environ.get("VIDTRANS_PYTHON"):
         say("vidtrans: VIDTRANS_PYTHON names a Python that has vidtrans; nothing is installed")

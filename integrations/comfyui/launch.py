@@ -12,9 +12,8 @@ import os
 import re
 import sys
 import threading
-import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 PACKAGES = Path(__file__).resolve().parent / "packages"
 LINE = re.compile(r"(?:--?)?([A-Za-z][A-Za-z0-9_-]*)\s*(?:[:=]\s*|\s+|$)(.*)")
@@ -22,15 +21,7 @@ OUTWARD = re.compile(r"(?:^|[=,;:|\s])(?:[/\\~]|[A-Za-z]:[/\\])|(?:^|[/\\=,;:|\s
 DRIVE = re.compile(r"(?:^|[=,;|\s])[A-Za-z]:")  # on Windows also D:name, in the drive's current folder
 WINDOWS = os.name == "nt"
 PLACES = ("output", "result", "beside", "overwrite")  # a workflow's text may not choose what is written over
-TRUE, FALSE = ("", "true", "yes", "on", "1"), ("false", "no", "off", "0")
-
-
-def use_packages() -> None:
-    """Let this process, and those that it starts, import what ``install.py`` has put into the pack's folder."""
-    sys.path.pop(0)  # the pack's own folder, whose names could hide those of other packages
-    if not os.environ.get("VIDTRANS_PYTHON") and PACKAGES.is_dir():
-        sys.path.insert(0, str(PACKAGES))
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
+BOOLEANS = dict.fromkeys(("", "true", "yes", "on", "1"), True) | dict.fromkeys(("false", "no", "off", "0"), False)
 
 
 def stop_with_parent(folder: Path) -> None:
@@ -44,17 +35,13 @@ def stop_with_parent(folder: Path) -> None:
 
 
 class AllowedPaths:
-    """Checks that a text names nothing but names and files within some folders.
-
-    Args:
-        folders: The folders of ComfyUI in which files may be named.
-        files: More files that may be named, such as those of VIDEO objects.
-    """
+    """Checks that a text names nothing but names, some files, and files within some folders."""
 
     def __init__(self, folders: list[str], files: list[str]) -> None:
-        given = sorted({os.path.normcase(os.path.abspath(f)) for f in folders}, key=len, reverse=True)
-        self._files = sorted({os.path.normcase(os.path.abspath(f)) for f in files}, key=len, reverse=True)
-        self._folders = [f.rstrip("/\\") for f in given]
+        self._folders, self._files = (
+            sorted({os.path.normcase(os.path.abspath(path)) for path in paths}, key=len, reverse=True)
+            for paths in (folders, files)
+        )
 
     def __call__(self, text: str) -> None:
         """Raise UsageError if a text may name a file that is not allowed."""
@@ -64,7 +51,7 @@ class AllowedPaths:
         for file in self._files:
             rest = re.sub(re.escape(file) + r"(?=$|[=,;:|\s])", "file", rest)
         for folder in self._folders:
-            rest = re.sub(re.escape(folder) + r"(?=$|[/\\])[/\\]*", "", rest)
+            rest = re.sub(re.escape(folder.rstrip("/\\")) + r"(?=$|[/\\])[/\\]*", "", rest)
         if OUTWARD.search(rest) or (WINDOWS and DRIVE.search(rest)):
             why = "it leads out of the folders of ComfyUI"
             raise UsageError(text[:200], why, "move the file to its input folder, and name it from there")
@@ -73,14 +60,11 @@ class AllowedPaths:
 
 
 def parse_options(text: str, properties: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of options that are written as lines of text.
+    """Return the values of options by name, in the types of the schema; a list of those of one that may be repeated.
 
     Args:
         text: A line for each: ``name: value``, ``name value``, or as in a command line, ``--name value``.
         properties: The JSON Schema of the command's parameters by name.
-
-    Returns:
-        The values by name, in the types of the schema; a list of those of an option that is repeated.
 
     Raises:
         UsageError: A line is no option, or its value is of another type.
@@ -105,33 +89,26 @@ def parse_options(text: str, properties: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _converted(name: str, value: str, table: dict[str, Any]) -> Any:  # noqa: ANN401  (as JSON has it)
+def _converted(name: str, value: str, table: dict[str, Any]) -> Any:
     from vidtrans.core.errors import UsageError
 
     kind = table.get("type")
+    if not value and kind != "boolean":
+        raise UsageError(f"options: {name}", "it has no value", f"write '{name}: value'")
     try:
         if kind == "boolean":
-            if value.lower() not in TRUE + FALSE:
-                raise ValueError
-            return value.lower() in TRUE
+            return BOOLEANS[value.lower()]
         if kind == "integer":
             return int(value)
-        if kind == "number":
+        if kind == "number" or isinstance(kind, list):
             return float(value)
-    except ValueError:
-        raise UsageError(f"options: {name}: {value[:80]!r}", f"it is no {kind}", "correct it") from None
-    if not value:
-        raise UsageError(f"options: {name}", "it has no value", f"write '{name}: value'")
-    if isinstance(kind, list):  # a number, or a curve
-        try:
-            return float(value)
-        except ValueError:
-            return value
+    except (KeyError, ValueError):
+        if not isinstance(kind, list):  # a list: a number, or a curve
+            raise UsageError(f"options: {name}: {value[:80]!r}", f"it is no {kind}", "correct it") from None
     return value
 
 
 def words_of(job: dict[str, Any]) -> list[str]:
-    """Return the command line of a job, without ``vidtrans``. Raises UsageError if a value is refused."""
     from vidtrans.commands.page_commands import PageCommands
     from vidtrans.commands.schema import schema_of
 
@@ -150,18 +127,18 @@ def words_of(job: dict[str, Any]) -> list[str]:
     return words
 
 
-def refuse(folder: Path, error: str, exit_status: int) -> int:
-    """Store that the job fails before its command begins; return the exit status."""
+def refuse(folder: Path, error: str, exit_status: int) -> NoReturn:
+    """Store that the job fails before its command begins, and exit."""
     (folder / "result.json").write_text(json.dumps({"error": error, "exit_status": exit_status}), encoding="utf-8")
-    end = {"exit_status": exit_status, "finished": time.time()}
-    (folder / "end.json").write_text(json.dumps(end), encoding="utf-8")
-    return exit_status
+    sys.exit(exit_status)
 
 
 def main() -> None:
-    """Run the job, and exit with the status of its command."""
     folder = Path(sys.argv[1])
-    use_packages()
+    sys.path.pop(0)  # the pack's own folder, whose names could hide those of other packages
+    if not os.environ.get("VIDTRANS_PYTHON") and PACKAGES.is_dir():  # for this process, and those that it starts
+        sys.path.insert(0, str(PACKAGES))
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(PACKAGES), os.environ.get("PYTHONPATH"))))
     threading.Thread(target=stop_with_parent, args=(folder,), daemon=True).start()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     try:
@@ -169,11 +146,11 @@ def main() -> None:
         from vidtrans.core.errors import VidtransError
     except ImportError as error:
         remedy = f"run this once: {sys.executable} {Path(__file__).with_name('install.py')}"
-        sys.exit(refuse(folder, f"vidtrans cannot be imported ({error}) — {remedy}", 1))
+        refuse(folder, f"vidtrans cannot be imported ({error}) — {remedy}", 1)
     try:
         words = words_of(job)
     except VidtransError as error:
-        sys.exit(refuse(folder, str(error), error.exit_status))
+        refuse(folder, str(error), error.exit_status)
     run([*words, "--job-folder", str(folder)])
 
 

@@ -64,7 +64,8 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: str, times: Seque
         stream = container.add_stream("libx264", rate=Fraction(rate))
         stream.pix_fmt, stream.options = "yuv420p", {"crf": "8"}
         for number, picture in enumerate(frames):
-            stream.height, stream.width = picture.shape[:2]
+            if number == 0:  # PyAV refuses a change after the first frame
+                stream.height, stream.width = picture.shape[:2]
             frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), "rgb24")
             if times:
                 frame.pts, frame.time_base = times[number], 1 / Fraction(rate)

@@ -23,12 +23,11 @@ from vidtrans.commands.schema import schema_of
 INTEGRATION = Path(__file__).resolve().parents[2] / "integrations" / "blender"
 FAKE = Path(__file__).resolve().parents[1] / "support" / "fake_vidtrans.py"
 sys.path.insert(0, str(INTEGRATION))
-MODULES = ("command_lines", "faults", "held_movies", "job_files", "job_seals", "jobs", "media_parts", "places")
-MODULES += ("programs", "retiming", "schemas")
-command_lines, faults, held_movies, job_files, job_seals, jobs, media_parts, places, programs, retiming, schemas = (
+MODULES = ("movie_padding", "job_files", "jobs", "media_parts", "options", "programs")
+movie_padding, job_files, jobs, media_parts, options, programs = (
     importlib.import_module(f"vidtrans_blender.{name}") for name in MODULES
 )
-UserError, MediaPart, StripTimes = faults.UserError, media_parts.MediaPart, media_parts.StripTimes
+UserError, MediaPart, StripTimes = options.UserError, media_parts.MediaPart, media_parts.StripTimes
 posix = pytest.mark.skipif(os.name == "nt", reason="its program is a shell script")
 
 
@@ -46,29 +45,29 @@ def test_the_modules_without_blender_import_nothing_of_it_nor_of_vidtrans() -> N
 
 
 def test_the_bundled_options_are_those_of_this_vidtrans_and_start_no_program() -> None:
-    bundled = json.loads(schemas.BUNDLED.read_text(encoding="utf-8"))
+    bundled = json.loads(options.BUNDLED.read_text(encoding="utf-8"))
     for command in programs.COMMANDS:
         schema = schema_of(command)
-        fields = schemas.fields_of(schema)
+        fields = options.fields_of(schema)
         message = "run integrations/blender/make_interface.py"
         assert bundled["commands"][command] == json.loads(json.dumps(schema)), message
         for field in fields:
             assert schema["properties"][field.name]["x-access"] != "program"
             assert not any(word.startswith("ffmpeg") for word in field.choices)
-        assert schemas.option_words(fields, defaults(fields)) == []  # what is left alone is not named
+        assert options.option_words(fields, defaults(fields)) == []  # what is left alone is not named
 
 
 def defaults(fields: list[Any]) -> dict[str, Any]:
     """Return what Blender's properties hold before anybody touched them."""
-    empty = {"bool": False, "enum": "UNSET", **schemas.UNSET}
+    empty = {"bool": False, "enum": "UNSET", **options.UNSET}
     return {one.name: empty.get(one.kind, "") if one.default is None else one.default for one in fields}
 
 
 def test_options_become_words_of_which_each_is_one_argument() -> None:
-    fields = schemas.fields_of(schema_of("stylize"))
+    fields = options.fields_of(schema_of("stylize"))
     values = defaults(fields) | {"strength": 0.30000001192, "keep_colour": 1.0, "keep_shading": 0.5, "draft": 3}
     values |= {"temporal": "off", "mask": "/a b/'m'; rm.mkv", "allow_damaged": True}
-    words = schemas.option_words(fields, values)
+    words = options.option_words(fields, values)
     assert set(words) == {
         *("--strength=0.3", "--keep-colour", "--set=rendering.keep_shading=0.5", "--draft=3", "--temporal=off"),
         *("--mask=/a b/'m'; rm.mkv", "--allow-damaged"),
@@ -78,7 +77,7 @@ def test_options_become_words_of_which_each_is_one_argument() -> None:
 def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their_passes(tmp_path: Path) -> None:
     for name in ("oil.jpg", "m.safetensors"):
         (tmp_path / name).touch()
-    words = command_lines.model_words
+    words = options.model_words
     assert words("pencil", "") == ["--look=pencil"]
     assert words("identity", "") == ["--model=identity"]
     assert words("FILE", str(tmp_path / "oil.jpg")) == [f"--look={tmp_path / 'oil.jpg'}"]
@@ -87,9 +86,9 @@ def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their
         with pytest.raises(UserError, match=message):
             words("FILE", path)
     with pytest.raises(UserError, match="no painted frames"):
-        command_lines.words_of("propagate", schemas.fields_of(schema_of("propagate")), {}, "pencil", "")
+        options.words_of("propagate", options.fields_of(schema_of("propagate")), {}, "pencil", "")
     given = (("stack", "AUTO"), ("labels", "AUTO"), ("", "AUTO"), ("stack", "COLOUR"))
-    assert [command_lines.model_input(*one) for one in given] == ["GUIDES", "LABELS", "COLOUR", "COLOUR"]
+    assert [options.model_input(*one) for one in given] == ["GUIDES", "LABELS", "COLOUR", "COLOUR"]
 
 
 # Frames
@@ -97,11 +96,11 @@ def test_a_look_a_picture_and_a_model_are_named_differently_and_models_get_their
 
 def test_a_part_has_handles_that_end_with_the_file() -> None:
     times = StripTimes(5, 26, 55, 100)
-    assert media_parts.visible_part(times) == MediaPart(21, 50, 100)
-    assert media_parts.part_with_handles(times, 5) == MediaPart(16, 55, 100)
-    assert media_parts.part_with_handles(times, 60).is_whole
-    assert media_parts.start_of_part(times, MediaPart(16, 55, 100)) == 21
-    assert media_parts.visible_part(StripTimes(5, -5, 3, 100)) == MediaPart(0, 1, 100)  # held before the first frame
+    assert times.visible_part() == MediaPart(21, 50, 100)
+    assert times.part_with_handles(5) == MediaPart(16, 55, 100)
+    assert times.part_with_handles(60).is_whole
+    assert times.start_of(MediaPart(16, 55, 100)) == 21
+    assert StripTimes(5, -5, 3, 100).visible_part() == MediaPart(0, 1, 100)  # held before the first frame
     # Times are half a frame early, and left out at the ends.
     assert media_parts.time_words(MediaPart(16, 55, 100), 24.0) == ["--start=0.645833s", "--end=2.270833s"]
     assert media_parts.time_words(MediaPart(0, 100, 100), 24.0) == []
@@ -140,7 +139,7 @@ def write_movie(path: Path, codec: str = "libx264", ticks: list[int] | None = No
 def test_a_movie_of_a_part_takes_the_length_of_the_clip(tmp_path: Path) -> None:
     source, output = tmp_path / "part.mov", tmp_path / "padded.mov"
     write_movie(source, "prores_ks")
-    held_movies.pad_movie(source, output, 100, 50, Fraction(24))
+    movie_padding.pad_movie(source, output, 100, 50, Fraction(24))
     assert output.stat().st_size < source.stat().st_size + 60_000  # tables, no frames
     with av.open(str(output)) as container:
         assert [one.type for one in container.streams] == ["video"]
@@ -155,48 +154,61 @@ def test_a_movie_of_a_part_takes_the_length_of_the_clip(tmp_path: Path) -> None:
 def test_times_in_milliseconds_have_a_constant_rate_and_held_frames_have_none(tmp_path: Path) -> None:
     source, output = tmp_path / "part.mp4", tmp_path / "padded.mp4"
     write_movie(source, ticks=[round(at * 1000 / 24) for at in range(12)])
-    assert not held_movies.has_variable_rate(source)
+    assert not movie_padding.has_variable_rate(source)
     other = source.with_suffix(".mkv")
     other.write_bytes(bytes(200))  # a file whose rate is not known here
-    assert not held_movies.has_variable_rate(other)
-    held_movies.pad_movie(source, output, 3, 0, Fraction(24))
+    assert not movie_padding.has_variable_rate(other)
+    movie_padding.pad_movie(source, output, 3, 0, Fraction(24))
     with av.open(str(output)) as container:
         assert [frame.time * 24 for frame in container.decode(video=0)] == [*range(15)]
     write_movie(source, ticks=[0, 40, 120, 160, 240])
-    assert held_movies.has_variable_rate(source)
+    assert movie_padding.has_variable_rate(source)
     before = set(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"no constant rate.*choose Whole Clip"):
-        held_movies.pad_movie(source, tmp_path / "other.mp4", 3, 0, Fraction(24))
+        movie_padding.pad_movie(source, tmp_path / "other.mp4", 3, 0, Fraction(24))
     assert set(tmp_path.iterdir()) == before
 
 
 # Places and programs
 
 
-def test_the_program_is_found_on_the_path_and_where_tools_are_installed(tmp_path: Path) -> None:
+def search(monkeypatch: pytest.MonkeyPatch, path: str, home: Path) -> Path:
+    """Search the program with a PATH and a user's folder."""
+    for name in ("UV_TOOL_BIN_DIR", "XDG_BIN_HOME", "PIPX_BIN_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PATH", path)
+    monkeypatch.setattr(Path, "home", lambda: home)
+    found: Path = programs.find_program()
+    return found
+
+
+def test_the_program_is_found_on_the_path_and_where_tools_are_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / ".local" / "bin").mkdir(parents=True)
     place = tmp_path / ".local" / "bin" / ("vidtrans.exe" if os.name == "nt" else "vidtrans")
     with pytest.raises(UserError, match="vidtrans is not installed — install it with: uv tool install vidtrans"):
-        programs.find_program("", {"PATH": ""}, tmp_path)
+        search(monkeypatch, "", tmp_path)
     place.touch()
     place.chmod(0o755)
-    assert programs.find_program("", {"PATH": ""}, tmp_path) == place
-    assert programs.find_program("", {"PATH": str(place.parent)}, Path("/nowhere")) == place
+    assert search(monkeypatch, "", tmp_path) == place
+    assert search(monkeypatch, str(place.parent), Path("/nowhere")) == place
     with pytest.raises(UserError, match="not a program"):
         programs.find_program(str(tmp_path / "gone"))
-    assert Path("/uv/vidtrans.exe") in programs.usual_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
+    assert Path("/uv/vidtrans.exe") in programs.program_places({"UV_TOOL_BIN_DIR": "/uv"}, tmp_path, windows=True)
 
 
-def test_no_program_of_the_folder_of_a_file_is_found(tmp_path: Path) -> None:
+def test_no_program_of_the_folder_of_a_file_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """That is the working folder, as after a double click on a .blend."""
     for name in ("vidtrans", "vidtrans.exe", "tools/vidtrans", "tools/vidtrans.exe"):
         Path(name).parent.mkdir(exist_ok=True)
         script(Path(name), "echo strange")
-    for windows in (True, False):
-        for path in (".", "", "tools"):
-            assert programs.places_on_path({"PATH": path}, windows=windows) == []
-            with pytest.raises(UserError, match="not installed"):
-                programs.find_program("", {"PATH": path}, tmp_path / "home", windows=windows)
+    for path in (".", "", "tools"):
+        for windows in (True, False):
+            places = programs.program_places({"PATH": path}, tmp_path / "home", windows=windows)
+            assert not any(place.is_file() for place in places)
+        with pytest.raises(UserError, match="not installed"):
+            search(monkeypatch, path, tmp_path / "home")
 
 
 def script(path: Path, text: str) -> Path:
@@ -226,7 +238,7 @@ def job(tmp_path: Path) -> Any:
     program = script(tmp_path / "vidtrans", f"exec '{sys.executable}' '{FAKE}' \"$@\"")
     (tmp_path / "source.mp4").touch()
     source, result = tmp_path / "source.mp4", tmp_path / "result.mp4"
-    step = jobs.Step("Style", command_lines.strip_line(program, "stylize", source, result, options=[]), str(tmp_path))
+    step = jobs.Step("Style", options.command_line(program, "stylize", [], source, result), str(tmp_path))
     return jobs.StripJob.create(tmp_path / "jobs" / "7", "clip: pencil", [step], {"kind": "MOVIE"}, result)
 
 

@@ -238,7 +238,7 @@ def test_progress_is_shown_with_the_last_preview_and_note(
     from comfy.utils import SHOWN
     from PIL import Image
 
-    status = sys.modules[f"{pack.__name__}.nodes.status"]
+    status = sys.modules[f"{pack.__name__}.nodes.job"]
     Image.new("RGB", (1000, 500), "red").save(tmp_path / "seen.png")
     table = {"task": "rendering film.mp4", "done": 30, "total": 120, "unit": "frames", "left_s": 95.0}
     (tmp_path / "progress.json").write_text(json.dumps(table | {"preview": "seen.png", "note": "it is dark"}))

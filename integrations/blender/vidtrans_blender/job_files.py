@@ -62,7 +62,6 @@ class StepFiles:
         self._progress, self._end, self._result = (path / f"{name}.json" for name in ("progress", "end", "result"))
 
     def is_locked(self) -> bool:
-        """Return whether the process lives, by its lock."""
         try:
             with (self.path / "lock").open("r+b") as file:
                 return not take_lock(file)
@@ -70,39 +69,29 @@ class StepFiles:
             return False
 
     def progress(self) -> dict[str, Any]:
-        """Return the last report of the process."""
         return read_table(self._progress)
 
     def exit_status(self) -> int | None:
-        """Return the exit status; None while it has not ended."""
         found = read_table(self._end).get("exit_status")
         return found if isinstance(found, int) else None
 
-    def result(self) -> dict[str, Any]:
-        """Return what the process left as its result."""
-        return read_table(self._result)
-
     def error(self) -> str:
         """Return the message of a process that failed: that of its result, or the end of its log."""
-        if message := self.result().get("error"):
+        if message := read_table(self._result).get("error"):
             return str(message)
         with suppress(OSError):
-            lines = self.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-            if lines:
-                return lines[-1].strip().removeprefix("Error: ")
+            if text := self.log.read_text(encoding="utf-8", errors="replace").strip():
+                return text.splitlines()[-1].strip().removeprefix("Error: ")
         return f"its process ended without a message (memory may be full) — see {self.log}"
 
     def clear(self) -> None:
-        """Remove the end, the result and the request to stop of an earlier process. Raises OSError."""
         for path in (self._end, self._result, self.stop):
             path.unlink(missing_ok=True)
 
-    def report(self, **table: Any) -> None:  # noqa: ANN401  (as JSON has it)
-        """Store the progress; called by the process."""
+    def report(self, **table: Any) -> None:
         with suppress(OSError):  # the next report may succeed
             write_table(self._progress, table)
 
     def finish(self, exit_status: int, result: dict[str, Any]) -> None:
-        """Store the result and the end; called by the process. Raises OSError."""
         write_table(self._result, result)
         write_table(self._end, {"exit_status": exit_status, "finished": time.time()})

@@ -1,24 +1,32 @@
-"""Jobs: one or two processes after each other, in a folder that outlives Blender."""
+"""Jobs: one or two processes after each other, in a folder that outlives Blender.
+
+A job is started only if this add-on, under this user's account, stored its command lines: it lies beside the .blend,
+perhaps in a folder that somebody else has packed. Without the seal of a job, opening a file would start whatever
+programs a ``job.json`` names.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import os
 import secrets
 import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
-from .faults import UserError
+from . import UserError
 from .job_files import STOPPED, StepFiles, read_table, write_table
-from .job_seals import NUM_BYTES, is_sealed, read_key, seal_of
-from .programs import hidden_window
+from .programs import HIDDEN_WINDOW
 
 FORMAT = 1
 MOST_STARTS = 3  # after which a job that ends without a word waits for Resume: it may fill the memory each time
 KEYS = {"title", "steps", "target", "output", "inserted", "cancelled", "message", "starts"}
+KEY_BYTES = 32
 
 
 class JobState(Enum):
@@ -42,60 +50,60 @@ class Step:
     folder: str
     is_vidtrans: bool = True
 
-    def table(self) -> dict[str, Any]:
-        """Return the step as JSON has it."""
-        return {"title": self.title, "line": list(self.line), "folder": self.folder, "is_vidtrans": self.is_vidtrans}
+
+def job_folders(jobs: Path) -> list[Path]:
+    """Return the folders of jobs, in the order of their numbers, which are their names."""
+    found = [path for path in jobs.iterdir() if path.name.isdecimal()] if jobs.is_dir() else []
+    return sorted(found, key=lambda path: int(path.name))
+
+
+def jobs_in(jobs: Path) -> list[StripJob]:
+    return [job for path in job_folders(jobs) if (job := StripJob.read(path))]
+
+
+def read_key(path: Path) -> bytes | None:
+    """Return the secret key of a file, which is created if it is missing; None if it cannot be read or created."""
+    with suppress(OSError):
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = path.with_name(f"{path.name}.{secrets.token_hex(4)}.part")
+            with open(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+            part.replace(path)
+        key = path.read_bytes()
+        return key if len(key) == KEY_BYTES else None
+    return None
 
 
 class StripJob:
     """A job as it is stored in its folder: ``job.json``, and a folder for each of its processes.
 
     The processes are started without a shell and detached: they go on when Blender ends.
-
-    Attributes:
-        key_file: The file with the key of this user's seals; without one, jobs of other processes are not started.
     """
 
-    key_file: Path | None = None
-    _own_key = secrets.token_bytes(NUM_BYTES)
+    key_file: Path | None = None  # of this user's seals; without one, jobs of other processes are not started
+    _own_key = secrets.token_bytes(KEY_BYTES)
     _processes: dict[Path, subprocess.Popen[bytes]] = {}  # noqa: RUF012  (those that this Blender started)
 
     def __init__(self, folder: Path, record: dict[str, Any]) -> None:
         self.folder, self.record = folder, record
-        self.steps = [
-            Step(one["title"], tuple(one["line"]), one["folder"], one["is_vidtrans"]) for one in record["steps"]
-        ]
+        self.steps = [Step(**{**one, "line": tuple(one["line"])}) for one in record["steps"]]
 
     @classmethod
-    def create(
-        cls, folder: Path, title: str, steps: Sequence[Step], target: Mapping[str, Any], output: Path
-    ) -> StripJob:
-        """Store a new job.
-
-        Args:
-            folder: Its folder.
-            title: Its name in the panel.
-            steps: Its processes.
-            target: What the result is inserted for; see ``strip_results.py``.
-            output: The file or folder of the result.
-
-        Raises:
-            UserError: The folder cannot be written.
-        """
-        record = {"format": FORMAT, "title": title, "steps": [one.table() for one in steps], "target": dict(target)}
+    def create(cls, folder: Path, title: str, steps: list[Step], target: dict[str, Any], output: Path) -> StripJob:
+        """Store a new job, with a title for the panel, and a target for ``strip_results.py``. Raises UserError."""
+        record = {"format": FORMAT, "title": title, "steps": [asdict(one) for one in steps], "target": target}
         record |= {"output": str(output), "inserted": False, "cancelled": False, "message": "", "starts": 0}
-        record["seal"] = seal_of(cls._key(), record["steps"])
         job = cls(folder, record)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            job.store()
+            job.change(seal=job._seal())
         except OSError as error:
             raise UserError(f"{folder}: it cannot be written ({error.strerror}) — choose another folder") from error
         return job
 
     @classmethod
     def read(cls, folder: Path) -> StripJob | None:
-        """Return the job of a folder; None if there is none that this version can read."""
         record = read_table(folder / "job.json")
         try:
             is_whole = record.get("format") == FORMAT and record.keys() >= KEYS and isinstance(record["target"], dict)
@@ -103,36 +111,24 @@ class StripJob:
         except (KeyError, TypeError):
             return None
 
-    @classmethod
-    def _key(cls) -> bytes:
-        return (read_key(cls.key_file) if cls.key_file else None) or cls._own_key
+    def _seal(self) -> str:
+        key = (read_key(self.key_file) if self.key_file else None) or self._own_key
+        text = json.dumps([asdict(one) for one in self.steps], sort_keys=True)
+        return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
 
     @property
     def number(self) -> int:
-        """Return the number of the job."""
         return int(self.folder.name)
 
     @property
-    def may_restart(self) -> bool:
-        """Return whether to start the job again without being asked, if its process was killed."""
-        return bool(self.record["starts"] < MOST_STARTS)
-
-    @property
     def output(self) -> Path:
-        """Return the file or folder of the result."""
         return Path(self.record["output"])
 
-    def store(self) -> None:
-        """Write the record. Raises OSError."""
+    def change(self, **values: Any) -> None:
+        self.record |= values
         write_table(self.folder / "job.json", self.record)
 
-    def change(self, **values: Any) -> None:  # noqa: ANN401  (as JSON has it)
-        """Change the record, and store it. Raises OSError."""
-        self.record |= values
-        self.store()
-
     def files(self, at: int) -> StepFiles:
-        """Return the files of a process."""
         return StepFiles(self.folder / f"step{at + 1}")
 
     def current(self) -> int:
@@ -140,14 +136,14 @@ class StripJob:
         return next((at for at in range(len(self.steps)) if self.files(at).exit_status() != 0), len(self.steps))
 
     def state(self) -> JobState:
-        """Return the state, by the files."""
         if self.record["inserted"]:
             return JobState.INSERTED
         at = self.current()
         if at == len(self.steps):
             return JobState.READY
         files = self.files(at)
-        if self._is_alive(files):
+        process = self._processes.get(files.path)
+        if (process is not None and process.poll() is None) or files.is_locked():
             return JobState.RUNNING
         status = files.exit_status()  # after the process: it may just have ended
         if status == 0:
@@ -160,32 +156,25 @@ class StripJob:
             return JobState.FAILED
         return JobState.INTERRUPTED if (files.path / "started").exists() else JobState.WAITING
 
-    def _is_alive(self, files: StepFiles) -> bool:
-        process = self._processes.get(files.path)
-        if process is not None and process.poll() is None:
-            return True
-        return files.is_locked()
-
     def message(self) -> str:
-        """Return why the job failed."""
         if text := self.record["message"]:
             return str(text)
         at = self.current()
         return self.files(at).error() if at < len(self.steps) else ""
 
     def start(self) -> None:
-        """Start the process that is next, or again: it goes on from what was saved.
-
-        Raises:
-            UserError: It cannot be started, or its command lines were not stored by this user's Blender.
-        """
-        if not is_sealed(self._key(), [one.table() for one in self.steps], self.record.get("seal")):
+        """Start the process that is next, or again: it goes on from what was saved. Raises UserError."""
+        seal = self.record.get("seal")
+        if not isinstance(seal, str) or not hmac.compare_digest(self._seal().encode(), seal.encode("utf-8", "replace")):
             raise UserError(f"{self.folder}: this job is not one that you have started here — style the strip again")
         at = self.current()
         step, files = self.steps[at], self.files(at)
         line = step.line
         if step.is_vidtrans:  # behind the name of the command
             line = (*line[:2], f"--job-folder={files.path}", *line[2:])
+        detached: dict[str, Any] = {"start_new_session": True}  # it outlives Blender, and hears none of its signals
+        if os.name == "nt":
+            detached = {"creationflags": HIDDEN_WINDOW["creationflags"] | subprocess.CREATE_NEW_PROCESS_GROUP}
         try:
             files.path.mkdir(parents=True, exist_ok=True)
             Path(step.folder).mkdir(parents=True, exist_ok=True)
@@ -194,14 +183,13 @@ class StripJob:
             self.change(cancelled=False, message="", starts=self.record["starts"] + 1)
             with files.log.open("ab") as log:
                 self._processes[files.path] = subprocess.Popen(
-                    line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=step.folder, **detached()
+                    line, stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=step.folder, **detached
                 )
         except OSError as error:
             why = error.strerror or str(error)
             raise UserError(f"{line[0]}: it cannot be started ({why}) — see the preferences of the add-on") from error
 
     def cancel(self) -> None:
-        """Ask the process to save and end. Raises OSError."""
         self.change(cancelled=True)
         at = self.current()
         if at < len(self.steps):
@@ -215,32 +203,11 @@ class StripJob:
         if at == len(self.steps):
             return 1.0, "done"
         table = self.files(at).progress()
-        done, total = table.get("done") or 0, table.get("total") or 0
-        share = min(1.0, done / total) if total else 0.0
+        done, total, left = table.get("done") or 0, table.get("total") or 0, table.get("left_s")
         text = str(table.get("task") or self.steps[at].title)
         text += f", {done} of {total} {table.get('unit') or ''}".rstrip() if total else ""
-        left = table.get("left_s")
-        text += f", {time_left(left)} left" if isinstance(left, int | float) else ""
-        return (at + share) / len(self.steps), text
-
-
-def time_left(seconds: float) -> str:
-    """Return seconds as minutes and seconds, with hours where there are some."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}" if minutes >= 60 else f"{minutes}:{rest:02d}"
-
-
-def detached() -> dict[str, Any]:
-    """Return the arguments of Popen by which a process outlives Blender, and hears none of its signals."""
-    if os.name == "nt":
-        flags = hidden_window()["creationflags"] | subprocess.CREATE_NEW_PROCESS_GROUP
-        return {"creationflags": flags}
-    return {"start_new_session": True}
-
-
-def jobs_in(folder: Path) -> list[StripJob]:
-    """Return the jobs of a work folder, by their numbers."""
-    if not folder.is_dir():
-        return []
-    found = sorted((path for path in folder.iterdir() if path.name.isdecimal()), key=lambda path: int(path.name))
-    return [job for path in found if (job := StripJob.read(path))]
+        if isinstance(left, int | float):
+            minutes, seconds = divmod(round(left), 60)
+            clock = f"{minutes // 60}:{minutes % 60:02d}" if minutes >= 60 else f"{minutes}"
+            text += f", {clock}:{seconds:02d} left"
+        return (at + (min(1.0, done / total) if total else 0.0)) / len(self.steps), text

@@ -4,32 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from typing import Any
 
 MOST_STEP = 240  # frames by which a part may begin earlier, to begin on a whole frame of the scene
-
-
-@dataclass(frozen=True)
-class StripTimes:
-    """The place of a strip that is not retimed.
-
-    Attributes:
-        start: The scene's frame at which the file's first frame lies, a float as Blender has it.
-        first, end: The scene's frames that are visible, ``end`` excluded.
-        num_frames: How many frames the file has.
-        rate: Frames of the file in one frame of the scene: 1, or the quotient of the frame rates.
-        is_reversed: True if the strip runs backwards.
-    """
-
-    start: float
-    first: int
-    end: int
-    num_frames: int
-    rate: Fraction = Fraction(1)
-    is_reversed: bool = False
+RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
 
 
 @dataclass(frozen=True)
@@ -42,37 +22,70 @@ class MediaPart:
 
     @property
     def is_whole(self) -> bool:
-        """Return whether this is the whole file."""
         return self.first == 0 and self.end == self.num_frames
 
     def contains(self, other: MediaPart) -> bool:
-        """Return whether another part lies within this one."""
         return self.first <= other.first and other.end <= self.end
 
-    def table(self) -> dict[str, int]:
-        """Return the part as JSON has it."""
-        return asdict(self)
+    def widened(self, handle: int) -> MediaPart:
+        return MediaPart(max(0, self.first - handle), min(self.num_frames, self.end + handle), self.num_frames)
 
-    @classmethod
-    def read(cls, table: dict[str, Any]) -> MediaPart:
-        """Return the part of a table of :meth:`table`. Raises KeyError, TypeError, ValueError."""
-        return cls(*(int(table[key]) for key in ("first", "end", "num_frames")))
+
+@dataclass(frozen=True)
+class StripTimes:
+    """The place of a strip that is not retimed."""
+
+    start: float  # the scene's frame at which the file's first frame lies
+    first: int  # the scene's frames that are visible, from first to end (excluded)
+    end: int
+    num_frames: int  # of the file
+    rate: Fraction = Fraction(1)  # frames of the file in one of the scene: 1, or the quotient of the frame rates
+    is_reversed: bool = False
+
+    def visible_part(self) -> MediaPart:
+        """Return the frames of the file that the strip shows; the first or the last one where it holds it."""
+        ends = [(frame - self.start) * float(self.rate) for frame in (self.first, self.end - 1)]
+        low, high = (min(max(end, 0.0), float(self.num_frames - 1)) for end in ends)
+        first, end = math.floor(low + 1e-4), math.ceil(high - 1e-4) + 1
+        if self.rate != 1:  # Blender rounds, in 32 bits
+            first, end = max(0, first - 1), min(self.num_frames, end + 1)
+        if self.is_reversed:
+            first, end = self.num_frames - end, self.num_frames - first
+        return MediaPart(first, end, self.num_frames)
+
+    def part_with_handles(self, handle: int) -> MediaPart:
+        """Return the frames to render: the visible ones and ``handle`` more on each side.
+
+        The part begins where a frame of the file and one of the scene meet, so that Blender rounds as before.
+        """
+        part = self.visible_part().widened(handle)
+        first, end = part.first, part.end
+        step = self.rate.numerator if self.rate.numerator <= MOST_STEP else 1
+        if self.is_reversed:  # Blender counts from the end, in lengths that are whole frames of the scene
+            end += (self.num_frames - end) % step
+            first = max(0, first - (first - end) % step)
+        else:
+            first -= first % step
+        return MediaPart(first, end, self.num_frames)
+
+    def start_of(self, part: MediaPart) -> float:
+        """Return the scene's frame at which the first frame of the rendered part belongs."""
+        before = part.num_frames - part.end if self.is_reversed else part.first  # in the direction of the strip
+        return self.start + float(Fraction(before) / self.rate)
+
+    def time_of(self, frame: int) -> float:
+        """Return the scene's frame at which the strip shows a frame of its file, or would show it."""
+        if self.is_reversed:
+            return self.start + float((self.num_frames - frame) / self.rate) - 1
+        return self.start + float(frame / self.rate)
 
 
 @dataclass(frozen=True)
 class RetimingPoint:
-    """A key of a retimed strip.
-
-    Attributes:
-        time: A frame of the scene.
-        frame: The frame that is shown then, of those that hard trims leave, from 0.
-    """
+    """A key of a retimed strip: a frame of the scene, and the frame shown then, from 0, of those left by hard trims."""
 
     time: float
     frame: float
-
-
-RETIMED_MARGIN = 2  # frames on each side: Blender computes in 32 bits, and rounds
 
 
 def retimed_part(
@@ -83,8 +96,8 @@ def retimed_part(
     Args:
         points: Its keys, in order; without retiming the first and the last frame.
         shown: The first and the last frame of the scene at which it is visible.
-        trims: How many frames hard trims take from both ends of the file.
-        num_frames: How many frames the file has.
+        trims: The numbers of frames that hard trims take from both ends of the file.
+        num_frames: The number of frames of the file.
     """
     first, last = points[0].time, points[-1].time
     low, high = (min(max(time, first), last) for time in (shown[0] - 1, shown[1] + 1))
@@ -109,57 +122,6 @@ def time_of_frame(points: Sequence[RetimingPoint], frame: float) -> float:
     return points[-1].time
 
 
-def widened(part: MediaPart, handle: int) -> MediaPart:
-    """Return a part with ``handle`` more frames on each side, as far as the file has them."""
-    return MediaPart(max(0, part.first - handle), min(part.num_frames, part.end + handle), part.num_frames)
-
-
-def visible_part(times: StripTimes) -> MediaPart:
-    """Return the frames of the file that the strip shows; the first or the last one where it holds it."""
-    last = times.num_frames - 1
-    ends = [(frame - times.start) * float(times.rate) for frame in (times.first, times.end - 1)]
-    low, high = (min(max(end, 0.0), float(last)) for end in ends)
-    first, end = math.floor(low + 1e-4), math.ceil(high - 1e-4) + 1
-    if times.rate != 1:  # Blender rounds, in 32 bits
-        first, end = max(0, first - 1), min(times.num_frames, end + 1)
-    if times.is_reversed:
-        first, end = times.num_frames - end, times.num_frames - first
-    return MediaPart(first, end, times.num_frames)
-
-
-def part_with_handles(times: StripTimes, handle: int) -> MediaPart:
-    """Return the frames to render: the visible ones and ``handle`` more on each side.
-
-    The part begins where a frame of the file and one of the scene meet, so that Blender rounds as before.
-    """
-    part = visible_part(times)
-    first, end = max(0, part.first - handle), min(times.num_frames, part.end + handle)
-    step = times.rate.numerator if times.rate.numerator <= MOST_STEP else 1
-    if times.is_reversed:  # Blender counts from the end, in lengths that are whole frames of the scene
-        end += (times.num_frames - end) % step
-        first = max(0, first - (first - end) % step)
-    else:
-        first -= first % step
-    return MediaPart(first, end, times.num_frames)
-
-
-def frames_before(part: MediaPart, *, is_reversed: bool) -> int:
-    """Return how many frames of the whole file lie before the part, in the direction of the strip."""
-    return part.num_frames - part.end if is_reversed else part.first
-
-
-def start_of_part(times: StripTimes, part: MediaPart) -> float:
-    """Return the scene's frame at which the first frame of the rendered part belongs."""
-    return times.start + float(Fraction(frames_before(part, is_reversed=times.is_reversed)) / times.rate)
-
-
-def time_in_scene(times: StripTimes, frame: int) -> float:
-    """Return the scene's frame at which a strip shows a frame of its file, or would show it."""
-    if times.is_reversed:
-        return times.start + float((times.num_frames - frame) / times.rate) - 1
-    return times.start + float(frame / times.rate)
-
-
 def time_words(part: MediaPart, fps: float) -> list[str]:
     """Return ``--start`` and ``--end`` of a part, in seconds half a frame early; nothing for a whole file.
 
@@ -167,23 +129,3 @@ def time_words(part: MediaPart, fps: float) -> list[str]:
     """
     words = [f"--start={(part.first - 0.5) / fps:.6f}s"] if part.first else []
     return [*words, *([f"--end={(part.end - 0.5) / fps:.6f}s"] if part.end < part.num_frames else [])]
-
-
-def frame_words(part: MediaPart, taken: MediaPart) -> list[str]:
-    """Return ``--start`` and ``--end`` of a part of some pictures, which are ``taken`` of a sequence, as numbers."""
-    words = [f"--start={part.first - taken.first}"] if part.first > taken.first else []
-    return [*words, *([f"--end={part.end - taken.first}"] if part.end < taken.end else [])]
-
-
-def nearest_names(names: dict[int, str], count: int) -> list[str]:
-    """Return a name for each of ``count`` frames: that of the nearest frame which has one. ``names`` is not empty."""
-    known = sorted(names)
-    return [
-        names[min(known, key=lambda one: (abs(one - at), one))] if at not in names else names[at] for at in range(count)
-    ]
-
-
-def free_channel(taken: set[int], channel: int, most: int) -> int | None:
-    """Return the free channel nearest to ``channel``, of equally near ones the lower; None if all are taken."""
-    free = [one for one in range(1, most + 1) if one not in taken and one != channel]
-    return min(free, key=lambda one: (abs(one - channel), one), default=None)

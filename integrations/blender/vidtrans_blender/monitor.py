@@ -10,11 +10,9 @@ from typing import Any
 
 import bpy
 
-from .faults import UserError
-from .jobs import JobState, StripJob, jobs_in
-from .places import work_folder
-from .preferences import cache_path, preference
-from .scene_renders import edit_scene
+from . import UserError
+from .jobs import MOST_STARTS, JobState, StripJob, jobs_in
+from .properties import config_path, work_folder
 from .strip_results import JOB, insert_movie, insert_result, strip_of
 
 INTERVAL_S = 0.5
@@ -41,7 +39,7 @@ class JobMonitor:
         """Find the jobs of the file that was opened; start again those whose process was killed."""
         self.entries = []
         try:
-            folder = work_folder(bpy.data.filepath, preference("folder")) / "jobs"
+            folder = work_folder() / "jobs"
         except UserError:
             return
         for job in jobs_in(folder):
@@ -51,7 +49,7 @@ class JobMonitor:
             if state is JobState.INSERTED and has_mark(job):  # the file was closed without saving, or the result undone
                 job.change(inserted=False, held=True)
                 state = JobState.READY
-            if state is JobState.INTERRUPTED and job.may_restart:
+            if state is JobState.INTERRUPTED and job.record["starts"] < MOST_STARTS:
                 self._start(job)
             if state not in (JobState.INSERTED, JobState.CANCELLED):
                 self.entries.append(JobEntry(job, state))
@@ -62,15 +60,10 @@ class JobMonitor:
         self.watch()
 
     def find(self, number: int) -> StripJob:
-        """Return a job by its number. Raises UserError."""
         found = next((entry.job for entry in self.entries if entry.job.number == number), None)
         if found is None:
             raise UserError(f"there is no job {number} — open the file that it belongs to")
         return found
-
-    def forget(self, number: int) -> None:
-        """Remove a job from the list; its files stay."""
-        self.entries = [entry for entry in self.entries if entry.job.number != number]
 
     def watch(self) -> None:
         """Start the timer, if it does not run. Without a window nothing calls timers: see ``run_until_done``."""
@@ -85,10 +78,10 @@ class JobMonitor:
             if entry.state is JobState.FAILED:
                 entry.text = entry.job.message()
             elif entry.state is JobState.READY:
-                entry.text = entry.job.record["message"] or "done"
                 if not entry.job.record.get("held"):
                     self.insert(entry.job)
-                    entry.state, entry.text = entry.job.state(), entry.job.record["message"] or "done"
+                    entry.state = entry.job.state()
+                entry.text = entry.job.record["message"] or "done"
         if not any(entry.state is JobState.RUNNING for entry in self.entries):
             waiting = next((entry for entry in self.entries if entry.state is JobState.WAITING), None)
             if waiting:
@@ -102,7 +95,7 @@ class JobMonitor:
             with suppress(OSError):  # of a folder that cannot be written
                 job.change(message=str(error), cancelled=True)
 
-    def insert(self, job: StripJob) -> Any:  # noqa: ANN401  (types of Blender)
+    def insert(self, job: StripJob) -> Any:
         """Put the result of a job into the sequencer; None if that fails, and the job then has the message."""
         strip, message = None, ""
         try:
@@ -152,8 +145,7 @@ def has_mark(job: StripJob) -> bool:
         return False
 
 
-def put(job: StripJob) -> Any:  # noqa: ANN401
-    """Put a result into the sequencer, and return its strip. Raises UserError."""
+def put(job: StripJob) -> Any:
     target = job.record["target"]
     scene = bpy.data.scenes.get(target["scene"])
     if scene is None:
@@ -161,7 +153,7 @@ def put(job: StripJob) -> Any:  # noqa: ANN401
     if target["kind"] == "PASSES":
         return scene
     if target["kind"] == "SHOT":
-        return insert_movie(edit_scene(scene), job.output, target["first"], f"{scene.name} ({target['label']})")
+        return insert_movie(scene, job.output, target["first"], f"{scene.name} ({target['label']})")
     return insert_result(scene, job.number, target, job.output)
 
 
@@ -173,48 +165,40 @@ def on_timer() -> float | None:
     if bpy.app.is_job_running("RENDER"):  # the edit must not change now
         return INTERVAL_S
     is_active = MONITOR.tick()
-    for window in bpy.context.window_manager.windows:
-        for area in window.screen.areas:
-            if area.type in ("SEQUENCE_EDITOR", "PROPERTIES"):
-                area.tag_redraw()
+    for area in (area for window in bpy.context.window_manager.windows for area in window.screen.areas):
+        if area.type in ("SEQUENCE_EDITOR", "PROPERTIES"):
+            area.tag_redraw()
     return INTERVAL_S if is_active else None
 
 
 @bpy.app.handlers.persistent
 def on_undo(*_: object) -> None:
-    """Compare the jobs with the edit after an undo or a redo."""
     MONITOR.compare_with_edit()
 
 
 @bpy.app.handlers.persistent
 def on_load(*_: object) -> None:
-    """Find the jobs of the file that was opened."""
     if not bpy.app.background:
         MONITOR.load()
         MONITOR.watch()
 
 
+HANDLERS = ((bpy.app.handlers.load_post, on_load), (bpy.app.handlers.undo_post, on_undo))
+HANDLERS += ((bpy.app.handlers.redo_post, on_undo),)
+
+
 def register() -> None:
-    """Watch the jobs of this file and of those that are opened."""
-    StripJob.key_file = cache_path().with_name("job.key")
-    bpy.app.handlers.load_post.append(on_load)
-    bpy.app.handlers.undo_post.append(on_undo)
-    bpy.app.handlers.redo_post.append(on_undo)
+    StripJob.key_file = config_path("job.key")
+    for handlers, handler in HANDLERS:
+        handlers.append(handler)
     if not bpy.app.background:  # the data of the file cannot be read while add-ons are enabled
-        bpy.app.timers.register(on_timer_after_start, first_interval=0.2)
-
-
-def on_timer_after_start() -> None:
-    """Find the jobs of the file that is open."""
-    on_load()
+        bpy.app.timers.register(on_load, first_interval=0.2)
 
 
 def unregister() -> None:
-    """End the watch; processes go on."""
-    bpy.app.handlers.load_post.remove(on_load)
-    bpy.app.handlers.undo_post.remove(on_undo)
-    bpy.app.handlers.redo_post.remove(on_undo)
-    for timer in (on_timer, on_timer_after_start):
+    for handlers, handler in HANDLERS:
+        handlers.remove(handler)
+    for timer in (on_timer, on_load):
         if bpy.app.timers.is_registered(timer):
             bpy.app.timers.unregister(timer)
     MONITOR.entries.clear()

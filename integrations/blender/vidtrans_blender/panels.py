@@ -1,53 +1,166 @@
-"""The panels: in the sidebar of the sequencer, and in the render properties of a scene."""
+"""The panels, in the sidebar of the sequencer and in the render properties of a scene, and their buttons."""
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
 import bpy
 
-from .command_lines import FILE
-from .faults import UserError
-from .jobs import JobState
-from .monitor import MONITOR
-from .preferences import program
-from .properties import FIELDS
-from .schemas import Field
-from .sequencer import sequencer_scene
-from .strip_results import SOURCE
+from . import UserError
+from .jobs import JobState, StripJob
+from .monitor import ACTIVE, MONITOR
+from .options import FILE
+from .properties import FIELDS, VidtransPreferences, program, refresh
+from .sequencer import all_strips, sequencer_scene
+from .strip_results import JOB, SOURCE, revert
+from .strip_sources import KINDS
+from .submitting import submit_passes, submit_scene, submit_strip
 
-MOST_LINE = 46  # letters in a line of a message
-BUTTONS = {
-    JobState.WAITING: ("vidtrans.cancel",),
-    JobState.RUNNING: ("vidtrans.cancel",),
-    JobState.READY: ("vidtrans.insert", "vidtrans.forget"),
-    JobState.CANCELLED: ("vidtrans.resume", "vidtrans.forget"),
-    JobState.INTERRUPTED: ("vidtrans.resume", "vidtrans.forget"),
-    JobState.FAILED: ("vidtrans.resume", "vidtrans.forget"),
-}
+MOST_LINE = 46  # letters in a line of a message: labels of Blender do not wrap
+BUTTONS = dict.fromkeys(JobState, ("vidtrans.resume", "vidtrans.forget"))  # of a job, by its state
+BUTTONS |= dict.fromkeys(ACTIVE, ("vidtrans.cancel",)) | {JobState.READY: ("vidtrans.insert", "vidtrans.forget")}
+CLASSES: list[type] = [VidtransPreferences]
 
 
-def wrapped(text: str, width: int = MOST_LINE) -> list[str]:
-    """Return a text in lines: labels of Blender do not wrap."""
-    lines: list[str] = []
-    for word in text.split():
-        if lines and len(lines[-1]) + 1 + len(word) <= width:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return lines
+def button(
+    name: str,
+    label: str,
+    *,
+    poll: Callable[[Any], bool] | None = None,
+    of_job: bool = False,
+    options: tuple[str, ...] = ("REGISTER", "UNDO"),
+) -> Callable[[Callable[[Any], str | None]], None]:
+    """Make a function a button: the operator ``vidtrans.NAME``, which reports its message, or a mistake in one line.
+
+    The function takes the context, or the job of which the button is. Its docstring is the description in Blender.
+    """
+
+    def add(act: Callable[[Any], str | None]) -> None:
+        def execute(self: Any, context: Any) -> set[str]:
+            try:
+                message = act(MONITOR.find(self.number) if of_job else context)
+            except UserError as error:
+                self.report({"ERROR"}, str(error))
+                return {"CANCELLED"}
+            except OSError as error:
+                self.report({"ERROR"}, f"{error.filename}: {error.strerror} — check the disk")
+                return {"CANCELLED"}
+            if message:
+                self.report({"INFO"}, message)
+            return {"FINISHED"}
+
+        fields: dict[str, Any] = {"bl_idname": f"vidtrans.{name}", "bl_label": label, "bl_options": set(options)}
+        fields |= {"bl_description": (act.__doc__ or "").removesuffix("."), "execute": execute}
+        if poll:
+            fields["poll"] = classmethod(lambda _, context: poll(context))
+        if of_job:
+            fields["__annotations__"] = {"number": bpy.props.IntProperty(options={"HIDDEN"})}
+        CLASSES.append(type(f"VIDTRANS_OT_{name}", (bpy.types.Operator,), fields))
+
+    return add
 
 
-def draw_message(layout: Any, text: str, icon: str = "ERROR") -> None:  # noqa: ANN401
-    """Draw a message in as many lines as it needs."""
+@button("style_strips", "Style Strips", poll=lambda context: sequencer_scene(context).sequence_editor is not None)
+def style_strips(context: Any) -> str:
+    """Render the selected strips in the background, and put the results in their place."""
+    scene = sequencer_scene(context)
+    selected = [one for one in all_strips(scene) if one.select and one.type in (*KINDS, "META")]
+    active = scene.sequence_editor.active_strip
+    chosen = selected or ([active] if active else [])
+    if not chosen:
+        raise UserError("no strip is selected — select a movie, image or scene strip")
+    for strip in chosen:
+        MONITOR.add(submit_strip(scene, strip))
+    MONITOR.tick()
+    return f"{len(chosen)} strips are being rendered" if len(chosen) > 1 else f"{chosen[0].name} is being rendered"
+
+
+@button("style_scene", "Style Scene")
+def style_scene(context: Any) -> str:
+    """Render the scene in the background, give it to the model, and put the result into a sequencer."""
+    MONITOR.add(submit_scene(context.scene))
+    MONITOR.tick()
+    return f"{context.scene.name} is being rendered"
+
+
+@button("render_passes", "Render Passes")
+def render_passes(context: Any) -> str:
+    """Render colour and passes of the scene into a folder, to train a model with."""
+    job = submit_passes(context.scene)
+    MONITOR.add(job)
+    MONITOR.tick()
+    return f"passes go to {job.output}"
+
+
+@button("cancel", "Cancel", of_job=True)
+def cancel(job: StripJob) -> None:
+    """End the job; what is rendered is kept, and Resume goes on from there."""
+    job.cancel()
+    MONITOR.watch()
+
+
+@button("resume", "Resume", of_job=True)
+def resume(job: StripJob) -> None:
+    """Go on with a job that was cancelled or interrupted, or failed."""
+    if job.state() is JobState.RUNNING:
+        raise UserError("the job is still running — wait until it has ended")
+    job.start()
+    MONITOR.watch()
+
+
+@button("insert", "Insert", of_job=True)
+def insert(job: StripJob) -> None:
+    """Put the result into the sequencer."""
+    if job.state() is not JobState.READY:
+        raise UserError("the job has no result yet — wait, or resume it")
+    if MONITOR.insert(job) is None:
+        raise UserError(job.message())
+
+
+@button("forget", "Remove from List", of_job=True)
+def forget(job: StripJob) -> None:
+    """Remove the job from the list; its files stay."""
+    if job.state() is JobState.RUNNING:
+        raise UserError("the job is still running — cancel it first")
+    job.change(cancelled=True)
+    MONITOR.entries = [entry for entry in MONITOR.entries if entry.job.number != job.number]
+    scene = bpy.data.scenes.get(job.record["target"]["scene"])
+    if scene and "strip" in job.record["target"]:
+        for one in all_strips(scene):  # another job may take the strip
+            if one.get(JOB) == job.number:
+                del one[JOB]
+
+
+def is_result_active(context: Any) -> bool:
+    editor = sequencer_scene(context).sequence_editor
+    return bool(editor and editor.active_strip and editor.active_strip.get(SOURCE))
+
+
+@button("revert", "Restore Source", poll=is_result_active)
+def restore_source(context: Any) -> None:
+    """Take the result out of the edit, and unmute its source."""
+    scene = sequencer_scene(context)
+    scene.sequence_editor.active_strip = revert(scene, scene.sequence_editor.active_strip)
+
+
+@button("find_program", "Find vidtrans", options=("REGISTER",))
+def find_vidtrans(context: Any) -> str:
+    """Look for vidtrans, and build the panels from its options."""
+    if refresh():
+        return "the panels have the options of this vidtrans"
+    return "vidtrans is there, its options are known"
+
+
+def draw_message(layout: Any, text: str) -> None:
     column = layout.column(align=True)
-    for at, line in enumerate(wrapped(text)):
-        column.label(text=line, icon="BLANK1" if at else icon)
+    for at, line in enumerate(textwrap.wrap(text, MOST_LINE, break_long_words=False, break_on_hyphens=False)):
+        column.label(text=line, icon="BLANK1" if at else "ERROR")
 
 
-def draw_program(layout: Any) -> None:  # noqa: ANN401
-    """Draw what to do where there is no program."""
+def draw_program(layout: Any) -> None:
     try:
         program()
     except UserError as error:
@@ -55,21 +168,16 @@ def draw_program(layout: Any) -> None:  # noqa: ANN401
         layout.operator("preferences.addon_show", text="Preferences").module = __package__
 
 
-def draw_model(layout: Any, settings: Any) -> None:  # noqa: ANN401
-    """Draw the choice of the look."""
+def draw_model(layout: Any, settings: Any) -> None:
     layout.prop(settings, "look")
     if settings.look == FILE:
         layout.prop(settings, "model_file")
 
 
-def is_shown(field: Field, settings: Any) -> bool:  # noqa: ANN401
-    """Return whether an option has a sense with the other settings: the looks of a model need a model."""
-    return field.name != "look" or settings.look == FILE
-
-
-def draw_options(layout: Any, settings: Any, command: str) -> None:  # noqa: ANN401
-    """Draw the options: the main ones, and the others by their groups where they are unfolded."""
-    group, fields = getattr(settings, f"options_{command}"), [one for one in FIELDS[command] if is_shown(one, settings)]
+def draw_options(layout: Any, settings: Any, command: str) -> None:
+    group = getattr(settings, f"options_{command}")
+    # The look of a model needs a model.
+    fields = [field for field in FIELDS[command] if field.name != "look" or settings.look == FILE]
     layout = layout.column()
     layout.use_property_decorate = True  # the dots that set keyframes
     for field in fields:
@@ -86,22 +194,21 @@ def draw_options(layout: Any, settings: Any, command: str) -> None:  # noqa: ANN
                 box.prop(group, field.name)
 
 
-def draw_jobs(layout: Any) -> None:  # noqa: ANN401
-    """Draw the jobs of this file."""
+def draw_jobs(layout: Any) -> None:
     for entry in MONITOR.entries:
         if entry.state is JobState.INSERTED:
             continue
         box = layout.box()
         box.label(text=entry.job.record["title"])
-        if entry.state in (JobState.WAITING, JobState.RUNNING):
+        if entry.state in ACTIVE:
             box.progress(factor=entry.share, text=entry.text if entry.state is JobState.RUNNING else "waiting")
         elif entry.state is JobState.FAILED or entry.job.record["message"]:
             draw_message(box, entry.text or entry.job.record["message"])
         else:
             box.label(text=entry.state.value.capitalize())
         row = box.row(align=True)
-        for button in BUTTONS[entry.state]:
-            row.operator(button).number = entry.job.number
+        for operator in BUTTONS[entry.state]:
+            row.operator(operator).number = entry.job.number
 
 
 class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801  (as Blender wants it)
@@ -110,11 +217,10 @@ class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801  (as Blender wants it)
     bl_label, bl_idname = "Vidtrans", "VIDTRANS_PT_strip"
     bl_space_type, bl_region_type, bl_category = "SEQUENCE_EDITOR", "UI", "Vidtrans"
 
-    def draw(self, context: Any) -> None:  # noqa: ANN401
-        """Draw the panel."""
+    def draw(self, context: Any) -> None:
         layout, scene = self.layout, sequencer_scene(context)
         layout.use_property_split, layout.use_property_decorate = True, False
-        settings, editor = scene.vidtrans, scene.sequence_editor
+        settings = scene.vidtrans
         draw_program(layout)
         if not FIELDS:
             return
@@ -128,7 +234,7 @@ class VIDTRANS_PT_strip(bpy.types.Panel):  # noqa: N801  (as Blender wants it)
         layout.prop(settings, "whole")
         layout.prop(settings, "codec")
         layout.operator("vidtrans.style_strips", icon="RENDER_ANIMATION")
-        if editor and editor.active_strip and editor.active_strip.get(SOURCE):
+        if is_result_active(context):
             layout.operator("vidtrans.revert", icon="LOOP_BACK")
         draw_jobs(layout)
 
@@ -140,8 +246,7 @@ class VIDTRANS_PT_scene(bpy.types.Panel):  # noqa: N801
     bl_space_type, bl_region_type, bl_context = "PROPERTIES", "WINDOW", "render"
     bl_options = {"DEFAULT_CLOSED"}  # noqa: RUF012
 
-    def draw(self, context: Any) -> None:  # noqa: ANN401
-        """Draw the panel."""
+    def draw(self, context: Any) -> None:
         layout, settings = self.layout, context.scene.vidtrans
         layout.use_property_split, layout.use_property_decorate = True, False
         draw_program(layout)
@@ -159,4 +264,4 @@ class VIDTRANS_PT_scene(bpy.types.Panel):  # noqa: N801
         draw_jobs(layout)
 
 
-CLASSES = (VIDTRANS_PT_strip, VIDTRANS_PT_scene)
+CLASSES += [VIDTRANS_PT_strip, VIDTRANS_PT_scene]

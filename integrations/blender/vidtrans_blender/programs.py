@@ -9,91 +9,62 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .faults import UserError
+from . import UserError
 
 NAME = "vidtrans"
 INSTALL = "install it with: uv tool install vidtrans (or pipx install vidtrans)"
-COMMANDS = ("stylize", "deflicker", "propagate")
+COMMANDS = {"stylize": "Style", "deflicker": "Deflicker", "propagate": "Carry Paint"}
 LIMIT_S = 60.0  # for a question to the program; it answers in about a second
 JOB_OPTION = "--job-folder"
+# For Popen: Windows opens no console.
+HIDDEN_WINDOW: dict[str, Any] = {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
 
 
-def usual_places(environment: Mapping[str, str], home: Path, *, windows: bool) -> list[Path]:
-    """Return where ``uv tool`` and pipx put programs, which desktop programs often lack on their PATH."""
-    folders = [environment[key] for key in ("UV_TOOL_BIN_DIR", "XDG_BIN_HOME", "PIPX_BIN_DIR") if environment.get(key)]
-    places = [*map(Path, folders), home / ".local" / "bin", home / "bin"]
-    places += [Path("/opt/homebrew/bin"), Path("/usr/local/bin")] if not windows else [home / "pipx" / "bin"]
-    return [place / (f"{NAME}.exe" if windows else NAME) for place in places]
+def program_places(environment: Mapping[str, str], home: Path, *, windows: bool) -> list[Path]:
+    """Return where the program may be: on PATH, and where ``uv tool`` and pipx put programs.
 
-
-def places_on_path(environment: Mapping[str, str], *, windows: bool) -> list[Path]:
-    """Return where the program may be on PATH.
-
-    Unlike for ``shutil.which`` on Windows, the current folder is none of them: it may be that of a stranger's .blend.
+    Desktop programs often lack the latter on their PATH. Unlike for ``shutil.which`` on Windows, the current folder is
+    none of them: it may be that of a stranger's .blend.
     """
-    folders = (folder.strip('"') for folder in environment.get("PATH", "").split(os.pathsep))
-    return [Path(folder) / (f"{NAME}.exe" if windows else NAME) for folder in folders if os.path.isabs(folder)]
+    on_path = [folder.strip('"') for folder in environment.get("PATH", "").split(os.pathsep)]
+    named = [environment[key] for key in ("UV_TOOL_BIN_DIR", "XDG_BIN_HOME", "PIPX_BIN_DIR") if environment.get(key)]
+    folders = [*filter(os.path.isabs, on_path), *named, home / ".local" / "bin", home / "bin"]
+    folders += [home / "pipx" / "bin"] if windows else ["/opt/homebrew/bin", "/usr/local/bin"]
+    return [Path(folder) / (f"{NAME}.exe" if windows else NAME) for folder in folders]
 
 
-def find_program(
-    chosen: str = "",
-    environment: Mapping[str, str] | None = None,
-    home: Path | None = None,
-    windows: bool | None = None,
-) -> Path:
-    """Return the path of the program.
-
-    Args:
-        chosen: The path of the preferences; empty to search PATH and the usual places.
-        environment: Variables; those of this process by default.
-        home: The user's folder.
-        windows: True for the file names of Windows; that of this system by default.
-
-    Raises:
-        UserError: There is no such program.
-    """
-    environment, home = os.environ if environment is None else environment, home or Path.home()
-    windows = os.name == "nt" if windows is None else windows
+def find_program(chosen: str = "") -> Path:
+    """Return the path of the program; ``chosen``: the one of the preferences. Raises UserError if there is none."""
+    windows = os.name == "nt"
+    places = [Path(chosen).expanduser()] if chosen else program_places(os.environ, Path.home(), windows=windows)
+    for path in places:
+        if path.is_file() and (windows or os.access(path, os.X_OK)):
+            return path
     if chosen:
-        path = Path(chosen).expanduser()
-        if path.is_file() and (windows or os.access(path, os.X_OK)):
-            return path
         raise UserError(f"{chosen}: not a program — correct its path in the preferences of the add-on")
-    for path in [*places_on_path(environment, windows=windows), *usual_places(environment, home, windows=windows)]:
-        if path.is_file() and (windows or os.access(path, os.X_OK)):
-            return path
     raise UserError(f"vidtrans is not installed — {INSTALL}, or set its path in the preferences of the add-on")
 
 
-def hidden_window() -> dict[str, Any]:
-    """Return the arguments of Popen by which Windows opens no console."""
-    return {"creationflags": subprocess.CREATE_NO_WINDOW} if os.name == "nt" else {}
-
-
-def last_line(text: bytes) -> str:
-    """Return the last line of a program's messages, without ``Error:``."""
-    lines = text.decode("utf-8", "replace").strip().splitlines()
-    return lines[-1].strip().removeprefix("Error: ") if lines else ""
-
-
 def text_of(program: Path, *arguments: str) -> str:
-    """Return what a command of the program prints. Raises UserError if it does not start or does not end."""
+    """Return what a command of the program prints. Raises UserError, with the program's own message if it fails."""
     line = [str(program), *arguments]
     try:
         done = subprocess.run(
-            line, capture_output=True, stdin=subprocess.DEVNULL, timeout=LIMIT_S, check=False, **hidden_window()
+            line, capture_output=True, stdin=subprocess.DEVNULL, timeout=LIMIT_S, check=False, **HIDDEN_WINDOW
         )
     except subprocess.TimeoutExpired as error:
         raise UserError(f"{program} did not answer within {LIMIT_S:g} s — try it in a terminal") from error
     except OSError as error:
         raise UserError(f"{program}: it cannot be started ({error.strerror or error})") from error
     if done.returncode:
-        raise UserError(last_line(done.stderr) or f"{program} {arguments[0]} failed ({done.returncode})")
+        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        last = lines[-1].strip().removeprefix("Error: ") if lines else ""
+        raise UserError(last or f"{program} {arguments[0]} failed ({done.returncode})")
     return done.stdout.decode("utf-8", "replace")
 
 
 def ask(program: Path, *arguments: str) -> dict[str, Any]:
-    """Return the JSON object that a command of the program prints. Raises UserError, with the program's own message."""
+    """Return the JSON object that a command of the program prints. Raises UserError."""
     try:
         found = json.loads(text_of(program, *arguments))
     except ValueError:
@@ -104,22 +75,13 @@ def ask(program: Path, *arguments: str) -> dict[str, Any]:
 
 
 def ask_interface(program: Path) -> dict[str, Any]:
-    """Return ``{"version", "commands": schemas, "media": names}`` of a program: what the panel is built from.
-
-    Raises:
-        UserError: Also if the program is too old for the add-on.
-    """
-    check_age(program)
+    """Return ``{"version", "commands": schemas, "media": names}`` of a program: what the panel is built from."""
+    if JOB_OPTION not in text_of(program, "stylize", "--help"):
+        raise UserError(f"{program} is too old for this add-on (it has no {JOB_OPTION}) — uv tool upgrade vidtrans")
     commands = {name: ask(program, "schema", name) for name in COMMANDS}
     media = sorted(ask(program, "model", "list", "--json").get("media", {}))
     version = text_of(program, "--version").split()[-1]
     return {"version": version, "commands": commands, "media": media}
-
-
-def check_age(program: Path) -> None:
-    """Raise UserError if the program cannot be watched through a folder."""
-    if JOB_OPTION not in text_of(program, "stylize", "--help"):
-        raise UserError(f"{program} is too old for this add-on (it has no {JOB_OPTION}) — uv tool upgrade vidtrans")
 
 
 def pairing_of(program: Path, model: str) -> str:

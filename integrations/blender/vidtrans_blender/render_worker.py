@@ -1,6 +1,6 @@
 """Render frames of a scene in a Blender of its own: pictures, and a multilayer EXR of the passes for each frame.
 
-It is started with a file that names its work (see ``scene_renders.py``), reports to the folder of its step as
+It is started with a file that names its work (see ``submitting.py``), reports to the folder of its step as
 ``vidtrans`` does, leaves out frames that are there, and ends when a file ``stop`` appears.
 """
 
@@ -22,7 +22,7 @@ PASSES = {"depth": "use_pass_z", "normal": "use_pass_normal", "index": "use_pass
 LAYER = "Pass"  # the name of the view layer in the EXR files, whatever that of the scene is
 
 
-def set_up(scene: Any, work: dict[str, Any]) -> None:  # noqa: ANN401  (types of Blender)
+def set_up(scene: Any, work: dict[str, Any]) -> None:
     """Prepare the scene, which is a copy: the passes, the view, no sequencer, and a window that shows it.
 
     Blender changes the frame of no scene that is in no window: all frames would be the same.
@@ -36,13 +36,12 @@ def set_up(scene: Any, work: dict[str, Any]) -> None:  # noqa: ANN401  (types of
     scene.render.use_sequencer = False
     scene.render.use_file_extension = True
     scene.frame_step = 1
-    if work["view"] == "standard":
+    if work["standard_view"]:
         scene.view_settings.view_transform, scene.view_settings.look = "Standard", "None"
         scene.view_settings.exposure, scene.view_settings.gamma = 0.0, 1.0
 
 
-def save(scene: Any, path: Path, kind: str) -> None:  # noqa: ANN401
-    """Write the render under its name once it is complete."""
+def save(scene: Any, path: Path, kind: str) -> None:
     settings, part = scene.render.image_settings, path.with_name(f"part{path.suffix}")
     if hasattr(settings, "media_type"):  # Blender 5.0
         settings.media_type = "MULTI_LAYER_IMAGE" if kind == "OPEN_EXR_MULTILAYER" else "IMAGE"
@@ -56,7 +55,6 @@ def save(scene: Any, path: Path, kind: str) -> None:  # noqa: ANN401
 
 
 def render(work: dict[str, Any], files: StepFiles) -> int:
-    """Render the frames that are missing, and return the exit status."""
     scene = bpy.data.scenes[work["scene"]]
     set_up(scene, work)
     shot, (first, end) = Path(work["shot"]), work["frames"]
@@ -85,7 +83,6 @@ def render(work: dict[str, Any], files: StepFiles) -> int:
 
 
 def main() -> None:
-    """Do the work that the last argument names."""
     work = json.loads(Path(sys.argv[-1]).read_text(encoding="utf-8"))
     files = StepFiles(Path(work["step"]))
     with (files.path / "lock").open("wb") as lock:

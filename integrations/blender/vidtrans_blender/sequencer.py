@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fractions import Fraction
 from typing import Any
 
 import bpy
@@ -11,53 +12,54 @@ import bpy
 MOST_CHANNELS = 128
 
 
-def strips_of(owner: Any) -> Any:  # noqa: ANN401  (types of Blender)
+def strips_of(owner: Any) -> Any:
     """Return the strips of a sequence editor or of a meta strip: ``sequences`` before Blender 4.4."""
     return owner.strips if hasattr(owner, "strips") else owner.sequences
 
 
-def all_strips(editor: Any) -> list[Any]:  # noqa: ANN401
-    """Return the strips of a sequence editor, and those in meta strips."""
+def all_strips(scene: Any) -> list[Any]:
+    """Return the strips of a scene's sequencer, and those in meta strips."""
+    editor = scene.sequence_editor
+    if editor is None:
+        return []
     return list(editor.strips_all if hasattr(editor, "strips_all") else editor.sequences_all)
 
 
-def sequencer_scene(context: Any) -> Any:  # noqa: ANN401
+def sequencer_scene(context: Any) -> Any:
     """Return the scene that the sequencer edits: from Blender 5.0 on not always that of the window."""
     return getattr(context, "sequencer_scene", None) or context.scene
 
 
-def parent_of(strip: Any) -> Any:  # noqa: ANN401
-    """Return the meta strip in which a strip lies; None at the top."""
-    return strip.parent_meta()
+def scene_rate(scene: Any) -> Fraction:
+    return Fraction(scene.render.fps / scene.render.fps_base).limit_denominator(1001)
 
 
-def siblings_of(scene: Any, strip: Any) -> Any:  # noqa: ANN401
-    """Return the strips beside a strip, itself included."""
-    return strips_of(parent_of(strip) or scene.sequence_editor)
+def siblings_of(scene: Any, strip: Any) -> Any:
+    """Return the strips beside a strip, in the sequencer or in a meta strip, itself included."""
+    return strips_of(strip.parent_meta() or scene.sequence_editor)
 
 
 @contextmanager
-def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:  # noqa: ANN401
+def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:
     """Run operators of the sequencer on one strip of a scene, wherever the user is; then restore all of it.
 
     The open meta strip, the selection, and the type of an area that is used when no sequencer is open are restored.
     """
     editor, manager = scene.sequence_editor, bpy.context.window_manager
-    selected = {one: one.select for one in all_strips(editor)}
+    selected = {one: one.select for one in all_strips(scene)}
     active, opened = editor.active_strip, [*editor.meta_stack]
     windows = [bpy.context.window, *manager.windows] if bpy.context.window else [*manager.windows]
     areas = [(window, area) for window in windows for area in window.screen.areas]
     window, area = next((pair for pair in areas if pair[1].type == "SEQUENCE_EDITOR"), areas[0])
     kind, area.type = area.type, "SEQUENCE_EDITOR"
     region = next(one for one in area.regions if one.type == "WINDOW")
-    override = {"window": window, "area": area, "region": region, "scene": scene}
     workspace = window.workspace
     edited = getattr(workspace, "sequencer_scene", None)
     if hasattr(workspace, "sequencer_scene"):
         workspace.sequencer_scene = scene
     try:
-        with bpy.context.temp_override(**override):
-            editor.display_stack(parent_of(strip))
+        with bpy.context.temp_override(window=window, area=area, region=region, scene=scene):
+            editor.display_stack(strip.parent_meta())
             for one in selected:
                 one.select = one == strip
             editor.active_strip = strip
@@ -68,61 +70,22 @@ def sequencer_context(scene: Any, strip: Any) -> Iterator[None]:  # noqa: ANN401
         if hasattr(workspace, "sequencer_scene"):
             workspace.sequencer_scene = edited
         editor.display_stack(opened[-1] if opened else None)
-        present = set(all_strips(editor))
+        present = set(all_strips(scene))
         for one, is_selected in selected.items():
             if one in present:
                 one.select = is_selected
         editor.active_strip = active if active in present else None
 
 
-def duplicate(scene: Any, strip: Any) -> Any:  # noqa: ANN401
-    """Return a copy of a strip at the same place: with its retiming, modifiers and animation."""
-    before = set(all_strips(scene.sequence_editor))
-    with sequencer_context(scene, strip):
-        bpy.ops.sequencer.duplicate()
-    copies = [one for one in all_strips(scene.sequence_editor) if one not in before]
-    copy = next(one for one in copies if one.type == strip.type)
-    for one in copies:
-        if one != copy:  # of strips that are connected
-            siblings_of(scene, copy).remove(one)
-    return copy
-
-
-def taken_channels(scene: Any, strip: Any) -> set[int]:  # noqa: ANN401
-    """Return the channels in which another strip lies at the time of a strip, handles that are held included."""
-    return {
-        one.channel
-        for one in siblings_of(scene, strip)
-        if one != strip
-        and one.frame_final_start < strip.frame_final_end
-        and strip.frame_final_start < one.frame_final_end
-    }
-
-
-def curves_of(scene: Any) -> list[Any]:  # noqa: ANN401
-    """Return the animation curves of a scene's action: from Blender 4.4 on those of its slot."""
+def curves_of(scene: Any) -> list[Any]:
     data = scene.animation_data
-    action = data.action if data else None
-    if action is None:
-        return []
     slot = getattr(data, "action_slot", None)
-    if slot is None or not hasattr(action, "layers"):
-        return list(getattr(action, "fcurves", ()))
-    bags = (bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags)
-    return [curve for bag in bags if bag.slot_handle == slot.handle for curve in bag.fcurves]
+    return curves_in(data.action, slot.handle if slot else None) if data and data.action else []
 
 
-@contextmanager
-def kept_animation(strip: Any) -> Iterator[None]:  # noqa: ANN401
-    """Keep the times of a strip's keyframes, which Blender moves along with ``frame_start``."""
-    prefix = f'sequence_editor.strips_all["{bpy.utils.escape_identifier(strip.name)}"]'
-    other = prefix.replace("strips_all", "sequences_all")
-    points = [
-        (point, point.co[0], point.handle_left[0], point.handle_right[0])
-        for curve in curves_of(strip.id_data)
-        if curve.data_path.startswith((prefix, other))
-        for point in curve.keyframe_points
-    ]
-    yield
-    for point, time, left, right in points:
-        point.co[0], point.handle_left[0], point.handle_right[0] = time, left, right
+def curves_in(action: Any, slot: int | None = None) -> list[Any]:
+    """Return the curves of an action; of one with slots those of one of them, or of all."""
+    if not hasattr(action, "layers") or (slot is None and hasattr(action, "fcurves")):
+        return list(action.fcurves)
+    bags = [bag for layer in action.layers for strip in layer.strips for bag in strip.channelbags]
+    return [curve for bag in bags if slot in (None, bag.slot_handle) for curve in bag.fcurves]

@@ -5,50 +5,44 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from .lossless import pixels_of, write_lossless
 from .places import named_file, temporary_folder
 
 MOST_FRAMES = 300  # of an IMAGE batch that is taken as a clip
 MOST_BYTES = 1 << 30  # of its tensor
-NUMBERS = re.compile(r"[\s,;]+")
+CONTAINERS = {"matroska": "mkv", "mpegts": "ts"}  # whose endings differ from their names
 
 
+@dataclass(frozen=True)
 class ClipFile:
-    """A clip of a workflow as a file.
+    """A clip of a workflow as a file, or as a folder of pictures."""
 
-    Attributes:
-        path: The file, or a folder of pictures.
-        start, end: The part of it, in seconds; end is None up to its end.
-        is_trusted: Whether it may lie outside ComfyUI's folders, as another node has opened it.
-    """
-
-    def __init__(self, path: str, start: float = 0.0, end: float | None = None, *, is_trusted: bool = False) -> None:
-        self.path, self.start, self.end, self.is_trusted = path, start, end, is_trusted
+    path: str
+    start: float = 0.0  # the part that is meant, in seconds
+    end: float | None = None  # None for the file's own end
+    is_trusted: bool = False  # it may lie outside ComfyUI's folders, as another node has opened it
 
     @property
     def is_part(self) -> bool:
-        """Return whether only a part of the file is meant."""
         return self.start > 0 or self.end is not None
 
 
-def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: ANN401  (whatever a socket brings)
-    """Return a clip of a workflow as a file.
+def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:
+    """Return a clip of a workflow as a file. Raises ValueError.
 
     Args:
         value: A VIDEO; a path; an IMAGE batch, float, (frames, height, width, channels), 0 to 1; or a MASK, (frames,
             height, width).
         what: The input's name, for messages.
         fps: The frame rate of an IMAGE batch.
-
-    Raises:
-        ValueError: There is no such file; it lies outside ComfyUI's folders; or the batch is too long.
     """
     if isinstance(value, str):
         return ClipFile(named_file(value))
@@ -60,29 +54,24 @@ def clip_file(value: Any, what: str, fps: float = 24.0) -> ClipFile:  # noqa: AN
     raise ValueError(f"{what}: it is neither VIDEO, IMAGE nor a path — connect one of these")
 
 
-def add_clips(
-    clips: list[ClipFile], values: dict[str, Any], inputs: dict[str, Any], *names: str, fps: float = 24.0
-) -> None:
-    """Append the clips of optional inputs to ``clips``, and their paths to ``values``. Raises ValueError."""
-    for name in names:
-        if inputs.get(name) is not None:
-            clips.append(clip_file(inputs[name], name, fps))
-            values[name] = clips[-1].path
-
-
-def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput; its class differs by version)
+def _video_file(video: Any, what: str) -> ClipFile:
     if "Components" in type(video).__name__:  # tensors: its own source would be a file in memory, with loss
         parts = video.get_components()
         check_length(parts.images, what)
-        rate = Fraction(parts.frame_rate)
+        rate, sound = Fraction(parts.frame_rate), ""
+        if parts.audio:
+            waveform = parts.audio["waveform"].float().cpu().contiguous().numpy()
+            sound = f"{parts.audio['sample_rate']}{hashlib.sha256(waveform.tobytes()).hexdigest()}"
         write = lambda path: write_lossless(path, parts.images, rate, parts.audio)  # noqa: E731
-        return ClipFile(_stored(parts.images, f"{rate}{_sound_state(parts.audio)}", ".mov", write))
+        return ClipFile(_stored(parts.images, f"{rate}{sound}", ".mov", write))
     source = video.get_stream_source()
     start, length = getattr(video, "get_active_trim_window", lambda: (0.0, 0.0))()
     end = start + length if length else None
     if isinstance(source, BytesIO):
         data = source.getbuffer()
-        path = temporary_folder() / f"clip-{hashlib.sha256(data).hexdigest()[:16]}.{_container(video)}"
+        name = str(video.get_container_format()).split(",")[0]
+        ending = CONTAINERS.get(name, name)
+        path = temporary_folder() / f"clip-{hashlib.sha256(data).hexdigest()[:16]}.{ending}"
         if not path.is_file():
             path.write_bytes(data)
         return ClipFile(str(path), start, end)
@@ -91,23 +80,17 @@ def _video_file(video: Any, what: str) -> ClipFile:  # noqa: ANN401  (VideoInput
     return ClipFile(str(source), start, end, is_trusted=True)
 
 
-def _container(video: Any) -> str:  # noqa: ANN401
-    name = str(video.get_container_format()).split(",")[0]
-    return {"matroska": "mkv", "mpegts": "ts"}.get(name, name)
-
-
-def check_length(images: Any, what: str) -> None:  # noqa: ANN401  (a tensor)
-    """Raise ValueError if an IMAGE batch is too long to be held in memory as a clip."""
+def check_length(images: Any, what: str) -> None:
     frames, size = images.shape[0], images.numel() * images.element_size()
     if frames == 0:
         raise ValueError(f"{what}: the IMAGE batch is empty — connect one with pictures")
     if frames > MOST_FRAMES or size > MOST_BYTES:
-        held = f"an IMAGE batch of {frames} frames ({size / (1 << 30):.1f} GiB)"
+        batch = f"an IMAGE batch of {frames} frames ({size / (1 << 30):.1f} GiB)"
         most = f"a batch may have {MOST_FRAMES} frames and 1 GiB"
-        raise ValueError(f"{what}: {held} is too long, {most} — connect VIDEO or a path, which are streamed")
+        raise ValueError(f"{what}: {batch} is too long, {most} — connect VIDEO or a path, which are streamed")
 
 
-def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) -> str:  # noqa: ANN401
+def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) -> str:
     """Return the file of a batch, named by its content: a second run finds the same file."""
     digest = hashlib.sha256(repr((tuple(images.shape), more)).encode())
     for image in images:
@@ -120,48 +103,80 @@ def _stored(images: Any, more: str, ending: str, write: Callable[[Path], None]) 
     return str(path)
 
 
-def _sound_state(audio: Any) -> str:  # noqa: ANN401  (a dict of a waveform and its rate, or None)
-    if not audio:
-        return ""
-    waveform = audio["waveform"].float().cpu().contiguous().numpy()
-    return f"{audio['sample_rate']}{hashlib.sha256(waveform.tobytes()).hexdigest()}"
+def pixels_of(image: Any) -> Any:
+    """Return a picture of a batch, float 0 to 1, as uint8, rounded."""
+    return (image * 255.0).round().clamp(0, 255).byte().cpu().numpy()
 
 
-def picture_files(value: Any, what: str) -> list[str]:  # noqa: ANN401
+def write_lossless(path: Path, images: Any, rate: Fraction, audio: Any = None) -> None:
+    """Write a batch as PNG pictures in QuickTime, one frame after the other. Its times are exact, unlike Matroska's.
+
+    Args:
+        path: The file.
+        images: Float, (frames, height, width, 3 or 4), 0 to 1, kept to 8 bits; the fourth is alpha. Masks: (frames,
+            height, width).
+        rate: Frames per second.
+        audio: ComfyUI's AUDIO: ``waveform``, float, (1, channels, samples), and ``sample_rate``; or None.
+    """
+    import av
+
+    height, width, *channels = images.shape[1:]
+    form = "gray" if not channels else "rgba" if channels == [4] else "rgb24"
+    with av.open(str(path), "w", format="mov") as output:
+        video = output.add_stream("png", rate=rate.limit_denominator(100_000), options={"compression_level": "1"})
+        video.width, video.height, video.pix_fmt = width, height, form
+        if audio:
+            sound = output.add_stream("aac", rate=int(audio["sample_rate"]))
+            sound.bit_rate = 256_000  # AAC, as ComfyUI writes: players of the result know it
+            sound.layout = "mono" if audio["waveform"].shape[1] == 1 else "stereo"
+            waveform = audio["waveform"][0, :2].float().cpu().numpy()
+            packed = waveform.T.reshape(1, -1).copy()
+            samples = av.AudioFrame.from_ndarray(packed, format="flt", layout=sound.layout.name)
+            samples.sample_rate, samples.pts = int(audio["sample_rate"]), 0
+            output.mux(sound.encode(samples))
+            output.mux(sound.encode(None))
+        for image in images:
+            output.mux(video.encode(av.VideoFrame.from_ndarray(pixels_of(image), format=form)))
+        output.mux(video.encode(None))
+
+
+def picture_files(value: Any, what: str) -> list[str]:
     """Return pictures of a workflow as files: of an IMAGE batch, or of a path. Raises ValueError."""
     if isinstance(value, str):
         return [named_file(value)]
     check_length(value, what)
-    save = lambda image: lambda path: _save(image, path)  # noqa: E731
-    return [_stored(image[None], "", ".png", save(image)) for image in value]
+
+    def write(image: Any, path: Path) -> None:
+        Image.fromarray(pixels_of(image).squeeze()).save(path, format="PNG", compress_level=1)
+
+    return [_stored(image[None], "", ".png", partial(write, image)) for image in value]
 
 
-def _save(image: Any, path: Path) -> None:  # noqa: ANN401
-    Image.fromarray(pixels_of(image).squeeze()).save(path, format="PNG", compress_level=1)
+def read_pictures(files: list[Path]) -> Any:
+    """Return pictures of one size as IMAGE: float32, (pictures, height, width, 3), 0 to 1."""
+    import numpy as np
+    import torch
+
+    arrays = [np.asarray(Image.open(file).convert("RGB"), dtype=np.float32) / 255.0 for file in files]
+    return torch.from_numpy(np.stack(arrays))
 
 
-def painted_folder(value: Any, numbers: str, what: str) -> str:  # noqa: ANN401
-    """Return a folder of painted frames, with the frames' numbers in their names.
+def painted_folder(value: Any, numbers: str, what: str) -> str:
+    """Return a folder of painted frames, with the frames' numbers in their names: of an IMAGE batch, or of a path.
 
-    Args:
-        value: An IMAGE batch, or the path of such a folder.
-        numbers: The frame of each picture of the batch, from 0, such as ``0, 48, 96``.
-        what: The input's name, for messages.
-
-    Raises:
-        ValueError: The numbers are none, or not as many as the pictures.
+    ``numbers``: the frame of each picture of the batch, from 0, such as ``0, 48, 96``. Raises ValueError.
     """
     if isinstance(value, str):
         return named_file(value)
-    words = [word for word in NUMBERS.split(numbers) if word]
+    words = [word for word in re.split(r"[\s,;]+", numbers) if word]
     if not all(word.isdecimal() for word in words):
         raise ValueError(f"numbers: {numbers[:80]!r} are no frame numbers — write them as '0, 48, 96'")
     if len(words) != len(value):
         count = f"{len(value)} picture{'s' * (len(value) != 1)} but {len(words)} number{'s' * (len(words) != 1)}"
         raise ValueError(f"{what}: {count} — write one frame number for each picture in 'numbers'")
-    if len(set(map(int, words))) != len(words):
-        raise ValueError(f"numbers: {numbers[:80]!r} name a frame twice — give each picture a frame of its own")
     names = {int(word): file for word, file in zip(words, picture_files(value, what), strict=True)}
+    if len(names) != len(words):
+        raise ValueError(f"numbers: {numbers[:80]!r} name a frame twice — give each picture a frame of its own")
     digest = hashlib.sha256(repr(sorted(names.items())).encode()).hexdigest()[:16]
     folder = temporary_folder() / f"painted-{digest}"
     folder.mkdir(exist_ok=True)

@@ -7,7 +7,7 @@ import json
 import os
 import re
 import stat
-from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +19,14 @@ UNSAFE = re.compile(r"[^\w .()+-]")
 
 
 def register_models() -> None:
-    """Add ``models/vidtrans`` to the folders that ComfyUI searches for models."""
     folder_paths.add_model_folder_path(MODELS, os.path.join(folder_paths.models_dir, MODELS), is_default=True)
 
 
 def model_folder() -> Path:
-    """Return the folder to which nodes write models."""
     return Path(folder_paths.get_folder_paths(MODELS)[0])
 
 
 def output_folder() -> Path:
-    """Return ComfyUI's folder of results."""
     return Path(folder_paths.get_output_directory())
 
 
@@ -39,26 +36,20 @@ def cache_folder() -> Path:
 
 
 def temporary_folder() -> Path:
-    """Return the folder of files that ComfyUI removes when it starts and ends."""
     folder = Path(folder_paths.get_temp_directory()) / "vidtrans"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def allowed_folders() -> list[str]:
-    """Return the folders in which a workflow may name files."""
     own = [folder_paths.get_input_directory(), folder_paths.get_output_directory(), folder_paths.get_temp_directory()]
     return [os.path.abspath(folder) for folder in (*own, *folder_paths.get_folder_paths(MODELS))]
 
 
 def named_file(text: str) -> str:
-    """Return the absolute path of a file or folder that a workflow names.
+    """Return the absolute path of a file or folder that a workflow names: by a path in a folder of ComfyUI, or a name.
 
-    Args:
-        text: An absolute path in a folder of ComfyUI, or a name in one, as ``film.mp4`` or ``film.mp4 [output]``.
-
-    Raises:
-        ValueError: It lies outside of these folders, or there is no such file.
+    A name is as ``film.mp4`` or ``film.mp4 [output]``. Raises ValueError for other places, or if there is no such file.
     """
     text = text.strip().strip('"')
     if not text:
@@ -67,10 +58,10 @@ def named_file(text: str) -> str:
     inside = [base] if base else allowed_folders()
     for folder in inside:
         path = os.path.abspath(os.path.join(folder, name))
-        if _is_inside(path, allowed_folders()) and os.path.exists(path):
+        if _is_inside(path) and os.path.exists(path):
             return path
     path = os.path.abspath(os.path.join(inside[0], name))
-    if not _is_inside(path, allowed_folders()):
+    if not _is_inside(path):
         raise ValueError(f"{text}: it leads out of the folders of ComfyUI — move it to its input folder")
     raise ValueError(f"{text}: no such file in the folders of ComfyUI — was it moved or deleted?")
 
@@ -81,16 +72,15 @@ def files_named_in(options: str) -> list[str]:
     found = []
     for line in map(os.path.normcase, options.splitlines()):
         for match in begins.finditer(line):
-            ends = range(len(line.rstrip()), match.end(), -1)  # a name may have any letter: the longest that exists
-            found += next(
-                ([line[match.start() : end]] for end in ends if os.path.exists(line[match.start() : end])), []
-            )
+            # A name may have any letter: take the longest that exists.
+            names = (line[match.start() : end] for end in range(len(line.rstrip()), match.end(), -1))
+            found += [*islice(filter(os.path.exists, names), 1)]
     return found
 
 
-def _is_inside(path: str, folders: Iterable[str]) -> bool:
+def _is_inside(path: str) -> bool:
     path = os.path.normcase(path)
-    return any(path.startswith(os.path.normcase(folder).rstrip("/\\") + os.sep) for folder in folders)
+    return any(path.startswith(os.path.normcase(folder).rstrip("/\\") + os.sep) for folder in allowed_folders())
 
 
 def state_of(path: str) -> list[Any]:
@@ -113,13 +103,9 @@ def result_path(base: Path, name: str, ending: str, request: object) -> Path:
     """Return the path of a result: the same for the same request, so that a later run goes on or finds it.
 
     Args:
-        base: The folder that it lies in.
-        name: Its beginning, as the user wrote it, with subfolders.
-        ending: Its suffix, with a dot; '' for a folder.
+        base, ending: Its folder, and its suffix, with a dot; '' for a folder.
+        name: Its beginning, as the user wrote it, with subfolders. ValueError if it leads out of the folder.
         request: All that decides its content, as JSON.
-
-    Raises:
-        ValueError: The name leads out of the folder.
     """
     digest = hashlib.sha256(json.dumps(request, sort_keys=True).encode()).hexdigest()[:10]
     parts = [UNSAFE.sub("_", part).strip(" .") for part in re.split(r"[/\\]+", name.strip()) if part]

@@ -344,20 +344,20 @@ def run(name: str, build: Callable[[Any], Any]) -> dict[str, object]:
     folder = RESULTS.parent / name
     scene = fresh(folder)
     strip = build(scene)
-    for one in all_strips(scene.sequence_editor):
+    for one in all_strips(scene):
         one.select = one == strip
     scene.sequence_editor.active_strip = strip
     scene.vidtrans.look, scene.vidtrans.handle = "identity", 5
     before = frames_of(scene, folder / "frame.bmp")
     source = read_strip(scene, strip, 5)
-    clock, is_alone = clock_of(scene, strip, source), len(all_strips(scene.sequence_editor)) == 1
+    clock, is_alone = clock_of(scene, strip, source), len(all_strips(scene)) == 1
     times = {at: clock(at) for at in range(source.part.first, source.part.end)} if clock else {}
     MONITOR.load()
     assert bpy.ops.vidtrans.style_strips() == {"FINISHED"}
     MONITOR.run_until_done(60)
     job = MONITOR.entries[-1].job
     after = frames_of(scene, folder / "frame.bmp")
-    source = next(one for one in all_strips(scene.sequence_editor) if one.name.endswith("(source)"))
+    source = next(one for one in all_strips(scene) if one.name.endswith("(source)"))
     same = settings_of(strip) == settings_of(source)
     channels = (source.channel, strip.channel)
     revert(scene, strip)

@@ -44,8 +44,7 @@ def left_behind() -> list[str]:
 
 LEFT = left_behind()
 enable(FAKE)
-from vidtrans_blender import submitting  # noqa: E402
-from vidtrans_blender.faults import UserError  # noqa: E402
+from vidtrans_blender import UserError, submitting  # noqa: E402
 from vidtrans_blender.jobs import JobState  # noqa: E402
 from vidtrans_blender.monitor import MONITOR  # noqa: E402
 from vidtrans_blender.sequencer import strips_of  # noqa: E402

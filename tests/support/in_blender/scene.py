@@ -17,7 +17,7 @@ from common import enable, finish, fresh
 FOLDER, PROGRAM, TASK, RESULTS = Path(sys.argv[-4]), sys.argv[-3], sys.argv[-2], Path(sys.argv[-1])
 enable(PROGRAM)
 from vidtrans_blender.monitor import MONITOR  # noqa: E402
-from vidtrans_blender.scene_renders import edit_scene  # noqa: E402
+from vidtrans_blender.strip_results import edit_scene  # noqa: E402
 
 
 def thing(name: str, colour: tuple[float, float, float], index: int) -> Any:

@@ -10,11 +10,11 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import BinaryIO
 
-from .faults import UserError
+from . import UserError
 
 PADDED = (".mp4", ".mov")
 FOLDERS = {b"moov", b"trak", b"mdia", b"minf", b"stbl"}  # boxes of boxes that are rewritten
@@ -24,17 +24,8 @@ MOST_JITTER = 0.25  # of a frame: files that count in milliseconds have frames o
 Boxes = dict[bytes, bytes]
 
 
-@dataclass(frozen=True)
-class TopBox:
-    """A box of a file: its kind, the place of its first byte, its length in bytes."""
-
-    kind: bytes
-    at: int
-    length: int
-
-
-def top_boxes(file: BinaryIO) -> list[TopBox]:
-    """Return the boxes of a file. Raises ValueError, struct.error."""
+def top_boxes(file: BinaryIO) -> list[tuple[bytes, int, int]]:
+    """Return the kind of each box of a file, the place of its first byte, and its length in bytes."""
     end, at, found = file.seek(0, 2), 0, []
     while at + 8 <= end:
         file.seek(at)
@@ -44,13 +35,12 @@ def top_boxes(file: BinaryIO) -> list[TopBox]:
         length = length or end - at
         if length < 8 or at + length > end:
             raise ValueError("it is cut off")
-        found.append(TopBox(kind, at, length))
+        found.append((kind, at, length))
         at += length
     return found
 
 
 def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield the kind and the content of each box. Raises struct.error."""
     at = 0
     while at + 8 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, at)
@@ -61,18 +51,26 @@ def boxes_in(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def boxed(kind: bytes, content: bytes) -> bytes:
-    """Return a box."""
     return struct.pack(">I4s", len(content) + 8, kind) + content
 
 
-def numbers(content: bytes, columns: int = 1) -> list[tuple[int, ...]]:
-    """Return the rows of a table: behind its version comes how many there are."""
+def inner(content: bytes, *kinds: bytes) -> bytes:
+    for kind in kinds:
+        content = dict(boxes_in(content))[kind]
+    return content
+
+
+def is_video(track: bytes) -> bool:
+    return inner(track, b"mdia", b"hdlr")[8:12] == b"vide"
+
+
+def rows_of(content: bytes, row: str = "I") -> list[tuple[int, ...]]:
+    """Return the rows of a table: behind its version comes how many there are. ``row``: the format of one."""
     (count,) = struct.unpack_from(">I", content, 4)
-    return list(struct.iter_unpack(f">{columns}I", content[8 : 8 + 4 * columns * count]))
+    return list(struct.iter_unpack(f">{row}", content[8 : 8 + struct.calcsize(f">{row}") * count]))
 
 
 def table(*words: int) -> bytes:
-    """Return a table of numbers behind a version of 0."""
     return struct.pack(f">I{len(words)}I", 0, *words)
 
 
@@ -89,9 +87,9 @@ class Samples:
     def read(cls, stbl: Boxes) -> Samples:
         """Return the frames of a table of samples. Raises ValueError, KeyError, struct.error."""
         same, count = struct.unpack_from(">II", stbl[b"stsz"], 4)
-        sizes = [same] * count if same else [row[0] for row in numbers(b"\0" * 4 + stbl[b"stsz"][8:])]
-        chunks = [row[0] for row in numbers(stbl[b"stco"])] if b"stco" in stbl else _long_numbers(stbl[b"co64"])
-        runs = numbers(stbl[b"stsc"], 3)
+        sizes = [same] * count if same else [size for (size,) in rows_of(stbl[b"stsz"][4:])]
+        chunks = [at for (at,) in (rows_of(stbl[b"stco"]) if b"stco" in stbl else rows_of(stbl[b"co64"], "Q"))]
+        runs = rows_of(stbl[b"stsc"], "III")
         if not sizes or len({run[2] for run in runs}) != 1:
             raise ValueError("it has no frames, or frames of several kinds")
         places: list[int] = []
@@ -101,24 +99,21 @@ class Samples:
                 for _ in range(per_chunk):
                     places.append(at)
                     at += sizes[len(places) - 1]
-        keys = [row[0] - 1 for row in numbers(stbl[b"stss"])] if b"stss" in stbl else list(range(len(sizes)))
+        keys = [key - 1 for (key,) in rows_of(stbl[b"stss"])] if b"stss" in stbl else list(range(len(sizes)))
         return cls(sizes, places, _ranks(stbl, len(sizes)), keys)
 
-
-def _long_numbers(content: bytes) -> list[int]:
-    (count,) = struct.unpack_from(">I", content, 4)
-    return list(struct.unpack_from(f">{count}Q", content, 8))
+    @property
+    def delay(self) -> int:
+        """The largest number of frames by which one is decoded after the time at which it is shown."""
+        return max(at - rank for at, rank in enumerate(self.ranks))
 
 
 def _ranks(stbl: Boxes, count: int) -> list[int]:
     """Return the place of each frame in the order of presentation. Raises ValueError if the rate is not constant."""
-    lengths = [length for times, length in numbers(stbl[b"stts"], 2) for _ in range(times)]
-    shifts = [shift for times, shift in numbers(stbl[b"ctts"], 2) for _ in range(times)] if b"ctts" in stbl else []
-    shifts = [shift - (1 << 32 if shift >> 31 else 0) for shift in shifts or [0] * count]
-    at, shown = 0, []
-    for length, shift in zip(lengths, shifts, strict=True):
-        shown.append(at + shift)
-        at += length
+    lengths = [length for times, length in rows_of(stbl[b"stts"], "II") for _ in range(times)]
+    shifts = [shift for times, shift in rows_of(stbl[b"ctts"], "Ii") for _ in range(times)] if b"ctts" in stbl else []
+    decoded = [*accumulate(lengths, initial=0)][:-1]
+    shown = [at + shift for at, shift in zip(decoded, shifts or [0] * count, strict=True)]
     times = sorted(shown)
     gaps = [b - a for a, b in pairwise(times)]
     usual = sum(gaps) / len(gaps) if gaps else 1
@@ -134,11 +129,8 @@ def has_variable_rate(path: Path) -> bool:
         return False
     try:
         with path.open("rb") as file:
-            moov = next(box for box in top_boxes(file) if box.kind == b"moov")
-            file.seek(moov.at + 8)
-            tracks = [content for kind, content in boxes_in(file.read(moov.length - 8)) if kind == b"trak"]
-        video = next(track for track in tracks if _handler(track) == b"vide")
-        stbl = dict(boxes_in(_inner(video, b"mdia", b"minf", b"stbl")))
+            tracks = [content for kind, content in boxes_in(_read_moov(file)) if kind == b"trak"]
+        stbl = dict(boxes_in(inner(next(filter(is_video, tracks)), b"mdia", b"minf", b"stbl")))
         _ranks(stbl, struct.unpack_from(">II", stbl[b"stsz"], 4)[1])
     except ValueError:
         return True
@@ -147,33 +139,31 @@ def has_variable_rate(path: Path) -> bool:
     return False
 
 
+def _read_moov(file: BinaryIO) -> bytes:
+    """Return the description of a file's tracks. Raises StopIteration if it has none."""
+    at, length = next((at, length) for kind, at, length in top_boxes(file) if kind == b"moov")
+    file.seek(at + 8)
+    return file.read(length - 8)
+
+
 def pad_movie(source: Path, output: Path, before: int, after: int, rate: Fraction) -> None:
     """Write a movie again with frames before and behind its own, which hold its first key frame; without sound.
 
-    Args:
-        source: An MP4 or MOV file with a constant rate.
-        output: The new file, which appears when it is complete.
-        before, after: How many frames to add.
-        rate: Frames per second.
-
     Raises:
-        UserError: The file is of another kind, or has no constant rate.
+        UserError: The file is no MP4 or MOV file, or has no constant rate.
         OSError: The file cannot be read or written.
     """
     part = output.with_name(f"{output.stem}.part{output.suffix}")
     try:
         with source.open("rb") as file, part.open("wb") as target:
-            boxes = top_boxes(file)
-            moov = next(box for box in boxes if box.kind == b"moov")
-            shift: dict[int, int] = {}
-            for box in boxes:
-                if box.kind in (b"ftyp", b"mdat"):
-                    shift[box.at] = target.tell() - box.at
-                    file.seek(box.at)
-                    _copy(file, target, box.length)
-            file.seek(moov.at + 8)
-            data = file.read(moov.length - 8)
-            target.write(boxed(b"moov", _padded_moov(data, before, after, rate, shift)))
+            shift: dict[int, int] = {}  # how far the bytes from each place on have moved
+            for kind, at, length in top_boxes(file):
+                if kind in (b"ftyp", b"mdat"):
+                    shift[at] = target.tell() - at
+                    file.seek(at)
+                    for start in range(0, length, 1 << 20):
+                        target.write(file.read(min(length - start, 1 << 20)))
+            target.write(boxed(b"moov", _padded_moov(_read_moov(file), before, after, rate, shift)))
         part.replace(output)
     except (ValueError, KeyError, IndexError, StopIteration, struct.error) as error:
         why = str(error) if isinstance(error, ValueError) else "it is no MP4 or MOV file"
@@ -183,41 +173,24 @@ def pad_movie(source: Path, output: Path, before: int, after: int, rate: Fractio
         part.unlink(missing_ok=True)
 
 
-def _copy(file: BinaryIO, target: BinaryIO, length: int) -> None:
-    while length > 0:
-        data = file.read(min(length, 1 << 20))
-        if not data:
-            raise ValueError("it is cut off")
-        target.write(data)
-        length -= len(data)
-
-
 def _padded_moov(moov: bytes, before: int, after: int, rate: Fraction, shift: dict[int, int]) -> bytes:
     """Return the description of the new file. ``shift``: how far the bytes from each place on have moved."""
-    (timescale,) = struct.unpack_from(">I", dict(boxes_in(moov))[b"mvhd"], 12)
-    parts, has_video = [], False
-    for kind, content in boxes_in(moov):
-        if kind == b"mvhd":
-            parts.append((kind, content))
-        elif kind == b"trak" and not has_video and _handler(content) == b"vide":
-            has_video = True
-            parts.append((kind, content))
-    if not has_video:
+    header = inner(moov, b"mvhd")
+    (timescale,) = struct.unpack_from(">I", header, 12)
+    video = next((content for kind, content in boxes_in(moov) if kind == b"trak" and is_video(content)), None)
+    if video is None:
         raise ValueError("it has no video")
-    stbl = dict(boxes_in(_inner(parts[-1][1], b"mdia", b"minf", b"stbl")))
-    samples = Samples.read(stbl)
+    samples = Samples.read(dict(boxes_in(inner(video, b"mdia", b"minf", b"stbl"))))
     total = before + len(samples.sizes) + after
     length = round(total / rate * timescale)
-    tables = _tables(samples, before, after, rate.denominator, shift)
-    delay = max(at - rank for at, rank in enumerate(samples.ranks)) * rate.denominator
+    tables, delay = _tables(samples, before, after, rate.denominator, shift), samples.delay * rate.denominator
     edit = boxed(b"edts", boxed(b"elst", struct.pack(">IIIiI", 0, 1, length, delay, 1 << 16)))
     lengths = {b"mvhd": (length, 16), b"tkhd": (length, 20), b"mdhd": (total * rate.denominator, 16)}
 
     def rewritten(kind: bytes, content: bytes) -> bytes:
         if kind in FOLDERS:
-            inner = b"".join(rewritten(*box) for box in boxes_in(content) if box[0] not in LEFT_OUT | TABLES)
-            inner += {b"stbl": tables, b"trak": edit}.get(kind, b"")
-            return boxed(kind, inner)
+            boxes = [rewritten(*box) for box in boxes_in(content) if box[0] not in LEFT_OUT | TABLES]
+            return boxed(kind, b"".join([*boxes, {b"stbl": tables, b"trak": edit}.get(kind, b"")]))
         if kind in lengths:
             value, at = lengths[kind]
             if content[0] != 0:
@@ -226,40 +199,18 @@ def _padded_moov(moov: bytes, before: int, after: int, rate: Fraction, shift: di
             content = head + struct.pack(">I", value) + content[at + 4 :]
         return boxed(kind, content)
 
-    return b"".join(rewritten(kind, content) for kind, content in parts)
+    return rewritten(b"mvhd", header) + rewritten(b"trak", video)
 
 
 def _tables(samples: Samples, before: int, after: int, unit: int, shift: dict[int, int]) -> bytes:
-    """Return the boxes of the frames' lengths, times, keys, sizes and places."""
-    count, first = len(samples.sizes), samples.keys[0]
+    count, first, delay = len(samples.sizes), samples.keys[0], samples.delay
     total = before + count + after
-    delay = max(at - rank for at, rank in enumerate(samples.ranks))
-    held = [0] * before, [0] * after
-    offsets = [*held[0], *(rank - at for at, rank in enumerate(samples.ranks)), *held[1]]
-    taken = [*(first for _ in held[0]), *range(count), *(first for _ in held[1])]
-    ends = sorted(shift)
-    moved = [
-        samples.places[at] + shift[max(start for start in ends if start <= samples.places[at])] for at in range(count)
-    ]
+    offsets = [0] * before + [rank - at for at, rank in enumerate(samples.ranks)] + [0] * after
+    samples_at = [first] * before + [*range(count)] + [first] * after
+    moved = [place + shift[max(start for start in shift if start <= place)] for place in samples.places]
     times = [word for offset in offsets for word in (1, (offset + delay) * unit)]
     keys = [*range(1, before + 1), *(before + 1 + at for at in samples.keys), *range(before + count + 1, total + 1)]
-    return b"".join(
-        (
-            boxed(b"stts", table(1, total, unit)),
-            boxed(b"ctts", table(total, *times)),
-            boxed(b"stss", table(len(keys), *keys)),
-            boxed(b"stsc", table(1, 1, 1, 1)),
-            boxed(b"stsz", table(0, total, *(samples.sizes[at] for at in taken))),
-            boxed(b"co64", struct.pack(f">II{total}Q", 0, total, *(moved[at] for at in taken))),
-        )
-    )
-
-
-def _handler(trak: bytes) -> bytes:
-    return _inner(trak, b"mdia", b"hdlr")[8:12]
-
-
-def _inner(content: bytes, *kinds: bytes) -> bytes:
-    for kind in kinds:
-        content = dict(boxes_in(content))[kind]
-    return content
+    boxes = {b"stts": table(1, total, unit), b"ctts": table(total, *times), b"stss": table(len(keys), *keys)}
+    boxes |= {b"stsc": table(1, 1, 1, 1), b"stsz": table(0, total, *(samples.sizes[at] for at in samples_at))}
+    boxes[b"co64"] = struct.pack(f">II{total}Q", 0, total, *(moved[at] for at in samples_at))
+    return b"".join(boxed(kind, content) for kind, content in boxes.items())
