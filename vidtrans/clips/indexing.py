@@ -91,7 +91,11 @@ def _read_once(
     index: ClipIndex | None = None,
     until: Time | None = None,
 ) -> tuple[ClipIndex, Survey, bool]:
-    """Read a clip once; return its index, its survey, and whether it must be read again to count damage."""
+    """Read a clip once; return its index, its survey, and whether it must be read again to count damage.
+
+    ``tolerant``: count damage instead of raising MediaError. ``index``: from an earlier pass, whose findings on the
+    range of samples are applied. ``until``: the time a little after which reading ends; None: to the end.
+    """
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()

@@ -62,9 +62,9 @@ class MaskLevels:
     num_frames: int = 0
     num_coloured: int = 0  # Pixels
     num_other: int = 0  # Pixels that are not black
-    num_edges: int = 0
-    num_clean: int = 0
-    num_counted: int = 0
+    num_edges: int = 0  # Pairs of unequal neighbouring pixels
+    num_clean: int = 0  # Edges between two flat areas
+    num_counted: int = 0  # Frames whose edges were counted
     has_black: bool = False
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class MaskLevels:
 
     @property
     def is_coloured(self) -> bool:
-        """Whether so many pixels that are not black are coloured that the mask consists of coloured objects."""
+        """Whether the mask consists of coloured objects: enough of the pixels that are not black are coloured."""
         return self.num_coloured > MIN_COLOURED_SHARE * self.num_other
 
     @property
@@ -147,7 +147,9 @@ def object_matte(picture: np.ndarray, ground: Colour) -> np.ndarray:
 
 
 def _count_edges(picture: np.ndarray) -> tuple[int, int]:
-    """Count the neighbours in the rows of (H, W, C) int32 that differ, and those that may be an object's edge.
+    """Return the numbers of edges, pairs of unequal neighbours in a row, and of edges that may be an object's.
+
+    ``picture``: (H, W, C) int32.
 
     At an object's edge both sides are flat, and the step is at least half the higher level, or one between colours.
     """
@@ -162,7 +164,8 @@ def _count_edges(picture: np.ndarray) -> tuple[int, int]:
 class MatteReader:
     """A reader of mattes, (H, W) uint8, in the order of the frames; white where the style is applied.
 
-    ``read``: yields the mask's frames from a number on. ``steps[i]``: the mask's frame for frame ``first + i``.
+    ``read``: yields the mask's frames from a number on. ``steps[i]``: the number of the mask's frame for the clip's
+    frame ``first + i``.
     """
 
     def __init__(
@@ -203,7 +206,7 @@ class MatteReader:
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip.
+    """A mask aligned with a clip: ``steps[i]`` is the number of the mask's frame for the clip's frame ``first + i``.
 
     ``inverted``: the mask is white where the file is black. ``ground``: the background colour, if everything else is
     inside; None: grey levels are coverage.

@@ -17,7 +17,7 @@ DEFAULT_COUNT = 24  # Number of frames that are chosen by default
 MIN_OPAQUE_SIDE_PX = 64  # Shortest side of the opaque part to which a style picture is cropped
 # A style picture with a smaller side in pixels, or a lower standard deviation in 8-bit levels, has hardly any style.
 MIN_STYLE_SIDE_PX, MIN_STYLE_DEVIATION = 32, 3.0
-MAX_SKIPPED = 12  # Most frames between two requested ones, on average, that decode faster than a seek
+MAX_SKIPPED = 12  # Mean distance of requested frames up to which decoding all frames is faster than seeking
 
 
 def segment_centres(total: int, count: int) -> list[int]:

@@ -31,7 +31,7 @@ QUERY_TIMEOUT_S = 60.0  # Seconds after which a query of the program fails
 _LIBAVCODEC_7 = 61
 NUM_THREADS = 4  # Threads of an encoder; they affect its bytes, so their number is equal on all machines
 MAX_ERROR_LINES = 200  # Last lines of the program's error output that are kept
-# Matches encoder options that would override those of this module, or be taken as ffmpeg's own: color_trc:v.
+# Matches encoder options that would override options of this module, or that ffmpeg takes for its own: color_trc:v.
 _RESERVED_OPTION = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
 # Names of options of ffmpeg itself that affect an encoder's result.
 _GENERAL_OPTIONS = frozenset({"q", "qscale", "pix_fmt", "force_key_frames"})
@@ -72,7 +72,7 @@ _LOG_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")  # Matches the names of modules be
 
 
 def find_program() -> Path:
-    """Return the path of the user's ffmpeg, else of the package imageio-ffmpeg. Raises UsageError.
+    """Return the path of the user's ffmpeg, else of that in the package imageio-ffmpeg. Raises UsageError.
 
     A program in the current folder is never used: relative entries of the PATH (".") are ignored, and so is the current
     folder itself, which Windows would search first.
@@ -153,7 +153,10 @@ class RunningProgram:
         self._output.put(None)
 
     def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
-        """Yield (whether it is from stderr, line) until the program ends. Raises Interrupted at a stop request."""
+        """Yield (whether the line is from stderr, line) until the program ends.
+
+        Raises Interrupted at a stop request.
+        """
         num_open = len(self._threads)
         while num_open:
             stop.check()
@@ -268,7 +271,7 @@ def run_ffmpeg_job(
     report: Report = ignore_event,
     num_frames: int | None = None,
 ) -> None:
-    """Convert ``source`` to ``output`` by a graph, an encoder or both; equal jobs give equal bytes.
+    """Convert ``source`` to ``output`` by a filter graph, an encoder or both; equal jobs give equal bytes.
 
     ``source`` is a NUT file of FFV1 in full-range RGB. ``output`` is a NUT file whose frames have exactly the times
     that the graph gives them; with an encoder it is BT.709, limited range, and tagged as such. ``num_frames``: of the
@@ -333,7 +336,7 @@ def _output_options(job: FFmpegJob) -> dict[str, str | None]:
 
 
 def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
-    """Return options, for the program's version, that write each frame of the graph once in the graph's time base."""
+    """Return output options, for the program's version, that write each frame of the graph once, in its time base."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")

@@ -82,7 +82,7 @@ _PART_BY_KEY = {
 _FRAME_KEYS = ("frame", "frame_index", "frame_number", "frame_id")  # JSON keys of a frame's number
 # JSON keys of a picture's width and height in pixels.
 _SIZE_KEYS = (("width", "height"), ("canvas_width", "canvas_height"), ("image_width", "image_height"))
-# Columns of a table by name: the accepted headings.
+# Accepted headings of the columns of a CSV table, by the column's name in this module.
 _COLUMNS = {
     "frame": ("frame", "frame_index", "frame_number", "frame_id"),
     "person": ("person", "person_id", "pose_id", "id", "track"),
@@ -93,9 +93,9 @@ _COLUMNS = {
     "score": ("score", "visibility", "confidence", "c"),
 }
 MAX_TRACK_STEP = 0.6  # Largest step of a person in body heights; one further away in the next frame is another person
-MIN_STAGE_DEPTH = 0.08  # Least depth of the stage in body heights; ankles that move less are steps on the spot
-MAX_EXTRAPOLATION = 0.25  # Distance beyond the stage's ends, as a share of its depth, at which scales still change
-STAGE_END_SHARE = 0.1  # Share of the stage's depth at each end within which the performer's height is measured
+MIN_STAGE_DEPTH = 0.08  # Least depth of the stage (range of the ankles' y) in body heights; less is steps on the spot
+MAX_EXTRAPOLATION = 0.25  # Distance behind and before the stage, as a share of its depth, up to which scales change
+STAGE_END_SHARE = 0.1  # Share of the stage's depth, at its back and front, in which the performer's height is measured
 MAX_PEOPLE = 32  # Most tracks of people in a clip
 # Limbs as pairs of indices of points: OpenPose's COCO body, then the feet.
 LIMBS = (
@@ -142,7 +142,7 @@ def detector_indices(part: str, count: int) -> np.ndarray:
 
 
 def smallest_num_points(part: str, at_least: int) -> int:
-    """Return the number of points of the smallest known list of a part that has ``at_least`` points or more.
+    """Return the number of points of a detector's smallest known list of a part with ``at_least`` points or more.
 
     If no list is large enough, return ``at_least``.
     """
@@ -202,7 +202,10 @@ def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
-    """Add the frames of a file to ``found``; ``number``: of its only frame, if known. Raises OSError, ValueError."""
+    """Add the frames of a file to ``found``. Raises OSError, ValueError.
+
+    ``number``: the frame number of a file with a single frame; None: the file states its frames' numbers.
+    """
     text = decode_text(read_small_file(file))
     if file.suffix.lower() == ".csv":
         _read_table(text, found)
@@ -518,7 +521,7 @@ def smooth_motion(person: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def fit_bodies(people: np.ndarray, source: BodyPlace, target: BodyPlace) -> np.ndarray:
-    """Return tracks, (people, T, NUM_POINTS, 3), with a performer's place and size changed to another's.
+    """Return tracks, (people, T, NUM_POINTS, 3), moved and scaled from the place of ``source`` to that of ``target``.
 
     This is the global pose normalisation of Chan et al., "Everybody Dance Now" (ICCV 2019), with one scale and one
     shift per frame. Both are interpolated between the back and the front of the stage by the ankles of the first

@@ -64,7 +64,7 @@ _PROJECTION_KIND = b"\x76\x71"  # Identifier of the projection's type
 # Identifiers of a track's additional data, their type and their content.
 _ADDITION, _ADDITION_KIND, _ADDITION_DATA = b"\x41\xe4", b"\x41\xe7", b"\x41\xed"
 _DOLBY_ELEMENTS = (b"dvcC", b"dvvC", b"dvwC")  # Types of additional data that configure Dolby Vision
-# Dolby Vision profiles whose base layer depends on a number after the point.
+# Dolby Vision profiles whose base layer depends on the number after the point, as in 8.1.
 _DOLBY_PROFILES_WITH_COMPATIBILITY = (8, 10, 20)
 # Dolby Vision profiles without a base layer for other decoders: the colours are IPT-PQ.
 DOLBY_VISION_ONLY = ("5", "10.0", "20.0")
@@ -223,7 +223,10 @@ def has_side_data(frame: av.VideoFrame) -> bool:
 
 
 def kinds_of(frame: av.VideoFrame) -> set[str]:
-    """Return FFmpeg's names of the kinds of side data of a frame; if PyAV has no name for a kind, only that one."""
+    """Return FFmpeg's names of the kinds of side data of a frame.
+
+    A kind without a name in PyAV hides the others: then only that kind is returned.
+    """
     try:
         numbers = [data.type.value for data in _side_data_container(frame)]
     except ValueError as error:  # "29 is not a valid Type"
@@ -246,7 +249,7 @@ def projection_of(frame: av.VideoFrame) -> str:
 
 
 def has_dolby_vision_only(frame: av.VideoFrame) -> bool:
-    """Return whether a frame's Dolby Vision metadata are those of profile 5.
+    """Return whether a frame's Dolby Vision metadata are those of profile 5, which has no base layer in other colours.
 
     The test is FFmpeg's own for files without a Dolby Vision header. The metadata begin with the offset of their
     header; its fifth byte is 0 and its eleventh is not.
@@ -269,7 +272,7 @@ def can_hold_projection(container: str, projection: str) -> bool:
 
 
 def texts_by_decision(kinds: Iterable[str], decision: Decision) -> list[str]:
-    """Return the texts of those ``kinds`` of frame side data that have this ``decision``."""
+    """Return the texts for messages on the ``kinds`` of frame side data whose handling is ``decision``."""
     return sorted({FRAME_KINDS[name].text for name in kinds if FRAME_KINDS[name].decision is decision})
 
 

@@ -106,7 +106,7 @@ class FrameColours:
 
 
 def frame_colours(frame: av.VideoFrame) -> FrameColours:
-    """Return the colours of a decoded frame; an untagged matrix is guessed from the number of lines."""
+    """Return the colours of a decoded frame; an untagged YUV matrix is guessed from the height in lines."""
     tags = int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc), int(frame.color_range)
     return _colours_of_tags(frame.format.name, frame.height >= HD_LINES, *tags)
 
@@ -115,7 +115,10 @@ def frame_colours(frame: av.VideoFrame) -> FrameColours:
 def _colours_of_tags(
     pix_fmt: str, is_hd: bool, matrix: int, primaries: int, transfer: int, code_range: int
 ) -> FrameColours:
-    """Return the colours of frames with a pixel format and colour tags, by FFmpeg's numbers; see ``frame_colours``."""
+    """Return the colours of frames with a pixel format and colour tags, by FFmpeg's numbers.
+
+    ``is_hd``: an untagged YUV matrix counts as BT.709, not as BT.601.
+    """
     video_format = av.VideoFormat(pix_fmt)
     is_xyz, is_grey = pix_fmt.startswith("xyz"), len(video_format.components) < 3
     has_own_matrix = matrix in OWN_MATRICES and not (video_format.is_rgb or is_xyz or is_grey)
@@ -181,10 +184,11 @@ def apply_format(
     *,
     cut_out: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the picture in ``frame_format``, and its alpha, of equal size and dtype.
+    """Handle a picture's transparency as ``frame_format`` states: composite, keep alpha, or return the matte.
 
-    Alpha is None unless the format keeps it. ``cut_out``: something in the clip is transparent, so that the matte of an
-    opaque picture is white.
+    Return the picture, (H, W, 3), and its alpha, (H, W) of the same dtype; None unless the format keeps alpha.
+    ``default_background``: RGB, 8 bits, if the format has no background. ``cut_out``: something in the clip is
+    transparent, so that the matte of an opaque picture is white.
     """
     full = np.iinfo(rgb.dtype).max
     if frame_format.alpha == "matte" and cut_out:
@@ -258,7 +262,7 @@ class ToRGB:
         width: int,
         height: int,
     ) -> np.ndarray:
-        """Convert a frame to an array, through ``formats[0]`` (8 bits) or ``formats[1]`` (16 bits).
+        """Convert a frame to an RGB array through FFmpeg's pixel format ``formats[0]`` (8 bits) or ``formats[1]`` (16).
 
         Formats without alpha are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for
         subsampled chroma.
@@ -266,7 +270,7 @@ class ToRGB:
         if colours.has_own_matrix:
             return self._apply_own_matrix(frame, colours, width, height)
         bits = colours.depth if colours.is_rgb else 0
-        # swscale truncates bits of RGB where it should round, and fills new ones with zeros.
+        # Keep the bits of RGB: swscale truncates them where it should round, and fills added bits with zeros.
         deep = bits > 8 or (bits == 0 and (self.deep or needs_16_bits))
         converted = self._reformat(
             frame, width, height, formats[deep], colours.code_range, colours.matrix, None, ColorRange.JPEG
@@ -421,7 +425,7 @@ class ToneMap:
         light_709 = cv2.transform(cv2.LUT(rgb, self._integer_light), self._integers_to_709)
         codes = cv2.LUT(light_709, _srgb_codes_of_integers())
         if light_709.min() < _INTEGER_BLACK or light_709.max() > _INTEGER_WHITE:
-            # Select these pixels by indices, because a mask of colours takes ten times as long.
+            # Select the pixels outside BT.709 by their indices, because a boolean mask takes ten times as long.
             outside = np.flatnonzero(cv2.inRange(light_709, (_INTEGER_BLACK,) * 3, (_INTEGER_WHITE,) * 3) == 0)
             colours = rgb.reshape(-1, 3).take(outside, axis=0)[None]
             light = cv2.transform(cv2.LUT(colours, self._light[::257]), self._light_to_709)

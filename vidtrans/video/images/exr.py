@@ -62,7 +62,7 @@ _MAX_CHANNEL_LIST_BYTES = 1 << 19  # Largest total length of the channel lists o
 _MAX_LISTED_LAYERS = 12  # Most layers named in a message
 # Primaries of linear colour spaces, by the names that other programs write instead of chromaticities.
 _LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": PRIMARIES[9], "p3d65": PRIMARIES[12], "adobergb": ADOBE_RGB}
-# Primaries by all names of linear colour spaces.
+# Primaries by all recognised names of linear colour spaces.
 _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for name, own in _LINEAR.items()}
 _MAX_CHUNKS = 1 << 20  # Most chunks in a file
 _ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk, by the number of each compression with a checksum: ZIPS, ZIP
@@ -181,7 +181,7 @@ def read_header(path: Path) -> ExrHeader:
 
 
 def choose_layer(header: ExrHeader, name: str, path: Path) -> ExrLayer:
-    """Return the layer with this name; for '' the picture. Raises MediaError where there is none.
+    """Return the layer with this name; for '' the layer that is the picture. Raises MediaError where there is none.
 
     ``name`` may be the end of a layer's name ("Depth" for "ViewLayer.Depth"), or a layer's only channel ("Depth.Z").
     """
@@ -312,11 +312,11 @@ def unreadable_error(path: Path) -> MediaError:
 
 
 def extract_layer(data: bytes, header: ExrHeader, layer: ExrLayer, names: dict[str, str]) -> bytes:
-    """Return a layer's part as an OpenEXR file that FFmpeg can read completely.
+    """Return the part that contains a layer as an OpenEXR file that FFmpeg can read completely.
 
-    Channels are renamed by ``names``, as FFmpeg ignores unknown names. The display window is moved to begin at 0, 0,
-    because FFmpeg takes coordinates of the picture for coordinates in that window. Raises struct.error if that is
-    impossible.
+    ``names``: FFmpeg's names of the layer's channels, by their names in the file; FFmpeg ignores channels with other
+    names. The display window is moved to begin at 0, 0, because FFmpeg takes coordinates of the picture for
+    coordinates in that window. Raises struct.error if that is impossible.
     """
     part = header.parts[layer.part]
     origin_x, origin_y = header.origin
@@ -397,7 +397,10 @@ def _chunk_offsets(header: ExrHeader, data: bytes) -> list[int]:
 
 
 def _check_zip_chunk(header: ExrHeader, line: int, chunk: bytes) -> None:
-    """Check the size and checksum of a ZIP chunk that begins at ``line``. Raises ValueError, zlib.error if damaged."""
+    """Check the size and checksum of a ZIP chunk, whose first line of the picture is ``line``.
+
+    Raises ValueError or zlib.error if the chunk is damaged.
+    """
     left, _, right, bottom = header.window
     lines = min(_ZIP_LINES[header.compression], bottom - line + 1)
     expected = max(0, lines) * (right - left + 1) * sum(header.channels.values())

@@ -195,7 +195,7 @@ def read_indices(path: Path) -> np.ndarray:
 
 
 def _checked_header(path: Path) -> PictureHeader | None:
-    """Return the header of a picture; None for OpenEXR, and for one that is too large. Raises MediaError."""
+    """Return the header of a picture; None for OpenEXR, and for a picture that is too large. Raises MediaError."""
     if path.suffix.lower() == EXR:
         picture_size(path)  # Raises MediaError for an invalid file
         return None

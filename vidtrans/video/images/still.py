@@ -186,7 +186,7 @@ def convert_samples(stored: np.ndarray, header: PictureHeader, span: Span | None
 
 
 def fill_specks(plane: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Fill specks of invalid values in a plane (H, W) of floats; also return whether it has invalid values.
+    """Fill specks of invalid values in a plane (H, W) of floats; also return whether any value was invalid.
 
     Renderers leave single pixels that are NaN or infinite, and filters make small squares of them. A speck of at most
     ``MAX_SPECK_PIXELS`` pixels gets the mean of the valid values around it; otherwise one black or white pixel would

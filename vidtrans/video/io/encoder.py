@@ -143,7 +143,7 @@ class SegmentWriter:
             tag_bt709(context)
 
     def write(self, picture: np.ndarray, *stamps: int) -> None:
-        """Encode a picture, scaled to the output's size, once for each of ``stamps``.
+        """Encode a picture, scaled to the output's size, once for each of the timestamps.
 
         ``picture``: (h, w, 3 or 4) uint8 or uint16. ``stamps``: pts in ticks, increasing from call to call.
         """
@@ -262,7 +262,10 @@ def write_pictures(
 
 
 def picture_encoder(codec: str, palette: str = "") -> Callable[[np.ndarray], bytes]:
-    """Return the function that encodes a picture as "exr" or "png"; a PNG has ``palette`` if that is given."""
+    """Return the function that encodes a picture as ``codec``, "exr" or "png".
+
+    ``palette``: the colours of a PNG with a palette, as '#rrggbb …'; '' for a PNG without one.
+    """
     if codec == "exr":
         from vidtrans.video.images.exr import encode_exr
 
@@ -342,7 +345,10 @@ def gif_schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -
 def _gif_frames(
     pictures: Iterable[np.ndarray], starts_cs: list[list[int]], convert: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[av.VideoFrame]:
-    """Yield the converted pictures with their timestamps. Raises ValueError if their numbers differ."""
+    """Yield each converted picture once for each of its start times, as a video frame with that timestamp.
+
+    Raises ValueError if the numbers of pictures and of lists of start times differ.
+    """
     for picture, starts in zip(pictures, starts_cs, strict=True):
         for start in starts:
             frame = av.VideoFrame.from_ndarray(convert(picture), format="bgra")

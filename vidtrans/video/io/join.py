@@ -157,14 +157,20 @@ def add_tracks(
 
 
 def _remedy(stream: AudioStream, may_omit: bool) -> str:
-    """Return the text for a message on the remedies if a container cannot hold the sound of ``stream``."""
+    """Return the remedies, as text for a message, if a container cannot hold the sound of ``stream``.
+
+    ``may_omit``: the command has the setting ``encoding.sound``, which leaves the sound out.
+    """
     others = [f".{ending}" for ending, container in CONTAINERS.items() if can_hold(container, stream)]
     remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
     return f"{remedy}, or --set encoding.sound=none" if may_omit else remedy
 
 
 def check_sound(source: Path, container: str, *, may_omit: bool = True) -> None:
-    """Raise UsageError if a container, by FFmpeg's name, cannot hold the source's sound. Nothing is written."""
+    """Raise UsageError if a container, by FFmpeg's name, cannot hold the source's sound. Nothing is written.
+
+    ``may_omit``: as in ``StreamCopy``.
+    """
     with open_media(source) as media, closing(av.open(BytesIO(), "w", format=container)) as out:
         add_tracks(out, media, StreamCopy(source, may_omit=may_omit), ignore_event)
 
@@ -382,8 +388,8 @@ def hidden_starts(path: Path) -> Mapping[int, HiddenStart]:
 def _first_needed_pts(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
     """Return the pts of the first packet to copy, early enough for the decoder to warm up before ``begin``.
 
-    ``stamps``: pts of the packets up to the first audible one. ``begin``: when sound is first audible. Unit: ``base``
-    s.
+    ``stamps``: pts of the packets up to the first audible one. ``begin``: the time from which the sound is audible. All
+    times are in units of ``base`` seconds.
     """
     if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
         return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
@@ -424,7 +430,7 @@ def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, proj
     with_projection = replace_elements(header, {PROJECTION: projection} if projection else {})
     with closing(open_generated(with_projection, "matroska")) as template:
         track = out.add_stream_from_template(template.streams.video[0], opaque=True)
-    # The template lacks the packets' form (extradata) and the variant of DNxHR (profile).
+    # A Matroska header lacks the form of the packets (extradata) and the variant of DNxHR (profile).
     track.codec_context.extradata, track.codec_context.profile = codec.extradata, codec.profile
     return track
 

@@ -252,7 +252,7 @@ class ClipReader:
             stack.pop_all()
 
     def _restart(self, tolerant: bool) -> Decoder:
-        """Return a decoder at the first frame.
+        """Return a decoder at the first frame; ``tolerant``: it counts damage instead of raising MediaError.
 
         The file is opened again, not rewound: a seek to the start lands on a keyframe, and where an edit list begins
         before that keyframe, frames would be lost.
@@ -670,7 +670,9 @@ class Decoder:
         return stream.start_time + stream.duration
 
     def missing_end_s(self, last_pts: int) -> float:
-        """Return how many seconds at the end Matroska's header lists and no track contains; 0 for other containers.
+        """Return the seconds by which the duration in Matroska's header exceeds the end of all tracks.
+
+        Return 0 for other containers, and within a tolerance. ``last_pts``: the end of the video track.
 
         Other headers only estimate the duration. A video may be shorter than its sound, so the other tracks are read if
         the video seems cut short.

@@ -99,7 +99,10 @@ def repair_packet_times(stamps: Sequence[int | None], nominal: int, max_ahead: i
 def _make_increasing(
     ordered: Sequence[int | None], stamps: Sequence[int | None], nominal: int
 ) -> tuple[tuple[int, ...], int]:
-    """Make the times ``ordered`` strictly increasing; also return how many differ from ``stamps``."""
+    """Make the times ``ordered`` strictly increasing; also return how many differ from the original ``stamps``.
+
+    ``nominal``: the usual step, in ticks, of times that are replaced.
+    """
     next_present = _next_present(ordered)
     result: list[int] = []
     for i, stamp in enumerate(ordered):
@@ -163,7 +166,11 @@ def _next_present(stamps: Sequence[int | None]) -> list[int]:
 
 
 def _step(last: int, frame: int, stamps: Sequence[int | None], next_present: Sequence[int], nominal: int) -> int:
-    """Return the ticks from time ``last`` to ``frame``: ``nominal``, or fewer if the next higher time is nearer."""
+    """Return the ticks from the previous frame, at ``last``, to a frame that gets a new time.
+
+    The step is ``nominal``, or shorter if the next frame with a higher time leaves less room. ``frame``: the frame's
+    position in ``stamps``. ``next_present``: see ``_next_present``.
+    """
     later = next_present[frame]
     while later < len(stamps) and (stamps[later] or 0) <= last and later - frame < MAX_REORDER:
         later = next_present[later]
@@ -269,7 +276,7 @@ class ClockFilter:
 
 
 class _JumpDetector:
-    """A detector of jumps in the packet times of one track; it may report more than ``TrackTimes.clock_starts``."""
+    """A detector of jumps in the packet times of one track, including jumps that are no restart of the clock."""
 
     def __init__(self, stream: Stream) -> None:
         self._type, self._by_dts = stream.type, stream.container.format.name in FORMATS_WITH_DTS
@@ -377,7 +384,10 @@ def _compute_repair(path: Path, size: int, modified_ns: int) -> ClockRepair:
 
 
 def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> ClockRepair:
-    """Return the repair of tracks that were read; the track numbered ``lead_index`` shows where the clock restarts."""
+    """Return the repair of the packet times of tracks.
+
+    ``lead_index``: the number of the track whose times show where the clock restarts; −1: none.
+    """
     lead = next((track for track in tracks if track.index == lead_index), None)
     joins = _joins(lead, [track for track in tracks if track is not lead]) if lead else []
     bounds = {t.index: [0, *(join[t.index] for join in joins), len(t.pts)] for t in tracks}
@@ -399,7 +409,9 @@ def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> Clock
 
 
 def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int]]:
-    """Return, for each restart of the clock, the number of each track's first packet after it, by track.
+    """Return, for each restart of the clock, the number of the first packet after it in each track, by track number.
+
+    ``lead``: the track whose times show the restarts.
 
     A track's own restarts are matched by their order if it has as many as the lead, else by their position in the file:
     the join lies between the last packet with the old clock and the first with the new one. If the lead's times go back
@@ -425,9 +437,10 @@ def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int
 
 
 def _offsets(lead: TrackTimes, tracks: Sequence[TrackTimes], bounds: Mapping[int, Sequence[int]]) -> list[Fraction]:
-    """Return the seconds to add to each recording of a joined file, so that it follows the previous one.
+    """Return the seconds to add to the times of each recording in a joined file, so that it follows the previous one.
 
-    The offset is the same for all tracks. Pictures keep their rate across a join if the sound overlaps by less than a
+    ``bounds``: the numbers of each track's packets at which recordings begin and end, by track number. The offset of a
+    recording is the same for all tracks. Pictures keep their rate across a join if the sound overlaps by less than a
     packet. If it overlaps by more, the last picture is repeated for a whole number of frames, so that no sound is lost.
     """
     dense = [track for track in tracks if track.is_dense]
@@ -595,7 +608,10 @@ def _frames_in_ten_minutes(base: int, dropped: int) -> int:
 
 
 def _format_timecode(count: int, base: int, dropped: int) -> str:
-    """Return a number of frames from 00:00:00:00 as timecode; ``base``: frames per second, ``dropped``: per minute."""
+    """Return a number of frames from 00:00:00:00 as timecode.
+
+    ``base``: the frames counted per second. ``dropped``: the timecode numbers that are left out per minute.
+    """
     minute, ten_minutes = 60 * base - dropped, _frames_in_ten_minutes(base, dropped)
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
     # The first of ten minutes has all its numbers; each of the other nine leaves out its first numbers.
