@@ -30,7 +30,7 @@ QUERY_TIMEOUT_S = 60.0  # Seconds after which a query of the program fails
 # Major version of libavcodec in ffmpeg 7, which has an option for a graph's time base, and deprecates -vsync.
 _LIBAVCODEC_7 = 61
 NUM_THREADS = 4  # Threads of an encoder; they affect its bytes, so their number is equal on all machines
-MAX_ERROR_LINES = 200  # Last lines of the program's error output that are kept
+MAX_ERROR_LINES = 200  # Number of the last lines of the program's error output that are kept
 # Matches encoder options that would override options of this module, or that ffmpeg takes for its own: color_trc:v.
 _RESERVED_OPTION = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
 # Names of options of ffmpeg itself that affect an encoder's result.
@@ -348,7 +348,7 @@ def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dic
 
 
 def _append_filters(graph: str, filters: str) -> str:
-    """Append filters to a graph's output, which may have a label, as in 'hflip[out]'."""
+    """Return a filter graph with filters appended to its output, which may have a label, as in 'hflip[out]'."""
     graph = graph.strip()
     if not graph:
         return filters

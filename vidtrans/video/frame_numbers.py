@@ -62,7 +62,7 @@ class NameNumber:
 
 
 def stem_key(name: str) -> str:
-    """Return a file name without its suffix, in one Unicode normalisation: equal for all pictures of a frame."""
+    """Return a file name without its suffix, in one Unicode normalisation, to find pictures of one frame."""
     return name_key(PurePath(name).stem)
 
 

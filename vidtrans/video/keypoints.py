@@ -37,7 +37,7 @@ NUM_POINTS = FACE + NUM_FACE  # Number of points of a person
 NOSE, NECK, SHOULDERS, ANKLES = 0, 1, (2, 5), (10, 13)  # Indices of points; pairs: right, left
 # Index in a COCO-17 list of each of the 18 points of a body without feet; −1 if missing.
 _COCO_17_INDICES = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-_NO_FEET = (-1,) * 6  # Index −1 for each of the six points of the feet, which COCO-17 lacks
+_NO_FEET = (-1,) * 6  # Index −1 for each of the six points of the feet: they are missing
 # Index in a detector's list of each of the 24 points of a body, −1 if missing, by the number of points in the list.
 _BODY_LAYOUTS: dict[int, tuple[int, ...]] = {
     17: _COCO_17_INDICES + _NO_FEET,  # COCO: YOLO, MMPose, Detectron2
@@ -316,14 +316,20 @@ def _parse_number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a
 
 
 def _assign_points(points: np.ndarray, part: str, rows: np.ndarray) -> None:
-    """Copy a detector's points of a part, (N, 3) float64, to a person's points. Raises ValueError for an unknown N."""
+    """Copy a detector's list of a part, ``rows`` (N, 3), to a person's ``points`` (NUM_POINTS, 3), in place.
+
+    Raises ValueError for an unknown N.
+    """
     indices = detector_indices(part, len(rows))
     is_listed = indices >= 0
     points[is_listed] = rows[indices[is_listed]]
 
 
 def _complete_person(points: np.ndarray) -> np.ndarray:
-    """Set the points that were not detected to NaN, and a missing neck to the middle of the shoulders."""
+    """Set a person's undetected points to NaN, and a missing neck to the middle of the shoulders, in place.
+
+    ``points``: (NUM_POINTS, 3).
+    """
     is_missing = np.isnan(points).any(axis=1) | (points[:, 2] <= 0)
     points[is_missing] = np.nan
     if is_missing[NECK] and not is_missing[list(SHOULDERS)].any():
@@ -475,7 +481,10 @@ def track_people(frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the mean distance of the points that both people have, in body heights; infinity without any."""
+    """Return the mean distance of two people, in body heights, over the points that both have.
+
+    ``a``, ``b``: (NUM_POINTS, 3). The distance is infinite if they have no common points.
+    """
     is_common = ~np.isnan(a[:, 0]) & ~np.isnan(b[:, 0])
     if not is_common.any():
         return float("inf")
@@ -484,7 +493,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def fill_gaps(person: np.ndarray, numbers: np.ndarray, longest: int) -> np.ndarray:
-    """Return a track, (T, NUM_POINTS, 3), with interpolated points where they are missing for a few frames.
+    """Return a person's track, (T, NUM_POINTS, 3), with points interpolated where they are missing for a few frames.
 
     ``numbers``: the frames' numbers, (T,); ``longest``: the longest gap in frames that is filled.
     """
@@ -501,7 +510,7 @@ def fill_gaps(person: np.ndarray, numbers: np.ndarray, longest: int) -> np.ndarr
 
 
 def smooth_motion(person: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a track, (T, NUM_POINTS, 3), with x and y smoothed over time by a Gaussian of ``sigma`` frames."""
+    """Return a person's track, (T, NUM_POINTS, 3), x and y smoothed over time by a Gaussian of ``sigma`` frames."""
     if sigma <= 0:
         return person
     radius = int(np.ceil(3 * sigma))

@@ -291,7 +291,10 @@ class TrackSideData:
 
 
 def read_track_side_data(stream: VideoStream) -> TrackSideData:
-    """Return the side data of a video track; the defaults where Matroska cannot hold its codec."""
+    """Return the side data of a video track, from the Matroska header that FFmpeg writes for such a track.
+
+    Return the defaults where Matroska cannot hold the track's codec.
+    """
     if not (header := video_header(stream)):
         return TrackSideData()
     video = dict(_elements(_find(header, VIDEO)))

@@ -70,7 +70,7 @@ WHITE_NITS = 203.0  # SDR white in HDR, cd/m² (ITU-R BT.2408)
 PQ_PEAK_NITS = 1000.0  # Assumed peak of PQ pictures, cd/m²; the mastering metadata are not read
 HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2  # Peak of the nominal HLG display, cd/m², and its system gamma
 SDR_GAMMA = 2.4  # Gamma of SDR displays (ITU-R BT.1886)
-# Position of the tone curve's knee. BT.2390's 0.5 leaves too few codes (a tenth) above 203 cd/m² for clouds and metal.
+# Offset of the tone curve's knee. BT.2390's 0.5 leaves only a tenth of the codes above 203 cd/m², for clouds and metal.
 KNEE_OFFSET = 0.75
 _NUM_CODES = 65536  # Number of 16-bit codes
 _EPSILON = np.float32(1e-12)  # Smallest divisor; avoids 0 / 0 for black
@@ -471,7 +471,7 @@ def _srgb_code_table(dtype: str) -> np.ndarray:
 
 @cache
 def _srgb_codes_of_integers() -> np.ndarray:
-    """Return a table (65,536,) of sRGB codes, uint8, by integer light; ``_INTEGER_BLACK`` is light 0."""
+    """Return a table (65,536,) of sRGB codes, uint8, by light as an integer; ``_INTEGER_BLACK`` is light 0."""
     integers = np.arange(_NUM_CODES)
     light = np.clip((integers - _INTEGER_BLACK) / (_INTEGER_WHITE - _INTEGER_BLACK), 0, 1).astype(np.float32)
     return np.rint(code_of_light(light[None])[0] * np.float32(255)).astype(np.uint8)

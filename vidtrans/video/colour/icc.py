@@ -126,7 +126,10 @@ def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
 def _curves_and_matrix(
     name: str, mode: str, connection_space: bytes, tags: dict[bytes, bytes]
 ) -> CurvesAndMatrix | None:
-    """Return the conversion by a profile's curves and matrix; None without them, or if its connection space is Lab."""
+    """Return the conversion by a profile's curves and matrix; None without them, or if its connection space is Lab.
+
+    ``name``: the profile's description. ``mode``: Pillow's mode of its pictures. ``tags``: contents by signature.
+    """
     if connection_space != b"XYZ ":
         return None
     if mode == "L" and b"kTRC" in tags:

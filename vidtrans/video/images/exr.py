@@ -340,7 +340,7 @@ def extract_layer(data: bytes, header: ExrHeader, layer: ExrLayer, names: dict[s
 
 
 def _move_window(attributes: bytes, name: str, dx: int, dy: int) -> bytes:
-    """Return a part's attributes with the window ``name`` moved to the right and down."""
+    """Return a part's attributes with the window ``name`` moved ``dx`` pixels to the right and ``dy`` down."""
     key = name.encode() + b"\0box2i\0" + struct.pack("<i", 16)
     before, key, after = attributes.partition(key)
     left, top, right, bottom = struct.unpack_from("<4i", after)

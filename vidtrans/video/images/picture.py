@@ -134,7 +134,7 @@ def encode_jpeg(picture: np.ndarray, quality: int, *, subsampled: bool = False) 
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Write a PNG atomically: the file gets its name when it is complete."""
+    """Write a picture, as in ``encode_png``, atomically: the file gets its name when it is complete."""
     write_bytes(path, encode_png(rgb))
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # Numbers of EXIF directories, and of tags in them.
 _EXIF, _INTEROP, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1
 _EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"  # Values of these tags for Adobe RGB
-_TABLE_MODES = {"CMYK", "LAB"}  # Pillow modes whose profiles convert all channels as stored
+_TABLE_MODES = {"CMYK", "LAB"}  # Pillow modes whose ICC profiles need the stored channels, not RGB or grey
 _GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}  # Pillow's grey modes
 _ADOBE_GAMMA = 563 / 256  # Gamma of Adobe RGB
 _SRGB_GAMMA = (0.44, 0.47)  # Range of the values of PNG's gAMA that mean sRGB
@@ -206,7 +206,7 @@ def _srgb_curve(code: np.ndarray) -> np.ndarray:
 
 
 def _colours_by_curve(primaries: Primaries, curve: Curve) -> PictureColours | None:
-    """Return the colours of primaries and a transfer curve; None if they equal sRGB."""
+    """Return the conversion to sRGB from primaries and a transfer curve; None if they equal sRGB."""
     name = "another gamma" if primaries is BT709_PRIMARIES else primaries.name
     conversion = CurvesAndMatrix(name, (curve, curve, curve), primaries.to_bt709())
     return None if conversion.is_identity() else PictureColours(f"colours of {name}: converted to sRGB", conversion)
@@ -520,9 +520,10 @@ def _plays_by_pillow(path: Path, format_name: str) -> int | None:
 
 
 def _avif_plays(data: bytes, at: int) -> int | None:
-    """Return how often an AVIF is played: the duration of its track divided by that of the repeated edit; 0: endlessly.
+    """Return how often an AVIF is played: the duration of its track divided by that of the repeated edit.
 
-    ``data``: bytes of the file; ``at``: the offset of the box "moov". See ISO/IEC 23000-22; None without an edit list.
+    ``data``: the file after its first bytes; ``at``: the offset in them of the second box. Return 0 for endlessly, None
+    without an edit list. See ISO/IEC 23000-22.
     """
     for track in (t for moov in _boxes(data[max(0, at) :], b"moov") for t in _boxes(moov, b"trak")):
         header = next(_boxes(track, b"tkhd"), b"")

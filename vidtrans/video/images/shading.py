@@ -61,10 +61,9 @@ def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, ful
 def _integrate_shading(log_luma: np.ndarray, shares: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
     """Return the log shading: the plane whose steps are nearest to the shading's shares of the steps of ``log_luma``.
 
-    Steps are differences between neighbours; ``shares``: of the steps to the right and down, 0 to 1. All are (h, w)
-    float32 with even sides. The mean of ``log_luma`` does not change. This is the screened
-    Poisson equation with free edges (least squares of the steps, and with the weight ``SCREENING`` of the values),
-    solved by a cosine transform.
+    ``shares``: of the steps to the right and down, 0 to 1. All are (h, w) float32 with even sides, and the result has
+    the mean of ``log_luma``. This is the screened Poisson equation with free edges (least squares of the steps, and
+    with the weight ``SCREENING`` of the values), solved by a cosine transform.
     """
     right, down = (_step(log_luma, axis) * share for axis, share in zip((1, 0), shares, strict=True))
     divergence = right + down

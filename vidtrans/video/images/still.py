@@ -84,7 +84,7 @@ PICTURE = PictureView()  # The whole picture, without a layer name or a span
 
 
 def default_span(low: float, high: float) -> Span:
-    """Return the span for data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
+    """Return the span of black and white for data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
 
     Otherwise it is ``low`` to ``high`` itself.
     """
@@ -315,12 +315,15 @@ def native_white(dtype: np.dtype) -> float:
 
 
 def _is_white_zero(dtype: np.dtype, header: PictureHeader) -> bool:
-    """Return whether low samples are bright after decoding: OpenCV and Pillow invert only those of 8 bits."""
+    """Return whether low samples are still bright after decoding: OpenCV and Pillow invert only 8-bit samples."""
     return header.white_is_zero and dtype != np.uint8
 
 
 def _samples_to_codes(stored: np.ndarray, header: PictureHeader, span: Span | None) -> np.ndarray:
-    """Convert samples (H, W, C) of any dtype to codes, uint8 or uint16; ``span`` None: by header or dtype."""
+    """Convert samples (H, W, C) of any dtype to codes, uint8 or uint16.
+
+    ``span``: the samples that are black and white; None: by header or dtype.
+    """
     white_is_zero = _is_white_zero(stored.dtype, header)
     if not span and not header.max_value and not white_is_zero and stored.dtype in (np.uint8, np.uint16):
         return stored

@@ -51,7 +51,7 @@ RAW_FORMATS = (
     "obu",
     "av1",
 )  # FFmpeg's names of raw streams, which have no container and no times
-MAX_RATE = 1000  # Highest rate of a raw stream in frames per second; a higher one counts ticks, as the real rate varies
+MAX_RATE = 1000  # Highest frame rate of a raw stream, in Hz; a higher one in its header is a rate of ticks
 SAFE_OPTIONS = {**SINGLE_FILE_OPTIONS, "max_pixels": str(MAX_PIXELS)}  # FFmpeg's options for untrusted files
 # Bytes at the start of a transport stream that are searched for programme tables, which repeat often.
 TABLE_SEARCH_BYTES = 4 << 20

@@ -106,7 +106,7 @@ def _add_stream(
 
 
 class SegmentWriter:
-    """An encoder that writes one chunk of a render to a file, which starts with a keyframe and is independent.
+    """An encoder that writes one chunk of a render to a file, which starts with a keyframe and needs no other file.
 
     The container is the codec's ``segments``. Timestamps in the file count from the start of the chunk; ``join`` sets
     the timestamps of the clip.
@@ -323,10 +323,11 @@ def write_gif(
 
 
 def gif_schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:
-    """Return the start times of each frame, in centiseconds from the first, and the duration of the last.
+    """Return a list of start times for each frame of a GIF, and the duration of its last frame, in centiseconds.
 
-    A frame has no start if it is too short, and several if it is too long for GIF's counter. Raises ValueError where
-    there are no times, or the numbers of times and durations differ.
+    Times are counted from the first frame. The list is empty if a frame is too short, and has several times if it is
+    too long for GIF's counter. Raises ValueError where there are no times, or the numbers of times and durations
+    differ.
     """
     if not times_s or len(times_s) != len(durations_s):
         raise ValueError(f"{len(times_s)} times and {len(durations_s)} durations")

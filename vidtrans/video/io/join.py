@@ -108,7 +108,7 @@ class StreamCopy:
 
 @dataclass(frozen=True)
 class CopiedTrack:
-    """A track of the result for copied packets. Source packets before ``first_pts`` are not copied; None: no limit."""
+    """A ``track`` of the result for copied packets. Source packets before ``first_pts`` are left out; None: none is."""
 
     track: Any
     first_pts: int | None = None
@@ -244,7 +244,7 @@ def _without_side_data(packet: Packet[Any]) -> Packet[Any]:
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
-    """Return whether the source's edit list hides a packet that the result does not need.
+    """Return whether a packet is left out, because an edit list hides it and no decoder needs it.
 
     ``audible``: the numbers of the tracks that have had an audible packet; the track of an audible ``packet`` is added.
     """
@@ -438,9 +438,10 @@ def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, proj
 def add_other_tracks(
     out: OutputContainer, source: InputContainer, path: Path, report: Report, lost_properties: Sequence[str] = ()
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Add the source's attachments and cover art to ``out``, report other content as left out; return cover packets.
+    """Add the source's attachments and cover art to ``out``, and report other content as left out.
 
-    They are (time in s, packet). ``lost_properties``: texts on properties of the pictures that ``out`` cannot hold.
+    Return (decoding time in s, packet) for each cover picture. ``path``: of the source. ``lost_properties``: texts on
+    properties of the pictures that ``out`` cannot hold.
     """
     container = out.format.name
     left_out = Counter(lost_properties)

@@ -206,7 +206,10 @@ class PictureReader:
 
 
 def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Fraction, Fraction]:
-    """Return the pts of all frames and of the end, the time base, and the average rate of an animation."""
+    """Return the pts of all frames and of the end, the time base, and the average rate of an animation.
+
+    ``durations_ms``: of the frames, in milliseconds.
+    """
     exact = [Fraction(d).limit_denominator(1001) for d in durations_ms]
     base = MILLISECOND if all(d.denominator == 1 for d in exact) else FINE_TICK
     pts = [round(at * MILLISECOND / base) for at in accumulate(exact, initial=Fraction(0))]
@@ -214,7 +217,10 @@ def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Frac
 
 
 def guide_with_span(folder: Path, name: str) -> str:
-    """Return a guide's name, with the span of values if it holds OpenEXR data and has none. Raises MediaError."""
+    """Return a guide's name, with the measured span of values if it holds OpenEXR data and the name states no span.
+
+    Raises MediaError.
+    """
     path = find_guide_paths(folder, [name])[name]
     if not is_picture_source(path):
         return name

@@ -84,7 +84,7 @@ EXACT_CODECS = ("h264", "hevc", "vp9")
 # ``ToRGB`` converts these formats, and those of the CPU in ``SOFTWARE_PIX_FMTS``, to exactly the same RGB.
 # FFmpeg's pixel formats in which a GPU returns 4:2:0 pictures of 8 and 10 bits.
 HARDWARE_PIX_FMTS = ("nv12", "p010le")
-SOFTWARE_PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")  # FFmpeg's pixel formats of the same pictures from the CPU
+SOFTWARE_PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")  # FFmpeg's pixel formats of such pictures from the CPU
 # Errors that PyAV raises if FFmpeg, the GPU driver or the format lacks a feature.
 _UNSUPPORTED_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
 _OpenVideo = tuple[InputContainer, VideoStream]  # An open file and its video stream
@@ -654,7 +654,10 @@ class Decoder:
         return 0 if self.info.codec == "vp8" else num_packets - losses.num_lost_packets - num_frames
 
     def zero_pts(self, first_pts: int) -> int:
-        """Return the clip's timestamp that becomes 0 in a result; ``first_pts``: the timestamp of the first frame."""
+        """Return the timestamp that players show as 0, and that becomes 0 in a result.
+
+        ``first_pts``: the timestamp of the first frame.
+        """
         base = self.info.time_base
         return floor(zero_s(self.container, self.stream, first_pts * base) / base)
 
@@ -672,7 +675,7 @@ class Decoder:
     def missing_end_s(self, last_pts: int) -> float:
         """Return the seconds by which the duration in Matroska's header exceeds the end of all tracks.
 
-        Return 0 for other containers, and within a tolerance. ``last_pts``: the end of the video track.
+        Return 0 for other containers, and within a tolerance. ``last_pts``: the pts of the last frame.
 
         Other headers only estimate the duration. A video may be shorter than its sound, so the other tracks are read if
         the video seems cut short.
@@ -744,7 +747,10 @@ class Decoder:
                 num_errors += 1
 
     def _record_loss(self, packet: Packet[VideoStream] | None, error: Exception, num_frames: int) -> None:
-        """Count a packet that cannot be read or decoded. Raises MediaError unless the decoder is tolerant."""
+        """Count a packet that cannot be read or decoded. Raises MediaError unless the decoder is tolerant.
+
+        ``num_frames``: the number of frames before the damage, for the message.
+        """
         if not self.tolerant:
             what = f"damaged after frame {num_frames - 1}" if num_frames else "no frame could be decoded"
             why = f"{what} ({getattr(error, 'strerror', None) or error})"
@@ -797,7 +803,7 @@ def _deinterlace_group(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFram
 
 
 def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Iterator[av.VideoFrame]:
-    """Yield the frames that a filter graph has ready, with their own ``times``: (pts, time base) in order."""
+    """Yield the frames that a filter graph has ready, with the original ``times``: (pts, time base) in order."""
     with suppress(BlockingIOError, EOFError):  # The filter needs more frames, or has ended
         while True:
             frame = graph.vpull()

@@ -62,7 +62,7 @@ CLOCK_JUMP_S = 10
 OUTLIER_S = 1
 MAX_DEMUX_ERRORS = 64  # Number of errors in a file after which reading ends
 REORDER_EDIT_S = 1  # Seconds; an edit list that only compensates the reordering of frames moves the start by less
-NUM_JOIN_PACKETS = 16  # Number of packets on each side of a join from which the recordings' end and start are measured
+NUM_JOIN_PACKETS = 16  # Number of packets before and after a join that determine where the recordings end and start
 NO_PTS = -(2**63)  # FFmpeg's value of a missing timestamp (AV_NOPTS_VALUE)
 # Matches a timecode: 01:02:03:04, or 01:02:03;04 with drop-frame.
 _TIMECODE = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
@@ -265,7 +265,7 @@ class ClockFilter:
         return packet
 
     def _needs_repair(self, packet: Packet[Any]) -> bool:
-        """Compute the repair when a packet's time goes back or jumps ahead; return whether there is one."""
+        """Return whether packets need a repair, which is computed once a packet's time goes back or jumps ahead."""
         track = packet.stream_index
         if track not in self._detectors:
             self._detectors[track] = _JumpDetector(packet.stream)
@@ -533,7 +533,7 @@ def counted_rate(timecode: str, path: Path, average: Fraction) -> Fraction:
 
 
 def _timecode_track_rate(path: Path) -> Fraction | None:
-    """Return the rate of a QuickTime file's timecode track, from its sample description; None without."""
+    """Return the rate of a QuickTime file's timecode track, from its sample description; None without it."""
     with path.open("rb") as file:
         header = file.read(8)
         while len(header) == 8 and header[4:] != b"moov":
