@@ -41,7 +41,10 @@ def clip_clock(clip: Clip, sound: Path | str | None = None, mask: MaskCoverage |
 
 
 class ClipSignals(SignalTracks):
-    """The signals of a clip as functions of time, in s from its first frame: sound, pictures, cuts and mask."""
+    """The signals of a clip as functions of time, in s from its first frame: sound, pictures, cuts and mask.
+
+    ``sound``: a file used instead of the clip's sound. ``mask``: returns the values of the signal "mask".
+    """
 
     def __init__(self, clip: Clip, sound: Path | None, mask: MaskCoverage | None) -> None:
         super().__init__(self._time_of)

@@ -21,7 +21,7 @@ from vidtrans.video.images.picture import is_deep_grey, pack_colours, read_indic
 from vidtrans.video.io.picture_paths import picture_files
 
 NUM_SAMPLE_FRAMES = 24  # Number of frames in which labels are counted
-MIN_REPORTED_SHARE = 0.0005  # Share of the pixels above which unknown labels, or colours, are reported
+MIN_REPORTED_SHARE = 0.0005  # Share of all pixels above which unknown labels, or coloured pixels, are reported
 MIN_COLOUR_STEP = 12  # Least difference between the channels of a coloured pixel, in 8-bit levels
 LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")  # Suffixes of formats that keep colours exactly
 # The remedy in messages on label maps without a usable palette.

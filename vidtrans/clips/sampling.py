@@ -21,7 +21,7 @@ MAX_SKIPPED = 12  # Mean distance of requested frames up to which decoding all f
 
 
 def segment_centres(total: int, count: int) -> list[int]:
-    """Return the middle frames of ``count`` equal segments of ``total`` frames."""
+    """Return the numbers of the middle frames of ``count`` equal segments of ``total`` frames."""
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
@@ -34,7 +34,7 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
 
 
 def reading_passes(numbers: Sequence[int]) -> list[Sequence[int]]:
-    """Group increasing frame numbers by reading pass: all in one group if they are close together, else one each."""
+    """Group increasing frame numbers by reading pass: one group of all if they are close, else a group for each."""
     in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     return [numbers] if in_one_pass else [[n] for n in numbers]
 

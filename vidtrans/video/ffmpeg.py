@@ -304,7 +304,10 @@ def run_ffmpeg_job(
 
 
 def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
-    """Return the command line of ffmpeg; 'file:' and -f keep it from interpreting file names and contents."""
+    """Return the command line of ffmpeg; 'file:' and -f keep it from interpreting file names and contents.
+
+    ``options``: of the output, by name; the value None is a flag without a value.
+    """
     import ffmpeg
 
     def utf8(text: str) -> str:
@@ -362,7 +365,10 @@ def _graph_name(graph: str) -> str:
 
 
 def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
-    """Return the exception for a failed job, with the last error line that states a cause."""
+    """Return the exception for a failed job, with the last error line that states a cause.
+
+    ``status``: the program's exit status, or minus the number of the signal that ended it.
+    """
     if status < 0:
         why = f"the program was killed (signal {-status})"
         return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")

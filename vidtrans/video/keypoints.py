@@ -67,7 +67,7 @@ PARTS = {
 }
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")  # Suffixes of files of keypoints
 FRAME_FILE_ENDING = "_keypoints.json"  # Ending of OpenPose's files, one per frame
-MAX_NORMALISED = 2.0  # Coordinates up to this are shares of the picture's size; some points lie outside the picture
+MAX_NORMALISED = 2.0  # Highest coordinate that is a share of the picture's size, not pixels; points may lie outside
 MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Most frames of a table, and most points of a part
 Row = tuple[float, float, float]  # x, y and score of a point
 # The remedy in messages on unreadable keypoints.
@@ -92,7 +92,7 @@ _COLUMNS = {
     "y": ("y",),
     "score": ("score", "visibility", "confidence", "c"),
 }
-MAX_TRACK_STEP = 0.6  # Largest step of a person in body heights; one further away in the next frame is another person
+MAX_TRACK_STEP = 0.6  # Largest step of a person between frames, in body heights; a person further away is another one
 MIN_STAGE_DEPTH = 0.08  # Least depth of the stage (range of the ankles' y) in body heights; less is steps on the spot
 MAX_EXTRAPOLATION = 0.25  # Distance behind and before the stage, as a share of its depth, up to which scales change
 STAGE_END_SHARE = 0.1  # Share of the stage's depth, at its back and front, in which the performer's height is measured
@@ -687,7 +687,7 @@ class PoseFrames:
 
     @cached_property
     def people(self) -> np.ndarray:
-        """The people, (N, frames, NUM_POINTS, 3), in pixels of the drawn pictures."""
+        """The people, (N, frames, NUM_POINTS, 3): x, y in pixels of the drawn pictures, and score."""
         tracks = self._clean_tracks
         place = BodyPlace.of(tracks[0]) if self._view.body else None
         if place is not None and self._view.body is not None:

@@ -287,7 +287,10 @@ def connected_points(points: Iterable[tuple[float, float | None]]) -> list[list[
 
 
 def label_centres(xs: Sequence[float], widths: Sequence[int], stop: float) -> list[float]:
-    """Return the x of the centres of labels near the ascending ``xs``; none overlaps another or passes ``stop``."""
+    """Return the x of the centres of labels near the ascending ``xs``; none overlaps another or passes ``stop``.
+
+    All are in pixels; ``widths``: of the labels.
+    """
     centres: list[float] = []
     left = 0.0
     for x, width in zip(xs, widths, strict=True):

@@ -43,7 +43,7 @@ STEREO = {
     (7, False): ("col_interleaved_lr", "in columns"),
     (7, True): ("col_interleaved_rl", "in columns, right eye first"),
 }
-_UNKNOWN_STEREO = ("other", "in a layout without a name")  # Name and text of all other stereo layouts
+_UNKNOWN_STEREO = ("other", "in a layout without a name")  # (Name, text for messages) of all other stereo layouts
 STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])  # Texts for messages on stereo layouts, by Matroska's name
 # Names of the projections of spherical video, by FFmpeg's number.
 PROJECTIONS = ("equirectangular", "cube map", "part of an equirectangular", "half equirectangular", "flat", "fisheye")
@@ -249,7 +249,7 @@ def projection_of(frame: av.VideoFrame) -> str:
 
 
 def has_dolby_vision_only(frame: av.VideoFrame) -> bool:
-    """Return whether a frame's Dolby Vision metadata are those of profile 5, which has no base layer in other colours.
+    """Return whether a frame's Dolby Vision metadata are of profile 5, which other decoders show in wrong colours.
 
     The test is FFmpeg's own for files without a Dolby Vision header. The metadata begin with the offset of their
     header; its fifth byte is 0 and its eleventh is not.
@@ -326,7 +326,8 @@ def _dolby_vision(entry: bytes) -> str:
 def video_header(stream: VideoStream, tags: Mapping[str, str] | None = None) -> bytes:
     """Return a Matroska header with a video track like ``stream``; b'' where Matroska cannot hold its codec.
 
-    PyAV refuses codecs that Matroska has no name for, though FFmpeg writes them in QuickTime's or Microsoft's wrapping.
+    ``tags``: of the track, by name. PyAV refuses codecs that Matroska has no name for, though FFmpeg writes them in
+    QuickTime's or Microsoft's wrapping.
     """
 
     def add(out: OutputContainer) -> None:

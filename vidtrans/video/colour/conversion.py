@@ -226,7 +226,8 @@ def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 class ToRGB:
     """A converter of decoded frames to arrays of one size, in the stored orientation, with one swscale context.
 
-    ``profile``: the conversion by an ICC profile, which is used instead of the colour tags.
+    ``deep``: arrays are uint16, not uint8. ``profile``: the conversion by an ICC profile, which is used instead of the
+    colour tags.
     """
 
     def __init__(self, width: int, height: int, *, deep: bool = False, profile: Conversion | None = None) -> None:
@@ -264,8 +265,8 @@ class ToRGB:
     ) -> np.ndarray:
         """Convert a frame to an RGB array through FFmpeg's pixel format ``formats[0]`` (8 bits) or ``formats[1]`` (16).
 
-        Formats without alpha are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for
-        subsampled chroma.
+        ``needs_16_bits``: the tone map needs a uint16 array, even without ``deep``. Formats without alpha are planar:
+        for packed RGB swscale takes twice the time, and its 16 bits are wrong for subsampled chroma.
         """
         if colours.has_own_matrix:
             return self._apply_own_matrix(frame, colours, width, height)
@@ -323,7 +324,10 @@ class ToRGB:
 
 
 def _stretch_to_16_bits(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
-    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and keeps YUV's white at an 8-bit level."""
+    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and keeps YUV's white at an 8-bit level.
+
+    ``bits`` and ``alpha_bits``: the bits of a colour and of an alpha sample.
+    """
     colours = _stretch(picture[..., :3], bits)
     return colours if picture.shape[2] == 3 else with_alpha(colours, _stretch(picture[..., 3], alpha_bits))
 
@@ -335,7 +339,10 @@ def _stretch(channels: np.ndarray, bits: int) -> np.ndarray:
 
 
 class FromRGB:
-    """A converter of arrays to frames for an encoder, which also scales to the output's size."""
+    """A converter of arrays to frames for an encoder, which also scales to the output's (width, height).
+
+    ``pix_fmt``: FFmpeg's pixel format of the frames.
+    """
 
     def __init__(self, width: int, height: int, pix_fmt: str) -> None:
         self.width, self.height, self.pix_fmt = width, height, pix_fmt
@@ -433,7 +440,7 @@ class ToneMap:
         return codes
 
     def _srgb_codes(self, light: np.ndarray, dtype: str) -> np.ndarray:
-        """Fit linear ``light`` outside BT.709 into the gamut, and convert it to codes by the sRGB curve."""
+        """Fit linear ``light`` outside BT.709 into the gamut, and convert it to codes of a dtype by the sRGB curve."""
         red, green, blue = cv2.split(light)
         outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
         if outside.any():
@@ -478,7 +485,10 @@ def _srgb_codes_of_integers() -> np.ndarray:
 
 
 class _ToneCurve:
-    """A tone curve from light to light in units of SDR white, at most 1: identity below the knee, then a table."""
+    """A tone curve from light to light in units of SDR white, at most 1: identity below the knee, then a table.
+
+    ``peak``: the highest light of the source, in units of SDR white.
+    """
 
     def __init__(self, peak: float) -> None:
         self.knee = _knee(peak)

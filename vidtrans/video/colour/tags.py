@@ -55,7 +55,7 @@ CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # Numbers of colour primaries
 SD_PRIMARIES = (5, 6, 7, 22)  # Numbers of the primaries of standard definition
-HD_LINES = 720  # Height in lines from which on an untagged video counts as BT.709
+HD_LINES = 720  # Height in lines from which an untagged YUV video counts as BT.709, not BT.601
 HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}  # Names of HDR transfers by number
 # Names of YUV matrices by the number of their tag.
 _MATRIX_NAMES = {

@@ -66,8 +66,8 @@ _LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": PRIMARIES[9], "p3d65": P
 _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for name, own in _LINEAR.items()}
 _MAX_CHUNKS = 1 << 20  # Most chunks in a file
 _ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk, by the number of each compression with a checksum: ZIPS, ZIP
-_HALF_MAX = 65504.0  # Highest half float; replaces infinity until values are clipped
-_GLOW_RATIO = 8.0  # Ratio of light to alpha above which the light is a glow, not a bright surface
+_HALF_MAX = 65504.0  # Highest half float, which replaces infinite light until it is clipped
+_GLOW_RATIO = 8.0  # Ratio of premultiplied light to alpha above which a pixel is a glow, not a bright surface
 _STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
 # FFmpeg's format of grey with alpha is absent, as it has both in one plane.
 # Indices of the planes R, G, B and A in FFmpeg's pixel formats.
@@ -140,7 +140,7 @@ class ExrHeader:
         return self.parts[0].channels
 
     def layers(self) -> list[ExrLayer]:
-        """Return the layers of all parts, pictures before data."""
+        """Return the layers of all parts, layers of light (pictures) before layers of data."""
         found = [layer for number, part in enumerate(self.parts) for layer in _layers(part, number, len(self.parts))]
         return sorted(found, key=lambda layer: not layer.is_light)
 
@@ -504,7 +504,7 @@ def _read_data(header: ExrHeader, layer: ExrLayer, data: bytes, view: PictureVie
 
 
 def _stored_mask(header: ExrHeader, layer: ExrLayer, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a mask, (H, W) bool, of the pixels that the file stores; FFmpeg sets the others to 0."""
+    """Return a mask, (H, W) bool, of the pixels that the file stores; FFmpeg sets all other pixels to 0."""
     window, (origin_x, origin_y) = header.parts[layer.part].window, header.origin
     left, right = (max(0, edge - origin_x) for edge in (window[0], window[2] + 1))
     top, bottom = (max(0, edge - origin_y) for edge in (window[1], window[3] + 1))

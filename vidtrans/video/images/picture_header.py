@@ -456,7 +456,10 @@ def _tiff_sample_text(tags: tiff.Tags) -> str:
 
 
 def _is_page(tags: tiff.Tags, first: tiff.Tags) -> bool:
-    """Return whether a TIFF directory is a picture of the stack, not a preview or a mask; ``first``: the first one."""
+    """Return whether a TIFF directory is a picture of the stack, not a preview or a mask.
+
+    ``first``: the tags of the file's first directory.
+    """
     is_same_size = all(tags.get(side) == first[side] for side in (tiff.WIDTH, tiff.HEIGHT))
     return is_same_size and not tags.get(tiff.SUBFILE, (0,))[0] & tiff.NON_PAGE_FLAGS
 

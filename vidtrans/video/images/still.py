@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 # The remedy in messages on data read as a picture.
 SPAN_REMEDY = "give a range of values behind its name, as in 'depth#=0..80'"
-_SPAN_TOLERANCE = 1e-3  # Excess of values over 0 to 1, or −1 to 1, that is clipped
+_SPAN_TOLERANCE = 1e-3  # Excess beyond 0 to 1, or −1 to 1, up to which that span is used and values are clipped
 Span = tuple[float, float]  # Sample values that are black and white
 # OpenCV's rotations by EXIF orientation.
 _ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # Orientation before the left-right mirror, by EXIF orientation with a mirror
 _PADDED_WHITES = (255, 1023, 4095)  # White values of samples of 8, 10 and 12 bits, which are stored in 16
-# Highest white of formats whose whole range is used; 32-bit integers usually hold 8 or 16 bits
+# Highest white of sample formats that use their whole range; 32-bit integers usually hold 8 or 16 bits
 _MAX_PRECISE_WHITE = 2.0**24
 _LIGHT_FORMATS = ("HDR", "PFM")  # Formats of linear light
 _PILLOW_FORMATS = ("TGA", "PCX", "SGI", "QOI")  # Formats that Pillow decodes, because OpenCV does not
 MAX_VALID_VALUE = 1e9  # Highest valid value; renderers write higher ones where there is no object
-MAX_SPECK_PIXELS = 9  # Most pixels of a speck; a 3x3 filter turns one invalid pixel into this many
+MAX_SPECK_PIXELS = 9  # Most pixels of a speck: a 3x3 filter makes 9 invalid pixels of one
 # Note for the user on pictures with invalid values.
 INVALID_VALUES_NOTE = (
     "some of its values are no numbers (NaN or infinite): specks are filled from the pixels around them, "
@@ -169,7 +169,7 @@ def decode_still(data: np.ndarray, header: PictureHeader, span: Span | None = No
 
 
 def convert_samples(stored: np.ndarray, header: PictureHeader, span: Span | None = None) -> Still:
-    """Convert upright samples as stored, (H, W, 3 or 4) of any dtype, to a picture; see ``decode_still``."""
+    """Convert upright samples as stored, (H, W, 3 or 4) of any dtype, to a picture, as ``decode_still``."""
     has_invalid = False
     if stored.dtype.kind == "f" and not span:
         planes, invalid = zip(*(fill_specks(plane) for plane in np.moveaxis(stored, 2, 0)), strict=True)
@@ -339,7 +339,10 @@ def _samples_to_codes(stored: np.ndarray, header: PictureHeader, span: Span | No
 
 
 def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, span: Span | None) -> str:
-    """Return a note for the user on how samples were converted to codes; '' for unsigned 8 and 16 bits."""
+    """Return a note for the user on how samples were converted to codes; '' for unsigned 8 and 16 bits.
+
+    ``peak``: the highest stored sample. ``span``: the samples that are black and white; None: by header or dtype.
+    """
     if span and span[0] == 0:
         return f"samples up to {span[1]:,.7g}: that is white in all of its pictures"
     if span:

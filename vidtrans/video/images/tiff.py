@@ -114,7 +114,7 @@ def _tags(stream: BinaryIO, entries: list[_Entry], directory: int, order: str) -
 
 
 def _entry_content(stream: BinaryIO, value: bytes, size: int, order: str) -> bytes:
-    """Return the content of an entry: its ``value`` field, or the bytes at the file offset in that field."""
+    """Return the ``size`` bytes of an entry: its ``value`` field, or the bytes at the file offset in that field."""
     if size <= len(value):
         return value[:size]
     stream.seek(struct.unpack(order + ("Q" if len(value) == 8 else "I"), value)[0])

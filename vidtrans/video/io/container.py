@@ -207,7 +207,7 @@ def find_picture_stream(container: InputContainer, path: Path) -> VideoStream | 
 
 
 def _stream_rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
-    """Return a sort key, highest for the default stream, then the largest, then AVIF's sequence before its still."""
+    """Return a sort key, highest for the default stream, else the largest; AVIF's sequence is above its still."""
     is_default = bool(stream.disposition & Disposition.default)
     return is_default, stream.width * stream.height, stream.frames != 1, -stream.index
 
@@ -369,7 +369,7 @@ def _name_track(stream: Stream) -> str:
 def _distance_s(container: InputContainer, stream: Stream, lead: Stream) -> float:
     """Return the seconds between the end of one track and the start of the other; 0 if they overlap.
 
-    It is also 0 if one has no times.
+    It is also 0 if one of the tracks has no times. ``lead``: the track of the pictures, or the first sound track.
     """
     spans = []
     for one in (stream, lead):

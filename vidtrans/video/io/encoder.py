@@ -244,8 +244,8 @@ def write_pictures(
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
-    If ``names`` is None there is one frame, and ``output`` is its file. Raises MediaError if the numbers of frames and
-    names differ, Interrupted when a stop is requested.
+    If ``names`` is None there is one frame, and ``output`` is its file. ``palette``: as in ``picture_encoder``. Raises
+    MediaError if the numbers of frames and names differ, Interrupted when a stop is requested.
     """
     encode = picture_encoder(codec, palette)
     if names is not None:

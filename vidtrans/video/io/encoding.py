@@ -34,7 +34,7 @@ CPU = "cpu"
 HARDWARE_DECODERS = {"nvdec": "cuda"}  # FFmpeg's device types by the choices of ``--decoder`` for GPUs
 # FFV1 options (name, value): version 3, four slices, one thread.
 _FFV1 = (("level", "3"), ("slices", "4"), ("threads", "1"))
-# RGB pixel formats of 8 bits by (bits per channel, has alpha).
+# FFmpeg's RGB pixel formats of 8 bits, by (bits per channel, has alpha).
 _RGB_8 = {(8, False): "bgr0", (8, True): "bgra"}
 _RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}  # 16-bit RGB formats by (bits per channel, has alpha)
 _RGB = _RGB_8 | _RGB_16  # RGB pixel formats of 8 and 16 bits by (bits per channel, has alpha)

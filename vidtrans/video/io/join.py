@@ -473,7 +473,10 @@ def add_other_tracks(
 
 
 def _uncopied_content(stream: Stream, pictures: Stream, *, is_cover: bool) -> str:
-    """Return the name, for a message, of a source track that is not copied; '' if the result has its content."""
+    """Return the name, for a message, of a source track that is not copied; '' if the result has its content.
+
+    ``pictures``: the source's picture track. ``is_cover``: the track is cover art.
+    """
     if is_cover:
         return "cover art"
     if isinstance(stream, AttachmentStream):
@@ -583,7 +586,10 @@ def join(
 
 
 def _fix_header(output: Path, kind: str, stream_copy: StreamCopy | None, aspect: Fraction) -> None:
-    """Correct what FFmpeg's muxers write wrongly: stereo layout in MP4, pixel aspect in Matroska."""
+    """Correct what FFmpeg's muxers write wrongly in a file: the stereo layout in MP4, the pixel aspect in Matroska.
+
+    ``kind``: FFmpeg's name of the container. ``aspect``: the pixel width over its height.
+    """
     if kind == "mp4" and stream_copy and stream_copy.stereo:
         _hide_apple_stereo(output)
     if kind in MATROSKA_CONTAINERS and aspect != SQUARE_PIXELS:
@@ -603,8 +609,8 @@ def _add_video(
 ) -> tuple[VideoStream, list[str]]:
     """Add a video track like that of the first segment, with the source's stereo layout and projection.
 
-    Packets are copied to it, so it needs no encoder or decoder. Return the track, and texts on properties that the
-    container cannot hold.
+    Packets are copied to it, so it needs no encoder or decoder. ``tag``: as in ``join``. Return the track, and texts on
+    properties that the container cannot hold.
     """
     encoded, container, lost_properties = first.streams.video[0], out.format.name, []
     stereo, projection, track = "", b"", None
@@ -639,7 +645,10 @@ def _hide_apple_stereo(path: Path) -> None:
 
 
 def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
-    """Return muxer options that keep all timestamps and write all of the source's tags."""
+    """Return muxer options that keep all timestamps, in units of ``time_base`` s, and write all of the source's tags.
+
+    ``kind``: FFmpeg's name of the container.
+    """
     options = {"fflags": "+bitexact"}
     if kind not in QUICKTIME_CONTAINERS:
         # Sound often begins before 0 (encoder priming); FFmpeg would shift all tracks to compensate.

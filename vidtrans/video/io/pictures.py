@@ -55,7 +55,7 @@ class PictureFiles:
         return read_still(self._files[number], self.view), 0.0
 
     def needs_span(self) -> bool:
-        """Return whether the files hold OpenEXR data and the view lacks the span of values from black to white."""
+        """Return whether the files hold OpenEXR data, and the view states no span of values from black to white."""
         if self.view.span is not None or self._files[0].suffix.lower() != EXR:
             return False
         return not choose_layer(read_header(self._files[0]), self.view.layer, self._files[0]).is_light
@@ -248,7 +248,8 @@ def unequal_guides(folder: Path, names: Sequence[str]) -> str:
 class _GuidesReader:
     """A reader of a folder of guides, which are folders of pictures or videos, read in parallel.
 
-    The first of ``names`` is the frame; the others are its ``guides``, resized to its size.
+    The pictures of the first of ``names`` are the frames' ``rgb``; those of the others are the frames' ``guides``,
+    resized to its size. ``tolerant``: count damage instead of raising MediaError.
     """
 
     def __init__(

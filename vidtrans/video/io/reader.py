@@ -469,7 +469,7 @@ class FrameConverter:
             self.dolby_vision_only = self.dolby_vision_only or has_dolby_vision_only(decoded)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        """Convert a decoded frame to frame number ``index`` of the clip: cropped, upright, and in the frame format."""
+        """Convert a decoded frame to frame ``index`` of the clip, at ``pts``: cropped, upright, in the frame format."""
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
@@ -582,7 +582,10 @@ class Decoder:
         self._stack.close()
 
     def fall_back_to_cpu(self, why: str) -> None:
-        """Switch to decoding on the CPU, from the position of the last seek, or the first frame."""
+        """Switch to decoding on the CPU, from the position of the last seek, or the first frame.
+
+        ``why``: the reason that is reported.
+        """
         assert self._hardware is not None
         self._hardware.disable(why)
         self.container, self.stream, self._context = self._software
@@ -691,7 +694,7 @@ class Decoder:
         return round(end_from_header_s - end_s, 3) if end_s < end_from_header_s - tolerance_s else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Yield the decoded frames, packet by packet: a container would drop good frames around a bad packet."""
+        """Yield the decoded frames, packet by packet: the container's decoding would drop frames beside damage."""
         num_frames = 0
         for packet in self._packets():
             try:

@@ -90,8 +90,8 @@ def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple
 def repair_packet_times(stamps: Sequence[int | None], nominal: int, max_ahead: int) -> tuple[tuple[int, ...], int]:
     """Return strictly increasing timestamps for sound packets in order, and the number of changed ones.
 
-    As ``repair_timestamps``, but nothing is sorted, and single times more than ``max_ahead`` ticks too late are
-    replaced.
+    As ``repair_timestamps``, but nothing is sorted. Replaced times are ``nominal`` ticks apart where there is room, and
+    single times more than ``max_ahead`` ticks too late are replaced.
     """
     return _make_increasing(_remove_outliers(stamps, max_ahead), stamps, max(1, nominal))
 
@@ -140,7 +140,7 @@ def _remove_outliers(stamps: Sequence[int | None], max_ahead: int) -> list[int |
 def _sort_if_near(stamps: Sequence[int | None], present: list[int]) -> list[int | None] | None:
     """Sort the timestamps; None if one would move further than decoders reorder, or if many are equal.
 
-    Many equal times mean that the clock started again.
+    ``present``: the timestamps without None. Many equal times mean that the clock started again.
     """
     order = sorted(range(len(present)), key=lambda i: (present[i], i))
     is_near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
@@ -151,7 +151,7 @@ def _sort_if_near(stamps: Sequence[int | None], present: list[int]) -> list[int 
 
 
 def _extrapolated_start(stamps: Sequence[int | None], nominal: int) -> int:
-    """Return the time of the first frame, extrapolated from the first frame that has a time."""
+    """Return the time of the first frame, extrapolated in steps of ``nominal`` from the first frame that has a time."""
     first = next((i for i, s in enumerate(stamps) if s is not None), None)
     return 0 if first is None else (stamps[first] or 0) - first * nominal
 
@@ -214,7 +214,7 @@ def rounded_rate(pts: Sequence[int], time_base: Fraction, nominal: Fraction) -> 
 
 
 def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
-    """Return the frame rate from the headers, or the average one if they differ by a factor of 2 or more."""
+    """Return the frame rate from the headers, or that of the timestamps if it differs by a factor of 2 or more."""
     if len(pts) < 2:
         return info.rate
     average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
@@ -265,7 +265,7 @@ class ClockFilter:
         return packet
 
     def _needs_repair(self, packet: Packet[Any]) -> bool:
-        """Return whether packets need a repair, which is computed once a packet's time goes back or jumps ahead."""
+        """Return whether the times need a repair; compute it if this packet's time goes back or jumps ahead."""
         track = packet.stream_index
         if track not in self._detectors:
             self._detectors[track] = _JumpDetector(packet.stream)
