@@ -91,7 +91,7 @@ class AlignedClip:
     def pictures(
         self, size: tuple[int, int], start: int, stop: int, context: Context
     ) -> Generator[np.ndarray | None, None, None]:
-        """Yield the guide's picture, (H, W, 3) uint8, for each guided frame in [start, stop); None without a picture.
+        """Yield the guide's picture, (H, W, 3) uint8, for each guided frame in [start, stop); None without a guide.
 
         ``size``: the (width, height) to which the pictures are scaled.
         """
@@ -113,7 +113,7 @@ class AlignedClip:
 
 
 def with_guide_shots(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a processed clip with the shots and held frames of its guide, since flicker disturbs their detection."""
+    """Return a processed clip with the shots and held frames of its guide, as flicker disturbs their own detection."""
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held_frames()))
 
 

@@ -34,7 +34,7 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
 
 
 def reading_passes(numbers: Sequence[int]) -> list[Sequence[int]]:
-    """Group increasing frame numbers by reading pass: one group of all if they are close, else a group for each."""
+    """Group increasing frame numbers by reading pass: one group if they are close together, else one for each."""
     in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     return [numbers] if in_one_pass else [[n] for n in numbers]
 
@@ -50,7 +50,7 @@ def read_clip_frames(
 
 
 def read_style_picture(clip: Clip, context: Context, area: Area | None = None) -> np.ndarray:
-    """Return the middle frame of a clip, (H, W, 3) uint8, without bars and transparent parts.
+    """Return the middle frame of a clip, (H, W, 3) uint8, without letterbox bars and transparent parts.
 
     Transparent parts are kept if little else remains. What is left out is reported; a picture with hardly any style
     gives a warning. ``area``: the only area that is used. Raises UsageError if it is not inside.

@@ -193,7 +193,8 @@ def _frame_column(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
     return max(distinct, key=lambda column: (column[0], min(column[1]) - max(column[1])))[1]
 
 
-# How frame numbers of two sequences are compared: with an offset that is found, unchanged, or counted from the lowest.
+# How the frame numbers of two sequences are compared; see ``align``. "found": with the offset that fits best. "equal":
+# without an offset. "together": counted from the lowest number of each sequence.
 Counting = Literal["found", "equal", "together"]
 Names = Sequence[str] | range  # The file names of a sequence of pictures, or the frame numbers of a video
 

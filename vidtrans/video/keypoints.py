@@ -67,7 +67,7 @@ PARTS = {
 }
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")  # Suffixes of files of keypoints
 FRAME_FILE_ENDING = "_keypoints.json"  # Ending of OpenPose's files, one per frame
-MAX_NORMALISED = 2.0  # Highest coordinate that is a share of the picture's size, not pixels; points may lie outside
+MAX_NORMALISED = 2.0  # Up to this coordinate a clip's points are shares of the picture's size; some lie outside
 MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Most frames of a table, and most points of a part
 Row = tuple[float, float, float]  # x, y and score of a point
 # The remedy in messages on unreadable keypoints.
@@ -193,7 +193,10 @@ def read_keypoints(path: Path) -> Keypoints:
 
 
 def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
-    """Return the numbers and files of a folder, ordered by the last number in the names, or else by name."""
+    """Return (frame number, file) of OpenPose's files in a folder, in order of the numbers.
+
+    The frame number is the last number in the file name, or else the position of the name.
+    """
     files = sorted(p for p in folder.iterdir() if p.name.endswith(FRAME_FILE_ENDING) and not p.name.startswith("."))
     names = signed_names(p.name.removesuffix(FRAME_FILE_ENDING) for p in files)
     matches = [NUMBER_IN_NAME.findall(name) for name in names]

@@ -201,7 +201,7 @@ class _Drawing:
 
     @property
     def _line_colour(self) -> Colour:
-        """The colour of the last curve at half its brightness, for the lines of marks behind the curve."""
+        """The colour of the last curve at half its brightness, for the vertical lines of marked frames."""
         red, green, blue = self.chart.curves[-1].colour
         return red // 2, green // 2, blue // 2
 

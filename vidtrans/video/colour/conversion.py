@@ -389,7 +389,7 @@ class ToneMap:
         source = PRIMARIES.get(primaries, PRIMARIES[BT709])
         self._source_luminance = source.to_xyz()[1:2].astype(np.float32)
         self._light_to_709 = source.to_bt709().astype(np.float32)
-        # The table of integer light by 8-bit code; without 8-bit input it is not used.
+        # Make the table from 8-bit codes to light as an integer, which is used only for 8-bit input.
         scale = _INTEGER_WHITE - _INTEGER_BLACK
         integer_light = np.rint(self._light[::257] * scale) if self.accepts_uint8 else self._light[:256]
         self._integer_light = integer_light.astype(np.uint16)

@@ -76,7 +76,7 @@ _PLANES = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "gray": (0, 0, 0)}
 
 @dataclass(frozen=True)
 class ExrLayer:
-    """A layer of an EXR file: ``channels`` by their names in the file, in the order R, G, B, A, or X, Y, Z.
+    """A layer of an EXR file. ``channels``: their names in the file, in the order R, G, B, A, or X, Y, Z.
 
     ``is_light``: whether it is a picture rather than data. ``name``: '' for a picture without a name. ``part``: the
     number of the part that contains it.

@@ -191,7 +191,7 @@ def _exif_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
 
 
 def _colours_by_exif(exif: Image.Exif | None) -> PictureColours | None:
-    """Return the colours by the colour space in EXIF data: those of Adobe RGB, else None."""
+    """Return the conversion from Adobe RGB if EXIF data state that colour space; else None."""
     if not exif:
         return None
     space, index = _exif_directory(exif, _EXIF).get(_COLOUR_SPACE), _exif_directory(exif, _INTEROP).get(_INTEROP_INDEX)

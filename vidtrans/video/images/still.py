@@ -212,7 +212,7 @@ def fill_specks(plane: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _sample_range(stored: np.ndarray, header: PictureHeader) -> SampleRange:
-    """Return the range of stored samples, (H, W, 3 or 4); an empty range if their white is known."""
+    """Return the range of stored samples, (H, W, 3 or 4); an empty range if the format or header states white."""
     colours = stored[..., :3]
     if stored.dtype == np.uint8 or header.max_value or header.format in _LIGHT_FORMATS or stored.shape[2] == 4:
         return SampleRange()

@@ -56,7 +56,7 @@ SAFE_OPTIONS = {**SINGLE_FILE_OPTIONS, "max_pixels": str(MAX_PIXELS)}  # FFmpeg'
 # Bytes at the start of a transport stream that are searched for programme tables, which repeat often.
 TABLE_SEARCH_BYTES = 4 << 20
 TS_PACKET_BYTES, TS_SYNC_BYTE = 188, 0x47  # Length of a transport stream packet in bytes, and its first byte
-# Distances of packets in bytes: plain, with a timestamp (m2ts), with error correction.
+# Bytes from one packet's start to the next one's: without additions, with a timestamp (m2ts), with error correction.
 TS_SPACINGS = (TS_PACKET_BYTES, 192, 204)
 NUM_SYNC_PACKETS = 8  # Number of packets whose first bytes identify the distance of packets
 MAX_TRACK_DISTANCE_S = 3600  # Seconds; a track further away from the pictures has another clock

@@ -53,7 +53,7 @@ OPAQUE_ALPHA = 128  # Alpha (8 bits) from which on a pixel is opaque, as GIF has
 TRANSPARENT_INDEX = 255  # Palette index of the transparent colour in palettegen's palettes
 # Dithering option of FFmpeg's paletteuse; the scale is from 0, a coarse pattern, to 5, almost none.
 DITHER = "bayer:bayer_scale=3"
-Frames = Callable[[], Iterator[np.ndarray]]  # A function that returns an iterator over all pictures, from the first on
+Frames = Callable[[], Iterator[np.ndarray]]  # Returns an iterator over all pictures of a GIF, from the first
 
 
 def _reproducible_x264() -> dict[str, str]:

@@ -134,9 +134,9 @@ class PictureReader:
         self._set_span((0, white) if white else None)
 
     def measure_span(self) -> PictureView | None:
-        """Measure the span of data values in all pictures, and set the view's span to it.
+        """Measure the span of data values in all pictures, and return the view with this span.
 
-        Return the view; None for pictures that are not data, or have a span.
+        Return None for pictures that are not data, or whose view has a span.
         """
         if isinstance(self._pictures, PictureFiles) and self._pictures.needs_span():
             for number in range(len(self._pictures.names)):

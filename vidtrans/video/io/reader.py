@@ -791,7 +791,7 @@ def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 def _deinterlace_group(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield frames of one size, deinterlaced. Each keeps its timestamp, since the filter changes the time base."""
+    """Yield frames of one size, deinterlaced, with their original timestamps, as the filter changes the time base."""
     graph: Graph | None = None
     times: deque[tuple[int | None, Fraction | None]] = deque()
     for number, frame in enumerate(frames):
