@@ -32,7 +32,7 @@ MAX_HELD_FRAMES = 12  # A drawing that lasts this number of frames or more is a 
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A guide: a clip with one frame for each frame of the processed ("guided") clip.
+    """A guide: the source ``clip`` of a processed ("guided") clip, and its frame for each frame of the guided clip.
 
     ``steps[i]``: the number of the guide's frame for frame i of the guided clip; None: there is none, so that frame i
     of the guided clip is used itself.
@@ -113,7 +113,10 @@ class AlignedClip:
 
 
 def with_guide_shots(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a processed clip with the shots and held frames of its guide, as flicker disturbs their own detection."""
+    """Return a processed clip with the shots and held frames of its guide.
+
+    The flicker of processed clips disturbs the detection of shots and held frames.
+    """
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held_frames()))
 
 

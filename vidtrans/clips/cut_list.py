@@ -43,7 +43,7 @@ def scene_starts(text: str, where: str) -> list[int] | None:
 def _scene_start(row: TableRow, column: int, where: str) -> int:
     """Return the first frame, from 0, of the scene in a table row. Raises UsageError.
 
-    ``column``: the index of the cell with the frame number, from 1. ``where``: the file, for messages.
+    ``column``: the index of the cell with the frame number, which counts from 1. ``where``: the file, for messages.
     """
     text = row.cells[column] if column < len(row.cells) else ""
     try:

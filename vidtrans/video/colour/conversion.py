@@ -265,8 +265,8 @@ class ToRGB:
     ) -> np.ndarray:
         """Convert a frame to an RGB array through FFmpeg's pixel format ``formats[0]`` (8 bits) or ``formats[1]`` (16).
 
-        ``needs_16_bits``: the tone map needs a uint16 array, even without ``deep``. Formats without alpha are planar:
-        for packed RGB swscale takes twice the time, and its 16 bits are wrong for subsampled chroma.
+        ``needs_16_bits``: the colour mapping needs a uint16 array, even without ``deep``. Formats without alpha are
+        planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for subsampled chroma.
         """
         if colours.has_own_matrix:
             return self._apply_own_matrix(frame, colours, width, height)

@@ -169,7 +169,10 @@ def decode_still(data: np.ndarray, header: PictureHeader, span: Span | None = No
 
 
 def convert_samples(stored: np.ndarray, header: PictureHeader, span: Span | None = None) -> Still:
-    """Convert upright samples as stored, (H, W, 3 or 4) of any dtype, to a picture, as ``decode_still``."""
+    """Convert upright samples as stored, (H, W, 3 or 4) of any dtype, to a picture.
+
+    ``span``: as in ``decode_still``.
+    """
     has_invalid = False
     if stored.dtype.kind == "f" and not span:
         planes, invalid = zip(*(fill_specks(plane) for plane in np.moveaxis(stored, 2, 0)), strict=True)

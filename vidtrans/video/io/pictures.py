@@ -134,7 +134,7 @@ class PictureReader:
         self._set_span((0, white) if white else None)
 
     def measure_span(self) -> PictureView | None:
-        """Measure the span of data values in all pictures, and return the view with this span.
+        """Measure the span of data values in all pictures, use it in this reader, and return the view with it.
 
         Return None for pictures that are not data, or whose view has a span.
         """
