@@ -94,7 +94,7 @@ _COLUMNS = {
 }
 MAX_TRACK_STEP = 0.6  # Largest step of a person between frames, in body heights; a person further away is another one
 MIN_STAGE_DEPTH = 0.08  # Least depth of the stage (range of the ankles' y) in body heights; less is steps on the spot
-MAX_EXTRAPOLATION = 0.25  # Distance behind and before the stage, as a share of its depth, up to which scales change
+MAX_EXTRAPOLATION = 0.25  # Distance behind and in front of the stage, as a share of its depth, where scales change
 STAGE_END_SHARE = 0.1  # Share of the stage's depth, at its back and front, in which the performer's height is measured
 MAX_PEOPLE = 32  # Most tracks of people in a clip
 # Limbs as pairs of indices of points: OpenPose's COCO body, then the feet.
