@@ -1,4 +1,4 @@
-"""Match the frames of a clip with those of another clip: of a mask, or of a guide that states its motion.
+"""Match the frames of a clip with those of a mask, or of a guide whose motion, cuts and held drawings it shares.
 
 A guide is the source of a clip that another tool has processed. The guides of a ``Clip`` are something else: additional
 input pictures of a network.
@@ -26,13 +26,17 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.frame_numbers import Counting, SequenceMatch, align, has_gaps, list_frames, sequence_numbers
 from vidtrans.video.io.clip import ClipIndex, read_frames
 
-HOLD_RULE = "the one before is held"  # Text in messages on frames without a matching frame
-MAX_HELD_FRAMES = 12  # Number of frames from which on a drawing is a still, and no longer a held drawing
+HOLD_RULE = "the one before is held"  # Text in messages: a frame without a matching one uses the previous match
+MAX_HELD_FRAMES = 12  # A drawing that lasts this number of frames or more is a still, not a held drawing
 
 
 @dataclass(frozen=True)
 class AlignedClip:
-    """A guide clip. ``steps[i]``: the number of its frame for frame i of the guided clip; None: frame i itself."""
+    """A guide: the source ``clip`` of a processed ("guided") clip, and its frame for each frame of the guided clip.
+
+    ``steps[i]``: the number of the guide's frame for frame i of the guided clip; None: there is none, so that frame i
+    of the guided clip is used itself.
+    """
 
     clip: Clip
     steps: tuple[int | None, ...]
@@ -43,7 +47,9 @@ class AlignedClip:
         return tuple(i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1])
 
     def end(self, time: Time) -> int:
-        """Return the guided clip's first frame whose guide is at ``time`` or later, or else its number of frames.
+        """Return the number of the first guided frame whose guide frame is at ``time`` or later.
+
+        If there is none, return the number of frames of the guided clip.
 
         Raises UsageError if that is frame 0.
         """
@@ -55,7 +61,7 @@ class AlignedClip:
         return end
 
     def held_frames(self) -> tuple[int, ...]:
-        """Return the frames whose guide repeats the drawing of the previous frame's guide.
+        """Return the numbers of the guided frames at which the guide still shows the previous frame's drawing.
 
         Their guide is a later frame of the same held drawing. Left out are drawings held for ``MAX_HELD_FRAMES`` frames
         or more, since over a still the processed clip may change permanently, and frames that share one guide frame
@@ -64,7 +70,7 @@ class AlignedClip:
         guide_held = frozenset(self.clip.survey.held)
 
         def is_held(previous: int | None, step: int | None) -> bool:
-            """Return whether a frame and the previous one show one held drawing; arguments: their guide frames."""
+            """Return whether the guide frames ``previous`` and ``step`` of consecutive frames show one held drawing."""
             if previous is None or step is None or previous >= step:
                 return False
             return guide_held >= {*range(previous + 1, step + 1)}
@@ -85,7 +91,10 @@ class AlignedClip:
     def pictures(
         self, size: tuple[int, int], start: int, stop: int, context: Context
     ) -> Generator[np.ndarray | None, None, None]:
-        """Yield the picture of the guide, (H, W, 3) uint8 at a (width, height), or None, for frames [start, stop)."""
+        """Yield the guide's picture, (H, W, 3) uint8, for each guided frame in [start, stop); None without a guide.
+
+        ``size``: the (width, height) to which the pictures are scaled.
+        """
         with closing(self.clip.cursor(FrameFormat(Size(exact=size)), context.decode_threads)) as frame_of:
             for step in self.steps[start:stop]:
                 yield None if step is None else frame_of(step).rgb
@@ -104,7 +113,10 @@ class AlignedClip:
 
 
 def with_guide_shots(guided: Clip, guide: AlignedClip) -> Clip:
-    """Return a processed clip with the shots and held frames of its guide: its own flicker disturbs their detection."""
+    """Return a processed clip with the shots and held frames of its guide.
+
+    The flicker of processed clips disturbs the detection of shots and held frames.
+    """
     return replace(guided, survey=replace(guided.survey, shots=guide.shots(), held=guide.held_frames()))
 
 
@@ -125,7 +137,7 @@ def match_frames(
     if match is not None:
         return list(match.filled_steps), describe_sequence(match, clip, mask, first, name)
     times = [(pts - mask.pts[0]) * mask.time_base for pts in mask.pts]
-    # Containers round times, at worst to a millisecond.
+    # Tolerate a quarter of the shortest frame, because containers round times, at worst to a millisecond.
     tolerance_s = min((b - a for a, b in pairwise(times)), default=Fraction(0)) / 4
     clip_times = [(clip.pts[i] - clip.pts[0]) * clip.time_base + tolerance_s for i in range(first, stop)]
     steps = [bisect_right(times, time) - 1 for time in clip_times]
@@ -138,11 +150,11 @@ def match_frames(
 def match_sequence(
     clip: ClipIndex, other: ClipIndex, first: int, stop: int, counting: Counting = "found"
 ) -> SequenceMatch | None:
-    """Match frames of ``other`` with the frames [first, stop) of a clip, by names and numbers (``align``).
+    """Return the match of ``other`` with the frames [first, stop) of a clip, by file names and frame numbers.
 
     A video is matched one to one with a clip of as many frames, unless that consists of pictures with gaps in their
     numbers. A video of another length is matched by number only with pictures that have gaps. Otherwise None is
-    returned, and the caller matches by time. ``counting``: see ``align``.
+    returned, and the caller matches by time. ``counting``: how frame numbers are compared, as in ``align``.
     """
     total, count = other.num_frames, stop - first
     names = clip.names or other.names
@@ -189,7 +201,7 @@ def has_same_aspect(clip: ClipIndex, mask: ClipIndex, tolerance: float = 0.02) -
 
 
 def should_treat_as_drawing(clip: Clip, pairing: Pairing, wanted: str, context: Context) -> bool:
-    """Return whether the clip consists of drawings that a network takes as its input without finding lines in them.
+    """Return whether the clip shows drawings that are a network's input as they are, without extracting lines.
 
     ``wanted``: the value of ``--drawn``; with 'auto' three pictures are examined. Raises UsageError if it is 'yes' and
     the pairing takes no drawings.

@@ -19,12 +19,15 @@ from vidtrans.curves.tracks import SignalTracks, Track, decay_track, interpolate
 
 FULL_MOTION_PERCENTILE = 95  # Percentile of a clip's motion per second that is mapped to the signal value 1
 MASK_SIDE_PX = 96  # Short side of the mattes from which a mask's coverage is measured
-# A function that returns the share of each frame that a mask covers, (n,) from 0 to 1.
+# A function that returns the share of each frame's area that a mask covers, (n,) from 0 to 1.
 MaskCoverage = Callable[[], np.ndarray]
 
 
 def clip_clock(clip: Clip, sound: Path | str | None = None, mask: MaskCoverage | None = None) -> CurveClock:
-    """Return the clock of a clip's parameter curves. ``sound``: a file used instead of the clip's sound."""
+    """Return the clock that gives a clip's parameter curves their times and signals.
+
+    ``sound``: a file used instead of the clip's sound. ``mask``: returns the values of the signal "mask".
+    """
     pts, base = clip.index.pts, clip.index.time_base
     source = ClipSignals(clip, Path(sound) if sound else None, mask)
     return CurveClock(
@@ -38,7 +41,10 @@ def clip_clock(clip: Clip, sound: Path | str | None = None, mask: MaskCoverage |
 
 
 class ClipSignals(SignalTracks):
-    """The signals of a clip as functions of time, in s from its first frame: sound, pictures, cuts and mask."""
+    """The signals of a clip as functions of time, in s from its first frame: sound, pictures, cuts and mask.
+
+    ``sound``: a file used instead of the clip's sound. ``mask``: returns the values of the signal "mask".
+    """
 
     def __init__(self, clip: Clip, sound: Path | None, mask: MaskCoverage | None) -> None:
         super().__init__(self._time_of)
@@ -51,7 +57,10 @@ class ClipSignals(SignalTracks):
         self._sound = SoundSignals(sound or origin.path)
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Analyse the sound, if one of the signals ``roots`` needs it. Raises UsageError, MediaError."""
+        """Analyse the sound, if one of the signals comes from it. Raises UsageError, MediaError.
+
+        ``roots``: the innermost signals of the curves' calls, such as ``low`` of smooth(low, 1).
+        """
         if not (sound_signals := sorted((root for root in roots if root.is_heard), key=str)):
             return
         remedy = "give a sound with --sound FILE"
@@ -101,7 +110,7 @@ class ClipSignals(SignalTracks):
 
 
 def mask_shares(mask: Mask, num_frames: int, threads: int) -> np.ndarray:
-    """Return the share of each of ``num_frames`` frames that a mask covers, (n,); 0 for frames without a mask."""
+    """Return the share, 0 to 1, of each frame's area that a mask covers, (num_frames,); 0 for frames without a mask."""
     shares, index = np.zeros(num_frames), mask.clip.index
     with closing(mask.mattes(Size(short=MASK_SIDE_PX).of(index.width, index.height), threads)) as matte:
         for n in range(mask.first, mask.first + len(mask.steps)):

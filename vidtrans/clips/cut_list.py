@@ -41,7 +41,10 @@ def scene_starts(text: str, where: str) -> list[int] | None:
 
 
 def _scene_start(row: TableRow, column: int, where: str) -> int:
-    """Return the first frame, from 0, of the scene in a table row. Raises UsageError."""
+    """Return the first frame, from 0, of the scene in a table row. Raises UsageError.
+
+    ``column``: the index of the cell with the frame number, which counts from 1. ``where``: the file, for messages.
+    """
     text = row.cells[column] if column < len(row.cells) else ""
     try:
         number = parse_number(text)
@@ -67,9 +70,10 @@ def edit_starts(path: Path, lines: Sequence[str], rate: Fraction) -> list[int]:
 
 
 def _timeline_start(records: Sequence[tuple[int, int]], day: int) -> int:
-    """Return the frame count at which a timeline starts: after the longest pause of the day between events.
+    """Return the frame count at which a timeline starts: that of the event after the longest pause in 24 hours.
 
-    Events are in any order, and their counts start again from 0 at midnight.
+    ``records``: (start, end) frame counts of the events, in any order. ``day``: the number of frames in 24 hours, after
+    which the counts start again from 0.
     """
     ordered = sorted(records)
     ends = list(accumulate((end for _, end in ordered), max))

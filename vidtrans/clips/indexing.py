@@ -44,7 +44,7 @@ from vidtrans.video.io.policy import COLOUR_MAPPING_TEXTS, DOLBY_VISION_WARNING,
 from vidtrans.video.io.reader import ClipReader, HardwareDecoder
 from vidtrans.video.side_data import DOLBY_VISION_ONLY
 
-MARGIN_FRAMES = 32  # Number of frames read after the requested end; cut detection looks ahead by less
+MARGIN_FRAMES = 32  # Number of frames read after the requested end; cut detection needs fewer following frames
 # Options of the user's ffmpeg that convert Dolby Vision to SDR.
 DOLBY_VISION_TO_SDR = "-vf libplacebo=colorspace=bt709:color_primaries=bt709:color_trc=bt709 -c:a copy"
 PICTURES_VERSION = 3  # Version of the decoding rules of picture files, part of the cache key of an index
@@ -91,7 +91,11 @@ def _read_once(
     index: ClipIndex | None = None,
     until: Time | None = None,
 ) -> tuple[ClipIndex, Survey, bool]:
-    """Read a clip once; return its index, its survey, and whether it must be read again to count damage."""
+    """Read a clip once; return its index, its survey, and whether it must be read again to count damage.
+
+    ``tolerant``: count damage instead of raising MediaError. ``index``: from an earlier pass, whose findings on the
+    range of samples are applied. ``until``: the time a little after which reading ends; None: to the end.
+    """
     frame_format = FrameFormat(Size(short=ANALYSIS_SHORT_SIDE))
     with open_reader(path, frame_format, threads=context.decode_threads, guides=guides, tolerant=tolerant) as reader:
         surveyor = Surveyor()
@@ -109,7 +113,10 @@ def _read_once(
 
 
 def _frames_until(until: Time, frames: Iterable[Frame], time_base: Fraction) -> Iterator[Frame]:
-    """Yield the frames up to the first one at or after a time, and ``MARGIN_FRAMES`` more."""
+    """Yield the frames up to the first one at or after the time ``until``, and ``MARGIN_FRAMES`` more.
+
+    ``time_base``: the seconds per tick of the frames' pts.
+    """
     first_pts: int | None = None
     last = until.frame
     for frame in frames:
@@ -248,7 +255,7 @@ def content_digest(context: Context, path: Path, guides: Sequence[str] = ()) -> 
 
 
 def open_clip(context: Context, path: Path, guides: Sequence[str] = (), until: Time | None = None) -> Clip:
-    """Return the clip with its index, from the cache or by reading it once.
+    """Return the clip with its index and survey, from the cache or by reading it.
 
     ``path`` is a video, a picture, a folder or pattern of pictures, or (with ``guides``) a folder of guides. With
     ``until``, a video is read, and indexed, only until a little after that time. Raises MediaError if the clip cannot
@@ -302,7 +309,10 @@ def index_entry(
 
 
 def survey_clip(context: Context, path: Path, guides: Sequence[str] = (), until: Time | None = None) -> Clip:
-    """Return the clip with its index, even if damaged. Raises MediaError if no frame can be read."""
+    """Return the clip with its index, even if damaged. Raises MediaError if no frame can be read.
+
+    ``guides`` and ``until``: as in ``open_clip``.
+    """
     digest = content_digest(context, path, guides)
     entry = index_entry(context, path, digest, guides, until)
     cached = entry.read()

@@ -21,7 +21,7 @@ from vidtrans.video.images.picture import is_deep_grey, pack_colours, read_indic
 from vidtrans.video.io.picture_paths import picture_files
 
 NUM_SAMPLE_FRAMES = 24  # Number of frames in which labels are counted
-MIN_REPORTED_SHARE = 0.0005  # Share of the pixels above which unknown labels, or colours, are reported
+MIN_REPORTED_SHARE = 0.0005  # Share of all pixels above which unknown labels, or coloured pixels, are reported
 MIN_COLOUR_STEP = 12  # Least difference between the channels of a coloured pixel, in 8-bit levels
 LOSSLESS_SUFFIXES = (".png", ".bmp", ".tif", ".tiff", ".webp")  # Suffixes of formats that keep colours exactly
 # The remedy in messages on label maps without a usable palette.
@@ -29,7 +29,7 @@ REMEDY = "give the colours of the classes in order: --set pairing.palette='#rrgg
 
 
 def with_palette(pairing: Pairing, files: Sequence[Path]) -> Pairing:
-    """Return a pairing of label maps with the palette found in its pictures; other pairings unchanged.
+    """Return a pairing of label maps with the palette found in the pictures ``files``; other pairings unchanged.
 
     In indexed pictures the indices are the classes. In other pictures the colours are the classes, in the order of
     their values, if there are at most ``classes`` of them. Raises MediaError where two labels cannot be distinguished.
@@ -153,7 +153,10 @@ def sample_frames(clip: Clip, context: Context) -> Iterable[np.ndarray]:
 
 
 def label_setting_changes(pairing: Pairing, clip: Clip, context: Context) -> Table:
-    """Return the settings of a model's pairing that a clip's palette changes; warn of unknown labels."""
+    """Return the settings of a pairing of label maps to change for a clip's palette; {} for other pairings.
+
+    Labels that belong to no class are reported.
+    """
     if not isinstance(pairing, Labels):
         return {}
     files = picture_files(clip.path) if clip.is_pictures and not clip.guides else []

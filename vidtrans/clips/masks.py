@@ -27,7 +27,7 @@ from vidtrans.video.io.picture_paths import picture_files
 Feather = Callable[[int], float]  # A function that returns the blur σ of the mask's edge in a frame, in pixels
 Colour = tuple[int, int, int]  # RGB, 8 bits
 BLACK = (0, 0, 0)  # RGB, the usual background of masks
-LEVEL_8_BIT = 257  # Step between two 8-bit levels, in 16-bit levels; the thresholds below are in 16-bit levels, too
+LEVEL_8_BIT = 257  # Step between two 8-bit levels, in 16-bit levels, which are the unit of the levels below
 MAX_OBJECT_LEVEL = 96 * LEVEL_8_BIT  # Highest level of a mask of object numbers; brighter masks have grey levels
 MIN_COLOUR_STEP = 24 * LEVEL_8_BIT  # Least difference between the channels of a coloured pixel, and between two colours
 MIN_COLOURED_SHARE = 0.3  # Least share of coloured pixels among those that are not black, in a mask of coloured objects
@@ -62,9 +62,9 @@ class MaskLevels:
     num_frames: int = 0
     num_coloured: int = 0  # Pixels
     num_other: int = 0  # Pixels that are not black
-    num_edges: int = 0
-    num_clean: int = 0
-    num_counted: int = 0
+    num_edges: int = 0  # Pairs of unequal neighbouring pixels
+    num_clean: int = 0  # Edges between two flat areas
+    num_counted: int = 0  # Frames whose edges were counted
     has_black: bool = False
 
     def __post_init__(self) -> None:
@@ -97,7 +97,7 @@ class MaskLevels:
 
     @property
     def is_coloured(self) -> bool:
-        """Whether so many pixels that are not black are coloured that the mask consists of coloured objects."""
+        """Whether the mask consists of coloured objects: enough of the pixels that are not black are coloured."""
         return self.num_coloured > MIN_COLOURED_SHARE * self.num_other
 
     @property
@@ -147,7 +147,9 @@ def object_matte(picture: np.ndarray, ground: Colour) -> np.ndarray:
 
 
 def _count_edges(picture: np.ndarray) -> tuple[int, int]:
-    """Count the neighbours in the rows of (H, W, C) int32 that differ, and those that may be an object's edge.
+    """Return the numbers of edges, pairs of unequal neighbours in a row, and of edges that may be an object's.
+
+    ``picture``: (H, W, C) int32.
 
     At an object's edge both sides are flat, and the step is at least half the higher level, or one between colours.
     """
@@ -162,7 +164,8 @@ def _count_edges(picture: np.ndarray) -> tuple[int, int]:
 class MatteReader:
     """A reader of mattes, (H, W) uint8, in the order of the frames; white where the style is applied.
 
-    ``read``: yields the mask's frames from a number on. ``steps[i]``: the mask's frame for frame ``first + i``.
+    ``read``: yields the mask's frames from a number on. ``steps[i]``: the number of the mask's frame for the clip's
+    frame ``first + i``. ``feather``: returns the blur σ of a frame's matte, in pixels. ``inverted``: black is inside.
     """
 
     def __init__(
@@ -203,7 +206,7 @@ class MatteReader:
 
 @dataclass(frozen=True)
 class Mask:
-    """A mask aligned with a clip: ``steps[i]`` is the number of its frame for frame ``first + i`` of the clip.
+    """A mask aligned with a clip: ``steps[i]`` is the number of the mask's frame for the clip's frame ``first + i``.
 
     ``inverted``: the mask is white where the file is black. ``ground``: the background colour, if everything else is
     inside; None: grey levels are coverage.
@@ -254,7 +257,8 @@ def find_ground(mask: Clip, steps: Sequence[int], context: Context, *, inverted:
     """Return the background colour of all frames of a mask, or None if its grey levels are coverage.
 
     Masks of objects are reported, and a warning is given if nothing, everything or hardly anything is inside in the
-    frames ``steps``. Raises MediaError, Interrupted.
+    frames ``steps``, the numbers of the mask's frames that are used. ``inverted``: black is inside. Raises MediaError,
+    Interrupted.
     """
     span = min(steps), max(steps) + 1
     stage = MaskLevelsStage(mask.digest, list(span), media_libraries())
@@ -295,7 +299,10 @@ def _read_levels(mask: Clip, used: tuple[int, int], context: Context) -> MaskLev
 def _object_mattes(
     mask: Clip, ground: Colour, size: tuple[int, int], threads: int, start: int
 ) -> Generator[Frame, None, None]:
-    """Yield the frames of a mask of objects from ``start`` on, as mattes (H, W, 3) uint8 of a (width, height)."""
+    """Yield the frames of a mask of objects from ``start`` on, as mattes (H, W, 3) uint8 of a (width, height).
+
+    ``ground``: the background colour; everything else is inside.
+    """
     with closing(mask.frames(MASK_FORMAT, threads, start)) as frames:
         for frame in frames:  # Compared before resizing, since the mean of two object numbers is another one
             matte = resize(object_matte(frame.rgb, ground), *size)

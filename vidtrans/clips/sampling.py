@@ -17,11 +17,11 @@ DEFAULT_COUNT = 24  # Number of frames that are chosen by default
 MIN_OPAQUE_SIDE_PX = 64  # Shortest side of the opaque part to which a style picture is cropped
 # A style picture with a smaller side in pixels, or a lower standard deviation in 8-bit levels, has hardly any style.
 MIN_STYLE_SIDE_PX, MIN_STYLE_DEVIATION = 32, 3.0
-MAX_SKIPPED = 12  # Most frames between two requested ones, on average, that decode faster than a seek
+MAX_SKIPPED = 12  # Mean distance of requested frames up to which decoding all frames is faster than seeking
 
 
 def segment_centres(total: int, count: int) -> list[int]:
-    """Return the middle frames of ``count`` equal segments of ``total`` frames."""
+    """Return the numbers of the middle frames of ``count`` equal segments of ``total`` frames."""
     return [(2 * k + 1) * total // (2 * count) for k in range(count)]
 
 
@@ -34,7 +34,7 @@ def spread_numbers(total: int, count: int | None, default: int = DEFAULT_COUNT) 
 
 
 def reading_passes(numbers: Sequence[int]) -> list[Sequence[int]]:
-    """Group increasing frame numbers by reading pass: all in one group if they are close together, else one each."""
+    """Group increasing frame numbers by reading pass: one group if they are close together, else one for each."""
     in_one_pass = len(numbers) * MAX_SKIPPED >= numbers[-1] - numbers[0]
     return [numbers] if in_one_pass else [[n] for n in numbers]
 
@@ -50,7 +50,7 @@ def read_clip_frames(
 
 
 def read_style_picture(clip: Clip, context: Context, area: Area | None = None) -> np.ndarray:
-    """Return the middle frame of a clip, (H, W, 3) uint8, without bars and transparent parts.
+    """Return the middle frame of a clip, (H, W, 3) uint8, without letterbox bars and transparent parts.
 
     Transparent parts are kept if little else remains. What is left out is reported; a picture with hardly any style
     gives a warning. ``area``: the only area that is used. Raises UsageError if it is not inside.

@@ -30,8 +30,8 @@ QUERY_TIMEOUT_S = 60.0  # Seconds after which a query of the program fails
 # Major version of libavcodec in ffmpeg 7, which has an option for a graph's time base, and deprecates -vsync.
 _LIBAVCODEC_7 = 61
 NUM_THREADS = 4  # Threads of an encoder; they affect its bytes, so their number is equal on all machines
-MAX_ERROR_LINES = 200  # Last lines of the program's error output that are kept
-# Matches encoder options that would override those of this module, or be taken as ffmpeg's own: color_trc:v.
+MAX_ERROR_LINES = 200  # Number of the last lines of the program's error output that are kept
+# Matches encoder options that would override options of this module, or that ffmpeg takes for its own: color_trc:v.
 _RESERVED_OPTION = re.compile(r"(color_\w+|colorspace|sws_flags|aspect|stats|passlogfile)(:.*)?")
 # Names of options of ffmpeg itself that affect an encoder's result.
 _GENERAL_OPTIONS = frozenset({"q", "qscale", "pix_fmt", "force_key_frames"})
@@ -72,7 +72,7 @@ _LOG_PREFIX = re.compile(r"^(\[[^\]]*\] *)+")  # Matches the names of modules be
 
 
 def find_program() -> Path:
-    """Return the path of the user's ffmpeg, else of the package imageio-ffmpeg. Raises UsageError.
+    """Return the path of the user's ffmpeg, else of that in the package imageio-ffmpeg. Raises UsageError.
 
     A program in the current folder is never used: relative entries of the PATH (".") are ignored, and so is the current
     folder itself, which Windows would search first.
@@ -153,7 +153,10 @@ class RunningProgram:
         self._output.put(None)
 
     def lines(self, stop: Stop) -> Iterator[tuple[bool, str]]:
-        """Yield (whether it is from stderr, line) until the program ends. Raises Interrupted at a stop request."""
+        """Yield (whether the line is from stderr, line) until the program ends.
+
+        Raises Interrupted at a stop request.
+        """
         num_open = len(self._threads)
         while num_open:
             stop.check()
@@ -268,7 +271,7 @@ def run_ffmpeg_job(
     report: Report = ignore_event,
     num_frames: int | None = None,
 ) -> None:
-    """Convert ``source`` to ``output`` by a graph, an encoder or both; equal jobs give equal bytes.
+    """Convert ``source`` to ``output`` by a filter graph, an encoder or both; equal jobs give equal bytes.
 
     ``source`` is a NUT file of FFV1 in full-range RGB. ``output`` is a NUT file whose frames have exactly the times
     that the graph gives them; with an encoder it is BT.709, limited range, and tagged as such. ``num_frames``: of the
@@ -301,7 +304,10 @@ def run_ffmpeg_job(
 
 
 def _command(program: Path, source: Path, output: str, options: dict[str, str | None]) -> list[str]:
-    """Return the command line of ffmpeg; 'file:' and -f keep it from interpreting file names and contents."""
+    """Return the command line of ffmpeg; 'file:' and -f keep it from interpreting file names and contents.
+
+    ``options``: of the output, by name; the value None is a flag without a value.
+    """
     import ffmpeg
 
     def utf8(text: str) -> str:
@@ -333,7 +339,7 @@ def _output_options(job: FFmpegJob) -> dict[str, str | None]:
 
 
 def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dict[str, str | None]:
-    """Return options, for the program's version, that write each frame of the graph once in the graph's time base."""
+    """Return output options, for the program's version, that write each frame of the graph once, in its time base."""
     if keeps_time_base(program):
         return {"fps_mode": "passthrough", "enc_time_base": "filter"}
     graph = _append_filters(_output_options(job).get("vf") or "", "showinfo")
@@ -345,7 +351,7 @@ def _frame_times(program: Path, source: Path, job: FFmpegJob, stop: Stop) -> dic
 
 
 def _append_filters(graph: str, filters: str) -> str:
-    """Append filters to a graph's output, which may have a label, as in 'hflip[out]'."""
+    """Return a filter graph with filters appended to its output, which may have a label, as in 'hflip[out]'."""
     graph = graph.strip()
     if not graph:
         return filters
@@ -359,7 +365,10 @@ def _graph_name(graph: str) -> str:
 
 
 def _failure(job: FFmpegJob, status: int, errors: Sequence[str], source: Path, output: Path) -> Exception:
-    """Return the exception for a failed job, with the last error line that states a cause."""
+    """Return the exception for a failed job, with the last error line that states a cause.
+
+    ``status``: the program's exit status, or minus the number of the signal that ended it.
+    """
     if status < 0:
         why = f"the program was killed (signal {-status})"
         return MediaError("ffmpeg", why, "there may be too little memory: use a smaller size")

@@ -46,7 +46,7 @@ class FrameFormat:
 
     @property
     def transparency(self) -> str:
-        """A text for cache keys on the handling of transparency."""
+        """The handling of transparency as text, for cache keys."""
         return f"{self.alpha} {self.background or 'usual'}"
 
 

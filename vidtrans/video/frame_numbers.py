@@ -46,15 +46,15 @@ FRAME_WORDS = "f|fr|frm|frames?|kf|key|keyframe|no|nr|num"
 # In order: never; a shot's number; joined to letters; separate; padded with zeros; after a word such as "frame".
 # Ranks of a number in a name by the probability that it is the frame number, ascending.
 NEVER, SHOT, JOINED, SEPARATE, PADDED, NAMED = range(6)
-MAX_DIGITS = 8  # Most digits of an unpadded frame number; longer numbers are seeds or times
+MAX_DIGITS = 8  # Most digits of a frame number without leading zeros; longer numbers are seeds or times
 MAX_LISTED_RANGES = 6  # Most ranges of frames that a message lists
 
 
 @dataclass(frozen=True)
 class NameNumber:
-    """A number in a file name: its ``value``, and its ``rank``, the probability of being the frame number.
+    """A number in a file name: its ``value``, and the ``rank`` of its probability of being the frame number.
 
-    Ranks are from ``NEVER`` to ``NAMED``.
+    Ranks are from 0, ``NEVER``, to 5, ``NAMED``.
     """
 
     value: int
@@ -62,7 +62,7 @@ class NameNumber:
 
 
 def stem_key(name: str) -> str:
-    """Return a file name without its suffix, in one Unicode normalisation: equal for all pictures of a frame."""
+    """Return a file name without its suffix, in one Unicode normalisation, to find pictures of one frame."""
     return name_key(PurePath(name).stem)
 
 
@@ -193,7 +193,8 @@ def _frame_column(rows: Sequence[Sequence[NameNumber]]) -> list[int]:
     return max(distinct, key=lambda column: (column[0], min(column[1]) - max(column[1])))[1]
 
 
-# The rule by which numbers of two sequences are the same frame; see ``align``.
+# How the frame numbers of two sequences are compared; see ``align``. "found": with the offset that fits best. "equal":
+# without an offset. "together": counted from the lowest number of each sequence.
 Counting = Literal["found", "equal", "together"]
 Names = Sequence[str] | range  # The file names of a sequence of pictures, or the frame numbers of a video
 
@@ -216,7 +217,11 @@ class SequenceMatch:
 
     @classmethod
     def of(cls, all_steps: Sequence[int | None], span: slice, way: str, words: str = "") -> SequenceMatch:
-        """Return the match of the steps ``span`` of ``all_steps``; ``way``: the criterion, ``words``: the remark."""
+        """Return the match of the frames ``span`` of a sequence.
+
+        ``all_steps``: the index of the matching frame, or None, for all frames of the sequence. ``way``: the criterion.
+        ``words``: the remark.
+        """
         latest = next((step for step in all_steps if step is not None), 0)
         held = [latest := latest if step is None else step for step in all_steps]
         return cls(tuple(all_steps[span]), tuple(held[span]), way, words)
@@ -235,7 +240,7 @@ def has_gaps(names: Sequence[str]) -> bool:
 
 
 def align(reference: Names, other: Names, first: int, stop: int, *, counting: Counting = "found") -> SequenceMatch:
-    """Match the frames of a sequence, ``other``, with the frames [first, stop) of a sequence ``reference``.
+    """Return the match of the frames [first, stop) of a sequence ``reference`` with the frames of a sequence ``other``.
 
     Frames are matched by name if one sequence has all names of the other, else by number if both are numbered, else by
     name if half of the names are common, else by order. ``counting``: "equal": equal numbers are the same frame;
@@ -269,7 +274,10 @@ def align(reference: Names, other: Names, first: int, stop: int, *, counting: Co
 
 
 def common_frames(sequences: Sequence[Sequence[str]]) -> list[list[int]]:
-    """Return, for each sequence of file names, the indices of the frames in all sequences, ordered as the first."""
+    """Return, for each sequence of file names, the indices of the frames that all sequences have.
+
+    The order is that of the first sequence.
+    """
     first = sequences[0]
     steps = [align(first, names, 0, len(first)).steps for names in sequences]
     complete = [row for row in zip(*steps, strict=True) if None not in row]
@@ -297,7 +305,7 @@ def sequence_numbers(names: Names) -> Sequence[int | None] | None:
 
 
 def _number_offset(reference: Sequence[int | None], other: Sequence[int | None], span: slice) -> int:
-    """Return what to add to frame numbers of ``other`` to get those of ``reference``; 0 if equal numbers are one frame.
+    """Return the offset from the frame numbers of ``other`` to those of the same frames in ``reference``.
 
     The offset is used only if the shifted numbers are exactly those of ``reference`` or its ``span``, if the sequences
     have no number in common, or if an offset of ±1 gives more common numbers.
@@ -317,7 +325,10 @@ def _number_offset(reference: Sequence[int | None], other: Sequence[int | None],
 
 
 def list_frames(frames: Sequence[int], label: Callable[[int], str] = str) -> str:
-    """Return increasing frames as text, as in "6, 8 to 11 and 40"; a long list is shortened and ends with the total."""
+    """Return increasing frames as text, as in "6, 8 to 11 and 40"; a long list is shortened and ends with the total.
+
+    ``label``: returns the text of a frame, by default its number.
+    """
     ranges: list[list[int]] = []
     for frame in frames:
         if ranges and frame == ranges[-1][-1] + 1:

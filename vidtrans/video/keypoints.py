@@ -37,7 +37,7 @@ NUM_POINTS = FACE + NUM_FACE  # Number of points of a person
 NOSE, NECK, SHOULDERS, ANKLES = 0, 1, (2, 5), (10, 13)  # Indices of points; pairs: right, left
 # Index in a COCO-17 list of each of the 18 points of a body without feet; −1 if missing.
 _COCO_17_INDICES = (0, -1, 6, 8, 10, 5, 7, 9, 12, 14, 16, 11, 13, 15, 2, 1, 4, 3)
-_NO_FEET = (-1,) * 6  # Index −1 for each of the six points of the feet, which COCO-17 lacks
+_NO_FEET = (-1,) * 6  # Index −1 for each of the six points of the feet: they are missing
 # Index in a detector's list of each of the 24 points of a body, −1 if missing, by the number of points in the list.
 _BODY_LAYOUTS: dict[int, tuple[int, ...]] = {
     17: _COCO_17_INDICES + _NO_FEET,  # COCO: YOLO, MMPose, Detectron2
@@ -67,7 +67,7 @@ PARTS = {
 }
 FILE_SUFFIXES = (".json", ".jsonl", ".csv")  # Suffixes of files of keypoints
 FRAME_FILE_ENDING = "_keypoints.json"  # Ending of OpenPose's files, one per frame
-MAX_NORMALISED = 2.0  # Coordinates up to this are shares of the picture's size; some points lie outside the picture
+MAX_NORMALISED = 2.0  # Up to this coordinate a clip's points are shares of the picture's size; some lie outside
 MAX_FRAMES, MAX_POINTS = 1_000_000, 500  # Most frames of a table, and most points of a part
 Row = tuple[float, float, float]  # x, y and score of a point
 # The remedy in messages on unreadable keypoints.
@@ -82,7 +82,7 @@ _PART_BY_KEY = {
 _FRAME_KEYS = ("frame", "frame_index", "frame_number", "frame_id")  # JSON keys of a frame's number
 # JSON keys of a picture's width and height in pixels.
 _SIZE_KEYS = (("width", "height"), ("canvas_width", "canvas_height"), ("image_width", "image_height"))
-# Columns of a table by name: the accepted headings.
+# Accepted headings of the columns of a CSV table, by the column's name in this module.
 _COLUMNS = {
     "frame": ("frame", "frame_index", "frame_number", "frame_id"),
     "person": ("person", "person_id", "pose_id", "id", "track"),
@@ -92,10 +92,10 @@ _COLUMNS = {
     "y": ("y",),
     "score": ("score", "visibility", "confidence", "c"),
 }
-MAX_TRACK_STEP = 0.6  # Largest step of a person in body heights; one further away in the next frame is another person
-MIN_STAGE_DEPTH = 0.08  # Least depth of the stage in body heights; ankles that move less are steps on the spot
-MAX_EXTRAPOLATION = 0.25  # Distance beyond the stage's ends, as a share of its depth, at which scales still change
-STAGE_END_SHARE = 0.1  # Share of the stage's depth at each end within which the performer's height is measured
+MAX_TRACK_STEP = 0.6  # Largest step of a person between frames, in body heights; a person further away is another one
+MIN_STAGE_DEPTH = 0.08  # Least depth of the stage (range of the ankles' y) in body heights; less is steps on the spot
+MAX_EXTRAPOLATION = 0.25  # Distance behind and in front of the stage, as a share of its depth, where scales change
+STAGE_END_SHARE = 0.1  # Share of the stage's depth, at its back and front, in which the performer's height is measured
 MAX_PEOPLE = 32  # Most tracks of people in a clip
 # Limbs as pairs of indices of points: OpenPose's COCO body, then the feet.
 LIMBS = (
@@ -142,7 +142,7 @@ def detector_indices(part: str, count: int) -> np.ndarray:
 
 
 def smallest_num_points(part: str, at_least: int) -> int:
-    """Return the number of points of the smallest known list of a part that has ``at_least`` points or more.
+    """Return the number of points of a detector's smallest known list of a part with ``at_least`` points or more.
 
     If no list is large enough, return ``at_least``.
     """
@@ -193,7 +193,10 @@ def read_keypoints(path: Path) -> Keypoints:
 
 
 def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
-    """Return the numbers and files of a folder, ordered by the last number in the names, or else by name."""
+    """Return (frame number, file) of OpenPose's files in a folder, in order of the numbers.
+
+    The frame number is the last number in the file name, or else the position of the name.
+    """
     files = sorted(p for p in folder.iterdir() if p.name.endswith(FRAME_FILE_ENDING) and not p.name.startswith("."))
     names = signed_names(p.name.removesuffix(FRAME_FILE_ENDING) for p in files)
     matches = [NUMBER_IN_NAME.findall(name) for name in names]
@@ -202,7 +205,10 @@ def _numbered_files(folder: Path) -> list[tuple[int, Path]]:
 
 
 def _read_file(file: Path, found: Keypoints, number: int | None) -> None:
-    """Add the frames of a file to ``found``; ``number``: of its only frame, if known. Raises OSError, ValueError."""
+    """Add the frames of a file to ``found``. Raises OSError, ValueError.
+
+    ``number``: the frame number of a file with a single frame; None: the file states its frames' numbers.
+    """
     text = decode_text(read_small_file(file))
     if file.suffix.lower() == ".csv":
         _read_table(text, found)
@@ -313,14 +319,20 @@ def _parse_number(value: Any) -> float:  # noqa: ANN401  (JSON, or the text of a
 
 
 def _assign_points(points: np.ndarray, part: str, rows: np.ndarray) -> None:
-    """Copy a detector's points of a part, (N, 3) float64, to a person's points. Raises ValueError for an unknown N."""
+    """Copy a detector's list of a part, ``rows`` (N, 3), to a person's ``points`` (NUM_POINTS, 3), in place.
+
+    Raises ValueError for an unknown N.
+    """
     indices = detector_indices(part, len(rows))
     is_listed = indices >= 0
     points[is_listed] = rows[indices[is_listed]]
 
 
 def _complete_person(points: np.ndarray) -> np.ndarray:
-    """Set the points that were not detected to NaN, and a missing neck to the middle of the shoulders."""
+    """Set a person's undetected points to NaN, and a missing neck to the middle of the shoulders, in place.
+
+    ``points``: (NUM_POINTS, 3).
+    """
     is_missing = np.isnan(points).any(axis=1) | (points[:, 2] <= 0)
     points[is_missing] = np.nan
     if is_missing[NECK] and not is_missing[list(SHOULDERS)].any():
@@ -472,7 +484,10 @@ def track_people(frames: Sequence[Sequence[np.ndarray]]) -> np.ndarray:
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:
-    """Return the mean distance of the points that both people have, in body heights; infinity without any."""
+    """Return the mean distance of two people, in body heights, over the points that both have.
+
+    ``a``, ``b``: (NUM_POINTS, 3). The distance is infinite if they have no common points.
+    """
     is_common = ~np.isnan(a[:, 0]) & ~np.isnan(b[:, 0])
     if not is_common.any():
         return float("inf")
@@ -481,7 +496,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def fill_gaps(person: np.ndarray, numbers: np.ndarray, longest: int) -> np.ndarray:
-    """Return a track, (T, NUM_POINTS, 3), with interpolated points where they are missing for a few frames.
+    """Return a person's track, (T, NUM_POINTS, 3), with points interpolated where they are missing for a few frames.
 
     ``numbers``: the frames' numbers, (T,); ``longest``: the longest gap in frames that is filled.
     """
@@ -498,7 +513,7 @@ def fill_gaps(person: np.ndarray, numbers: np.ndarray, longest: int) -> np.ndarr
 
 
 def smooth_motion(person: np.ndarray, sigma: float) -> np.ndarray:
-    """Return a track, (T, NUM_POINTS, 3), with x and y smoothed over time by a Gaussian of ``sigma`` frames."""
+    """Return a person's track, (T, NUM_POINTS, 3), x and y smoothed over time by a Gaussian of ``sigma`` frames."""
     if sigma <= 0:
         return person
     radius = int(np.ceil(3 * sigma))
@@ -518,7 +533,7 @@ def smooth_motion(person: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def fit_bodies(people: np.ndarray, source: BodyPlace, target: BodyPlace) -> np.ndarray:
-    """Return tracks, (people, T, NUM_POINTS, 3), with a performer's place and size changed to another's.
+    """Return tracks, (people, T, NUM_POINTS, 3), moved and scaled from the place of ``source`` to that of ``target``.
 
     This is the global pose normalisation of Chan et al., "Everybody Dance Now" (ICCV 2019), with one scale and one
     shift per frame. Both are interpolated between the back and the front of the stage by the ankles of the first
@@ -675,7 +690,7 @@ class PoseFrames:
 
     @cached_property
     def people(self) -> np.ndarray:
-        """The people, (N, frames, NUM_POINTS, 3), in pixels of the drawn pictures."""
+        """The people, (N, frames, NUM_POINTS, 3): x, y in pixels of the drawn pictures, and score."""
         tracks = self._clean_tracks
         place = BodyPlace.of(tracks[0]) if self._view.body else None
         if place is not None and self._view.body is not None:

@@ -130,7 +130,7 @@ def join_row(pictures: Sequence[np.ndarray]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ChartCurve:
-    """A curve of a chart: a value, or None, for each frame; ``thick``: the line width in pixels."""
+    """A curve of a chart: a value for each frame, None where the line has a gap; ``thick``: its width in pixels."""
 
     name: str
     values: Sequence[float | None]
@@ -140,7 +140,7 @@ class ChartCurve:
 
 @dataclass(frozen=True)
 class Chart:
-    """A chart of curves over frames counted from 0, or over training steps if ``seconds`` is empty.
+    """A chart of curves over the frames of a clip, or, if ``seconds`` is empty, over training steps.
 
     ``seconds``: the time of each frame; ``cuts``: first frames of shots; ``marks``: frames to number. If there are more
     frames than pixel columns, a column shows its largest value, so that no peak is lost.
@@ -201,7 +201,7 @@ class _Drawing:
 
     @property
     def _line_colour(self) -> Colour:
-        """The colour of the last curve at half its brightness, for the lines of marks behind the curve."""
+        """The colour of the last curve at half its brightness, for the vertical lines of marked frames."""
         red, green, blue = self.chart.curves[-1].colour
         return red // 2, green // 2, blue // 2
 
@@ -237,7 +237,7 @@ class _Drawing:
                 draw.text((middle, y + down), text, fill=colour, font=font(SMALL_TEXT_PX), anchor="ma")
 
     def _draw_marks(self, draw: ImageDraw.ImageDraw) -> None:
-        """Draw the numbers of the marked frames above the curves, each joined to its line."""
+        """Draw the numbers of the marked frames above the curves, each joined to the vertical line of its frame."""
         frames = sorted(self.chart.marks)
         widths = [round(font(SMALL_TEXT_PX).getlength(str(frame))) + 10 for frame in frames]
         middles = label_centres([self.x(frame) for frame in frames], widths, self.width - RIGHT)
@@ -287,7 +287,10 @@ def connected_points(points: Iterable[tuple[float, float | None]]) -> list[list[
 
 
 def label_centres(xs: Sequence[float], widths: Sequence[int], stop: float) -> list[float]:
-    """Return the x of the centres of labels near the ascending ``xs``; none overlaps another or passes ``stop``."""
+    """Return the x of the centres of labels near the ascending ``xs``; none overlaps another or passes ``stop``.
+
+    All are in pixels; ``widths``: of the labels.
+    """
     centres: list[float] = []
     left = 0.0
     for x, width in zip(xs, widths, strict=True):

@@ -43,7 +43,7 @@ STEREO = {
     (7, False): ("col_interleaved_lr", "in columns"),
     (7, True): ("col_interleaved_rl", "in columns, right eye first"),
 }
-_UNKNOWN_STEREO = ("other", "in a layout without a name")  # Name and text of all other stereo layouts
+_UNKNOWN_STEREO = ("other", "in a layout without a name")  # (Name, text for messages) of all other stereo layouts
 STEREO_TEXTS = dict([*STEREO.values(), _UNKNOWN_STEREO])  # Texts for messages on stereo layouts, by Matroska's name
 # Names of the projections of spherical video, by FFmpeg's number.
 PROJECTIONS = ("equirectangular", "cube map", "part of an equirectangular", "half equirectangular", "flat", "fisheye")
@@ -64,7 +64,7 @@ _PROJECTION_KIND = b"\x76\x71"  # Identifier of the projection's type
 # Identifiers of a track's additional data, their type and their content.
 _ADDITION, _ADDITION_KIND, _ADDITION_DATA = b"\x41\xe4", b"\x41\xe7", b"\x41\xed"
 _DOLBY_ELEMENTS = (b"dvcC", b"dvvC", b"dvwC")  # Types of additional data that configure Dolby Vision
-# Dolby Vision profiles whose base layer depends on a number after the point.
+# Dolby Vision profiles whose base layer depends on the number after the point, as in 8.1.
 _DOLBY_PROFILES_WITH_COMPATIBILITY = (8, 10, 20)
 # Dolby Vision profiles without a base layer for other decoders: the colours are IPT-PQ.
 DOLBY_VISION_ONLY = ("5", "10.0", "20.0")
@@ -223,7 +223,10 @@ def has_side_data(frame: av.VideoFrame) -> bool:
 
 
 def kinds_of(frame: av.VideoFrame) -> set[str]:
-    """Return FFmpeg's names of the kinds of side data of a frame; if PyAV has no name for a kind, only that one."""
+    """Return FFmpeg's names of the kinds of side data of a frame.
+
+    A kind without a name in PyAV hides the others: then only that kind is returned.
+    """
     try:
         numbers = [data.type.value for data in _side_data_container(frame)]
     except ValueError as error:  # "29 is not a valid Type"
@@ -246,7 +249,7 @@ def projection_of(frame: av.VideoFrame) -> str:
 
 
 def has_dolby_vision_only(frame: av.VideoFrame) -> bool:
-    """Return whether a frame's Dolby Vision metadata are those of profile 5.
+    """Return whether a frame's Dolby Vision metadata are of profile 5, which other decoders show in wrong colours.
 
     The test is FFmpeg's own for files without a Dolby Vision header. The metadata begin with the offset of their
     header; its fifth byte is 0 and its eleventh is not.
@@ -269,7 +272,7 @@ def can_hold_projection(container: str, projection: str) -> bool:
 
 
 def texts_by_decision(kinds: Iterable[str], decision: Decision) -> list[str]:
-    """Return the texts of those ``kinds`` of frame side data that have this ``decision``."""
+    """Return the texts for messages on the ``kinds`` of frame side data whose handling is ``decision``."""
     return sorted({FRAME_KINDS[name].text for name in kinds if FRAME_KINDS[name].decision is decision})
 
 
@@ -288,7 +291,10 @@ class TrackSideData:
 
 
 def read_track_side_data(stream: VideoStream) -> TrackSideData:
-    """Return the side data of a video track; the defaults where Matroska cannot hold its codec."""
+    """Return the side data of a video track, from the Matroska header that FFmpeg writes for such a track.
+
+    Return the defaults where Matroska cannot hold the track's codec.
+    """
     if not (header := video_header(stream)):
         return TrackSideData()
     video = dict(_elements(_find(header, VIDEO)))
@@ -320,7 +326,8 @@ def _dolby_vision(entry: bytes) -> str:
 def video_header(stream: VideoStream, tags: Mapping[str, str] | None = None) -> bytes:
     """Return a Matroska header with a video track like ``stream``; b'' where Matroska cannot hold its codec.
 
-    PyAV refuses codecs that Matroska has no name for, though FFmpeg writes them in QuickTime's or Microsoft's wrapping.
+    ``tags``: of the track, by name. PyAV refuses codecs that Matroska has no name for, though FFmpeg writes them in
+    QuickTime's or Microsoft's wrapping.
     """
 
     def add(out: OutputContainer) -> None:

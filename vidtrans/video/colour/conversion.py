@@ -70,7 +70,7 @@ WHITE_NITS = 203.0  # SDR white in HDR, cd/m² (ITU-R BT.2408)
 PQ_PEAK_NITS = 1000.0  # Assumed peak of PQ pictures, cd/m²; the mastering metadata are not read
 HLG_DISPLAY_NITS, HLG_GAMMA = 1000.0, 1.2  # Peak of the nominal HLG display, cd/m², and its system gamma
 SDR_GAMMA = 2.4  # Gamma of SDR displays (ITU-R BT.1886)
-# Position of the tone curve's knee. BT.2390's 0.5 leaves too few codes (a tenth) above 203 cd/m² for clouds and metal.
+# Offset of the tone curve's knee. BT.2390's 0.5 leaves only a tenth of the codes above 203 cd/m², for clouds and metal.
 KNEE_OFFSET = 0.75
 _NUM_CODES = 65536  # Number of 16-bit codes
 _EPSILON = np.float32(1e-12)  # Smallest divisor; avoids 0 / 0 for black
@@ -106,7 +106,7 @@ class FrameColours:
 
 
 def frame_colours(frame: av.VideoFrame) -> FrameColours:
-    """Return the colours of a decoded frame; an untagged matrix is guessed from the number of lines."""
+    """Return the colours of a decoded frame; an untagged YUV matrix is guessed from the height in lines."""
     tags = int(frame.colorspace), int(frame.color_primaries), int(frame.color_trc), int(frame.color_range)
     return _colours_of_tags(frame.format.name, frame.height >= HD_LINES, *tags)
 
@@ -115,7 +115,10 @@ def frame_colours(frame: av.VideoFrame) -> FrameColours:
 def _colours_of_tags(
     pix_fmt: str, is_hd: bool, matrix: int, primaries: int, transfer: int, code_range: int
 ) -> FrameColours:
-    """Return the colours of frames with a pixel format and colour tags, by FFmpeg's numbers; see ``frame_colours``."""
+    """Return the colours of frames with a pixel format and colour tags, by FFmpeg's numbers.
+
+    ``is_hd``: an untagged YUV matrix counts as BT.709, not as BT.601.
+    """
     video_format = av.VideoFormat(pix_fmt)
     is_xyz, is_grey = pix_fmt.startswith("xyz"), len(video_format.components) < 3
     has_own_matrix = matrix in OWN_MATRICES and not (video_format.is_rgb or is_xyz or is_grey)
@@ -181,10 +184,11 @@ def apply_format(
     *,
     cut_out: bool,
 ) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the picture in ``frame_format``, and its alpha, of equal size and dtype.
+    """Handle a picture's transparency as ``frame_format`` states: composite, keep alpha, or return the matte.
 
-    Alpha is None unless the format keeps it. ``cut_out``: something in the clip is transparent, so that the matte of an
-    opaque picture is white.
+    Return the picture, (H, W, 3), and its alpha, (H, W) of the same dtype; None unless the format keeps alpha.
+    ``default_background``: RGB, 8 bits, if the format has no background. ``cut_out``: something in the clip is
+    transparent, so that the matte of an opaque picture is white.
     """
     full = np.iinfo(rgb.dtype).max
     if frame_format.alpha == "matte" and cut_out:
@@ -222,7 +226,8 @@ def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
 class ToRGB:
     """A converter of decoded frames to arrays of one size, in the stored orientation, with one swscale context.
 
-    ``profile``: the conversion by an ICC profile, which is used instead of the colour tags.
+    ``deep``: arrays are uint16, not uint8. ``profile``: the conversion by an ICC profile, which is used instead of the
+    colour tags.
     """
 
     def __init__(self, width: int, height: int, *, deep: bool = False, profile: Conversion | None = None) -> None:
@@ -258,15 +263,15 @@ class ToRGB:
         width: int,
         height: int,
     ) -> np.ndarray:
-        """Convert a frame to an array, through ``formats[0]`` (8 bits) or ``formats[1]`` (16 bits).
+        """Convert a frame to an RGB array through FFmpeg's pixel format ``formats[0]`` (8 bits) or ``formats[1]`` (16).
 
-        Formats without alpha are planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for
-        subsampled chroma.
+        ``needs_16_bits``: the colour mapping needs a uint16 array, even without ``deep``. Formats without alpha are
+        planar: for packed RGB swscale takes twice the time, and its 16 bits are wrong for subsampled chroma.
         """
         if colours.has_own_matrix:
             return self._apply_own_matrix(frame, colours, width, height)
         bits = colours.depth if colours.is_rgb else 0
-        # swscale truncates bits of RGB where it should round, and fills new ones with zeros.
+        # Keep the bits of RGB: swscale truncates them where it should round, and fills added bits with zeros.
         deep = bits > 8 or (bits == 0 and (self.deep or needs_16_bits))
         converted = self._reformat(
             frame, width, height, formats[deep], colours.code_range, colours.matrix, None, ColorRange.JPEG
@@ -319,7 +324,10 @@ class ToRGB:
 
 
 def _stretch_to_16_bits(picture: np.ndarray, bits: int, alpha_bits: int) -> np.ndarray:
-    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and keeps YUV's white at an 8-bit level."""
+    """Stretch samples to full 16 bits: swscale pads n-bit RGB with zeros, and keeps YUV's white at an 8-bit level.
+
+    ``bits`` and ``alpha_bits``: the bits of a colour and of an alpha sample.
+    """
     colours = _stretch(picture[..., :3], bits)
     return colours if picture.shape[2] == 3 else with_alpha(colours, _stretch(picture[..., 3], alpha_bits))
 
@@ -331,7 +339,10 @@ def _stretch(channels: np.ndarray, bits: int) -> np.ndarray:
 
 
 class FromRGB:
-    """A converter of arrays to frames for an encoder, which also scales to the output's size."""
+    """A converter of arrays to frames for an encoder, which also scales to the output's (width, height).
+
+    ``pix_fmt``: FFmpeg's pixel format of the frames.
+    """
 
     def __init__(self, width: int, height: int, pix_fmt: str) -> None:
         self.width, self.height, self.pix_fmt = width, height, pix_fmt
@@ -378,7 +389,7 @@ class ToneMap:
         source = PRIMARIES.get(primaries, PRIMARIES[BT709])
         self._source_luminance = source.to_xyz()[1:2].astype(np.float32)
         self._light_to_709 = source.to_bt709().astype(np.float32)
-        # The table of integer light by 8-bit code; without 8-bit input it is not used.
+        # Make the table from 8-bit codes to light as an integer, which is used only for 8-bit input.
         scale = _INTEGER_WHITE - _INTEGER_BLACK
         integer_light = np.rint(self._light[::257] * scale) if self.accepts_uint8 else self._light[:256]
         self._integer_light = integer_light.astype(np.uint16)
@@ -421,7 +432,7 @@ class ToneMap:
         light_709 = cv2.transform(cv2.LUT(rgb, self._integer_light), self._integers_to_709)
         codes = cv2.LUT(light_709, _srgb_codes_of_integers())
         if light_709.min() < _INTEGER_BLACK or light_709.max() > _INTEGER_WHITE:
-            # Select these pixels by indices, because a mask of colours takes ten times as long.
+            # Select the pixels outside BT.709 by their indices, because a boolean mask takes ten times as long.
             outside = np.flatnonzero(cv2.inRange(light_709, (_INTEGER_BLACK,) * 3, (_INTEGER_WHITE,) * 3) == 0)
             colours = rgb.reshape(-1, 3).take(outside, axis=0)[None]
             light = cv2.transform(cv2.LUT(colours, self._light[::257]), self._light_to_709)
@@ -429,7 +440,7 @@ class ToneMap:
         return codes
 
     def _srgb_codes(self, light: np.ndarray, dtype: str) -> np.ndarray:
-        """Fit linear ``light`` outside BT.709 into the gamut, and convert it to codes by the sRGB curve."""
+        """Fit linear ``light`` outside BT.709 into the gamut, and convert it to codes of a dtype by the sRGB curve."""
         red, green, blue = cv2.split(light)
         outside = (cv2.min(cv2.min(red, green), blue) < 0) | (cv2.max(cv2.max(red, green), blue) > 1)
         if outside.any():
@@ -467,14 +478,17 @@ def _srgb_code_table(dtype: str) -> np.ndarray:
 
 @cache
 def _srgb_codes_of_integers() -> np.ndarray:
-    """Return a table (65,536,) of sRGB codes, uint8, by integer light; ``_INTEGER_BLACK`` is light 0."""
+    """Return a table (65,536,) of sRGB codes, uint8, by light as an integer; ``_INTEGER_BLACK`` is light 0."""
     integers = np.arange(_NUM_CODES)
     light = np.clip((integers - _INTEGER_BLACK) / (_INTEGER_WHITE - _INTEGER_BLACK), 0, 1).astype(np.float32)
     return np.rint(code_of_light(light[None])[0] * np.float32(255)).astype(np.uint8)
 
 
 class _ToneCurve:
-    """A tone curve from light to light in units of SDR white, at most 1: identity below the knee, then a table."""
+    """A tone curve from light to light in units of SDR white, at most 1: identity below the knee, then a table.
+
+    ``peak``: the highest light of the source, in units of SDR white.
+    """
 
     def __init__(self, peak: float) -> None:
         self.knee = _knee(peak)

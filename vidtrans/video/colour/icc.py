@@ -27,7 +27,7 @@ Curve = Callable[[np.ndarray], np.ndarray]  # Function from codes in [0, 1] to l
 # The primaries of sRGB in XYZ under D50, as in ICC profiles; the columns are red, green and blue.
 _SRGB_D50 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])
 _STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
-_NODE_STEP = 5  # Step between the nodes of a table for 16-bit pictures, in 8-bit codes
+_NODE_STEP = 5  # Step between the nodes of the colour table for 16-bit pictures, in 8-bit codes
 _NUM_PARAMETERS = (1, 3, 4, 5, 7)  # Numbers of parameters of a parametric curve, by its type from 0 to 4
 _SRGB_TOLERANCE = 1.0  # Largest difference of an sRGB profile from sRGB by rounding, in 8-bit codes
 
@@ -126,7 +126,10 @@ def _tags(profile: bytes) -> list[tuple[bytes, bytes]]:
 def _curves_and_matrix(
     name: str, mode: str, connection_space: bytes, tags: dict[bytes, bytes]
 ) -> CurvesAndMatrix | None:
-    """Return the conversion by a profile's curves and matrix; None without them, or if its connection space is Lab."""
+    """Return the conversion by a profile's curves and matrix; None without them, or if its connection space is Lab.
+
+    ``name``: the profile's description. ``mode``: Pillow's mode of its pictures. ``tags``: contents by signature.
+    """
     if connection_space != b"XYZ ":
         return None
     if mode == "L" and b"kTRC" in tags:

@@ -55,7 +55,7 @@ CURVES: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 }
 BT709, UNSPECIFIED, BT2020, P3_D65 = 1, 2, 9, 12  # Numbers of colour primaries
 SD_PRIMARIES = (5, 6, 7, 22)  # Numbers of the primaries of standard definition
-HD_LINES = 720  # Height in lines from which on an untagged video counts as BT.709
+HD_LINES = 720  # Height in lines from which an untagged YUV video counts as BT.709, not BT.601
 HDR_TRANSFERS = {PQ: "PQ", HLG: "HLG"}  # Names of HDR transfers by number
 # Names of YUV matrices by the number of their tag.
 _MATRIX_NAMES = {
@@ -147,8 +147,8 @@ def _xyz(white: tuple[float, float]) -> np.ndarray:
 
 
 BT709_PRIMARIES = Primaries("BT.709", (0.640, 0.330), (0.300, 0.600), (0.150, 0.060))  # HDTV and sRGB
-ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))  # Primaries of photographs
-ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)  # ACES rendering
+ADOBE_RGB = Primaries("Adobe RGB", (0.640, 0.330), (0.210, 0.710), (0.150, 0.060))  # Of cameras and photographs
+ACES_AP1 = Primaries("ACEScg (AP1)", (0.713, 0.293), (0.165, 0.830), (0.128, 0.044), D60)  # Working space of renderers
 ACES_AP0 = Primaries("ACES (AP0)", (0.7347, 0.2653), (0.0, 1.0), (0.0001, -0.077), D60)  # ACES exchange files
 # Primaries by the number of their tag; 2 is unspecified, 0 and 3 are reserved.
 PRIMARIES = {
@@ -204,7 +204,10 @@ def primaries_name(primaries: int) -> str:
 
 @cache
 def mapped_colours(primaries: int, transfer: int) -> str:
-    """Return the kind of colours to map to BT.709: "PQ", "HLG", "wide" or a description; '' for none."""
+    """Return the kind of colours that must be mapped to BT.709: "PQ", "HLG", "wide" (BT.2020) or a description.
+
+    Return '' if no mapping is needed. Arguments: the numbers of the tags.
+    """
     if transfer in HDR_TRANSFERS:
         return HDR_TRANSFERS[transfer]
     if primaries == BT2020 and transfer not in (SRGB, *CURVES):

@@ -62,12 +62,12 @@ _MAX_CHANNEL_LIST_BYTES = 1 << 19  # Largest total length of the channel lists o
 _MAX_LISTED_LAYERS = 12  # Most layers named in a message
 # Primaries of linear colour spaces, by the names that other programs write instead of chromaticities.
 _LINEAR = {"ap0": ACES_AP0, "ap1": ACES_AP1, "rec2020": PRIMARIES[9], "p3d65": PRIMARIES[12], "adobergb": ADOBE_RGB}
-# Primaries by all names of linear colour spaces.
+# Primaries by all recognised names of linear colour spaces.
 _NAMED = {"acescg": ACES_AP1, "aces2065-1": ACES_AP0} | {f"lin_{name}": own for name, own in _LINEAR.items()}
 _MAX_CHUNKS = 1 << 20  # Most chunks in a file
 _ZIP_LINES = {2: 1, 3: 16}  # Lines per chunk, by the number of each compression with a checksum: ZIPS, ZIP
-_HALF_MAX = 65504.0  # Highest half float; replaces infinity until values are clipped
-_GLOW_RATIO = 8.0  # Ratio of light to alpha above which the light is a glow, not a bright surface
+_HALF_MAX = 65504.0  # Highest half float, which replaces infinite light until it is clipped
+_GLOW_RATIO = 8.0  # Ratio of premultiplied light to alpha above which a pixel is a glow, not a bright surface
 _STRIP = 64  # Lines converted at a time, which limits the memory of intermediate arrays
 # FFmpeg's format of grey with alpha is absent, as it has both in one plane.
 # Indices of the planes R, G, B and A in FFmpeg's pixel formats.
@@ -76,7 +76,7 @@ _PLANES = {"gbrp": (2, 0, 1), "gbrap": (2, 0, 1, 3), "gray": (0, 0, 0)}
 
 @dataclass(frozen=True)
 class ExrLayer:
-    """A layer of an EXR file: ``channels`` by their names in the file, in the order R, G, B, A, or X, Y, Z.
+    """A layer of an EXR file. ``channels``: their names in the file, in the order R, G, B, A, or X, Y, Z.
 
     ``is_light``: whether it is a picture rather than data. ``name``: '' for a picture without a name. ``part``: the
     number of the part that contains it.
@@ -140,7 +140,7 @@ class ExrHeader:
         return self.parts[0].channels
 
     def layers(self) -> list[ExrLayer]:
-        """Return the layers of all parts, pictures before data."""
+        """Return the layers of all parts, layers of light (pictures) before layers of data."""
         found = [layer for number, part in enumerate(self.parts) for layer in _layers(part, number, len(self.parts))]
         return sorted(found, key=lambda layer: not layer.is_light)
 
@@ -181,7 +181,7 @@ def read_header(path: Path) -> ExrHeader:
 
 
 def choose_layer(header: ExrHeader, name: str, path: Path) -> ExrLayer:
-    """Return the layer with this name; for '' the picture. Raises MediaError where there is none.
+    """Return the layer with this name; for '' the layer that is the picture. Raises MediaError where there is none.
 
     ``name`` may be the end of a layer's name ("Depth" for "ViewLayer.Depth"), or a layer's only channel ("Depth.Z").
     """
@@ -312,11 +312,11 @@ def unreadable_error(path: Path) -> MediaError:
 
 
 def extract_layer(data: bytes, header: ExrHeader, layer: ExrLayer, names: dict[str, str]) -> bytes:
-    """Return a layer's part as an OpenEXR file that FFmpeg can read completely.
+    """Return the part that contains a layer as an OpenEXR file that FFmpeg can read completely.
 
-    Channels are renamed by ``names``, as FFmpeg ignores unknown names. The display window is moved to begin at 0, 0,
-    because FFmpeg takes coordinates of the picture for coordinates in that window. Raises struct.error if that is
-    impossible.
+    ``names``: FFmpeg's names of the layer's channels, by their names in the file; FFmpeg ignores channels with other
+    names. The display window is moved to begin at 0, 0, because FFmpeg takes coordinates of the picture for
+    coordinates in that window. Raises struct.error if that is impossible.
     """
     part = header.parts[layer.part]
     origin_x, origin_y = header.origin
@@ -340,7 +340,7 @@ def extract_layer(data: bytes, header: ExrHeader, layer: ExrLayer, names: dict[s
 
 
 def _move_window(attributes: bytes, name: str, dx: int, dy: int) -> bytes:
-    """Return a part's attributes with the window ``name`` moved to the right and down."""
+    """Return a part's attributes with the window ``name`` moved ``dx`` pixels to the right and ``dy`` down."""
     key = name.encode() + b"\0box2i\0" + struct.pack("<i", 16)
     before, key, after = attributes.partition(key)
     left, top, right, bottom = struct.unpack_from("<4i", after)
@@ -397,7 +397,10 @@ def _chunk_offsets(header: ExrHeader, data: bytes) -> list[int]:
 
 
 def _check_zip_chunk(header: ExrHeader, line: int, chunk: bytes) -> None:
-    """Check the size and checksum of a ZIP chunk that begins at ``line``. Raises ValueError, zlib.error if damaged."""
+    """Check the size and checksum of a ZIP chunk, whose first line of the picture is ``line``.
+
+    Raises ValueError or zlib.error if the chunk is damaged.
+    """
     left, _, right, bottom = header.window
     lines = min(_ZIP_LINES[header.compression], bottom - line + 1)
     expected = max(0, lines) * (right - left + 1) * sum(header.channels.values())
@@ -501,7 +504,7 @@ def _read_data(header: ExrHeader, layer: ExrLayer, data: bytes, view: PictureVie
 
 
 def _stored_mask(header: ExrHeader, layer: ExrLayer, shape: tuple[int, ...]) -> np.ndarray:
-    """Return a mask, (H, W) bool, of the pixels that the file stores; FFmpeg sets the others to 0."""
+    """Return a mask, (H, W) bool, of the pixels that the file stores; FFmpeg sets all other pixels to 0."""
     window, (origin_x, origin_y) = header.parts[layer.part].window, header.origin
     left, right = (max(0, edge - origin_x) for edge in (window[0], window[2] + 1))
     top, bottom = (max(0, edge - origin_y) for edge in (window[1], window[3] + 1))

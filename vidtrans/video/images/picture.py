@@ -134,7 +134,7 @@ def encode_jpeg(picture: np.ndarray, quality: int, *, subsampled: bool = False) 
 
 
 def write_picture(path: Path, rgb: np.ndarray) -> None:
-    """Write a PNG atomically: the file gets its name when it is complete."""
+    """Write a picture, as in ``encode_png``, atomically: the file gets its name when it is complete."""
     write_bytes(path, encode_png(rgb))
 
 
@@ -195,7 +195,7 @@ def read_indices(path: Path) -> np.ndarray:
 
 
 def _checked_header(path: Path) -> PictureHeader | None:
-    """Return the header of a picture; None for OpenEXR, and for one that is too large. Raises MediaError."""
+    """Return the header of a picture; None for OpenEXR, and for a picture that is too large. Raises MediaError."""
     if path.suffix.lower() == EXR:
         picture_size(path)  # Raises MediaError for an invalid file
         return None

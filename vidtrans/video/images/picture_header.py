@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 # Numbers of EXIF directories, and of tags in them.
 _EXIF, _INTEROP, _COLOUR_SPACE, _INTEROP_INDEX = 0x8769, 0xA005, 0xA001, 1
 _EXIF_ADOBE_RGB, _INTEROP_ADOBE_RGB = 2, "R03"  # Values of these tags for Adobe RGB
-_TABLE_MODES = {"CMYK", "LAB"}  # Pillow modes whose profiles convert all channels as stored
+_TABLE_MODES = {"CMYK", "LAB"}  # Pillow modes whose ICC profiles need the stored channels, not RGB or grey
 _GREY = {"L", "LA", "1", "I;16", "I;16B", "I", "F"}  # Pillow's grey modes
 _ADOBE_GAMMA = 563 / 256  # Gamma of Adobe RGB
 _SRGB_GAMMA = (0.44, 0.47)  # Range of the values of PNG's gAMA that mean sRGB
@@ -54,7 +54,7 @@ _UNSUPPORTED_SIGNATURES = {
 }
 # Names of PNG's colour chunks and EXIF chunk, and the longest content of a chunk that is read.
 _PNG_COLOURS, _PNG_EXIF, _MAX_CHUNK_BYTES = (b"cICP", b"sRGB", b"gAMA", b"cHRM"), b"eXIf", 1 << 16
-# Limits of the chunks of a PNG; EXIF after the last chunk read is ignored.
+# Most chunks of a PNG before its pixels, and most chunks that are read; EXIF after them is ignored.
 _MAX_CHUNKS_BEFORE_PIXELS, _MAX_CHUNKS = 10_000, 100_000
 _MIN_FRAME_BYTES = 38  # Least size of an animation's frame: a chunk fcTL in PNG, or ANMF with its content in WebP
 _ORIENTATION = 274  # EXIF tag of the orientation
@@ -85,7 +85,7 @@ class PictureColours:
 def colours_of(
     mode: str, profile: bytes | None, chunks: Mapping[bytes, bytes] | None = None, exif: Image.Exif | None = None
 ) -> PictureColours | None:
-    """Return the colours of a picture; None for sRGB.
+    """Return the conversion of a picture's colours to sRGB, by its tags or profile; None for sRGB.
 
     Args:
         mode: The picture's mode in Pillow.
@@ -110,10 +110,10 @@ def colours_of(
 
 
 def colours_of_light(primaries: Sequence[bytes]) -> PictureColours | None:
-    """Return the colours of linear light that was converted by the sRGB curve.
+    """Return the colours of a picture of linear light whose samples the sRGB curve has already converted.
 
-    ``primaries``: x, y of R, G, B and white; [] for BT.709. If a number is invalid, or the primaries span no gamut,
-    they are taken for BT.709.
+    ``primaries``: the texts of x and y of R, G, B and white; [] for BT.709. If a number is invalid, or the primaries
+    span no gamut, they are taken for BT.709.
     """
     if len(primaries) != 8:
         return None
@@ -191,7 +191,7 @@ def _exif_directory(exif: Image.Exif, tag: int) -> Mapping[int, object]:
 
 
 def _colours_by_exif(exif: Image.Exif | None) -> PictureColours | None:
-    """Return the colours by the colour space in EXIF data: those of Adobe RGB, else None."""
+    """Return the conversion from Adobe RGB if EXIF data state that colour space; else None."""
     if not exif:
         return None
     space, index = _exif_directory(exif, _EXIF).get(_COLOUR_SPACE), _exif_directory(exif, _INTEROP).get(_INTEROP_INDEX)
@@ -206,7 +206,7 @@ def _srgb_curve(code: np.ndarray) -> np.ndarray:
 
 
 def _colours_by_curve(primaries: Primaries, curve: Curve) -> PictureColours | None:
-    """Return the colours of primaries and a transfer curve; None if they equal sRGB."""
+    """Return the conversion to sRGB from primaries and a transfer curve; None if they equal sRGB."""
     name = "another gamma" if primaries is BT709_PRIMARIES else primaries.name
     conversion = CurvesAndMatrix(name, (curve, curve, curve), primaries.to_bt709())
     return None if conversion.is_identity() else PictureColours(f"colours of {name}: converted to sRGB", conversion)
@@ -403,7 +403,10 @@ def _read_png_chunks(stream: BinaryIO) -> dict[bytes, bytes]:
 
 
 def _pnm_white(stream: BinaryIO) -> int:
-    """Return the white value in a PNM's header; 0 for 255, 65535, bitmaps, and formats that OpenCV scales."""
+    """Return the sample value of white in a PNM's header; 0 if no sample needs scaling after decoding.
+
+    This is so for white values of 255 and 65535, for bitmaps, and for 8-bit text formats, which OpenCV scales.
+    """
     stream.seek(0)
     words = re.sub(rb"#[^\n]*", b"", stream.read(4096)).split(None, 4)
     white = int(words[3]) if words[0] not in (b"P1", b"P4") and len(words) > 3 and words[3].isdigit() else 255
@@ -453,7 +456,10 @@ def _tiff_sample_text(tags: tiff.Tags) -> str:
 
 
 def _is_page(tags: tiff.Tags, first: tiff.Tags) -> bool:
-    """Return whether a TIFF directory is a picture of the stack, not a preview or a mask; ``first``: the first one."""
+    """Return whether a TIFF directory is a picture of the stack, not a preview or a mask.
+
+    ``first``: the tags of the file's first directory.
+    """
     is_same_size = all(tags.get(side) == first[side] for side in (tiff.WIDTH, tiff.HEIGHT))
     return is_same_size and not tags.get(tiff.SUBFILE, (0,))[0] & tiff.NON_PAGE_FLAGS
 
@@ -519,7 +525,8 @@ def _plays_by_pillow(path: Path, format_name: str) -> int | None:
 def _avif_plays(data: bytes, at: int) -> int | None:
     """Return how often an AVIF is played: the duration of its track divided by that of the repeated edit.
 
-    See ISO/IEC 23000-22; None without an edit list.
+    ``data``: the file after its first bytes; ``at``: the offset in them of the second box. Return 0 for endlessly, None
+    without an edit list. See ISO/IEC 23000-22.
     """
     for track in (t for moov in _boxes(data[max(0, at) :], b"moov") for t in _boxes(moov, b"trak")):
         header = next(_boxes(track, b"tkhd"), b"")

@@ -14,21 +14,21 @@ from functools import cache
 import cv2
 import numpy as np
 
-SHORT_SIDE_PX = 180  # Short side at which shading is estimated; the steps below are between pixels of this size
-CHROMA_STEP = 0.1  # Step of log chromaticity, from which on a luminance step is entirely reflectance
-PAINT_STEP = 1.0  # Step of log luminance that is an edge of grey paint; shadows have softer edges
-# Weight of the luminance itself, which keeps shading waves wider than about 20 pixels from drifting over time.
+SHORT_SIDE_PX = 180  # Short side of the picture whose shading is estimated; "steps" are between its neighbouring pixels
+CHROMA_STEP = 0.1  # Step of log chromaticity from which a luminance step is entirely a change of reflectance
+PAINT_STEP = 1.0  # Step of log luminance that is an edge between greys of an object; shadows have softer edges
+# Weight of log luminance in the Poisson equation, which keeps shading wider than about 20 pixels from drifting in time.
 SCREENING = 0.002
 # Linear light added to luminance, and to each channel, which keeps the log of dark noise small.
 LUMA_FLOOR, CHROMA_FLOOR = 0.01, 0.003
 GAMMA = 2.2  # Gamma of a display: light times g is a code value times g^(1/GAMMA)
 FIT_RADIUS, FIT_VARIANCE = 0.25, 0.02  # Window of the local fit, as a share of the short side, and its regularisation
-EDGE_RADIUS, EDGE_VARIANCE = 0.03, 0.01  # The same for the fit of the shading to the edges at full size
+EDGE_RADIUS, EDGE_VARIANCE = 0.03, 0.01  # Window and regularisation of the fit of the shading to edges at full size
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # Weights of red, green and blue in luminance
 
 
 def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, full: int = 255) -> np.ndarray:
-    """Replace the shading of a picture by the source's.
+    """Replace the shading of a picture by that of another picture, ``source``.
 
     The picture's shading is estimated with the source's division of steps into reflectance and shading, so a picture
     that equals the source is returned unchanged. Only the part of the difference that follows the source's shading
@@ -59,11 +59,11 @@ def transfer_shading(picture: np.ndarray, source: np.ndarray, amount: float, ful
 
 
 def _integrate_shading(log_luma: np.ndarray, shares: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
-    """Return the plane whose steps are nearest to those of ``log_luma`` times ``shares``; its mean does not change.
+    """Return the log shading: the plane whose steps are nearest to the shading's shares of the steps of ``log_luma``.
 
-    All are (h, w) float32 with even sides; ``shares``: of the steps to the right and down, 0 to 1. This is the screened
-    Poisson equation with free edges (least squares of the steps, and with the weight ``SCREENING`` of the values),
-    solved by a cosine transform.
+    ``shares``: of the steps to the right and down, 0 to 1. All are (h, w) float32 with even sides, and the result has
+    the mean of ``log_luma``. This is the screened Poisson equation with free edges (least squares of the steps, and
+    with the weight ``SCREENING`` of the values), solved by a cosine transform.
     """
     right, down = (_step(log_luma, axis) * share for axis, share in zip((1, 0), shares, strict=True))
     divergence = right + down
@@ -80,7 +80,10 @@ def _laplacian(shape: tuple[int, int]) -> np.ndarray:
 
 
 def _downscale(picture: np.ndarray, full: int) -> np.ndarray:
-    """Return linear light, (h, w, 3) float32 from 0 to 1, at the size of the estimate, whose sides are even."""
+    """Return a picture as linear light, (h, w, 3) float32 from 0 to 1, at the reduced size of the estimate.
+
+    Its sides are even. ``full``: the code value of white.
+    """
     height, width = picture.shape[:2]
     scale = min(1.0, SHORT_SIDE_PX / min(height, width))
     size = tuple(max(2, 2 * round(side * scale / 2)) for side in (width, height))
@@ -105,12 +108,15 @@ def _shading_shares(light: np.ndarray, log_luma: np.ndarray) -> tuple[np.ndarray
 
 
 def _step(plane: np.ndarray, axis: int) -> np.ndarray:
-    """Return the steps from each pixel to the next along an axis; 0 at the last pixel."""
+    """Return the differences from each pixel to the next along an axis; 0 at the last pixel."""
     return np.diff(plane, axis=axis, append=np.take(plane, [-1], axis=axis))
 
 
 def _local_fit(guide: np.ndarray, values: np.ndarray, radius: float, variance: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return slope and offset, (h, w) float32, of a linear fit of ``values`` over ``guide`` in averaged windows."""
+    """Return slope and offset, (h, w) float32, of the guided filter: a local linear fit of ``values`` over ``guide``.
+
+    ``radius``: of the window, as a share of the short side. ``variance``: the regularisation.
+    """
     side = 2 * max(1, round(radius * min(guide.shape))) + 1
 
     def mean(plane: np.ndarray) -> np.ndarray:

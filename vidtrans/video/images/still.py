@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 # The remedy in messages on data read as a picture.
 SPAN_REMEDY = "give a range of values behind its name, as in 'depth#=0..80'"
-_SPAN_TOLERANCE = 1e-3  # Excess of values over 0 to 1, or −1 to 1, that is clipped
+_SPAN_TOLERANCE = 1e-3  # Excess beyond 0 to 1, or −1 to 1, up to which that span is used and values are clipped
 Span = tuple[float, float]  # Sample values that are black and white
 # OpenCV's rotations by EXIF orientation.
 _ROTATIONS = {3: cv2.ROTATE_180, 6: cv2.ROTATE_90_CLOCKWISE, 8: cv2.ROTATE_90_COUNTERCLOCKWISE}
 _MIRRORED = {2: 1, 4: 3, 5: 6, 7: 8}  # Orientation before the left-right mirror, by EXIF orientation with a mirror
 _PADDED_WHITES = (255, 1023, 4095)  # White values of samples of 8, 10 and 12 bits, which are stored in 16
-# Highest white of formats whose whole range is used; 32-bit integers usually hold 8 or 16 bits
+# Highest white of sample formats that use their whole range; 32-bit integers usually hold 8 or 16 bits
 _MAX_PRECISE_WHITE = 2.0**24
 _LIGHT_FORMATS = ("HDR", "PFM")  # Formats of linear light
 _PILLOW_FORMATS = ("TGA", "PCX", "SGI", "QOI")  # Formats that Pillow decodes, because OpenCV does not
 MAX_VALID_VALUE = 1e9  # Highest valid value; renderers write higher ones where there is no object
-MAX_SPECK_PIXELS = 9  # Most pixels of a speck; a 3x3 filter turns one invalid pixel into this many
+MAX_SPECK_PIXELS = 9  # Most pixels of a speck: a 3x3 filter makes 9 invalid pixels of one
 # Note for the user on pictures with invalid values.
 INVALID_VALUES_NOTE = (
     "some of its values are no numbers (NaN or infinite): specks are filled from the pixels around them, "
@@ -84,7 +84,7 @@ PICTURE = PictureView()  # The whole picture, without a layer name or a span
 
 
 def default_span(low: float, high: float) -> Span:
-    """Return the span for data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
+    """Return the span of black and white for data from ``low`` to ``high``: 0 to 1, or −1 to 1, if it contains them.
 
     Otherwise it is ``low`` to ``high`` itself.
     """
@@ -169,7 +169,10 @@ def decode_still(data: np.ndarray, header: PictureHeader, span: Span | None = No
 
 
 def convert_samples(stored: np.ndarray, header: PictureHeader, span: Span | None = None) -> Still:
-    """Convert upright samples as stored, (H, W, 3 or 4) of any dtype, to a picture; see ``decode_still``."""
+    """Convert upright samples as stored, (H, W, 3 or 4) of any dtype, to a picture.
+
+    ``span``: as in ``decode_still``.
+    """
     has_invalid = False
     if stored.dtype.kind == "f" and not span:
         planes, invalid = zip(*(fill_specks(plane) for plane in np.moveaxis(stored, 2, 0)), strict=True)
@@ -186,7 +189,7 @@ def convert_samples(stored: np.ndarray, header: PictureHeader, span: Span | None
 
 
 def fill_specks(plane: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Fill specks of invalid values in a plane (H, W) of floats; also return whether it has invalid values.
+    """Fill specks of invalid values in a plane (H, W) of floats; also return whether any value was invalid.
 
     Renderers leave single pixels that are NaN or infinite, and filters make small squares of them. A speck of at most
     ``MAX_SPECK_PIXELS`` pixels gets the mean of the valid values around it; otherwise one black or white pixel would
@@ -212,7 +215,7 @@ def fill_specks(plane: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _sample_range(stored: np.ndarray, header: PictureHeader) -> SampleRange:
-    """Return the range of stored samples, (H, W, 3 or 4); an empty range if their white is known."""
+    """Return the range of stored samples, (H, W, 3 or 4); an empty range if the format or header states white."""
     colours = stored[..., :3]
     if stored.dtype == np.uint8 or header.max_value or header.format in _LIGHT_FORMATS or stored.shape[2] == 4:
         return SampleRange()
@@ -315,12 +318,15 @@ def native_white(dtype: np.dtype) -> float:
 
 
 def _is_white_zero(dtype: np.dtype, header: PictureHeader) -> bool:
-    """Return whether low samples are bright after decoding: OpenCV and Pillow invert only those of 8 bits."""
+    """Return whether low samples are still bright after decoding: OpenCV and Pillow invert only 8-bit samples."""
     return header.white_is_zero and dtype != np.uint8
 
 
 def _samples_to_codes(stored: np.ndarray, header: PictureHeader, span: Span | None) -> np.ndarray:
-    """Convert samples (H, W, C) of any dtype to codes, uint8 or uint16; ``span`` None: by header or dtype."""
+    """Convert samples (H, W, C) of any dtype to codes, uint8 or uint16.
+
+    ``span``: the samples that are black and white; None: by header or dtype.
+    """
     white_is_zero = _is_white_zero(stored.dtype, header)
     if not span and not header.max_value and not white_is_zero and stored.dtype in (np.uint8, np.uint16):
         return stored
@@ -336,7 +342,10 @@ def _samples_to_codes(stored: np.ndarray, header: PictureHeader, span: Span | No
 
 
 def _sample_note(dtype: np.dtype, header: PictureHeader, peak: float, span: Span | None) -> str:
-    """Return a note for the user on how samples were converted to codes; '' for unsigned 8 and 16 bits."""
+    """Return a note for the user on how samples were converted to codes; '' for unsigned 8 and 16 bits.
+
+    ``peak``: the highest stored sample. ``span``: the samples that are black and white; None: by header or dtype.
+    """
     if span and span[0] == 0:
         return f"samples up to {span[1]:,.7g}: that is white in all of its pictures"
     if span:

@@ -79,7 +79,10 @@ def set_first_directory(data: np.ndarray, directory: int) -> np.ndarray:
 
 
 def _entries(stream: BinaryIO, offset: int, order: str, is_big: bool) -> tuple[list[_Entry], int]:
-    """Return the entries of the directory at an offset, and the offset of the next directory."""
+    """Return the entries of the directory at an offset, and the offset of the next directory.
+
+    ``order``: the byte order as a format character of ``struct``. ``is_big``: the file is a BigTIFF.
+    """
     wide = "Q" if is_big else "I"
     stream.seek(offset)
     (count,) = struct.unpack(order + ("Q" if is_big else "H"), stream.read(8 if is_big else 2))
@@ -111,7 +114,7 @@ def _tags(stream: BinaryIO, entries: list[_Entry], directory: int, order: str) -
 
 
 def _entry_content(stream: BinaryIO, value: bytes, size: int, order: str) -> bytes:
-    """Return the content of an entry: its ``value`` field, or the bytes at the file offset in that field."""
+    """Return the ``size`` bytes of an entry: its ``value`` field, or the bytes at the file offset in that field."""
     if size <= len(value):
         return value[:size]
     stream.seek(struct.unpack(order + ("Q" if len(value) == 8 else "I"), value)[0])

@@ -175,7 +175,10 @@ class Reader(Protocol):
     def frames(
         self, start: int = 0, stop: int | None = None, index: ClipIndex | None = None
     ) -> Generator[Frame, None, None]:
-        """Yield the frames ``start`` … ``stop − 1`` in order; an ``index`` allows seeking, and is checked."""
+        """Yield the frames ``start`` … ``stop − 1`` in order.
+
+        ``index``: allows seeking; MediaError is raised if the file no longer agrees with it.
+        """
 
     def index(self) -> ClipIndex:
         """Return the index of the clip; call this after reading to the end. Raises MediaError if it has no frames."""

@@ -51,12 +51,12 @@ RAW_FORMATS = (
     "obu",
     "av1",
 )  # FFmpeg's names of raw streams, which have no container and no times
-MAX_RATE = 1000  # Highest rate of a raw stream in frames per second; a higher one counts ticks, as the real rate varies
+MAX_RATE = 1000  # Highest frame rate of a raw stream, in Hz; a higher one in its header is a rate of ticks
 SAFE_OPTIONS = {**SINGLE_FILE_OPTIONS, "max_pixels": str(MAX_PIXELS)}  # FFmpeg's options for untrusted files
 # Bytes at the start of a transport stream that are searched for programme tables, which repeat often.
 TABLE_SEARCH_BYTES = 4 << 20
 TS_PACKET_BYTES, TS_SYNC_BYTE = 188, 0x47  # Length of a transport stream packet in bytes, and its first byte
-# Distances of packets in bytes: plain, with a timestamp (m2ts), with error correction.
+# Bytes from one packet's start to the next one's: without additions, with a timestamp (m2ts), with error correction.
 TS_SPACINGS = (TS_PACKET_BYTES, 192, 204)
 NUM_SYNC_PACKETS = 8  # Number of packets whose first bytes identify the distance of packets
 MAX_TRACK_DISTANCE_S = 3600  # Seconds; a track further away from the pictures has another clock
@@ -207,7 +207,7 @@ def find_picture_stream(container: InputContainer, path: Path) -> VideoStream | 
 
 
 def _stream_rank(stream: VideoStream) -> tuple[bool, int, bool, int]:
-    """Return a sort key, highest for the default stream, then the largest, then AVIF's sequence before its still."""
+    """Return a sort key, highest for the default stream, else the largest; AVIF's sequence is above its still."""
     is_default = bool(stream.disposition & Disposition.default)
     return is_default, stream.width * stream.height, stream.frames != 1, -stream.index
 
@@ -369,7 +369,7 @@ def _name_track(stream: Stream) -> str:
 def _distance_s(container: InputContainer, stream: Stream, lead: Stream) -> float:
     """Return the seconds between the end of one track and the start of the other; 0 if they overlap.
 
-    It is also 0 if one has no times.
+    It is also 0 if one of the tracks has no times. ``lead``: the track of the pictures, or the first sound track.
     """
     spans = []
     for one in (stream, lead):

@@ -53,7 +53,7 @@ OPAQUE_ALPHA = 128  # Alpha (8 bits) from which on a pixel is opaque, as GIF has
 TRANSPARENT_INDEX = 255  # Palette index of the transparent colour in palettegen's palettes
 # Dithering option of FFmpeg's paletteuse; the scale is from 0, a coarse pattern, to 5, almost none.
 DITHER = "bayer:bayer_scale=3"
-Frames = Callable[[], Iterator[np.ndarray]]  # A function that returns an iterator over all pictures, from the first on
+Frames = Callable[[], Iterator[np.ndarray]]  # Returns an iterator over all pictures of a GIF, from the first
 
 
 def _reproducible_x264() -> dict[str, str]:
@@ -106,7 +106,7 @@ def _add_stream(
 
 
 class SegmentWriter:
-    """An encoder that writes one chunk of a render to a file, which starts with a keyframe and is independent.
+    """An encoder that writes one chunk of a render to a file, which starts with a keyframe and needs no other file.
 
     The container is the codec's ``segments``. Timestamps in the file count from the start of the chunk; ``join`` sets
     the timestamps of the clip.
@@ -143,7 +143,7 @@ class SegmentWriter:
             tag_bt709(context)
 
     def write(self, picture: np.ndarray, *stamps: int) -> None:
-        """Encode a picture, scaled to the output's size, once for each of ``stamps``.
+        """Encode a picture, scaled to the output's size, once for each of the timestamps.
 
         ``picture``: (h, w, 3 or 4) uint8 or uint16. ``stamps``: pts in ticks, increasing from call to call.
         """
@@ -244,8 +244,8 @@ def write_pictures(
 ) -> None:
     """Write the frames of lossless ``segments`` as pictures (png or exr) into the folder ``output``, under ``names``.
 
-    If ``names`` is None there is one frame, and ``output`` is its file. Raises MediaError if the numbers of frames and
-    names differ, Interrupted when a stop is requested.
+    If ``names`` is None there is one frame, and ``output`` is its file. ``palette``: as in ``picture_encoder``. Raises
+    MediaError if the numbers of frames and names differ, Interrupted when a stop is requested.
     """
     encode = picture_encoder(codec, palette)
     if names is not None:
@@ -262,7 +262,10 @@ def write_pictures(
 
 
 def picture_encoder(codec: str, palette: str = "") -> Callable[[np.ndarray], bytes]:
-    """Return the function that encodes a picture as "exr" or "png"; a PNG has ``palette`` if that is given."""
+    """Return the function that encodes a picture as ``codec``, "exr" or "png".
+
+    ``palette``: the colours of a PNG with a palette, as '#rrggbb …'; '' for a PNG without one.
+    """
     if codec == "exr":
         from vidtrans.video.images.exr import encode_exr
 
@@ -320,10 +323,11 @@ def write_gif(
 
 
 def gif_schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -> tuple[list[list[int]], int]:
-    """Return the start times of each frame, in centiseconds from the first, and the duration of the last.
+    """Return a list of start times for each frame of a GIF, and the duration of its last frame, in centiseconds.
 
-    A frame has no start if it is too short, and several if it is too long for GIF's counter. Raises ValueError where
-    there are no times, or the numbers of times and durations differ.
+    Times are counted from the first frame. The list is empty if a frame is too short, and has several times if it is
+    too long for GIF's counter. Raises ValueError where there are no times, or the numbers of times and durations
+    differ.
     """
     if not times_s or len(times_s) != len(durations_s):
         raise ValueError(f"{len(times_s)} times and {len(durations_s)} durations")
@@ -342,7 +346,10 @@ def gif_schedule(times_s: Sequence[Fraction], durations_s: Sequence[Fraction]) -
 def _gif_frames(
     pictures: Iterable[np.ndarray], starts_cs: list[list[int]], convert: Callable[[np.ndarray], np.ndarray]
 ) -> Iterator[av.VideoFrame]:
-    """Yield the converted pictures with their timestamps. Raises ValueError if their numbers differ."""
+    """Yield each converted picture once for each of its start times, as a video frame with that timestamp.
+
+    Raises ValueError if the numbers of pictures and of lists of start times differ.
+    """
     for picture, starts in zip(pictures, starts_cs, strict=True):
         for start in starts:
             frame = av.VideoFrame.from_ndarray(convert(picture), format="bgra")

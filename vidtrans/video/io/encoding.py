@@ -34,7 +34,7 @@ CPU = "cpu"
 HARDWARE_DECODERS = {"nvdec": "cuda"}  # FFmpeg's device types by the choices of ``--decoder`` for GPUs
 # FFV1 options (name, value): version 3, four slices, one thread.
 _FFV1 = (("level", "3"), ("slices", "4"), ("threads", "1"))
-# RGB pixel formats of 8 bits by (bits per channel, has alpha).
+# FFmpeg's RGB pixel formats of 8 bits, by (bits per channel, has alpha).
 _RGB_8 = {(8, False): "bgr0", (8, True): "bgra"}
 _RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}  # 16-bit RGB formats by (bits per channel, has alpha)
 _RGB = _RGB_8 | _RGB_16  # RGB pixel formats of 8 and 16 bits by (bits per channel, has alpha)
@@ -103,7 +103,8 @@ def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: s
     Constant quality: a variable rate without a limit or a mean. A segment begins with an IDR frame and refers to
     nothing before it; the GOP length is x264's. Without look-ahead NVENC starts no GOP at a cut. The number of B frames
     is set, because its default depends on preset and driver, and H.265 has none before Turing. 10-bit H.264 is left
-    out, as few GPUs have it. On one GPU with one driver, equal pictures are expected to give equal bytes.
+    out, as few GPUs have it. On one GPU with one driver, equal pictures are expected to give equal bytes. ``crf``: the
+    default of NVENC's option ``cq``. ``worst_crf`` and ``tag``: as in ``Codec``.
     """
     b_frames = "2" if software == "h264" else "0"
     return Codec(
@@ -351,7 +352,7 @@ class EncodingSettings:
     def resolved(self, *, pictures: bool, output: Path | None, report: Report = ignore_event) -> EncodingSettings:
         """Return the settings with ``auto`` replaced by a codec: by the output's ending, else the kind of source.
 
-        An output without an ending is a folder of pictures.
+        ``pictures``: the source consists of pictures. An output without an ending is a folder of pictures.
 
         A GPU codec that cannot be used here is replaced by the CPU codec of the same format, with a warning to
         ``report``. This happens before any cache key is computed from the settings.

@@ -108,7 +108,7 @@ class StreamCopy:
 
 @dataclass(frozen=True)
 class CopiedTrack:
-    """A track of the result for copied packets. Source packets before ``first_pts`` are not copied; None: no limit."""
+    """A ``track`` of the result for copied packets. Source packets before ``first_pts`` are left out; None: none is."""
 
     track: Any
     first_pts: int | None = None
@@ -157,14 +157,20 @@ def add_tracks(
 
 
 def _remedy(stream: AudioStream, may_omit: bool) -> str:
-    """Return the text for a message on the remedies if a container cannot hold the sound of ``stream``."""
+    """Return the remedies, as text for a message, if a container cannot hold the sound of ``stream``.
+
+    ``may_omit``: the command has the setting ``encoding.sound``, which leaves the sound out.
+    """
     others = [f".{ending}" for ending, container in CONTAINERS.items() if can_hold(container, stream)]
     remedy = f"use -o with {' or '.join(others)}" if others else "convert its sound first, for example to FLAC"
     return f"{remedy}, or --set encoding.sound=none" if may_omit else remedy
 
 
 def check_sound(source: Path, container: str, *, may_omit: bool = True) -> None:
-    """Raise UsageError if a container, by FFmpeg's name, cannot hold the source's sound. Nothing is written."""
+    """Raise UsageError if a container, by FFmpeg's name, cannot hold the source's sound. Nothing is written.
+
+    ``may_omit``: as in ``StreamCopy``.
+    """
     with open_media(source) as media, closing(av.open(BytesIO(), "w", format=container)) as out:
         add_tracks(out, media, StreamCopy(source, may_omit=may_omit), ignore_event)
 
@@ -238,7 +244,7 @@ def _without_side_data(packet: Packet[Any]) -> Packet[Any]:
 
 
 def _is_hidden(packet: Packet[Any], copied: CopiedTrack, audible: set[int]) -> bool:
-    """Return whether the source's edit list hides a packet that the result does not need.
+    """Return whether a packet is left out, because an edit list hides it and no decoder needs it.
 
     ``audible``: the numbers of the tracks that have had an audible packet; the track of an audible ``packet`` is added.
     """
@@ -382,8 +388,8 @@ def hidden_starts(path: Path) -> Mapping[int, HiddenStart]:
 def _first_needed_pts(codec: str, stamps: Sequence[int], begin: Fraction, base: Fraction) -> int:
     """Return the pts of the first packet to copy, early enough for the decoder to warm up before ``begin``.
 
-    ``stamps``: pts of the packets up to the first audible one. ``begin``: when sound is first audible. Unit: ``base``
-    s.
+    ``stamps``: pts of the packets up to the first audible one. ``begin``: the time from which the sound is audible. All
+    times are in units of ``base`` seconds.
     """
     if warm_up_s := next((seconds for name, seconds in WARM_UP_S.items() if name in codec), None):
         return max((pts for pts in stamps if pts <= begin - warm_up_s / base), default=stamps[0])
@@ -424,7 +430,7 @@ def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, proj
     with_projection = replace_elements(header, {PROJECTION: projection} if projection else {})
     with closing(open_generated(with_projection, "matroska")) as template:
         track = out.add_stream_from_template(template.streams.video[0], opaque=True)
-    # The template lacks the packets' form (extradata) and the variant of DNxHR (profile).
+    # A Matroska header lacks the form of the packets (extradata) and the variant of DNxHR (profile).
     track.codec_context.extradata, track.codec_context.profile = codec.extradata, codec.profile
     return track
 
@@ -432,9 +438,10 @@ def add_video_track(out: OutputContainer, stream: VideoStream, stereo: str, proj
 def add_other_tracks(
     out: OutputContainer, source: InputContainer, path: Path, report: Report, lost_properties: Sequence[str] = ()
 ) -> Iterator[tuple[float, Packet[Any]]]:
-    """Add the source's attachments and cover art to ``out``, report other content as left out; return cover packets.
+    """Add the source's attachments and cover art to ``out``, and report other content as left out.
 
-    They are (time in s, packet). ``lost_properties``: texts on properties of the pictures that ``out`` cannot hold.
+    Return (decoding time in s, packet) for each cover picture. ``path``: of the source. ``lost_properties``: texts on
+    properties of the pictures that ``out`` cannot hold.
     """
     container = out.format.name
     left_out = Counter(lost_properties)
@@ -466,7 +473,10 @@ def add_other_tracks(
 
 
 def _uncopied_content(stream: Stream, pictures: Stream, *, is_cover: bool) -> str:
-    """Return the name, for a message, of a source track that is not copied; '' if the result has its content."""
+    """Return the name, for a message, of a source track that is not copied; '' if the result has its content.
+
+    ``pictures``: the source's picture track. ``is_cover``: the track is cover art.
+    """
     if is_cover:
         return "cover art"
     if isinstance(stream, AttachmentStream):
@@ -576,7 +586,10 @@ def join(
 
 
 def _fix_header(output: Path, kind: str, stream_copy: StreamCopy | None, aspect: Fraction) -> None:
-    """Correct what FFmpeg's muxers write wrongly: stereo layout in MP4, pixel aspect in Matroska."""
+    """Correct what FFmpeg's muxers write wrongly in a file: the stereo layout in MP4, the pixel aspect in Matroska.
+
+    ``kind``: FFmpeg's name of the container. ``aspect``: the pixel width over its height.
+    """
     if kind == "mp4" and stream_copy and stream_copy.stereo:
         _hide_apple_stereo(output)
     if kind in MATROSKA_CONTAINERS and aspect != SQUARE_PIXELS:
@@ -596,8 +609,8 @@ def _add_video(
 ) -> tuple[VideoStream, list[str]]:
     """Add a video track like that of the first segment, with the source's stereo layout and projection.
 
-    Packets are copied to it, so it needs no encoder or decoder. Return the track, and texts on properties that the
-    container cannot hold.
+    Packets are copied to it, so it needs no encoder or decoder. ``tag``: as in ``join``. Return the track, and texts on
+    properties that the container cannot hold.
     """
     encoded, container, lost_properties = first.streams.video[0], out.format.name, []
     stereo, projection, track = "", b"", None
@@ -632,7 +645,10 @@ def _hide_apple_stereo(path: Path) -> None:
 
 
 def _muxing_options(kind: str, time_base: Fraction, source: InputContainer | None) -> dict[str, str]:
-    """Return muxer options that keep all timestamps and write all of the source's tags."""
+    """Return muxer options that keep all timestamps, in units of ``time_base`` s, and write all of the source's tags.
+
+    ``kind``: FFmpeg's name of the container.
+    """
     options = {"fflags": "+bitexact"}
     if kind not in QUICKTIME_CONTAINERS:
         # Sound often begins before 0 (encoder priming); FFmpeg would shift all tracks to compensate.

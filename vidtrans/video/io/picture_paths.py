@@ -186,7 +186,7 @@ def find_guides(folder: Path) -> dict[str, Path]:
 
 
 def find_guide_paths(folder: Path, names: Sequence[str]) -> dict[str, Path]:
-    """Return the paths of the guides ``names`` by name, in this order, each with its # and view. Raises MediaError."""
+    """Return the paths of the guides ``names`` by name, in this order, with # and view if any. Raises MediaError."""
     available = find_guides(folder) if folder.is_dir() else {}
     paths: dict[str, Path] = {}
     for name in names:
@@ -221,6 +221,6 @@ def guide_files(folder: Path, names: Sequence[str]) -> dict[str, list[Path]]:
 
 
 def exr_layer_names(folder: Path) -> list[str]:
-    """Return the names of the layers of a folder's OpenEXR pictures, from the first one."""
+    """Return the names of the layers of a folder's OpenEXR pictures, from the header of the first picture."""
     files = [path for path in pictures_in(folder) if path.suffix.lower() == EXR] if folder.is_dir() else []
     return [layer.name for layer in read_header(files[0]).layers() if layer.name] if files else []

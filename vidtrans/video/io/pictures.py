@@ -55,7 +55,7 @@ class PictureFiles:
         return read_still(self._files[number], self.view), 0.0
 
     def needs_span(self) -> bool:
-        """Return whether the files hold OpenEXR data and the view lacks the span of values from black to white."""
+        """Return whether the files hold OpenEXR data, and the view states no span of values from black to white."""
         if self.view.span is not None or self._files[0].suffix.lower() != EXR:
             return False
         return not choose_layer(read_header(self._files[0]), self.view.layer, self._files[0]).is_light
@@ -134,9 +134,9 @@ class PictureReader:
         self._set_span((0, white) if white else None)
 
     def measure_span(self) -> PictureView | None:
-        """Measure the span of data values in all pictures, and set the view's span to it.
+        """Measure the span of data values in all pictures, use it in this reader, and return the view with it.
 
-        Return the view; None for pictures that are not data, or have a span.
+        Return None for pictures that are not data, or whose view has a span.
         """
         if isinstance(self._pictures, PictureFiles) and self._pictures.needs_span():
             for number in range(len(self._pictures.names)):
@@ -206,7 +206,10 @@ class PictureReader:
 
 
 def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Fraction, Fraction]:
-    """Return the pts of all frames and of the end, the time base, and the average rate of an animation."""
+    """Return the pts of all frames and of the end, the time base, and the average rate of an animation.
+
+    ``durations_ms``: of the frames, in milliseconds.
+    """
     exact = [Fraction(d).limit_denominator(1001) for d in durations_ms]
     base = MILLISECOND if all(d.denominator == 1 for d in exact) else FINE_TICK
     pts = [round(at * MILLISECOND / base) for at in accumulate(exact, initial=Fraction(0))]
@@ -214,7 +217,10 @@ def _animation_times(durations_ms: Sequence[float]) -> tuple[Sequence[int], Frac
 
 
 def guide_with_span(folder: Path, name: str) -> str:
-    """Return a guide's name, with the span of values if it holds OpenEXR data and has none. Raises MediaError."""
+    """Return a guide's name, with the measured span of values if it holds OpenEXR data and the name states no span.
+
+    Raises MediaError.
+    """
     path = find_guide_paths(folder, [name])[name]
     if not is_picture_source(path):
         return name
@@ -242,7 +248,8 @@ def unequal_guides(folder: Path, names: Sequence[str]) -> str:
 class _GuidesReader:
     """A reader of a folder of guides, which are folders of pictures or videos, read in parallel.
 
-    The first of ``names`` is the frame; the others are its ``guides``, resized to its size.
+    The pictures of the first of ``names`` are the frames' ``rgb``; those of the others are the frames' ``guides``,
+    resized to its size. ``tolerant``: count damage instead of raising MediaError.
     """
 
     def __init__(

@@ -84,7 +84,7 @@ EXACT_CODECS = ("h264", "hevc", "vp9")
 # ``ToRGB`` converts these formats, and those of the CPU in ``SOFTWARE_PIX_FMTS``, to exactly the same RGB.
 # FFmpeg's pixel formats in which a GPU returns 4:2:0 pictures of 8 and 10 bits.
 HARDWARE_PIX_FMTS = ("nv12", "p010le")
-SOFTWARE_PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")  # FFmpeg's pixel formats of the same pictures from the CPU
+SOFTWARE_PIX_FMTS = ("yuv420p", "yuvj420p", "yuv420p10le")  # FFmpeg's pixel formats of such pictures from the CPU
 # Errors that PyAV raises if FFmpeg, the GPU driver or the format lacks a feature.
 _UNSUPPORTED_ERRORS = (av.error.FFmpegError, OSError, ValueError, RuntimeError)
 _OpenVideo = tuple[InputContainer, VideoStream]  # An open file and its video stream
@@ -252,7 +252,7 @@ class ClipReader:
             stack.pop_all()
 
     def _restart(self, tolerant: bool) -> Decoder:
-        """Return a decoder at the first frame.
+        """Return a decoder at the first frame; ``tolerant``: it counts damage instead of raising MediaError.
 
         The file is opened again, not rewound: a seek to the start lands on a keyframe, and where an edit list begins
         before that keyframe, frames would be lost.
@@ -469,7 +469,7 @@ class FrameConverter:
             self.dolby_vision_only = self.dolby_vision_only or has_dolby_vision_only(decoded)
 
     def __call__(self, decoded: av.VideoFrame, index: int, pts: int) -> Frame:
-        """Convert a decoded frame to frame number ``index`` of the clip: cropped, upright, and in the frame format."""
+        """Convert a decoded frame to frame ``index`` of the clip, at ``pts``: cropped, upright, in the frame format."""
         if self._profile is None:
             self._profile = profile_of(decoded, self.profile_data)
             self.colour, self.unread = self._profile.colour, self._profile.unread
@@ -582,7 +582,10 @@ class Decoder:
         self._stack.close()
 
     def fall_back_to_cpu(self, why: str) -> None:
-        """Switch to decoding on the CPU, from the position of the last seek, or the first frame."""
+        """Switch to decoding on the CPU, from the position of the last seek, or the first frame.
+
+        ``why``: the reason that is reported.
+        """
         assert self._hardware is not None
         self._hardware.disable(why)
         self.container, self.stream, self._context = self._software
@@ -654,7 +657,10 @@ class Decoder:
         return 0 if self.info.codec == "vp8" else num_packets - losses.num_lost_packets - num_frames
 
     def zero_pts(self, first_pts: int) -> int:
-        """Return the clip's timestamp that becomes 0 in a result; ``first_pts``: the timestamp of the first frame."""
+        """Return the timestamp that players show as 0, and that becomes 0 in a result.
+
+        ``first_pts``: the timestamp of the first frame.
+        """
         base = self.info.time_base
         return floor(zero_s(self.container, self.stream, first_pts * base) / base)
 
@@ -670,7 +676,9 @@ class Decoder:
         return stream.start_time + stream.duration
 
     def missing_end_s(self, last_pts: int) -> float:
-        """Return how many seconds at the end Matroska's header lists and no track contains; 0 for other containers.
+        """Return the seconds by which the duration in Matroska's header exceeds the end of all tracks.
+
+        Return 0 for other containers, and within a tolerance. ``last_pts``: the pts of the last frame.
 
         Other headers only estimate the duration. A video may be shorter than its sound, so the other tracks are read if
         the video seems cut short.
@@ -686,7 +694,7 @@ class Decoder:
         return round(end_from_header_s - end_s, 3) if end_s < end_from_header_s - tolerance_s else 0.0
 
     def _decoded(self) -> Iterator[av.VideoFrame]:
-        """Yield the decoded frames, packet by packet: a container would drop good frames around a bad packet."""
+        """Yield the decoded frames, packet by packet: the container's decoding would drop frames beside damage."""
         num_frames = 0
         for packet in self._packets():
             try:
@@ -742,7 +750,10 @@ class Decoder:
                 num_errors += 1
 
     def _record_loss(self, packet: Packet[VideoStream] | None, error: Exception, num_frames: int) -> None:
-        """Count a packet that cannot be read or decoded. Raises MediaError unless the decoder is tolerant."""
+        """Count a packet that cannot be read or decoded. Raises MediaError unless the decoder is tolerant.
+
+        ``num_frames``: the number of frames before the damage, for the message.
+        """
         if not self.tolerant:
             what = f"damaged after frame {num_frames - 1}" if num_frames else "no frame could be decoded"
             why = f"{what} ({getattr(error, 'strerror', None) or error})"
@@ -780,7 +791,7 @@ def deinterlace(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
 
 
 def _deinterlace_group(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield frames of one size, deinterlaced. Each keeps its timestamp, since the filter changes the time base."""
+    """Yield frames of one size, deinterlaced, with their original timestamps, as the filter changes the time base."""
     graph: Graph | None = None
     times: deque[tuple[int | None, Fraction | None]] = deque()
     for number, frame in enumerate(frames):
@@ -795,7 +806,7 @@ def _deinterlace_group(frames: Iterator[av.VideoFrame]) -> Iterator[av.VideoFram
 
 
 def _pull(graph: Graph, times: deque[tuple[int | None, Fraction | None]]) -> Iterator[av.VideoFrame]:
-    """Yield the frames that a filter graph has ready, with their own ``times``: (pts, time base) in order."""
+    """Yield the frames that a filter graph has ready, with the original ``times``: (pts, time base) in order."""
     with suppress(BlockingIOError, EOFError):  # The filter needs more frames, or has ended
         while True:
             frame = graph.vpull()

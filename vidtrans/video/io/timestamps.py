@@ -62,7 +62,7 @@ CLOCK_JUMP_S = 10
 OUTLIER_S = 1
 MAX_DEMUX_ERRORS = 64  # Number of errors in a file after which reading ends
 REORDER_EDIT_S = 1  # Seconds; an edit list that only compensates the reordering of frames moves the start by less
-NUM_JOIN_PACKETS = 16  # Number of packets on each side of a join from which the recordings' end and start are measured
+NUM_JOIN_PACKETS = 16  # Number of packets before and after a join that determine where the recordings end and start
 NO_PTS = -(2**63)  # FFmpeg's value of a missing timestamp (AV_NOPTS_VALUE)
 # Matches a timecode: 01:02:03:04, or 01:02:03;04 with drop-frame.
 _TIMECODE = re.compile(r"([0-9]{2}):([0-9]{2}):([0-9]{2})([:;])([0-9]{2,3})")
@@ -90,8 +90,8 @@ def repair_timestamps(stamps: Sequence[int | None], nominal: int) -> tuple[tuple
 def repair_packet_times(stamps: Sequence[int | None], nominal: int, max_ahead: int) -> tuple[tuple[int, ...], int]:
     """Return strictly increasing timestamps for sound packets in order, and the number of changed ones.
 
-    As ``repair_timestamps``, but nothing is sorted, and single times more than ``max_ahead`` ticks too late are
-    replaced.
+    As ``repair_timestamps``, but nothing is sorted. Replaced times are ``nominal`` ticks apart where there is room, and
+    single times more than ``max_ahead`` ticks too late are replaced.
     """
     return _make_increasing(_remove_outliers(stamps, max_ahead), stamps, max(1, nominal))
 
@@ -99,7 +99,10 @@ def repair_packet_times(stamps: Sequence[int | None], nominal: int, max_ahead: i
 def _make_increasing(
     ordered: Sequence[int | None], stamps: Sequence[int | None], nominal: int
 ) -> tuple[tuple[int, ...], int]:
-    """Make the times ``ordered`` strictly increasing; also return how many differ from ``stamps``."""
+    """Make the times ``ordered`` strictly increasing; also return how many differ from the original ``stamps``.
+
+    ``nominal``: the usual step, in ticks, of times that are replaced.
+    """
     next_present = _next_present(ordered)
     result: list[int] = []
     for i, stamp in enumerate(ordered):
@@ -137,7 +140,7 @@ def _remove_outliers(stamps: Sequence[int | None], max_ahead: int) -> list[int |
 def _sort_if_near(stamps: Sequence[int | None], present: list[int]) -> list[int | None] | None:
     """Sort the timestamps; None if one would move further than decoders reorder, or if many are equal.
 
-    Many equal times mean that the clock started again.
+    ``present``: the timestamps without None. Many equal times mean that the clock started again.
     """
     order = sorted(range(len(present)), key=lambda i: (present[i], i))
     is_near = all(abs(place - i) <= MAX_REORDER for place, i in enumerate(order))
@@ -148,7 +151,7 @@ def _sort_if_near(stamps: Sequence[int | None], present: list[int]) -> list[int 
 
 
 def _extrapolated_start(stamps: Sequence[int | None], nominal: int) -> int:
-    """Return the time of the first frame, extrapolated from the first frame that has a time."""
+    """Return the time of the first frame, extrapolated in steps of ``nominal`` from the first frame that has a time."""
     first = next((i for i, s in enumerate(stamps) if s is not None), None)
     return 0 if first is None else (stamps[first] or 0) - first * nominal
 
@@ -163,7 +166,11 @@ def _next_present(stamps: Sequence[int | None]) -> list[int]:
 
 
 def _step(last: int, frame: int, stamps: Sequence[int | None], next_present: Sequence[int], nominal: int) -> int:
-    """Return the ticks from time ``last`` to ``frame``: ``nominal``, or fewer if the next higher time is nearer."""
+    """Return the ticks from the previous frame, at ``last``, to a frame that gets a new time.
+
+    The step is ``nominal``, or shorter if the next frame with a higher time leaves less room. ``frame``: the frame's
+    position in ``stamps``. ``next_present``: see ``_next_present``.
+    """
     later = next_present[frame]
     while later < len(stamps) and (stamps[later] or 0) <= last and later - frame < MAX_REORDER:
         later = next_present[later]
@@ -207,7 +214,7 @@ def rounded_rate(pts: Sequence[int], time_base: Fraction, nominal: Fraction) -> 
 
 
 def average_rate(pts: Sequence[int], info: MediaInfo) -> Fraction:
-    """Return the frame rate from the headers, or the average one if they differ by a factor of 2 or more."""
+    """Return the frame rate from the headers, or that of the timestamps if it differs by a factor of 2 or more."""
     if len(pts) < 2:
         return info.rate
     average = 1 / (Fraction(pts[-1] - pts[0], len(pts) - 1) * info.time_base)
@@ -258,7 +265,7 @@ class ClockFilter:
         return packet
 
     def _needs_repair(self, packet: Packet[Any]) -> bool:
-        """Compute the repair when a packet's time goes back or jumps ahead; return whether there is one."""
+        """Return whether the times need a repair; compute it if this packet's time goes back or jumps ahead."""
         track = packet.stream_index
         if track not in self._detectors:
             self._detectors[track] = _JumpDetector(packet.stream)
@@ -269,7 +276,7 @@ class ClockFilter:
 
 
 class _JumpDetector:
-    """A detector of jumps in the packet times of one track; it may report more than ``TrackTimes.clock_starts``."""
+    """A detector of jumps in the packet times of one track, including jumps that are no restart of the clock."""
 
     def __init__(self, stream: Stream) -> None:
         self._type, self._by_dts = stream.type, stream.container.format.name in FORMATS_WITH_DTS
@@ -377,7 +384,10 @@ def _compute_repair(path: Path, size: int, modified_ns: int) -> ClockRepair:
 
 
 def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> ClockRepair:
-    """Return the repair of tracks that were read; the track numbered ``lead_index`` shows where the clock restarts."""
+    """Return the repair of the packet times of tracks.
+
+    ``lead_index``: the number of the track whose times show where the clock restarts; −1: none.
+    """
     lead = next((track for track in tracks if track.index == lead_index), None)
     joins = _joins(lead, [track for track in tracks if track is not lead]) if lead else []
     bounds = {t.index: [0, *(join[t.index] for join in joins), len(t.pts)] for t in tracks}
@@ -399,7 +409,9 @@ def compute_track_repair(tracks: Sequence[TrackTimes], lead_index: int) -> Clock
 
 
 def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int]]:
-    """Return, for each restart of the clock, the number of each track's first packet after it, by track.
+    """Return, for each restart of the clock, the number of the first packet after it in each track, by track number.
+
+    ``lead``: the track whose times show the restarts.
 
     A track's own restarts are matched by their order if it has as many as the lead, else by their position in the file:
     the join lies between the last packet with the old clock and the first with the new one. If the lead's times go back
@@ -425,9 +437,10 @@ def _joins(lead: TrackTimes, others: Sequence[TrackTimes]) -> list[dict[int, int
 
 
 def _offsets(lead: TrackTimes, tracks: Sequence[TrackTimes], bounds: Mapping[int, Sequence[int]]) -> list[Fraction]:
-    """Return the seconds to add to each recording of a joined file, so that it follows the previous one.
+    """Return the seconds to add to the times of each recording in a joined file, so that it follows the previous one.
 
-    The offset is the same for all tracks. Pictures keep their rate across a join if the sound overlaps by less than a
+    ``bounds``: the numbers of each track's packets at which recordings begin and end, by track number. The offset of a
+    recording is the same for all tracks. Pictures keep their rate across a join if the sound overlaps by less than a
     packet. If it overlaps by more, the last picture is repeated for a whole number of frames, so that no sound is lost.
     """
     dense = [track for track in tracks if track.is_dense]
@@ -520,7 +533,7 @@ def counted_rate(timecode: str, path: Path, average: Fraction) -> Fraction:
 
 
 def _timecode_track_rate(path: Path) -> Fraction | None:
-    """Return the rate of a QuickTime file's timecode track, from its sample description; None without."""
+    """Return the rate of a QuickTime file's timecode track, from its sample description; None without it."""
     with path.open("rb") as file:
         header = file.read(8)
         while len(header) == 8 and header[4:] != b"moov":
@@ -595,7 +608,10 @@ def _frames_in_ten_minutes(base: int, dropped: int) -> int:
 
 
 def _format_timecode(count: int, base: int, dropped: int) -> str:
-    """Return a number of frames from 00:00:00:00 as timecode; ``base``: frames per second, ``dropped``: per minute."""
+    """Return a number of frames from 00:00:00:00 as timecode.
+
+    ``base``: the frames counted per second. ``dropped``: the timecode numbers that are left out per minute.
+    """
     minute, ten_minutes = 60 * base - dropped, _frames_in_ten_minutes(base, dropped)
     tens, rest = divmod(count % (144 * ten_minutes), ten_minutes)
     # The first of ten minutes has all its numbers; each of the other nine leaves out its first numbers.
