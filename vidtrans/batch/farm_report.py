@@ -196,7 +196,7 @@ class FarmReport(_ChunkTotals):
         return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:NUM_SLOWEST]
 
     def simulate_another_machine(self) -> tuple[float, float]:
-        """Return the simulated seconds to render the chunks with these machines, and with one more like the largest.
+        """Return the simulated seconds to render the chunks: with these machines, and with one more (a second largest).
 
         The simulation uses the measured seconds of each chunk; tasks wait only for a free worker.
         """
@@ -244,7 +244,10 @@ def schedule_length_s(tasks: Sequence[float], workers: int) -> float:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of the timeline for consecutive chunks of a clip: position in pixels, ``hue`` in degrees, tooltip."""
+    """A bar of the timeline, for consecutive chunks of a clip.
+
+    ``x``, ``y``: left and top in pixels. ``width``: in pixels. ``hue``: colour in degrees. ``title``: the tooltip.
+    """
 
     x: float
     width: float

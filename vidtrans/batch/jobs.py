@@ -169,7 +169,7 @@ def run_jobs(
 
 
 def run_divided_item(item: Item, options: BatchOptions, context: Context) -> Table:
-    """Run one item, divided into parts among workers; return its result table. Raises JobFailedError."""
+    """Render one item in parts, by several workers; return the item's result table. Raises JobFailedError."""
     outcomes = [Outcome(item)]
     Scheduler(outcomes, options, context, should_report_ends=False).run()  # The caller reports the end.
     if outcomes[0].state == "failed":
@@ -329,7 +329,7 @@ class Scheduler:
             self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
 
     def _update(self) -> None:
-        """Pass on a stop request; every ``REPORT_S`` seconds report progress and save the summary.
+        """Pass a stop request to the executor; every ``REPORT_S`` seconds report progress and save the summary.
 
         Thread-safe: if another thread runs it, it returns at once.
         """
@@ -392,7 +392,10 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
     def _retry(self, task: Task, result: TaskResult) -> None:
-        """Queue the task of a lost worker again; fail its item if it may have caused ``MAX_LOST_WORKERS`` losses."""
+        """Queue the task of a lost worker again; fail the task's item if the task caused ``MAX_LOST_WORKERS`` losses.
+
+        A loss counts unless the worker's end cannot be the task's fault.
+        """
         if self._stopping:
             return
         reason, num_lost_workers = result.error, task.num_lost_workers + (not result.is_blameless)
@@ -470,9 +473,9 @@ class _DividedItem:
             return cls(locks.pop_all(), pins.pop_all(), len(division.parts))
 
     def end_part(self, counts: Mapping[str, int]) -> bool:
-        """Add a part's frame counts (empty: it failed).
+        """Add the frame counts of an ended part (empty if it failed); return whether it was the last part.
 
-        After the last part, unlock the cache entries and return True.
+        After the last part, unlock the cache entries.
         """
         self.counts.update(counts)
         self.num_left -= 1

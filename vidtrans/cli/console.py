@@ -25,8 +25,8 @@ MAX_BAR_COLUMNS, MIN_BAR_COLUMNS, MAX_NAME_COLUMNS = 40, 8, 48
 # Width of the spinner with its space, and of the gap between two texts of a line, in columns (characters)
 SPINNER_COLUMNS, GAP_COLUMNS = 2, 2
 PLAIN_INTERVAL_S = 5.0  # Interval of a task's progress lines if standard error is not a terminal, in seconds
-# A batch also prints a line when an item ends.
 # Interval of a batch's progress lines if standard error is not a terminal, in seconds.
+# A batch also prints a line when an item ends.
 BATCH_INTERVAL_S = 60.0
 # ASCII replacements of characters that an output's encoding may lack, such as a Windows code page of 256 characters
 _ASCII_REPLACEMENTS = str.maketrans(
@@ -37,9 +37,10 @@ _NO_BREAK = "\0"  # Placeholder for a space at which lines are not wrapped
 
 
 def progress_parts(event: Progress, estimate: TimeLeft, now: float, *, verbose: bool = False) -> list[str]:
-    """Return texts on a task's progress, the most important first: amount, time left, detail; with -v rate, figures.
+    """Return texts on a task's progress, the most important first: amount, time left, detail, rate, figures.
 
-    ``estimate``: the task's remaining time, which is updated. ``now``: seconds of ``time.monotonic``.
+    The figures need ``verbose``, and so does the rate if the total is known. ``estimate``: the task's remaining time,
+    which is updated. ``now``: seconds of ``time.monotonic``.
     """
     left, seconds = estimate.update(event, now), now - estimate.began
     rate = (event.done - estimate.first) / seconds if seconds >= 0.5 else 0.0
@@ -248,14 +249,14 @@ class Console:
         sys.stdout.flush()
 
     def _line(self, text: str) -> None:
-        """Print a line on standard error; above the live line, if there is one."""
+        """Print a line on standard error, above the redrawn progress line if there is one."""
         if shown := self._live or self._table:
             shown.console.print(text, markup=False, highlight=False)
         else:
             _log(text)
 
     def _progress(self, event: Progress) -> None:
-        """Show the progress of a task: update the live line, or print a plain line at intervals."""
+        """Show the progress of a task: update the redrawn progress line, or print a plain line at intervals."""
         now = time.monotonic()
         is_over = 0 < (event.total or 0) <= event.done
         if is_over and event.task == self._finished_task:
@@ -301,7 +302,7 @@ class Console:
         return True
 
     def close(self) -> None:
-        """End the live line; the next event starts a new one."""
+        """Erase the redrawn progress lines, of a task or of a batch; the next event starts new ones."""
         for shown in filter(None, (self._live, self._table)):
             shown.stop()
         self._live = self._table = None

@@ -82,7 +82,10 @@ def watch_for_stop(folder: JobFolder, stop: Stop) -> None:
 
 
 def parse_job_folder(arguments: Sequence[str]) -> Path | None:
-    """Return the folder of ``--job-folder``; None if it is not given, or if this process is not rank 0."""
+    """Return the folder of ``--job-folder``; None if the option is not given.
+
+    In a distributed job, only the process of rank 0 gets the folder.
+    """
     options = [*takewhile(lambda word: word != "--", arguments)]
     at = next((n for n, word in enumerate(options) if word.partition("=")[0] == JOB_FOLDER), None)
     if at is None or is_secondary_rank():

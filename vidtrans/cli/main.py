@@ -121,9 +121,10 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-# Training steps per second on two cores, with this value and with GNU OpenMP's longer default: alone 8.3 and 8.4.
-# While another job runs, the steps per second are 0.7-1.5 and 0.2-0.3; while another training runs, 1.5 and 2.1.
-# Threads that wait by spinning slow down other processes, and themselves. torch reads the variable at its import.
+# Make the waiting threads of GNU OpenMP spin for a shorter time than by default, before torch reads this variable.
+# Threads that spin slow down other processes, and themselves. Measured training steps per second on two cores, with
+# this value and with the default: alone 8.3 and 8.4; while another job runs, 0.7-1.5 and 0.2-0.3; while another
+# training runs, 1.5 and 2.1.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 

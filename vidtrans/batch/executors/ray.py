@@ -86,9 +86,10 @@ class RayExecutor:
         self._environment = {"env_vars": variables}
         self._update_slots()
         self._check_nodes(context)
-        # The board runs on this machine, or, for a Ray client, on its server: the command depends on that node anyway.
+        # Run the event board on this machine, or, for a Ray client, on the client's server: without that node, the
+        # command ends anyway.
         this_node = self._node_placement(self._ray.get_runtime_context().get_node_id())
-        # Ray may end the board, too, if memory runs out: its events are lost, and tasks continue with a new board.
+        # Ray may end the event board if memory runs out: let Ray restart it. Tasks continue; stored events are lost.
         restarts: Table = {"max_restarts": -1, "max_task_retries": -1}
         board = self._ray.remote(EventBoard).options(num_cpus=0, scheduling_strategy=this_node, **restarts)
         self._board = board.remote()
@@ -304,7 +305,7 @@ def check_address(address: str) -> None:
 
 @contextmanager
 def marker_file(context: Context, *, is_needed: bool) -> Iterator[str]:
-    """Create a file in the cache, by which nodes check that they share it; yield its path.
+    """Create a file in the cache folder, and yield its path: nodes that find the file share the cache.
 
     In a dry run, or if not ``is_needed``, yield ''.
     """
@@ -321,7 +322,7 @@ def marker_file(context: Context, *, is_needed: bool) -> Iterator[str]:
 
 
 def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayObject) -> TaskResult:
-    """Run a task in a process of the cluster, with a context made of ``options``. ``number``: its submission number.
+    """Run a task in a process of the cluster. ``number``: its submission number. ``options``: fields of its context.
 
     ``node``: the ``folder`` to run in, and the required software and hardware as ``describe_node`` returns them, which
     a node that joined the cluster later may lack.
@@ -355,9 +356,9 @@ def describe_node(folder: str, marker: str, device: str) -> Table:
 
 
 def check_node(node: Table, required: Table, folder: str) -> None:
-    """Raise UsageError if a ``node`` differs from the node ``required``, so that results differ, or lacks ``folder``.
+    """Raise UsageError if the node does not see ``folder``, or if its software or hardware is not the ``required`` one.
 
-    Both nodes are tables as ``describe_node`` returns them.
+    ``node`` and ``required`` are tables as ``describe_node`` returns them. If they differ, so would the nodes' results.
     """
     what = f"--executor ray: {node['host']}"
     for name, here in required["versions"].items():
@@ -381,7 +382,10 @@ class EventBoard:
         self._exit_status: int | None = None
 
     def exchange(self, number: int, events: list[Event]) -> int | None:
-        """Store the events of a task; return the exit status of the stop request, None if there is none."""
+        """Store the events of the task with the submission number ``number``, and pass on the stop request.
+
+        Return the exit status of the stop request; None if there is no request.
+        """
         self._events += [(number, event) for event in events]
         return self._exit_status
 
@@ -396,7 +400,10 @@ class EventBoard:
 
 
 class BoardClient:
-    """A background thread of a task that sends its events to the board, and receives the stop request from it."""
+    """A thread of a task that sends the task's events to the event board, and receives the stop request from it.
+
+    ``number``: the submission number of the task. ``stop``: gets the stop request.
+    """
 
     def __init__(self, board: RayObject, number: int, stop: Stop) -> None:
         self._board, self._number, self._stop = board, number, stop
@@ -431,7 +438,8 @@ class BoardClient:
         with self._lock:
             events = [*self._notes, *([self._progress] if self._progress else [])]
             self._notes, self._progress = [], None
-        # Ignore a lost board: missing progress must not fail a task, and the command itself ends.
+        # Ignore a lost event board: a task must not fail because its progress is not shown. If the board was lost with
+        # its node, the command ends by itself.
         with suppress(ray.exceptions.RayError):
             status = ray.get(self._board.exchange.remote(self._number, events))
             if status is not None:

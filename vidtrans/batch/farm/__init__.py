@@ -16,7 +16,7 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class ClipTasks:
-    """The farm tasks of a clip, which ``command`` renders in ``parts`` parts.
+    """The farm tasks that render a clip: ``command`` with a part number, for each of ``parts`` parts of its frames.
 
     ``output_options``: options of the command for writing the result.
     """
