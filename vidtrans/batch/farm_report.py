@@ -196,7 +196,7 @@ class FarmReport(_ChunkTotals):
         return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:NUM_SLOWEST]
 
     def simulate_another_machine(self) -> tuple[float, float]:
-        """Return the simulated seconds to render the chunks: with these machines, and with one more (a second largest).
+        """Return the simulated seconds to render the chunks: with these machines, and with a copy of the largest added.
 
         The simulation uses the measured seconds of each chunk; tasks wait only for a free worker.
         """

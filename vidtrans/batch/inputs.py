@@ -178,9 +178,9 @@ def match_clips(outputs: Sequence[Path], candidates: Path, noun: str) -> list[Pa
 
 
 def match_clip(output: Path, candidates: Path, noun: str) -> Path:
-    """Return the clip that matches ``output`` by name in a glob or video folder; another path is returned itself.
+    """Return the clip that matches ``output`` by name, if ``candidates`` is a glob or a folder of videos.
 
-    ``candidates``, ``noun``: as for ``match_clips``.
+    Other ``candidates`` are one clip, which is returned. ``candidates``, ``noun``: as for ``match_clips``.
     """
     is_folder = candidates.is_dir() and bool(_videos_in(candidates)) and not pictures_in(candidates)
     return match_clips([output], candidates, noun)[0] if is_folder or _is_glob(candidates) else candidates

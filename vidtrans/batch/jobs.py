@@ -554,7 +554,10 @@ class _BatchProgress:
             self.units += round(table[self.nouns[1]] * (1 - self._resumed_shares[number]))
 
     def end_item(self, number: int, outcome: Outcome) -> None:
-        """Count an ended item, and its size as done or as skipped."""
+        """Count an ended item; add its size to the work done by this run, or to the skipped work.
+
+        Failed and cached items are skipped work, as is the share of an item that an earlier run had completed.
+        """
         self.ended += 1
         self.failed += outcome.state == "failed"
         is_new = outcome.state == "done" and not outcome.table.get("cached")

@@ -112,7 +112,8 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         status = run(arguments)
     if is_distributed():
-        # Skip the normal exit: one in twenty aborts when C++ ends gloo's threads, and the launcher reports a failure.
+        # Skip Python's normal exit, which ends the threads of gloo, torch's library for distributed jobs. One in twenty
+        # of these exits aborts, and the launcher of the processes reports a failure.
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()

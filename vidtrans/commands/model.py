@@ -165,7 +165,10 @@ def _extractor_text(table: Table) -> str:
 
 
 def _dream_text(table: Table) -> str:
-    """Return the frame rate and the clock of a model that predicts frames, as text."""
+    """Return, as text, the frame rate of a model that predicts frames, and the number of positions of its clock.
+
+    The clock is a network input that tells the position in the training clip.
+    """
     clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
     return f"{clock}; learned at {table['rate']} frames a second"
 

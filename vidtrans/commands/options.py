@@ -18,7 +18,10 @@ MODEL_SUFFIX = ".safetensors"  # Suffix of model files
 
 
 def _shared_option(*args: Any, **traits: Any) -> Callable[[Any], Any]:  # noqa: ANN401  (what ``option`` takes)
-    """Return a function that declares an option as a field of a command; its argument is the field's default."""
+    """Return a function that declares an option as a field of a command, from the field's default.
+
+    ``args``, ``traits``: the arguments of ``option`` after the default.
+    """
     return lambda default: option(default, *args, **traits)
 
 

@@ -194,7 +194,11 @@ class Vote(PageServerCommand):
             context.note(f"{things} give {count(study.num_trials, 'trial')} a person, not {self.trials}")
 
     def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
-        """Return the material of the result page: an example of each condition, and the critic's distances."""
+        """Return the content of the result page besides the votes: an example picture of each condition, and distances.
+
+        The distances are those of each picture from the clip of --critic, measured by a network; without --critic there
+        are none.
+        """
         from vidtrans.voting.result_page import Material, examples_of
 
         examples = examples_of(stimuli, study.conditions)

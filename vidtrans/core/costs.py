@@ -99,7 +99,10 @@ class TimeLeft:
         self._displayed_s = math.inf
 
     def update(self, event: Progress, now: float) -> float | None:
-        """Return the remaining seconds, rounded by ``round_time``; None if they are unknown, or the task is done."""
+        """Return the remaining seconds of the task, rounded by ``round_time``; None if they are unknown, or it is done.
+
+        ``now``: seconds of ``time.monotonic``.
+        """
         elapsed = now - self.began
         if not event.total or event.done >= event.total or event.done <= self.first or elapsed < self.MIN_S:
             return None

@@ -74,7 +74,7 @@ class JobFolder:
         self.stop.touch()
 
     def is_foreign(self) -> bool:
-        """Return whether the folder has result files, but not of a job: a job writes the file ``pid`` first."""
+        """Return whether the folder has result files that no job wrote: a job first writes the file ``pid``."""
         return not self.pid.exists() and (self.result.exists() or self._end_file.exists())
 
     def clear_end(self, *, keep_stop: bool = False) -> None:

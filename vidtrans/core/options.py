@@ -152,7 +152,7 @@ class Option:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lowest and the highest valid value, of curves too; infinite without a limit."""
+        """The lowest and the highest valid value, of numbers and of curves; infinite without a limit."""
         low, high = self.moves or self.bounds or (None, None)
         return -math.inf if low is None else low, math.inf if high is None else high
 

@@ -56,7 +56,10 @@ class JoinedSettings:
 
 
 def setting_fields(cls: Any, wanted: Collection[str] = ()) -> SettingFields:  # noqa: ANN401
-    """Return the field and the type of each setting of a class, by key; see ``JoinedSettings.table_fields``."""
+    """Return the dataclass field and the type of each setting of a class, by key.
+
+    ``wanted``: the keys of plug-ins to include, see ``JoinedSettings.table_fields``.
+    """
     if issubclass(cls, JoinedSettings):
         return cls.table_fields(wanted)
     hints = type_hints(cls)

@@ -25,16 +25,17 @@ MAX_BUFFERED_BYTES = 12_000_000
 
 
 def buffer_capacity(width: int, height: int, least: int = 2) -> int:
-    """Return the number of pictures to buffer between two stages, from their size: ``least`` to 32."""
+    """Return the number of pictures to buffer between two stages: from ``least`` to 32, fewer for large pictures."""
     return max(least, min(32, MAX_BUFFERED_BYTES // (3 * width * height)))
 
 
 def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
-    """Return the number of pictures to buffer around a network on a device ``kind``; 0: the stages run in turn.
+    """Return the number of pictures to buffer before and after a network; 0: the stages run one after another.
 
-    Parallel stages use the cores that are idle while a network runs on a GPU. Even on a CPU of two cores, which a
-    network fills, they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel. With the
-    network on a CPU, one large picture in advance is enough: the network is slower than all other stages together.
+    ``kind``: the kind of the network's device. ``width``, ``height``: the size of the pictures, in pixels. Parallel
+    stages use the cores that are idle while a network runs on a GPU. Even on a CPU of two cores, which a network fills,
+    they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel. With the network on a CPU,
+    one large picture in advance is enough: the network is slower than all other stages together.
     """
     if kind != "cpu":
         return buffer_capacity(width, height)
@@ -42,10 +43,10 @@ def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
 
 
 def decoder_threads(kind: str, width: int, height: int) -> int:
-    """Return the number of decoder threads for a network on a device ``kind``; 0: one for each core.
+    """Return the number of decoder threads to use with a network on a device ``kind``; 0: one for each core.
 
-    Each decoder thread holds pictures of the source in memory. For large pictures, a network on a CPU is many times
-    slower than one decoder thread.
+    ``width``, ``height``: the size of the pictures, in pixels. Each decoder thread holds pictures of the source in
+    memory. For large pictures, a network on a CPU is many times slower than one decoder thread.
     """
     return 1 if kind == "cpu" and buffer_capacity(width, height, least=1) == 1 else 0
 
@@ -163,7 +164,8 @@ class Prefetcher(Iterator[T], Generic[T]):
                 future.cancel()
             self._pending.clear()
             if threading.current_thread() in self._thread:
-                # The garbage collector calls this during an item: the generator ends with its thread.
+                # The garbage collector called ``close`` in the generator's own thread, while it makes an item. The
+                # generator cannot be closed now; it ends with its thread.
                 pool.shutdown(wait=False)
                 return
             self._close_source(pool)
@@ -229,7 +231,10 @@ class BackgroundQueue:
 
 
 class StepClock:
-    """A clock that adds up the seconds of each step over threads, without waits. A nested step pauses the outer one."""
+    """A clock that adds up the seconds that all threads spend in each step; waiting times do not count.
+
+    A step inside another step pauses the outer one.
+    """
 
     def __init__(self) -> None:
         self._lock, self._seconds = threading.Lock(), defaultdict[str, float](float)

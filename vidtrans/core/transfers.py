@@ -34,7 +34,7 @@ class Download:
 
 
 class Transfers:
-    """Copier of pictures between host and device without streams; each copy is finished on return."""
+    """A copier of pictures between host and device. Each copy is finished on return: there are no CUDA streams."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -66,9 +66,9 @@ def from_bits(bits: Tensor) -> np.ndarray:
 
 
 class StreamTransfers(Transfers):
-    """Copier of pictures on two GPU streams, through pinned memory, which torch keeps until a copy is done.
+    """A copier of pictures on two CUDA streams, one for each direction, through pinned memory.
 
-    Thread-safe, and used on CUDA GPUs.
+    torch keeps the pinned memory until a copy is done. Thread-safe, and used on CUDA GPUs.
     """
 
     def __init__(self, device: torch.device) -> None:
