@@ -94,7 +94,7 @@ def batch_parts(event: BatchStatus) -> list[str]:
 
 
 def batch_table(event: BatchStatus, columns: int) -> Any:  # noqa: ANN401  (rich loads where it is used)
-    """Return a rich table of at most ``columns``: the state of a batch, and a row for each running task."""
+    """Return a rich table, at most ``columns`` characters wide: the batch's state, and a row for each running task."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 

@@ -95,7 +95,7 @@ def parse_job_folder(arguments: Sequence[str]) -> Path | None:
 
 
 def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list[str]], int]) -> int:
-    """Run a command line that reports to a job folder, and return its exit status.
+    """Run the command line ``arguments``, which reports to the job folder ``path``; return its exit status.
 
     ``run`` is called with the arguments plus ``--json``, and with the arguments without ``--job-folder``.
     """

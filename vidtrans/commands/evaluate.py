@@ -320,7 +320,7 @@ def _flicker_rows(table: Table) -> list[str]:
 
 
 def _dream_rows(table: Table) -> list[str]:
-    """Return rows with a dream's stability scores and, if measured, the PSNR of its predictions."""
+    """Return the report's rows on a dream (frames that a model predicts): stability scores, and PSNR if measured."""
     rows = [
         _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
         _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),

@@ -148,7 +148,7 @@ def _package_text(table: Table) -> str:
 
 
 def _changed_ports(ports: Table) -> Table:
-    """Return the settings of the network's input and output (ports) that differ from the defaults."""
+    """Return the settings of the network's ports (its input and output) that differ from the defaults."""
     defaults = to_table(PortSettings())
     return {name: value for name, value in ports.items() if value != defaults[name]}
 

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from vidtrans.rendering.extraction import FrameExtractor
 
 VERSION = 1  # Version of the importing code, part of the cache key of imported model files
-LIGHT_LINE_PAIRINGS = ("edges",)  # Names of pairings whose network input has light lines on black
+LIGHT_LINE_PAIRINGS = ("edges",)  # Names of pairings whose network input is light lines on black
 # Values of --norms: batch-norm statistics of each picture, or those stored in the file
 NORM_SOURCES = ("picture", "stored")
-# These file stems are the same for all models of a tool, so a model gets the name of its folder plus a suffix.
 # Suffixes of imported models' names, by file stem; _A and _B are the directions of a CycleGAN.
+# These file stems are the same for all models of a tool, so a model gets the name of its folder plus a suffix.
 NAME_SUFFIXES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
 

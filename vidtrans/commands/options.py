@@ -133,9 +133,9 @@ def output_option(help: str, default_text: str = "", default: Any = None) -> Any
 
 
 def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
-    """Declare the ``--mask`` option of a command that takes one mask. ``what``: the content where the mask is white.
+    """Declare the ``--mask`` option of a command that takes one mask.
 
-    ``more``: additional help.
+    ``what``: the content where the mask is white, for the help. ``more``: additional help.
     """
     text = f"A matte, white where {what} is{more}: a video, a picture, or a folder; not:FILE for the other side."
     return option(None, text, Group.LOOK, metavar="MATTE", access="path")

@@ -109,7 +109,10 @@ def as_is_text(table: Table) -> str:
 
 
 def delivered_text(scores: Table) -> str:
-    """Return a line of text on the scores of full-size pictures. ``scores``: the entry ``delivered`` of a training."""
+    """Return a line of text on the scores of full-size pictures, against their targets and a bicubic resize.
+
+    ``scores``: the entry ``delivered`` of a training.
+    """
     size = f"at {scores['size'][0]}x{scores['size'][1]}" if scores["size"] else "at full size"
     return (
         f"delivered {size}: {scores['psnr']:.1f} dB, sharpness {scores['sharpness']:.2f} of the target's "

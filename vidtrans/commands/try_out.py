@@ -138,7 +138,7 @@ class Try(Command):
         return produce(context, output, key, sources, prepare)
 
     def _columns_and_label(self) -> tuple[Recipe, list[Variation], str]:
-        """Return the recipe, the columns of --vary, and the label of the first column; '' stands for the model's name.
+        """Return the recipe, the columns of --vary, and the first column's label ('': it is the model's name).
 
         Without a model and a medium, the first column gets the first medium of ``--vary strokes``.
         """

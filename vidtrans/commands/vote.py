@@ -184,7 +184,7 @@ class Vote(PageServerCommand):
         return stimuli, study
 
     def _note_limits(self, stimuli: Stimuli, study: Study, context: Context) -> None:
-        """Warn about limits of the study: clips of different sizes (voters may notice) or equal content, few trials."""
+        """Warn about limits of the study: clips of different sizes or equal content, fewer trials than requested."""
         stimuli.warn_about_sizes(study.conditions, context)
         for n, digest in enumerate(study.digests):
             if (same := study.digests.index(digest)) < n:

@@ -30,7 +30,7 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_me
 
 
 def add_seconds(seconds: float, table: Table) -> Table:
-    """Return an estimate with ``seconds`` added, such as the time of reading the clip before the trial."""
+    """Return an estimate (a table of ``estimate``) with ``seconds`` added, such as the time of reading the clip."""
     cost = table["estimate"]
     return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 

@@ -354,7 +354,7 @@ def stale_partials(target: Path) -> list[Path]:
 
 
 def _is_stale(partial: Path, mark: str) -> bool:
-    """Return whether the process with this ``mark``, which wrote a partial file, has ended or is this process."""
+    """Return whether the process that wrote a partial file has ended, or is this process. ``mark``: its mark."""
     host, _, number = mark.partition("-")
     if host == HOST:
         return int(number) == os.getpid() or not is_alive(int(number))

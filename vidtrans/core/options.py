@@ -96,7 +96,7 @@ class Names(Collection[str]):
         return len(self.others) + len(self.load())
 
 
-NO_USE = Use(0)  # Default of ``Option.uses``: no additional users
+NO_USE = Use(0)  # Default of ``Option.uses``: no additional features use the setting
 Bounds = tuple[float | None, float | None]  # Lowest and highest valid number; None: no limit
 Form = Literal["", "main", "more"]  # Visibility in small forms: see ``Option.form``
 Access = Literal["plain", "path", "program"]  # Reach of a value (nothing, a file, a program): see ``Option.access``
@@ -176,8 +176,8 @@ def option_factory(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], A
     return declare
 
 
-# The default of a required option is MISSING.
 # Function that declares a dataclass field as an option: ``option(default, help, group, …)``.
+# The default of a required option is MISSING.
 option = option_factory(Option)
 
 

@@ -266,7 +266,7 @@ def broken_plugin(package: Package, why: str) -> PluginError:
 
 @cache
 def _import_object(path: str) -> tuple[Any, str]:
-    """Return the object at a ``module:object`` and '', or None and the reason why it cannot be imported."""
+    """Import the object at a ``module:object``; return it and '', or None and the reason for the failure."""
     module, _, name = path.partition(":")
     try:
         found: Any = importlib.import_module(module)

@@ -35,7 +35,7 @@ SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # Dataclass field
 
 
 class JoinedSettings:
-    """Base class for settings whose table combines the keys of several classes; ``of`` builds them from values."""
+    """Base class for settings whose table combines the keys of several classes; ``of`` builds one from values."""
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:

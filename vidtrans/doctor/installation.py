@@ -37,9 +37,10 @@ def is_round_trip_lossless() -> bool:
 
 
 def find_hardware_codecs() -> tuple[list[str], list[str], str]:
-    """Return the codecs that NVDEC decodes exactly, the ``--codec`` choices that NVENC encodes, and NVDEC's error.
+    """Return the codecs that the GPU decodes exactly (NVDEC), and the ``--codec`` choices that it encodes (NVENC).
 
-    Each codec is tried, because FFmpeg may support a codec that the GPU or its driver does not.
+    The third value is the reason if nothing can be decoded. Each codec is tried, because FFmpeg may support a codec
+    that the GPU or its driver does not.
     """
     encoded_codecs = [name for name, codec in CODECS.items() if codec.software and not encoder_problem(name)]
     if why := decoder_problem("nvdec"):

@@ -33,7 +33,7 @@ class ClipTasks:
         return self.parts > 1
 
     def part_command(self, part: str, *, join: bool = False) -> list[str]:
-        """Return the command that renders a ``part``: "3", "3-5", or a variable of the queue.
+        """Return the command that renders a ``part``: a number ("3"), a range ("3-5"), or a variable of the queue.
 
         ``join``: the command also joins the clip's parts, if no part is missing.
         """
