@@ -187,10 +187,10 @@ def match_clip(output: Path, candidates: Path, noun: str) -> Path:
 
 
 def mattes_for(clips: Sequence[Path], path: Path, option: str, name: str = "") -> list[Path]:
-    """Return the matte of each clip: ``path`` itself, or in a folder ``path`` the video named after it (in.matte.mkv).
+    """Return the matte of each clip: ``path`` itself, or in a folder ``path`` the video with the clip's name.
 
-    ``name``: the name of an object, if the folder has mattes of several objects (in.matte.man.mkv). ``option``: for
-    errors. Raises UsageError if a clip has no matte, or several.
+    Such a video is in.matte.mkv for the clip in.mov, or in.matte.man.mkv for the object with the ``name`` "man".
+    ``option``: the option that gave ``path``, for errors. Raises UsageError if a clip has no matte, or several.
     """
     mattes = _videos_in(path) if path.is_dir() and not pictures_in(path) else []
     if not mattes:

@@ -205,7 +205,10 @@ class Outcome:
 
 
 class Summary:
-    """The summary file of a batch: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``."""
+    """The summary file of a batch: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``.
+
+    ``folder``: the folder of the file. ``command``: the command's name. ``shard``: the value of --shard, '' for none.
+    """
 
     def __init__(self, folder: Path, command: str, shard: str) -> None:
         part = ".{}-of-{}".format(*parse_shard(shard)) if shard else ""
@@ -222,7 +225,10 @@ class Summary:
             raise UsageError(f"--retry-failed: {self.path}", why, "leave out --retry-failed") from None
 
     def refresh(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the file if ``SAVE_S`` seconds have passed since the last time. The final ``save`` raises errors."""
+        """Write the summary file if ``SAVE_S`` seconds have passed since it was written; ignore write errors.
+
+        The final ``save`` of a batch raises them.
+        """
         if time.monotonic() - self._saved >= SAVE_S:
             with suppress(OSError):
                 self.save(outcomes)
@@ -253,7 +259,7 @@ def _read_rows(path: Path) -> list[Table]:
 
 
 class Scheduler:
-    """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes there.
+    """A scheduler that runs the items of ``outcomes`` with an executor, and replaces their outcomes as they end.
 
     If there are more slots than items, an item with ``divide`` is divided, and its parts run first. ``save`` is called
     with the outcomes at intervals. ``nouns``: as ``CLIP_NOUNS``. ``should_report_ends``: note each item's end.
@@ -418,7 +424,7 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
 
     def _end_item(self, number: int, outcome: Outcome) -> None:
-        """Store an item's outcome, and note it with its place in the batch: ``[3/8] out.mp4: 240 frames``."""
+        """Store an item's outcome, and show a note with the count of ended items: ``[3/8] out.mp4: 240 frames``."""
         if divided := self._divided.get(number):
             divided.pins.close()
         self.progress.end_item(number, outcome)

@@ -35,7 +35,7 @@ TRAINING_NOUNS = "trainings", "steps"  # Plural nouns for the items of the batch
 
 @dataclass(frozen=True)
 class VariedTraining:
-    """A request to train all variants of the ablation named ``kind``, or of the ``sweep``; the other one is empty.
+    """A request to train all variants of the ablation ``kind`` or of the ``sweep``; the one not requested is empty.
 
     ``minutes``: time limit of each training. ``batch``: how to run the trainings. ``labeller``: the name of a model
     that segments held-out outputs, which gives scores. Raises UsageError if the options conflict.
@@ -121,7 +121,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
 
 
 def _label_scorer(request: VariedTraining, dataset: Dataset, context: Context) -> Callable[[Path], Table]:
-    """Return a function that scores the class labels in a model's outputs; without a labeller, it returns {}.
+    """Return a function that scores the class labels in the outputs of a model file; without a labeller it returns {}.
 
     Raises UsageError.
     """

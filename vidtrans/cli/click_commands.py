@@ -66,7 +66,10 @@ class _PathType(click.Path):
 
 
 class _ParsedType(click.ParamType):
-    """A click type for values that the function ``parse`` converts from text; "" gives None."""
+    """A click type for values that the function ``parse`` converts from text; the empty text gives None.
+
+    ``name``: the name of the type, which the help shows.
+    """
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name, self._parse = name, parse

@@ -167,7 +167,11 @@ def _replace_unencodable(error: UnicodeError) -> tuple[str, int]:
 
 
 class Console:
-    """The console of a command: shows events as a redrawn line on a terminal, or as plain lines. Close it after use."""
+    """The console of a command: shows events as a redrawn line on a terminal, or as plain lines. Close it after use.
+
+    ``as_json``: print the result as JSON. ``quiet``: show only warnings and errors. ``verbose``: also show rates and
+    figures of progress.
+    """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
@@ -204,7 +208,10 @@ class Console:
             sys.stdout.flush()
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table above the result: names are left-aligned, numbers right-aligned."""
+        """Print a table above the result, unless --json or --quiet is given.
+
+        ``rows``: the cells below ``headings``. The first column is left-aligned, the others are right-aligned.
+        """
         self.close()
         if self.as_json or self.quiet:
             return
@@ -232,7 +239,10 @@ class Console:
         self.text(text)
 
     def failure(self, line: str, exit_status: int, table: Mapping[str, object] | None = None) -> None:
-        """Print the error line of a failed command, and with --json an object with the error."""
+        """Print the error ``line`` of a failed command; with --json, also print an object with the error.
+
+        ``table``: additional entries of the object.
+        """
         self.close()
         if self._is_silent:
             return

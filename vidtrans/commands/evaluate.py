@@ -303,7 +303,7 @@ class Evaluate(Command):
 
 
 def _flicker_rows(table: Table) -> list[str]:
-    """Return rows with the warping error and the flicker (8-bit levels) of each scored video.
+    """Return rows with the warping error and the flicker (in 8-bit levels) of the output, per-frame and source videos.
 
     Return [] if no pairs of frames were scored.
     """

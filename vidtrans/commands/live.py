@@ -154,7 +154,7 @@ class Live(PageServerCommand):
 
     @property
     def _looks(self) -> tuple[str, ...]:
-        """Return the values of --look, or else the look that the recipe names; () for none."""
+        """Return the values of --look; without them, the look that the recipe names, or () for none."""
         look = look_named(self.recipe.tables)
         return self.looks or ((look,) if look else ())
 

@@ -154,7 +154,7 @@ def _changed_ports(ports: Table) -> Table:
 
 
 def _plate_text(table: Table) -> str:
-    """Return the size of a background plate, and the share of it that does not move, as text."""
+    """Return the width x height of a background plate in pixels, and the percentage of it that stays in place."""
     size, share = "x".join(map(str, table["size"])), 100 * table["still"]
     return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
 

@@ -147,7 +147,7 @@ def models_option(help: str, default: Any = ()) -> Any:  # noqa: ANN401
 
 
 def check_beside(beside: bool, output: Path | None, other: str = "-o") -> None:
-    """Raise UsageError if --beside and an output path are both given. ``other``: the output's name in the message."""
+    """Raise UsageError if --beside and an output path are both given. ``other``: the path's option, for the message."""
     if beside and output is not None:
         raise UsageError(f"--beside and {other}", "both say where results go", "leave one of them out")
 

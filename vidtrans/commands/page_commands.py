@@ -90,7 +90,7 @@ class PageCommands:
         ]
 
     def arguments(self, name: str, values: Mapping[str, object]) -> tuple[dict[str, Any], str | None]:
-        """Convert the JSON values of a form to their parameters' types; return them and the preset's name.
+        """Convert the JSON values of a form to their parameters' types; return the values and the name of the preset.
 
         Raises UsageError if a value is invalid.
         """

@@ -335,7 +335,10 @@ def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
 
 
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset; the default is the preset with the pairing's name, or ``DEFAULT_PRESET``."""
+    """Return the recipe of a dataset. The default preset has the pairing's name; without a pairing, ``DEFAULT_PRESET``.
+
+    If no preset has the name of the pairing, there is no default preset.
+    """
     pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
     default_preset = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, default_preset, flags)

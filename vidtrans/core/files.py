@@ -214,7 +214,7 @@ def _rename(old: Path, new: Path, target: Path) -> None:
 def finish_replacing(target: Path) -> None:
     """Clean up after a process that was killed while it replaced the folder ``target``.
 
-    If ``target`` is missing, the old folder is restored.
+    If ``target`` is missing, the old folder is restored; otherwise the old folder is deleted.
     """
     old = replaced_path(target)
     if not old.exists():
@@ -255,7 +255,8 @@ def write_atomically(target: Path) -> Iterator[Path]:
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError):
-            # The error of a failed copy has two file names: the second is the target. FFmpeg's begin with "file:".
+            # The error of a failed copy has two file names: the second is the target. In errors of FFmpeg, a file name
+            # begins with "file:".
             name = str(error.filename2 or error.filename or "").removeprefix("file:")
             if temporary.name in Path(name).parts if name else error.errno in _WRITE_ERRORS:
                 raise OSError(error.errno, error.strerror, str(target)) from error
@@ -364,7 +365,10 @@ def _is_stale(partial: Path, mark: str) -> bool:
 
 
 def _partial_name(target: Path) -> tuple[str, str]:
-    """Return the parts of a partial file's name before and after the mark of the process."""
+    """Return the beginning and the ending of the name of a partial file; the mark of the process is between them.
+
+    ``target``: the finished file, after which the partial file is named.
+    """
     suffix = target.suffix if name_length(target.suffix) <= _MAX_SUFFIX_LENGTH else ""
     after = f"{PARTIAL}{suffix}"
     stem = target.name[: len(target.name) - len(suffix)]

@@ -63,7 +63,7 @@ class Use(Flags):
 
 @dataclass(frozen=True)
 class Names(Collection[str]):
-    """The valid names of an option: the names in a registry, ``"module:REGISTRY"``, and ``others``.
+    """The valid names of an option: those in the registry ``registry`` (``"module:REGISTRY"``), and ``others``.
 
     ``kind``: the noun for a name in errors. ``prefix``: values with this prefix are not checked. ``has_address``: an
     address may follow the name, as in NAME://ADDRESS.

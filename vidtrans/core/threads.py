@@ -173,9 +173,9 @@ class Prefetcher(Iterator[T], Generic[T]):
             pool.shutdown()
 
     def _close_source(self, pool: ThreadPoolExecutor) -> None:
-        """Close the generator in its thread, or in this thread if the interpreter or garbage collector ended that one.
+        """Close the generator in its thread, or in this thread if its thread has ended.
 
-        A pool that is garbage ends its thread, but still accepts jobs.
+        The interpreter or the garbage collector may have ended that thread.
         """
         try:
             ended = pool.submit(self._source.close)
@@ -214,7 +214,7 @@ class BackgroundQueue:
             self._pending.append(future)
 
     def _stop_after_error(self, future: Future[None]) -> None:
-        """Stop the queue after an error; the thread calls this before it takes the next job."""
+        """Stop the queue if the ended job of ``future`` raised an error, before the thread takes the next job."""
         if self._pool is not None and not future.cancelled() and future.exception() is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 

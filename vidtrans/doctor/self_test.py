@@ -178,9 +178,9 @@ def to_network_input(clip: np.ndarray) -> torch.Tensor:
 
 
 def make_flickering_clip(clip: np.ndarray) -> tuple[np.ndarray, list[Sample]]:
-    """Return two stylised copies of a clip, (N, H, W, 3) uint8: a steady one, and filter samples of a flickering one.
+    """Return two stylised copies of a clip: a steady one, and a flickering one as samples for a filter.
 
-    The steady copy is (N, H, W, 3) uint16. The samples have added flicker and grain.
+    ``clip``: (N, H, W, 3) uint8. The steady copy is (N, H, W, 3) uint16. The samples have added flicker and grain.
     """
     steady = 15 + 0.8 * 255 * (clip[..., ::-1].astype(np.float32) / 255) ** 1.4
     rng = np.random.default_rng(1)
@@ -395,7 +395,7 @@ def _check_filter(subject: SelfTestSubject, name: str) -> Verdict:
 
 
 def _filter_clip(cls: Any, device: str, pictures: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter's class)
-    """Stylise ``pictures`` with flicker, and remove it by a filter of the class ``cls`` on a ``device``.
+    """Stylise pictures with flicker, and remove the flicker by a filter of the class ``cls`` on a ``device``.
 
     ``pictures``: (N, H, W, 3) uint8. Return the filtered clip, (N, H, W, 3) uint16.
     """
@@ -405,7 +405,7 @@ def _filter_clip(cls: Any, device: str, pictures: np.ndarray) -> np.ndarray:  # 
 
 
 def _apply_filter(method: Any, pictures: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter)
-    """Stylise ``pictures`` with flicker, and remove it by the filter ``method``.
+    """Stylise pictures with flicker, and remove the flicker by the filter ``method``.
 
     ``pictures``: (N, H, W, 3) uint8. Return the filtered clip, (N, H, W, 3) uint16.
     """

@@ -74,9 +74,9 @@ class TaskResult:
 class Executor(Protocol):
     """Interface of executors, which run up to ``slots`` tasks in parallel, one task per process.
 
-    Constructed from the tasks' shared context, the value of ``--jobs`` (None: one per device), and the address in
-    ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it cannot
-    run anything.
+    ``takes_address``: whether --executor may give an address. Constructed from the tasks' shared context, the value of
+    ``--jobs`` (None: one per device), and the address in ``--executor NAME://ADDRESS``. Its methods are called from one
+    thread. Raises UsageError; VidtransError if it cannot run anything.
     """
 
     takes_address: ClassVar[bool]

@@ -153,7 +153,10 @@ class Worker:
         return f"its process was ended {how}{message}"
 
     def _read_messages(self, stdout: IO[bytes], messages: queue.Queue[tuple[Worker, Any]]) -> None:
-        """Put the process's messages into the queue until its output ends. Runs in a thread."""
+        """Put the messages of the process into the queue ``messages`` until the process's output ends.
+
+        Runs in a thread.
+        """
         with suppress(Exception):  # The process has ended, or its message is unreadable.
             while True:
                 message = pickle.load(stdout)
