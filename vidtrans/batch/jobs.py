@@ -129,9 +129,9 @@ def process_each(
 ) -> Table:
     """Run the work that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
 
-    ``endings``: the ending of each output's name, ``.x.mp4``, by clip. ``folder``: the folder of the outputs and the
-    summary; None: there are no outputs, or they go ``beside`` the clips, and the summary into the current folder.
-    Raises UsageError, Interrupted.
+    ``command``: the name of the command in the summary. ``endings``: the ending of each output's name, ``.x.mp4``, by
+    clip. ``folder``: the folder of the outputs and the summary; None: there are no outputs, or they go ``beside`` the
+    clips, and the summary into the current folder. Raises UsageError, Interrupted.
     """
     items = make_items(list(endings), None if beside else folder or Path(), list(endings.values()), work)
     if folder is None and not beside:
@@ -413,7 +413,7 @@ class Scheduler:
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:
-        """Fail the item of a task, and drop its waiting parts."""
+        """Fail the item of a task, and drop its waiting parts. ``exit_status``: the exit status of the ``error``."""
         number, divided = task.number, self._divided.get(task.number)
         if task.kind == "part" and divided:
             dropped = [t for t in self._waiting if t.number == number]
@@ -535,7 +535,8 @@ class _TaskProgress:
 class _BatchProgress:
     """The total progress of a batch.
 
-    The remaining time is estimated from the sizes of the items, because their frame counts are not known in advance.
+    ``nouns``: as ``CLIP_NOUNS``. The remaining time is estimated from the sizes of the items, because their frame
+    counts are not known in advance.
     """
 
     def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:

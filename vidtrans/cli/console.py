@@ -66,7 +66,8 @@ def left_text(seconds: float) -> str:
 def fit_columns(task: str, parts: list[str], columns: int) -> tuple[str, int, list[str]]:
     """Fit a progress line into ``columns``; return the task's name, the bar's width in columns, and the texts.
 
-    A bar of fewer than ``MIN_BAR_COLUMNS`` is left out (0); then the last texts are left out; then the name is cut.
+    ``parts``: the texts, the most important first. A bar of fewer than ``MIN_BAR_COLUMNS`` is left out (0); then the
+    last texts are left out; then the name is cut.
     """
     parts, columns = list(parts), columns - SPINNER_COLUMNS
     while len(parts) > 1 and len(task) + sum(GAP_COLUMNS + len(part) for part in parts) > columns:

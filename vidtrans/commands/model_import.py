@@ -174,9 +174,10 @@ class ModelImport(Command):
         extractor: FrameExtractor | None,
         context: Context,
     ) -> Callable[[Path], Table]:
-        """Read the weights and the calibration clip; return a function that writes the model to a path.
+        """Read the weights and the calibration clip; return a function that writes the imported model to a path.
 
-        Raises UsageError, MediaError.
+        ``form``: the format of the file ``path``. ``extractor``: the network that makes the model's input, if it has
+        one. Raises UsageError, MediaError.
         """
         from vidtrans.models.model_file import embed_extractor, save_model
         from vidtrans.rendering.extraction import calibration_inputs
@@ -210,7 +211,10 @@ class ModelImport(Command):
         return what if table.get("dry_run") else f"{what}\nnext: {next_command(table['output'])}"
 
     def _describe(self, form: ForeignFormat, path: Path) -> ForeignModel:
-        """Return the description of the model in a file, overridden by the user's options."""
+        """Return the description of the model in a file, overridden by the user's options.
+
+        ``form``: the format of the file.
+        """
         from vidtrans.models.formats import Hints
         from vidtrans.models.look_pictures import look_names
         from vidtrans.networks.ports import named_range

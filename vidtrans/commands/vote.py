@@ -157,7 +157,10 @@ class Vote(PageServerCommand):
         return "\n".join([*lines, *([f"{table['output']}"] if table["output"] else [])])
 
     def _study(self, context: Context) -> tuple[Stimuli, Study]:
-        """Open the clips; return them, and the study: its conditions, items and numbers of trials."""
+        """Open the clips; return them, and the study: its conditions (the clips to compare), items and trials.
+
+        An item is an excerpt or a picture that all conditions have.
+        """
         from vidtrans.voting.ballot import Study
         from vidtrans.voting.stimuli import condition_names, open_stimuli
 

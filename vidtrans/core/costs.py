@@ -13,7 +13,7 @@ TRIAL_FRAMES = 12  # Maximum number of frames in the trial from which the time a
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_memory_bytes: int = 0) -> Table:
-    """Return the estimate of a dry run as a table: seconds, and bytes of result, cache and peak memory.
+    """Return the estimate of a dry run as a table: seconds, and the bytes of the result, the cache and the peak memory.
 
     ``cache_bytes``: files that can be deleted afterwards. ``extra_memory_bytes``: memory that the job needs in addition
     to its trial, which has run in this process.

@@ -182,7 +182,10 @@ option = option_factory(Option)
 
 
 def argument(metavar: str = "", default: Any = MISSING, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
-    """Declare a positional argument of a command. ``traits``: other fields of ``Option``."""
+    """Declare a positional argument of a command. ``metavar``: its name in the help.
+
+    ``traits``: other fields of ``Option``.
+    """
     return option(default, "", metavar=metavar, is_argument=True, **traits)
 
 
@@ -257,7 +260,8 @@ type_hints = cache(typing.get_type_hints)
 def parameters(cls: Any, owner: Owner, table: str = "") -> dict[str, Parameter]:  # noqa: ANN401  (of any dataclass)
     """Return the parameters that the fields of a dataclass declare, by field name.
 
-    ``table``: the recipe's table, if the class has its settings; the parameter of a setting has the name of its flag.
+    ``owner``: the kind of class that declares the fields. ``table``: the recipe's table, if the class has its settings;
+    the parameter of a setting has the name of its flag.
     """
     hints, found = type_hints(cls), {}
     for field in dataclasses.fields(cls):

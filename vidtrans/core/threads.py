@@ -129,9 +129,9 @@ _OPENCV = _OpenCVThreads()  # State that all blocks of ``limit_opencv_threads`` 
 class Prefetcher(Iterator[T], Generic[T]):
     """Run a generator in a background thread, which makes up to ``capacity`` items in advance.
 
-    With capacity 0 there is no thread: items are made on request. The generator starts with the first request; its
-    order and its errors are kept. Always close it: the generator is then closed in its thread, after its current item.
-    ``clock``: its current step pauses while the consumer waits for an item.
+    ``name``: part of the thread's name. With capacity 0 there is no thread: items are made on request. The generator
+    starts with the first request; its order and its errors are kept. Always close it: the generator is then closed in
+    its thread, after its current item. ``clock``: its current step pauses while the consumer waits for an item.
     """
 
     def __init__(

@@ -12,18 +12,27 @@ from torch import Tensor
 
 
 class Upload:
-    """A running copy of a picture to a device. ``source``: the picture, (H, W, C) uint8 or uint16."""
+    """A running copy of a picture to a device. ``source``: the picture, (H, W, C) uint8 or uint16.
+
+    ``tensor``: the picture on the device, uint8, or the bits of uint16 as int16.
+    """
 
     def __init__(self, source: np.ndarray, tensor: Tensor) -> None:
         self.source, self._tensor = source, tensor
 
     def wait(self) -> Tensor:
-        """Return the picture on the device, uint8, or uint16 as int16; later computations wait for the copy."""
+        """Return the picture on the device, uint8, or the bits of uint16 as int16.
+
+        Later computations wait for the copy.
+        """
         return self._tensor
 
 
 class Download:
-    """A running copy of a picture from the device to the host."""
+    """A running copy of a picture from the device to the host.
+
+    ``tensor``: the picture, uint8, or the bits of uint16 as int16.
+    """
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor
@@ -54,7 +63,7 @@ def transfers_for(device: torch.device) -> Transfers:
 
 
 def as_bits(picture: np.ndarray) -> Tensor:
-    """Return a picture as a tensor on the host, sharing memory if possible; uint16 is reinterpreted as int16."""
+    """Return a picture as a tensor on the host, sharing its memory if possible; the bits of uint16 become int16."""
     picture = np.require(picture, requirements=["C", "W"])
     return torch.from_numpy(picture.view(np.int16) if picture.dtype == np.uint16 else picture)
 

@@ -53,7 +53,10 @@ def find_hardware_codecs() -> tuple[list[str], list[str], str]:
 
 
 def _is_decoding_exact(clip: Path, encoder: str) -> bool:
-    """Write a small clip to ``clip``; return whether NVDEC and the CPU decode equal frames from it."""
+    """Write a small clip to the path ``clip``; return whether NVDEC and the CPU decode equal frames from it.
+
+    ``encoder``: FFmpeg's name of the encoder of the clip.
+    """
     options = {"x265-params": "log-level=error"} if encoder == "libx265" else {}
     with closing(av.open(str(clip), "w", format="matroska")) as out:
         stream = out.add_stream(encoder, rate=25, options=options)

@@ -124,7 +124,7 @@ class SelfTestSubject:
 
 
 def psnr(output: np.ndarray, expected: np.ndarray) -> float:
-    """Return the PSNR in dB of two arrays of equal shape and integer type; 200 for equal arrays.
+    """Return the PSNR in dB of an array to the ``expected`` one, of equal shape and integer type; 200 for equal arrays.
 
     Raises ValueError for unequal shapes or types, which NumPy would broadcast.
     """

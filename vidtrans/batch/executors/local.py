@@ -81,7 +81,7 @@ class LocalExecutor:
         return None if task is None else (task, TaskResult("lost", error=worker.exit_reason))
 
     def stop(self, exit_status: int) -> None:
-        """Send the stop request to all busy workers."""
+        """Send the stop request to all busy workers. ``exit_status``: that of the command."""
         for worker in self._busy:
             worker.send(exit_status)
 

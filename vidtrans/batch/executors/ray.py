@@ -71,7 +71,10 @@ class RayExecutor:
             raise
 
     def _set_up(self, context: Context, jobs: int | None) -> None:
-        """Choose the device, count the slots, check that all nodes are equal, and start the event board."""
+        """Choose the device, count the slots, check that all nodes are equal, and start the event board.
+
+        ``jobs``: the value of --jobs, the maximum number of slots; None: as many as the nodes have.
+        """
         self.device_kind = device_kind = self._device_kind(context.device)
         import torch
 
@@ -97,7 +100,10 @@ class RayExecutor:
     # Methods for the connection to the cluster
 
     def _connect(self, address: str) -> str:
-        """Connect to a cluster, or start one; return the temporary folder of a started cluster, '' otherwise."""
+        """Connect to a cluster, or start one; return the temporary folder of a started cluster, '' otherwise.
+
+        ``address``: that of a cluster, HOST:PORT; '': the cluster in RAY_ADDRESS, on this machine, or a new one.
+        """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
         cluster = f"ray://{address}" if address else os.environ.get("RAY_ADDRESS", "")
@@ -236,7 +242,10 @@ class RayExecutor:
         report(event)
 
     def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
-        """Return the result of an ended task; errors of Ray become "lost" or "failed"."""
+        """Return the result of an ended task; errors of Ray become results with the state "lost" or "failed".
+
+        ``number``: the task's submission number. ``reference``: its Ray reference.
+        """
         errors = self._ray.exceptions
         try:
             result: TaskResult = self._ray.get(reference)
@@ -255,7 +264,7 @@ class RayExecutor:
             return TaskResult("lost", error=f"Ray could not run it: {first_line(error)}")
 
     def stop(self, exit_status: int) -> None:
-        """Put the stop request on the event board, which running tasks poll."""
+        """Put the stop request on the event board, which running tasks poll. ``exit_status``: that of the command."""
         self._exit_status = exit_status
         self._board.stop.remote(exit_status)
 
@@ -324,8 +333,8 @@ def marker_file(context: Context, *, is_needed: bool) -> Iterator[str]:
 def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayObject) -> TaskResult:
     """Run a task in a process of the cluster. ``number``: its submission number. ``options``: fields of its context.
 
-    ``node``: the ``folder`` to run in, and the required software and hardware as ``describe_node`` returns them, which
-    a node that joined the cluster later may lack.
+    ``board``: the event board. ``node``: the ``folder`` to run in, and the required software and hardware as
+    ``describe_node`` returns them, which a node that joined the cluster later may lack.
     """
     set_up_heap()
     try:
@@ -395,7 +404,7 @@ class EventBoard:
         return events
 
     def stop(self, exit_status: int) -> None:
-        """Store the stop request, which tasks receive at their next exchange."""
+        """Store the stop request, which tasks receive at their next exchange. ``exit_status``: that of the command."""
         self._exit_status = exit_status
 
 
