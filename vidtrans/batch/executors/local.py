@@ -94,8 +94,8 @@ class LocalExecutor:
 class Worker:
     """A worker process that runs tasks on a ``device``. An exit status that it receives is a stop request.
 
-    ``options``: fields of the tasks' context, sent to the process. Its messages arrive in ``messages`` as (worker,
-    message); (worker, None) means that the process has ended.
+    ``options``: fields of the tasks' context, sent to the process. The process's messages arrive in the queue
+    ``messages`` as (worker, message); (worker, None) means that the process has ended.
     """
 
     def __init__(self, device: str, options: Table, messages: queue.Queue[tuple[Worker, Any]]) -> None:
