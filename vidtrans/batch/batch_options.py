@@ -72,7 +72,7 @@ SEQUENTIAL = BatchOptions()  # The default options: no shard, and the executor "
 
 
 def parse_shard(text: str) -> tuple[int, int]:
-    """Parse the value of --shard: ``"2/8"`` gives (2, 8). Raises UsageError."""
+    """Parse the value of --shard: ``"2/8"``, the second of eight shards, gives (2, 8). Raises UsageError."""
     match = re.fullmatch(r"([0-9]{1,6})/([0-9]{1,6})", text.strip())
     number, count = (int(match[1]), int(match[2])) if match else (0, 0)
     if not 1 <= number <= count:

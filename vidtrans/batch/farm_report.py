@@ -144,7 +144,10 @@ class FarmReport(_ChunkTotals):
 
     @classmethod
     def of(cls, lines: Iterable[Table], failures: Sequence[Failure] = (), clips: Sequence[str] = ()) -> FarmReport:
-        """Build the report from lines of the chunk log. ``clips``: names of the clips to include; empty: all."""
+        """Build the report from lines of the chunk log. ``clips``: names of the clips to include; empty: all.
+
+        ``failures``: the failures that are known from summaries.
+        """
         included, chunks, failed = set(clips), list[ChunkRecord](), list(failures)
         for line in lines:
             try:
@@ -196,7 +199,7 @@ class FarmReport(_ChunkTotals):
         return sorted(self.chunks, key=lambda chunk: -chunk.duration_s / chunk.frames)[:NUM_SLOWEST]
 
     def simulate_another_machine(self) -> tuple[float, float]:
-        """Return the simulated seconds to render the chunks with these machines, and with one more like the largest.
+        """Return the simulated seconds to render the chunks: with these machines, and with a copy of the largest added.
 
         The simulation uses the measured seconds of each chunk; tasks wait only for a free worker.
         """
@@ -244,7 +247,10 @@ def schedule_length_s(tasks: Sequence[float], workers: int) -> float:
 
 @dataclass(frozen=True)
 class Bar:
-    """A bar of the timeline for consecutive chunks of a clip: position in pixels, ``hue`` in degrees, tooltip."""
+    """A bar of the timeline, for consecutive chunks of a clip.
+
+    ``x``, ``y``: left and top in pixels. ``width``: in pixels. ``hue``: colour in degrees. ``title``: the tooltip.
+    """
 
     x: float
     width: float
@@ -254,12 +260,12 @@ class Bar:
 
 
 def write_page(path: Path, report: FarmReport, title: str) -> None:
-    """Write a farm report as an HTML page, atomically. Equal reports give equal bytes."""
+    """Write a farm report with a ``title`` as an HTML page, atomically. Equal reports give equal bytes."""
     write_bytes(path, render(report, title).encode("utf-8", "replace"))
 
 
 def render(report: FarmReport, title: str) -> str:
-    """Return a farm report as the text of an HTML page; names from the log are escaped."""
+    """Return a farm report with a ``title`` as the text of an HTML page; names from the log are escaped."""
     y_px, rows = AXIS_HEIGHT_PX, list[tuple[str, float]]()
     bars = list[Bar]()
     for share in report.hosts:
@@ -306,7 +312,7 @@ def _bars(report: FarmReport, lane: Sequence[ChunkRecord], y: float, *, merge: b
 
 
 def _tooltip(group: Sequence[ChunkRecord]) -> str:
-    """Return the tooltip of a bar: the clip, its frames, the duration and the seconds of each step."""
+    """Return the tooltip of the bar for the chunks ``group``: clip, frames, duration, and the seconds of each step."""
     first, last, seconds = group[0], group[-1], seconds_by_step(group)
     steps = ", ".join(f"{step} {value:.1f} s" for step, value in sorted(seconds.items(), key=lambda pair: -pair[1]))
     return (
@@ -330,7 +336,7 @@ def _ticks(report: FarmReport) -> list[tuple[float, str]]:
 
 
 def format_clock(moment: float, *, seconds: bool = False) -> str:
-    """Format a time in seconds since the epoch as local time of day, ``21:05``, or with ``seconds``."""
+    """Format a time in seconds since the epoch as local time of day: ``21:05``; with ``seconds``, ``21:05:30``."""
     return time.strftime("%H:%M:%S" if seconds else "%H:%M", time.localtime(moment))
 
 

@@ -57,7 +57,10 @@ class Item:
 
 
 def is_batch(paths: Sequence[Path], batch: BatchOptions) -> bool:
-    """Return whether a command processes a batch: several clips, a folder, a glob pattern, or a part of them."""
+    """Return whether a command processes a batch: several clips, a folder, a glob pattern, or only some of the clips.
+
+    --shard and --retry-failed select some of the clips.
+    """
     return len(paths) > 1 or any(map(_expands_to_several, paths)) or batch.is_partial
 
 
@@ -106,7 +109,7 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
 
 
 def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) -> list[Path]:
-    """Return the sources without results that an earlier run made from another source in the list.
+    """Return the sources that are not results of other sources in the list, made by an earlier run.
 
     ``output_of``: returns the path of a source's result.
     """
@@ -115,10 +118,11 @@ def exclude_results(sources: Sequence[Path], output_of: Callable[[Path], Path]) 
 
 
 def clips_with_endings(paths: Sequence[Path], name: str, folder: Path | None, recipe: Recipe) -> dict[Path, str]:
-    """Expand files, folders and globs to clips; return the ending of each clip's result: ``.NAME.mp4``.
+    """Expand files, folders and globs to clips; return each clip with the ending of its result's name: ``.NAME.mp4``.
 
-    ``folder``: the folder of the results, None: beside the clips. A clip that is the result of another clip is
-    excluded, unless all clips were named. Raises UsageError.
+    ``name``: the command's part of the ending. ``recipe``: its codec chooses the extension. ``folder``: the folder of
+    the results, None: beside the clips. A clip that is the result of another clip is excluded, unless all clips were
+    named. Raises UsageError.
     """
     clips = expand_sources(paths)
     endings = {clip: _ending(clip, name, recipe) for clip in clips}
@@ -152,10 +156,11 @@ def bytes_of(source: Path) -> int:
 
 
 def match_clips(outputs: Sequence[Path], candidates: Path, noun: str) -> list[Path]:
-    """Return, for each of ``outputs``, the clip in ``candidates`` with a matching name. ``noun``: its noun in errors.
+    """Return, for each of ``outputs``, the clip in ``candidates`` with a matching name.
 
-    ``candidates``: one clip for all outputs, or a folder or glob. Of several clips, the clip matches whose name is the
-    longest prefix of the output's name (in.mov for in.x.mp4). Raises UsageError if no clip matches.
+    ``noun``: the noun for such a clip in errors. ``candidates``: one clip for all outputs, or a folder or glob. Of
+    several clips, the clip matches whose name is the longest prefix of the output's name (in.mov for in.x.mp4). Raises
+    UsageError if no clip matches.
     """
     if not _expands_to_several(candidates):
         return [candidates] * len(outputs)
@@ -173,19 +178,19 @@ def match_clips(outputs: Sequence[Path], candidates: Path, noun: str) -> list[Pa
 
 
 def match_clip(output: Path, candidates: Path, noun: str) -> Path:
-    """Return the clip that matches ``output`` by name in a glob or video folder; another path is returned itself.
+    """Return the clip that matches ``output`` by name, if ``candidates`` is a glob or a folder of videos.
 
-    ``candidates``, ``noun``: as for ``match_clips``.
+    Other ``candidates`` are one clip, which is returned. ``candidates``, ``noun``: as for ``match_clips``.
     """
     is_folder = candidates.is_dir() and bool(_videos_in(candidates)) and not pictures_in(candidates)
     return match_clips([output], candidates, noun)[0] if is_folder or _is_glob(candidates) else candidates
 
 
 def mattes_for(clips: Sequence[Path], path: Path, option: str, name: str = "") -> list[Path]:
-    """Return the matte of each clip: ``path``, or its video with the clip's name (in.matte.mkv) if it is a folder.
+    """Return the matte of each clip: ``path`` itself, or in a folder ``path`` the video with the clip's name.
 
-    ``name``: the name of an object, if the folder has mattes of several objects (in.matte.man.mkv). ``option``: for
-    errors. Raises UsageError if a clip has no matte, or several.
+    Such a video is in.matte.mkv for the clip in.mov, or in.matte.man.mkv for the object with the ``name`` "man".
+    ``option``: the option that gave ``path``, for errors. Raises UsageError if a clip has no matte, or several.
     """
     mattes = _videos_in(path) if path.is_dir() and not pictures_in(path) else []
     if not mattes:
@@ -217,8 +222,8 @@ def make_items(
 ) -> list[Item]:
     """Return an item for each source, with a unique output in ``folder`` (None: beside the source).
 
-    ``endings``: the ending of each output's name, such as ``.x.mp4``. ``work``: returns the work of a (source, output).
-    Raises UsageError.
+    ``endings``: the ending of each output's name, such as ``.x.mp4``. ``work``: a function that is called with a source
+    and its output, and returns the work of the item. Raises UsageError.
     """
     check_folder(folder or Path())
     ending_of = dict(zip(sources, endings, strict=True))
@@ -267,9 +272,10 @@ def result_names(sources: Sequence[Path], endings: Sequence[str]) -> list[str]:
 
 
 def _stem(source: Path, level: int) -> str:
-    """Return the file name of a source's result, without its ending. '' if the source has too few folders.
+    """Return the name of a source's result, without its ending: the source's name, and parts of its path.
 
-    ``level``: 0: the source's name; 1: also its extension; 2: also its folder; 3: both; higher: more folders.
+    '' if the path has too few folders. ``level``: 0: the source's name; 1: also its extension; 2: also its folder; 3:
+    both; higher: more folders.
     """
     num_folders, with_extension = divmod(level, 2)
     folders = source.resolve().parent.parts[1:]

@@ -129,9 +129,9 @@ def process_each(
 ) -> Table:
     """Run the work that ``work(clip, output)`` returns for each clip; return the batch's ``--json`` table.
 
-    ``endings``: the ending of each output's name, ``.x.mp4``, by clip. ``folder``: the folder of the outputs and the
-    summary; None: there are no outputs, or they go ``beside`` the clips, and the summary into the current folder.
-    Raises UsageError, Interrupted.
+    ``command``: the name of the command in the summary. ``endings``: the ending of each output's name, ``.x.mp4``, by
+    clip. ``folder``: the folder of the outputs and the summary; None: there are no outputs, or they go ``beside`` the
+    clips, and the summary into the current folder. Raises UsageError, Interrupted.
     """
     items = make_items(list(endings), None if beside else folder or Path(), list(endings.values()), work)
     if folder is None and not beside:
@@ -169,7 +169,7 @@ def run_jobs(
 
 
 def run_divided_item(item: Item, options: BatchOptions, context: Context) -> Table:
-    """Run one item, divided into parts among workers; return its result table. Raises JobFailedError."""
+    """Render one item in parts, by several workers; return the item's result table. Raises JobFailedError."""
     outcomes = [Outcome(item)]
     Scheduler(outcomes, options, context, should_report_ends=False).run()  # The caller reports the end.
     if outcomes[0].state == "failed":
@@ -205,7 +205,10 @@ class Outcome:
 
 
 class Summary:
-    """The summary file of a batch: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``."""
+    """The summary file of a batch: ``vidtrans-batch.json``, or for a shard ``vidtrans-batch.2-of-8.json``.
+
+    ``folder``: the folder of the file. ``command``: the command's name. ``shard``: the value of --shard, '' for none.
+    """
 
     def __init__(self, folder: Path, command: str, shard: str) -> None:
         part = ".{}-of-{}".format(*parse_shard(shard)) if shard else ""
@@ -222,7 +225,10 @@ class Summary:
             raise UsageError(f"--retry-failed: {self.path}", why, "leave out --retry-failed") from None
 
     def refresh(self, outcomes: Sequence[Outcome]) -> None:
-        """Write the file if ``SAVE_S`` seconds have passed since the last time. The final ``save`` raises errors."""
+        """Write the summary file if ``SAVE_S`` seconds have passed since it was written; ignore write errors.
+
+        The final ``save`` of a batch raises them.
+        """
         if time.monotonic() - self._saved >= SAVE_S:
             with suppress(OSError):
                 self.save(outcomes)
@@ -253,7 +259,7 @@ def _read_rows(path: Path) -> list[Table]:
 
 
 class Scheduler:
-    """A scheduler that submits the items of ``outcomes`` to an executor, and records their outcomes there.
+    """A scheduler that runs the items of ``outcomes`` with an executor, and replaces their outcomes as they end.
 
     If there are more slots than items, an item with ``divide`` is divided, and its parts run first. ``save`` is called
     with the outcomes at intervals. ``nouns``: as ``CLIP_NOUNS``. ``should_report_ends``: note each item's end.
@@ -329,7 +335,7 @@ class Scheduler:
             self.context.note(self.outcomes[task.number].item.message(event.text), event.level)
 
     def _update(self) -> None:
-        """Pass on a stop request; every ``REPORT_S`` seconds report progress and save the summary.
+        """Pass a stop request to the executor; every ``REPORT_S`` seconds report progress and save the summary.
 
         Thread-safe: if another thread runs it, it returns at once.
         """
@@ -392,7 +398,10 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "done", table))
 
     def _retry(self, task: Task, result: TaskResult) -> None:
-        """Queue the task of a lost worker again; fail its item if it may have caused ``MAX_LOST_WORKERS`` losses."""
+        """Queue the task of a lost worker again; fail the task's item if the task caused ``MAX_LOST_WORKERS`` losses.
+
+        A loss counts unless the worker's end cannot be the task's fault.
+        """
         if self._stopping:
             return
         reason, num_lost_workers = result.error, task.num_lost_workers + (not result.is_blameless)
@@ -404,7 +413,7 @@ class Scheduler:
             self._fail(task, why, VidtransError.exit_status)
 
     def _fail(self, task: Task, error: str, exit_status: int) -> None:
-        """Fail the item of a task, and drop its waiting parts."""
+        """Fail the item of a task, and drop its waiting parts. ``exit_status``: the exit status of the ``error``."""
         number, divided = task.number, self._divided.get(task.number)
         if task.kind == "part" and divided:
             dropped = [t for t in self._waiting if t.number == number]
@@ -415,7 +424,7 @@ class Scheduler:
             self._end_item(number, Outcome(self.outcomes[number].item, "failed", {}, error, exit_status))
 
     def _end_item(self, number: int, outcome: Outcome) -> None:
-        """Store an item's outcome, and note it with its place in the batch: ``[3/8] out.mp4: 240 frames``."""
+        """Store an item's outcome, and show a note with the count of ended items: ``[3/8] out.mp4: 240 frames``."""
         if divided := self._divided.get(number):
             divided.pins.close()
         self.progress.end_item(number, outcome)
@@ -470,9 +479,9 @@ class _DividedItem:
             return cls(locks.pop_all(), pins.pop_all(), len(division.parts))
 
     def end_part(self, counts: Mapping[str, int]) -> bool:
-        """Add a part's frame counts (empty: it failed).
+        """Add the frame counts of an ended part (empty if it failed); return whether it was the last part.
 
-        After the last part, unlock the cache entries and return True.
+        After the last part, unlock the cache entries.
         """
         self.counts.update(counts)
         self.num_left -= 1
@@ -526,7 +535,8 @@ class _TaskProgress:
 class _BatchProgress:
     """The total progress of a batch.
 
-    The remaining time is estimated from the sizes of the items, because their frame counts are not known in advance.
+    ``nouns``: as ``CLIP_NOUNS``. The remaining time is estimated from the sizes of the items, because their frame
+    counts are not known in advance.
     """
 
     def __init__(self, items: Sequence[Item], nouns: tuple[str, str]) -> None:
@@ -551,7 +561,10 @@ class _BatchProgress:
             self.units += round(table[self.nouns[1]] * (1 - self._resumed_shares[number]))
 
     def end_item(self, number: int, outcome: Outcome) -> None:
-        """Count an ended item, and its size as done or as skipped."""
+        """Count an ended item; add its size to the work done by this run, or to the skipped work.
+
+        Failed and cached items are skipped work, as is the share of an item that an earlier run had completed.
+        """
         self.ended += 1
         self.failed += outcome.state == "failed"
         is_new = outcome.state == "done" and not outcome.table.get("cached")

@@ -35,7 +35,7 @@ TRAINING_NOUNS = "trainings", "steps"  # Plural nouns for the items of the batch
 
 @dataclass(frozen=True)
 class VariedTraining:
-    """A request to train all variants of an ablation (its name is ``kind``) or of a ``sweep``; one of them is empty.
+    """A request to train all variants of the ablation ``kind`` or of the ``sweep``; the one not requested is empty.
 
     ``minutes``: time limit of each training. ``batch``: how to run the trainings. ``labeller``: the name of a model
     that segments held-out outputs, which gives scores. Raises UsageError if the options conflict.
@@ -121,7 +121,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
 
 
 def _label_scorer(request: VariedTraining, dataset: Dataset, context: Context) -> Callable[[Path], Table]:
-    """Return a function that scores the class labels in a model's outputs; without a labeller, it returns {}.
+    """Return a function that scores the class labels in the outputs of a model file; without a labeller it returns {}.
 
     Raises UsageError.
     """
@@ -150,7 +150,7 @@ def _swept_keys(request: VariedTraining) -> list[str]:
 
 
 def _lineage_digest(request: VariedTraining) -> str:
-    """Return a digest of the dataset and the varied keys: a picture may replace an earlier one with equal digest."""
+    """Return a digest of the dataset and the varied keys. A table picture may replace one with an equal digest."""
     return digest_of(["ablate", str(request.dataset.resolve()), request.kind, sorted(_swept_keys(request))])
 
 
@@ -168,7 +168,10 @@ def _row(variant: Variant, output: Path, table: Table) -> Table:
 
 
 def _check_table_picture(path: Path, lineage: str, context: Context) -> None:
-    """Raise UsageError if the table picture would replace the file of another command or table."""
+    """Raise UsageError if the table picture would replace a file of another command or table.
+
+    ``path``: the picture. ``lineage``: the digest (``_lineage_digest``) that an earlier picture must have.
+    """
     check_foreign(context.cache, refuse_link(path), context.overwrite)
     if path.exists() and not context.overwrite and not replaces_own(context.cache, path, lineage):
         why = "it is the table of another ablation or sweep"
@@ -229,7 +232,10 @@ def _with_seed(context: Context, seed: int | None) -> Context:
 
 
 def _draw_table(output: Path, table: Table, dataset: Dataset, lineage: str, context: Context) -> Table:
-    """Draw the picture of the table, unless it is up to date; return the result table of the picture."""
+    """Draw the picture of the table, unless it is up to date; return the result table of the picture.
+
+    ``lineage``: the digest of ``_lineage_digest``.
+    """
     rows = table["rows"]
     models = [Path(row["model"]) for row in rows]
     request = {

@@ -66,7 +66,10 @@ class _PathType(click.Path):
 
 
 class _ParsedType(click.ParamType):
-    """A click type for values that the function ``parse`` converts from text; "" gives None."""
+    """A click type for values that the function ``parse`` converts from text; the empty text gives None.
+
+    ``name``: the name of the type, which the help shows.
+    """
 
     def __init__(self, name: str, parse: Callable[[str], object]) -> None:
         self.name, self._parse = name, parse
@@ -111,7 +114,10 @@ class RegistryName(click.ParamType):
 
 
 class FileOrName(click.ParamType):
-    """A click type for a file, or the name of a model, preset or medium. Environment variables are lists as in PATH."""
+    """A click type for a file, or the name of a model, preset or medium.
+
+    Several values in an environment variable are separated as in PATH.
+    """
 
     envvar_list_splitter = os.pathsep
 
@@ -213,9 +219,10 @@ class ParameterCommand(click.Command):
             raise
 
     def _refuse_expanded_pattern(self, args: list[str]) -> None:
-        """Raise UsageError if two files of one type follow an option that takes one file: an expanded pattern.
+        """Raise UsageError if a shell seems to have expanded a pattern after an option that takes one file.
 
-        An option that is given once may precede the inputs, so it is checked only if the inputs begin before it.
+        Then two files of one type follow the option. An option that is given once may precede the inputs, so it is
+        checked only if the inputs begin before it.
         """
         options = [p for p in self.parameters.values() if not p.option.is_argument and not p.option.file]
         inputs = [p for p in self.parameters.values() if p.option.is_argument]
@@ -236,7 +243,10 @@ class ParameterCommand(click.Command):
                 raise UsageError(f"{option} {first} {second}", f"{option} takes one file at a time", remedy)
 
     def _refuse_second_look(self, args: list[str]) -> None:
-        """Raise UsageError if --look is repeated where one is allowed: click would use the last one without notice."""
+        """Raise UsageError if --look is repeated for a command that takes one look.
+
+        click would use the last look without a message.
+        """
         single_looks = (p for p in self.parameters.values() if p.option.file == "look" and not p.many)
         for flag in (flag for p in single_looks for flag in p.flags):
             if sum(arg.partition("=")[0] == flag for arg in args) > 1:
@@ -280,9 +290,10 @@ class ParameterCommand(click.Command):
 
 
 def _attach_flag_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
-    """Return the command line's words with ``=VALUE`` appended to each flag in ``sets``.
+    """Return the words of a command line, with ``=VALUE`` appended to flags whose value may be left out.
 
-    VALUE is the next word if that is a value, otherwise ``sets[flag]``.
+    ``sets``: for each of these flags, its value if the user gave none. VALUE is the next word if that is a value,
+    otherwise ``sets[flag]``.
     """
     words, found = deque(args), list[str]()
     while words and words[0] != "--":
@@ -294,7 +305,7 @@ def _attach_flag_values(args: list[str], sets: Mapping[str, str]) -> list[str]:
 
 
 def _is_flag_value(word: str) -> bool:
-    """Return whether a word is a flag's value, a number or a curve, and not an option, clip, folder or pattern."""
+    """Return whether a word is the value of a flag (a number or a curve), not an option, clip, folder or pattern."""
     from vidtrans.curves.curve import SUFFIXES, parse_curve
 
     is_plain = word.replace(".", "", 1).isdecimal() or Path(word).suffix.lower() in SUFFIXES
@@ -360,7 +371,7 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
 
 
 class ParameterOption(click.Option):
-    """A click option whose help ends with its effective default."""
+    """A click option for a ``parameter`` of the command class ``cls_of``; its help ends with its effective default."""
 
     def __init__(self, *names: Any, parameter: Parameter, cls_of: type[Command], **attributes: Any) -> None:  # noqa: ANN401
         self.parameter, self.cls_of = parameter, cls_of
@@ -385,7 +396,10 @@ class ParameterOption(click.Option):
         return record
 
     def _default_text(self, ctx: click.Context) -> str:
-        """Return the effective default as text: of the variable, the recipe or the field; '' for none."""
+        """Return the effective default of the option as text; '' for none.
+
+        It is the value of the environment variable, of the recipe, or of the field's default.
+        """
         parameter = self.parameter
         if variable := self.resolve_envvar_value(ctx):
             return variable

@@ -19,7 +19,7 @@ class Watcher(NamedTuple):
     stop: Stop
 
 
-# Names of commands by words that users may type instead; errors suggest the name if the group has that command
+# Names of commands, by words that users may type instead; errors suggest the name if the group has that command
 COMMAND_WORDS = {
     **dict.fromkeys(("clear", "delete", "empty", "purge", "remove", "rm"), "clean"),
     **dict.fromkeys(("ls", "all"), "list"),
@@ -41,7 +41,7 @@ COMMAND_WORDS = {
     "help": "--help",
     "version": "--version",
 }
-# Flags by flags that users may type instead; errors suggest the flag if the command has it
+# Flags of vidtrans, by flags that users may type instead; errors suggest the flag if the command has it
 OPTION_WORDS = {
     **dict.fromkeys(("--style", "--effect", "--filter", "--art"), "--look"),
     **dict.fromkeys(("--height", "--resolution", "--res", "--scale", "--width"), "--size"),

@@ -25,8 +25,8 @@ MAX_BAR_COLUMNS, MIN_BAR_COLUMNS, MAX_NAME_COLUMNS = 40, 8, 48
 # Width of the spinner with its space, and of the gap between two texts of a line, in columns (characters)
 SPINNER_COLUMNS, GAP_COLUMNS = 2, 2
 PLAIN_INTERVAL_S = 5.0  # Interval of a task's progress lines if standard error is not a terminal, in seconds
-# A batch also prints a line when an item ends.
 # Interval of a batch's progress lines if standard error is not a terminal, in seconds.
+# A batch also prints a line when an item ends.
 BATCH_INTERVAL_S = 60.0
 # ASCII replacements of characters that an output's encoding may lack, such as a Windows code page of 256 characters
 _ASCII_REPLACEMENTS = str.maketrans(
@@ -37,9 +37,10 @@ _NO_BREAK = "\0"  # Placeholder for a space at which lines are not wrapped
 
 
 def progress_parts(event: Progress, estimate: TimeLeft, now: float, *, verbose: bool = False) -> list[str]:
-    """Return texts on a task's progress, the most important first: amount, time left, detail; with -v rate, figures.
+    """Return texts on a task's progress, the most important first: amount, time left, detail, rate, figures.
 
-    ``estimate``: the task's remaining time, which is updated. ``now``: seconds of ``time.monotonic``.
+    The figures need ``verbose``, and so does the rate if the total is known. ``estimate``: the task's remaining time,
+    which is updated. ``now``: seconds of ``time.monotonic``.
     """
     left, seconds = estimate.update(event, now), now - estimate.began
     rate = (event.done - estimate.first) / seconds if seconds >= 0.5 else 0.0
@@ -65,7 +66,8 @@ def left_text(seconds: float) -> str:
 def fit_columns(task: str, parts: list[str], columns: int) -> tuple[str, int, list[str]]:
     """Fit a progress line into ``columns``; return the task's name, the bar's width in columns, and the texts.
 
-    A bar of fewer than ``MIN_BAR_COLUMNS`` is left out (0); then the last texts are left out; then the name is cut.
+    ``parts``: the texts, the most important first. A bar of fewer than ``MIN_BAR_COLUMNS`` is left out (0); then the
+    last texts are left out; then the name is cut.
     """
     parts, columns = list(parts), columns - SPINNER_COLUMNS
     while len(parts) > 1 and len(task) + sum(GAP_COLUMNS + len(part) for part in parts) > columns:
@@ -93,7 +95,7 @@ def batch_parts(event: BatchStatus) -> list[str]:
 
 
 def batch_table(event: BatchStatus, columns: int) -> Any:  # noqa: ANN401  (rich loads where it is used)
-    """Return a rich table of at most ``columns``: the state of a batch, and a row for each running task."""
+    """Return a rich table, at most ``columns`` characters wide: the batch's state, and a row for each running task."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
 
@@ -166,7 +168,11 @@ def _replace_unencodable(error: UnicodeError) -> tuple[str, int]:
 
 
 class Console:
-    """The console of a command: shows events as a redrawn line on a terminal, or as plain lines. Close it after use."""
+    """The console of a command: shows events as a redrawn line on a terminal, or as plain lines. Close it after use.
+
+    ``as_json``: print the result as JSON. ``quiet``: show only warnings and errors. ``verbose``: also show rates and
+    figures of progress.
+    """
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False, verbose: bool = False) -> None:
         self.as_json, self.quiet, self.verbose = as_json, quiet, verbose
@@ -203,7 +209,10 @@ class Console:
             sys.stdout.flush()
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Print a table above the result: names are left-aligned, numbers right-aligned."""
+        """Print a table above the result, unless --json or --quiet is given.
+
+        ``rows``: the cells below ``headings``. The first column is left-aligned, the others are right-aligned.
+        """
         self.close()
         if self.as_json or self.quiet:
             return
@@ -231,7 +240,10 @@ class Console:
         self.text(text)
 
     def failure(self, line: str, exit_status: int, table: Mapping[str, object] | None = None) -> None:
-        """Print the error line of a failed command, and with --json an object with the error."""
+        """Print the error ``line`` of a failed command; with --json, also print an object with the error.
+
+        ``table``: additional entries of the object.
+        """
         self.close()
         if self._is_silent:
             return
@@ -248,14 +260,14 @@ class Console:
         sys.stdout.flush()
 
     def _line(self, text: str) -> None:
-        """Print a line on standard error; above the live line, if there is one."""
+        """Print a line on standard error, above the redrawn progress line if there is one."""
         if shown := self._live or self._table:
             shown.console.print(text, markup=False, highlight=False)
         else:
             _log(text)
 
     def _progress(self, event: Progress) -> None:
-        """Show the progress of a task: update the live line, or print a plain line at intervals."""
+        """Show the progress of a task: update the redrawn progress line, or print a plain line at intervals."""
         now = time.monotonic()
         is_over = 0 < (event.total or 0) <= event.done
         if is_over and event.task == self._finished_task:
@@ -301,7 +313,7 @@ class Console:
         return True
 
     def close(self) -> None:
-        """End the live line; the next event starts a new one."""
+        """Erase the redrawn progress lines, of a task or of a batch; the next event starts new ones."""
         for shown in filter(None, (self._live, self._table)):
             shown.stop()
         self._live = self._table = None

@@ -82,7 +82,10 @@ def watch_for_stop(folder: JobFolder, stop: Stop) -> None:
 
 
 def parse_job_folder(arguments: Sequence[str]) -> Path | None:
-    """Return the folder of ``--job-folder``; None if it is not given, or if this process is not rank 0."""
+    """Return the folder of ``--job-folder``; None if the option is not given.
+
+    In a distributed job, only the process of rank 0 gets the folder.
+    """
     options = [*takewhile(lambda word: word != "--", arguments)]
     at = next((n for n, word in enumerate(options) if word.partition("=")[0] == JOB_FOLDER), None)
     if at is None or is_secondary_rank():
@@ -92,7 +95,7 @@ def parse_job_folder(arguments: Sequence[str]) -> Path | None:
 
 
 def run_job(path: Path, arguments: Sequence[str], run: Callable[[list[str], list[str]], int]) -> int:
-    """Run a command line that reports to a job folder, and return its exit status.
+    """Run the command line ``arguments``, which reports to the job folder ``path``; return its exit status.
 
     ``run`` is called with the arguments plus ``--json``, and with the arguments without ``--job-folder``.
     """

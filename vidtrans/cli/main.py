@@ -112,7 +112,8 @@ def main(arguments: list[str] | None = None) -> None:
     else:
         status = run(arguments)
     if is_distributed():
-        # Skip the normal exit: one in twenty aborts when C++ ends gloo's threads, and the launcher reports a failure.
+        # Skip Python's normal exit, which ends the threads of gloo, torch's library for distributed jobs. One in twenty
+        # of these exits aborts, and the launcher of the processes reports a failure.
         with suppress(OSError, ValueError):
             sys.stdout.flush()
             sys.stderr.flush()
@@ -121,9 +122,10 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(status)
 
 
-# Training steps per second on two cores, with this value and with GNU OpenMP's longer default: alone 8.3 and 8.4.
-# While another job runs, the steps per second are 0.7-1.5 and 0.2-0.3; while another training runs, 1.5 and 2.1.
-# Threads that wait by spinning slow down other processes, and themselves. torch reads the variable at its import.
+# Make the waiting threads of GNU OpenMP spin for a shorter time than by default, before torch reads this variable.
+# Threads that spin slow down other processes, and themselves. Measured training steps per second on two cores, with
+# this value and with the default: alone 8.3 and 8.4; while another job runs, 0.7-1.5 and 0.2-0.3; while another
+# training runs, 1.5 and 2.1.
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 

@@ -99,7 +99,7 @@ class Command:
 
     @classmethod
     def recipe_of(cls, preset: str | None, tables: Mapping[str, Table], arguments: Mapping[str, Any]) -> Recipe:
-        """Return the recipe that ``--preset`` and the flags of settings give. Raises UsageError.
+        """Return the recipe that results from the preset (``--preset``) and the flags of settings. Raises UsageError.
 
         ``tables``: the settings from flags. ``arguments``: the values of all other parameters.
         """
@@ -138,7 +138,8 @@ def build(
 ) -> tuple[Command, dict[str, Any]]:
     """Build a command from parameter values; return it, and the fields for its ``Context``. Raises UsageError.
 
-    ``values``: parameter values by Python name. ``tables``: settings by table and key, which override flags.
+    ``messages``: the flags ``--quiet`` and ``--verbose``, if given. ``values``: parameter values by Python name.
+    ``tables``: settings by table and key, which override flags.
     """
     _check_given(cls, values)
     known = parameters_of(cls)

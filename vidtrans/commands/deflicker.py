@@ -180,7 +180,10 @@ class Deflicker(Command):
         return result.produce(prepare)
 
     def _plan(self, model: LoadedModel, settings: ResolvedRenderSettings, pattern: str, context: Context) -> RenderPlan:
-        """Plan the filtering of the clip's span: along the motion of a source clip, or after an exposure correction."""
+        """Plan the filtering of the clip, along a source clip's motion, or after an exposure correction.
+
+        ``pattern``: the pattern of the names of the result's pictures, '' for a video.
+        """
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import measure_exposure, open_clip, with_picture_fps
         from vidtrans.evaluation.scoring import find_guide, with_source_sound

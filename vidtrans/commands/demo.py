@@ -29,14 +29,14 @@ MEDIUM = "oil"  # Painting medium of the painted render
 STROKE_SCALE = 0.5
 # Default training times in minutes: of the bundled model, and of a new network
 MINUTES, MINUTES_FROM_NOTHING = 1.0, 2.0
-# A faster machine than two CPU cores reaches these steps sooner, with the same result.
 # Maximum numbers of training steps in the default time: of a new network, and of the bundled model.
+# A faster machine than two CPU cores reaches these steps before the time is over, with the same result.
 MAX_STEPS, MAX_MORE_STEPS = 1200, 400
 # Settings, by recipe table and key, for training a new network
 FROM_NOTHING_TABLES: dict[str, Table] = {"dataset": {"size": "144"}, "training": {"preview_seconds": 10.0}}
+# Settings, by recipe table and key, for training the bundled model further.
 # The bundled model was already trained for one hour: continue with its network size and a lower learning rate.
 # Render at the source's size, because the film of the flower has fewer lines than the rendered scene.
-# Settings, by recipe table and key, for training the bundled model further.
 MORE_TRAINING_TABLES: dict[str, Table] = {
     "generator": {"channels": 24},
     "training": {"preview_seconds": 10.0, "lr": 2e-4},

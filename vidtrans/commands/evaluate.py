@@ -176,7 +176,8 @@ class Evaluate(Command):
             return f"would score {table['path']}: {frames}" + (
                 f", and write {table['output']}" if table["output"] else ""
             )
-        # Functions that make the rows, and width of the first column in characters; by a measure of only that kind.
+        # For dreams, labels and mattes: the function that makes the rows, and the first column's width in characters.
+        # The key is a measure that only this kind of clip has.
         special = {"nn": (_dream_rows, 14), "confusion": (_label_rows, 18), "matte_region": (_matte_rows, 14)}
         for measure, (rows, width) in special.items():
             if measure in table:
@@ -216,7 +217,7 @@ class Evaluate(Command):
         return table
 
     def _make_several(self, context: Context) -> Table:
-        """Score several clips, each against the clips of its name; write plots into the folder ``result``."""
+        """Score several clips, each against the clips whose names match; write plots into the folder ``result``."""
         from vidtrans.batch.inputs import expand_sources, match_clips
         from vidtrans.batch.jobs import process_each
 
@@ -264,7 +265,10 @@ class Evaluate(Command):
         )
 
     def _scorer(self, context: Context) -> Callable[[Path | None], Table]:
-        """Align the clips; return a function that scores them, and writes a plot or table unless its path is None."""
+        """Align the clips; return a function that scores them, and writes a plot or table to the path that it gets.
+
+        It writes nothing if the path is None.
+        """
         from vidtrans.clips.indexing import open_clip
         from vidtrans.evaluation.dream_scores import check_dream, score_dream
         from vidtrans.evaluation.score_report import score
@@ -299,7 +303,7 @@ class Evaluate(Command):
 
 
 def _flicker_rows(table: Table) -> list[str]:
-    """Return rows with the warping error and the flicker (8-bit levels) of each scored video.
+    """Return rows with the warping error and the flicker (in 8-bit levels) of the output, per-frame and source videos.
 
     Return [] if no pairs of frames were scored.
     """
@@ -316,7 +320,7 @@ def _flicker_rows(table: Table) -> list[str]:
 
 
 def _dream_rows(table: Table) -> list[str]:
-    """Return rows with a dream's stability scores and, if measured, the PSNR of its predictions."""
+    """Return the report's rows on a dream (frames that a model predicts): stability scores, and PSNR if measured."""
     rows = [
         _row("nearest", [f"{table['nn']:.1f}"], "dB, its last frames to the clip's nearest ones"),
         _row("drift", [f"{table['drift']:.1f}"], "levels of 255 outside of the clip's colours"),

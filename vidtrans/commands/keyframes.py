@@ -18,8 +18,8 @@ from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
 
 VERSION = 2  # Version of the method that chooses key frames, part of the cache key
-# One literal, because a test checks the option names in texts.
-# Advice after the command, with {} for the clip and for the folder of key frames.
+# Advice that is printed after the command, with {} for the clip and for the folder of key frames.
+# It is one literal, because a test checks the option names in texts.
 NEXT_STEP = "paint over them, then vidtrans propagate {} --keyframes {}"
 
 

@@ -154,12 +154,12 @@ class Live(PageServerCommand):
 
     @property
     def _looks(self) -> tuple[str, ...]:
-        """Return the values of --look, or else the look that the recipe names; () for none."""
+        """Return the values of --look; without them, the look that the recipe names, or () for none."""
         look = look_named(self.recipe.tables)
         return self.looks or ((look,) if look else ())
 
     def _pictures(self, models: Mapping[str, LoadedModel]) -> tuple[list[NamedPictures], str]:
-        """Sort the values of --look into pictures, and the name of a style of a loaded model ('' for none).
+        """Divide the values of --look into style pictures, and the name of a loaded model's style ('' for none).
 
         Raises UsageError.
         """
@@ -231,13 +231,13 @@ class Live(PageServerCommand):
 
 
 def _unique(model: LoadedModel, models: Mapping[str, LoadedModel]) -> LoadedModel:
-    """Return the model, with a number added to its name if another of ``models`` has that name."""
+    """Return the model; if one of ``models`` has its name, the returned model has a number added to the name."""
     names = (model.name, *(f"{model.name}-{number}" for number in range(2, 99)))
     return replace(model, name=next(name for name in names if name not in models))
 
 
 def _known_changes(name: str, changes: Mapping[str, Any]) -> Table:
-    """Return the setting ``changes`` that apply to the pairing of model ``name``. Raises ModelError."""
+    """Return those of the setting ``changes`` whose keys the pairing of the model ``name`` has. Raises ModelError."""
     from vidtrans.models.model_file import find_model, read_record
     from vidtrans.pairing import PAIRINGS
 

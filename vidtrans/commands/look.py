@@ -143,11 +143,11 @@ class Look(Command):
         return table | {"seconds": round(time.monotonic() - began, 3)}
 
     def forecast(self, renders: Sequence[StylizeRequest], context: Context) -> Table:
-        """Estimate the time of training the style model and of ``renders`` with it, from a trial of each step."""
+        """Estimate the time of training the style model, and of ``renders`` with it. Each step is tried briefly."""
         return self._forecast(self._lesson(context), renders, context)
 
     def _forecast(self, lesson: LookRequest, renders: Sequence[StylizeRequest], context: Context) -> Table:
-        """Return the estimated time and size of the training in ``lesson`` and of ``renders`` with its model."""
+        """Return the estimated time and size of the training ``lesson``, and of ``renders`` with the trained model."""
         from vidtrans.stylizing.forecast import forecast_chain
 
         with TemporaryDirectory() as folder:
@@ -170,7 +170,7 @@ class Look(Command):
             raise UsageError(str(videos[0]), why, remedy)
 
     def _lesson(self, context: Context) -> LookRequest:
-        """Return the training request: the style pictures, the clips and masks to learn on, and the output."""
+        """Return the request for the training: style pictures, clips and masks to learn on, and output."""
         from vidtrans.batch.inputs import match_clips
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookRequest

@@ -148,13 +148,13 @@ def _package_text(table: Table) -> str:
 
 
 def _changed_ports(ports: Table) -> Table:
-    """Return the settings of the network's input and output (ports) that differ from the defaults."""
+    """Return the settings of the network's ports (its input and output) that differ from the defaults."""
     defaults = to_table(PortSettings())
     return {name: value for name, value in ports.items() if value != defaults[name]}
 
 
 def _plate_text(table: Table) -> str:
-    """Return the size of a background plate, and the share of it that does not move, as text."""
+    """Return the width x height of a background plate in pixels, and the percentage of it that stays in place."""
     size, share = "x".join(map(str, table["size"])), 100 * table["still"]
     return f"{size}, {share:.0f} % of it stays in place: for clips of this camera position only"
 
@@ -165,7 +165,10 @@ def _extractor_text(table: Table) -> str:
 
 
 def _dream_text(table: Table) -> str:
-    """Return the frame rate and the clock of a model that predicts frames, as text."""
+    """Return, as text, the frame rate of a model that predicts frames, and the number of positions of its clock.
+
+    The clock is a network input that tells the position in the training clip.
+    """
     clock = f"a clock of {table['positions']} places, there and back" if table["positions"] else "no clock"
     return f"{clock}; learned at {table['rate']} frames a second"
 

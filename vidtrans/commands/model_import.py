@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from vidtrans.rendering.extraction import FrameExtractor
 
 VERSION = 1  # Version of the importing code, part of the cache key of imported model files
-LIGHT_LINE_PAIRINGS = ("edges",)  # Names of pairings whose network input has light lines on black
+LIGHT_LINE_PAIRINGS = ("edges",)  # Names of pairings whose network input is light lines on black
 # Values of --norms: batch-norm statistics of each picture, or those stored in the file
 NORM_SOURCES = ("picture", "stored")
-# These file stems are the same for all models of a tool, so a model gets the name of its folder plus a suffix.
 # Suffixes of imported models' names, by file stem; _A and _B are the directions of a CycleGAN.
+# These file stems are the same for all models of a tool, so a model gets the name of its folder plus a suffix.
 NAME_SUFFIXES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "_B", "manifest": ""}
 
 
@@ -174,9 +174,10 @@ class ModelImport(Command):
         extractor: FrameExtractor | None,
         context: Context,
     ) -> Callable[[Path], Table]:
-        """Read the weights and the calibration clip; return a function that writes the model to a path.
+        """Read the weights and the calibration clip; return a function that writes the imported model to a path.
 
-        Raises UsageError, MediaError.
+        ``form``: the format of the file ``path``. ``extractor``: the network that makes the model's input, if it has
+        one. Raises UsageError, MediaError.
         """
         from vidtrans.models.model_file import embed_extractor, save_model
         from vidtrans.rendering.extraction import calibration_inputs
@@ -210,7 +211,10 @@ class ModelImport(Command):
         return what if table.get("dry_run") else f"{what}\nnext: {next_command(table['output'])}"
 
     def _describe(self, form: ForeignFormat, path: Path) -> ForeignModel:
-        """Return the description of the model in a file, overridden by the user's options."""
+        """Return the description of the model in a file, overridden by the user's options.
+
+        ``form``: the format of the file.
+        """
         from vidtrans.models.formats import Hints
         from vidtrans.models.look_pictures import look_names
         from vidtrans.networks.ports import named_range

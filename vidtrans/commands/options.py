@@ -18,7 +18,10 @@ MODEL_SUFFIX = ".safetensors"  # Suffix of model files
 
 
 def _shared_option(*args: Any, **traits: Any) -> Callable[[Any], Any]:  # noqa: ANN401  (what ``option`` takes)
-    """Return a function that declares an option as a field of a command; its argument is the field's default."""
+    """Return a function that declares an option as a field of a command, from the field's default.
+
+    ``args``, ``traits``: the arguments of ``option`` after the default.
+    """
     return lambda default: option(default, *args, **traits)
 
 
@@ -130,9 +133,9 @@ def output_option(help: str, default_text: str = "", default: Any = None) -> Any
 
 
 def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
-    """Declare the ``--mask`` option of a command that takes one mask. ``what``: the content where the mask is white.
+    """Declare the ``--mask`` option of a command that takes one mask.
 
-    ``more``: additional help.
+    ``what``: the content where the mask is white, for the help. ``more``: additional help.
     """
     text = f"A matte, white where {what} is{more}: a video, a picture, or a folder; not:FILE for the other side."
     return option(None, text, Group.LOOK, metavar="MATTE", access="path")
@@ -144,7 +147,7 @@ def models_option(help: str, default: Any = ()) -> Any:  # noqa: ANN401
 
 
 def check_beside(beside: bool, output: Path | None, other: str = "-o") -> None:
-    """Raise UsageError if --beside and an output path are both given. ``other``: the output's name in the message."""
+    """Raise UsageError if --beside and an output path are both given. ``other``: the path's option, for the message."""
     if beside and output is not None:
         raise UsageError(f"--beside and {other}", "both say where results go", "leave one of them out")
 

@@ -90,7 +90,7 @@ class PageCommands:
         ]
 
     def arguments(self, name: str, values: Mapping[str, object]) -> tuple[dict[str, Any], str | None]:
-        """Convert the JSON values of a form to their parameters' types; return them and the preset's name.
+        """Convert the JSON values of a form to their parameters' types; return the values and the name of the preset.
 
         Raises UsageError if a value is invalid.
         """
@@ -148,7 +148,7 @@ class PageCommands:
 
 
 def _has_json_type(parameter: Parameter, value: object) -> TypeGuard[object]:
-    """Return whether a JSON value is of a type that the parameter accepts, and text below 4096 characters."""
+    """Return whether a JSON value has a type that the parameter accepts; text must be shorter than 4096 characters."""
     is_union = isinstance(parameter.type, types.UnionType)
     allowed = JSON_TYPES.get(parameter.type, (str, int, float) if is_union else (str,))
     if isinstance(value, bool) and bool not in allowed:
@@ -167,7 +167,10 @@ def _refused_value(name: str, value: object) -> UsageError:
 
 
 class LiveRoomCommand(PageCommands):
-    """The command 'live' on a page. ``folder``: the folder of its recordings, models and pictures."""
+    """The only command of the page that opens a live session: 'live'.
+
+    ``folder``: the folder of the session's recordings, models and pictures.
+    """
 
     def __init__(self, check_path: Callable[[str], None], folder: Path) -> None:
         super().__init__(check_path)

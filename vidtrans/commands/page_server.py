@@ -59,7 +59,7 @@ class PageServerCommand(Command):
         return Address(self.host, self.port, self.token or new_token(), folder)
 
     def announce_reach(self, server: WebServer, context: Context, visitors: str) -> None:
-        """Print who can reach the page, and how to stop the server.
+        """Print who can reach the page, and how to stop the server; on an open network, also a link for a phone.
 
         ``visitors``: what others on the network can do on the page, as text for the message.
         """

@@ -35,7 +35,7 @@ def convert(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401  (of any p
 
 
 def _convert_item(kind: Any, value: Any) -> Any:  # noqa: ANN401
-    """Convert a single value to the type ``kind``: text to a path, time or part of a clip, a path to text."""
+    """Convert a single value to the type ``kind``: text to a path, time or part of a clip, or a path to text."""
     if kind is Path:
         return Path(value)
     if kind is Time and isinstance(value, str):

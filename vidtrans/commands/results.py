@@ -15,7 +15,8 @@ Kind = TypeVar("Kind")  # Type of a result's attribute
 class ResultField(Generic[Kind]):
     """A typed attribute of a result, converted by ``read`` from the entry ``key`` of its table.
 
-    Reading it raises AttributeError if the table has no such entry, for example after a dry run.
+    ``meaning``: the attribute's docstring. Reading the attribute raises AttributeError if the table has no such entry,
+    for example after a dry run.
     """
 
     def __init__(self, key: str, read: Callable[[Any], Kind], meaning: str) -> None:

@@ -167,7 +167,10 @@ class Run(Command):
         return self.recipe, f"{self.video.name} is learned for other footage, {names} (preset {DEFAULT_PRESET})"
 
     def _make(self, context: Context, note: str, *, is_batch: bool) -> Table:
-        """Train the model and render the clips, or forecast both for --dry-run; return the result table."""
+        """Train the model and render the clips, or for --dry-run estimate their cost; return the result table.
+
+        ``note``: a message for the user, '' for none. ``is_batch``: the results go into the folder ``output``.
+        """
         from vidtrans.batch.jobs import batch_table
         from vidtrans.core.files import base_name
         from vidtrans.data.dataset_planning import default_output
@@ -250,7 +253,7 @@ class Run(Command):
         return table | stylize_one(replace(requests[0], output=self.output), self.batch, context)
 
     def _renders(self, model: Path, output: Path | None) -> list[StylizeRequest]:
-        """Return the request for the render of each clip with ``model``. ``output``: None for a batch."""
+        """Return a request for each clip to render with ``model``. ``output``: the result's path, None for a batch."""
         from vidtrans.pairing.pairing_records import make_pairing
         from vidtrans.stylizing.requests import StylizeRequest
 
@@ -260,7 +263,7 @@ class Run(Command):
         return [StylizeRequest(clip, (str(model),), output, recipe) for clip in self.apply]
 
     def _train(self, dataset: Path, model: Path, context: Context) -> Table:
-        """Make the dataset and train the model; the returned entry ``cached`` is true if both were up to date."""
+        """Make the dataset and train the model; the returned entry ``cached`` tells whether nothing had to be made."""
         from vidtrans.data.making import make_dataset
         from vidtrans.stylizing.forecast import check_scene
         from vidtrans.training.requested_training import TrainingRequest, import_for_training, train

@@ -282,7 +282,7 @@ class Stylize(Command):
         return requests
 
     def _is_named(self, requests: Sequence[StylizeRequest]) -> bool:
-        """Return whether the user named a single clip, and not a folder or pattern, whose results go into a folder."""
+        """Return whether the user named a single clip. The results of a folder or pattern go into a folder."""
         return [request.video for request in requests] == list(self.video[:1]) and not self.batch.is_partial
 
     @property

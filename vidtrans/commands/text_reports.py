@@ -26,7 +26,10 @@ class Terminal(Protocol):
         """Show text that is itself the command's result, such as a schema."""
 
     def figures(self, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Show a table of numbers above the result, unless --json or --quiet is given."""
+        """Show a table of numbers above the result, unless --json or --quiet is given.
+
+        ``rows``: the cells below ``headings``.
+        """
 
     def failure(self, message: str, exit_status: int, table: Table | None = None) -> None:
         """Show the error of a failed command; with --json, ``table`` with the error and the exit status."""
@@ -109,7 +112,10 @@ def as_is_text(table: Table) -> str:
 
 
 def delivered_text(scores: Table) -> str:
-    """Return a line of text on the scores of full-size pictures. ``scores``: the entry ``delivered`` of a training."""
+    """Return a line of text on the scores of full-size pictures, against their targets and a bicubic resize.
+
+    ``scores``: the entry ``delivered`` of a training.
+    """
     size = f"at {scores['size'][0]}x{scores['size'][1]}" if scores["size"] else "at full size"
     return (
         f"delivered {size}: {scores['psnr']:.1f} dB, sharpness {scores['sharpness']:.2f} of the target's "
@@ -129,7 +135,10 @@ def shell_path(path: str) -> str:
 
 
 def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str] = render_text) -> int:
-    """Show the outcome of a batch, and return its exit status: 0, or 5 if some items failed."""
+    """Show the outcome of a batch, and return its exit status: 0, or 5 if some items failed.
+
+    ``describe``: returns the report on an item, which a dry run shows.
+    """
     done, failed, pending, summary = (table[key] for key in ("items", "failed", "pending", "summary"))
     planned = any(item.get("dry_run") for item in done)
     if planned and not terminal.as_json:

@@ -189,7 +189,7 @@ class Train(Command):
 
 
 def _transfer_text(transfer: Table) -> str:
-    """Return the advice on training from another model's weights, as text."""
+    """Return the advice ``transfer`` on a training that starts from another model's weights (--from), as text."""
     options = [f"--steps {transfer['steps']}"]
     options += [
         f"--set {name}={json.dumps(value, separators=(',', ':'))}" for name, value in transfer["settings"].items()

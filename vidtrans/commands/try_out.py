@@ -138,7 +138,7 @@ class Try(Command):
         return produce(context, output, key, sources, prepare)
 
     def _columns_and_label(self) -> tuple[Recipe, list[Variation], str]:
-        """Return the recipe, the columns of --vary, and the label of the first column; '' stands for the model's name.
+        """Return the recipe, the columns of --vary, and the first column's label ('': it is the model's name).
 
         Without a model and a medium, the first column gets the first medium of ``--vary strokes``.
         """
@@ -156,11 +156,11 @@ class Try(Command):
     def _model_at_once(
         self, rendering: RenderingSettings, variations: Sequence[Variation], context: Context
     ) -> tuple[LoadedModel, RenderingSettings, StrokesSettings, list[Variation], list[Path], str]:
-        """Return a model for all pictures or media of --look and --vary, its settings and columns, and the files.
+        """Return a model that needs no training, for the looks of --look and --vary, and what the grid needs to use it.
 
-        The last is the label of the first column.
-
-        The first column is the look of ``--model``, or else the first one of ``--vary look``. Raises UsageError.
+        The other values: its render settings, its stroke settings, the columns, the files of the looks, and the label
+        of the first column. The first column is the look of ``--look``, or else the first one of ``--vary look``.
+        Raises UsageError.
         """
         from vidtrans.models.at_once import predict_model_from_pictures
         from vidtrans.models.look_pictures import name_looks, parse_pictures

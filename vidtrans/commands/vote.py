@@ -157,7 +157,10 @@ class Vote(PageServerCommand):
         return "\n".join([*lines, *([f"{table['output']}"] if table["output"] else [])])
 
     def _study(self, context: Context) -> tuple[Stimuli, Study]:
-        """Open the clips; return them, and the study: its conditions, items and numbers of trials."""
+        """Open the clips; return them, and the study: its conditions (the clips to compare), items and trials.
+
+        An item is an excerpt or a picture that all conditions have.
+        """
         from vidtrans.voting.ballot import Study
         from vidtrans.voting.stimuli import condition_names, open_stimuli
 
@@ -184,7 +187,7 @@ class Vote(PageServerCommand):
         return stimuli, study
 
     def _note_limits(self, stimuli: Stimuli, study: Study, context: Context) -> None:
-        """Warn about limits of the study: clips of different sizes (voters may notice) or equal content, few trials."""
+        """Warn about limits of the study: clips of different sizes or equal content, fewer trials than requested."""
         stimuli.warn_about_sizes(study.conditions, context)
         for n, digest in enumerate(study.digests):
             if (same := study.digests.index(digest)) < n:
@@ -194,7 +197,11 @@ class Vote(PageServerCommand):
             context.note(f"{things} give {count(study.num_trials, 'trial')} a person, not {self.trials}")
 
     def _material(self, stimuli: Stimuli, study: Study, context: Context) -> Material:
-        """Return the material of the result page: an example of each condition, and the critic's distances."""
+        """Return the content of the result page besides the votes: an example picture of each condition, and distances.
+
+        The distances are those of each picture from the clip of --critic, measured by a network; without --critic there
+        are none.
+        """
         from vidtrans.voting.result_page import Material, examples_of
 
         examples = examples_of(stimuli, study.conditions)

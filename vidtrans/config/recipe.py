@@ -43,8 +43,8 @@ PROJECT_FILE = "vidtrans.toml"  # Name of the project file in the current folder
 DEFAULT_PRESET, BY_HEART_PRESET = "others", "edges"
 # Value of --pairing for models whose input is the frame itself, and the pairing that it selects
 NO_PAIRING, FRAME_PAIRING = "none", "aligned"
-# In a table with the key ``name``, which chooses an entry of a registry, the other keys are that entry's settings.
-# Default values of the key ``name``, by table.
+# Default values of the key ``name``, by table. The key chooses an entry of a registry, and the other keys of the table
+# are settings of that entry.
 CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchgan", "temporal": "window"}
 # Options that set the key ``name`` of a table, by table
 CHOICE_OPTIONS = {
@@ -112,7 +112,7 @@ def refuse_programs(tables: Tables, file: str) -> None:
 
 @dataclass(frozen=True)
 class ProgramSetting:
-    """A setting that controls ffmpeg: ``name`` is its table.key, ``source`` the preset or list that contains it."""
+    """A setting that controls ffmpeg. ``name``: its table.key. ``source``: the preset or clip list that contains it."""
 
     source: str
     name: str
@@ -123,7 +123,10 @@ class ProgramSetting:
 
 
 def programs_from(source: str, tables: Tables, above: Tables) -> tuple[ProgramSetting, ...]:
-    """Return the settings in ``tables`` that control ffmpeg, without those that the tables ``above`` override."""
+    """Return the settings in ``tables`` that control ffmpeg, except those that the tables ``above`` override.
+
+    ``source``: the preset or clip list that contains ``tables``, for messages.
+    """
     given = {f"{table}.{key}" for table, values in above.items() for key in values}
     return tuple(ProgramSetting(source, k, v) for k, v in programs_in(tables).items() if k not in given)
 
@@ -218,7 +221,10 @@ class Recipe:
         object.__setattr__(self, "_settings", found)
 
     def choice(self, name: str) -> tuple[str, Table]:
-        """Return the value of the key ``name`` in a table such as "pairing" (or its default), and the other keys."""
+        """Return the component that the table ``name`` chooses by its key "name", and the table's other keys.
+
+        ``name``: the table, such as "pairing". If the table has no key "name", return the default component.
+        """
         table = dict(self.tables.get(name, {}))
         return str(table.pop("name", CHOICES[name])), table
 
@@ -237,7 +243,7 @@ class Recipe:
         return settings
 
     def value(self, table: str, key: str) -> object:
-        """Return the value of a setting; of the key "name", the chosen pairing, network or filter."""
+        """Return the value of a setting; for the key "name", the name of the chosen pairing, network or filter."""
         if key == "name":
             return self.choice(table)[0]
         return getattr(self.settings(table, SETTINGS[table].load()), key)
@@ -252,9 +258,10 @@ class Recipe:
 
 
 def table_of(key: str, among: Sequence[str]) -> str:
-    """Return the table in ``among`` that has the setting ``key``, whatever its key ``name`` is. Raises UsageError.
+    """Return the only table in ``among`` that has the setting ``key``. Raises UsageError for none or several.
 
-    Imports torch if the tables of networks are among them.
+    A table whose key ``name`` chooses a component has the settings of all its components. Imports torch if the tables
+    of networks are among them.
     """
     known = {table: _keys(table, key) for table in among}
     found = [table for table in among if key in known[table]]
@@ -267,7 +274,7 @@ def table_of(key: str, among: Sequence[str]) -> str:
 
 
 def _keys(table: str, key: str) -> set[str]:
-    """Return the setting keys of a table, including those of plug-ins. ``key``: the key that is searched for."""
+    """Return the setting keys of a table. ``key``: the searched key, whose plug-in is loaded if a plug-in adds it."""
     if table in SETTINGS:
         return set(setting_fields(SETTINGS[table].load(), (key,)))
     return {"name"} | {f.name for _, cls in REGISTRIES[table].load().loaded() for f in fields(cls.Settings)}
@@ -328,7 +335,10 @@ def overlaid(*layers: Mapping[str, Mapping[str, Any]]) -> dict[str, Table]:
 
 
 def dataset_recipe(preset: str | None, flags: Mapping[str, Mapping[str, Any]]) -> Recipe:
-    """Return the recipe of a dataset; the default is the preset with the pairing's name, or ``DEFAULT_PRESET``."""
+    """Return the recipe of a dataset. The default preset has the pairing's name; without a pairing, ``DEFAULT_PRESET``.
+
+    If no preset has the name of the pairing, there is no default preset.
+    """
     pairing = flags.get("pairing", {}).get("name") or _project_tables().get("pairing", {}).get("name")
     default_preset = pairing if pairing in preset_names() else None if pairing else DEFAULT_PRESET
     return make_recipe(preset, default_preset, flags)

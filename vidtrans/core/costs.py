@@ -13,7 +13,7 @@ TRIAL_FRAMES = 12  # Maximum number of frames in the trial from which the time a
 
 
 def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_memory_bytes: int = 0) -> Table:
-    """Return the estimate of a dry run as a table: seconds, and bytes of result, cache and peak memory.
+    """Return the estimate of a dry run as a table: seconds, and the bytes of the result, the cache and the peak memory.
 
     ``cache_bytes``: files that can be deleted afterwards. ``extra_memory_bytes``: memory that the job needs in addition
     to its trial, which has run in this process.
@@ -30,7 +30,7 @@ def estimate(seconds: float, disk_bytes: float, cache_bytes: float = 0, extra_me
 
 
 def add_seconds(seconds: float, table: Table) -> Table:
-    """Return an estimate with ``seconds`` added, such as the time of reading the clip before the trial."""
+    """Return an estimate (a table of ``estimate``) with ``seconds`` added, such as the time of reading the clip."""
     cost = table["estimate"]
     return {"estimate": cost | {"seconds": round(cost["seconds"] + seconds, 1)}}
 
@@ -99,7 +99,10 @@ class TimeLeft:
         self._displayed_s = math.inf
 
     def update(self, event: Progress, now: float) -> float | None:
-        """Return the remaining seconds, rounded by ``round_time``; None if they are unknown, or the task is done."""
+        """Return the remaining seconds of the task, rounded by ``round_time``; None if they are unknown, or it is done.
+
+        ``now``: seconds of ``time.monotonic``.
+        """
         elapsed = now - self.began
         if not event.total or event.done >= event.total or event.done <= self.first or elapsed < self.MIN_S:
             return None

@@ -125,11 +125,11 @@ DISK_REMEDIES = {
 # Remedy if temporary files cannot be written
 TEMPORARY_REMEDY = "free some space, or set TMPDIR to a folder that can be written"
 
+# Messages of libraries that ran out of memory: "CUDA out of memory", "std::bad_alloc".
 # NVIDIA's libraries have status names, such as CUBLAS_STATUS_ALLOC_FAILED, which torch passes on.
 # CUDNN_STATUS_NOT_INITIALIZED, and its equivalent in cuBLAS, are left out, because they have other causes, too.
 # If their cause is an incompatible driver or cuDNN, retries with less memory would end in wrong advice.
 # "Unable to find an engine" may also come from an old driver, but torch has no other message if cuDNN lacks memory.
-# The expression matches messages of libraries that ran out of memory: "CUDA out of memory", "std::bad_alloc".
 _OUT_OF_MEMORY = re.compile(
     "|".join(
         (

@@ -212,7 +212,10 @@ def _rename(old: Path, new: Path, target: Path) -> None:
 
 
 def finish_replacing(target: Path) -> None:
-    """Clean up after a process that was killed while it replaced a folder: if ``target`` is missing, restore it."""
+    """Clean up after a process that was killed while it replaced the folder ``target``.
+
+    If ``target`` is missing, the old folder is restored; otherwise the old folder is deleted.
+    """
     old = replaced_path(target)
     if not old.exists():
         return
@@ -252,7 +255,8 @@ def write_atomically(target: Path) -> Iterator[Path]:
     except BaseException as error:
         remove(temporary)
         if isinstance(error, OSError):
-            # The second name of a failed copy is its target. FFmpeg's names begin with "file:".
+            # The error of a failed copy has two file names: the second is the target. In errors of FFmpeg, a file name
+            # begins with "file:".
             name = str(error.filename2 or error.filename or "").removeprefix("file:")
             if temporary.name in Path(name).parts if name else error.errno in _WRITE_ERRORS:
                 raise OSError(error.errno, error.strerror, str(target)) from error
@@ -272,7 +276,10 @@ def convert_disk_errors(path: Path) -> Iterator[None]:
 
 
 def _disk_error(error: Exception, path: Path) -> int | None:
-    """Return the number (errno) of a write error that names no file; None for other errors."""
+    """Return the number (errno) of a write error that names no file; None for other errors.
+
+    ``path``: the written file, whose disk may be full.
+    """
     if isinstance(error, OSError):
         return None if error.filename or error.errno not in _WRITE_ERRORS else error.errno
     if shutil.disk_usage(path.parent).free < _NEARLY_FULL_BYTES:
@@ -281,7 +288,7 @@ def _disk_error(error: Exception, path: Path) -> int | None:
         return int(match[1])
     if not isinstance(error, RuntimeError) or "inline_container" not in str(error):  # torch's archive writer
         return None
-    # The writer's message has the reason if a file cannot be opened, but not if it cannot be written.
+    # The message of torch's archive writer has the reason if a file cannot be opened, but not if a write fails.
     return next((code for code in errno.errorcode if os.strerror(code) in str(error)), errno.EIO)
 
 
@@ -348,7 +355,7 @@ def stale_partials(target: Path) -> list[Path]:
 
 
 def _is_stale(partial: Path, mark: str) -> bool:
-    """Return whether the process with this ``mark``, which wrote a partial file, has ended or is this process."""
+    """Return whether the process that wrote a partial file has ended, or is this process. ``mark``: its mark."""
     host, _, number = mark.partition("-")
     if host == HOST:
         return int(number) == os.getpid() or not is_alive(int(number))
@@ -358,7 +365,10 @@ def _is_stale(partial: Path, mark: str) -> bool:
 
 
 def _partial_name(target: Path) -> tuple[str, str]:
-    """Return the parts of a partial file's name before and after the mark of the process."""
+    """Return the beginning and the ending of the name of a partial file; the mark of the process is between them.
+
+    ``target``: the finished file, after which the partial file is named.
+    """
     suffix = target.suffix if name_length(target.suffix) <= _MAX_SUFFIX_LENGTH else ""
     after = f"{PARTIAL}{suffix}"
     stem = target.name[: len(target.name) - len(suffix)]

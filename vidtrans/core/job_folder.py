@@ -74,10 +74,13 @@ class JobFolder:
         self.stop.touch()
 
     def is_foreign(self) -> bool:
-        """Return whether the folder has result files, but not of a job: a job writes the file ``pid`` first."""
+        """Return whether the folder has result files that no job wrote: a job first writes the file ``pid``."""
         return not self.pid.exists() and (self.result.exists() or self._end_file.exists())
 
     def clear_end(self, *, keep_stop: bool = False) -> None:
-        """Remove an earlier process's exit status and result, and the stop request. Raises OSError."""
+        """Remove an earlier process's exit status and result, and the stop request too unless ``keep_stop``.
+
+        Raises OSError.
+        """
         for path in (self._end_file, self.result, *(() if keep_stop else (self.stop,))):
             path.unlink(missing_ok=True)

@@ -19,7 +19,7 @@ from vidtrans.core.errors import UsageError
 
 ROOT = Path("/")  # Root of the file system, below which the kernel lists its devices
 ARENA_MAX, MMAP_THRESHOLD, TRIM_THRESHOLD = -8, -3, -1  # Parameters of the C function mallopt, as glibc numbers them
-# Size of memory blocks from which ``return_large_blocks`` returns freed ones to the system, in bytes
+# Minimum size of freed memory blocks that ``return_large_blocks`` returns to the system, in bytes
 LARGE_BLOCK_BYTES = 4_000_000
 # Number of rendered pixels between two releases of freed memory: one 4K picture, or four of 1080p
 RELEASE_PIXELS = 8_000_000

@@ -118,7 +118,10 @@ def parse_rest(models: Sequence[str]) -> tuple[str, ...]:
 
 
 def _model_chain(models: Sequence[str], option: str) -> tuple[str, ...]:
-    """Return a chain of models; () for ``keep``. Raises UsageError for ``keep`` among models."""
+    """Return a chain of models; () for the single word ``keep``. Raises UsageError for ``keep`` among models.
+
+    ``option``: the option that has the models, for the error.
+    """
     if KEEP not in models:
         return tuple(models)
     if len(models) > 1:

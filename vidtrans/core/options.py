@@ -63,7 +63,7 @@ class Use(Flags):
 
 @dataclass(frozen=True)
 class Names(Collection[str]):
-    """The valid names of an option: the names in a registry, ``"module:REGISTRY"``, and ``others``.
+    """The valid names of an option: those in the registry ``registry`` (``"module:REGISTRY"``), and ``others``.
 
     ``kind``: the noun for a name in errors. ``prefix``: values with this prefix are not checked. ``has_address``: an
     address may follow the name, as in NAME://ADDRESS.
@@ -96,7 +96,7 @@ class Names(Collection[str]):
         return len(self.others) + len(self.load())
 
 
-NO_USE = Use(0)  # Default of ``Option.uses``: no additional users
+NO_USE = Use(0)  # Default of ``Option.uses``: no additional features use the setting
 Bounds = tuple[float | None, float | None]  # Lowest and highest valid number; None: no limit
 Form = Literal["", "main", "more"]  # Visibility in small forms: see ``Option.form``
 Access = Literal["plain", "path", "program"]  # Reach of a value (nothing, a file, a program): see ``Option.access``
@@ -152,7 +152,7 @@ class Option:
 
     @property
     def ends(self) -> tuple[float, float]:
-        """The lowest and the highest valid value, of curves too; infinite without a limit."""
+        """The lowest and the highest valid value, of numbers and of curves; infinite without a limit."""
         low, high = self.moves or self.bounds or (None, None)
         return -math.inf if low is None else low, math.inf if high is None else high
 
@@ -176,13 +176,16 @@ def option_factory(kind: Callable[P, Option]) -> Callable[Concatenate[Any, P], A
     return declare
 
 
-# The default of a required option is MISSING.
 # Function that declares a dataclass field as an option: ``option(default, help, group, …)``.
+# The default of a required option is MISSING.
 option = option_factory(Option)
 
 
 def argument(metavar: str = "", default: Any = MISSING, **traits: Any) -> Any:  # noqa: ANN401  (of any field)
-    """Declare a positional argument of a command. ``traits``: other fields of ``Option``."""
+    """Declare a positional argument of a command. ``metavar``: its name in the help.
+
+    ``traits``: other fields of ``Option``.
+    """
     return option(default, "", metavar=metavar, is_argument=True, **traits)
 
 
@@ -257,7 +260,8 @@ type_hints = cache(typing.get_type_hints)
 def parameters(cls: Any, owner: Owner, table: str = "") -> dict[str, Parameter]:  # noqa: ANN401  (of any dataclass)
     """Return the parameters that the fields of a dataclass declare, by field name.
 
-    ``table``: the recipe's table, if the class has its settings; the parameter of a setting has the name of its flag.
+    ``owner``: the kind of class that declares the fields. ``table``: the recipe's table, if the class has its settings;
+    the parameter of a setting has the name of its flag.
     """
     hints, found = type_hints(cls), {}
     for field in dataclasses.fields(cls):

@@ -152,7 +152,10 @@ class Registry(Mapping[str, E], Generic[E]):
         return {name: found[name] for name in found if name not in self._entries}
 
     def _entry(self, name: str) -> E:
-        """Return the entry of a plug-in. Raises PluginError if it cannot be used, or packages share the name."""
+        """Return the entry of the plug-in ``name``. Raises PluginError if it cannot be used.
+
+        Also raises PluginError if several packages add an entry with this name.
+        """
         plugin, *others = self._plugins()[name]
         if others:
             packages = " and ".join(str(one.package) for one in (plugin, *others))
@@ -266,7 +269,7 @@ def broken_plugin(package: Package, why: str) -> PluginError:
 
 @cache
 def _import_object(path: str) -> tuple[Any, str]:
-    """Return the object at a ``module:object`` and '', or None and the reason why it cannot be imported."""
+    """Import the object at a ``module:object``; return it and '', or None and the reason for the failure."""
     module, _, name = path.partition(":")
     try:
         found: Any = importlib.import_module(module)

@@ -35,7 +35,7 @@ SettingFields = dict[str, tuple[dataclasses.Field[Any], Any]]  # Dataclass field
 
 
 class JoinedSettings:
-    """Base class for settings whose table combines the keys of several classes; ``of`` builds them from values."""
+    """Base class for settings whose table combines the keys of several classes; ``of`` builds one from values."""
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
@@ -56,7 +56,10 @@ class JoinedSettings:
 
 
 def setting_fields(cls: Any, wanted: Collection[str] = ()) -> SettingFields:  # noqa: ANN401
-    """Return the field and the type of each setting of a class, by key; see ``JoinedSettings.table_fields``."""
+    """Return the dataclass field and the type of each setting of a class, by key.
+
+    ``wanted``: the keys of plug-ins to include, see ``JoinedSettings.table_fields``.
+    """
     if issubclass(cls, JoinedSettings):
         return cls.table_fields(wanted)
     hints = type_hints(cls)

@@ -111,7 +111,7 @@ def read_rows(text: str) -> Iterator[TableRow]:
 
 
 def _separator(text: str) -> str:
-    """Return the separator of a table's cells that gives most rows the same number of cells."""
+    """Return the separator of a table's cells: the one that gives most rows the same number of cells."""
     alike = {}
     for separator in SEPARATORS:
         counts = [len(cells) for _, cells in islice(_parse_rows(text, separator), NUM_SAMPLED_ROWS)]

@@ -25,16 +25,17 @@ MAX_BUFFERED_BYTES = 12_000_000
 
 
 def buffer_capacity(width: int, height: int, least: int = 2) -> int:
-    """Return the number of pictures to buffer between two stages, from their size: ``least`` to 32."""
+    """Return the number of pictures to buffer between two stages: from ``least`` to 32, fewer for large pictures."""
     return max(least, min(32, MAX_BUFFERED_BYTES // (3 * width * height)))
 
 
 def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
-    """Return the number of pictures to buffer around a network on a device ``kind``; 0: the stages run in turn.
+    """Return the number of pictures to buffer before and after a network; 0: the stages run one after another.
 
-    Parallel stages use the cores that are idle while a network runs on a GPU. Even on a CPU of two cores, which a
-    network fills, they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel. With the
-    network on a CPU, one large picture in advance is enough: the network is slower than all other stages together.
+    ``kind``: the kind of the network's device. ``width``, ``height``: the size of the pictures, in pixels. Parallel
+    stages use the cores that are idle while a network runs on a GPU. Even on a CPU of two cores, which a network fills,
+    they are 4 to 8 % faster (measured, 256x256). On a single core nothing runs in parallel. With the network on a CPU,
+    one large picture in advance is enough: the network is slower than all other stages together.
     """
     if kind != "cpu":
         return buffer_capacity(width, height)
@@ -42,10 +43,10 @@ def stage_buffer_capacity(kind: str, width: int, height: int) -> int:
 
 
 def decoder_threads(kind: str, width: int, height: int) -> int:
-    """Return the number of decoder threads for a network on a device ``kind``; 0: one for each core.
+    """Return the number of decoder threads to use with a network on a device ``kind``; 0: one for each core.
 
-    Each decoder thread holds pictures of the source in memory. For large pictures, a network on a CPU is many times
-    slower than one decoder thread.
+    ``width``, ``height``: the size of the pictures, in pixels. Each decoder thread holds pictures of the source in
+    memory. For large pictures, a network on a CPU is many times slower than one decoder thread.
     """
     return 1 if kind == "cpu" and buffer_capacity(width, height, least=1) == 1 else 0
 
@@ -128,9 +129,9 @@ _OPENCV = _OpenCVThreads()  # State that all blocks of ``limit_opencv_threads`` 
 class Prefetcher(Iterator[T], Generic[T]):
     """Run a generator in a background thread, which makes up to ``capacity`` items in advance.
 
-    With capacity 0 there is no thread: items are made on request. The generator starts with the first request; its
-    order and its errors are kept. Always close it: the generator is then closed in its thread, after its current item.
-    ``clock``: its current step pauses while the consumer waits for an item.
+    ``name``: part of the thread's name. With capacity 0 there is no thread: items are made on request. The generator
+    starts with the first request; its order and its errors are kept. Always close it: the generator is then closed in
+    its thread, after its current item. ``clock``: its current step pauses while the consumer waits for an item.
     """
 
     def __init__(
@@ -163,7 +164,8 @@ class Prefetcher(Iterator[T], Generic[T]):
                 future.cancel()
             self._pending.clear()
             if threading.current_thread() in self._thread:
-                # The garbage collector calls this during an item: the generator ends with its thread.
+                # The garbage collector called ``close`` in the generator's own thread, while it makes an item. The
+                # generator cannot be closed now; it ends with its thread.
                 pool.shutdown(wait=False)
                 return
             self._close_source(pool)
@@ -171,9 +173,9 @@ class Prefetcher(Iterator[T], Generic[T]):
             pool.shutdown()
 
     def _close_source(self, pool: ThreadPoolExecutor) -> None:
-        """Close the generator in its thread, or in this thread if the interpreter or garbage collector ended that one.
+        """Close the generator in its thread, or in this thread if its thread has ended.
 
-        A pool that is garbage ends its thread, but still accepts jobs.
+        The interpreter or the garbage collector may have ended that thread.
         """
         try:
             ended = pool.submit(self._source.close)
@@ -212,7 +214,7 @@ class BackgroundQueue:
             self._pending.append(future)
 
     def _stop_after_error(self, future: Future[None]) -> None:
-        """Stop the queue after an error; the thread calls this before it takes the next job."""
+        """Stop the queue if the ended job of ``future`` raised an error, before the thread takes the next job."""
         if self._pool is not None and not future.cancelled() and future.exception() is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 
@@ -229,7 +231,10 @@ class BackgroundQueue:
 
 
 class StepClock:
-    """A clock that adds up the seconds of each step over threads, without waits. A nested step pauses the outer one."""
+    """A clock that adds up the seconds that all threads spend in each step; waiting times do not count.
+
+    A step inside another step pauses the outer one.
+    """
 
     def __init__(self) -> None:
         self._lock, self._seconds = threading.Lock(), defaultdict[str, float](float)

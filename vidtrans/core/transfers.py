@@ -12,18 +12,27 @@ from torch import Tensor
 
 
 class Upload:
-    """A running copy of a picture to a device. ``source``: the picture, (H, W, C) uint8 or uint16."""
+    """A running copy of a picture to a device. ``source``: the picture, (H, W, C) uint8 or uint16.
+
+    ``tensor``: the picture on the device, uint8, or the bits of uint16 as int16.
+    """
 
     def __init__(self, source: np.ndarray, tensor: Tensor) -> None:
         self.source, self._tensor = source, tensor
 
     def wait(self) -> Tensor:
-        """Return the picture on the device, uint8, or uint16 as int16; later computations wait for the copy."""
+        """Return the picture on the device, uint8, or the bits of uint16 as int16.
+
+        Later computations wait for the copy.
+        """
         return self._tensor
 
 
 class Download:
-    """A running copy of a picture from the device to the host."""
+    """A running copy of a picture from the device to the host.
+
+    ``tensor``: the picture, uint8, or the bits of uint16 as int16.
+    """
 
     def __init__(self, tensor: Tensor) -> None:
         self._tensor = tensor
@@ -34,7 +43,7 @@ class Download:
 
 
 class Transfers:
-    """Copier of pictures between host and device without streams; each copy is finished on return."""
+    """A copier of pictures between host and device. Each copy is finished on return: there are no CUDA streams."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -54,7 +63,7 @@ def transfers_for(device: torch.device) -> Transfers:
 
 
 def as_bits(picture: np.ndarray) -> Tensor:
-    """Return a picture as a tensor on the host, sharing memory if possible; uint16 is reinterpreted as int16."""
+    """Return a picture as a tensor on the host, sharing its memory if possible; the bits of uint16 become int16."""
     picture = np.require(picture, requirements=["C", "W"])
     return torch.from_numpy(picture.view(np.int16) if picture.dtype == np.uint16 else picture)
 
@@ -66,9 +75,9 @@ def from_bits(bits: Tensor) -> np.ndarray:
 
 
 class StreamTransfers(Transfers):
-    """Copier of pictures on two GPU streams, through pinned memory, which torch keeps until a copy is done.
+    """A copier of pictures on two CUDA streams, one for each direction, through pinned memory.
 
-    Thread-safe, and used on CUDA GPUs.
+    torch keeps the pinned memory until a copy is done. Thread-safe, and used on CUDA GPUs.
     """
 
     def __init__(self, device: torch.device) -> None:

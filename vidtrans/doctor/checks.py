@@ -171,7 +171,7 @@ def _model(device: str) -> CheckResult:
 
 
 def _looks() -> CheckResult:
-    """Report the features by which 'vidtrans look' compares styles; note a missing weights package."""
+    """Report the network features by which 'vidtrans look' compares styles; note if a package of weights is missing."""
     from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, resolve_measure
 
     found = resolve_measure("auto")

@@ -37,9 +37,10 @@ def is_round_trip_lossless() -> bool:
 
 
 def find_hardware_codecs() -> tuple[list[str], list[str], str]:
-    """Return the codecs that NVDEC decodes exactly, the ``--codec`` choices that NVENC encodes, and NVDEC's error.
+    """Return the codecs that the GPU decodes exactly (NVDEC), and the ``--codec`` choices that it encodes (NVENC).
 
-    Each codec is tried, because FFmpeg may support a codec that the GPU or its driver does not.
+    The third value is the reason if nothing can be decoded. Each codec is tried, because FFmpeg may support a codec
+    that the GPU or its driver does not.
     """
     encoded_codecs = [name for name, codec in CODECS.items() if codec.software and not encoder_problem(name)]
     if why := decoder_problem("nvdec"):
@@ -52,7 +53,10 @@ def find_hardware_codecs() -> tuple[list[str], list[str], str]:
 
 
 def _is_decoding_exact(clip: Path, encoder: str) -> bool:
-    """Write a small clip to ``clip``; return whether NVDEC and the CPU decode equal frames from it."""
+    """Write a small clip to the path ``clip``; return whether NVDEC and the CPU decode equal frames from it.
+
+    ``encoder``: FFmpeg's name of the encoder of the clip.
+    """
     options = {"x265-params": "log-level=error"} if encoder == "libx265" else {}
     with closing(av.open(str(clip), "w", format="matroska")) as out:
         stream = out.add_stream(encoder, rate=25, options=options)

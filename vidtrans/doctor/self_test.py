@@ -66,26 +66,27 @@ REPORTED_LIBRARIES = (
 REMEDY = "send the output of 'vidtrans doctor --self-test --json' with a report"  # Remedy for a failed check
 FILTER_FLOW = "dis-fast"  # Flow method of the filter checks: the fastest of OpenCV's methods
 
+# Minimum PSNR in dB of an engine's 16-bit pictures against eager torch in fp32, by the engine's precision.
 # On a CPU, the synthetic network with other fp32 kernels, or in fp64, gives 111 to 116 dB (three kinds of generators).
 # Convolutions with factors rounded to TF32 give 67 to 70 dB, and bf16 gives 50 to 52 dB.
 # So a minimum of 90 dB requires true fp32, and 40 dB allows bf16 but no further error.
-# Minimum PSNR in dB of an engine's 16-bit pictures against eager torch in fp32, by the engine's precision.
 MIN_ENGINE_PSNR_DB = {"fp32": 90.0, "bf16": 40.0}
 NUM_ENGINE_PICTURES = 4  # Number of pictures that each engine computes for the comparison
 
-# Libraries have special kernels for some shapes, so several are compared.
-# Shapes of the compared convolutions: kernel sizes, strides, output widths and heights, and input channels.
+# Shapes of the compared convolutions: kernel sizes, strides, output widths and heights in pixels, and input channels.
+# Libraries have special kernels for some shapes, so several shapes are compared.
 KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS = (2, 3, 4, 5), (1, 2), (1, 2, 8), (1, 8, 32), (3, 32)
 
 # Minimum PSNR of a filter on the device against NumPy, in dB; half-precision coordinates give only 7 dB
 MIN_FILTER_PSNR_DB = 70.0
 
-# Two devices add in different orders, and may therefore match different patches: MAX_FLOW_DISTANCE_PX allows for that.
 MOTION_PX = (3, -2)  # Motion (x, y) of the texture between the two pictures of the flow check, in pixels
 # Width in pixels of the border that the flow check ignores, because its match may be outside of the other picture
 BORDER_PX = 16
 MAX_FLOW_ERROR_PX = 0.15  # Maximum mean end-point error against the true motion, in pixels, as in the project's tests
-MAX_FLOW_DISTANCE_PX = 0.05  # Maximum mean end-point distance between the device's flow and the CPU's, in pixels
+# Maximum mean end-point distance between the device's flow and the CPU's, in pixels
+# It is not 0, because two devices add numbers in different orders, and may therefore match different patches.
+MAX_FLOW_DISTANCE_PX = 0.05
 
 # Pairing of the training check; its input has three channels, which the synthetic generator needs
 TEST_PAIRING = "denoise"
@@ -123,7 +124,7 @@ class SelfTestSubject:
 
 
 def psnr(output: np.ndarray, expected: np.ndarray) -> float:
-    """Return the PSNR in dB of two arrays of equal shape and integer type; 200 for equal arrays.
+    """Return the PSNR in dB of an array to the ``expected`` one, of equal shape and integer type; 200 for equal arrays.
 
     Raises ValueError for unequal shapes or types, which NumPy would broadcast.
     """
@@ -177,7 +178,10 @@ def to_network_input(clip: np.ndarray) -> torch.Tensor:
 
 
 def make_flickering_clip(clip: np.ndarray) -> tuple[np.ndarray, list[Sample]]:
-    """Return a steady stylised clip, (N, H, W, 3) uint16, and filter samples of it with added flicker and grain."""
+    """Return two stylised copies of a clip: a steady one, and a flickering one as samples for a filter.
+
+    ``clip``: (N, H, W, 3) uint8. The steady copy is (N, H, W, 3) uint16. The samples have added flicker and grain.
+    """
     steady = 15 + 0.8 * 255 * (clip[..., ::-1].astype(np.float32) / 255) ** 1.4
     rng = np.random.default_rng(1)
     brighter = rng.uniform(-FLICKER_LEVELS, FLICKER_LEVELS, (len(clip), 1, 1, 1)).astype(np.float32)
@@ -221,7 +225,7 @@ def _repeatability_text(repeats: bool) -> str:
 
 
 def device_checks(subject: SelfTestSubject) -> Checks:
-    """Report the device's name, memory, driver and library versions, and hardware precisions."""
+    """Return the check that reports the device's name, memory, driver and library versions, and precisions."""
     return {"hardware": lambda: _check_device(subject.device)}
 
 
@@ -270,7 +274,7 @@ def driver_version() -> int:
 
 
 def engine_checks(subject: SelfTestSubject) -> Checks:
-    """Compare each engine on the device with eager torch on a CPU in fp32, and two runs with each other."""
+    """Return a check for each engine: compare it with eager torch on a CPU in fp32, and with a second run of itself."""
     return {f"engine {name}": partial(_check_engine, subject, name) for name in ENGINES}
 
 
@@ -301,7 +305,7 @@ def _check_engine(subject: SelfTestSubject, name: str) -> Verdict:
 
 
 def product_checks(subject: SelfTestSubject) -> Checks:
-    """Compare convolutions with a reference, in each precision that renders and trainings use.
+    """Return a check for each precision that renders and trainings use: compare convolutions with a reference.
 
     Renders and trainings make the same comparison (``inference.operator_checks``), and replace a wrong kernel by one in
     a higher precision. So a wrong kernel is only a note here: the machine is slower than it could be.
@@ -313,7 +317,10 @@ def product_checks(subject: SelfTestSubject) -> Checks:
 
 
 def _check_convolutions(subject: SelfTestSubject, precision: Precision) -> Verdict:
-    """Compare plain and transposed convolutions and their gradients with fp32, in both memory layouts."""
+    """Compare plain and transposed convolutions and their gradients with a more exact reference.
+
+    Both memory layouts are tried: channels first, and channels last.
+    """
     cases = list(itertools.product(KERNELS, STRIDES, WIDTHS, HEIGHTS, CHANNELS, (False, True), (False, True)))
 
     def run() -> None:
@@ -344,6 +351,7 @@ def _convolve(
 ) -> None:
     """Run one convolution and its gradients on random input.
 
+    ``kernel``: the side of the kernel in pixels. ``channels``: the number of input channels; the output has 16.
     ``width``, ``height``: the size of its output in pixels; of a transposed convolution, of its input.
     """
     place, dtype = subject.device.torch, torch_dtype(precision)
@@ -359,7 +367,7 @@ def _convolve(
 
 
 def filter_checks(subject: SelfTestSubject) -> Checks:
-    """Compare each temporal filter on the device with NumPy, two runs, and the flicker before and after.
+    """Return a check for each temporal filter: compare it with NumPy and a second run; measure the removed flicker.
 
     The class that renders use on the device is tested; on a CPU it is the GPU class. Both get their flow from OpenCV,
     so that only the filter is compared.
@@ -387,19 +395,25 @@ def _check_filter(subject: SelfTestSubject, name: str) -> Verdict:
 
 
 def _filter_clip(cls: Any, device: str, pictures: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter's class)
-    """Apply a filter of the class ``cls`` to a flickering clip; return its output, (N, H, W, 3) uint16."""
+    """Stylise pictures with flicker, and remove the flicker by a filter of the class ``cls`` on a ``device``.
+
+    ``pictures``: (N, H, W, 3) uint8. Return the filtered clip, (N, H, W, 3) uint16.
+    """
     known = {f.name for f in fields(cls.Settings)}
     method = cls(cls.Settings(**({"flow": FILTER_FLOW} if "flow" in known else {})), device)
     return _apply_filter(method, pictures)
 
 
 def _apply_filter(method: Any, pictures: np.ndarray) -> np.ndarray:  # noqa: ANN401  (a filter)
-    """Add flicker to a stylised clip, apply a filter, and return its output, (N, H, W, 3) uint16."""
+    """Stylise pictures with flicker, and remove the flicker by the filter ``method``.
+
+    ``pictures``: (N, H, W, 3) uint8. Return the filtered clip, (N, H, W, 3) uint16.
+    """
     return np.stack([picture for _, picture in filter_samples(make_flickering_clip(pictures)[1], method)])
 
 
 def flow_checks(subject: SelfTestSubject) -> Checks:
-    """Compare each flow method with a known motion, two runs, and the device with the CPU."""
+    """Return a check for each flow method: compare its flow with a known motion, a second run, and the CPU's flow."""
     return {f"flow {name}": partial(_check_flow, subject, name) for name in FLOWS}
 
 
@@ -449,7 +463,7 @@ def _mean_distance(flow: np.ndarray, other: np.ndarray) -> float:
 
 
 def training_checks(subject: SelfTestSubject) -> Checks:
-    """Compare the weights of an interrupted and resumed training with those of an uninterrupted one.
+    """Return the check that compares the weights of an interrupted and resumed training with an uninterrupted one.
 
     The weights must be bit-identical. The loop of ``train`` runs with its checkpoint on disk, in ``auto`` precision.
     """
@@ -457,7 +471,10 @@ def training_checks(subject: SelfTestSubject) -> Checks:
 
 
 def make_training(subject: SelfTestSubject, folder: Path, steps: int, side: int) -> TrainingState:
-    """Return a small training at step 0 on a synthetic clip; ``folder``: for its pictures and checkpoints."""
+    """Return a small training at step 0 on a synthetic clip; ``folder``: for its pictures and checkpoints.
+
+    ``steps``: the number of steps of the training. ``side``: the side of its pictures in pixels.
+    """
     precision = resolve_precisions("auto", subject.device)[0]
     pairing = make_pairing(TEST_PAIRING, {})
     settings = TrainingSettings.of(steps=steps, batch_size=TRAINING_BATCH_SIZE, crop_size=side, checkpoint_seconds=1e9)

@@ -75,7 +75,7 @@ def film_view(output: Path, source: str | Path | None = None, part: Sequence[int
 def _embed_clip(path: Path, part: Sequence[int] | None) -> tuple[str, str]:
     """Return the HTML element, 'img' or 'video', and the data URI of a clip's beginning.
 
-    Raises MediaError, UsageError.
+    ``part``: the frames [first, stop) to show; None: all. Raises MediaError, UsageError.
     """
     if path.is_file() and is_picture(path):
         return "img", _jpeg(read_picture(path))

@@ -38,7 +38,7 @@ SHARED_OPTIONS = (
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A task of a batch: a function ``work`` of a context, for the item with index ``number``. Picklable.
+    """A task of a batch: a call of the function ``work`` with a context, for the item with index ``number``. Picklable.
 
     ``kind``: render the whole item, decide how to divide it, or render one ``part``, the chunks [first, stop), of its
     ``division``. ``num_lost_workers``: the number of lost workers that this task may have caused.
@@ -54,7 +54,7 @@ class Task:
 
 @dataclass(frozen=True)
 class TaskResult:
-    """The outcome of a task. Picklable.
+    """The outcome of a task: done, stopped, failed, or lost with its worker process. Picklable.
 
     ``state``: "done" with the ``value`` that its work returned; "stopped" on request, all saved; "failed" with an
     ``error`` message and its ``exit_status``, and the ``traceback`` of a bug; "lost" together with its worker:
@@ -74,9 +74,9 @@ class TaskResult:
 class Executor(Protocol):
     """Interface of executors, which run up to ``slots`` tasks in parallel, one task per process.
 
-    Constructed from the tasks' shared context, the value of ``--jobs`` (None: one per device), and the address in
-    ``--executor NAME://ADDRESS``. Its methods are called from one thread. Raises UsageError; VidtransError if it cannot
-    run anything.
+    ``takes_address``: whether --executor may give an address. Constructed from the tasks' shared context, the value of
+    ``--jobs`` (None: one per device), and the address in ``--executor NAME://ADDRESS``. Its methods are called from one
+    thread. Raises UsageError; VidtransError if it cannot run anything.
     """
 
     takes_address: ClassVar[bool]
@@ -85,16 +85,25 @@ class Executor(Protocol):
     def __init__(self, context: Context, jobs: int | None, address: str) -> None: ...
 
     def submit(self, task: Task, report: Report) -> None:
-        """Start a task; call it only while fewer than ``slots`` tasks run. ``report``: thread-safe, gets its events."""
+        """Start a task. Call it only while fewer than ``slots`` tasks run.
+
+        ``report``: a thread-safe callback that gets the task's events.
+        """
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Return an ended task and its result; None if no task ends within ``timeout_s`` (``inline`` runs its task)."""
+        """Wait until a task ends; return the task and its result, or None if no task ends within ``timeout_s`` seconds.
+
+        The executor ``inline`` runs its submitted task during this call, without a time limit.
+        """
 
     def stop(self, exit_status: int) -> None:
-        """Ask all running tasks to save and end; ``receive`` then returns each one ("stopped" if unfinished)."""
+        """Ask all running tasks to save their work and end. ``exit_status``: the exit status of the stopped command.
+
+        ``receive`` then returns each of these tasks, with the state "stopped" if it is unfinished.
+        """
 
     def close(self) -> None:
-        """End running tasks, and release all resources. Items of ended tasks stay unfinished in the cache."""
+        """Abort running tasks, and release all resources. The items of aborted tasks stay unfinished in the cache."""
 
 
 # Registry of executors: values of --executor
@@ -132,7 +141,10 @@ def make_executor(text: str, context: Context, jobs: int | None) -> Executor:
 
 
 def run_task(task: Task, context: Context) -> TaskResult:
-    """Run a task and turn any error into its result. Only KeyboardInterrupt and other BaseExceptions are raised."""
+    """Run a task; return its result, which also describes any error that the task raised.
+
+    Only KeyboardInterrupt and other BaseExceptions are raised.
+    """
     try:
         context.stop.check()
         return TaskResult("done", task.work(context))

@@ -52,7 +52,7 @@ class LocalExecutor:
         worker.send(task)
 
     def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
-        """Handle one message of a worker; return the task and its result if it ended.
+        """Handle one message of a worker; return its task and the result if the task ended, otherwise None.
 
         Raises VidtransError if a worker could not start.
         """
@@ -81,7 +81,7 @@ class LocalExecutor:
         return None if task is None else (task, TaskResult("lost", error=worker.exit_reason))
 
     def stop(self, exit_status: int) -> None:
-        """Send the stop request to all busy workers."""
+        """Send the stop request to all busy workers. ``exit_status``: that of the command."""
         for worker in self._busy:
             worker.send(exit_status)
 
@@ -92,9 +92,10 @@ class LocalExecutor:
 
 
 class Worker:
-    """A worker process for a ``device``; it receives tasks, or an exit status as the stop request.
+    """A worker process that runs tasks on a ``device``. An exit status that it receives is a stop request.
 
-    Its messages arrive in ``messages`` as (worker, message); (worker, None) means that the process has ended.
+    ``options``: fields of the tasks' context, sent to the process. The process's messages arrive in the queue
+    ``messages`` as (worker, message); (worker, None) means that the process has ended.
     """
 
     def __init__(self, device: str, options: Table, messages: queue.Queue[tuple[Worker, Any]]) -> None:
@@ -121,7 +122,10 @@ class Worker:
         self.send({**options, "device": device})
 
     def send(self, message: Task | int | Table) -> None:
-        """Send a message. Errors are ignored: if the process has ended, ``messages`` reports it."""
+        """Send a task, an exit status (the stop request) or the options to the process.
+
+        Errors are ignored: if the process has ended, ``messages`` reports it.
+        """
         with suppress(OSError):
             pickle.dump(message, self._stdin)
             self._stdin.flush()
@@ -149,7 +153,10 @@ class Worker:
         return f"its process was ended {how}{message}"
 
     def _read_messages(self, stdout: IO[bytes], messages: queue.Queue[tuple[Worker, Any]]) -> None:
-        """Put the process's messages into the queue until its output ends. Runs in a thread."""
+        """Put the messages of the process into the queue ``messages`` until the process's output ends.
+
+        Runs in a thread.
+        """
         with suppress(Exception):  # The process has ended, or its message is unreadable.
             while True:
                 message = pickle.load(stdout)
@@ -191,7 +198,10 @@ def main() -> None:
 
 
 def _listen(messages: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
-    """Put received tasks into the queue, and pass on stop requests. Runs in a thread; ends with the parent process."""
+    """Read ``messages`` of the parent process: put tasks into the queue ``tasks``, and pass stop requests to ``stop``.
+
+    Runs in a thread. Ends this process when the parent process has ended.
+    """
     while True:
         try:
             message = pickle.load(messages)
@@ -204,7 +214,7 @@ def _listen(messages: BinaryIO, tasks: queue.Queue[Task], stop: Stop) -> None:
 
 
 class _MessageWriter:
-    """A thread-safe writer of pickled messages."""
+    """A thread-safe writer of pickled messages from a worker process to its parent process."""
 
     def __init__(self, out: BinaryIO) -> None:
         self._out, self._lock, self._progress_sent_s = out, threading.Lock(), 0.0

@@ -71,7 +71,10 @@ class RayExecutor:
             raise
 
     def _set_up(self, context: Context, jobs: int | None) -> None:
-        """Choose the device, count the slots, check that all nodes are equal, and start the event board."""
+        """Choose the device, count the slots, check that all nodes are equal, and start the event board.
+
+        ``jobs``: the value of --jobs, the maximum number of slots; None: as many as the nodes have.
+        """
         self.device_kind = device_kind = self._device_kind(context.device)
         import torch
 
@@ -86,9 +89,10 @@ class RayExecutor:
         self._environment = {"env_vars": variables}
         self._update_slots()
         self._check_nodes(context)
-        # The board runs on this machine, or, for a Ray client, on its server: the command depends on that node anyway.
+        # Run the event board on this machine, or, for a Ray client, on the client's server: without that node, the
+        # command ends anyway.
         this_node = self._node_placement(self._ray.get_runtime_context().get_node_id())
-        # Ray may end the board, too, if memory runs out: its events are lost, and tasks continue with a new board.
+        # Ray may end the event board if memory runs out: let Ray restart it. Tasks continue; stored events are lost.
         restarts: Table = {"max_restarts": -1, "max_task_retries": -1}
         board = self._ray.remote(EventBoard).options(num_cpus=0, scheduling_strategy=this_node, **restarts)
         self._board = board.remote()
@@ -96,7 +100,10 @@ class RayExecutor:
     # Methods for the connection to the cluster
 
     def _connect(self, address: str) -> str:
-        """Connect to a cluster, or start one; return the temporary folder of a started cluster, '' otherwise."""
+        """Connect to a cluster, or start one; return the temporary folder of a started cluster, '' otherwise.
+
+        ``address``: that of a cluster, HOST:PORT; '': the cluster in RAY_ADDRESS, on this machine, or a new one.
+        """
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         quiet: Table = {"logging_level": "ERROR", "log_to_driver": False}
         cluster = f"ray://{address}" if address else os.environ.get("RAY_ADDRESS", "")
@@ -235,7 +242,10 @@ class RayExecutor:
         report(event)
 
     def _result(self, number: int, reference: RayObject, task: Task) -> TaskResult:
-        """Return the result of an ended task; errors of Ray become "lost" or "failed"."""
+        """Return the result of an ended task; errors of Ray become results with the state "lost" or "failed".
+
+        ``number``: the task's submission number. ``reference``: its Ray reference.
+        """
         errors = self._ray.exceptions
         try:
             result: TaskResult = self._ray.get(reference)
@@ -254,7 +264,7 @@ class RayExecutor:
             return TaskResult("lost", error=f"Ray could not run it: {first_line(error)}")
 
     def stop(self, exit_status: int) -> None:
-        """Put the stop request on the event board, which running tasks poll."""
+        """Put the stop request on the event board, which running tasks poll. ``exit_status``: that of the command."""
         self._exit_status = exit_status
         self._board.stop.remote(exit_status)
 
@@ -304,7 +314,7 @@ def check_address(address: str) -> None:
 
 @contextmanager
 def marker_file(context: Context, *, is_needed: bool) -> Iterator[str]:
-    """Create a file in the cache, by which nodes check that they share it; yield its path.
+    """Create a file in the cache folder, and yield its path: nodes that find the file share the cache.
 
     In a dry run, or if not ``is_needed``, yield ''.
     """
@@ -321,10 +331,10 @@ def marker_file(context: Context, *, is_needed: bool) -> Iterator[str]:
 
 
 def run_on_ray(number: int, task: Task, options: Table, node: Table, board: RayObject) -> TaskResult:
-    """Run a task in a process of the cluster, with a context made of ``options``. ``number``: its submission number.
+    """Run a task in a process of the cluster. ``number``: its submission number. ``options``: fields of its context.
 
-    ``node``: the ``folder`` to run in, and the required software and hardware as ``describe_node`` returns them, which
-    a node that joined the cluster later may lack.
+    ``board``: the event board. ``node``: the ``folder`` to run in, and the required software and hardware as
+    ``describe_node`` returns them, which a node that joined the cluster later may lack.
     """
     set_up_heap()
     try:
@@ -355,9 +365,9 @@ def describe_node(folder: str, marker: str, device: str) -> Table:
 
 
 def check_node(node: Table, required: Table, folder: str) -> None:
-    """Raise UsageError if a ``node`` differs from the node ``required``, so that results differ, or lacks ``folder``.
+    """Raise UsageError if the node does not see ``folder``, or if its software or hardware is not the ``required`` one.
 
-    Both nodes are tables as ``describe_node`` returns them.
+    ``node`` and ``required`` are tables as ``describe_node`` returns them. If they differ, so would the nodes' results.
     """
     what = f"--executor ray: {node['host']}"
     for name, here in required["versions"].items():
@@ -381,7 +391,10 @@ class EventBoard:
         self._exit_status: int | None = None
 
     def exchange(self, number: int, events: list[Event]) -> int | None:
-        """Store the events of a task; return the exit status of the stop request, None if there is none."""
+        """Store the events of the task with the submission number ``number``, and pass on the stop request.
+
+        Return the exit status of the stop request; None if there is no request.
+        """
         self._events += [(number, event) for event in events]
         return self._exit_status
 
@@ -391,12 +404,15 @@ class EventBoard:
         return events
 
     def stop(self, exit_status: int) -> None:
-        """Store the stop request, which tasks receive at their next exchange."""
+        """Store the stop request, which tasks receive at their next exchange. ``exit_status``: that of the command."""
         self._exit_status = exit_status
 
 
 class BoardClient:
-    """A background thread of a task that sends its events to the board, and receives the stop request from it."""
+    """A thread of a task that sends the task's events to the event board, and receives the stop request from it.
+
+    ``number``: the submission number of the task. ``stop``: gets the stop request.
+    """
 
     def __init__(self, board: RayObject, number: int, stop: Stop) -> None:
         self._board, self._number, self._stop = board, number, stop
@@ -431,7 +447,8 @@ class BoardClient:
         with self._lock:
             events = [*self._notes, *([self._progress] if self._progress else [])]
             self._notes, self._progress = [], None
-        # Ignore a lost board: missing progress must not fail a task, and the command itself ends.
+        # Ignore a lost event board: a task must not fail because its progress is not shown. If the board was lost with
+        # its node, the command ends by itself.
         with suppress(ray.exceptions.RayError):
             status = ray.get(self._board.exchange.remote(self._number, events))
             if status is not None:

@@ -16,7 +16,7 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class ClipTasks:
-    """The farm tasks of a clip, which ``command`` renders in ``parts`` parts.
+    """The farm tasks that render a clip: ``command`` with a part number, for each of ``parts`` parts of its frames.
 
     ``output_options``: options of the command for writing the result.
     """
@@ -33,7 +33,7 @@ class ClipTasks:
         return self.parts > 1
 
     def part_command(self, part: str, *, join: bool = False) -> list[str]:
-        """Return the command that renders a ``part``: "3", "3-5", or a variable of the queue.
+        """Return the command that renders a ``part``: a number ("3"), a range ("3-5"), or a variable of the queue.
 
         ``join``: the command also joins the clip's parts, if no part is missing.
         """

@@ -34,7 +34,10 @@ def write_openjd(job: FarmJob) -> str:
 
 
 def _steps(job: FarmJob, clip: ClipTasks, number: int) -> list[Table]:
-    """Return the steps of a clip in the template: one that renders its parts, and one that joins them."""
+    """Return the steps of a clip in the template: one that renders its parts, and one that joins them.
+
+    ``number``: the clip's number, which makes the steps' names unique.
+    """
     name = f"{number} {_replace_controls(clip.output)}"[: MAX_NAME_CHARS - 7]
     if not clip.is_divided:
         return [{"name": name, "script": _script(_check_literal(job.shell_line(clip.whole_command)))}]

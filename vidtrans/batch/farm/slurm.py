@@ -23,7 +23,10 @@ def write_slurm(job: FarmJob) -> str:
 
 
 def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
-    """Return the shell lines that submit the job array of a clip's parts, and the dependent job that joins them."""
+    """Return the shell lines that submit the job array of a clip's parts, and the dependent job that joins them.
+
+    ``number``: the clip's number, which makes the jobs' names unique.
+    """
     name, title = f"{job.name}-{number}", f"# {' '.join(clip.source.split())}"
     if not clip.is_divided:
         return f"{title}\n{_sbatch(job, name, job.shell_line(clip.whole_command))}\n"
@@ -38,7 +41,7 @@ def _submit(job: FarmJob, clip: ClipTasks, number: int) -> str:
 
 
 def _part_range_lines(count: int, parts_per_task: int) -> str:
-    """Return shell lines that set ``part``: the number of an array task's part, or the range of its parts.
+    """Return shell lines that set the variable ``part`` to the parts of an array task: a number, or a range "3-5".
 
     ``count``: the total number of parts.
     """
@@ -49,6 +52,9 @@ def _part_range_lines(count: int, parts_per_task: int) -> str:
 
 
 def _sbatch(job: FarmJob, name: str, line: str, options: str = "") -> str:
-    """Return the command that submits a shell line, quoted as a here-document without expansion."""
+    """Return the command that submits a shell line, quoted as a here-document without expansion.
+
+    ``name``: the name of the Slurm job. ``options``: additional options of sbatch.
+    """
     flags = f"--parsable --job-name={shlex.quote(name)} --chdir={shlex.quote(str(job.folder))} {options}".rstrip()
     return f"sbatch \"$@\" {flags} <<'VIDTRANS'\n#!/bin/bash\n{line}\nVIDTRANS"
