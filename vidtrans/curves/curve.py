@@ -273,7 +273,7 @@ def check_order(keys: Sequence[Fraction], name: str) -> None:
 
 
 def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
-    """Return the indices of the key frames before and after a moment, and its relative distance from the first, 0 to 1.
+    """Return the indices of the key frames before and after a moment, and the moment's place between them, 0 to 1.
 
     ``keys``: the moments of the key frames, in order. Both indices are equal before the first and after the last key
     frame, and 0 for an empty sequence.
@@ -457,7 +457,7 @@ def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:
 
 
 def small_plot(values: Sequence[float], width: int = SMALL_PLOT_WIDTH) -> str:
-    """Return values as a line of at most ``width`` block characters; each shows the largest of a few values in a row."""
+    """Return values as a line of at most ``width`` block characters; each shows the largest of several values."""
     if not values:
         return ""
     import numpy as np

@@ -44,7 +44,7 @@ SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0  # Range of tempos that are searched
 PRIOR_BPM, PRIOR_OCTAVES = 120.0, 1.1  # Mean and σ, in octaves, of the Gaussian prior of the tempo
 MAX_PLAIN_BPM = 100.0  # Tempo, in beats per minute, above which every second beat may be an off-beat
 MAX_OFF_BEAT_SHARE = 0.45  # Largest loudness of off-beats, as a share of the loudness of beats
-TIGHTNESS = 400.0  # Penalty for a beat distance that differs from the period, relative to novelty
+TIGHTNESS = 400.0  # Weight, against novelty, of the penalty for a beat distance that differs from the period
 FULL_ONSET_PERCENTILE = 98  # Percentile of the novelty that is scaled to an ``onset`` of 1
 
 

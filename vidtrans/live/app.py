@@ -47,7 +47,7 @@ def serve(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections
 
     @asynccontextmanager
     async def session() -> AsyncIterator[None]:
-        """Run the senders while the server runs; at its end, complete a running recording."""
+        """Run the picture senders while the server runs; at its end, complete a running recording."""
         hub.loop = asyncio.get_running_loop()
         pump = asyncio.ensure_future(connections.pump()) if connections else None
         try:
@@ -211,7 +211,7 @@ class LivePages:
         return make_app(self.hub, phone_link)
 
     def facts(self) -> Table:
-        """Return the status of the session: models, connections, painted frames, source, and whether it records."""
+        """Return the status of the session: models, connections, painted frames, source, and recording."""
         return {
             "models": list(self.hub.models),
             "connections": len(self.hub.clients),
@@ -230,6 +230,6 @@ class LivePages:
         self._release()
 
     def _end_connections(self) -> None:
-        """End all connections; their pages then try to connect again."""
+        """End all WebSocket connections; their pages then try to connect again."""
         for client in list(self.hub.clients.values()):
             client.close()

@@ -99,7 +99,7 @@ def first_controls(
 
 
 def _reserve_browser_core() -> None:
-    """Leave one CPU core to the browser, and let Python switch threads every millisecond.
+    """Leave one CPU core to a browser on this machine, and let Python switch threads every millisecond.
 
     Torch's threads wait for each other in each layer, so a browser that delays one of them would delay them all. The
     short switch interval lets the thread that serves connections interrupt the thread that paints.
