@@ -86,8 +86,8 @@ class EdlTimeline(Timeline):
     ) -> None:
         """Write the names, files and timecodes of new media into the lines of an event.
 
-        ``added``: lines to insert after a line, by its number. ``shift``: the change of the event's source timecodes,
-        in frames.
+        ``lines``: the lines of the EDL. ``added``: lines to insert after a line, by its number. Both are changed.
+        ``shift``: the change of the event's source timecodes, in frames.
         """
         if shift:
             for begin, end in event.spans[:2]:
@@ -279,7 +279,7 @@ def smpte_timecode(timecode: str, is_drop_frame: bool) -> str:
 
 
 def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]:
-    """Return the frame counts of the timecodes ``begin`` and ``end``; the second may be after midnight.
+    """Return timecodes ``begin`` and ``end`` as numbers of frames from 00:00:00:00; ``end`` may be after midnight.
 
     Raises UsageError.
     """
@@ -295,7 +295,7 @@ def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]
 
 
 def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction) -> None:
-    """Add a comment line to the event that it describes: the last event, or the event before a transition."""
+    """Add comment line ``number`` (from 0) to the event that it describes: the last, or that before a transition."""
     event = events[-1]
     pair = events[-2:] if len(events) > 1 and events[-2].number == event.number else [event]
     if match := _SPEED.fullmatch(line[: MAX_EVENT_CHARS + 1]):
@@ -332,7 +332,7 @@ def _add_comment_value(event: EdlEvent, key: str, value: str, number: int) -> No
 
 
 def previous_events(events: Sequence[EdlEvent]) -> dict[int, EdlEvent]:
-    """Return the event that each transition extends, by the line number of the transition.
+    """Return the event whose clip each transition extends, by the line number of the transition, from 0.
 
     These are one-line transitions; the event before them ends later.
     """
