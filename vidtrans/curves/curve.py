@@ -52,8 +52,8 @@ _FILE = re.compile(rf"{_FILE_NAME}(?::[^:/\\']*)?", re.IGNORECASE)
 _QUOTED = re.compile(rf"'({_FILE_NAME}(?::[^']*)?)'", re.IGNORECASE)
 # Value of a key frame with its easing, such as "1.5 ease-in"
 _EASED = re.compile(rf"(?s:(.*\S))\s+({'|'.join(EASINGS)})\s*")
-BLOCKS = "▁▂▃▄▅▆▇█"  # Block characters of curves in text, from low to high
-SMALL_PLOT_WIDTH = 48  # Width of a curve in text, in characters
+BLOCKS = "▁▂▃▄▅▆▇█"  # Characters that draw a curve as text, from its lowest to its highest value
+SMALL_PLOT_WIDTH = 48  # Largest width of a curve drawn as text, in characters
 MAX_VALUE = 1e300  # Largest absolute value of a curve that belongs to no setting with bounds
 
 
@@ -340,7 +340,7 @@ class CurveClock:
 
     @classmethod
     def of_rate(cls, rate: Fraction, num_frames: int = 0, source: SignalSource | None = None) -> CurveClock:
-        """Return the clock of frames at a constant rate, in frames per second."""
+        """Return the clock of frames at a constant rate, in frames per second; other parameters: see the class."""
 
         def moment(time: Time) -> Fraction:
             """Return the frame number, possibly a fraction, of a time in frames or seconds."""
@@ -349,7 +349,7 @@ class CurveClock:
         return cls(lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source)
 
     def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
-        """Return a function from a frame number to the values of time variables and signals.
+        """Return a function from a frame number to the values of the time variables ``names`` and of ``signals``.
 
         Raises UsageError, MediaError.
         """

@@ -41,7 +41,7 @@ NUM_NAMING_ROWS = 1000  # Number of first rows of a JSON file whose keys define 
 # Names of columns with times in s, and of columns with frame numbers.
 TIME_COLUMNS, FRAME_COLUMNS = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
 MAX_MIDI_BYTES = 2 << 20  # Largest MIDI file, because the library mido creates an object for each event
-# Frames per second by the number in a MIDI file; 29 stands for drop-frame timecode
+# Frames per second by the SMPTE frame rate number of a MIDI file; 29 stands for drop-frame timecode
 SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
 Event = tuple[float, str, float]  # Change of a value in a MIDI file: time in s, column name, value
 Song = Any  # Song object of the library mido, which has no types

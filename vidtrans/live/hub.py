@@ -232,7 +232,10 @@ class Client:
         self._wake.set()
 
     def send_drop(self, sequence: int, timestamp: float) -> None:
-        """Queue the message that a frame from this connection was dropped, so that its sender continues."""
+        """Queue the message that a frame from this connection was dropped, so that its sender continues.
+
+        ``sequence``, ``timestamp``: those of the frame's message.
+        """
         self._drops.append((sequence, timestamp))
         self._wake.set()
 
@@ -351,7 +354,7 @@ class Hub(WorkerListener):
     # Methods that handle the messages of connections, in the event loop's thread
 
     def join(self, *, is_program: bool) -> Client:
-        """Add a connection, and return it; a program becomes the active source.
+        """Add a connection of a page or a program (``is_program``), and return it; a program becomes the active source.
 
         Raises UsageError if there are too many.
         """
@@ -544,7 +547,10 @@ class Hub(WorkerListener):
         self._call_in_loop(self._acknowledge_drop, job, problem)
 
     def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Report a failure to all connections and in the terminal, there as ``detail`` if that is given."""
+        """Report a failure to all connections and in the terminal, there as ``detail`` if that is given.
+
+        ``ends_dream``: also end the dream, if one runs.
+        """
         self._call_in_loop(self.clients.send, {"type": "problem", "text": problem})
         if ends_dream:
             self._call_in_loop(self._end_dream)

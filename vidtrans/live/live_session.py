@@ -84,7 +84,10 @@ def first_controls(
     upscale: str = Controls.upscale,
     output_size: int = Controls.output_size,
 ) -> Controls:
-    """Return the control values at the start of a session. Raises UsageError for settings with key frames."""
+    """Return the control values at the start of a session. Raises UsageError for settings with key frames.
+
+    ``model``: the name of the selected model. ``settings``, ``strokes``: settings that give the sliders their values.
+    """
     size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
     return Controls(
         model,

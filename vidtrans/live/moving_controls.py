@@ -95,7 +95,7 @@ class LiveSound:
             self._wake.notify()
 
     def watch(self, signals: Collection[Signal]) -> None:
-        """Set the signals whose values are computed from now on; they replace those of the last call."""
+        """Set the signals whose values are computed from now on, in place of those of the previous call."""
         with self._wake:
             self._signals = frozenset(signals) | self._always
 

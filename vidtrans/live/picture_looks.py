@@ -123,7 +123,10 @@ class PictureLooks:
         return StageChange(close_on)
 
     def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
-        """Return a model predicted from a picture file, and its thumbnail as a data URL."""
+        """Return a model predicted from a picture file, and its thumbnail as a data URL.
+
+        ``digest``: the SHA-256 of the file. ``name``: the name of the model.
+        """
         picture = decode(file, "picture")
         picture = bars_of([picture]).crop(picture)
         looks = {name: [(StyleSource.of_pictures(digest, lambda: [picture]), 1.0)]}

@@ -291,7 +291,10 @@ class StageWorker:
             self._drop(job)  # The frame drives the dream, whose frames have their own rate
 
     def _deliver(self, job: PaintJob | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
-        """Pass a picture to the listener; ``began``: when its painting began, from ``time.perf_counter``, in s."""
+        """Pass a picture to the listener; ``began``: when its painting began, from ``time.perf_counter``, in s.
+
+        ``job``: the frame that it shows; None for a repeated frame or a dream.
+        """
         self._last_picture = picture
         self.num_painted += 1
         took_ms = 1e3 * (time.perf_counter() - began)

@@ -225,7 +225,10 @@ class EaselStore:
             return number
 
     def move(self, name: str, message: Table) -> None:
-        """Make another change the current one, for undo and redo. Raises UsageError, OSError."""
+        """Make another change the current one, for undo and redo. Raises UsageError, OSError.
+
+        The message has ``position`` (the current change), ``tip`` (the last change that redo reaches) and ``layers``.
+        """
         with self._lock:
             sheet = self._existing_sheet(name)
             position, tip, layers = message.get("position"), message.get("tip"), layers_in(message.get("layers"))

@@ -208,7 +208,7 @@ def _write_proxy(clip: Clip, path: Path) -> list[float]:
 
 
 class _Sound:
-    """The first sound track of a file, encoded for a proxy; ``start_s``: the time of the first picture in it."""
+    """The first sound track of a file, encoded for a proxy; ``start_s``: the time of its first picture, in s."""
 
     def __init__(self, path: Path, out: av.container.OutputContainer, start_s: float) -> None:
         self._path, self._out, self._start_s = path, out, start_s

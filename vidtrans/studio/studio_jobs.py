@@ -221,7 +221,7 @@ def continue_training(job: StudioJob) -> CommandStep:
 
 
 def extend_training(job: StudioJob, outcome: Table) -> CommandStep:
-    """Return the command that trains for twice the steps of ``outcome``, a training's result. Raises UsageError."""
+    """Return the command that extends a finished training to twice the steps of its ``outcome``. Raises UsageError."""
     steps = outcome.get("steps")
     if (
         job.command not in TRAINING_COMMANDS
@@ -383,7 +383,10 @@ class JobQueue:
         return 0
 
     def _fault(self, job: StudioJob) -> str | None:
-        """Return why a job may not run: forbidden options, or a command line that does not follow from them."""
+        """Return why a job may not run: forbidden options, or a command line that does not follow from them.
+
+        None: it may run.
+        """
         try:
             if self._line(job.command, job.values) == job.words:
                 return None

@@ -173,7 +173,7 @@ def _media_text(media: StyledMedia) -> str:
 
 
 def _shift_timecode(timecode: str, shift: int, rate: Fraction, is_drop_frame: bool) -> str:
-    """Return a timecode shifted by a number of frames, with the same separators."""
+    """Return a timecode shifted by ``shift`` frames, with the same separators."""
     new = advance_timecode(smpte_timecode(timecode, is_drop_frame), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"
@@ -250,7 +250,10 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
 
 
 def _parse_event(match: re.Match[str], line: int, rate: Fraction, is_drop_frame: bool, where: str) -> EdlEvent:
-    """Return the event in a line; ``where``: the line, for messages. Raises UsageError for invalid timecodes."""
+    """Return the event in line number ``line``, from 0. Raises UsageError for invalid timecodes.
+
+    ``match``: the line's match of ``_EVENT``. ``where``: the line, for messages.
+    """
     times = [smpte_timecode(match[n], is_drop_frame) for n in range(6, 10)]
     source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
     return EdlEvent(

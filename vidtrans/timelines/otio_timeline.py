@@ -45,7 +45,10 @@ class CutFinder:
         return sorted(edge for edge in edges if 0 <= edge < end - 1 / (2 * rate)), rate
 
     def _composition_segments(self, composition: Otio, depth: int) -> list[Segment]:
-        """Return the segments of a stack or track, in s from the start of its visible range."""
+        """Return the segments of a stack or track, in s from the start of its visible range.
+
+        ``depth``: the number of compositions around it.
+        """
         segments: list[Segment] = []
         if isinstance(composition, self._schema.Track):
             segments = self._track_segments(composition, depth)
@@ -74,7 +77,10 @@ class CutFinder:
         return segments
 
     def _item_segments(self, item: Otio, begin: Fraction, depth: int) -> list[Segment]:
-        """Return the segments of a child that begins at ``begin`` s; none for a gap, a title or a disabled child."""
+        """Return the segments of a child that begins at ``begin`` s; none for a gap, a title or a disabled child.
+
+        ``depth``: the number of compositions around its parent.
+        """
         if not getattr(item, "enabled", True) or isinstance(item, self._schema.Gap | self._schema.Transition):
             return []
         if isinstance(item, self._schema.Clip):

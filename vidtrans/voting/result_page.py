@@ -30,7 +30,7 @@ from vidtrans.voting.vote_summary import chance_text, more_text, set_against_cri
 PLOT_WIDTH_PX, LABEL_WIDTH_PX, ROW_HEIGHT_PX, TOP_PX = 760, 170, 34, 8
 AXIS_HEIGHT_PX = 34  # Height of the axis below the rows of the plot
 EXAMPLE_PX = 320  # Longest side of the example picture of a condition
-MAX_STRENGTH = 4.0  # Largest plotted strength, because the interval of a condition that won all votes is very long
+MAX_STRENGTH = 4.0  # Largest plotted strength, in log-odds: the interval of a condition that won all votes is very long
 VERSION = 1  # Version of the page, part of its cache key
 
 

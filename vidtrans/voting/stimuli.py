@@ -83,7 +83,7 @@ class Stimuli(ABC):
         return Stimulus([_fit_to_size(frame, size) for frame in frames], rate)
 
     def warn_about_sizes(self, names: Sequence[str], context: Context) -> None:
-        """Report if conditions have different sizes or shapes."""
+        """Warn if pictures of the conditions, whose ``names`` are given, differ in size or shape."""
         for item in range(len(self.items)):
             sizes = self.sizes(item)
             if len(set(sizes)) > 1:
@@ -96,7 +96,7 @@ class Stimuli(ABC):
 
 
 def _common_size(sizes: Sequence[Size], longest: int) -> Size:
-    """Return the smallest of the sizes, scaled down so that its longer side is at most ``longest``."""
+    """Return the size with the smallest area, scaled down so that its longer side is at most ``longest`` pixels."""
     width, height = min(sizes, key=lambda size: size[0] * size[1])
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))

@@ -233,7 +233,10 @@ class OscInbox:
         self.problem = problem
 
     def _schedule(self, at_s: float, data: bytes, now_s: float) -> None:
-        """Store a message, or keep it until ``at_s``, the time of its bundle; drop it if that is too far ahead."""
+        """Store a message, or keep it until ``at_s``, the time of its bundle; drop it if that is too far ahead.
+
+        Times are in s since 1970. ``data``: the bytes of the message.
+        """
         if at_s <= now_s:
             self._store(data)
         elif at_s - now_s > MAX_WAIT_S:
