@@ -29,7 +29,8 @@ from vidtrans.curves.expressions import Expression, Parser, Signal, Values, plac
 if TYPE_CHECKING:
     import numpy as np
 
-# Easing curves between two key frames by name: functions from time share to change share, both 0 to 1
+# Easing curves between two key frames by name: functions from the share of the time that has passed to the share of
+# the change that is done, both 0 to 1
 EASINGS: dict[str, Callable[[float], float]] = {
     "linear": lambda x: x,
     "ease": lambda x: (1 - math.cos(math.pi * x)) / 2,
@@ -51,9 +52,9 @@ _FILE = re.compile(rf"{_FILE_NAME}(?::[^:/\\']*)?", re.IGNORECASE)
 _QUOTED = re.compile(rf"'({_FILE_NAME}(?::[^']*)?)'", re.IGNORECASE)
 # Value of a key frame with its easing, such as "1.5 ease-in"
 _EASED = re.compile(rf"(?s:(.*\S))\s+({'|'.join(EASINGS)})\s*")
-BLOCKS = "▁▂▃▄▅▆▇█"  # Block characters of curves in text, from low to high
-SMALL_PLOT_WIDTH = 48  # Width of a curve in text, in characters
-MAX_VALUE = 1e300  # Bound of the values of curves that are only sampled, which no setting limits
+BLOCKS = "▁▂▃▄▅▆▇█"  # Characters that draw a curve as text, from its lowest to its highest value
+SMALL_PLOT_WIDTH = 48  # Largest width of a curve drawn as text, in characters
+MAX_VALUE = 1e300  # Largest absolute value of a curve that belongs to no setting with bounds
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Curve:
 
     @property
     def is_drawn(self) -> bool:
-        """Return whether the curve has only numbers, without time variables and signals."""
+        """Return whether the curve has only numbers and key frames, without time variables and signals."""
         return not self.names and not self.signals
 
     @property
@@ -107,10 +108,10 @@ class Curve:
         return ", ".join(f"{moment}: {_format_expression(value)}{easing}" for moment, value, easing in parts)
 
     def over(self, clock: CurveClock, name: str, low: float, high: float) -> Callable[[int], float]:
-        """Return a function from a frame number to the value of the curve; ``clock``: the time of the frames.
+        """Return a function from a frame number to the value of the curve; ``clock``: the times of frames.
 
-        ``name``: the name of the option in errors. Raises UsageError if key frames are not in order; the function
-        raises it for a value that is not a number or not from ``low`` to ``high``.
+        ``name``: the name of the option in errors. ``low``, ``high``: the bounds of the value. Raises UsageError if key
+        frames are not in order; the function raises it for a value that is not a number or out of bounds.
         """
         keys = [clock.moment(moment) for moment in self.moments]
         check_order(keys, f"{name} {_quoted(str(self))}")
@@ -272,9 +273,10 @@ def check_order(keys: Sequence[Fraction], name: str) -> None:
 
 
 def neighbours(keys: Sequence[Fraction], moment: int | Fraction) -> tuple[int, int, float]:
-    """Return the indices of the key frames before and after a moment, and how far it is between them, 0 to 1.
+    """Return the indices of the key frames before and after a moment, and the moment's place between them, 0 to 1.
 
-    Both indices are equal before the first and after the last key frame, and 0 for an empty sequence.
+    ``keys``: the moments of the key frames, in order. Both indices are equal before the first and after the last key
+    frame, and 0 for an empty sequence.
     """
     at = bisect_right(keys, moment)
     if at in (0, len(keys)):
@@ -320,8 +322,8 @@ class CurveClock:
     """The time of the frames of a clip, at which curves have values.
 
     Attributes:
-        place: Returns a frame's position on the axis of moments.
-        moment: Returns a moment's position on that axis.
+        place: Returns the position of a frame: its number or its timestamp.
+        moment: Returns the position of a moment, in the same unit.
         seconds: Returns the time of a frame, in s from the first one.
         num_frames: The number of frames; needed only for signals.
         shots: The first frame of each shot.
@@ -338,7 +340,7 @@ class CurveClock:
 
     @classmethod
     def of_rate(cls, rate: Fraction, num_frames: int = 0, source: SignalSource | None = None) -> CurveClock:
-        """Return the clock of frames at a constant rate, in frames per second."""
+        """Return the clock of frames at a constant rate, in frames per second; other parameters: see the class."""
 
         def moment(time: Time) -> Fraction:
             """Return the frame number, possibly a fraction, of a time in frames or seconds."""
@@ -347,7 +349,7 @@ class CurveClock:
         return cls(lambda frame: frame, moment, lambda frame: float(frame / rate), num_frames, (0,), source)
 
     def values_of(self, names: Collection[str], signals: Collection[Signal]) -> Callable[[int], Values]:
-        """Return a function from a frame number to the values of time variables and signals.
+        """Return a function from a frame number to the values of the time variables ``names`` and of ``signals``.
 
         Raises UsageError, MediaError.
         """
@@ -394,7 +396,10 @@ class CurveClock:
 
 @dataclass(frozen=True)
 class CurveSamples:
-    """The ``values`` of curves at all frames, by the text of the curve, and the time of each frame in ``seconds``."""
+    """The values of curves at all frames of a clip.
+
+    ``seconds``: the time of each frame, in s. ``values``: for each curve its text and its value at each frame.
+    """
 
     seconds: Sequence[float]
     values: Sequence[tuple[str, Sequence[float]]]
@@ -452,7 +457,7 @@ def sample_curves(texts: Sequence[str], clock: CurveClock) -> CurveSamples:
 
 
 def small_plot(values: Sequence[float], width: int = SMALL_PLOT_WIDTH) -> str:
-    """Return values as a line of block characters; each character shows the largest value of its range."""
+    """Return values as a line of at most ``width`` block characters; each shows the largest of several values."""
     if not values:
         return ""
     import numpy as np
@@ -493,7 +498,7 @@ class MovingSettings:
 
 
 def option_label(cls: type[MovingSettings], name: str) -> str:
-    """Return the name of a setting for errors: its option, such as ``--strength``, or else ``strokes.size``."""
+    """Return the name of a setting for errors: its option (``--strength``), or else TABLE.NAME (``strokes.size``)."""
     (field,) = (f for f in dataclasses.fields(cls) if f.name == name)
     own, flag = f"--{name.replace('_', '-')}", field.metadata.get("flag")
     return own if flag is not None and own in flag.flags else f"{cls.table}.{name}"

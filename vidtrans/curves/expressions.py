@@ -57,7 +57,7 @@ MAX_CALL_NESTING = 8  # Most nested calls of signals, such as smooth(follow(low,
 _NUMBER = r"\d+\.?\d*(?:[eE][+-]?\d+)?|\.\d+(?:[eE][+-]?\d+)?"  # Number without a sign, such as 12, 1.5e3 or .5
 # Token of an expression: a number, a name, a quoted file or a sign
 _TOKEN = re.compile(rf"(?P<number>{_NUMBER})|(?P<name>[^\W\d]\w*)|(?P<file>'[^']*')|(?P<sign>\S)", re.ASCII)
-# Types of syntax tree nodes that a parsed expression may have
+# Types of nodes of Python's syntax tree that a parsed expression may have
 _NODES: tuple[type[ast.AST], ...] = (
     *(ast.Expression, ast.Constant, ast.Name, ast.Load, ast.Call),
     *(ast.UnaryOp, ast.UAdd, ast.USub, ast.BinOp, ast.Add, ast.Sub, ast.Mult, ast.Div),
@@ -192,13 +192,13 @@ class _Token:
 
 
 def place_of(signal: Signal) -> str:
-    """Return the key of a signal among the values of an expression; it is a valid Python name."""
+    """Return the key of a signal in the mapping ``Values`` of an expression's inputs; it is a valid Python name."""
     return f"signal_{digest_of(str(signal))[:16]}"
 
 
 @dataclass
 class _OpenBracket:
-    """An open bracket or a sign before a value, during the check of the syntax.
+    """An open bracket, or a sign before a value, that the check of the syntax has read but not yet closed.
 
     ``function``: the name before the bracket of a call. ``commas``: the number of commas in the bracket so far.
     """
@@ -316,7 +316,7 @@ class Parser:
                 self._check_value(before, token, open_brackets)
 
     def _check_value(self, before: _Token, token: _Token, open_brackets: list[_OpenBracket]) -> None:
-        """Raise UsageError if ``token`` cannot start a value; add a bracket or a sign to ``open_brackets``."""
+        """Raise UsageError if ``token``, which follows ``before``, cannot start a value; store a bracket or a sign."""
         if len(open_brackets) == MAX_NESTING:
             raise self._error(token, "it is nested too deeply", "write it more simply")
         if token.kind == "name" and token.text not in (*NAMES, *FUNCTIONS):
@@ -333,7 +333,7 @@ class Parser:
             raise self._error(token, f"{text} is not expected", remedy)
 
     def _check_operator(self, token: _Token, open_brackets: list[_OpenBracket]) -> None:
-        """Raise UsageError if ``token`` cannot follow a value; remove a closed bracket from ``open_brackets``."""
+        """Raise UsageError if ``token`` cannot follow a value; a closed bracket is removed from ``open_brackets``."""
         inside = open_brackets[-1] if open_brackets else None
         if token.text in ("+", "-", "*", "/", "^") or (token.kind == "end" and not inside):
             return
@@ -360,7 +360,7 @@ class Parser:
             raise self._error(token, f"'{token.text}' is not expected", remedy)
 
     def _check_count(self, function: _Token, count: int) -> None:
-        """Raise UsageError if a function has too few or too many arguments."""
+        """Raise UsageError if ``count`` arguments are too few or too many for a function."""
         _, least, most = FUNCTIONS[function.text]
         if not least <= count <= most:
             counts = f"{least}" if least == most else f"{least} to {most}"

@@ -23,7 +23,7 @@ from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 VERSION = [3, 1]  # Versions of the loudness and of the rhythm analysis, for cache keys
 WINDOW, HOP = 1024, 256  # Length of an analysis window, and distance of two windows, in samples
-# σ, in s, of the smoothing of loudness: removes the ripple of tones, and leads a beat by at most a frame
+# σ, in s, of the smoothing of loudness: it removes the ripple of tones, and loudness rises at most a frame too early
 SMOOTHING_S = 0.025
 FULL_PERCENTILE = 95  # Percentile of the loudness of a sound that is scaled to 1
 # Frequency bands of the named signals, (lowest, highest) in Hz
@@ -31,20 +31,20 @@ FIXED_BANDS = {"low": (0.0, 250.0), "mid": (250.0, 2000.0), "high": (2000.0, np.
 MEL_BANDS, MEL_LOW_HZ, MEL_HIGH_HZ = 48, 30.0, 10_000.0  # Number of bands of the mel spectrum, and its range
 BLOCK_WINDOWS = 64  # Number of windows that are transformed at once
 Band = tuple[float, float]  # Frequency band, (lowest, highest) in Hz
-LAG_HOPS = 2  # Distance, in hops, of the two spectra that are compared
+LAG_HOPS = 2  # Distance, in hops, of the two spectra from which the novelty is computed
 COMPRESSION = 1000.0  # Factor of magnitudes in the logarithm of the spectrum, log(1 + factor * magnitude)
 # An onset is the maximum novelty within ± PEAK_WINDOW_S, and exceeds the mean novelty within ± MEAN_WINDOW_S.
 PEAK_WINDOW_S, MEAN_WINDOW_S, MIN_ONSET_GAP_S = 0.03, 0.06, 0.05
-ONSET_MARGIN = 0.05  # Least novelty of an onset above that mean, as a share of the novelty's 98th percentile
+ONSET_MARGIN = 0.05  # Least rise of an onset above the mean novelty, as a share of the 98th percentile of the novelty
 NOISE_FACTOR = 2.5  # Least novelty of an onset, as a multiple of the median of the novelty
-RHYTHM_FACTOR = 5.0  # Least 98th percentile of the novelty of a sound with beats, as a multiple of its median
+RHYTHM_FACTOR = 5.0  # Least ratio of the 98th percentile to the median of the novelty, for a sound with beats
 MIN_NOVELTY = 0.02  # Least novelty of an onset
-PEAK_DELAY_S = 0.001  # Time, in s, from the peak of novelty to the start of the sound
+PEAK_DELAY_S = 0.001  # Time, in s, from the peak of novelty to the onset that causes it
 SLOWEST_BPM, FASTEST_BPM = 40.0, 240.0  # Range of tempos that are searched
 PRIOR_BPM, PRIOR_OCTAVES = 120.0, 1.1  # Mean and σ, in octaves, of the Gaussian prior of the tempo
 MAX_PLAIN_BPM = 100.0  # Tempo, in beats per minute, above which every second beat may be an off-beat
 MAX_OFF_BEAT_SHARE = 0.45  # Largest loudness of off-beats, as a share of the loudness of beats
-TIGHTNESS = 400.0  # Weight of a constant beat period against novelty
+TIGHTNESS = 400.0  # Weight, against novelty, of the penalty for a beat distance that differs from the period
 FULL_ONSET_PERCENTILE = 98  # Percentile of the novelty that is scaled to an ``onset`` of 1
 
 
@@ -100,7 +100,7 @@ def analyse_sound(blocks: Iterable[np.ndarray], rate_hz: int, bands: Sequence[Ba
     waiting, count = np.zeros(WINDOW // 2, np.float32), 0  # The first window is centred at 0 s
 
     def add_windows(samples: np.ndarray) -> int:
-        """Analyse the windows in some samples; return the number of samples to advance."""
+        """Analyse all windows in some samples; return the number of samples that are no longer needed."""
         power, mel = analyse(samples)
         powers.append(power)
         spectra.append(mel)
@@ -125,7 +125,7 @@ def _scaled_level(power: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _band_weights(hertz: np.ndarray, bands: Sequence[Band]) -> np.ndarray:
-    """Return the membership of spectrum bins, at ``hertz``, in the bands, (bins, len(bands)), 0 or 1."""
+    """Return whether each spectrum bin is in each band, (bins, bands), 0 or 1; ``hertz``: the bins' frequencies."""
     weights = np.zeros((len(hertz), len(bands)))
     for n, (low, high) in enumerate(bands):
         inside = (hertz >= low) & (hertz < high)
@@ -187,7 +187,11 @@ def log_spectrum(mel: np.ndarray) -> np.ndarray:
 
 
 def spectral_rise(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Return the root mean square rise of log spectra, (n,), over the loudest neighbouring band of ``before``."""
+    """Return the rise from the log spectra ``before`` to ``after``, (n, bands) each: its root mean square, (n,).
+
+    The rise of a band is its value in ``after`` minus the loudest of this band and its two neighbours in ``before``; a
+    fall counts as 0.
+    """
     wide = np.pad(before, ((0, 0), (1, 1)), mode="edge")
     loudest = np.maximum(np.maximum(wide[:, :-2], wide[:, 1:-1]), wide[:, 2:])
     rises = np.maximum(after - loudest, 0.0)
@@ -265,7 +269,7 @@ def _period(strength: np.ndarray, hop_s: float) -> float:
 
 
 def _beat_hops(strength: np.ndarray, period: float) -> list[int]:
-    """Return the hops of the beats: the path of most novelty with steps of about ``period`` hops."""
+    """Return the hop numbers of the beats: the path of most novelty with steps of about ``period`` hops."""
     local = gaussian(strength / max(float(strength.std()), 1e-9), period / 32)
     count = len(local)
     score, back = local.copy(), np.full(count, -1)
@@ -289,7 +293,7 @@ def _beat_hops(strength: np.ndarray, period: float) -> list[int]:
 
 
 def _drop_off_beats(sound: SoundAnalysis, hops: list[int]) -> list[int]:
-    """Return every second beat if the beats between are much weaker, such as hi-hats between drums, else all."""
+    """Return the ``hops`` of every second beat if the beats between are much weaker, as hi-hats are, else all."""
     rises = np.maximum(np.diff(sound.mel, axis=0, prepend=0), 0).sum(axis=1)
     loud = np.array([float(rises[max(0, hop - 3) : hop + 4].max(initial=0.0)) for hop in hops])
     halves = [float(np.median(loud[n::2])) for n in range(2)]
@@ -297,7 +301,7 @@ def _drop_off_beats(sound: SoundAnalysis, hops: list[int]) -> list[int]:
 
 
 def _first_bar(sound: SoundAnalysis, hops: list[int]) -> int:
-    """Return the index, 0 to 3, of the first beat of a bar: the beat with most bass."""
+    """Return the index, 0 to 3, of the first beat that begins a bar of four: these beats have most bass."""
     bass = sound.mel[:, :6].sum(axis=1)
     at = np.array([float(bass[hop : hop + 8].max(initial=0.0)) for hop in hops])
     return int(np.argmax([float(at[n::4].mean()) if len(at) > n else 0.0 for n in range(4)]))
@@ -333,7 +337,7 @@ class SoundSignals:
         return find_rhythm(self.heard)
 
     def track(self, signal: Signal) -> Track:
-        """Return a signal that is not a call on another signal as a function of time."""
+        """Return a signal as a function of time; it must not be a call on another signal, such as ``smooth``."""
         if signal.name in FIXED_BANDS or signal.name == "band":
             band = FIXED_BANDS.get(signal.name) or (signal.numbers[0], signal.numbers[1])
             return interpolated_track(self.heard.times, self.heard.levels[band])

@@ -34,12 +34,12 @@ from vidtrans.curves.hearing import (
 from vidtrans.curves.tracks import RunningCall
 from vidtrans.video.io.sound import RATE_HZ
 
-MEMORY_S = 8.0  # Length, in s, of the last sound in which the rhythm is searched
+MEMORY_S = 8.0  # Length, in s, of the most recent sound in which the rhythm is searched
 FIRST_SEARCH_S, SEARCH_INTERVAL_S = 2.5, 0.3  # Sound, in s, before the first search, and between two searches
 SAME_TEMPO = 0.06  # Largest relative difference of two beat periods that count as one tempo
 NUM_DOUBTS = 6  # Number of consecutive searches that find another tempo before it is adopted
 NUM_MISSES = 8  # Number of consecutive searches without a rhythm after which the tempo ends
-RECENT_S = 4.0  # Age, in s, at which the weight of a beat for the position of the next one has fallen by e
+RECENT_S = 4.0  # Age, in s, at which the weight of a beat in the prediction of the next one has fallen to 1/e
 MIN_BEAT_GAP = 0.5  # Shortest time between two beats, as a share of the period
 BAR_MEMORY = 0.95  # Factor by which the votes for the first beat of a bar decay with each search
 
@@ -103,7 +103,7 @@ class BeatTracker:
         return (self.beat_at(now_s) - int(np.argmax(self._bar_votes))) / 4
 
     def _search(self, now_s: float) -> None:
-        """Search for the rhythm in the stored spectra, and follow it if it is confirmed."""
+        """Search for the rhythm in the stored spectra; adopt another tempo only after ``NUM_DOUBTS`` searches."""
         recent = self._mel[max(0, self._num_stored - self._capacity) : self._num_stored]
         first_s = (self._num_spectra - len(recent)) * self._hop_s
         is_silent = float(recent.max(initial=0.0)) < MIN_NOVELTY / 10
@@ -125,7 +125,7 @@ class BeatTracker:
         self._follow(now_s, step_s, last_s, beats, rhythm.first_bar)
 
     def _follow(self, now_s: float, step_s: float, last_s: float, beats: np.ndarray, first_bar: int) -> None:
-        """Continue the beat numbers with another period ``step_s`` and last beat ``last_s``, both in s.
+        """Continue the beat numbers with a new period ``step_s`` and a new time ``last_s`` of the last beat, both in s.
 
         ``beats``: times of the found beats, in s. ``first_bar``: the index of the first beat of a bar among them.
         """
@@ -154,15 +154,16 @@ RATES_HZ = (8000, 192_000)  # Lowest and highest accepted sampling rate
 LEVEL_DECAY_S = 0.05
 PEAK_RISE_S, PEAK_DECAY_S = 0.1, 20.0  # Time constants, in s, of the peak level that is scaled to 1
 MIN_PEAK_LEVEL = 1e-3  # Smallest peak level, about -50 dB of full scale, so that the hiss of a microphone stays near 0
-MIN_FULL_ONSET = 0.15  # Smallest novelty that is scaled to an onset of 1
-MEDIAN_S = 4.0  # Length, in s, of the novelty whose median is the noise level
+MIN_FULL_ONSET = 0.15  # Smallest novelty that gives an ``onset`` of 1, so that quiet noise gives less
+MEDIAN_S = 4.0  # Length, in s, of the most recent sound whose median novelty is the noise level
 BLOCK_S = 1.0  # Length, in s, of the sound that is analysed at once
 
 
 class PeakFollower:
-    """The falling peaks of ``count`` levels, by which the levels are scaled to 0 to 1.
+    """The slowly falling peaks of ``count`` levels; each level is divided by its peak, which gives 0 to 1.
 
-    A peak rises to a louder level in about ``rise_s``, and falls by e in 20 s, but not below ``least``.
+    A peak rises to a louder level in about ``rise_s`` s, and falls to 1/e in 20 s, but not below ``least``. ``hop_s``:
+    the time between two hops, in s.
     """
 
     def __init__(self, count: int, hop_s: float, rise_s: float, least: float) -> None:
@@ -210,7 +211,10 @@ class LiveSoundAnalysis:
         return self._num_samples / self.rate_hz
 
     def watch(self, signals: Collection[Signal]) -> None:
-        """Compute these signals from now on; they replace the calls and bands of the last call."""
+        """Compute these signals from now on, in place of those of the previous ``watch``.
+
+        The bands of ``FIXED_BANDS``, onsets and beats are always computed.
+        """
         roots = {signal.source for signal in signals}
         bands = [*FIXED_BANDS.values(), *sorted({(s.numbers[0], s.numbers[1]) for s in roots if s.name == "band"})]
         if bands != self._bands:
@@ -266,7 +270,7 @@ class LiveSoundAnalysis:
         self.beats.advance(self.now_s)
 
     def _add_hop(self, power: np.ndarray, strength: float, now_s: float) -> None:
-        """Update levels and onsets with one hop: band powers and novelty ``strength``; it ends at about ``now_s``."""
+        """Update levels and onsets with one hop: its band powers, novelty ``strength`` and end time ``now_s``, in s."""
         self._power = np.maximum(power, self._power * math.exp(-2 * self._hop_s / LEVEL_DECAY_S))
         shares = self._band_peaks.scale(np.sqrt(self._power))
         silent = np.sqrt(self._power) < MIN_PEAK_LEVEL / 100

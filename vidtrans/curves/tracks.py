@@ -31,7 +31,7 @@ Track = Callable[[np.ndarray], np.ndarray]
 GRID_S = 0.005  # Interval, in s, of the samples from which ``smooth`` and ``follow`` are computed
 # Longest clip, in s, for ``smooth`` and ``follow``: a clip with a damaged clock may seem to last for years
 MAX_DURATION_S = 24 * 3600
-# σ of a box of width 1: an average over S seconds is computed as a Gaussian with σ = BOX_SIGMA · S
+# Standard deviation of a box of width 1: an average over S s is computed as a Gaussian with σ = BOX_SIGMA · S
 BOX_SIGMA = 12**-0.5
 MAX_ROWS = 1_000_000  # Largest number of rows of a file of values
 MAX_COLUMNS = 1000  # Largest number of columns of a file of values
@@ -41,14 +41,14 @@ NUM_NAMING_ROWS = 1000  # Number of first rows of a JSON file whose keys define 
 # Names of columns with times in s, and of columns with frame numbers.
 TIME_COLUMNS, FRAME_COLUMNS = ("time", "seconds", "t", "time_s"), ("frame", "frames", "frame_number")
 MAX_MIDI_BYTES = 2 << 20  # Largest MIDI file, because the library mido creates an object for each event
-# Frames per second by the number in a MIDI file; 29 stands for drop-frame timecode
+# Frames per second by the SMPTE frame rate number of a MIDI file; 29 stands for drop-frame timecode
 SMPTE_RATES = {24: 24.0, 25: 25.0, 29: 30000 / 1001, 30: 30.0}
 Event = tuple[float, str, float]  # Change of a value in a MIDI file: time in s, column name, value
 Song = Any  # Song object of the library mido, which has no types
 
 
 def interpolated_track(times: np.ndarray, values: np.ndarray, *, holds: bool = False) -> Track:
-    """Return a track that interpolates values at ``times``, in s and in order.
+    """Return a track that interpolates between ``values`` at ``times``, which are in s and in order.
 
     ``holds``: each value lasts until the next one, without interpolation.
     """
@@ -58,7 +58,7 @@ def interpolated_track(times: np.ndarray, values: np.ndarray, *, holds: bool = F
 
 
 def decay_track(events: Sequence[float] | np.ndarray, decay_s: float) -> Track:
-    """Return a track that is 1 at each event, then decays by e in ``decay_s``; 0 before the first event.
+    """Return a track that is 1 at each event, then falls to 1/e in ``decay_s`` s; 0 before the first event.
 
     ``events``: times in s, in order.
     """
@@ -99,7 +99,7 @@ def call_track(signal: Signal, inner: Track) -> Track:
         if not len(times):
             return np.zeros(0)
         [seconds] = signal.numbers
-        # The grid covers all times and the length of the call, and its points are the same for all ranges of frames.
+        # The grid ends S seconds after the last time, and its points are multiples of GRID_S for any range of frames.
         first, last = (np.floor(min(times.min(), 0.0) / GRID_S), np.ceil((times.max() + seconds) / GRID_S) + 1)
         if last - first > MAX_DURATION_S / GRID_S:
             raise UsageError(
@@ -138,7 +138,7 @@ class RunningCall:
 
 
 def _follow(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarray:
-    """Return the maximum of each value and of the earlier values, which decay by e in ``release_s``.
+    """Return the maximum of each value and of the earlier values, which fall to 1/e in ``release_s`` s.
 
     ``grid``: the times of the values, in s.
     """
@@ -150,10 +150,10 @@ def _follow(values: np.ndarray, grid: np.ndarray, release_s: float) -> np.ndarra
 
 @dataclass(frozen=True)
 class DataColumns:
-    """The columns of a file of values. ``at``: moments in order; ``columns``: values by name, NaN where one is missing.
+    """The columns of a file of values. ``at``: the times of the rows; ``columns``: values by name, NaN if missing.
 
-    ``in_frames``: moments are frame numbers, else seconds. ``holds``: a value lasts until the next one, else values are
-    interpolated.
+    ``in_frames``: the times ``at``, which are in order, are frame numbers, else seconds. ``holds``: a value lasts until
+    the next one, else values are interpolated.
     """
 
     path: Path
@@ -224,9 +224,9 @@ def digest_value_file(path: Path) -> str:
 def _read_columns(
     path: Path, names: Sequence[str], rows: Iterable[Sequence[object]], *, clock_names: str
 ) -> DataColumns:
-    """Return the columns ``names`` of ``rows``, which may be shorter; one column has the times. Raises UsageError.
+    """Return the columns ``names`` of ``rows``; one column has the times. Raises UsageError.
 
-    ``clock_names``: where that column is named, for errors.
+    A row may have fewer cells than ``names``. ``clock_names``: where the file names its time column, for errors.
     """
     check_size(path, 0, len(names))
     names = [name_key(name) for name in names]
@@ -427,7 +427,7 @@ class SignalTracks:
         return {signal: self._track(signal)(times) for signal in signals}
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Prepare signals that are not calls on other signals, before they are used. Raises UsageError, MediaError."""
+        """Prepare root signals (no calls on other signals) before they are used. Raises UsageError, MediaError."""
         raise NotImplementedError
 
     def root(self, signal: Signal) -> Track:

@@ -47,7 +47,7 @@ def serve(server: WebServer, hub: Hub, stop: Stop, connections: StageConnections
 
     @asynccontextmanager
     async def session() -> AsyncIterator[None]:
-        """Run the senders while the server runs; at its end, complete a running recording."""
+        """Run the event loops of picture senders while the server runs; then complete a running recording."""
         hub.loop = asyncio.get_running_loop()
         pump = asyncio.ensure_future(connections.pump()) if connections else None
         try:
@@ -145,7 +145,7 @@ async def _picture_file(request: Request) -> bytes | Response:
 
 
 async def _connection(hub: Hub, socket: WebSocket) -> None:
-    """Serve a WebSocket connection until it ends; a second task sends the messages."""
+    """Serve a WebSocket connection until it ends; this task receives messages, and a second one sends them."""
     await socket.accept()
     try:
         client = hub.join(is_program=socket.query_params.get("role") == "program")
@@ -188,7 +188,7 @@ def _parse(text: str) -> dict[str, object]:
 
 
 async def _send(client: Client, socket: WebSocket) -> None:
-    """Send the queued messages of a connection until it or the session ends."""
+    """Send the queued messages of a connection until the connection or the session ends."""
     with suppress(WebSocketDisconnect, RuntimeError, OSError):  # Disconnected; ``_receive`` ends for the same reason
         while not client.is_closed:
             for message in await client.messages():
@@ -211,7 +211,7 @@ class LivePages:
         return make_app(self.hub, phone_link)
 
     def facts(self) -> Table:
-        """Return the status of the session: models, connections, painted frames, source, and whether it records."""
+        """Return the status of the session: models, connections, painted frames, source, and recording."""
         return {
             "models": list(self.hub.models),
             "connections": len(self.hub.clients),
@@ -230,6 +230,6 @@ class LivePages:
         self._release()
 
     def _end_connections(self) -> None:
-        """End all connections; their pages then try to connect again."""
+        """End all WebSocket connections; their pages then try to connect again."""
         for client in list(self.hub.clients.values()):
             client.close()

@@ -29,16 +29,17 @@ from vidtrans.session import Context
 from vidtrans.video.images.picture import cover_crop, resize, write_picture
 
 ENDLESS_FRAMES = 1 << 40  # Number of frames of a dream without an end
-# Dream settings in which rotation and hue move, so that drift correction uses no statistics of positions or channels.
+# Dream settings with rotation and hue: drift correction then uses no statistics of single positions or channels.
 FREE_CAMERA = DreamingSettings(rotate=1.0, hue=1.0)
 
 
 @dataclass
 class KeyLog:
-    """The log of the controls of a dream: one entry for each frame at which they change.
+    """The log of the controls of a dream: an entry for each frame at which a control changes.
 
     ``model``: its path, or else its name, and its digest. ``size``: (width, height) of the dream. ``seed``: its first
     picture, (H, W, 3) uint8; None: noise. ``options``: further options of the command that renders the dream again.
+    ``is_driven``: frames of a source were mixed in.
     """
 
     model: tuple[str, str]
@@ -69,7 +70,7 @@ class KeyLog:
         return shlex.join([*words, "--frames", str(self.num_frames), *self.options])
 
     def has_new_frames(self, other: KeyLog | None) -> bool:
-        """Return whether this log has frames that ``other``, an earlier copy, lacks, or belongs to another dream."""
+        """Return whether this log has frames that ``other`` lacks: an earlier copy, another dream's log, or None."""
         return other is None or self.seed is not other.seed or self.num_frames != other.num_frames
 
     def copy(self) -> KeyLog:
@@ -135,7 +136,7 @@ class Dreamer:
         self._rollout = Rollout([first] * max_context_frames([model]), self._models, rollout_controls, phase=phase)
 
     def step(self, controls: Controls, drive: np.ndarray | None) -> np.ndarray:
-        """Paint and log the next frame of the dream; return it, (H, W, 3) uint8. Raises DeviceError.
+        """Paint the next frame of the dream and log its controls; return it, (H, W, 3) uint8. Raises DeviceError.
 
         ``drive``: a frame of the source, (h, w, 3) uint8, to mix into the model's input, or None.
         """
@@ -155,7 +156,7 @@ class Dreamer:
         return names, {goal for goal in (pointer.memory.goals if pointer else ()) if isinstance(goal, int)}
 
     def _drive_input(self, frame: int) -> np.ndarray:
-        """Return the source's frame for the model's input, cropped to the dream's size, in [-1, 1]."""
+        """Return the source's frame to mix into the model's input, cropped to the dream's size, in [-1, 1]."""
         assert self._drive is not None  # Otherwise the amount is 0
         return to_signed(_crop(self._drive, self.size))
 
@@ -167,7 +168,7 @@ def _crop(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 
 def _command_options(rendering: RenderingSettings, context: Context) -> tuple[str, ...]:
-    """Return the options of 'vidtrans dream' that make it reproduce the results of this session."""
+    """Return the options with which the command 'vidtrans dream' renders the same pictures as this session."""
     options = ["--seed", str(context.seed)] if context.seed != Context.seed else []
     for name in ("precision", "engine"):
         if (value := getattr(rendering, name)) != getattr(RenderingSettings, name):

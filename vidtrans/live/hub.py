@@ -49,7 +49,7 @@ from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings, PictureFormat
 from vidtrans.video.io.join import Timing, join
 
-# Most unsent messages of each kind for a connection that does not read; the oldest are dropped
+# Most unsent texts, and most unsent drop messages, of a connection that does not read; the oldest are lost
 MAX_QUEUED_MESSAGES = 256
 POST_GAP_S = 3.0  # Time without a frame posted over HTTP, in s, after which the source "program" ends
 # Kinds of sources; "none": no source is active, "program": another program sends frames
@@ -232,7 +232,10 @@ class Client:
         self._wake.set()
 
     def send_drop(self, sequence: int, timestamp: float) -> None:
-        """Queue the message that a frame from this connection was dropped, so that its sender continues."""
+        """Queue the message that a frame from this connection was dropped, so that its sender continues.
+
+        ``sequence``, ``timestamp``: those of the frame's message.
+        """
         self._drops.append((sequence, timestamp))
         self._wake.set()
 
@@ -288,7 +291,7 @@ class PostedFrames:
         self._sequences = itertools.count(1)
 
     async def paint(self, message: FrameMessage, submit: Callable[[PaintJob], None]) -> PaintedFrame:
-        """Submit a frame as a cut, independent of earlier frames, and return its painted picture.
+        """Submit a frame as the start of a new shot (a cut), so that earlier frames have no effect; return its picture.
 
         Raises VidtransError.
         """
@@ -303,7 +306,7 @@ class PostedFrames:
             asyncio.get_running_loop().call_later(POST_GAP_S, self._end_if_idle, self._num_posted)
 
     def _end_if_idle(self, num_posted: int) -> None:
-        """Call ``on_end`` unless another frame was posted since the count was ``num_posted``."""
+        """Call ``on_end`` unless more than ``num_posted`` frames have been posted meanwhile."""
         if self._num_posted == num_posted:  # No frame was posted meanwhile
             self._on_end()
 
@@ -348,10 +351,10 @@ class Hub(WorkerListener):
         self.sound = LiveSound(self._send_state)
         self._log_at_start: KeyLog | None = None  # Log of the dream when the recording started
 
-    # Methods for the messages of connections
+    # Methods that handle the messages of connections, in the event loop's thread
 
     def join(self, *, is_program: bool) -> Client:
-        """Add a connection, and return it; a program becomes the active source.
+        """Add a connection of a page or a program (``is_program``), and return it; a program becomes the active source.
 
         Raises UsageError if there are too many.
         """
@@ -396,7 +399,7 @@ class Hub(WorkerListener):
         return await self._posted.paint(message, self._submit)
 
     def _end_posts(self) -> None:
-        """End the source "program" if it is active without a connection."""
+        """End the source "program" if it consists of frames posted over HTTP, without a connection."""
         if (self.holder, self.source) == (0, "program"):
             self._set_active_source(0, "none")
 
@@ -423,7 +426,7 @@ class Hub(WorkerListener):
             client.send({"type": "problem", "text": f"{error.filename or 'disk'}: {error.strerror}"})
 
     def _submit(self, job: PaintJob) -> None:
-        """Pass a frame to the worker; the frames after it continue it and are no cuts."""
+        """Pass a frame to the worker; the next frames continue its shot."""
         self._is_cut = False
         self.worker.submit(job)
 
@@ -435,7 +438,7 @@ class Hub(WorkerListener):
         self._apply_state(self.state.with_values(values, self.models))
 
     def _apply_state(self, state: ControlState) -> None:
-        """Use other control values from now on, end a dream that they do not allow, and inform all pages."""
+        """Use the values of ``state`` from now on, end a dream that its model cannot continue, and inform all pages."""
         if self.source == "dream" and not self._can_dream(state):
             self._set_active_source(0, "none")
         self.state = state
@@ -455,11 +458,11 @@ class Hub(WorkerListener):
         self._set_active_source(client.number if kind != "none" else 0, str(kind))
 
     def _can_dream(self, state: ControlState) -> bool:
-        """Return whether the selected model predicts frames, which a dream needs."""
+        """Return whether the model that ``state`` selects predicts frames, which a dream needs."""
         return predicts_frames(self.models[state.controls.model])
 
     def _set_active_source(self, number: int, kind: str) -> None:
-        """Make connection ``number`` the active source, of this ``kind``, and inform the former one."""
+        """Make connection ``number`` (0: none) the active source, of a ``kind`` in SOURCES; inform the former one."""
         former = self.clients.get(self.holder)
         if former is not None and former.number != number and self.source not in ("none", "dream"):
             former.send({"type": "replaced", "by": kind})
@@ -544,7 +547,10 @@ class Hub(WorkerListener):
         self._call_in_loop(self._acknowledge_drop, job, problem)
 
     def on_failed(self, problem: str, detail: str = "", *, ends_dream: bool = False) -> None:
-        """Report a failure to all connections; the terminal gets ``detail`` instead, if it is given."""
+        """Report a failure to all connections and in the terminal, there as ``detail`` if that is given.
+
+        ``ends_dream``: also end the dream, if one runs.
+        """
         self._call_in_loop(self.clients.send, {"type": "problem", "text": problem})
         if ends_dream:
             self._call_in_loop(self._end_dream)
@@ -581,7 +587,7 @@ class Hub(WorkerListener):
             self._set_active_source(0, "none")
 
     def announce(self, text: str, level: str = "info") -> None:
-        """Print a line of text in the server's terminal."""
+        """Print a line of text in the server's terminal; ``level``: info or warning."""
         self._report(Note(text, level))
 
     def _state_message(self) -> Table:

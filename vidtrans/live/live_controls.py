@@ -48,7 +48,7 @@ MAX_PRESETS = 200  # Largest number of presets in the file of saved presets
 PRESET_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 # Fields of ``Control`` that are sent to the page only if they are set
 OPTIONAL_TRAITS = ("empty", "step", "least", "offers", "around", "needs")
-# Settings classes whose ``LIVE`` settings are sliders: class, prefix of the slider names, group on the page
+# Settings classes whose settings with the use ``LIVE`` are sliders: (class, prefix of slider names, group on the page)
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
     (StrokesSettings, "strokes_", "strokes"),
@@ -155,7 +155,7 @@ def control(default: Any, place: str, label: str, help: str, **traits: Any) -> A
 
 
 def _slider_class() -> type:
-    """Return a dataclass with one slider for each ``LIVE`` setting of the render stages and of strokes."""
+    """Return a dataclass with a slider for each setting with the use ``LIVE`` of the render stages and of strokes."""
     sliders: list[tuple[str, type, Any]] = []
     for cls, prefix, place in SLIDERS:
         for name in settings_with_use(cls, Use.LIVE):
@@ -319,7 +319,7 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
 
 
 def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve], float]) -> Table:
-    """Return the sliders' values that correspond to ``settings``, by slider name.
+    """Return ``settings`` as the values of their sliders, by slider name.
 
     ``constant_value(label, curve)`` returns the value of a constant curve, and raises UsageError for a moving one.
     """
@@ -329,7 +329,7 @@ def slider_values(settings: MovingSettings, constant_value: Callable[[str, Curve
 
 
 def _slider_prefix(cls: type) -> str:
-    """Return the prefix of the names of the sliders for a settings class: "" or "strokes_"."""
+    """Return the prefix of the slider names of a settings class: "strokes_" for strokes, else ""."""
     return next(prefix for base, prefix, _ in SLIDERS if issubclass(cls, base))
 
 
@@ -338,7 +338,7 @@ class ControlState:
     """The values of all controls, and the curves that drive some of them.
 
     ``pairing``: settings that override the models' own, by pairing name and setting name. ``curves``: the curves that
-    drive controls, by control name; ``controls`` then has the control's last constant.
+    drive controls, by control name; ``controls`` then has the control's number from before the curve.
     """
 
     controls: Controls = dataclasses.field(default_factory=Controls)
@@ -378,9 +378,9 @@ class ControlState:
         return ControlState(controls, pairing, curves)
 
     def with_positions(self, positions: Mapping[str, float]) -> ControlState:
-        """Return a copy of the state in which a number replaces each curve.
+        """Return a copy of the state without curves, in which each driven control has its current value.
 
-        ``positions``: the numbers by control name, within the controls' bounds.
+        ``positions``: the values by control name, within the controls' bounds.
         """
         pairing = {kind: dict(table) for kind, table in self.pairing.items()}
         for name, value in positions.items():
@@ -415,12 +415,12 @@ class ControlState:
         return {name: curve.text for name, curve in self.curves.items()}
 
     def numbers(self) -> Table:
-        """Return all values by control name; for a control with a curve, its last constant."""
+        """Return all values by control name; a control with a curve has the number from before the curve."""
         own = {f"{kind}.{key}": v for kind, table in self.pairing.items() for key, v in table.items()}
         return to_table(self.controls) | own
 
     def changes(self, pairing: Pairing) -> dict[str, float]:
-        """Return the settings, by name, that replace those of a model's ``pairing``."""
+        """Return the settings from the page, by name, that replace those of a model's ``pairing``."""
         return dict(self.pairing.get(pairing.name, {}))
 
 
@@ -518,7 +518,7 @@ def _describe_option(option: Option) -> Table:
 
 
 def _number(name: str, value: object, models: Mapping[str, LoadedModel]) -> float:
-    """Return ``value`` if it is a number and ``name`` a pairing setting of a loaded model. Raises UsageError."""
+    """Return ``value`` as a number, if ``name`` is a pairing setting of a loaded model. Raises UsageError."""
     kind = name.partition(".")[0]
     settings = sorted(
         {f"{kind}.{n}" for model in models.values() for n in model.pairing.tunable if model.pairing.name == kind}
@@ -604,7 +604,10 @@ class SavedControls:
 
 
 def usable_controls(values: Table, state: ControlState, models: Mapping[str, LoadedModel]) -> Table:
-    """Return the saved ``values`` that apply to the loaded models; missing models and styles are replaced."""
+    """Return the saved ``values`` for which the session has a control or a setting, by name.
+
+    The model of ``state`` replaces a missing model; a missing second model or style becomes ''.
+    """
     controls, own = {f.name for f in fields(Controls)}, state.controls
     settings = {key for model in models.values() for key in describe_pairing(model.pairing)}
     usable = {name: value for name, value in values.items() if name in controls | settings}

@@ -84,7 +84,10 @@ def first_controls(
     upscale: str = Controls.upscale,
     output_size: int = Controls.output_size,
 ) -> Controls:
-    """Return the control values at the start of a session. Raises UsageError for settings with key frames."""
+    """Return the control values at the start of a session. Raises UsageError for settings with key frames.
+
+    ``model``: the name of the selected model. ``settings``, ``strokes``: settings that give the sliders their values.
+    """
     size = 0 if settings.size in OWN_SIZES else parse_size(settings.size).short or 0
     return Controls(
         model,
@@ -99,7 +102,7 @@ def first_controls(
 
 
 def _reserve_browser_core() -> None:
-    """Leave one CPU core to the browser, and let Python switch threads every millisecond.
+    """Leave one CPU core to a browser on this machine, and let Python switch threads every millisecond.
 
     Torch's threads wait for each other in each layer, so a browser that delays one of them would delay them all. The
     short switch interval lets the thread that serves connections interrupt the thread that paints.

@@ -40,8 +40,8 @@ from vidtrans.video.io.clip import Frame
 
 CPU_OUTPUT_SIDE_PX, CUDA_OUTPUT_SIDE_PX = 480, 1080  # Default short sides of delivered pictures, in pixels
 STROKES_INPUT_SIDE_PX = 216  # Short side, in pixels, at which strokes are planned: finer detail only takes time
-NO_CLIP_REASON = "a live source is no clip"  # Reason in errors for settings that need a clip
-SETTLED_LEVELS = 1.0  # Largest change of a picture by blending, in levels of 255, at which it is not painted again
+NO_CLIP_REASON = "a live source is no clip"  # Reason that errors give for settings that need a clip
+SETTLED_LEVELS = 1.0  # Change of a picture by blending, in levels from 0 to 255, below which it is not painted again
 Weights = Mapping[str, float]  # Weight of each model by name; the weights sum to 1
 
 
@@ -59,9 +59,9 @@ class SourceFrame:
 
 
 class LivePicture(NamedTuple):
-    """The result for a frame: the blended ``picture``, the source ``guide`` at its size, a view of the model's input.
+    """A model's result for a frame: the finished ``picture``, the source (``guide``), a view of the model's input.
 
-    All (H, W, 3) uint8.
+    All are (H, W, 3) uint8; ``guide`` has the size of ``picture``.
     """
 
     picture: np.ndarray
@@ -70,7 +70,7 @@ class LivePicture(NamedTuple):
 
 
 class _InputChoices(NamedTuple):
-    """The controls on which a model's input depends."""
+    """The controls on which a model's input depends. ``changes``: settings of the pairing, by name."""
 
     changes: tuple[tuple[str, float], ...]
     look: str
@@ -141,7 +141,7 @@ class LiveModel:
         prepared = self._frames.prepare(source_frame, size, (self._first, self._index + 1))
         (sample,) = self._frames.renderer.stream([prepared])
         self._has_failed = False
-        # Not enlarged: a drawing has no detail to add, and the source would show through the holes that a model fills.
+        # Enlarging takes detail from the source: a drawing has none, and holes that a model fills would show again.
         output, source = sample.output, sample.guide
         if not (frame.is_drawing or self.pairing.fills_holes):
             output, source = self._enlarge_output(output, source, guides[0], state.controls)
@@ -165,7 +165,7 @@ class LiveModel:
     def _enlarge_output(
         self, output: np.ndarray, guide: np.ndarray, source: np.ndarray, controls: Controls
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the model's output enlarged to the size of the source, and the source at that size.
+        """Return the model's ``output`` enlarged to the size of ``source``, and ``source`` at that size.
 
         The short side is limited by the controls. An output that would not grow on both sides stays as it is, and is
         returned with ``guide``, the source at the output's size. If the engine uses an Nvidia GPU, the output is
@@ -199,7 +199,7 @@ class LiveModel:
             self._medium, self._last_stroke_values, self._fading = medium, {}, 0
 
     def _apply(self, state: ControlState, is_drawing: bool) -> None:
-        """Rebuild the model's inputs if the controls that affect them have changed. Raises UsageError."""
+        """Rebuild the model's inputs if ``is_drawing`` or controls that affect them have changed. Raises UsageError."""
         controls = state.controls
         changes = tuple(sorted(state.changes(self.model.pairing).items()))
         choices = _InputChoices(changes, controls.look, controls.stroke_size, is_drawing)
@@ -211,7 +211,7 @@ class LiveModel:
             self._choices = choices
 
     def _conditions(self, pairing: Pairing, controls: Controls) -> Conditions | None:
-        """Return the per-frame conditions of a model with several styles; None for other models.
+        """Return the values that select the style of each frame for a model with several styles; None for others.
 
         An unknown style becomes the first one.
         """
@@ -244,7 +244,7 @@ TIMELESS = CurveClock(int, _refuse_moment, float)  # Curve clock of a live sourc
 
 
 def _split_guides(picture: np.ndarray, count: int) -> Sequence[np.ndarray]:
-    """Split a picture (H, W, 3) into ``count`` source views that lie next to each other, (H, W / count, 3) each."""
+    """Split a picture (H, W, 3) into ``count`` guide pictures that lie side by side in it, (H, W / count, 3) each."""
     if count < 2:
         return [picture]
     width = picture.shape[1] // count
@@ -306,7 +306,7 @@ class LiveStage:
 
     @property
     def is_changing(self) -> bool:
-        """Return whether painting the last frame again would give another picture, because it still fades."""
+        """Return whether repainting the last frame would give another picture: models, pictures or strokes fade."""
         painting = (self.models[name] for name in self._last_weights if name in self.models)
         return self._fader.is_fading or not self._is_settled or any(model.is_changing for model in painting)
 
@@ -353,7 +353,7 @@ class LiveStage:
         return self._blend_last(picture, frame, controls.lerp if controls.past == "lerp" else 0.0)
 
     def _blend_last(self, picture: np.ndarray, frame: SourceFrame, share: float) -> np.ndarray:
-        """Blend a picture with the last one, of weight ``share``.
+        """Blend a picture with the last delivered picture, which gets the weight ``share``.
 
         The mean is kept in float32, so that repeated blending reaches the new picture exactly.
         """

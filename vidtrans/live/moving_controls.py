@@ -26,7 +26,7 @@ from vidtrans.flow.survey import MOTION_SIGMA, edge_motion
 from vidtrans.live.live_controls import ControlCurve, ControlState, FileTrack
 from vidtrans.live.protocol import SoundMessage
 
-MAX_SOUND_AHEAD_S = 1.0  # Sound, in s, that a connection may send faster than real time; further sound is dropped
+MAX_SOUND_AHEAD_S = 1.0  # Most sound, in s, that a connection may send ahead of real time; further sound is dropped
 MAX_WAITING_BLOCKS = 256  # Largest number of sound blocks that wait for analysis; the oldest are dropped
 SILENT_AFTER_S = 0.15  # Time without a sound block, in s, after which silence is analysed instead
 NO_SOUND_AFTER_S = 20.0  # Time without a sound block, in s, after which the analysis thread ends
@@ -95,12 +95,12 @@ class LiveSound:
             self._wake.notify()
 
     def watch(self, signals: Collection[Signal]) -> None:
-        """Set the signals whose values are computed from now on; they replace those of the last call."""
+        """Set the signals whose values are computed from now on, in place of those of the previous call."""
         with self._wake:
             self._signals = frozenset(signals) | self._always
 
     def watch_always(self, signals: Collection[Signal]) -> None:
-        """Set signals whose values are computed in addition to those of ``watch``."""
+        """Set signals whose values are always computed, in addition to those of ``watch``."""
         with self._wake:
             self._always = frozenset(signals)
             self._signals |= self._always

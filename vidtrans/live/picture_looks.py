@@ -96,11 +96,11 @@ class PictureLooks:
 
     @property
     def open_models(self) -> dict[str, LoadedModel]:
-        """Return the models of the session, without those that were never opened for painting."""
+        """Return the models of the session that have been opened for painting, by name."""
         return {name: model for name, model in self._models.copy().items() if name not in self._unopened}
 
     def opening_change(self, name: str, undo: Callable[[], None]) -> StageChange:
-        """Return the change that opens a predicted model for painting; ``undo``: called if opening fails."""
+        """Return the change of the stage that opens model ``name`` for painting; ``undo``: called if opening fails."""
 
         def open_on(stage: LiveStage) -> None:
             """Open the model for painting, unless it is open or was removed meanwhile."""
@@ -111,7 +111,7 @@ class PictureLooks:
         return StageChange(open_on, undo)
 
     def closing_change(self, model: LoadedModel) -> StageChange:
-        """Return the change that closes a removed model, and frees its engine."""
+        """Return the change of the stage that closes a removed model, and frees its engine."""
 
         def close_on(stage: LiveStage) -> None:
             """Close the model, and free its engine unless another model uses it."""
@@ -123,7 +123,10 @@ class PictureLooks:
         return StageChange(close_on)
 
     def _predict(self, file: bytes, digest: str, name: str) -> tuple[LoadedModel, str]:
-        """Return a model predicted from a picture file, and its thumbnail as a data URL."""
+        """Return a model predicted from a picture file, and its thumbnail as a data URL.
+
+        ``digest``: the SHA-256 of the file. ``name``: the name of the model.
+        """
         picture = decode(file, "picture")
         picture = bars_of([picture]).crop(picture)
         looks = {name: [(StyleSource.of_pictures(digest, lambda: [picture]), 1.0)]}

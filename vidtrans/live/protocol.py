@@ -43,7 +43,7 @@ FRAME_HEADER = struct.Struct("<BBHId")  # Header of a frame message: version, ki
 SOUND_HEADER = struct.Struct("<BBHI")  # Header of a sound message: version, kind, 0, sample rate in Hz
 PICTURE_HEADER = struct.Struct("<BBHIdIffI")  # Header of a picture message; the module docstring lists its fields
 SOUND_KIND, MAX_SOUND_SAMPLES = 3, 8192  # Kind number of sound messages, and most samples in a message
-FrameKind = Literal["picture", "drawing"]
+FrameKind = Literal["picture", "drawing"]  # Kind of a frame: see ``FrameMessage``
 FRAME_KINDS: dict[int, FrameKind] = {1: "picture", 2: "drawing"}  # Kinds of frames by their number in the header
 NEW_PICTURE, REPEATED_PICTURE, DROPPED_FRAME = 1, 2, 3  # Kinds of picture messages
 # Advice in the error for a sound block with a wrong header or sample rate
@@ -155,7 +155,7 @@ def parse_picture(data: bytes) -> PictureMessage:
 
 
 def decode(file: bytes, what: str = "frame") -> np.ndarray:
-    """Decode a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB; transparent pixels are composited over white.
+    """Decode the content of a JPEG, PNG or WebP file to (H, W, 3) uint8 RGB, with white behind transparent pixels.
 
     The size is checked in the header before decoding. ``what``: the name of the file in errors. Raises MediaError.
     """

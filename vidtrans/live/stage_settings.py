@@ -40,7 +40,11 @@ class OscEndpoint:
 
 
 def parse_endpoint(text: str, option: str, *, allow_network: bool, needs_host: bool = False) -> OscEndpoint:
-    """Parse the value ``[HOST:]PORT`` of an option; the default host is this machine. Raises UsageError."""
+    """Parse the value ``[HOST:]PORT`` of an option; the default host is this machine. Raises UsageError.
+
+    ``option``: its name, for errors. ``allow_network``: accept a host other than the loopback address. ``needs_host``:
+    refuse a port without a host.
+    """
     host, colon, port = text.rpartition(":")
     form = f"give {'HOST:PORT' if needs_host else 'PORT or HOST:PORT'}, such as {'127.0.0.1:' * needs_host}9000"
     if not port.isascii() or not port.isdigit() or not 1 <= int(port[:6]) <= 65535 or (needs_host and not host):
@@ -81,7 +85,7 @@ class StageSettings:
 def stage_settings(osc: str, osc_out: str, senders: Sequence[str], *, allow_network: bool) -> StageSettings:
     """Return the settings for the values of the options --osc, --osc-out and --send; "" and (): not given.
 
-    Raises UsageError.
+    ``allow_network``: accept other hosts than this machine, and senders that need a network. Raises UsageError.
     """
     own = parse_endpoint(osc, "--osc", allow_network=allow_network) if osc else None
     other = parse_endpoint(osc_out, "--osc-out", allow_network=allow_network, needs_host=True) if osc_out else None

@@ -198,14 +198,14 @@ class StageWorker:
                 self._wait(1 / state.controls.dream_fps - (time.perf_counter() - began))
 
     def _take_job(self) -> PaintJob | None:
-        """Return the waiting frame, as a cut if a cut was dropped before it; None if no frame waits."""
+        """Return the waiting frame, marked as the start of a shot if a frame dropped before it was one; else None."""
         if self._job is None:
             return None
         is_cut, self._is_cut = self._is_cut, False
         return replace(self._job, is_cut=is_cut)
 
     def _has_work(self) -> bool:
-        """Return whether the thread must act: paint, change or load the models, or end."""
+        """Return whether the thread has something to do: paint, change or load the models, or end."""
         is_due = self._is_dirty and not self._expects_frame()
         has_request = self._job is not None or is_due or self._is_dreaming or bool(self._stage_changes)
         return self._is_closed or self._stage is None or has_request
@@ -250,9 +250,9 @@ class StageWorker:
                 change.undo()
 
     def _paint(self, job: PaintJob | None, state: ControlState, is_dirty: bool, is_dreaming: bool) -> None:
-        """Paint the frame of ``job``, or the last frame again, or the next frame of a dream.
+        """Paint the frame of ``job``, or the last frame again, or the next frame of a dream (``is_dreaming``).
 
-        Raises any device error.
+        ``is_dirty``: the controls have changed since the last picture. Raises any device error.
         """
         assert self._stage is not None
         rgb = decode(job.message.file) if job is not None else None
@@ -291,21 +291,27 @@ class StageWorker:
             self._drop(job)  # The frame drives the dream, whose frames have their own rate
 
     def _deliver(self, job: PaintJob | None, picture: np.ndarray, model_input: np.ndarray, began: float) -> None:
-        """Pass a picture to the listener; ``began``: when its painting began, from ``time.perf_counter``, in s."""
+        """Pass a picture to the listener; ``began``: when its painting began, from ``time.perf_counter``, in s.
+
+        ``job``: the frame that it shows; None for a repeated frame or a dream.
+        """
         self._last_picture = picture
         self.num_painted += 1
         took_ms = 1e3 * (time.perf_counter() - began)
         self._listener.on_painted(PaintedFrame(job, picture, model_input, took_ms, self._moving.positions))
 
     def _drop(self, job: PaintJob, problem: VidtransError | None = None) -> None:
-        """Report a frame as dropped to the listener; if it was a cut, the next frame becomes a cut."""
+        """Report a frame as dropped to the listener; if it began a shot (a cut), the next frame does so."""
         with self._changed:
             self._is_cut = self._is_cut or job.is_cut
         self.num_dropped += 1
         self._listener.on_dropped(job, problem)
 
     def _report_problem(self, job: PaintJob | None, error: VidtransError, is_dirty: bool) -> None:
-        """Report that a frame could not be painted; forget the last frame if repainting it or the dream failed."""
+        """Report that a frame could not be painted; without a job, forget the last frame, and end a dream.
+
+        ``is_dirty``: the last frame still has to be repainted with changed controls.
+        """
         with self._changed:
             if job is not None:
                 self._is_dirty = self._is_dirty or is_dirty  # The last frame still has to be repainted

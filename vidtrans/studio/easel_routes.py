@@ -73,7 +73,7 @@ def show_in_file_manager(path: Path, root: Path) -> None:
 
 
 def _opener(path: Path, root: Path) -> str:
-    """Return the path of the program of the system that opens files. Raises UsageError."""
+    """Return the path of the system's program that opens files; it must not lie in ``root``. Raises UsageError."""
     if not MACOS and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
         raise _open_error(path, "this machine shows no windows")
     name = "open" if MACOS else "xdg-open"
@@ -172,7 +172,7 @@ class MotionFilm:
         return [*words, "-o", str(self.path), "--overwrite"]
 
 
-FACTS_TIMEOUT_S, POLL_S = 30.0, 0.1  # For the facts about a clip at its first opening
+FACTS_TIMEOUT_S, POLL_S = 30.0, 0.1  # Longest wait, and interval of checks, for the facts about a clip, in s
 
 
 class EaselHandlers:
@@ -261,7 +261,7 @@ class EaselHandlers:
         }
 
     async def _facts(self, clip: str) -> Table:
-        """Return the facts about a clip, once they include its frames and shots. Raises UsageError."""
+        """Wait until the facts about a clip include its frames and shots, and return them. Raises UsageError."""
         path = self.folder.existing(clip)
         for _ in range(round(FACTS_TIMEOUT_S / POLL_S)):
             facts = await self.session.run_in_thread(self.session.media.facts, path)

@@ -53,7 +53,7 @@ def _layer_in(value: object) -> Table:
 def change_in(message: Table) -> Table:
     """Return the checked change of a message: pixels of a layer in a box, a new list of layers, or both.
 
-    Raises UsageError.
+    ``box``: (x, y, width, height) in pixels. Raises UsageError.
     """
     layer, box, parent = message.get("layer"), message.get("box"), message.get("parent")
     if not is_count(parent):
@@ -94,7 +94,7 @@ def is_change(table: Table, number: int) -> bool:
 
 
 def key_in(value: object) -> str:
-    """Return a value as the key of a picture. Raises UsageError."""
+    """Return a value that is a valid key of a picture. Raises UsageError for other values."""
     if not isinstance(value, str) or not PICTURE_KEY.fullmatch(value):
         raise UsageError("picture", "it has no key", "send it first")
     return value
@@ -114,7 +114,7 @@ PAINTED_NAME = re.compile(r"[^/]+\.(keyframes|corrections|strokes)/[0-9]{1,9}\.p
 MAX_PICTURE_BYTES = 512 << 20  # Largest PNG file of a layer or a region
 MAX_SIDE_PX = 16_384  # Longest side, in pixels, of a picture
 MAX_HISTORY_BYTES = 1 << 30  # Largest size of the history of one frame; beyond it the oldest changes are deleted
-UNUSED_PICTURE_S = 3600.0  # Age, in s, at which a picture without a reference is deleted
+UNUSED_PICTURE_S = 3600.0  # Age, in s, at which a picture that no layer and no change uses is deleted
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"  # First bytes of a PNG file
 
 
@@ -144,7 +144,7 @@ class EaselStore:
         return ""
 
     def table(self, name: str) -> Table:
-        """Return the layers and history of a frame, a stamp of its file, and the changes around the current one.
+        """Return the layers and history of a frame, the ``stamp`` of its file, and the changes around the current one.
 
         ``sheet``: None without one. ``back`` (to undo) and ``forth`` (to apply) lead from the stored layers to the
         current ones; ``redo``: the undone changes, nearest first.
@@ -225,7 +225,10 @@ class EaselStore:
             return number
 
     def move(self, name: str, message: Table) -> None:
-        """Make another change the current one, for undo and redo. Raises UsageError, OSError."""
+        """Make another change the current one, for undo and redo. Raises UsageError, OSError.
+
+        The message has ``position`` (the current change), ``tip`` (the last change that redo reaches) and ``layers``.
+        """
         with self._lock:
             sheet = self._existing_sheet(name)
             position, tip, layers = message.get("position"), message.get("tip"), layers_in(message.get("layers"))
@@ -309,7 +312,7 @@ class EaselStore:
         return sheet
 
     def _prune(self, name: str) -> None:
-        """Delete the oldest changes beyond ``MAX_HISTORY_BYTES``, and old pictures without a reference."""
+        """Delete the oldest changes beyond ``MAX_HISTORY_BYTES``, and old pictures that no layer and no change uses."""
         folder, sheet = self._sheet_folder(name), self._existing_sheet(name)
         sizes = {path.stem: path.stat().st_size for path in folder.glob("*.png")}
         total, used = sum(sizes.values()), set(sheet["pictures"].values())

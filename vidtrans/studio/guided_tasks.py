@@ -160,7 +160,7 @@ def _dream_steps(answers: Answers) -> list[CommandStep]:
 
 
 NO_SOURCE = "none"  # Answer of a user who does not have the source clip
-# Labels of the answers to the question which colours a render has
+# Labels of the answers to the question which colours a rendered clip gets
 COLOURS = {"picture": "the picture's", "film": "the film's own"}
 # Question for the length of a training, in minutes
 MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)

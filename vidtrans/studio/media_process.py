@@ -60,7 +60,7 @@ class MediaProcess:
         }
 
     def answer(self, request: Table) -> tuple[Table, bytes]:
-        """Return the answer to a request: facts for JSON, and the bytes of a file or b"".
+        """Return the answer to a request (its kind is ``request["do"]``): facts for JSON, and a file's bytes or b"".
 
         Raises VidtransError, OSError.
         """
@@ -208,7 +208,7 @@ def _write_proxy(clip: Clip, path: Path) -> list[float]:
 
 
 class _Sound:
-    """The first sound track of a file, encoded for a proxy; ``start_s``: the time of the first picture in the file."""
+    """The first sound track of a file, encoded for a proxy; ``start_s``: the time of its first picture, in s."""
 
     def __init__(self, path: Path, out: av.container.OutputContainer, start_s: float) -> None:
         self._path, self._out, self._start_s = path, out, start_s
@@ -247,7 +247,7 @@ class _Sound:
                 self._out.mux(packet)
 
     def _add_peak(self, frame: av.AudioFrame) -> None:
-        """Update the peak of the waveform at the current time with a frame of sound."""
+        """Update the peak of the sound at the current time with a frame of samples."""
         at = int(self._written_s * PEAKS_PER_S)
         self._peaks += [0.0] * (at + 1 - len(self._peaks))
         self._peaks[at] = max(self._peaks[at], round(min(1.0, float(np.abs(frame.to_ndarray()).max(initial=0))), 3))

@@ -1,4 +1,4 @@
-"""Thumbnails, frames and proxies of media files for the pages of the studio, decoded in separate processes."""
+"""Thumbnails, frames and proxies (small copies) of media for the pages of the studio, decoded in other processes."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class MediaReader:
 
 
 class Media:
-    """Thumbnails, frames and proxies of media files, cached in ``folder``.
+    """Thumbnails, frames and proxies (small videos in which browsers seek fast) of media files, cached in ``folder``.
 
     The cache key of a file is its path, size and time of change. ``cache``: the cache folder of the commands.
     """

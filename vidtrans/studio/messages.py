@@ -76,7 +76,7 @@ def answers_in(message: Table) -> dict[str, str]:
 
 
 def step_in(message: object) -> CommandStep:
-    """Return the command and its values that a message requests. Raises UsageError."""
+    """Return the command of a message, with its option values, as a step. Raises UsageError."""
     message = message if isinstance(message, dict) else {}
     values, command, title = message.get("values"), message.get("command"), message.get("title", "")
     if not isinstance(values, dict) or not isinstance(command, str) or not isinstance(title, str):

@@ -134,7 +134,7 @@ class ProjectFolder:
         return path
 
     def picture_of(self, name: str) -> Path:
-        """Return the file for a thumbnail: of a training its newest preview, else the file itself.
+        """Return the file from which a thumbnail is made: the newest preview of a training, else the file itself.
 
         Raises UsageError.
         """
@@ -342,7 +342,10 @@ class Uploads:
         self._folder, self._check, self._lock = folder, check, Lock()
 
     def received(self, name: str, num_bytes: int, stamp: int) -> int:
-        """Return the number of bytes of an unfinished upload that have arrived. Raises UsageError."""
+        """Return the number of bytes of an unfinished upload that have arrived. Raises UsageError.
+
+        ``num_bytes``, ``stamp``: the size and the time of change of the whole file.
+        """
         partial = self._partial_path(name, num_bytes, stamp)
         return partial.stat().st_size if partial.is_file() else 0
 
@@ -377,7 +380,11 @@ class Uploads:
     def _check_upload(
         self, name: str, target: Path, offset: int, num_bytes: int, length: int, *, can_replace: bool
     ) -> None:
-        """Raise UsageError if an upload is refused because of its kind, name or size, or because the disk is full."""
+        """Raise UsageError if an upload is refused because of its kind, name or size, or because the disk is full.
+
+        ``num_bytes``: the size of the whole file. ``length``: the size of the part at ``offset``. ``can_replace``: the
+        file may exist already.
+        """
         if file_kind(target) not in UPLOAD_KINDS:
             raise UsageError(name, "it is no clip, picture or model", "choose another file")
         if target.exists() and not can_replace:
@@ -402,7 +409,7 @@ class Uploads:
             raise MediaError(target.name, "it is no model file", "choose another file")
 
     def _partial_path(self, name: str, num_bytes: int, stamp: int) -> Path:
-        """Return the path of the unfinished file of an upload."""
+        """Return the path of the unfinished file of an upload, which depends on the file's size and time of change."""
         target = self._folder.path_of(name)
         mark = hashlib.sha256(f"{name}\n{num_bytes}\n{stamp}".encode()).hexdigest()[:32]
         return self._folder.state / "uploads" / f"{mark}{target.suffix}"

@@ -33,7 +33,7 @@ FOLDER_SUFFIX = ".train"  # Suffix of a model's preview folder, which its traini
 # Options that set the length and the start of a training; removed when a training is extended
 LENGTH_OPTIONS = ("steps", "minutes", "as_is", "fresh")
 COMMAND = module_command("vidtrans.cli.main")  # Command line of the vidtrans command, without its arguments
-MAX_STARTS = 4  # Most starts of a process that ends without a result, such as one killed because memory is full
+MAX_STARTS = 4  # Most starts of a job whose process ends without a result, for example because memory is full
 MAX_START_S = 20.0  # Longest time, in s, from the start of a process until it has its lock
 # Name of a job folder: the job number with at least 6 digits, such as 000012
 JOB_FOLDER_NAME = re.compile(r"[0-9]{6}|[1-9][0-9]{6,8}")
@@ -177,6 +177,8 @@ class StudioJobFolder(JobFolder):
 def training_table(job: StudioJob, state: JobState, progress: Table, outcome: Table) -> Table:
     """Return the additional fields of a training job for the page.
 
+    ``progress``: what the job has reported last. ``outcome``: its result, {} if it has none.
+
     ``training``: the name of its preview folder, '' if it is not known yet. ``as_is``: whether the job delivers the
     model of an interrupted training. ``can_take``: whether a running or ended job could do so. ``can_train_on``:
     whether the interrupted training can continue.
@@ -194,7 +196,7 @@ def training_table(job: StudioJob, state: JobState, progress: Table, outcome: Ta
 
 
 def has_trained(progress: Table) -> bool:
-    """Return whether a job has reported at least one training step."""
+    """Return whether a job's last report, ``progress``, counts at least one training step."""
     return progress.get("task") == "training" and bool(progress.get("done"))
 
 
@@ -219,7 +221,7 @@ def continue_training(job: StudioJob) -> CommandStep:
 
 
 def extend_training(job: StudioJob, outcome: Table) -> CommandStep:
-    """Return the command that extends a finished training by as many steps again. Raises UsageError."""
+    """Return the command that extends a finished training to twice the steps of its ``outcome``. Raises UsageError."""
     steps = outcome.get("steps")
     if (
         job.command not in TRAINING_COMMANDS
@@ -253,9 +255,9 @@ def start_process(job: Path, root: Path) -> None:
 class JobQueue:
     """The queue of the jobs whose folders are in ``folder``.
 
-    ``at_once``: the number of concurrent jobs. ``line``: returns the words of a command line, and raises UsageError for
-    options that a page may not set, because a project of another person may hold jobs that no page has created.
-    ``start``: starts the process of a job.
+    ``root``: the project folder. ``at_once``: the number of concurrent jobs. ``line``: returns the words of a command
+    line, and raises UsageError for options that a page may not set, because a project of another person may hold jobs
+    that no page has created. ``start``: starts the process of a job.
     """
 
     def __init__(
@@ -381,7 +383,10 @@ class JobQueue:
         return 0
 
     def _fault(self, job: StudioJob) -> str | None:
-        """Return why a job may not run: forbidden options, or a command line that differs from them; else None."""
+        """Return why a job may not run: forbidden options, or a command line that does not follow from them.
+
+        None: it may run.
+        """
         try:
             if self._line(job.command, job.values) == job.words:
                 return None

@@ -78,7 +78,7 @@ class StudioSession:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run the job queue while the context is open; at its end, running jobs continue without the server."""
+        """Run the job queue while this context is open; afterwards, running jobs continue without the server."""
         ticking = asyncio.create_task(self._run_queue())
         try:
             yield
@@ -110,7 +110,7 @@ class StudioSession:
             await asyncio.sleep(POLL_S)
 
     async def run_in_thread(self, function: Callable[..., Answer], *arguments: object) -> Answer:
-        """Return the result of a function, run in a thread, because it may wait for a decoding process."""
+        """Return the result of a function, run in a thread of its own pool: it may wait for a decoding process."""
         return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
 
     async def updates(self) -> AsyncIterator[list[Table]]:
@@ -184,7 +184,7 @@ class StudioSession:
         return pictures[0]
 
     async def wall(self, values: Table, name: str, choices: Sequence[str]) -> str:
-        """Render a grid: a frame of a clip, and that frame with each choice of the setting ``name``; return its key.
+        """Render a grid: a frame of a clip, plain and with each of the ``choices`` of setting ``name``; return its key.
 
         ``values``: options of the command ``try``. Raises UsageError.
         """

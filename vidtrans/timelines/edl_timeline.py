@@ -86,8 +86,8 @@ class EdlTimeline(Timeline):
     ) -> None:
         """Write the names, files and timecodes of new media into the lines of an event.
 
-        ``added``: lines to insert after a line, by its number. ``shift``: the change of the event's source timecodes,
-        in frames.
+        ``lines``: the lines of the EDL. ``added``: lines to insert after a line, by its number. Both are changed.
+        ``shift``: the change of the event's source timecodes, in frames.
         """
         if shift:
             for begin, end in event.spans[:2]:
@@ -173,7 +173,7 @@ def _media_text(media: StyledMedia) -> str:
 
 
 def _shift_timecode(timecode: str, shift: int, rate: Fraction, is_drop_frame: bool) -> str:
-    """Return a timecode shifted by a number of frames, with the same separators."""
+    """Return a timecode shifted by ``shift`` frames, with the same separators."""
     new = advance_timecode(smpte_timecode(timecode, is_drop_frame), shift, rate)
     signs = timecode[2], timecode[5], timecode[8]
     return f"{new[0:2]}{signs[0]}{new[3:5]}{signs[1]}{new[6:8]}{signs[2]}{new[9:11]}"
@@ -250,7 +250,10 @@ def read_events(path: Path, lines: Sequence[str], rate: Fraction) -> list[EdlEve
 
 
 def _parse_event(match: re.Match[str], line: int, rate: Fraction, is_drop_frame: bool, where: str) -> EdlEvent:
-    """Return the event in a line; ``where``: the line, for messages. Raises UsageError for invalid timecodes."""
+    """Return the event in line number ``line``, from 0. Raises UsageError for invalid timecodes.
+
+    ``match``: the line's match of ``_EVENT``. ``where``: the line, for messages.
+    """
     times = [smpte_timecode(match[n], is_drop_frame) for n in range(6, 10)]
     source, record = _counts(times[0], times[1], rate, where), _counts(times[2], times[3], rate, where)
     return EdlEvent(
@@ -279,7 +282,7 @@ def smpte_timecode(timecode: str, is_drop_frame: bool) -> str:
 
 
 def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]:
-    """Return the frame counts of the timecodes ``begin`` and ``end``; the second may be after midnight.
+    """Return timecodes ``begin`` and ``end`` as numbers of frames from 00:00:00:00; ``end`` may be after midnight.
 
     Raises UsageError.
     """
@@ -295,7 +298,7 @@ def _counts(begin: str, end: str, rate: Fraction, where: str) -> tuple[int, int]
 
 
 def _add_comment(events: list[EdlEvent], number: int, line: str, rate: Fraction) -> None:
-    """Add a comment line to the event that it describes: the last event, or the event before a transition."""
+    """Add comment line ``number`` (from 0) to the event that it describes: the last, or that before a transition."""
     event = events[-1]
     pair = events[-2:] if len(events) > 1 and events[-2].number == event.number else [event]
     if match := _SPEED.fullmatch(line[: MAX_EVENT_CHARS + 1]):
@@ -332,7 +335,7 @@ def _add_comment_value(event: EdlEvent, key: str, value: str, number: int) -> No
 
 
 def previous_events(events: Sequence[EdlEvent]) -> dict[int, EdlEvent]:
-    """Return the event that each transition extends, by the line number of the transition.
+    """Return the event whose clip each transition extends, by the line number of the transition, from 0.
 
     These are one-line transitions; the event before them ends later.
     """

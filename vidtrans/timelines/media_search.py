@@ -131,7 +131,7 @@ def _candidate_paths(media: str, folder: Path) -> list[Path]:
 
 
 def _local_path(text: str, folder: Path) -> Path:
-    """Return a path in the form of this system; a Windows path is split into its parts on other systems."""
+    """Return a path relative to ``folder``, in the form of this system; backslashes of Windows become slashes."""
     if _DRIVE.match(text):
         text = text.lstrip("/")
     if os.sep == "/" and (_DRIVE.match(text) or "\\" in text) and not (folder / text).exists():

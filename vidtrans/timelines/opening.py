@@ -13,7 +13,7 @@ from vidtrans.timelines.media_search import MediaSearch
 from vidtrans.timelines.spans import read_facts
 from vidtrans.timelines.timeline import BUNDLES, EDL, Timeline
 
-# Frame rates of which at least one accepts any valid timecode: drop-frame skips other numbers at each of them
+# Two frame rates: every valid timecode is valid at one of them, as drop-frame timecode skips other numbers at each
 ANY_RATES = (Fraction(30000, 1001), Fraction(60000, 1001))
 
 

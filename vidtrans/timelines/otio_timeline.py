@@ -20,7 +20,7 @@ from vidtrans.timelines.spans import usual_rate
 from vidtrans.timelines.timeline import Relink, Timeline
 
 Otio = Any  # Object of OpenTimelineIO, which has no types
-Segment = tuple[Fraction, Fraction]  # Range without a cut, (start, end) in s
+Segment = tuple[Fraction, Fraction]  # Range of a timeline without a cut inside, (start, end) in s
 
 
 class CutFinder:
@@ -30,7 +30,7 @@ class CutFinder:
         self._otio, self._schema = otio, otio.schema
 
     def cuts(self, timeline: Otio) -> tuple[list[Fraction], Fraction]:
-        """Return the times of all cuts except the end, in s, and the frame rate of a timeline.
+        """Return the times of all cuts of a timeline but its end, in s, and its frame rate.
 
         Raises ValueError for an invalid time, or if the timeline shows no pictures, and errors of the library for an
         unknown length.
@@ -45,7 +45,10 @@ class CutFinder:
         return sorted(edge for edge in edges if 0 <= edge < end - 1 / (2 * rate)), rate
 
     def _composition_segments(self, composition: Otio, depth: int) -> list[Segment]:
-        """Return the segments of a stack or track, in s from the start of its visible range."""
+        """Return the segments of a stack or track, in s from the start of its visible range.
+
+        ``depth``: the number of compositions around it.
+        """
         segments: list[Segment] = []
         if isinstance(composition, self._schema.Track):
             segments = self._track_segments(composition, depth)
@@ -60,7 +63,7 @@ class CutFinder:
         return [segment for segment in trimmed if segment[0] < segment[1]]
 
     def _track_segments(self, track: Otio, depth: int) -> list[Segment]:
-        """Return the segments of the children of a track, in s, with transitions."""
+        """Return the segments of the children of a track, in s; a cut is where a transition begins."""
         segments, begin, early, is_joined = list[Segment](), Fraction(0), Fraction(0), False
         for child in track:
             if isinstance(child, self._schema.Transition):
@@ -74,7 +77,10 @@ class CutFinder:
         return segments
 
     def _item_segments(self, item: Otio, begin: Fraction, depth: int) -> list[Segment]:
-        """Return the segments of a child that begins at ``begin`` s; none for a gap, a title or a disabled child."""
+        """Return the segments of a child that begins at ``begin`` s; none for a gap, a title or a disabled child.
+
+        ``depth``: the number of compositions around its parent.
+        """
         if not getattr(item, "enabled", True) or isinstance(item, self._schema.Gap | self._schema.Transition):
             return []
         if isinstance(item, self._schema.Clip):
@@ -106,7 +112,7 @@ def _subtract(segment: Segment, covers: list[Segment]) -> list[Segment]:
 
 
 OTIO = ".otio"  # Suffix of OpenTimelineIO's own format
-MAX_REASON_CHARS = 200  # Longest quoted error message of the library, in characters
+MAX_REASON_CHARS = 200  # Longest quoted error message of OpenTimelineIO, in characters
 MAX_DEPTH = 200  # Most nested compositions; the JSON of a file may be nested four times deeper
 INSTALL_COMMAND = "pip install 'vidtrans[editors]'"  # Command that installs OpenTimelineIO
 # Suffixes of formats that contain the media or need access to them; they are not written
@@ -240,7 +246,7 @@ def load_library(path: Path) -> Otio:
 
 
 def _call_library(call: Callable[[], Any], what: str, why: str, remedy: str) -> Otio:
-    """Return the result of a call of the library. Raises UsageError for any of its errors."""
+    """Return the result of a call of OpenTimelineIO. Raises UsageError(what, why, remedy) for any of its errors."""
     try:
         return call()
     except Exception as error:  # Adapters are third-party plugins and may raise anything

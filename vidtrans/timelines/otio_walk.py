@@ -146,7 +146,10 @@ class TimelineWalk:
         self._number += number
 
     def _child_spans(self, children: list[Otio], is_track: bool) -> list[tuple[Fraction, Fraction]] | None:
-        """Return the (start, length) of each child in s; None if a length is unknown."""
+        """Return the (start, length) of each child in s; None if a length is unknown.
+
+        ``is_track``: the children follow one another; those of a stack all start at 0.
+        """
         spans, begin = [], Fraction(0)
         for child in children:
             length = Fraction(0)
@@ -205,7 +208,7 @@ class TimelineWalk:
     def _clip(self, clip: Otio, before: Fraction, after: Fraction, marks: Marks) -> None:
         """Collect a clip that is visible from ``before`` s before its start to ``after`` s after its end.
 
-        Negative seconds: a part of the clip is hidden.
+        Negative seconds: a part of the clip is hidden. ``marks``: texts of the markers of tracks, by clip.
         """
         self._number += 1
         name = clip.name or f"clip {self._number}"
@@ -231,7 +234,11 @@ class TimelineWalk:
     def _range(
         self, clip: Otio, before: Fraction, after: Fraction, name: str
     ) -> tuple[Fraction | None, Fraction | None, Fraction, Fraction | None]:
-        """Return the visible frame counts [begin, end) of a clip's media, their rate, and the media's first count."""
+        """Return the visible counts [begin, end) of a clip's media, their rate, and the count of the media's start.
+
+        Counts are numbers of frames at that rate. None: unknown. ``before``, ``after``: see ``_clip``. ``name``: the
+        clip, for errors.
+        """
         available = clip.media_reference.available_range
         span = clip.source_range or available
         if span is None:
@@ -276,7 +283,8 @@ def _visible_margins(
 ) -> tuple[Fraction, Fraction]:
     """Return the seconds by which a child of a track is visible before its start and after its end.
 
-    Negative seconds: hidden. A partly visible transition counts as a whole.
+    Negative seconds: hidden. A partly visible transition counts as a whole. ``begin``, ``length``: the child's start
+    and length in the track, in s. ``reach``: its transitions. ``window``: the visible range of the track.
     """
     out_before, in_before, in_after, out_after = reach
     before = out_before if window[0] <= begin + in_before else max(begin - window[0], -length)
@@ -288,7 +296,7 @@ def _visible_margins(
 
 
 def add_marks(otio: Otio, composition: Otio, marks: Marks, path: Path) -> None:
-    """Add the texts of the markers of a track, or of a stack of tracks, to the clips at the times of the markers.
+    """Add the texts of the markers of a track, or of a stack of tracks, to ``marks``, for the clips at their times.
 
     ``path``: the timeline, for messages. Raises UsageError if a clip has no length.
     """
@@ -336,7 +344,11 @@ def marker_texts(marker: Otio) -> list[str]:
 
 @dataclass(frozen=True)
 class NamedMedia:
-    """The media that a reference names. ``first``, ``step``, ``rate``: of numbered pictures; else None, 1, None."""
+    """The media that a reference names: the path or URL of a file, or of a pattern of numbered pictures.
+
+    ``first``: the number of the first picture. ``step``: the difference of consecutive numbers. ``rate``: the pictures
+    per second. Other media have the default values.
+    """
 
     url: str
     first: int | None = None
@@ -344,7 +356,7 @@ class NamedMedia:
     rate: Fraction | None = None
 
     def numbered(self, clip: TimelineClip) -> TimelineClip:
-        """Return a clip with the first number, step and rate of these pictures."""
+        """Return a copy of a clip with the first number, step and rate of these pictures."""
         return replace(clip, first_number=self.first, number_step=self.step, pictures_rate=self.rate)
 
 
@@ -371,7 +383,7 @@ def named_media(otio: Otio, clip: Otio) -> NamedMedia | str:
 
 
 def link_clip(otio: Otio, clip: Otio, link: Relink, folder: Path) -> None:
-    """Replace the media of a clip; its times do not change. ``folder``: the folder of the timeline."""
+    """Replace the media of a clip, at the same times of the timeline. ``folder``: the folder of the timeline."""
     old, media = clip.media_reference, link.media
     span = clip.source_range or old.available_range
     is_still = media.rate is None
@@ -478,7 +490,10 @@ def _exists(path: Path) -> bool:
 
 
 def _reference(otio: Otio, old: Otio, link: Relink, available: Otio, folder: Path, record: dict[str, Any]) -> Otio:
-    """Return a media reference to new media, with the name and the metadata of the old reference."""
+    """Return a media reference to new media, with the name and the metadata of the ``old`` reference.
+
+    ``available``: the time range of the new media. ``folder``: the timeline's folder. ``record``: further metadata.
+    """
     media, schema = link.media, otio.schema
     metadata = {**dict(old.metadata), **record}
     place = _path_text(media.path, _url_of(old), folder)

@@ -37,13 +37,13 @@ from vidtrans.video.io.timestamps import (
 
 # Largest relative difference of two frame rates that count as equal, such as 23.976 and 24000/1001
 SAME_RATE = Fraction(1, 2000)
-# Number of packets from which it is determined whether an interlaced video has a variable rate
+# Number of packets that decide whether an interlaced video has a variable frame rate
 NUM_PROBED_PACKETS = 500
-# Tolerance of times, in frames, because timelines store times as floating-point numbers
+# Tolerance of times, in frames of a clip, because timelines store times as floating-point numbers
 SLACK_COUNTS = Fraction(1, 100)
 DAY_S = 24 * 60 * 60  # Length of a day in s, after which timecode restarts at 0
 UNKNOWN_LENGTH = 1 << 40  # Number of frames assumed for media whose header does not state it
-MAX_EARLIER_FRAMES = 120  # Most frames rendered before a clip and its handles, so that it gets whole frame counts
+MAX_EARLIER_FRAMES = 120  # Most frames rendered before a clip and its handles so that the clip begins at a whole frame
 # Largest number of checked frames of a clip, as a clip of unknown length has no real end
 MAX_CHECKED_FRAMES = 1_000_000
 # Clips of a timeline, each with the frames of its media that it shows
@@ -110,7 +110,7 @@ def _collect_times(packets: Iterable[Any], durations: dict[int, int]) -> None:
 
 
 def _variable_times(durations: dict[int, int], base: Fraction, rate: Fraction) -> FrameTimes | None:
-    """Return the frame times from durations by timestamp, in ``base`` units; None if the rate is constant."""
+    """Return frame times from durations by timestamp, both in units of ``base`` s; None if the rate is constant."""
     pts = sorted(durations)
     if len(pts) < 3 or rounded_rate(pts, base, rate):
         return None
@@ -170,7 +170,7 @@ class ClipSpan:
     is_outside: bool = False
 
     def place(self, frame: int) -> Fraction:
-        """Return the position of frame ``frame`` of the media, in frame counts of the clip from the media's frame 0."""
+        """Return the distance of the media's frame ``frame`` from its frame 0, in frames at the clip's rate."""
         return frame / self.scale if self.times is None else self.times.seconds(frame) * self.rate
 
     def relink(self, styled: StyledMedia, first: int) -> Relink:
@@ -227,9 +227,9 @@ def read_facts(path: Path, clip: TimelineClip) -> MediaFacts:
 
 
 def start_and_day(timecode: str, path: Path, rate: Fraction) -> tuple[int | None, int]:
-    """Return the frame count of a timecode, and the number of frames in 24 hours, at the frame rate ``rate``.
+    """Return the number of frames from 00:00:00:00 to a timecode, and in 24 hours, at the frame rate ``rate``.
 
-    The count is None without a valid timecode. ``path``: the file with the timecode.
+    The first is None without a valid timecode. ``path``: the file with the timecode.
     """
     try:
         counted = counted_rate(timecode, path, rate) if timecode else rate
@@ -305,7 +305,7 @@ def _existing_frames(clip: TimelineClip, facts: MediaFacts, first: int, stop: in
 def renumber_pictures(
     clip: TimelineClip, facts: MediaFacts, span: ClipSpan, first: int, styled: StyledMedia
 ) -> StyledMedia:
-    """Return numbered pictures with the number and the frame count of the first picture that the clip can show.
+    """Return ``styled`` with the number and the frame count of the first picture that the clip can show.
 
     ``styled``: the rendered pictures. ``first``: the index of the first rendered picture among those of ``facts``.
     """
@@ -319,7 +319,10 @@ def renumber_pictures(
 
 
 def has_gaps(clip: TimelineClip, facts: MediaFacts, first: int, num_frames: int) -> bool:
-    """Return whether rendered pictures have gaps in their numbers, so that a video of them would have other times."""
+    """Return whether rendered pictures have gaps in their numbers, so that a video of them would have other times.
+
+    ``first``, ``num_frames``: the rendered range among the pictures of ``facts``.
+    """
     numbers = facts.numbers[first : first + num_frames]
     return bool(numbers) and (clip.number_step != 1 or numbers[-1] - numbers[0] != len(numbers) - 1)
 
@@ -366,9 +369,9 @@ def align_media_start(first: int, spans: ClipSpans) -> int:
 
 
 def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]]:
-    """Return a span for each way of counting in fractions, with the tolerances (early, late) of its clips.
+    """Return one span of each group of clips with equal fractions of a frame, and the group's tolerances.
 
-    Of several clips, the smallest tolerances apply.
+    Tolerances (early, late) are the largest shifts, in frames, that do not change what any clip of the group shows.
     """
     slacks: dict[tuple[Fraction, ...], tuple[ClipSpan, tuple[Fraction, Fraction]]] = {}
     for clip, span in spans:
@@ -383,9 +386,9 @@ def _slacks(spans: ClipSpans) -> list[tuple[ClipSpan, tuple[Fraction, Fraction]]
 
 
 def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]]:
-    """Return, for each frame of a clip after the first, its frame count from the start of the clip.
+    """Yield, for each frame of a clip after the first, its distance from the start of the clip, in frames.
 
-    A count is divided into a whole number and a fraction in (0, 1].
+    A distance is divided into a whole number and a fraction in (0, 1].
     """
     begin = (clip.begin or Fraction(0)) + SLACK_COUNTS
     for frame in range(span.first + 1, min(span.stop, span.first + MAX_CHECKED_FRAMES)):
@@ -395,7 +398,7 @@ def _phases(clip: TimelineClip, span: ClipSpan) -> Iterable[tuple[int, Fraction]
 
 
 def rounded(link: Relink, clip: TimelineClip, span: ClipSpan) -> tuple[Relink, int]:
-    """Return a link with whole frame counts, and the number of counts at which the clip then shows another frame."""
+    """Return a link whose shift is a whole number, and the number of counts at which the clip shows another frame."""
     shift = Fraction(round(link.shift))
     delta = shift - link.shift
     changed: set[int] = set()

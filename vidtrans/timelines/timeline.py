@@ -86,7 +86,7 @@ class StyledMedia:
 
 
 def numbered_name(names: Iterable[str], number: int) -> tuple[str, str, str] | None:
-    """Split the first of ``names`` that has ``number`` into the parts before, of and after the number.
+    """Split the first file name with ``number`` in it into the texts before the number, of it, and after it.
 
     None if no name has the number.
     """

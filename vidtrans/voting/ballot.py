@@ -12,7 +12,8 @@ import numpy as np
 from vidtrans.core.settings import Table
 
 VERSION = 1  # Version of the study table in a log
-NUM_PRACTICE = 4  # Number of practice trials of real or fake, with feedback and not counted; ten in the paper
+# Number of practice trials where the question is which one is real: they give feedback, and are not counted
+NUM_PRACTICE = 4  # Isola et al. had ten
 # Delays on the page, in s: before the first picture, between the two pictures, for feedback, and before the answer.
 FIXATION_S, GAP_S, FEEDBACK_S, SETTLE_S = 0.4, 0.2, 0.9, 0.3
 MIN_REPEAT_GAP = 5  # Smallest number of trials from a trial to its repetition, if there are that many
@@ -46,7 +47,10 @@ class Study:
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
-        """Return the pairs of conditions that are compared, as indices; in real or fake each with the real one."""
+        """Return the pairs of conditions that are compared, as indices.
+
+        If the question is which one is real, each other condition is compared with the real one, the last.
+        """
         last = len(self.conditions) - 1
         if self.is_real:
             return [(fake, last) for fake in range(last)]
@@ -60,7 +64,7 @@ class Study:
 
     @property
     def forced_s(self) -> float:
-        """The total time of delays and exposures on the page in all trials of a voter, in s."""
+        """The shortest time, in s, in which a voter can finish: the delays and exposures of all trials."""
         waits_s = FIXATION_S + GAP_S + 2 * self.seconds if self.is_real else SETTLE_S
         return (self.num_trials + self.num_practice) * waits_s + self.num_practice * FEEDBACK_S
 
@@ -71,7 +75,7 @@ class Study:
 
     @property
     def _num_unique(self) -> int:
-        """The number of trials of a voter that are not repetitions, if there is enough to compare."""
+        """The number of trials of a voter that are not repetitions, if there are enough pairs and items."""
         return max(1, self.trials - round(self.repeats * self.trials))
 
     def table(self) -> Table:

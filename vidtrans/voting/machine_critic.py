@@ -27,7 +27,7 @@ SIDE_PX = 256  # Short side, in pixels, of the pictures whose features are compa
 def measure_distances(
     stimuli: Stimuli, conditions: int, reference: Path, context: Context
 ) -> tuple[dict[tuple[int, int], float], str]:
-    """Return the distance of each item of each condition from the reference, and the name of the measure.
+    """Return the distance of each condition's items from ``reference``, and the name of the measure.
 
     ``conditions``: the number of conditions. Distances are by (condition, item); excerpts are measured at their middle
     frame. Raises UsageError, MediaError, ModelError.

@@ -51,7 +51,7 @@ class Poll:
         self._trials: dict[str, list[VoteTrial]] = {}  # Trials of voters by name
 
     def join(self, name: object, *, is_sure: bool) -> Table:
-        """Add a voter, and return a key and the state; for a name with votes, unless ``is_sure``, only the progress.
+        """Add a voter, and return a key and the progress; without ``is_sure``, no key for a name that has votes.
 
         An empty name becomes a number. Raises UsageError if the name is not valid.
         """
@@ -179,7 +179,7 @@ def _clean_name(name: object) -> str:
 
 
 def _seconds(value: Any) -> float | None:  # noqa: ANN401  (JSON)
-    """Return a value as seconds, rounded to milliseconds; None if it is not a plausible number."""
+    """Return a value from a page as seconds, rounded to milliseconds; None if it is not a plausible number."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     return round(float(value), 3) if is_number and 0 <= value < 1e6 else None
 

@@ -30,7 +30,7 @@ from vidtrans.voting.vote_summary import chance_text, more_text, set_against_cri
 PLOT_WIDTH_PX, LABEL_WIDTH_PX, ROW_HEIGHT_PX, TOP_PX = 760, 170, 34, 8
 AXIS_HEIGHT_PX = 34  # Height of the axis below the rows of the plot
 EXAMPLE_PX = 320  # Longest side of the example picture of a condition
-MAX_STRENGTH = 4.0  # Largest plotted strength, because the interval of a condition that won all votes is very long
+MAX_STRENGTH = 4.0  # Largest plotted strength, in log-odds: the interval of a condition that won all votes is very long
 VERSION = 1  # Version of the page, part of its cache key
 
 
@@ -52,7 +52,7 @@ class Material:
 def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, context: Context) -> None:
     """Raise UsageError if the page or the log of votes cannot be written.
 
-    Also raises UsageError if another result is at the path of the page.
+    Also raises UsageError if another result is at the path of the page. ``sources``: the input files.
     """
     Result(page, "", sources, context, lineage=_lineage(study)).existing()
     Result(votes, "", sources, context).check()
@@ -75,8 +75,8 @@ def report(
 ) -> Table:
     """Return the outcome of a log without the votes of the people in ``left_out``, and write its page to ``output``.
 
-    Nothing is written if nobody has voted. Raises UsageError if a name of ``left_out`` has no votes, or another result
-    is at ``output``.
+    ``material``: further content of the page. ``sources``: the input files. Nothing is written if nobody has voted.
+    Raises UsageError if a name of ``left_out`` has no votes, or another result is at ``output``.
     """
     check_left_out(log, left_out)
     table = summarise(log, left_out)
@@ -105,7 +105,8 @@ def _lineage(study: Study) -> str:
 class ScoreBar:
     """The row of a condition in the plot, in pixels: its value and its interval.
 
-    ``is_cut``: the interval is longer than the axis. ``title``: the tooltip.
+    ``x``, ``low``, ``high``: horizontal positions of the value and of the ends of its interval. ``y``: the vertical
+    position. ``is_cut``: the interval is longer than the axis. ``title``: the tooltip.
     """
 
     name: str

@@ -49,7 +49,7 @@ class Stimulus:
 
 
 class Stimuli(ABC):
-    """The stimuli of a study. ``items``: the names of the items. ``digests``: one for each condition."""
+    """The stimuli of a study. ``items``: the names of the items. ``digests``: of the content of each condition."""
 
     is_motion = False
     items: tuple[str, ...]
@@ -68,7 +68,7 @@ class Stimuli(ABC):
 
     @abstractmethod
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return a function from an item to its picture in ``reference``, for an excerpt its middle frame.
+        """Return a function from an item's number to its picture in ``reference``, for an excerpt its middle frame.
 
         Raises UsageError if it has none for an item, MediaError.
         """
@@ -83,7 +83,7 @@ class Stimuli(ABC):
         return Stimulus([_fit_to_size(frame, size) for frame in frames], rate)
 
     def warn_about_sizes(self, names: Sequence[str], context: Context) -> None:
-        """Report if conditions have different sizes or shapes."""
+        """Warn if pictures of the conditions, whose ``names`` are given, differ in size or shape."""
         for item in range(len(self.items)):
             sizes = self.sizes(item)
             if len(set(sizes)) > 1:
@@ -96,7 +96,7 @@ class Stimuli(ABC):
 
 
 def _common_size(sizes: Sequence[Size], longest: int) -> Size:
-    """Return the smallest of the sizes, scaled down so that its longer side is at most ``longest``."""
+    """Return the size with the smallest area, scaled down so that its longer side is at most ``longest`` pixels."""
     width, height = min(sizes, key=lambda size: size[0] * size[1])
     scale = min(1.0, longest / max(width, height))
     return max(1, round(width * scale)), max(1, round(height * scale))
@@ -109,7 +109,7 @@ def _fit_to_size(frame: np.ndarray, size: Size) -> np.ndarray:
 
 
 class PictureStimuli(Stimuli):
-    """Stimuli that are pictures in files or folders, matched by name, or by order if equally many."""
+    """Stimuli that are pictures in files or folders; those of the conditions are matched by name, else by order."""
 
     def __init__(self, paths: Sequence[Path], context: Context) -> None:
         self.digests = tuple(content_digest(context, path) for path in paths)
@@ -137,9 +137,9 @@ class PictureStimuli(Stimuli):
         return [read_picture(self._files[condition][item])], 0.0
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return a function from an item to the picture of the reference with its name, or with its number.
+        """Return a function from an item's number to the picture of ``reference`` with its name, or at its position.
 
-        Numbers are used if the reference has equally many pictures. Raises UsageError if neither applies, MediaError.
+        Positions are used if the reference has equally many pictures. Raises UsageError if neither applies, MediaError.
         """
         content_digest(context, reference)  # Raises for unreadable files
         files = files_to_read(reference)
@@ -221,7 +221,7 @@ class ClipStimuli(Stimuli):
         return [read[n] for n in numbers], float(self._first_clip.index.rate)
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
-        """Return a function from an item to the frame of the reference at the middle of its excerpt."""
+        """Return a function from an item's number to the frame of ``reference`` at the middle of its excerpt."""
         clip = open_clip(context, reference)
         steps, note = match_frames(
             self._first_clip.index, clip.index, 0, self._first_clip.index.num_frames, self._first_clip.name
@@ -230,7 +230,7 @@ class ClipStimuli(Stimuli):
             context.warn_once(f"{clip.name}: {note}", clip.path)
 
         def read(item: int) -> np.ndarray:
-            """Return the frame of the reference for an item."""
+            """Return the frame of ``reference``, (H, W, 3) uint8, for item number ``item``."""
             number = steps[_middle_frame(self._spans[item])]
             (frame,) = read_clip_frames(clip, [number], DEFAULT_FORMAT, context)
             return frame.rgb

@@ -96,7 +96,7 @@ class Preferences:
         return self._profile(contrast)
 
     def votes_to_separate(self, difference: Estimate) -> int | None:
-        """Return the number of further votes that would separate two conditions with a power of 80 %.
+        """Return the number of further votes that would show a difference of two conditions with a power of 80 %.
 
         It assumes that further votes are distributed as the existing ones, and that ``difference`` is the true one; its
         interval shrinks with the root of the number of votes. 0: the interval already excludes 0. None: the conditions
@@ -120,7 +120,7 @@ class Preferences:
         return self._design.T @ ((self._total * p * (1 - p))[:, None] * self._design)
 
     def _likelihood(self, strengths: np.ndarray) -> float:
-        """Return the logarithm of the likelihood of strengths (K,), with the prior votes."""
+        """Return the log-likelihood of strengths (K,), given the votes and the prior (part of a vote for each side)."""
         odds = self._design @ strengths
         lost = self._total - self._won
         return float(-(self._won * np.logaddexp(0, -odds) + lost * np.logaddexp(0, odds)).sum())
@@ -160,7 +160,7 @@ class Preferences:
             at_near = -Z_95
 
             def excess(distance: float) -> float:
-                """Return how far a distance from the estimate is beyond the end of the interval, in standard units."""
+                """Return the deviation at a distance from the estimate, minus that of the end, in standard units."""
                 nonlocal start
                 start = self._fit(constraints, np.array([0.0, value + sign * distance]), start)
                 return math.sqrt(max(0.0, 2 * (peak - self._likelihood(start)))) - Z_95
@@ -211,7 +211,10 @@ def counted_votes(votes: Sequence[CastVote]) -> list[CastVote]:
 
 
 def _repeat_agreement(ballots: Collection[Sequence[CastVote]]) -> tuple[int, int]:
-    """Return the number of repeated trials with the same answer as before, and the number of repeated trials."""
+    """Return the number of repeated trials with the same answer as before, and the number of repeated trials.
+
+    ``ballots``: the votes of each voter, in order.
+    """
     same = whole = 0
     for votes in ballots:
         first = {(vote.item, frozenset((vote.left, vote.right))): vote.chosen for vote in counted_votes(votes)}
@@ -234,7 +237,7 @@ def _interval_table(estimate: Estimate) -> Table:
 
 
 def _voter_table(name: str, votes: Sequence[CastVote]) -> Table:
-    """Return the table of a voter: name, number of counted votes, repetitions and equal answers in them."""
+    """Return the table of a voter: name, counted votes, repeated trials, and those with the same answer."""
     same, repeated = _repeat_agreement([votes])
     return {"name": name, "votes": len(counted_votes(votes)), "same": same, "repeated": repeated}
 

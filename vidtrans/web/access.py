@@ -59,7 +59,7 @@ class Access:
         return cls(token, frozenset(hosts), scheme)
 
     def refusal(self, scope: Scope) -> tuple[int, str] | None:
-        """Return the HTTP status and the reason for refusing a request; None if the request is allowed."""
+        """Return the HTTP status and the reason for refusing a request (ASGI ``scope``); None if it is allowed."""
         headers = Headers(scope=scope)
         hosts, origins = headers.getlist("host"), headers.getlist("origin")
         if len(hosts) != 1 or hosts[0].lower() not in self.hosts:

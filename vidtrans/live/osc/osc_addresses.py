@@ -79,7 +79,7 @@ class OscAddress:
         return round(number) if self.kind == "whole" else number
 
     def _choose_word(self, argument: Argument) -> str:
-        """Return the word that an argument names or whose number it is. Raises OscMismatchError."""
+        """Return the word that an argument gives as text, or as the word's number from 1. Raises OscMismatchError."""
         if isinstance(argument, str):
             word = argument
         else:
@@ -91,7 +91,7 @@ class OscAddress:
         return word
 
 
-# Addresses that the session sends and does not receive
+# Addresses of values that the session only sends
 REPORTS = (
     OscAddress("frame", "whole", "pictures painted since the session began"),
     OscAddress("fps", "number", "pictures per second"),
@@ -124,7 +124,7 @@ def _control_address(name: str, about: Table, offers: Mapping[str, tuple[str, ..
 
 
 def _pairing_addresses(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:
-    """Yield the addresses of the settings that make the models' inputs; shared settings get the widest bounds."""
+    """Yield the addresses of the settings of the models' pairings; settings of several models get the widest bounds."""
     addresses: dict[str, OscAddress] = {}
     for model in models.values():
         for name, about in describe_pairing(model.pairing).items():

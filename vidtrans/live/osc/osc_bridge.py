@@ -28,11 +28,11 @@ from vidtrans.live.stage_worker import PaintedFrame
 QUIET_S = 0.2  # Time without an OSC message to a control, in s, after which the value of the control is sent back
 NOTE_INTERVAL_S = 1.0  # Shortest time, in s, between two notes in the terminal about unused messages
 BATCH_INTERVAL_S = 1 / 120  # Shortest time, in s, between two batches of messages for the session
-GATHER_INTERVAL_S = 0.002  # Pause, in s, between two reads of the socket while messages wait for their batch
+GATHER_INTERVAL_S = 0.002  # Pause, in s, between two reads of the socket while messages wait for the next batch
 MAX_PACKETS, MAX_READ_BYTES = 256, 1 << 17  # Most packets and bytes in one read of the socket
 # Pause after each read of the socket, in s, so that a flood takes only a few percent of a CPU core
 READ_PAUSE_S = 1 / 60
-SOCKET_BUFFER_BYTES = 1 << 17  # Receive buffer of the socket: only a few reads, so that values are not old in a flood
+SOCKET_BUFFER_BYTES = 1 << 17  # Receive buffer of the socket: small, so that in a flood of packets no old values wait
 MAX_PACKET_BYTES = 1 << 16  # Largest UDP packet that is read
 STATUS_INTERVAL_S = 0.25  # Shortest time, in s, between two OSC status messages to the pages
 RATE_HZ = 60.0  # Rate at which changed values are sent to the OSC endpoint
@@ -112,7 +112,7 @@ class OscBridge:
         self._set_controls(controls)
 
     def is_moving(self, path: str) -> bool:
-        """Return whether OSC messages are changing the control at ``path``; its value is sent when they pause."""
+        """Return whether the last OSC message to the control at ``path`` is younger than ``QUIET_S``."""
         return time.monotonic() - self._last_set_s.get(path, -QUIET_S) < QUIET_S
 
     def values(self) -> dict[str, Argument]:
@@ -152,7 +152,7 @@ class OscBridge:
         return f"OSC: {count(number, 'message')} not used{detail}{problem}"
 
     def _set_controls(self, values: dict[str, object]) -> None:
-        """Set the controls whose values differ; if they are refused together, set them separately for each pairing."""
+        """Set the controls that differ from ``values``; if that is refused, set those of each pairing separately."""
         now = self._hub.state.table()
         values = {name: value for name, value in values.items() if now.get(name) != value}
         if not values or self._command({"type": "controls", "values": values}):
@@ -256,7 +256,7 @@ class OscListener:
         time.sleep(READ_PAUSE_S)
 
     def _submit(self, messages: list[OscMessage]) -> None:
-        """Pass a batch of messages to the event loop's thread."""
+        """Pass a batch of messages to the event loop's thread; the next batch waits until it is executed."""
         if messages:
             self._is_busy = True
             self._in_loop(self._handle_batch, messages)

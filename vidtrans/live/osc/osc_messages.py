@@ -26,8 +26,8 @@ ALIASES, ARRAYS = bytes.maketrans(b"IScmt", b"Tsrrh"), b"[]"
 ARGUMENT_TYPES = frozenset(b"ifhdsbrTFN")  # Type tags of arguments that python-osc can parse
 PATTERN_SIGNS = frozenset(b"*?[{")  # Characters that make an address a pattern
 MAX_PATTERN_BYTES = 200  # Longest address pattern that is matched
-MAX_CHOICE_LETTERS = 500  # Most letters in all combinations of the words in braces, in one part of an address pattern
-TIME_TAG_ERA_S = 1 << 32  # Range of OSC time tags, in s: they overflow every 136 years, next in February 2036
+MAX_CHOICE_LETTERS = 500  # Most letters of all words that the braces of one part of an address pattern can form
+TIME_TAG_ERA_S = 1 << 32  # Period, in s, after which OSC time tags restart at 0: 136 years, next in February 2036
 # Longest time, in s, that a time tag may be ahead; later tags are read as times in the past
 MAX_TAG_AHEAD_S = 24 * 60 * 60
 
@@ -92,7 +92,7 @@ def address_in(data: bytes) -> bytes:
 
 
 def is_pattern(address: bytes) -> bool:
-    """Return whether an OSC address is a pattern, and short enough to be matched."""
+    """Return whether an OSC address is a pattern (with *, ?, [ or {), and short enough to be matched."""
     return address.startswith(b"/") and len(address) <= MAX_PATTERN_BYTES and not PATTERN_SIGNS.isdisjoint(address)
 
 
@@ -167,7 +167,7 @@ class OscCounts:
 
 
 class OscInbox:
-    """The last OSC message to each address, taken from packets; one thread calls it.
+    """A store of the newest OSC message to each address, filled from packets; only one thread uses it.
 
     Attributes:
         known_addresses: The addresses of the session.
@@ -233,7 +233,10 @@ class OscInbox:
         self.problem = problem
 
     def _schedule(self, at_s: float, data: bytes, now_s: float) -> None:
-        """Store a message, or keep it until ``at_s``, the time of its bundle; drop it if that is too far ahead."""
+        """Store a message, or keep it until ``at_s``, the time of its bundle; drop it if that is too far ahead.
+
+        Times are in s since 1970. ``data``: the bytes of the message.
+        """
         if at_s <= now_s:
             self._store(data)
         elif at_s - now_s > MAX_WAIT_S:

@@ -23,7 +23,7 @@ NOMINAL_FPS = 30  # Frame rate given to libraries that require one; pictures are
 
 
 class PictureSender(Protocol):
-    """The interface of a picture sender. One thread calls all methods but ``pump``; ``close`` follows ``open``."""
+    """The interface of a picture sender. One thread calls all methods but ``pump``; each ``open`` has a ``close``."""
 
     def open(self, width: int, height: int) -> None:
         """Open the sender for pictures of this size, in pixels.
