@@ -282,7 +282,10 @@ def _move_into_place(folder: Path, output: Path) -> None:
 
 
 def _restore_deleted(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
-    """Copy pictures that were deleted from ``existing`` back from ``folder``, which has all, under their old names."""
+    """Restore the deleted pictures of the dataset ``existing`` at ``output``, from the complete copy in ``folder``.
+
+    ``planned``: the index of the copy, with as many records, whose file names may differ.
+    """
     for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():

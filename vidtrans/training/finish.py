@@ -62,7 +62,7 @@ VAL_PAIRS = 16  # Maximum number of held-out pairs scored during training; a few
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
-MAX_BLOCKS = 4  # Maximum number of held-out blocks (spans of frames) in which rollout horizons are measured.
+MAX_BLOCKS = 4  # Maximum number of held-out blocks (spans of frames) in which rollouts are scored.
 QUICK_HORIZON = 10  # Number of frames of the short rollouts that are scored during training.
 STILL = CameraMove()  # The camera move of a camera that does not move.
 
@@ -73,7 +73,7 @@ def companion_file(name: str) -> str:
 
 
 class ModelWriter:
-    """Writes a run's models into its cache entry and into ``folder``, together with previews and report.
+    """Writer of a run's models, into its cache entry and the preview ``folder``, and of its previews and report.
 
     Companions are additional models: the reverse translator, and the colour map of two domains. ``preview`` is called
     with a model file of the current state, after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals.
@@ -154,7 +154,10 @@ class ModelWriter:
         self.save(f"snapshots/{self.state.step:08d}.safetensors")
 
     def refresh(self) -> None:
-        """Update the previews, and write a model for ``preview`` when due; called at intervals of wall time."""
+        """Update the previews, and call ``preview`` with a model file if its interval has passed.
+
+        The training loop calls this method at intervals of wall time.
+        """
         self.context.report(Preview(self.monitor.refresh()))
         if self._preview is None or self.context.stop.requested or self.state.step == self.state.total:
             return
@@ -229,7 +232,10 @@ class ModelWriter:
         return {"run_key": self.stage.run_key, "steps": state.total, "result": result, "companions": companions}
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
-        """Return the generator of the last ``step`` or of the step ``best``, by the settings; tell the user which."""
+        """Return the generator that becomes the model: that of ``step``, the last or the best one; tell the user which.
+
+        ``best``: the step of the best state, or None without scores.
+        """
         state, note, last = self.state, self.context.note, self.folder / "last.safetensors"
         if state.enough:
             patience = self.settings.patience
@@ -384,16 +390,17 @@ def _copy(source: Path, result: Result, table: Table) -> None:
 
 
 class _Start(NamedTuple):
-    """A rollout's start: the ``pair`` whose target is the first frame, and the true pictures' paths from there on."""
+    """The start of a rollout: the ``pair`` of the first predicted frame, and the paths of the true frames from it on."""
 
     pair: Pair
     truth: tuple[Path, ...] = ()
 
 
 class RolloutScorer:
-    """Scores rollouts of a next-frame model, without camera moves or drift correction.
+    """Scorer of a next-frame model's rollouts (predictions from its own predictions), without drift correction.
 
-    The rollouts start at held-out blocks of a dataset, or, without any, at the first training pair.
+    The camera does not move. The rollouts start at held-out blocks of a dataset, or, without any, at the first training
+    pair.
 
     ``window``: (width, height) in pixels of the central area that is seen; None for whole pictures.
     """
@@ -450,7 +457,7 @@ class RolloutScorer:
         return {"horizon": round(min(psnr(film[-1], self._read(truth[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
-        """Return the model record's table for dreams: positions, frame rate, frame statistics, memorised frames."""
+        """Return the model record's table for ``dream``: clock positions, frame rate, statistics, memorised frames."""
         rate = str(self.rate / self.pairing.stride)
         table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
         table |= {"zoom": self.zoom} if self.window else {}
@@ -459,7 +466,7 @@ class RolloutScorer:
         return table | {"runs": list(memory.runs), "shots": list(memory.shots)} | self._origins(memory.files)
 
     def _origins(self, files: Sequence[Path]) -> Table:
-        """Return the clips with their frame rates, and for each memorised frame its (clip number, frame number)."""
+        """Return ``clips``: names and rates; ``frames``: (clip number, frame number) of each memorised frame."""
         records = {self.dataset.path(record.file): record for record in self.dataset.records}
         kept = [records[path] for path in files]
         clips = []
@@ -487,7 +494,9 @@ class RolloutScorer:
         return [to_pictures(rollout.step()[None], deep=False)[0] for _ in range(count)]
 
     def _horizons(self, engine: TorchEngine, film: Sequence[np.ndarray]) -> Table:
-        """Return the mean scores by horizon (frames) of held-out rollouts, and of repeating the last true frame.
+        """Return the mean scores of held-out rollouts after certain numbers of frames, and those of a repeated frame.
+
+        ``horizons``: by number of frames; ``copy_last``: the same if the last true frame is repeated.
 
         ``film``: the frames of the first block's rollout.
         """
@@ -514,6 +523,6 @@ def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:
 
 
 def _means(tables: Sequence[dict[int, float]]) -> Table:
-    """Return the mean score at each horizon (number of frames), over the tables that have a score for it."""
+    """Return the mean score after each number of frames (horizon), over the tables that have a score for it."""
     reached = sorted(set().union(*tables))
     return {str(h): round(float(np.mean([t[h] for t in tables if h in t])), 2) for h in reached}
