@@ -111,7 +111,7 @@ class ModelWriter:
         )
 
     def _facts(self) -> Table:
-        """Return the report's facts by name: dataset, networks, device, seed and settings."""
+        """Return the run's description for the report, by name: dataset, networks, device, seed and settings."""
         setup, networks = self.setup, self.state.model.networks
         names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
         return {
@@ -261,7 +261,10 @@ class ModelWriter:
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the companion models with ``record``, its domains exchanged; ``prefix``: prefix of their file names."""
+        """Write the companion models (such as the reverse translator), with ``record`` and its two domains exchanged.
+
+        ``prefix``: the prefix of their file names.
+        """
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.state.model.companion_networks.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
@@ -390,7 +393,7 @@ def _copy(source: Path, result: Result, table: Table) -> None:
 
 
 class _Start(NamedTuple):
-    """The start of a rollout: the ``pair`` of the first predicted frame, and the paths of the true frames from it on."""
+    """The start of a rollout: the ``pair`` of the first predicted frame, and the true frames' paths from it on."""
 
     pair: Pair
     truth: tuple[Path, ...] = ()

@@ -17,7 +17,9 @@ class Temporal(Term):
 
 
 def temporal(fake: Tensor, past: Tensor) -> Tensor:
-    """Return the mean of c·|fake − p| over (N, 3, H, W); ``past``: frame p with confidence c, see ``flow.history``.
+    """Return the mean difference of outputs ``fake`` from the warped previous outputs, weighted by confidence.
+
+    ``fake``: (N, 3, H, W). ``past``: (N, 4, H, W), the previous outputs and their confidence, see ``flow.history``.
 
     The loss of Lai et al. (ECCV 2018); vid2vid (Wang et al., NeurIPS 2018) uses discriminators instead.
     """

@@ -36,7 +36,7 @@ NO_CLASS = -100  # Label of pixels without a class; PyTorch's cross-entropy igno
 
 
 class ClassMethod(TrainingMethod):
-    """The training method for a ``ClassGenerator``, by cross-entropy.
+    """The training method for networks that predict label maps (``ClassGenerator``), by cross-entropy.
 
     ``class_weights``: the weight of each class's pixels, (K,) float32.
     """
@@ -110,7 +110,7 @@ class ClassMethod(TrainingMethod):
         return self.generator.coloured(logits)
 
     def _total_weight(self, labels: Tensor) -> Tensor:
-        """Return the total weight of the pixels with a class, averaged over the processes; above 0."""
+        """Return the sum of the class weights over pixels with a class, the mean over processes; at least 1e-6."""
         counts = torch.bincount(labels[labels >= 0], minlength=len(self.class_weights))
         weight = float((counts * self.class_weights).sum())
         return torch.tensor(max(self.dist.mean([weight])[0], 1e-6), device=self.device.torch)

@@ -30,7 +30,10 @@ FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip in
 
 
 class Projection(nn.Module):
-    """The paper's projection H: a two-layer network per compared layer, (N, patches, C) → (N, patches, channels)."""
+    """CUT's network H, which projects patch features before they are compared: two linear layers per feature layer.
+
+    (N, patches, C) → (N, patches, ``PROJECTED_CHANNELS``). ``channels``: C of each feature layer.
+    """
 
     smallest = 1
 
@@ -109,7 +112,10 @@ class CUT(UnpairedMethod):
     def translate(
         self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return the outputs and the unweighted losses gan, contrastive and, if in ``weights``, identity and steady."""
+        """Return outputs and unweighted losses: gan, contrastive and, if in ``weights``, identity and steady.
+
+        See ``UnpairedMethod.translate``.
+        """
         frames, look = torch.cat([x[:, :3], y[:, :3]]), self.encode_look(y[:, :3], random)
         output, keys = self._forward(frames, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
@@ -126,7 +132,7 @@ class CUT(UnpairedMethod):
         return Translation(losses, fake, look)
 
     def _forward(self, frames: Tensor, look: TargetCodes | None) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs, and the features of the input frames by layer."""
+        """Return the outputs for ``frames``, (N, 3, H, W), and the frames' features by layer; ``look``: style codes."""
         with self.g.autocast():
             if self.feature_network is None:
                 network: Any = inner_generator(self.generator)
@@ -146,7 +152,10 @@ class CUT(UnpairedMethod):
             return features
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
-        """Return the PatchNCE loss, averaged over layers: the cross-entropy of matching output to input patches."""
+        """Return the PatchNCE loss, the mean over layers: the cross-entropy of matching output to input patches.
+
+        ``queries``, ``keys``: features of outputs and of inputs by layer, (N, C, h, w) each.
+        """
         sizes = [query.shape[2] * query.shape[3] for query in queries]
         positions = [torch.randperm(size, generator=random)[: self.count] for size in sizes]  # Flat, row-major.
         project = self.networks["projection"]
