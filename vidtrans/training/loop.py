@@ -70,8 +70,7 @@ class Revision(NamedTuple):
 
     ``step``: the step at which it was calculated. ``share``: the used share of the time budget at this step.
 
-    ``progress``: the share of the run's schedules that is completed at ``step``;
-    the remaining steps complete them.
+    ``progress``: the share of the run's schedules that is completed at ``step``; the remaining steps complete them.
     """
 
     step: int
@@ -478,8 +477,8 @@ class Mark(NamedTuple):
 class TimeBudget:
     """A time budget of a run, in ``seconds``, from which the number of steps is calculated, several times in the run.
 
-    ``costs``: durations of steps, measured by a trial before the run. ``at_most``: maximum number of steps.
-    ``began``: the point of the last revision, or of the start of the process.
+    ``costs``: durations of steps, measured by a trial before the run. ``at_most``: maximum number of steps. ``began``:
+    the point of the last revision, or of the start of the process.
     """
 
     seconds: float

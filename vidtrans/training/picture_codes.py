@@ -69,8 +69,8 @@ def mean_distance(pictures: Sequence[np.ndarray]) -> float:
 def latent_error(encoder: PictureEncoder, outputs: Tensor, codes: Tensor) -> Tensor:
     """Return the mean error of the style codes that the encoder finds in outputs, compared with the codes used.
 
-    ``outputs``: (N, 3, H, W); ``codes``: (N, size).
-    The encoder gets no gradient: otherwise generator and encoder could hide the code in the picture.
+    ``outputs``: (N, 3, H, W); ``codes``: (N, size). The encoder gets no gradient: otherwise generator and encoder could
+    hide the code in the picture.
     """
     with frozen(encoder):
         return (encoder(outputs) - codes).abs().mean()
@@ -79,9 +79,9 @@ def latent_error(encoder: PictureEncoder, outputs: Tensor, codes: Tensor) -> Ten
 def mode_seeking_loss(one: Tensor, other: Tensor, one_code: Tensor, other_code: Tensor) -> Tensor:
     """Return the mode-seeking loss: the difference of two codes divided by that of their outputs, a scalar.
 
-    From Mao et al., CVPR 2019. ``one``, ``other``: the outputs, (N, 3, H, W), of the two codes.
-    Both codes, (N, size), must be random: with a target's code, an encoder would learn codes far from all random codes,
-    and outputs of random codes would stay similar.
+    From Mao et al., CVPR 2019. ``one``, ``other``: the outputs, (N, 3, H, W), of the two codes. Both codes, (N, size),
+    must be random: with a target's code, an encoder would learn codes far from all random codes, and outputs of random
+    codes would stay similar.
     """
     difference = (one - other).abs().mean((1, 2, 3)) / (one_code - other_code).abs().mean(1)
     return 1 / (difference.mean() + DIFFERENCE_EPSILON)

@@ -187,9 +187,9 @@ def seconds_per_step(run: TrainingState) -> float:
 def step_costs(run: TrainingState) -> list[StepCost]:
     """Measure the duration of a step in each span of the run, by a short trial that changes ``run``.
 
-    A span has one picture size and one set of losses.
-    Each picture size is timed before and after ``turning_point``, where a step's duration changes. All processes must
-    call this function together; the durations are means over the processes.
+    A span has one picture size and one set of losses. Each picture size is timed before and after ``turning_point``,
+    where a step's duration changes. All processes must call this function together; the durations are means over the
+    processes.
     """
     turn, growth, costs = run.model.turning_point, run.loader.growth, []
     for start, end, alone in growth.parts():

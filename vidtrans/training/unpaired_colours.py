@@ -77,8 +77,7 @@ def maps_between(dataset: Dataset) -> ColourMaps:
 def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:
     """Make a generator with the setting ``colour_start`` begin with the colour map from source to target domain.
 
-    ``reverse``: with the map from target to source.
-    Raises UsageError if ``maps`` is None.
+    ``reverse``: with the map from target to source. Raises UsageError if ``maps`` is None.
     """
     inner: Any = inner_generator(generator)
     if maps is None:

@@ -97,8 +97,8 @@ def check_labels(labeller: Labeller, dataset: Dataset) -> None:
 def read_back(labeller: Labeller, dataset: Dataset, model: Path, context: Context) -> Table:
     """Return the FCN-scores of a model that paints label maps: how well a labeller finds the labels in its outputs.
 
-    The accuracies are from 0 to 1, on held-out pairs.
-    ``fcn_of_targets``: the pixel accuracy on the targets, which is the upper limit for outputs.
+    The accuracies are from 0 to 1, on held-out pairs. ``fcn_of_targets``: the pixel accuracy on the targets, which is
+    the upper limit for outputs.
     """
     engine = TorchEngine(load_generator(model)[0], resolve_device(context.device), batch=1)
     read, classes, pairing = labeller.reader(), labeller.classes, dataset.pairing

@@ -27,8 +27,8 @@ TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)  # Input channels of the temporal disc
 class PrecedingFrames:
     """The two frames before each of some examples of a batch, for a discriminator of three consecutive frames.
 
-    ``rows``: the indices (M,) of these examples in the batch. ``outputs``, ``targets``: (M, 6, H, W) float32 in
-    [−1, 1], older frame first. ``share``: M / number of triples in the step.
+    ``rows``: the indices (M,) of these examples in the batch. ``outputs``, ``targets``: in [−1, 1], (M, 6, H, W)
+    float32, older frame first. ``share``: M / number of triples in the step.
     """
 
     rows: Tensor
