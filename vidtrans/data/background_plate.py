@@ -175,7 +175,7 @@ def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) 
 
 
 def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float) -> np.ndarray:
-    """Return pixel weights, (H, W) float32, from 1 on the plate to 1 + ``weight`` far from it.
+    """Return pixel weights, (H, W) float32: 1 where a picture equals the plate, up to 1 + ``weight`` where it differs.
 
     ``sigma``: the blur of the difference, in pixels.
     """

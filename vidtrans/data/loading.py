@@ -220,14 +220,18 @@ class PictureBatches(Batches):
         return prefetch(self.make, first, stop)
 
     def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
-        """Return a random generator seeded by the seed and ``key``, and a geometry that it drew for ``picture``."""
+        """Return a random generator, seeded by the run's seed and ``key``, and its transform drawn for ``picture``."""
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
         return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip, self.zoom_range)
 
 
 class NoiseLoader(Batches):
-    """Batches of noise in the format of ``Loader``, for timing a training before its pictures exist."""
+    """Batches of noise in the format of ``Loader``, for timing a training before its pictures exist.
+
+    ``size``: (width, height) in pixels. ``batch``: the number of examples. ``plate``, ``recurrent``: whether inputs
+    have the channels of a background plate and of a history.
+    """
 
     def __init__(
         self, size: tuple[int, int], pairing: Pairing, *, batch: int, plate: bool = False, recurrent: bool = False
@@ -461,7 +465,10 @@ class UnpairedLoader(PictureBatches):
         return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
 
     def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
-        """Return the example at ``position`` in the domain's random order, and its frames, (3·F, H, W) uint8."""
+        """Return the example at ``position`` in the domain's random order, and its F frames, (3·F, H, W) uint8.
+
+        ``key``: seeds the transform, which is drawn at the picture size ``scale``.
+        """
         count = len(domain.rows)
         epoch = domain.number * EPOCH_STRIDE + position // count
         row = domain.rows[epoch_order(self.seed, epoch, count)[position % count]]
@@ -471,7 +478,10 @@ class UnpairedLoader(PictureBatches):
 
 
 class UnpairedNoise(Batches):
-    """Batches of noise in the format of ``UnpairedLoader``, for timing a training before its pictures exist."""
+    """Batches of noise in the format of ``UnpairedLoader``, for timing a training before its pictures exist.
+
+    ``size``: (width, height) in pixels. ``batch``: the number of examples. ``num_frames``: frames per example.
+    """
 
     def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
         self.crop, self.batch, self.channels = size, batch, 3 * num_frames

@@ -131,14 +131,18 @@ def _domain_report(dataset: Dataset, number: int) -> Table:
 
 
 def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
-    """Return the recipe to train on a dataset, from ``preset`` (None: the dataset's preset) and tables of ``flags``."""
+    """Return the recipe to train on the dataset in ``folder``: a preset (None: the dataset's), changed by ``flags``.
+
+    ``flags``: tables of settings from the command line.
+    """
     dataset = open_dataset(folder)
     return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
-    """Return the existing dataset with this ``key``; None if no dataset exists, or if it may be replaced.
+    """Return the dataset in the folder ``output`` if it was made with this ``key``; None if a dataset may be written.
 
+    ``key``: the digest of all inputs of a dataset.
     Raises UsageError otherwise.
     """
     if not output.is_dir():
@@ -243,7 +247,10 @@ def full_size_pictures(
 
 
 class PictureMarks:
-    """The marks of completely written chunks: one small file per chunk, with the SHA-256 of each picture."""
+    """The marks of completely written chunks: one small file per chunk, with the SHA-256 of each picture.
+
+    ``names``: the names of the pictures of each chunk.
+    """
 
     def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names

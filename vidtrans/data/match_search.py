@@ -30,7 +30,7 @@ BLOCK_FRAMES = 50  # Number of target frames whose matches are cached together: 
 
 @dataclass(frozen=True)
 class MatchSearch:
-    """A search for frames of ``input_source`` that match frames of ``target``.
+    """A search: for each frame of ``target``, the frame of ``input_source`` with the same content.
 
     ``digests``: the digests of the content of both clips.
     """

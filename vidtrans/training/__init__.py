@@ -23,9 +23,9 @@ from vidtrans.perception import MEASURES
 
 
 class Label(NamedTuple):
-    """The label of a curve: ``name``, explanation ``hint``, ``unit``, and ``aim``, the best possible value.
+    """The label of a curve: ``name``, explanation ``hint``, ``unit``, and ``aim``, the best value.
 
-    ``aim`` is −∞ if lower is better, ∞ if higher is better, and None if neither is.
+    ``aim`` is −∞ if lower is better, ∞ if higher is better, and None if there is no best value.
     """
 
     name: str

@@ -31,7 +31,7 @@ from vidtrans.video.images.picture import picture_size
 
 GROWTH_START, GROWTH_END = 0.1, 0.5  # Shares of the run, 0 to 1, between which the maximum rollout length grows.
 MIN_LENGTH = 4  # Maximum number of own outputs in a rollout early in the run; the limit grows later.
-# A rollout at the end of its shot continues at a pair that at least this number of pairs follow in their shot.
+# Minimum number of pairs after a pair in its shot, so that a rollout whose own shot has ended may continue there.
 MIN_RELOCATION_SUCCESSORS = 10
 POOL_SIZE = 16  # Number of rollouts in the pool: few, so that they grow long.
 MAX_ERROR = 0.35  # Mean |output − target|, for colours in [−1, 1], above which a rollout ends.
@@ -62,12 +62,15 @@ class Feedback(Protocol):
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
         """Return the example with which a rollout continues after ``age`` outputs; None if the rollout ends there.
 
-        ``successor``: the index of the next pair, or None.
+        ``example``: the rollout's last example. ``successor``: the index of the next pair, or None.
         """
 
 
 class NextFrameFeedback:
-    """Feedback of next-frame prediction: own outputs replace the latest context frames."""
+    """Feedback of next-frame prediction: own outputs replace the latest context frames of the input.
+
+    ``context``: the number of context frames, all of which may be replaced.
+    """
 
     relocates = True
 

@@ -285,7 +285,10 @@ class ModelWriter:
         return [*names, COLOURS]
 
     def _finalised(self, generator: torch.nn.Module, pairs: Sequence[Pair] = ()) -> torch.nn.Module:
-        """Return a generator copy for rendering, with BatchNorm statistics of whole pictures of ``pairs`` (or all)."""
+        """Return a copy of a generator for rendering, with BatchNorm statistics of whole pictures.
+
+        The pictures are those of ``pairs``; by default, of the training pairs.
+        """
         pairs = pairs or self.setup.pairs
         engine = self.engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
@@ -318,7 +321,10 @@ class ModelWriter:
             yield np.dstack([to_signed_range(given), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
-        """Return the model record of the state at ``step`` (default: the current); ``more``: extra training entries."""
+        """Return the model record of the state at ``step``, by default the current one.
+
+        ``more``: further entries of the record's table of the training.
+        """
         state, stage, setup = self.state, self.stage, self.setup
         first = read_picture(setup.pairs[0].target)
         tail = state.rows[-100:]
@@ -358,9 +364,10 @@ def _millions(network: torch.nn.Module) -> str:
 
 
 def deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
-    """Copy the models of a cache entry to their output paths; return the report.
+    """Copy the model and its companion models from a cache entry to the output paths; return the report.
 
-    Raises UsageError on an unrelated file.
+    ``meta``: the metadata of the entry. ``extractor``: the network to embed in the model file, or None. Raises
+    UsageError if an output path has an unrelated file.
     """
     companions = {name: companion_path(result.output, name) for name in meta["companions"]}
     for name, path in companions.items():
@@ -452,7 +459,7 @@ class RolloutScorer:
         return RolloutSummary(scores, [(n, film[n - 1]) for n in dreams.STRIP_FRAMES])
 
     def quick_score(self, engine: TorchEngine) -> Table:
-        """Return {"horizon": PSNR in dB after ``QUICK_HORIZON`` frames} for a held-out block; {} if it is shorter."""
+        """Return {"horizon": PSNR in dB} of frame ``QUICK_HORIZON`` of a held-out rollout; {} if none is as long."""
         truth = self.start.truth[:QUICK_HORIZON]
         if len(truth) < QUICK_HORIZON:
             return {}

@@ -54,7 +54,7 @@ MAX_COMPARED_PICTURES = 200  # Maximum number of pictures in the calculation of 
 THUMBNAIL_SIDE_PX = 16  # Side in pixels of the thumbnails in the calculation of the effective number.
 KERNEL_WIDTH = 0.05  # RMS difference, for values from 0 to 1, from which two thumbnails count as distinct pictures.
 MIN_DISTINCT_PICTURES = 12.0  # Effective number of pictures below which a dataset has few pictures.
-# Likeness of the model's outputs before training from which new pictures count as similar to its own.
+# Minimum ``likeness``, before the training, at which new pictures count as similar to those of the ``--from`` model.
 MIN_LIKENESS = 0.5
 FIRST_MODULES = ("stem", "entrance", "begin", "down")  # Modules of generators that detect edges and textures.
 

@@ -42,7 +42,7 @@ class PrecedingFrames:
         return replace(self, rows=self.rows.to(device), outputs=outputs, targets=targets)
 
     def select(self, first: int, stop: int, num_triples: float) -> PrecedingFrames | None:
-        """Return the part for the examples [first, stop) of the batch, with ``rows`` from ``first`` on; None if empty.
+        """Return the part for the examples [first, stop) of the batch, ``rows`` counted from ``first``; None if empty.
 
         ``num_triples``: the number of triples in the step, for ``share``.
         """
@@ -112,7 +112,7 @@ class Term(nn.Module):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return an identifier of external inputs, such as a file's digest, for the cache key of the run."""
+        """Return a text for the run's cache key that identifies external inputs, such as a file's digest; or ''."""
         del settings
         return ""
 

@@ -29,7 +29,7 @@ from vidtrans.training.picture_codes import diversity, latent_error, mode_seekin
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
-MODE_SEEKING = "two random codes"  # Identifier of the mode-seeking loss in the run's key.
+MODE_SEEKING = "two random codes"  # Text in a run's cache key if the mode-seeking loss is used.
 
 
 @dataclass(frozen=True)

@@ -47,12 +47,15 @@ class Projection(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Project the features of each layer."""
+        """Project the patch features of each layer, (N, patches, C)."""
         return [layer(f) for layer, f in zip(self.layers, features, strict=True)]
 
 
 class CUT(UnpairedMethod):
-    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's loss."""
+    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's loss.
+
+    ``network``: the frozen network whose features compare patches; None for the translator's own features.
+    """
 
     def __init__(
         self,

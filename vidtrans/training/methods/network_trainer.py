@@ -28,7 +28,7 @@ TrainingPrecision = Precision  # The numerical precision of training steps.
 # Data types of torch.autocast by the name of a precision; other precisions need no autocast.
 _AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Subclasses of these layer types are not included, because they may compute in fp32.
-# Layer types that use their weight unchanged, and under autocast only in bf16.
+# Types of layers whose weight is used as it is stored, and under autocast only in bf16.
 BF16_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)
 WARM_UP = 3  # Number of steps before a step is recorded, in which libraries choose algorithms and allocate memory.
 # A training step as a function of tensors on the device, for ``CapturedStep``.

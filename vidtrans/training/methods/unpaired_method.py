@@ -273,7 +273,10 @@ class UnpairedMethod(TrainingMethod):
         """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Return the network's output for frames ``x`` without a history, float32, computed in the run's precision."""
+        """Return the output of ``network`` for frames ``x``, (N, C, H, W), without recurrence, as float32.
+
+        It is computed in the run's precision.
+        """
         painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
         with self.g.autocast():
             return painter(x).float()
