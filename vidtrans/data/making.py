@@ -142,8 +142,7 @@ def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
     """Return the dataset in the folder ``output`` if it was made with this ``key``; None if a dataset may be written.
 
-    ``key``: the digest of all inputs of a dataset.
-    Raises UsageError otherwise.
+    ``key``: the digest of all inputs of a dataset. Raises UsageError otherwise.
     """
     if not output.is_dir():
         raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
