@@ -303,7 +303,10 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
 
 
 def _full(dataset: Dataset, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:
-    """Return the paths of source and target of a frame at full size; None if one is missing."""
+    """Return the paths of a frame's source and target at full size; None if they are not both in ``present``.
+
+    ``present``: the names of the existing files.
+    """
     if not record.full or not present.issuperset(record.full):
         return None
     source, target = map(dataset.path, record.full)

@@ -234,7 +234,7 @@ def with_full_size(
 
 
 def _is_larger(source: Source, number: int, size: Size) -> bool:
-    """Return whether a pair's source has a full size with both sides longer than those of the stored ``size``."""
+    """Return whether frame ``number`` of a source has a full size with both sides longer than those at ``size``."""
     full = source.full_size(number)
     return full is not None and all(whole > stored for whole, stored in zip(full, size.of(*full), strict=True))
 
@@ -291,9 +291,10 @@ def _is_grey(guide: Path) -> bool:
 
 
 def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, *, has_mattes: bool) -> None:
-    """Raise UsageError if the inputs do not suit the pairing.
+    """Raise UsageError if the kinds of inputs do not suit the pairing, for example if it needs a separate target.
 
-    ``has_mattes``: whether each of ``videos`` has a matte.
+    ``videos``: the sources. ``target``: the target clip, or None. ``has_mattes``: whether each of ``videos`` has a
+    matte.
     """
     has_clips = any(not v.is_dir() for v in videos)
     if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):

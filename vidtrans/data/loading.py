@@ -121,7 +121,10 @@ def plan_growth(
 
 
 def _fitting(side: float, full: int, multiple: int, smallest: int) -> int:
-    """Return the side nearest to ``side``, in pixels, that all networks accept, at most ``full``."""
+    """Return the length in pixels nearest to ``side`` that all networks accept, at most ``full``.
+
+    ``multiple``: a divisor of the length. ``smallest``: the smallest side that all networks accept.
+    """
     least = -(-smallest // multiple) * multiple
     return min(full, max(least, round(side / multiple) * multiple, multiple))
 
@@ -523,7 +526,7 @@ def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int
 
 
 def preserved_content_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
-    """Return the matte of preserved content, as ``PixelWeights`` from 0 to 1; all 0 without a matte."""
+    """Return the matte of preserved content, a ``PixelWeights`` function: (1, H, W), 0 to 1; all 0 without a matte."""
     if pair.keep is None:
         return np.zeros((1, *target.shape[:2]), np.float32)
     return to_planes(geometry.apply(read_picture(pair.keep)))[:1] / np.float32(255)

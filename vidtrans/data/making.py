@@ -105,7 +105,10 @@ def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
 
 
 def _dataset_report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
-    """Return the report of a dataset: output path, numbers of frames and pairs, shots, domains and seconds."""
+    """Return the report of a dataset: output path, numbers of frames and pairs, shots, domains and seconds.
+
+    ``began``: the clock's value in seconds at the start. ``cached``: whether an existing dataset is reused.
+    """
     gone = set(dataset.names()) - set(dataset.files()) if dataset.num_missing else set()
     full = sum(pair.full is not None for pair in dataset.pairs)
     return {
@@ -195,7 +198,8 @@ def write_pictures(
 ) -> None:
     """Write the pictures of all unfinished chunks; mark each chunk once its files are synchronised to disk.
 
-    Raises Interrupted between pictures on a stop request, MediaError on unreadable sources.
+    ``is_done``, ``mark_done``: test and set the mark of a chunk, by its number. Raises Interrupted between pictures on
+    a stop request, MediaError on unreadable sources.
     """
     size = parse_size(settings.size)
     done = 0

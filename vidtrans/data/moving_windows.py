@@ -105,7 +105,7 @@ class Windows:
         return render(frame, self.view(), self.size)
 
     def render_past(self, frame: np.ndarray, num_back: int) -> np.ndarray:
-        """Render an earlier frame through its window, then align it to the target's window."""
+        """Render the frame ``num_back`` frames before the target through its window, then align it to the last window."""
         return self.align_to_target(render(frame, self.view(num_back), self.size), num_back)
 
     def align_to_target(self, picture: np.ndarray, num_back: int) -> np.ndarray:
@@ -131,7 +131,10 @@ class Windows:
 def draw_windows(
     rng: np.random.Generator, size: tuple[int, int], frame: tuple[int, int], count: int, *, moving: bool
 ) -> Windows:
-    """Draw ``count`` windows of one camera motion; window ``size`` and ``frame`` size are (width, height) in pixels."""
+    """Draw ``count`` windows of one camera motion; window ``size`` and ``frame`` size are (width, height) in pixels.
+
+    ``moving``: if False, the camera stands still, without rotation; if True, it usually moves.
+    """
     scale = _largest_scale(size, frame) ** rng.uniform(0, 1)
     is_any_angle = rng.random() < FULL_ROTATION_SHARE
     angle = rng.uniform(-180, 180) if is_any_angle else ROTATION_SIGMA_DEG * rng.standard_normal()

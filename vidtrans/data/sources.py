@@ -152,7 +152,7 @@ class ClipSource:
         return resize(picture, width, height)
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield one picture per frame, cropped to the area without bars, then resized."""
+        """Yield one picture for each frame of ``numbers``, cropped to the area without bars, then resized."""
         with closing(_read_frames_of(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
             for frame in frames:
                 picture = self.bars.crop(frame.rgb)
@@ -208,13 +208,13 @@ class ClipSource:
 
 
 def _read_frames_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
-    """Open a reader, and yield the frames ``numbers``, which increase."""
+    """Open the reader ``opened``, yield the frames ``numbers`` of its clip, which increase, and close it."""
     with opened as reader:
         yield from read_frames(reader, index, numbers)
 
 
 def _read_pictures_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
-    """Open a reader, and yield the pictures of the frames ``numbers``, which may be in any order."""
+    """Open the reader ``opened``, and yield the pictures of the frames ``numbers``, which may be in any order."""
     with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
         yield from (frame_of(number).rgb for number in numbers)
 

@@ -126,7 +126,10 @@ def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
 
 
 def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
-    """Return the class colours in label maps as codes 0xrrggbb, sorted. Raises MediaError for too many."""
+    """Return the class colours in label maps as codes 0xrrggbb, sorted, without those in ``ignored``.
+
+    Raises MediaError if maps have too many colours.
+    """
     counts: Counter[int] = Counter()
     pictures = maps.pictures(0 if maps.is_lossless else 2 * NUM_SAMPLE_FRAMES)
     pixels = 0
@@ -192,7 +195,10 @@ def _is_photograph(counts: Counter[int], centres: Sequence[int]) -> bool:
 
 
 def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, context: Context) -> None:
-    """Report the found classes, and warn of pixels without a class and of compressed label maps."""
+    """Report the classes that were found, and warn of pixels without a class and of compressed label maps.
+
+    ``pairing``: with these classes; ``requested``: the pairing before the search for classes.
+    """
     if not isinstance(pairing, Segment) or not isinstance(requested, Segment):
         return
     classes, name = pairing.class_colours, maps.name

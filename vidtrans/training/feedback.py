@@ -191,7 +191,10 @@ class RolloutPool:
     def _extend(
         self, example: Example, rollout: PooledRollout | None, output: np.ndarray, target: np.ndarray
     ) -> PooledRollout | None:
-        """Return the rollout extended by one output; None if the rollout ends."""
+        """Return the rollout extended by the ``output`` for ``example``; None if the rollout ends.
+
+        ``rollout``: None for an example that begins a rollout. ``output``, ``target``: (3, H, W) in [−1, 1].
+        """
         age = (rollout.age if rollout else 0) + 1
         following = self.feedback.following(example, self._successors[example.index], age, self._rng)
         error = float(np.abs(output - target).mean())

@@ -149,7 +149,7 @@ class TrainingState:
         self._plan_growth()
 
     def revise(self, revision: Revision) -> None:
-        """Change the number of steps, and with it the pace of the schedules that depend on it."""
+        """Change the number of steps as ``revision`` says, and with it the pace of the schedules from now on."""
         self.history[-1] = revision.total
         self.revisions.append(revision)
         self._plan_growth()

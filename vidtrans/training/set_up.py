@@ -205,7 +205,10 @@ class TrainingSetup:
         return self.pairing.in_channels + (3 if self.plate else 0)
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
-        """Build the recipe's generator, initialised or with the weights of ``--from``; see ``methods.base.Setup``."""
+        """Build the recipe's generator, initialised or with the weights of ``--from``.
+
+        ``number`` and ``reverse``: see ``methods.base.Setup``.
+        """
         generator = self.build(reverse=reverse)
         self.initialise(generator, number)
         if self.picture_size is None and getattr(inner_generator(generator), "starts_with_colours", False):
@@ -233,11 +236,11 @@ class TrainingSetup:
         return self.colours.forth.apply if self.colours else None
 
     def initialise(self, network: torch.nn.Module, number: int) -> None:
-        """Initialise the weights of a network that the method has built."""
+        """Initialise the weights of a network that the method has built; ``number``: added to the run's seed."""
         initialise(network, self.context.seed + number)
 
     def make_discriminator(self, channels: int, number: int) -> torch.nn.Module:
-        """Build and initialise the recipe's discriminator for ``channels`` input channels."""
+        """Build the recipe's discriminator for ``channels`` input channels; ``number``: added to the run's seed."""
         network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
         self.initialise(network, number)
         return network
@@ -442,7 +445,7 @@ def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
 
 
 def _kept_frames(generator: str, table: Table) -> int:
-    """Return the maximum number of frames of its clip that a generator memorises."""
+    """Return the maximum number of frames of the clip that a generator stores, by its settings ``table``; 0: none."""
     known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
     wanted = table.get("memory_frames", 0) if "memory_frames" in known else 0
     return wanted if isinstance(wanted, int) else 0  # another value is refused with the other settings
@@ -583,7 +586,7 @@ def _check_start(start: Path, name: str, table: Table, channels: int, plate: boo
 
 
 def _check_start_codes(start: Path, size: int) -> None:
-    """Raise UsageError if the two models have style codes of different sizes, or only one has codes."""
+    """Raise UsageError if the model ``start`` has style codes of another size than ``size`` (0: no codes)."""
     its = read_record(start).code_size
     if its != size:
         has = [f"{n} numbers" if n else "none" for n in (its, size)]

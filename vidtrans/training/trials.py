@@ -224,7 +224,10 @@ def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> lis
 def _time_step(
     run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float
 ) -> float:
-    """Take a step at ``progress``, and return its duration in seconds, including the wait for the batch."""
+    """Take a step of ``run`` as at the completed share ``progress``; return its duration in seconds.
+
+    The duration includes the wait for the next of ``batches``.
+    """
     began = time.perf_counter()
     step, batch = next(batches)
     take_step(run, batch, Trial(step, progress))

@@ -221,7 +221,7 @@ def _split(text: str, whole: str) -> list[str]:
 def sweep_variants(
     sweep: Sweep, flags: Mapping[str, Table], make_recipe: Callable[[dict[str, Table]], Recipe]
 ) -> tuple[Variant, ...]:
-    """Return a variant for each combination of values, the last key varying fastest; () without keys.
+    """Return a variant for each combination of the values in ``sweep``, the last key varying fastest; () without keys.
 
     ``make_recipe`` returns the recipe for tables of flags; ``flags``: the flags common to all variants. Raises
     UsageError on an invalid key or value, and on more than ``MAX_VARIANTS`` variants.

@@ -140,7 +140,7 @@ class BicycleGAN(Pix2Pix):
         return torch.cat(fake), self._with_input(batch.x, batch.y), batch.share
 
     def _losses(self, batch: MicroBatch, outputs: CodedOutputs, is_adversarial: bool) -> dict[str, Tensor]:
-        """Return the unweighted losses of generator and encoder."""
+        """Return the unweighted losses of generator and encoder by name; ``is_adversarial``: with those that use D."""
         output = GeneratorOutput(outputs.reconstructed, outputs.reconstructed)
         losses = self.loss(self._context(batch, output, is_adversarial))
         if is_adversarial:

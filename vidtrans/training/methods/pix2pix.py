@@ -208,7 +208,7 @@ class Pix2Pix(TrainingMethod):
     def _optimize_g(
         self, micro_batches: list[MicroBatch], lr: float | Tensor, is_adversarial: bool
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Update G by maximising log D(x, G(x)) and minimising λ·|y − G(x)|, with the other losses of the settings.
+        """Update G: maximise log D(x, G(x)), if ``is_adversarial``, and minimise λ·|y − G(x)| and the other set losses.
 
         Return the losses, and G's outputs.
         """

@@ -308,7 +308,10 @@ class UnpairedMethod(TrainingMethod):
         return TargetCodes.draw(distribution, random)
 
     def _code_losses(self, look: TargetCodes, outputs: Tensor) -> dict[str, Tensor]:
-        """Return the error of the code recovered from an output, and the KL divergence of the targets' codes."""
+        """Return ``latent``, the error of codes recovered from outputs, and ``kl``, the divergence of target codes.
+
+        ``look``: the codes of the outputs. ``kl``: the KL divergence of their distribution from a normal one.
+        """
         encoder: Any = self.generator.encoder
         with self.g.autocast():
             latent = latent_error(encoder, outputs, look.code.detach())
