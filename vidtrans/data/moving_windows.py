@@ -105,7 +105,7 @@ class Windows:
         return render(frame, self.view(), self.size)
 
     def render_past(self, frame: np.ndarray, num_back: int) -> np.ndarray:
-        """Render the frame ``num_back`` frames before the target through its window, then align it to the last window."""
+        """Render the frame ``num_back`` frames before the target through its window, then align it to the last one."""
         return self.align_to_target(render(frame, self.view(num_back), self.size), num_back)
 
     def align_to_target(self, picture: np.ndarray, num_back: int) -> np.ndarray:
