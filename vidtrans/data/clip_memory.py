@@ -151,9 +151,9 @@ def to_thumbnail(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The frames of a dataset that a model will store: ``files``, stored ``size`` (height, width) and ``step``.
+    """The frames of a dataset that a model will store: their ``files``, and ``size``, the stored (height, width).
 
-    ``runs`` and ``shots``: see ``ClipMemory``.
+    ``runs``, ``shots`` and ``step``: see ``ClipMemory``.
     """
 
     files: list[Path]

@@ -69,7 +69,7 @@ CHUNK_FRAMES = 50
 EXTRACTED, MATTES, KEEP, FULL = "extracted", "matte", "keep", "full"
 MAX_LISTED_LAYERS = 6  # Maximum number of names of OpenEXR layers in a message.
 GREY_CHECK_SIDE_PX = 64  # Short side in pixels to which guides are reduced in the search for colour.
-# Maximum difference between the channels of a grey picture, in levels of 255; codecs add up to this.
+# Maximum difference between the channels of a grey picture, in levels of 255; codecs cause up to this difference.
 MAX_GREY_SPREAD = 2
 
 

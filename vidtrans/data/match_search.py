@@ -143,7 +143,7 @@ class MatchedSource(ClipSource):
 
     @property
     def name(self) -> str:
-        """Return the name of the input clip, for the folder of the pictures."""
+        """Return the input clip's name, after which the dataset names the folder of its pictures."""
         return base_name(self.input_source.path)
 
     @property

@@ -25,7 +25,7 @@ Matrix = tuple[float, ...]  # The two upper rows of a window's 3 × 3 matrix, ro
 
 
 def moved_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
-    """Return a view: the matrix, (3, 3) float64, from output pixels to source pixels, both from the picture's centre.
+    """Return a view: the matrix, (3, 3) float64, from output pixels to source pixels, both relative to the centre.
 
     The picture appears moved, rotated and enlarged. The move is (``dx``, ``dy``) in pixels, the rotation ``rotate`` in
     degrees anticlockwise, ``zoom`` the enlargement.

@@ -84,7 +84,7 @@ class ClipSource:
 
     @property
     def name(self) -> str:
-        """Return the clip's name, for the folder of the pictures."""
+        """Return the clip's name, after which the dataset names the folder of its pictures."""
         return base_name(self.path)
 
     @property
@@ -279,7 +279,7 @@ class FolderSource:
 
     @property
     def name(self) -> str:
-        """Return the folder's name, for the folder of the pictures."""
+        """Return the folder's name, after which the dataset names the folder of its pictures."""
         return base_name(self.path)
 
     @property

@@ -259,9 +259,9 @@ def make_optimised_look(
 
 
 def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:
-    """Write a model with the generator ``optimised`` and the style pictures.
+    """Write a model file with the generator ``optimised``, its ``settings`` and the style ``pictures``.
 
-    ``size``: short side of frames, in pixels.
+    ``names``: the names of the styles. ``size``: short side of frames, in pixels.
     """
     from vidtrans.flow.history import METHOD
     from vidtrans.models.model_file import save_model

@@ -282,7 +282,7 @@ def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, 
 
 
 class TrainingLoop:
-    """Trains a run to its last step, or until early stopping, with checkpoints and previews at intervals of wall time.
+    """The loop that trains a run to its last step or to early stopping, and at intervals saves and shows its state.
 
     ``refresh``: updates the previews of a run. ``milestones``: returns the functions to call, by step; called again
     when a time ``budget`` changes the number of steps. ``dist``: of several processes, only the first saves, refreshes

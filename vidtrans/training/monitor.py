@@ -36,7 +36,7 @@ from vidtrans.training.validation import pair_input, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank_picture, cell_size, join_row
 
-# Maximum number of pictures in the film, and minimum steps per picture; a picture takes as long as half a step.
+# Maximum number of pictures in ``film/``, and minimum steps between two, as one takes as long as half a step.
 FILM_PICTURES, STEPS_PER_PICTURE = 72, 5
 ROWS = 4  # Number of rows (pairs) in a preview sheet.
 CELL = 320  # Long side of a picture in a sheet, in pixels.

@@ -29,7 +29,7 @@ MIN_FIT_SCORINGS = 4  # Minimum number of scorings, after the first quarter of t
 NUM_SCORINGS = 20  # Default number of scorings in a run.
 # Minimum number of steps between two scorings, so that scoring takes a few percent of the time.
 MIN_SCORING_INTERVAL = 200
-WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best L1 above which the user gets advice.
+WORSE_L1_RATIO = 1.02  # Ratio of the last to the best held-out L1 distance, above which the user gets advice.
 MIN_LIKENESS_GAIN = 0.03  # Gain of feature likeness in the last quarter of a run from which the user gets advice.
 LOWER_IS_BETTER = ("l1", "patch_distance")  # Main scores whose best value is the lowest.
 Score = Mapping[str, float | None]  # Values of the held-out scores by name; None for an unknown value.
@@ -163,7 +163,7 @@ class TrainingSummary:
 
     @property
     def trend(self) -> Trend:
-        """Return the trend of the main score over the last quarter of the steps, or over the last scorings."""
+        """Return how the main score changed in the last quarter of the steps; flat after scorings without a gain."""
         name, best = self.main_score, self.best
         points = self._values(name)
         if best is None or len(points) < 2:

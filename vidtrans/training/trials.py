@@ -212,7 +212,7 @@ def try_steps(run: TrainingState) -> None:
 
 
 def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> list[float]:
-    """Measure a step's duration in seconds with the losses at each of ``progresses``: 0 start, 1 end of the run."""
+    """Measure a step's duration in seconds with the losses at each of ``progresses`` (0: start of the run, 1: end)."""
     batches = enumerate(run.batches(0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
         seconds = _time_step(run, batches, 1.0)

@@ -74,5 +74,5 @@ def vgg_distance(output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
 
 
 def _relative_l1(output: Tensor, target: Tensor) -> Tensor:
-    """Return the L1 between features, (N, C, h, w), relative to the mean of the target's features."""
+    """Return the L1 distance between features, (N, C, h, w), divided by the mean of the target's features."""
     return ((output - target).abs().mean((1, 2, 3)) / (target.mean((1, 2, 3)) + 1e-6)).mean()

@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class L1(Term):
-    """The L1 |y − G(x)|, with optional pixel weights for motion and for rare colours."""
+    """The L1 distance |y − G(x)| of output and target, with optional pixel weights for motion and for rare colours."""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the L1 distance of raw and final output from the target, with ``step.pixel_weights`` if given."""
@@ -28,10 +28,10 @@ class L2(Term):
 
 
 class Gradients(Term):
-    """The L1 between the horizontal and vertical gradients of output and target, averaged over both axes."""
+    """The L1 distance between the gradients of output and target, the mean of horizontal and vertical gradients."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the L1 between image gradients, of raw and final output."""
+        """Return the L1 distance of the gradients of the raw (and the final) output from the target's, a scalar."""
         weights = step.pixel_weights
 
         def distance(picture: Tensor, axis: int) -> Tensor:
@@ -45,7 +45,7 @@ class Gradients(Term):
 
 
 class Texture(Term):
-    """The L1 between the local amounts of fine texture in output and target."""
+    """The L1 distance between the local amounts of fine texture in output and target."""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the difference of texture between the raw (and the final) output and the target, a scalar."""

@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Temporal(Term):
-    """The L1 between the output and the previous output, warped to this frame."""
+    """The L1 distance between the output and the previous output, warped to this frame, weighted by confidence."""
 
     def forward(self, step: LossContext) -> Tensor | None:
         """Return the loss; None if the step has no previous outputs."""

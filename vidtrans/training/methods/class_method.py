@@ -101,7 +101,7 @@ class ClassMethod(TrainingMethod):
         return labels_of(targets, self.generator.class_colours)
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy with class weights, summed over the pixels, a scalar."""
+        """Return the cross-entropy with class weights, summed over the pixels; ``labels``: from ``_labels``."""
         return F.cross_entropy(logits, labels, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
 
     def _to_pictures(self, logits: Tensor, x: Tensor) -> Tensor:

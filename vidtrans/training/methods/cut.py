@@ -71,7 +71,7 @@ class CUT(UnpairedMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build the method with G, D_Y and the projection H. Raises UsageError."""
+        """Build the method with the translator G, its discriminator D_Y and the projection H. Raises UsageError."""
         full_generator = setup.make_generator()
         generator: Any = inner_generator(full_generator)
         own_settings = setup.settings.own(CUTSettings)
