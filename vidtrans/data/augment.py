@@ -33,7 +33,7 @@ class SyntheticMotion:
     steps: int
 
     def apply(self, picture: np.ndarray) -> np.ndarray:
-        """Move a picture, (H, W, C) uint8; areas from outside of the picture are filled by mirroring."""
+        """Move a picture, (H, W, C) uint8, by ``steps`` steps; areas beyond its edges are filled by mirroring."""
         height, width = picture.shape[:2]
         moved = np.linalg.matrix_power(np.vstack([self._rows, (0, 0, 1)]), self.steps)[:2]
         flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
@@ -80,10 +80,9 @@ class Geometry:
     windows: Windows | None = None
 
     def apply(self, picture: np.ndarray, num_back: int = 0) -> np.ndarray:
-        """Transform a picture, (H, W, 3) uint8, to (crop height, crop width, 3).
+        """Transform the picture ``num_back`` frames before the target, (H, W, 3) uint8, to the crop's size.
 
-        Smaller pictures are padded by mirroring. ``num_back``: the number of frames between the picture and the target;
-        0 for the target.
+        ``num_back`` is 0 for the target. Pictures that are smaller than the crop are padded by mirroring.
         """
         if self.windows:
             picture = self.windows.render_past(picture, num_back) if num_back else self.windows.render_target(picture)
@@ -111,7 +110,7 @@ class Geometry:
         return self._cropped(self._padded(scaled))
 
     def apply_to_flow(self, backward: BackwardFlow) -> BackwardFlow:
-        """Transform a whole picture's backward flow to that of the output of ``apply``; ``motion`` is ignored."""
+        """Transform a whole picture's backward flow as ``apply`` transforms the picture, but without ``motion``."""
         flow, confidence = resize_flow(backward.flow, *self.scaled), cv2.resize(backward.confidence, self.scaled)
         height, width = flow.shape[:2]
         flow = self._padded(flow)
@@ -136,7 +135,7 @@ class Geometry:
 
 
 def apply_colour_variant(picture: np.ndarray, number: int) -> np.ndarray:
-    """Permute, invert or nearly grey the channels of (H, W, 3) uint8 by variant ``number``; 0 changes nothing."""
+    """Return a picture, (H, W, 3) uint8, in colour variant ``number`` of ``NUM_COLOUR_VARIANTS``; 0 is unchanged."""
     is_grey, rest = divmod(number, NUM_COLOUR_VARIANTS // 2)
     order, inverted_channels = divmod(rest, 8)
     permuted = picture[..., list(permutations(range(3)))[order]]
@@ -157,10 +156,10 @@ def draw_geometry(
     flip: bool,
     zoom_range: float = 1.0,
 ) -> Geometry:
-    """Draw a transform: resize ``size`` by the factor ``jitter`` (286/256 in the paper), crop, mirror half if ``flip``.
+    """Draw a transform of pictures of ``size``: enlarge by ``jitter``, crop at random, mirror at random if ``flip``.
 
-    ``zoom_range``: the largest factor of an additional random enlargement or reduction; a picture never becomes smaller
-    than the crop.
+    Sizes are (width, height) in pixels. ``jitter``: a factor, 286/256 in the pix2pix paper. ``zoom_range``: the largest
+    factor of an additional random enlargement or reduction; a picture never becomes smaller than the crop.
     """
     if zoom_range > 1:
         least = max(crop[0] / size[0], crop[1] / size[1])

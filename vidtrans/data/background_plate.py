@@ -27,7 +27,7 @@ SHORT_SIDE_PX = 128  # Short side in pixels to which pictures are reduced for th
 NUM_BLOCKS = 12  # Number of compared blocks along the short side of a picture.
 MIN_CONTRAST = 3.0  # Minimum RMS contrast of a block that can be recognised, in grey levels.
 MIN_CORRELATION = 0.7  # Minimum correlation of two blocks that match.
-MIN_STRUCTURED_SHARE = 0.02  # Share of blocks with contrast below which brightness is compared instead.
+MIN_STRUCTURED_SHARE = 0.02  # Minimum share of blocks with contrast; with fewer, only the brightness is compared.
 MAX_GREY_DIFFERENCE = 24.0  # Maximum difference between the means of two blocks that match, in grey levels.
 
 # Chosen on 25 shots of 18 clips: 13 shots with a camera at rest (a walk, a juggler …) have a stillness ≥ 0.60.
@@ -44,7 +44,7 @@ SAME_SCENE = 0.4
 FULL_MOTION = 40.0  # Difference from the plate, in levels of 255, from which a pixel has the full motion weight.
 # Blur σ of the motion map, as a share of the short side, so that the surroundings of motion get weight too.
 BLUR_SIGMA = 1 / 64
-MAX_PICTURES_OF_SHOTS = 1200  # Maximum total number of pictures in the medians of all shots.
+MAX_PICTURES_OF_SHOTS = 1200  # Maximum number of pictures that are read for the plates of all shots together.
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def find_background_plate(pairs: Sequence[Pair]) -> BackgroundPlate | None:
 
 
 def stillness(frames: Sequence[np.ndarray], plate: np.ndarray) -> float:
-    """Return the 10 % quantile, over ``frames``, of the share of ``plate`` that is visible in a frame, 0 to 1."""
+    """Return the share of ``plate``, 0 to 1, that is visible in a frame, as the 10 % quantile over ``frames``."""
     return round(float(np.quantile([visible_share(f, plate) for f in frames], 0.1)), 3)
 
 
@@ -132,9 +132,10 @@ def _blocks(grey: np.ndarray) -> np.ndarray:
 
 
 class MotionWeights:
-    """Pixel weights of the L1 loss by motion, as ``PixelWeights``; ``weight``: the maximum that motion adds to 1.
+    """A ``PixelWeights`` function for the L1 loss: pixels that differ from their shot's plate count more.
 
-    ``plates``: the plate and the mean weight of the shot, by target, for shots with a still camera.
+    ``weight``: the maximum that motion adds to a pixel's weight of 1. ``plates``: the plate and the mean weight of the
+    shot, by target, for shots with a still camera.
     """
 
     def __init__(self, weight: float, plates: Mapping[Path, tuple[np.ndarray, float]]) -> None:
@@ -153,7 +154,7 @@ class MotionWeights:
 
 
 def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) -> MotionWeights:
-    """Return the motion weights for ``pairs``, from a plate per shot with a still camera and one picture size."""
+    """Return the motion weights for ``pairs``; only shots with a still camera and one picture size have a plate."""
     shots_of = {dataset.path(r.target or r.file): (r.source, r.shot) for r in dataset.records}
     targets_of: dict[tuple[int, int], list[Path]] = defaultdict(list)
     for pair in pairs:
@@ -174,7 +175,7 @@ def find_motion_weights(dataset: Dataset, pairs: Sequence[Pair], weight: float) 
 
 
 def _weights(picture: np.ndarray, plate: np.ndarray, sigma: float, weight: float) -> np.ndarray:
-    """Return pixel weights, (H, W) float32, from 1 on the plate to 1 + ``weight`` far from it.
+    """Return pixel weights, (H, W) float32: 1 where a picture equals the plate, up to 1 + ``weight`` where it differs.
 
     ``sigma``: the blur of the difference, in pixels.
     """

@@ -22,7 +22,7 @@ MAX_STORED_PIXELS = 14_000_000  # Maximum number of pixels of all stored frames 
 SEGMENT_FRAMES = 30  # Number of consecutive frames per segment of a clip that is too long to be stored completely.
 THUMBNAIL_PIXELS = 20 * 36  # Number of pixels of a frame's thumbnail, for comparisons and for drift correction.
 EXCLUDED_FRAMES = 15  # Number of frames on either side of a pair's own frame that are excluded from the search.
-NUM_ALTERNATIVES = 4  # Number of the most similar positions, excluded ones left out, from which training draws one.
+NUM_ALTERNATIVES = 4  # Number of the most similar frames, besides the excluded ones, from which training draws one.
 
 
 def stored_size(width: int, height: int, max_pixels: float) -> tuple[int, int]:
@@ -58,23 +58,23 @@ class ClipMemory:
 
     @cached_property
     def places(self) -> np.ndarray:
-        """Return the numbers of the frames with a frame ``step`` before and after them in their run, (P,) int64."""
+        """Return the numbers, (P,) int64, of frames whose run also has the frames ``step`` before and after them."""
         spans = [range(end - length + self.step, end - self.step) for end, length in self._spans]
         return np.array([place for span in spans for place in span], np.int64)
 
     @cached_property
     def rooms(self) -> np.ndarray:
-        """Return the number of predictions from each of ``places`` to the end of the run, (P,) int64."""
+        """Return how many predictions fit between each frame of ``places`` and the end of its run, (P,) int64."""
         ends = [end for end, length in self._spans for _ in range(end - length + self.step, end - self.step)]
         return (np.array(ends, np.int64) - 1 - self.places) // self.step
 
     def phase(self, place: float) -> float:
-        """Return the position of frame number ``place`` on the timeline, in [0, 1)."""
+        """Return the phase of frame number ``place``: from 0 for the first stored frame to 0.5 for the last one."""
         return place / max(1, 2 * (len(self.pictures) - 1))
 
     @cached_property
     def goals(self) -> dict[int | str, frozenset[int]]:
-        """Return the numbers among ``places`` of the frames of each shot (by number) and of each action (by name)."""
+        """Return, by shot number and by action name, the frames of ``places`` that show this shot or this action."""
         places = set(self.places.tolist())
         by_shot: dict[int | str, set[int]] = {}
         for (end, length), shot in zip(self._spans, self.shots or (1,) * len(self.runs), strict=True):
@@ -121,15 +121,15 @@ class ClipMemory:
         return norms
 
     def pointed(self, pairs: Sequence[Pair], numbers: dict[Path, int]) -> list[Pair]:
-        """Return the pairs with ``nearest``: the positions of the frames that follow the most similar stored frames.
+        """Return copies of pairs with ``nearest``: the phases of the frames after the most similar stored frames.
 
-        ``numbers``: the numbers of the stored frames by file. The first position is the most similar one; the others
-        exclude the neighbourhood of the pair's own frame.
+        ``numbers``: the numbers of the stored frames by file. The first phase is that of the most similar frame; the
+        others exclude the neighbourhood of the pair's own frame.
         """
         return [replace(pair, nearest=self._nearest(pair, numbers)) for pair in pairs]
 
     def _nearest(self, pair: Pair, numbers: dict[Path, int]) -> tuple[float, ...]:
-        """Return the positions ``nearest`` of one pair, see ``pointed``."""
+        """Return the phases ``nearest`` of one pair, see ``pointed``."""
         size = self.lows.shape[1:3]
         frames = [to_thumbnail(read_picture(path), size) for path in pair.inputs[-2:]]
         distances = self.distances(frames[0], frames[-1])
@@ -151,9 +151,9 @@ def to_thumbnail(picture: np.ndarray, size: tuple[int, int]) -> np.ndarray:
 
 @dataclass(frozen=True)
 class MemoryPlan:
-    """The frames of a dataset that a model will store: ``files``, stored ``size`` (height, width) and ``step``.
+    """The frames of a dataset that a model will store: their ``files``, and ``size``, the stored (height, width).
 
-    ``runs`` and ``shots``: see ``ClipMemory``.
+    ``runs``, ``shots`` and ``step``: see ``ClipMemory``.
     """
 
     files: list[Path]
@@ -164,9 +164,11 @@ class MemoryPlan:
 
     @classmethod
     def of(cls, pairs: Sequence[Pair], count: int, pairing: Pairing, size: tuple[int, int] | None) -> Self:
-        """Choose at most ``count`` frames of the training ``pairs``: evenly spaced for a clock, else runs of frames.
+        """Choose at most ``count`` frames of the training ``pairs`` to store in the model.
 
-        Raises UsageError if no run is long enough for predictions.
+        For a pairing with a clock (the position on a cyclic timeline) they are evenly spaced, else in runs of
+        consecutive frames. ``size``: (width, height) of pictures; None: that of the first file. Raises UsageError if no
+        run is long enough for predictions.
         """
         if pairing.has_clock:
             files = clock_frames(pairs, count)
@@ -192,12 +194,12 @@ class MemoryPlan:
         return pack_pictures(np.stack([resize(read_picture(file), width, height) for file in self.files]))
 
     def pointed(self, pairs: Sequence[Pair]) -> list[Pair]:
-        """Return the pairs with their ``nearest`` positions, see ``ClipMemory.pointed``."""
+        """Return copies of pairs with ``nearest``, the phases of similar stored frames, see ``ClipMemory.pointed``."""
         return self.memory.pointed(pairs, {path: number for number, path in enumerate(self.files)})
 
 
 def clock_frames(pairs: Sequence[Pair], count: int) -> list[Path]:
-    """Return the files of at most ``count`` evenly spaced frames of a clock's shot, the first and the last included."""
+    """Return the files of at most ``count`` evenly spaced frames of the shot of a clock (a cyclic timeline)."""
     forwards = sorted((pair for pair in pairs if (pair.phase or 0) <= 0.5), key=lambda pair: pair.place)
     files = [pair.target for pair in forwards]
     chosen = np.rint(np.linspace(0, len(files) - 1, min(count, len(files)))).astype(int)

@@ -132,14 +132,14 @@ class Dataset:
         return [p for p in self.pairs if p.role == role]
 
     def inputs(self, role: Role) -> list[Pair]:
-        """Return the pairs that give network inputs: all of a role.
+        """Return the pairs of a role whose pictures are network inputs.
 
-        Of an unpaired dataset, those of the source domain.
+        These are all pairs of a paired dataset, and the pairs of the source domain of an unpaired dataset.
         """
         return [p for p in self.role(role) if p.domain == 0]
 
     def targets(self, role: Role) -> list[Pair]:
-        """Return the pairs that give targets: all of a role; of an unpaired dataset, those of the target domains."""
+        """Return the pairs of a role that have targets: all; in an unpaired dataset those of the target domains."""
         return [p for p in self.role(role) if p.domain or not self.domains]
 
     @property
@@ -303,7 +303,10 @@ def _pairs(dataset: Dataset, present: set[str]) -> list[Pair]:
 
 
 def _full(dataset: Dataset, record: FrameRecord, present: set[str]) -> tuple[Path, Path] | None:
-    """Return the paths of source and target of a frame at full size; None if one is missing."""
+    """Return the paths of a frame's source and target at full size; None if they are not both in ``present``.
+
+    ``present``: the names of the existing files.
+    """
     if not record.full or not present.issuperset(record.full):
         return None
     source, target = map(dataset.path, record.full)

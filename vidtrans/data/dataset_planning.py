@@ -67,9 +67,9 @@ SUFFIX = ".dataset"  # Suffix of the names of dataset folders.
 CHUNK_FRAMES = 50
 # Suffixes of the folders of extracted pictures, of mattes, of mattes of preserved content, and of full-size pictures.
 EXTRACTED, MATTES, KEEP, FULL = "extracted", "matte", "keep", "full"
-MAX_LISTED_LAYERS = 6  # Maximum number of layer names in a message.
+MAX_LISTED_LAYERS = 6  # Maximum number of names of OpenEXR layers in a message.
 GREY_CHECK_SIDE_PX = 64  # Short side in pixels to which guides are reduced in the search for colour.
-# Maximum difference between the channels of a grey picture, in levels of 255; codecs add up to this.
+# Maximum difference between the channels of a grey picture, in levels of 255; codecs cause up to this difference.
 MAX_GREY_SPREAD = 2
 
 
@@ -141,7 +141,10 @@ def plan_dataset(sources: Sequence[Source], pairing: Pairing, settings: DatasetS
 def _frame_records(
     source: Source, settings: DatasetSettings, *, may_drop: bool, unpaired: bool
 ) -> Iterator[FrameRecord]:
-    """Yield a source's frame records, without file names; ``may_drop``: drop near-duplicate and blurred frames."""
+    """Yield a source's frame records, without file names; ``may_drop``: drop near-duplicate and blurred frames.
+
+    ``unpaired``: of an unpaired dataset, where single pictures of a folder of unrelated pictures are held out.
+    """
     if isinstance(source, ClipSource) and unpaired and source.shows_single_pictures:
         yield from _single_picture_records(source, settings)
         return
@@ -174,11 +177,10 @@ def _single_picture_records(source: ClipSource, settings: DatasetSettings) -> It
 
 
 def split_roles(num_frames: int, fraction: float, block: int, gap: int) -> list[Role]:
-    """Return the role of each frame of a shot.
+    """Return the role of each frame of a shot: about ``fraction`` held out, in blocks of ``block`` frames, with gaps.
 
-    About ``fraction`` is held out, in evenly spaced blocks of ``block`` frames. Neighbouring frames are nearly
-    identical, so ``gap`` frames on either side of a block are unused. All frames of a shot that is too short for a
-    block and its gaps are for training.
+    The blocks are evenly spaced. Neighbouring frames are nearly identical, so ``gap`` frames on either side of a block
+    are unused. All frames of a shot that is too short for a block and its gaps are for training.
     """
     roles: list[Role] = ["train"] * num_frames
     span = block + 2 * gap
@@ -232,13 +234,13 @@ def with_full_size(
 
 
 def _is_larger(source: Source, number: int, size: Size) -> bool:
-    """Return whether a pair's source has a full size with both sides longer than those of the stored ``size``."""
+    """Return whether frame ``number`` of a source has a full size with both sides longer than those at ``size``."""
     full = source.full_size(number)
     return full is not None and all(whole > stored for whole, stored in zip(full, size.of(*full), strict=True))
 
 
 def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return the pairing; a stack without guide names gets all guides of ``folder`` but the target's.
+    """Return the pairing; a stack of guides without names gets the names of all guides in ``folder`` but the target.
 
     Grey guides become one channel. OpenEXR guides of data (depth …) get a fixed range of values, so that renders of
     other clips use the same range. Poses get the size of the target's frames, and the person that is visible longest.
@@ -265,7 +267,10 @@ def with_guides(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
 
 
 def _with_body(pairing: Pose, keypoints: Path, target: Path | None) -> Pose:
-    """Return the pose pairing with the size of the drawn pictures, and the person to draw. Raises MediaError."""
+    """Return the pose pairing; if not set, its size becomes the target's, its person the one visible longest.
+
+    Raises MediaError.
+    """
     settings = pairing.settings
     if not settings.size and target is not None:
         with open_reader(target) as reader, closing(reader.frames()) as frames:
@@ -286,9 +291,10 @@ def _is_grey(guide: Path) -> bool:
 
 
 def check_inputs(pairing: Pairing, videos: Sequence[Path], target: Path | None, *, has_mattes: bool) -> None:
-    """Raise UsageError if the inputs do not suit the pairing.
+    """Raise UsageError if the kinds of inputs do not suit the pairing, for example if it needs a separate target.
 
-    ``has_mattes``: whether each of ``videos`` has a matte.
+    ``videos``: the sources. ``target``: the target clip, or None. ``has_mattes``: whether each of ``videos`` has a
+    matte.
     """
     has_clips = any(not v.is_dir() for v in videos)
     if pairing.needs_target and target is None and (has_clips or isinstance(pairing, Stack | Matched | Pose)):
@@ -547,9 +553,9 @@ class DatasetSpec:
         return with_cuts(clip, cuts)
 
     def _source_table(self, clip: Clip, other: Clip | None, source: ClipSource, timed: Clip) -> Table:
-        """Return a source's table in the dataset's index.
+        """Return the table in the dataset's index that describes the ``source`` made from ``clip``.
 
-        ``timed``: the clip that the source's frame numbers refer to.
+        ``other``: the clip of the targets, or None. ``timed``: the clip that the source's frame numbers refer to.
         """
         return {
             "name": clip.path.name,

@@ -43,7 +43,7 @@ class Domain:
 
 @dataclass(frozen=True)
 class DomainClip:
-    """A clip of the domain number ``domain``, with samples of its frames.
+    """A clip of a domain (``domain`` is its number), with what samples of the frames show: bars, thumbnails, outlines.
 
     ``bars``: the black borders of the frames; ``cut``: the borders that the dataset crops. ``thumbnails``: frames
     spread over the clip, without bars, (n, 32, 32, 3) float32 in grey levels; ``outlines``: edges of the same frames.
@@ -133,9 +133,9 @@ def _thumbnail(picture: np.ndarray) -> np.ndarray:
 
 
 def check_clips(clips: Sequence[DomainClip], names: Sequence[str], size: Size, context: Context) -> None:
-    """Warn about clips that are hard to learn from; ``names``: names of the domains.
+    """Warn about bars, equal frames or edges in two domains, and sizes that differ; ``names``: the domains' names.
 
-    ``size``: size of stored pictures.
+    ``size``: the requested size of stored pictures.
     """
     _note_bars(clips, context)
     for one, other in itertools.combinations(clips, 2):

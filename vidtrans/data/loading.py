@@ -30,8 +30,9 @@ from vidtrans.video.images.picture import picture_size, read_picture
 
 CACHE_BYTES = 1 << 30  # Memory limit of the cache of decoded pictures, in bytes.
 MIN_WORKERS = 2  # Minimum number of threads that load batches.
-MAX_RECALL_OF_ALTERNATIVES = 0.5  # Maximum recall condition with an alternative position; 1 is for the true next frame.
-# Maximum number of frames in an example in which a frame may stand for a missing neighbour.
+# Maximum recall condition (allowed use of memorised frames, 0 to 1) with a frame that is only similar to the true one.
+MAX_RECALL_OF_ALTERNATIVES = 0.5
+# Maximum number of frames per example for which the newest frame is repeated in place of a missing earlier frame.
 MAX_FRAMES_WITH_REPEATS = 2
 EPOCH_STRIDE = 1 << 40  # Difference between the epoch numbers of two domains; it exceeds the number of epochs of a run.
 SOURCE_KEY, TARGET_KEY = 1 << 63, 3 << 62  # First keys of the random draws for source frames and for target frames.
@@ -74,11 +75,11 @@ class PictureGrowth:
         return self.scales[sum(start <= step for start in self._starts) - 1]
 
     def of_run(self, total: int, since: tuple[int, float] = (0, 0.0)) -> PictureGrowth:
-        """Return a copy for a run of ``total`` steps. ``since``: see the class."""
+        """Return a copy for a run of ``total`` steps; ``since``: step and completed share when ``total`` changed."""
         return replace(self, total=total, since=since)
 
     def parts(self) -> list[tuple[float, float, PictureGrowth]]:
-        """Return the (start, end, growth) of each scale: its span as shares of the run, and a growth of one scale."""
+        """Return (start, end, growth) of each scale: its span in shares of the run, and a plan with only this scale."""
         smaller = len(self.scales) - 1
         ends = [self.share * k / smaller for k in range(smaller + 1)] if smaller else [0.0]
         spans = zip(ends, [*ends[1:], 1.0], self.scales, strict=True)
@@ -120,14 +121,17 @@ def plan_growth(
 
 
 def _fitting(side: float, full: int, multiple: int, smallest: int) -> int:
-    """Return the side nearest to ``side``, in pixels, that all networks accept, at most ``full``."""
+    """Return the length in pixels nearest to ``side`` that all networks accept, at most ``full``.
+
+    ``multiple``: a divisor of the length. ``smallest``: the smallest side that all networks accept.
+    """
     least = -(-smallest // multiple) * multiple
     return min(full, max(least, round(side / multiple) * multiple, multiple))
 
 
 @dataclass(frozen=True)
 class Example:
-    """An example of a batch: the pair number ``index``, transformed by ``geometry``."""
+    """One example of a batch: the pair at ``index`` in the loader's pairs, and the transform of its pictures."""
 
     index: int
     geometry: Geometry
@@ -219,14 +223,18 @@ class PictureBatches(Batches):
         return prefetch(self.make, first, stop)
 
     def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
-        """Return a random generator seeded by the seed and ``key``, and a geometry that it drew for ``picture``."""
+        """Return a random generator, seeded by the run's seed and ``key``, and its transform drawn for ``picture``."""
         rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
         return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip, self.zoom_range)
 
 
 class NoiseLoader(Batches):
-    """Batches of noise in the format of ``Loader``, for timing a training before its pictures exist."""
+    """Batches of noise in the format of ``Loader``, for timing a training before its pictures exist.
+
+    ``size``: (width, height) in pixels. ``batch``: the number of examples. ``plate``, ``recurrent``: whether inputs
+    have the channels of a background plate and of a history.
+    """
 
     def __init__(
         self, size: tuple[int, int], pairing: Pairing, *, batch: int, plate: bool = False, recurrent: bool = False
@@ -250,7 +258,7 @@ class NoiseLoader(Batches):
 
 
 class Loader(PictureBatches):
-    """Training batches of pairs.
+    """Batches of the pairs of a dataset: inputs, their targets, and pixel weights if ``weigh`` is given.
 
     ``plate``: a background plate of the pairs' size, (H, W, 3) uint8, appended to each input; ``weigh``: computes pixel
     weights; ``recurrent``: append an empty history to each input; ``whole``: leave jitter, crop and flip to the device
@@ -321,7 +329,10 @@ class Loader(PictureBatches):
         return TrainingBatch(np.stack(inputs), np.stack(targets), pixel_weights, examples, whole)
 
     def _draw(self, index: int, position: int) -> tuple[Example, tuple[np.ndarray, np.ndarray, np.ndarray | None]]:
-        """Draw the geometry of pair ``index`` at ``position`` in the run; return the example and its pictures."""
+        """Draw the transform of pair ``index``; return the example and its pictures, see ``pictures``.
+
+        ``position``: the number of the example in the run, from 0.
+        """
         target, scale = self.read(self.pairs[index].target), self.growth.at(position // self.batch)
         rng, geometry = self.draw((1 << 63) + position, target, scale)
         if self.camera:
@@ -364,9 +375,10 @@ def condition_position(pair: Pair) -> float | None:
 def draw_conditions(
     pair: Pair, geometry: Geometry, frame: tuple[int, int], forget: float, rng: np.random.Generator
 ) -> ClipConditions | None:
-    """Draw the conditions of a next-frame example, without noise; None for a pairing without conditions.
+    """Draw a next-frame example's conditions: timeline position, recall, camera view; None if the pairing has none.
 
-    ``frame``: (width, height) of the pair's stored pictures. ``forget``: see ``Loader``.
+    The noise level is left at its default. ``frame``: (width, height) of the pair's stored pictures. ``forget``: see
+    ``Loader``.
     """
     if (position := condition_position(pair)) is None:
         return None
@@ -378,7 +390,10 @@ def draw_conditions(
 
 
 def _draw_recall(geometry: Geometry, forget: float, rng: np.random.Generator) -> float:
-    """Draw the recall condition, 0 to 1; 0 for a colour variant. ``forget``: see ``Loader``."""
+    """Draw the recall condition, the allowed use of memorised frames: 1, or less for a share ``forget`` of examples.
+
+    It is 0 for a colour variant.
+    """
     if geometry.colours:
         return 0.0
     value = rng.random() if forget else 1.0
@@ -389,7 +404,7 @@ def _draw_recall(geometry: Geometry, forget: float, rng: np.random.Generator) ->
 
 @dataclass(frozen=True)
 class _Domain:
-    """A domain's pairs, and ``rows``: consecutive pair numbers, newest first, for each possible newest frame."""
+    """A domain's pairs, and ``rows``: for each possible example, its consecutive pair numbers, newest first."""
 
     number: int
     pairs: tuple[Pair, ...]
@@ -453,7 +468,10 @@ class UnpairedLoader(PictureBatches):
         return TrainingBatch(np.stack(inputs), np.stack([planes for _, planes in drawn]), examples=sources)
 
     def _draw(self, domain: _Domain, position: int, key: int, scale: PictureScale) -> tuple[Example, np.ndarray]:
-        """Return the example at ``position`` in the domain's random order, and its frames, (3·F, H, W) uint8."""
+        """Return the example at ``position`` in the domain's random order, and its F frames, (3·F, H, W) uint8.
+
+        ``key``: seeds the transform, which is drawn at the picture size ``scale``.
+        """
         count = len(domain.rows)
         epoch = domain.number * EPOCH_STRIDE + position // count
         row = domain.rows[epoch_order(self.seed, epoch, count)[position % count]]
@@ -463,7 +481,10 @@ class UnpairedLoader(PictureBatches):
 
 
 class UnpairedNoise(Batches):
-    """Batches of noise in the format of ``UnpairedLoader``, for timing a training before its pictures exist."""
+    """Batches of noise in the format of ``UnpairedLoader``, for timing a training before its pictures exist.
+
+    ``size``: (width, height) in pixels. ``batch``: the number of examples. ``num_frames``: frames per example.
+    """
 
     def __init__(self, size: tuple[int, int], *, batch: int, num_frames: int = 1) -> None:
         self.crop, self.batch, self.channels = size, batch, 3 * num_frames
@@ -493,7 +514,7 @@ def _select_domain(number: int, name: str, pairs: Sequence[Pair], num_frames: in
 
 
 def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int, ...], ...]:
-    """Return ``num_frames`` consecutive pair numbers, the newest first, for each possible newest pair."""
+    """Return the indices of ``num_frames`` consecutive pairs, newest first, for each pair that can be the newest."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     rows = []
     for i, pair in enumerate(pairs):
@@ -505,7 +526,7 @@ def _consecutive_rows(pairs: Sequence[Pair], num_frames: int) -> tuple[tuple[int
 
 
 def preserved_content_weights(pair: Pair, geometry: Geometry, target: np.ndarray) -> np.ndarray:
-    """Return the matte of preserved content, as ``PixelWeights`` from 0 to 1; all 0 without a matte."""
+    """Return the matte of preserved content, a ``PixelWeights`` function: (1, H, W), 0 to 1; all 0 without a matte."""
     if pair.keep is None:
         return np.zeros((1, *target.shape[:2]), np.float32)
     return to_planes(geometry.apply(read_picture(pair.keep)))[:1] / np.float32(255)
@@ -533,7 +554,7 @@ def prefetch(make: Callable[[int], TrainingBatch], first: int, stop: int) -> Ite
 
 
 def _append_channels(picture: np.ndarray, plate: np.ndarray | None, recurrent: bool) -> np.ndarray:
-    """Append the channels of a background plate and of an empty history to an input, (H, W, C) uint8."""
+    """Append ``plate``, if any, and if ``recurrent`` the channels of an empty history, to an input, (H, W, C) uint8."""
     if plate is not None:
         picture = np.dstack([picture, plate])
     return np.dstack([picture, no_history(*picture.shape[:2])]) if recurrent else picture

@@ -105,7 +105,10 @@ def _estimate(frames: Iterator[Sequence[np.ndarray]], num_frames: int) -> Table:
 
 
 def _dataset_report(dataset: Dataset, output: Path, began: float, *, cached: bool) -> Table:
-    """Return the report of a dataset: output path, numbers of frames and pairs, shots, domains and seconds."""
+    """Return the report of a dataset: output path, numbers of frames and pairs, shots, domains and seconds.
+
+    ``began``: the clock's value in seconds at the start. ``cached``: whether an existing dataset is reused.
+    """
     gone = set(dataset.names()) - set(dataset.files()) if dataset.num_missing else set()
     full = sum(pair.full is not None for pair in dataset.pairs)
     return {
@@ -131,15 +134,18 @@ def _domain_report(dataset: Dataset, number: int) -> Table:
 
 
 def train_recipe(folder: Path, preset: str | None, flags: Mapping[str, Table]) -> Recipe:
-    """Return the recipe to train on a dataset, from ``preset`` (None: the dataset's preset) and tables of ``flags``."""
+    """Return the recipe to train on the dataset in ``folder``: a preset (None: the dataset's), changed by ``flags``.
+
+    ``flags``: tables of settings from the command line.
+    """
     dataset = open_dataset(folder)
     return make_recipe(preset, dataset.preset or None, flags, dataset.recipe)
 
 
 def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None:
-    """Return the existing dataset with this ``key``; None if no dataset exists, or if it may be replaced.
+    """Return the dataset in the folder ``output`` if it was made with this ``key``; None if a dataset may be written.
 
-    Raises UsageError otherwise.
+    ``key``: the digest of all inputs of a dataset. Raises UsageError otherwise.
     """
     if not output.is_dir():
         raise UsageError(str(output), "it exists and is a file", "choose another folder with -o")
@@ -192,7 +198,8 @@ def write_pictures(
 ) -> None:
     """Write the pictures of all unfinished chunks; mark each chunk once its files are synchronised to disk.
 
-    Raises Interrupted between pictures on a stop request, MediaError on unreadable sources.
+    ``is_done``, ``mark_done``: test and set the mark of a chunk, by its number. Raises Interrupted between pictures on
+    a stop request, MediaError on unreadable sources.
     """
     size = parse_size(settings.size)
     done = 0
@@ -243,7 +250,10 @@ def full_size_pictures(
 
 
 class PictureMarks:
-    """The marks of completely written chunks: one small file per chunk, with the SHA-256 of each picture."""
+    """The marks of completely written chunks: one small file per chunk, with the SHA-256 of each picture.
+
+    ``names``: the names of the pictures of each chunk.
+    """
 
     def __init__(self, entry: CacheEntry, names: list[list[str]]) -> None:
         self.entry, self.names = entry, names
@@ -282,7 +292,10 @@ def _move_into_place(folder: Path, output: Path) -> None:
 
 
 def _restore_deleted(folder: Path, planned: Dataset, output: Path, existing: Dataset) -> None:
-    """Copy pictures that were deleted from ``existing`` back from ``folder``, which has all, under their old names."""
+    """Restore the deleted pictures of the dataset ``existing`` at ``output``, from the complete copy in ``folder``.
+
+    ``planned``: the index of the copy, with as many records, whose file names may differ.
+    """
     for old, new in zip(existing.records, planned.records, strict=True):
         for name, source in zip(old.names, new.names, strict=True):
             if not (output / name).is_file():

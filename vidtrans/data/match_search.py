@@ -30,7 +30,7 @@ BLOCK_FRAMES = 50  # Number of target frames whose matches are cached together: 
 
 @dataclass(frozen=True)
 class MatchSearch:
-    """A search for frames of ``input_source`` that match frames of ``target``.
+    """A search: for each frame of ``target``, the frame of ``input_source`` with the same content.
 
     ``digests``: the digests of the content of both clips.
     """
@@ -41,10 +41,10 @@ class MatchSearch:
     context: Context = field(repr=False)
 
     def find(self, min_found: float) -> dict[int, int]:
-        """Return the number of the best matching frame of ``input_source``, by the number of the target frame.
+        """Return {target frame: best matching frame of ``input_source``} where a share ``min_found`` of edges agrees.
 
-        A match requires that at least ``min_found`` of the edges agree. Raises MediaError if no frame matches, or if a
-        clip cannot be read; Interrupted.
+        Frames are given by number; target frames without a match are absent. Raises MediaError if no frame matches, or
+        if a clip cannot be read; Interrupted.
         """
         matches = dict(zip(self._numbers, self._matches(), strict=True))
         matched = {number: match.number for number, match in matches.items() if match.share >= min_found}
@@ -143,7 +143,7 @@ class MatchedSource(ClipSource):
 
     @property
     def name(self) -> str:
-        """Return the name of the input clip, for the folder of the pictures."""
+        """Return the input clip's name, after which the dataset names the folder of its pictures."""
         return base_name(self.input_source.path)
 
     @property
@@ -167,14 +167,17 @@ class MatchedSource(ClipSource):
 
 
 def separate_held_out(roles: Mapping[int, Role], matches: Mapping[int, int], gap: int) -> dict[int, Role]:
-    """Return roles in which no training frame has an input within ``gap`` frames of a held-out frame's input."""
+    """Return ``roles`` with 'gap' for training frames whose input is within ``gap`` frames of a held-out frame's input.
+
+    ``roles`` and ``matches`` (the number of the input frame) are by the number of the target frame.
+    """
     held_out = {matches[n] for n, role in roles.items() if role == "val"}
     near = {n + k for n in held_out for k in range(-gap, gap + 1)}
     return {n: "gap" if role == "train" and matches[n] in near else role for n, role in roles.items()}
 
 
 def _split_at_gaps(numbers: list[int]) -> list[list[int]]:
-    """Split increasing frame numbers at gaps that are faster to seek over than to decode."""
+    """Split increasing frame numbers where two differ by more than ``MAX_SKIPPED``: a seek is faster there."""
     groups: list[list[int]] = []
     for number in numbers:
         if groups and number - groups[-1][-1] <= MAX_SKIPPED:

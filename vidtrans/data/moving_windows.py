@@ -25,9 +25,10 @@ Matrix = tuple[float, ...]  # The two upper rows of a window's 3 × 3 matrix, ro
 
 
 def moved_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
-    """Return the view (matrix) of a moved, rotated and enlarged picture, (3, 3) float64.
+    """Return a view: the matrix, (3, 3) float64, from output pixels to source pixels, both relative to the centre.
 
-    The move is (``dx``, ``dy``) in pixels, the rotation ``rotate`` in degrees anticlockwise, ``zoom`` the enlargement.
+    The picture appears moved, rotated and enlarged. The move is (``dx``, ``dy``) in pixels, the rotation ``rotate`` in
+    degrees anticlockwise, ``zoom`` the enlargement.
     """
     angle = np.deg2rad(rotate)
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
@@ -37,14 +38,20 @@ def moved_view(zoom: float, rotate: float, dx: float, dy: float) -> np.ndarray:
 
 
 def normalised(view: np.ndarray, picture: tuple[int, int], frame: tuple[int, int]) -> np.ndarray:
-    """Convert a view in pixels to coordinates from −1 to 1 between the edges; sizes are (width, height) in pixels."""
+    """Convert a view (matrix) from pixels to coordinates that are −1 and 1 at the edges of picture and frame.
+
+    ``picture``, ``frame``: their (width, height) in pixels.
+    """
     of_picture = np.diag([picture[0] / 2, picture[1] / 2, 1.0])
     scaled: np.ndarray = np.diag([2 / frame[0], 2 / frame[1], 1.0]) @ view @ of_picture
     return scaled
 
 
 def render(picture: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Render a picture, (H, W, C) uint8 or float32, through a view to ``size`` (width, height), without aliasing."""
+    """Warp a picture, (H, W, C) uint8 or float32, by a view to ``size`` (width, height), without aliasing.
+
+    ``view``: the matrix from output pixels to picture pixels, both relative to the centre.
+    """
     scale = float(np.sqrt(abs(np.linalg.det(view[:2, :2]))))
     if scale > 1:
         height, width = picture.shape[:2]
@@ -59,16 +66,16 @@ def render(picture: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.n
 
 
 def render_into_frame(picture: np.ndarray, back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Render a picture at its position in a frame of ``size`` (width, height), (H, W, 3) float32.
+    """Warp a picture to its place in a frame of ``size`` (width, height); return the frame, (H, W, 3) float32.
 
-    ``back``: the map from positions in the frame to positions in the picture, see ``normalised``.
+    ``back``: the matrix from positions in the frame to positions in the picture, see ``normalised``.
     """
     to_pixels = np.diag([picture.shape[1] / 2, picture.shape[0] / 2, 1.0])
     return render(picture, to_pixels @ back @ np.diag([2 / size[0], 2 / size[1], 1.0]), size)
 
 
 def frame_coverage(back: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Return the area of a frame that a picture covers: (height, width) float32, 0 or 1; see ``render_into_frame``."""
+    """Return a mask of a frame, (height, width) float32: 1 where a picture lies; see ``render_into_frame``."""
     x, y = np.meshgrid(*((np.arange(side) + 0.5) * 2 / side - 1 for side in size))
     positions = np.stack([x, y, np.ones_like(x)], axis=-1) @ back[:2].T
     return (np.abs(positions) <= 1).all(-1).astype(np.float32)
@@ -98,7 +105,7 @@ class Windows:
         return render(frame, self.view(), self.size)
 
     def render_past(self, frame: np.ndarray, num_back: int) -> np.ndarray:
-        """Render an earlier frame through its window, then align it to the target's window."""
+        """Render the frame ``num_back`` frames before the target through its window, then align it to the last one."""
         return self.align_to_target(render(frame, self.view(num_back), self.size), num_back)
 
     def align_to_target(self, picture: np.ndarray, num_back: int) -> np.ndarray:
@@ -124,7 +131,10 @@ class Windows:
 def draw_windows(
     rng: np.random.Generator, size: tuple[int, int], frame: tuple[int, int], count: int, *, moving: bool
 ) -> Windows:
-    """Draw ``count`` windows of one camera motion; window ``size`` and ``frame`` size are (width, height) in pixels."""
+    """Draw ``count`` windows of one camera motion; window ``size`` and ``frame`` size are (width, height) in pixels.
+
+    ``moving``: if False, the camera stands still, without rotation; if True, it usually moves.
+    """
     scale = _largest_scale(size, frame) ** rng.uniform(0, 1)
     is_any_angle = rng.random() < FULL_ROTATION_SHARE
     angle = rng.uniform(-180, 180) if is_any_angle else ROTATION_SIGMA_DEG * rng.standard_normal()
@@ -155,7 +165,7 @@ def _largest_scale(size: tuple[int, int], frame: tuple[int, int]) -> float:
 
 
 def _is_inside(view: np.ndarray, size: tuple[int, int], frame: tuple[int, int]) -> bool:
-    """Return whether a window's centre is in the frame or at most ``MAX_OUTSIDE`` outside, and its scale is allowed."""
+    """Return whether a window is in or near the frame (see ``MAX_OUTSIDE``), neither too small nor too large."""
     scale = float(np.sqrt(abs(np.linalg.det(view[:2, :2]))))
     is_near = all(abs(centre) <= (0.5 + MAX_OUTSIDE) * side for centre, side in zip(view[:2, 2], frame, strict=True))
     return is_near and 0.9 <= scale <= 1.1 * _largest_scale(size, frame)

@@ -57,7 +57,7 @@ class PictureExtractor(Protocol):
 
 @dataclass(frozen=True)
 class ClipSource:
-    """Every ``every``-th frame of ``first`` … ``stop − 1`` of a clip; ``target``: a second, synchronised clip.
+    """A clip as a source of frames: every ``every``-th frame from ``first`` to ``stop − 1``; ``target``: a second clip.
 
     ``target_steps``: the number of the target's frame, by frame number, without frames that have no target; None: the
     numbers are equal. With ``guides`` the clip is a folder of guides. The ``extractor`` adds an extracted picture per
@@ -84,7 +84,7 @@ class ClipSource:
 
     @property
     def name(self) -> str:
-        """Return the clip's name, for the folder of the pictures."""
+        """Return the clip's name, after which the dataset names the folder of its pictures."""
         return base_name(self.path)
 
     @property
@@ -107,7 +107,7 @@ class ClipSource:
         return [[n for n in numbers if a <= n < b] for a, b in itertools.pairwise([*starts, self.stop])]
 
     def full_size(self, number: int) -> tuple[int, int] | None:
-        """Return the (width, height) of a frame that can be stored at full size with a separate target, else None.
+        """Return the (width, height) at which a frame and its target can be stored at the clip's full size, or None.
 
         It is None if there is no target or a smaller one, if the input has other pictures than the frame, or if
         pictures differ in size.
@@ -152,14 +152,14 @@ class ClipSource:
         return resize(picture, width, height)
 
     def _cropped(self, numbers: list[int], size: Size) -> Iterator[tuple[np.ndarray, ...]]:
-        """Yield one picture per frame, cropped to the area without bars, then resized."""
+        """Yield one picture for each frame of ``numbers``, cropped to the area without bars, then resized."""
         with closing(_read_frames_of(open_reader(self.path, FrameFormat()), self.index, numbers)) as frames:
             for frame in frames:
                 picture = self.bars.crop(frame.rgb)
                 yield (resize(picture, *size.of(picture.shape[1], picture.shape[0])),)
 
     def _other_streams(self, numbers: list[int], size: Size) -> Iterator[Generator[np.ndarray, None, None]]:
-        """Yield the iterators of extracted pictures, mattes, targets and masks, of those that the source has."""
+        """Yield an iterator over ``numbers`` for each further picture of a frame: extracted, matte, target, mask."""
         if self.extractor is not None:
             yield self._extracted_pictures(self.extractor, numbers)
         if self.matte is not None:
@@ -177,7 +177,10 @@ class ClipSource:
     def _label_maps(
         classes: ClassColours, path: Path, index: ClipIndex, steps: list[int], size: Size
     ) -> Generator[np.ndarray, None, None]:
-        """Yield the label maps of the frames ``steps``, (H, W, 3) uint8, resized without mixing colours."""
+        """Yield the label maps of the target clip ``path`` at frames ``steps``, resized without mixing colours.
+
+        Each is (H, W, 3) uint8.
+        """
         with closing(_read_pictures_of(open_reader(path, FrameFormat()), index, steps)) as pictures:
             for picture in pictures:
                 yield classes.resized(picture, *size.of(picture.shape[1], picture.shape[0]))
@@ -196,7 +199,7 @@ class ClipSource:
                 yield from extractor.pictures(frames)
 
     def _by_size(self, numbers: list[int]) -> Iterator[tuple[list[int], tuple[int, int]]]:
-        """Yield frame numbers with their (width, height): one group, or one per picture if sizes differ."""
+        """Yield (frame numbers, their (width, height)): one group of all frames, or one per frame if sizes differ."""
         if self.index.same_size:
             yield numbers, (self.index.width, self.index.height)
             return
@@ -205,13 +208,13 @@ class ClipSource:
 
 
 def _read_frames_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[Frame, None, None]:
-    """Open a reader, and yield the frames ``numbers``, which increase."""
+    """Open the reader ``opened``, yield the frames ``numbers`` of its clip, which increase, and close it."""
     with opened as reader:
         yield from read_frames(reader, index, numbers)
 
 
 def _read_pictures_of(opened: Reader, index: ClipIndex, numbers: list[int]) -> Generator[np.ndarray, None, None]:
-    """Open a reader, and yield the pictures of the frames ``numbers``, which may be in any order."""
+    """Open the reader ``opened``, and yield the pictures of the frames ``numbers``, which may be in any order."""
     with opened as reader, closing(FrameCursor(lambda first: reader.frames(first, None, index))) as frame_of:
         yield from (frame_of(number).rgb for number in numbers)
 
@@ -224,10 +227,10 @@ def shape_of(index: ClipIndex) -> tuple[int, int]:
 def find_targets(
     clip: Clip, other: Clip, first: int, stop: int, context: Context
 ) -> tuple[int, Mapping[int, int] | None]:
-    """Match frames of ``other``, the target, with the frames [first, stop) of ``clip``; report unmatched frames.
+    """Find the target in the clip ``other`` for each of the frames [first, stop) of ``clip``; report unmatched frames.
 
-    Returns the end of the used span of ``clip``, at most ``stop``, and ``target_steps`` of a ``ClipSource``. Raises
-    MediaError if no frame matches.
+    Frames are matched by name, number or order. Returns the end of the used span of ``clip``, at most ``stop``, and
+    ``target_steps`` of a ``ClipSource``. Raises MediaError if no frame matches.
     """
     if clip.index.same_size and other.index.same_size:
         check_shapes(clip.path, shape_of(clip.index), shape_of(other.index))
@@ -276,7 +279,7 @@ class FolderSource:
 
     @property
     def name(self) -> str:
-        """Return the folder's name, for the folder of the pictures."""
+        """Return the folder's name, after which the dataset names the folder of its pictures."""
         return base_name(self.path)
 
     @property
@@ -394,7 +397,7 @@ def check_names(folder: Path, names: Sequence[str]) -> None:
 
 
 def is_as_large(target: int, source: int) -> bool:
-    """Return whether a target of this height has enough detail for scores at the source's height; both in pixels."""
+    """Return whether targets are high enough to score pictures of the source's size; heights are in pixels."""
     return target >= MIN_TARGET_SIZE * source
 
 

@@ -51,7 +51,7 @@ class TargetMaps:
 
     @classmethod
     def of(cls, target: Path | None, pairs: Sequence[FolderSource]) -> TargetMaps:
-        """Return the label maps of the option ``--target``, or of folders of pairs if there is no ``--target``."""
+        """Return the label maps at the path ``target`` (option ``--target``); without it, those of folders of pairs."""
         if target is None:
             files = [path for folder in pairs for path in folder.target_files]
             return cls(pairs[0].path.name, files, [folder for folder in pairs if not folder.target_files])
@@ -108,7 +108,7 @@ def _palette_codes(palette: str) -> list[int]:
 
 
 def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
-    """Return ``palette`` and ``ignore`` of indexed pictures up to the highest used index; {} for other pictures.
+    """Return the settings ``palette`` and ``ignore`` for indexed label maps, up to the highest used index, else {}.
 
     Index 255 without 254 means 'unlabelled', as in PASCAL VOC.
     """
@@ -126,7 +126,10 @@ def _indexed_palette(maps: TargetMaps, settings: SegmentSettings) -> Table:
 
 
 def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
-    """Return the class colours in label maps as codes 0xrrggbb, sorted. Raises MediaError for too many."""
+    """Return the class colours in label maps as codes 0xrrggbb, sorted, without those in ``ignored``.
+
+    Raises MediaError if maps have too many colours.
+    """
     counts: Counter[int] = Counter()
     pictures = maps.pictures(0 if maps.is_lossless else 2 * NUM_SAMPLE_FRAMES)
     pixels = 0
@@ -145,7 +148,7 @@ def _colours_in(maps: TargetMaps, ignored: Sequence[int]) -> list[int]:
 
 
 def _is_flat(picture: np.ndarray) -> np.ndarray:
-    """Return a mask, (H, W) bool, of the pixels of a picture, (H, W, 3) uint8, that are not at a border."""
+    """Return a mask, (H, W) bool: True inside areas of one class, False at borders; picture: (H, W, 3) uint8."""
     box = np.ones((3, 3), np.uint8)
     spread = cv2.subtract(cv2.dilate(picture, box), cv2.erode(picture, box))
     flat: np.ndarray = spread.max(axis=2) <= MAX_FLAT_DIFFERENCE
@@ -181,7 +184,10 @@ def _rgb(codes: np.ndarray) -> np.ndarray:
 
 
 def _is_photograph(counts: Counter[int], centres: Sequence[int]) -> bool:
-    """Return whether the colours of flat areas do not cluster: fewer than half are near the colour of a class."""
+    """Return whether maps are photographs: fewer than half of their pixels have a colour near one of ``centres``.
+
+    ``counts``: number of pixels by colour code, in flat areas.
+    """
     codes = np.array(list(counts), np.int64)
     times = np.array(list(counts.values()), np.float64)
     distance = np.square(_rgb(codes)[:, None] - _rgb(np.array(centres))[None]).sum(axis=2).min(axis=1)
@@ -189,7 +195,10 @@ def _is_photograph(counts: Counter[int], centres: Sequence[int]) -> bool:
 
 
 def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, context: Context) -> None:
-    """Report the found classes, and warn of pixels without a class and of compressed label maps."""
+    """Report the classes that were found, and warn of pixels without a class and of compressed label maps.
+
+    ``pairing``: with these classes; ``requested``: the pairing before the search for classes.
+    """
     if not isinstance(pairing, Segment) or not isinstance(requested, Segment):
         return
     classes, name = pairing.class_colours, maps.name
@@ -214,7 +223,10 @@ def report_classes(pairing: Pairing, requested: Pairing, maps: TargetMaps, conte
 
 
 def with_clip_names(pairing: Pairing, folder: Path, target: Path | None) -> Pairing:
-    """Return a changes pairing with the names of the two clips in ``folder``; unchanged if it has names."""
+    """Return a pairing of changes between two pictures with the names of the two clips in ``folder``.
+
+    The earlier clip comes first. Another pairing, or one that has names, is returned unchanged.
+    """
     if not isinstance(pairing, Change) or pairing.settings.guides or not folder.is_dir():
         return pairing
     label_maps = target.resolve() if target else None

@@ -23,7 +23,10 @@ from vidtrans.perception import MEASURES
 
 
 class Label(NamedTuple):
-    """A curve's name, explanation ``hint``, unit and best value ``aim``: ±∞ for a direction, None for no best value."""
+    """The label of a curve: ``name``, explanation ``hint``, ``unit``, and ``aim``, the best value.
+
+    ``aim`` is −∞ if lower is better, ∞ if higher is better, and None if there is no best value.
+    """
 
     name: str
     hint: str
@@ -185,7 +188,7 @@ class Method(Entry):
 
 
 def own_settings(**settings: Any) -> type[MethodSettings]:  # noqa: ANN401  (fields, as of ``core.options.option``)
-    """Return a settings class with fields ``NAME=option(…)``, for a method in ``METHODS`` with few settings."""
+    """Return a settings class for a method in ``METHODS`` with few settings, each given as ``NAME=option(…)``."""
     typed = [(name, type(value.default), value) for name, value in settings.items()]
     return make_dataclass("OwnSettings", typed, bases=(MethodSettings,), frozen=True)
 

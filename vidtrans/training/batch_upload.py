@@ -47,7 +47,7 @@ class DeviceBatch:
 
 
 def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
-    """Upload a batch as [−1, 1]; augment it if it is ``whole``.
+    """Upload a batch and convert it to [−1, 1]; if it is ``whole`` (not yet augmented), augment it on the device.
 
     The arrays in host memory may be overwritten afterwards.
     """
@@ -62,7 +62,7 @@ def upload(batch: TrainingBatch, device: Device) -> DeviceBatch:
 
 
 def _to_signed(planes: Tensor) -> Tensor:
-    """Convert uint8 to float32 in [−1, 1] (on a CPU bit-identical to ``signed_planes``); return float32 unchanged."""
+    """Convert uint8 pictures to float32 in [−1, 1], bit-identical to ``signed_planes`` on a CPU; keep float32."""
     return planes.to(torch.float32).div_(127.5).sub_(1) if planes.dtype == torch.uint8 else planes
 
 

@@ -1,4 +1,4 @@
-"""Previews of the pictures that a render delivers at the source's size, for held-out pairs stored at full size."""
+"""Outputs enlarged to the source's size as in a render ("delivered"), for held-out pairs stored at full size."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from vidtrans.training.validation import pick_evenly, render_pair
 from vidtrans.video.images.picture import picture_size, read_picture, resize
 from vidtrans.video.plots import centre_crop
 
-# Number of frames of a shot in which the network's faults are searched together, as few as in a render.
+# Number of frames of a shot that are enlarged together: the search for the network's errors uses all, as in a render.
 SEARCH_FRAMES = 4
 # Number of rows of crops in the report, and a crop's (width, height) in pixels: three crops fit next to each other.
 REPORT_ROWS, REPORT_CROP = 4, (368, 276)
@@ -33,7 +33,7 @@ MAX_PIXELS = 4_000_000  # Maximum number of pixels that a preview during trainin
 
 @dataclass(frozen=True)
 class DeliveredPair:
-    """A held-out pair at both sizes; pictures are (H, W, 3) uint8, the network's input ``given`` is (H, W, C).
+    """A held-out pair at the dataset's size and at full size; (H, W, 3) uint8, the input ``given`` is (H, W, C).
 
     ``given``, ``output`` and ``target`` have the dataset's size, ``delivered`` and ``full_target`` the source's.
     """
@@ -46,7 +46,7 @@ class DeliveredPair:
 
     @property
     def bicubic(self) -> np.ndarray:
-        """Return the network's output at full size by a bicubic resize, for comparison with the delivered picture."""
+        """Return the network's output, enlarged to full size by bicubic resizing, to compare with ``delivered``."""
         return resize(self.output, self.full_target.shape[1], self.full_target.shape[0])
 
     def crops(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -99,7 +99,7 @@ def deliver(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> Iterator
 
 
 def few_at_full_size(pairs: Sequence[Pair], count: int) -> list[Pair]:
-    """Return at most ``count`` evenly spaced full-size pairs for a preview; fewer if their pictures are large."""
+    """Return at most ``count`` evenly spaced full-size pairs; fewer if they exceed ``MAX_PIXELS`` in total."""
     full = [(pair, pair.full[1]) for pair in pairs if pair.full]
     if not full:
         return []

@@ -50,7 +50,7 @@ class DistContext:
         return range(self.rank * each, (self.rank + 1) * each)
 
     def device(self, name: str) -> str:
-        """Return the name of this process's device: its own GPU if one is available and ``name`` allows it.
+        """Return the name of this process's device: its own GPU if there is one and ``name`` is 'auto' or 'cuda'.
 
         Raises DeviceError, in all processes of this machine, if the machine has fewer GPUs than processes.
         """

@@ -30,8 +30,8 @@ from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import picture_size
 
 GROWTH_START, GROWTH_END = 0.1, 0.5  # Shares of the run, 0 to 1, between which the maximum rollout length grows.
-MIN_LENGTH = 4  # Maximum rollout length before it grows, in steps of the model.
-# Minimum number of pairs that follow a pair in its shot, so that a rollout may continue there.
+MIN_LENGTH = 4  # Maximum number of own outputs in a rollout early in the run; the limit grows later.
+# Minimum number of pairs after a pair in its shot, so that a rollout whose own shot has ended may continue there.
 MIN_RELOCATION_SUCCESSORS = 10
 POOL_SIZE = 16  # Number of rollouts in the pool: few, so that they grow long.
 MAX_ERROR = 0.35  # Mean |output − target|, for colours in [−1, 1], above which a rollout ends.
@@ -43,7 +43,7 @@ MAX_MOTION_STEPS = 6
 
 
 class Feedback(Protocol):
-    """The interface that inserts a network's own outputs into its input.
+    """The interface of a feedback: it inserts a network's own outputs into its input, and continues a rollout.
 
     ``num_outputs``: the number of latest outputs to insert. ``relocates``: whether a rollout continues at another
     pair when it reaches the end of its shot.
@@ -62,12 +62,15 @@ class Feedback(Protocol):
     def following(self, example: Example, successor: int | None, age: int, rng: np.random.Generator) -> Example | None:
         """Return the example with which a rollout continues after ``age`` outputs; None if the rollout ends there.
 
-        ``successor``: the index of the next pair, or None.
+        ``example``: the rollout's last example. ``successor``: the index of the next pair, or None.
         """
 
 
 class NextFrameFeedback:
-    """Feedback of next-frame prediction: own outputs replace the latest context frames."""
+    """Feedback of next-frame prediction: own outputs replace the latest context frames of the input.
+
+    ``context``: the number of context frames, all of which may be replaced.
+    """
 
     relocates = True
 
@@ -97,9 +100,10 @@ class NextFrameFeedback:
 
 @dataclass(frozen=True)
 class PooledRollout:
-    """A rollout: its next ``example``, the latest ``outputs`` (3, H, W), oldest first, and its length ``age`` in steps.
+    """A rollout: a sequence of outputs, each predicted from the ones before, that continues in later steps.
 
-    ``targets``: the targets of these outputs, used only with the temporal discriminator.
+    ``example``: the next example. ``outputs``: the latest outputs, (3, H, W), oldest first. ``age``: the number of
+    outputs so far. ``targets``: the targets of these outputs, used only with the temporal discriminator.
     """
 
     example: Example
@@ -109,9 +113,10 @@ class PooledRollout:
 
 
 class RolloutPool:
-    """The rollouts of one process; the share ``settings.own_output_fraction`` of every batch continues rollouts.
+    """A pool of rollouts (see ``PooledRollout``), from which a share of every batch is taken.
 
-    Call ``mix`` before a step and ``update`` after it; both depend on seed and state only.
+    The share is ``settings.own_output_fraction``. Each process has its own pool. Call ``mix`` before a step and
+    ``update`` after it; both depend on seed and state only.
     """
 
     def __init__(self, loader: Loader, feedback: Feedback, settings: TrainingSettings) -> None:
@@ -126,7 +131,10 @@ class RolloutPool:
         self._rng = np.random.default_rng(0)  # Replaced in every step.
 
     def mix(self, batch: TrainingBatch, seed: int, progress: float) -> TrainingBatch:
-        """Return a batch with some examples replaced by rollouts. ``progress``: completed share of the run, 0 to 1."""
+        """Return a batch with some examples replaced by continued rollouts, whose inputs contain the network's outputs.
+
+        ``seed``: of the step. ``progress``: completed share of the run, 0 to 1.
+        """
         rng = self._rng = np.random.Generator(np.random.Philox(key=(seed << 64) + 1))
         growth = min(1.0, max(0.0, (progress - GROWTH_START) / (GROWTH_END - GROWTH_START)))
         self._max_length = round(MIN_LENGTH + growth * (self.settings.max_own_outputs - MIN_LENGTH))
@@ -160,7 +168,7 @@ class RolloutPool:
         return [None if slot is None else self.slots[slot] for slot in self._example_slots]
 
     def preceding(self) -> PrecedingFrames | None:
-        """Return the two frames before each example that continues a rollout of two outputs or more, or None."""
+        """Return the two frames before each example whose rollout has two or more outputs; None if there are none."""
         rollouts = {
             k: r for k, r in enumerate(self._example_rollouts()) if r is not None and len(r.targets) == NUM_PRECEDING
         }
@@ -183,7 +191,10 @@ class RolloutPool:
     def _extend(
         self, example: Example, rollout: PooledRollout | None, output: np.ndarray, target: np.ndarray
     ) -> PooledRollout | None:
-        """Return the rollout extended by one output; None if the rollout ends."""
+        """Return the rollout extended by the ``output`` for ``example``; None if the rollout ends.
+
+        ``rollout``: None for an example that begins a rollout. ``output``, ``target``: (3, H, W) in [−1, 1].
+        """
         age = (rollout.age if rollout else 0) + 1
         following = self.feedback.following(example, self._successors[example.index], age, self._rng)
         error = float(np.abs(output - target).mean())
@@ -197,7 +208,7 @@ class RolloutPool:
 
     @cached_property
     def _relocation_indices(self) -> dict[tuple[int, int], list[int]]:
-        """Return the indices of pairs where rollouts can continue, by picture size (width, height).
+        """Return the indices of pairs to which a rollout can be moved, by their picture size (width, height).
 
         Computed on first use; a cyclic timeline (clock) may never need them.
         """
@@ -211,7 +222,9 @@ class RolloutPool:
         return picture_size(self.loader.pairs[index].target)
 
     def _relocate(self, example: Example, error: np.ndarray, age: int) -> PooledRollout | None:
-        """Return a rollout moved to another pair of this size: true frames plus the last output's ``error``, or None.
+        """Return a rollout that continues at another pair of equal size, or None if there is no such pair.
+
+        Its outputs are the true frames there plus ``error``, the last output minus its target, (3, H, W).
 
         Held-out blocks cut a clip into spans of a second or two, in which errors stay smaller than in a long rollout.
         The output itself cannot be used, because the frames of the other pair do not continue it.
@@ -246,7 +259,7 @@ class RolloutPool:
 
 
 def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
-    """Return for each pair the index of the pair whose ``place`` in the shot is ``stride`` later, or None."""
+    """Return for each pair the index of the pair that follows ``stride`` places later in the same shot, or None."""
     numbers = {(pair.shot, pair.place): i for i, pair in enumerate(pairs)}
     places = {shot: num_clock_positions(pairs, shot) for shot in {pair.shot for pair in pairs if pair.phase}}
     following: list[int | None] = []
@@ -257,9 +270,9 @@ def successors(pairs: Sequence[Pair], stride: int) -> list[int | None]:
 
 
 def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
-    """Return the indices of pairs followed by at least ``MIN_RELOCATION_SUCCESSORS`` pairs.
+    """Return the indices of pairs to which rollouts can be moved: many pairs follow them in their shot.
 
-    ``next_pairs``: the result of ``successors``.
+    ``next_pairs``: the result of ``successors``. See ``MIN_RELOCATION_SUCCESSORS``.
     """
     indices = []
     for index in range(len(next_pairs)):
@@ -272,7 +285,7 @@ def _relocation_targets(next_pairs: Sequence[int | None]) -> list[int]:
 
 
 def num_clock_positions(pairs: Sequence[Pair], shot: tuple[int, int]) -> int:
-    """Return the number of positions on the cyclic timeline (clock) of ``shot``, played forwards and backwards.
+    """Return the number of positions on the clock of ``shot``: a cyclic timeline that plays forwards, then backwards.
 
     ``Pair.place`` counts the positions from 0.
     """
@@ -351,9 +364,9 @@ class RecurrentFeedback:
         return replace(example, geometry=replace(example.geometry, motion=next_motion))
 
     def pair_history(self, index: int, paint: Callable[[Pair], np.ndarray]) -> np.ndarray | None:
-        """Return the history (warped previous output with confidence) of pair ``index``, (H, W, 4) float32, or None.
+        """Return a pair's history, (H, W, 4) float32: the preceding pair's output, warped to it, with its confidence.
 
-        It is None if no pair precedes. ``paint``: renders the preceding pair, (H, W, 3) uint8.
+        It is None if no pair precedes the pair at ``index``. ``paint``: renders a pair, (H, W, 3) uint8.
         """
         if index not in self._before:
             return None

@@ -62,7 +62,7 @@ VAL_PAIRS = 16  # Maximum number of held-out pairs scored during training; a few
 NOT_REPEATABLE = (
     "the same training again gives a slightly different model: CUDA has no deterministic form of some operations"
 )
-MAX_BLOCKS = 4  # Maximum number of held-out blocks (spans of frames) in which rollout horizons are measured.
+MAX_BLOCKS = 4  # Maximum number of held-out blocks (spans of frames) in which rollouts are scored.
 QUICK_HORIZON = 10  # Number of frames of the short rollouts that are scored during training.
 STILL = CameraMove()  # The camera move of a camera that does not move.
 
@@ -73,7 +73,7 @@ def companion_file(name: str) -> str:
 
 
 class ModelWriter:
-    """Writes a run's models into its cache entry and into ``folder``, together with previews and report.
+    """Writer of a run's models, into its cache entry and the preview ``folder``, and of its previews and report.
 
     Companions are additional models: the reverse translator, and the colour map of two domains. ``preview`` is called
     with a model file of the current state, after ``FIRST_PREVIEW_S`` seconds and then at doubling intervals.
@@ -111,7 +111,7 @@ class ModelWriter:
         )
 
     def _facts(self) -> Table:
-        """Return the report's facts by name: dataset, networks, device, seed and settings."""
+        """Return the run's description for the report, by name: dataset, networks, device, seed and settings."""
         setup, networks = self.setup, self.state.model.networks
         names = {"generator": setup.generator_name, "discriminator": setup.discriminator_name}
         return {
@@ -154,7 +154,10 @@ class ModelWriter:
         self.save(f"snapshots/{self.state.step:08d}.safetensors")
 
     def refresh(self) -> None:
-        """Update the previews, and write a model for ``preview`` when due; called at intervals of wall time."""
+        """Update the previews, and call ``preview`` with a model file if its interval has passed.
+
+        The training loop calls this method at intervals of wall time.
+        """
         self.context.report(Preview(self.monitor.refresh()))
         if self._preview is None or self.context.stop.requested or self.state.step == self.state.total:
             return
@@ -229,7 +232,10 @@ class ModelWriter:
         return {"run_key": self.stage.run_key, "steps": state.total, "result": result, "companions": companions}
 
     def _wanted(self, step: int, best: int | None) -> torch.nn.Module:
-        """Return the generator of the last ``step`` or of the step ``best``, by the settings; tell the user which."""
+        """Return the generator that becomes the model: that of ``step``, the last or the best one; tell the user which.
+
+        ``best``: the step of the best state, or None without scores.
+        """
         state, note, last = self.state, self.context.note, self.folder / "last.safetensors"
         if state.enough:
             patience = self.settings.patience
@@ -255,7 +261,10 @@ class ModelWriter:
         save_model(path, generator, replace(record, codes=code_table(generator, self.setup.targets)))
 
     def _write_companions(self, record: ModelRecord, prefix: str = "") -> None:
-        """Write the companion models with ``record``, its domains exchanged; ``prefix``: prefix of their file names."""
+        """Write the companion models (such as the reverse translator), with ``record`` and its two domains exchanged.
+
+        ``prefix``: the prefix of their file names.
+        """
         pairing, others = record.pairing, self.setup.dataset.targets("train")
         for name, network in self.state.model.companion_networks.items():
             back = {**pairing["settings"], "domains": pairing["settings"]["domains"][::-1]}
@@ -276,7 +285,10 @@ class ModelWriter:
         return [*names, COLOURS]
 
     def _finalised(self, generator: torch.nn.Module, pairs: Sequence[Pair] = ()) -> torch.nn.Module:
-        """Return a generator copy for rendering, with BatchNorm statistics of whole pictures of ``pairs`` (or all)."""
+        """Return a copy of a generator for rendering, with BatchNorm statistics of whole pictures.
+
+        The pictures are those of ``pairs``; by default, of the training pairs.
+        """
         pairs = pairs or self.setup.pairs
         engine = self.engine(generator)  # paints histories with the statistics of training
         generator = copy.deepcopy(generator)
@@ -309,7 +321,10 @@ class ModelWriter:
             yield np.dstack([to_signed_range(given), past])
 
     def _record(self, scores: Table, step: int | None = None, more: Table | None = None) -> ModelRecord:
-        """Return the model record of the state at ``step`` (default: the current); ``more``: extra training entries."""
+        """Return the model record of the state at ``step``, by default the current one.
+
+        ``more``: further entries of the record's table of the training.
+        """
         state, stage, setup = self.state, self.stage, self.setup
         first = read_picture(setup.pairs[0].target)
         tail = state.rows[-100:]
@@ -349,9 +364,10 @@ def _millions(network: torch.nn.Module) -> str:
 
 
 def deliver(result: Result, entry: CacheEntry, meta: Table, extractor: LoadedModel | None) -> Table:
-    """Copy the models of a cache entry to their output paths; return the report.
+    """Copy the model and its companion models from a cache entry to the output paths; return the report.
 
-    Raises UsageError on an unrelated file.
+    ``meta``: the metadata of the entry. ``extractor``: the network to embed in the model file, or None. Raises
+    UsageError if an output path has an unrelated file.
     """
     companions = {name: companion_path(result.output, name) for name in meta["companions"]}
     for name, path in companions.items():
@@ -384,16 +400,17 @@ def _copy(source: Path, result: Result, table: Table) -> None:
 
 
 class _Start(NamedTuple):
-    """A rollout's start: the ``pair`` whose target is the first frame, and the true pictures' paths from there on."""
+    """The start of a rollout: the ``pair`` of the first predicted frame, and the true frames' paths from it on."""
 
     pair: Pair
     truth: tuple[Path, ...] = ()
 
 
 class RolloutScorer:
-    """Scores rollouts of a next-frame model, without camera moves or drift correction.
+    """Scorer of a next-frame model's rollouts (predictions from its own predictions), without drift correction.
 
-    The rollouts start at held-out blocks of a dataset, or, without any, at the first training pair.
+    The camera does not move. The rollouts start at held-out blocks of a dataset, or, without any, at the first training
+    pair.
 
     ``window``: (width, height) in pixels of the central area that is seen; None for whole pictures.
     """
@@ -442,7 +459,7 @@ class RolloutScorer:
         return RolloutSummary(scores, [(n, film[n - 1]) for n in dreams.STRIP_FRAMES])
 
     def quick_score(self, engine: TorchEngine) -> Table:
-        """Return {"horizon": PSNR in dB after ``QUICK_HORIZON`` frames} for a held-out block; {} if it is shorter."""
+        """Return {"horizon": PSNR in dB} of frame ``QUICK_HORIZON`` of a held-out rollout; {} if none is as long."""
         truth = self.start.truth[:QUICK_HORIZON]
         if len(truth) < QUICK_HORIZON:
             return {}
@@ -450,7 +467,7 @@ class RolloutScorer:
         return {"horizon": round(min(psnr(film[-1], self._read(truth[-1])), PSNR_CAP), 2)}
 
     def for_record(self) -> Table:
-        """Return the model record's table for dreams: positions, frame rate, frame statistics, memorised frames."""
+        """Return the model record's table for ``dream``: clock positions, frame rate, statistics, memorised frames."""
         rate = str(self.rate / self.pairing.stride)
         table = {"positions": self.positions, "rate": rate, "statistics": frame_statistics(self.training_frames)}
         table |= {"zoom": self.zoom} if self.window else {}
@@ -459,7 +476,7 @@ class RolloutScorer:
         return table | {"runs": list(memory.runs), "shots": list(memory.shots)} | self._origins(memory.files)
 
     def _origins(self, files: Sequence[Path]) -> Table:
-        """Return the clips with their frame rates, and for each memorised frame its (clip number, frame number)."""
+        """Return ``clips``: names and rates; ``frames``: (clip number, frame number) of each memorised frame."""
         records = {self.dataset.path(record.file): record for record in self.dataset.records}
         kept = [records[path] for path in files]
         clips = []
@@ -487,7 +504,9 @@ class RolloutScorer:
         return [to_pictures(rollout.step()[None], deep=False)[0] for _ in range(count)]
 
     def _horizons(self, engine: TorchEngine, film: Sequence[np.ndarray]) -> Table:
-        """Return the mean scores by horizon (frames) of held-out rollouts, and of repeating the last true frame.
+        """Return the mean scores of held-out rollouts after certain numbers of frames, and those of a repeated frame.
+
+        ``horizons``: by number of frames; ``copy_last``: the same if the last true frame is repeated.
 
         ``film``: the frames of the first block's rollout.
         """
@@ -514,6 +533,6 @@ def _starts(pairs: Sequence[Pair], stride: int) -> list[_Start]:
 
 
 def _means(tables: Sequence[dict[int, float]]) -> Table:
-    """Return the mean score at each horizon (number of frames), over the tables that have a score for it."""
+    """Return the mean score after each number of frames (horizon), over the tables that have a score for it."""
     reached = sorted(set().union(*tables))
     return {str(h): round(float(np.mean([t[h] for t in tables if h in t])), 2) for h in reached}

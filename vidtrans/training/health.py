@@ -46,7 +46,7 @@ class OutputVariation:
 
 
 def relative_variation(outputs: np.ndarray, targets: np.ndarray) -> float | None:
-    """Return the ratio of standard deviations across pictures, outputs to targets.
+    """Return the standard deviation across ``outputs`` divided by that across ``targets``, arrays (N, …).
 
     None if the targets hardly differ.
     """

@@ -131,13 +131,16 @@ class LookRequest:
         return table | {"dataset": str(self.dataset), "looks": self.names, "frames": len(dataset.pairs)}
 
     def _check_dataset_exists(self) -> None:
-        """Raise UsageError for ``as_is`` without a dataset: without it there is no interrupted run to write."""
+        """Raise UsageError if ``as_is`` asks for an interrupted run's model but no dataset, so no such run, exists."""
         if self.as_is and not self.dataset.exists():
             why = f"no interrupted run has taken a step towards {self.output}"
             raise UsageError("--as-is", why, "leave it out to train")
 
     def _train(self, folder: Path, minutes: float | None, context: Context) -> Table:
-        """Train, or plan the training; a generator that predicts its normalisation starts from the predicted styles."""
+        """Train, or in a dry run plan the training, with the style pictures in ``folder``; return the report.
+
+        A ``predicted-style`` generator starts from the styles that its network predicts for these pictures.
+        """
         recipe, start = self._recipe_with(folder), None
         if recipe.choice("generator")[0] == GENERATOR_NAME:
             looks: dict[str, Mixture] = {
@@ -256,9 +259,9 @@ def make_optimised_look(
 
 
 def _save_model(path: Path, pictures: Sequence[np.ndarray], settings: Table, names: list[str], size: int) -> None:
-    """Write a model with the generator ``optimised`` and the style pictures.
+    """Write a model file with the generator ``optimised``, its ``settings`` and the style ``pictures``.
 
-    ``size``: short side of frames, in pixels.
+    ``names``: the names of the styles. ``size``: short side of frames, in pixels.
     """
     from vidtrans.flow.history import METHOD
     from vidtrans.models.model_file import save_model

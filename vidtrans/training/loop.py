@@ -42,7 +42,7 @@ from vidtrans.training.training_words import describe_score
 POINTER = "checkpoint.json"  # Name of the file that names a folder's complete checkpoint.
 COSINE_FLOOR = 0.02  # Share of the learning rate that is left at the end of a cosine schedule.
 REVISED_AT = (0.05, 0.25, 0.6, 0.85)  # Shares of the time budget after which the number of steps is calculated again.
-LEAST_STEPS = 8  # Minimum number of steps for a useful rate, since the last revision or the start of the process.
+LEAST_STEPS = 8  # Minimum number of steps over which the rate is measured before the number of steps is changed.
 LEAST_SECONDS = 1e-6  # Minimum duration of a step in seconds, which keeps rates finite.
 
 Task = Callable[[], object]  # A function that is called after a step, such as a preview or a checkpoint.
@@ -51,7 +51,10 @@ Milestones = Callable[[int], Mapping[int, Sequence[Task]]]
 
 
 class Diverged(VidtransError):
-    """Error: a loss or a weight became infinite or NaN at step ``at``. ``step``: the last saved step, 0 for none."""
+    """Error: a loss or a weight became infinite or NaN at step ``at``.
+
+    ``step``: the last step whose state is saved, or 0.
+    """
 
     def __init__(self, step: int, at: int) -> None:
         super().__init__(
@@ -63,10 +66,11 @@ class Diverged(VidtransError):
 
 
 class Revision(NamedTuple):
-    """A new number of steps of a run with a time budget, calculated at a ``step``, after a ``share`` of the budget.
+    """A change of a run's number of steps to ``total``, so that the run takes as long as its time budget allows.
 
-    ``total``: the new number of steps. ``progress``: the share of the run's schedules that is completed at ``step``;
-    the remaining steps complete them.
+    ``step``: the step at which it was calculated. ``share``: the used share of the time budget at this step.
+
+    ``progress``: the share of the run's schedules that is completed at ``step``; the remaining steps complete them.
     """
 
     step: int
@@ -110,7 +114,7 @@ class TrainingState:
 
     @property
     def progress(self) -> float:
-        """Return the completed share of the schedules, 0 to 1; a revision changes their pace, but no past value."""
+        """Return the completed share of the run, 0 to 1, for schedules; a change of the steps never moves it back."""
         step, done = (self.revisions[-1].step, self.revisions[-1].progress) if self.revisions else (0, 0.0)
         return done + (1 - done) * (self.step - step) / (self.total - step)
 
@@ -145,19 +149,19 @@ class TrainingState:
         self._plan_growth()
 
     def revise(self, revision: Revision) -> None:
-        """Change the number of steps, and with it the pace of the schedules that depend on it."""
+        """Change the number of steps as ``revision`` says, and with it the pace of the schedules from now on."""
         self.history[-1] = revision.total
         self.revisions.append(revision)
         self._plan_growth()
 
     def _plan_growth(self) -> None:
-        """Plan the picture sizes of progressive resizing; additional steps of a finished run have full size."""
+        """Plan at which steps progressive resizing enlarges pictures; steps added to a finished run have full size."""
         growth, revisions = self.loader.growth, self.revisions if len(self.history) == 1 else []
         since = (revisions[-1].step, revisions[-1].progress) if revisions else (0, 0.0)
         self.loader.growth = growth.of_run(self.history[0], since)
 
     def batches(self, first: int, stop: int) -> Iterator[TrainingBatch | DeviceBatch]:
-        """Yield the batches of the steps [first, stop); on the device, unless rollouts are mixed in later."""
+        """Yield the batches of the steps [first, stop): on the device, but in host memory if the run has rollouts."""
         batches = self.loader.stream(first, stop)
         return batches if self.rollouts else uploads(batches, self.device)
 
@@ -172,16 +176,16 @@ class TrainingState:
 
 
 class Trial(NamedTuple):
-    """The conditions of a step that is taken only to be timed; ``progress``: share of the run, 0 to 1."""
+    """The conditions of a step that is only timed: seed of random numbers, and completed share of the run, 0 to 1."""
 
     seed: int
     progress: float
 
 
 def take_step(state: TrainingState, batch: TrainingBatch | DeviceBatch, trial: Trial | None = None) -> dict[str, float]:
-    """Take training step ``state.step`` with a batch, and return its losses.
+    """Take training step ``state.step`` with a batch, and return its losses by name.
 
-    ``trial``: conditions of a step to be timed.
+    ``trial``: if given, the step is only timed, and these values replace those of the run.
     """
     model, rollouts = state.model, state.rollouts
     if trial:
@@ -239,9 +243,9 @@ def load_checkpoint(folder: Path, report: Report) -> dict[str, Any] | None:
 
 
 def learning_rate(step: int, total: int, settings: TrainingSettings, progress: float | None = None) -> float:
-    """Return the learning rate at ``step`` (from 0) of ``total``.
+    """Return the learning rate at ``step`` (from 0) of ``total``, by the settings' warm-up and schedule.
 
-    ``progress``: share of a run whose steps were revised.
+    ``progress``: the completed share of the schedule, 0 to 1, of a run whose number of steps was changed; else None.
     """
     rate = settings.lr
     if step < settings.lr_warmup_steps:
@@ -259,10 +263,11 @@ def step_seed(seed: int, step: int) -> int:
 
 
 def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, with_level: bool) -> torch.Tensor:
-    """Add normal noise to the first ``channels`` of inputs, (N, C, H, W).
+    """Add normal noise to the first ``channels`` channels of inputs, (N, C, H, W); return a copy.
 
-    If ``with_level``, write its level to the last. Each example has its own deviation, from 0 to ``max_sigma``: outputs
-    are cleaner than noisy inputs, and a network trained only on noisy inputs would also smooth clean ones.
+    If ``with_level``, the last channel becomes the noise's level. Each example has its own standard deviation, from 0
+    to ``max_sigma``: outputs are cleaner than noisy inputs, and a network trained only on noisy inputs would also
+    smooth clean ones.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn((len(inputs), channels, *inputs.shape[2:]), generator=generator)
@@ -277,7 +282,7 @@ def _noisy(inputs: torch.Tensor, max_sigma: float, channels: int, seed: int, *, 
 
 
 class TrainingLoop:
-    """Trains a run to its last step, or until early stopping, with checkpoints and previews at intervals of wall time.
+    """The loop that trains a run to its last step or to early stopping, and at intervals saves and shows its state.
 
     ``refresh``: updates the previews of a run. ``milestones``: returns the functions to call, by step; called again
     when a time ``budget`` changes the number of steps. ``dist``: of several processes, only the first saves, refreshes
@@ -318,7 +323,7 @@ class TrainingLoop:
         self.refresh()
 
     def _steps_are_revised(self) -> bool:
-        """Train until the end or early stopping and return False; return True once the budget changed the steps."""
+        """Train to the end and return False, or return True as soon as the time budget recalculated the steps."""
         state, dist, budget = self.state, self.dist, self.budget
         due = self.milestones(state.total)
         for batch in state.batches(state.step, state.step if state.enough else state.total):
@@ -388,7 +393,10 @@ class TrainingLoop:
 
     @property
     def step_seconds(self) -> float:
-        """Return the run's time in seconds without the calls outside the steps; only differences have a meaning."""
+        """Return a clock in seconds that runs only during steps, not during checkpoints, previews and other tasks.
+
+        Only differences between its values have a meaning.
+        """
         return self.state.seconds - sum(map(sum, self.costs.values()))
 
     def do(self, task: Task) -> None:
@@ -405,7 +413,10 @@ class TrainingLoop:
         return statistics.median(known[1:] or known)  # the first call also imports and warms up
 
     def share_by_the_clock(self, seconds_per_step: float) -> float:
-        """Return the share of the time for checkpoints and previews, at most one of each after a step, 0 to 1."""
+        """Return the share of a run's time, 0 to 1, that checkpoints and previews take.
+
+        They come at intervals of wall time, at most one of each after a step. ``seconds_per_step``: duration of a step.
+        """
         settings = self.state.model.settings
         pauses = {self.save: settings.checkpoint_seconds, self._show: settings.preview_seconds}
         beside = sum(self.cost(task) / max(pause, seconds_per_step) for task, pause in pauses.items())
@@ -452,7 +463,10 @@ def mean_cost(costs: Sequence[StepCost], start: float = 0.0, end: float = 1.0) -
 
 
 class Mark(NamedTuple):
-    """The point of a run from which its rate is measured; ``seconds``: the time in steps, see ``step_seconds``."""
+    """The point of a run from which its rate of steps is measured.
+
+    ``progress``: the completed share of the run, 0 to 1. ``seconds``: the value of ``TrainingLoop.step_seconds``.
+    """
 
     step: int = 0
     progress: float = 0.0
@@ -461,9 +475,10 @@ class Mark(NamedTuple):
 
 @dataclass
 class TimeBudget:
-    """A time budget of ``seconds``. ``costs``: durations of steps in the trial; ``at_most``: maximum number of steps.
+    """A time budget of a run, in ``seconds``, from which the number of steps is calculated, several times in the run.
 
-    ``began``: the point of the last revision, or of the start of the process.
+    ``costs``: durations of steps, measured by a trial before the run. ``at_most``: maximum number of steps. ``began``:
+    the point of the last revision, or of the start of the process.
     """
 
     seconds: float
@@ -473,7 +488,7 @@ class TimeBudget:
 
     @property
     def steps(self) -> int:
-        """Return the number of steps that fit into the budget, by the trial alone."""
+        """Return the number of steps that fit into the budget, estimated before the run from the trial's ``costs``."""
         return self._limited(self.seconds / mean_cost(self.costs))
 
     def begin(self, loop: TrainingLoop) -> None:
@@ -496,7 +511,10 @@ class TimeBudget:
         return any(share > last and run.seconds >= share * self.seconds for share in REVISED_AT)
 
     def resolve(self, loop: TrainingLoop, milestones: Milestones) -> Revision:
-        """Return the new number of steps, as many as fit at the rate since ``began``, at least one more than taken."""
+        """Return the new number of steps: as many as fit into the time left, at the rate of steps since ``began``.
+
+        It is at least one more than the steps taken. ``milestones``: the tasks that also need time.
+        """
         run, began = loop.state, self.began
         tried = (run.step - began.step) * mean_cost(self.costs, began.progress, run.progress)
         slower = (loop.step_seconds - began.seconds) / tried

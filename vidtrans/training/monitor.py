@@ -36,11 +36,11 @@ from vidtrans.training.validation import pair_input, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank_picture, cell_size, join_row
 
-# Maximum number of pictures in the film, and minimum steps per picture; a picture takes as long as half a step.
+# Maximum number of pictures in ``film/``, and minimum steps between two, as one takes as long as half a step.
 FILM_PICTURES, STEPS_PER_PICTURE = 72, 5
 ROWS = 4  # Number of rows (pairs) in a preview sheet.
 CELL = 320  # Long side of a picture in a sheet, in pixels.
-MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # Shares of the run at which outputs are saved.
+MILESTONES = (0.02, 0.06, 0.15, 0.4, 1.0)  # Completed shares of the run at which ``training.png`` shows outputs.
 COLOURS = ((255, 190, 90), (120, 200, 255), (200, 140, 255))  # RGB colours of the curves of a run's first three losses.
 MIN_CHART_WIDTH, CHART_HEIGHT = 280, 200  # Minimum width and the height of a loss chart, in pixels.
 
@@ -75,7 +75,7 @@ class TrainingMonitor:
         self.delivered: DeliveredSummary | None = None  # of the latest preview
 
     def begin(self) -> None:
-        """Delete an earlier run's files of later steps than this run's; write the film's input and target."""
+        """Delete files of steps that this run has not taken yet; write input and target of the pair in ``film/``."""
         for name in ("steps", "film", "snapshots"):
             for file in numbered_files(self.folder / name):
                 if int(file.stem) > self.state.step:
@@ -93,7 +93,7 @@ class TrainingMonitor:
             self.events.close()
 
     def words(self) -> TrainingSummary:
-        """Return the state of the run, for a summary in sentences."""
+        """Return the object that describes the run's state in sentences."""
         state = self.state
         first = score_steps(state.total, state.model.settings.val_interval)[0] if self.has_held_out else None
         is_over = state.enough or state.step == state.total
@@ -136,7 +136,7 @@ class TrainingMonitor:
             self.timeline.draw(self.state.model.columns, self.state.rows, {})
 
     def _add_to_film(self) -> None:
-        """Save the output of the film's pair at this step, and write the status file."""
+        """Save the output for the pair shown in ``film/`` at this step, and write the status file."""
         output = render_pair(self.engine(), self.pairing, self.subject)[1]
         write_picture(self.film / f"{self.state.step:08d}.png", output)
         self._write_status()
@@ -248,7 +248,7 @@ def numbered_files(folder: Path) -> list[Path]:
 
 
 def sheet_steps(total: int) -> list[int]:
-    """Return the steps of a run of ``total`` at which outputs are saved for ``training.png``."""
+    """Return the steps, in a run of ``total`` steps, after which outputs are saved for ``training.png``."""
     return sorted({max(1, round(share * total)) for share in MILESTONES})
 
 
@@ -268,7 +268,7 @@ class ProgressSheet:
         write_picture(self.folder / "steps" / f"{step:08d}.png", np.vstack(same_size))
 
     def strips(self) -> list[tuple[int, list[np.ndarray]]]:
-        """Return (step, outputs) of every saved strip whose pictures have the first pair's size."""
+        """Return (step, outputs) of each saved strip, if its pictures have the size of those of the first pair."""
         pairs = self._pairs()
         count, (height, width) = len(pairs), pairs[0][1].shape[:2]
         found = [(int(f.stem), read_picture(f)) for f in numbered_files(self.folder / "steps")]
@@ -302,7 +302,7 @@ class ProgressSheet:
 
 
 def loss_chart(name: str, values: Sequence[float], colour: Colour, width: int) -> np.ndarray:
-    """Draw the running mean of a loss over steps, from step 1, as a picture."""
+    """Draw a plot of the running mean of a loss, as a picture of this ``width`` in pixels; ``values``: one per step."""
     curve = resample_curve(np.array(values, np.float64))
     steps = np.arange(1, len(values) + 1)
     mean: list[float] = np.interp(steps, curve.steps, curve.mean).tolist() if len(curve.steps) else []

@@ -38,7 +38,7 @@ def code_table(generator: nn.Module, pairs: Sequence[Pair]) -> Table:
 
 
 def diversity(engine: Engine, pairing: Pairing, pairs: Sequence[Pair]) -> float | None:
-    """Return the mean difference among ten styles of one held-out input, relative to the difference among targets.
+    """Return how much ten outputs of one input in random styles differ, relative to the difference among targets.
 
     Codes are drawn from the distribution of the targets' codes; differences are means over pixels and inputs. Targets
     also differ in content, so the score is usually below 1. None if the engine has one style, or the targets are equal.
@@ -67,33 +67,35 @@ def mean_distance(pictures: Sequence[np.ndarray]) -> float:
 
 
 def latent_error(encoder: PictureEncoder, outputs: Tensor, codes: Tensor) -> Tensor:
-    """Return the mean error of the codes recovered from outputs, (N, 3, H, W), against the codes used, (N, size).
+    """Return the mean error of the style codes that the encoder finds in outputs, compared with the codes used.
 
-    The encoder gets no gradient: otherwise generator and encoder could hide the code in the picture.
+    ``outputs``: (N, 3, H, W); ``codes``: (N, size). The encoder gets no gradient: otherwise generator and encoder could
+    hide the code in the picture.
     """
     with frozen(encoder):
         return (encoder(outputs) - codes).abs().mean()
 
 
 def mode_seeking_loss(one: Tensor, other: Tensor, one_code: Tensor, other_code: Tensor) -> Tensor:
-    """Return the inverse ratio of output difference to code difference (Mao et al., CVPR 2019), a scalar.
+    """Return the mode-seeking loss: the difference of two codes divided by that of their outputs, a scalar.
 
-    Both codes, (N, size), must be random: with a target's code, an encoder would learn codes far from all random codes,
-    and outputs of random codes would stay similar.
+    From Mao et al., CVPR 2019. ``one``, ``other``: the outputs, (N, 3, H, W), of the two codes. Both codes, (N, size),
+    must be random: with a target's code, an encoder would learn codes far from all random codes, and outputs of random
+    codes would stay similar.
     """
     difference = (one - other).abs().mean((1, 2, 3)) / (one_code - other_code).abs().mean(1)
     return 1 / (difference.mean() + DIFFERENCE_EPSILON)
 
 
 class TargetCodes(NamedTuple):
-    """Style codes of target frames: the ``distribution``, and the ``code`` drawn for the outputs, (N, size)."""
+    """Style codes of target frames: their ``distribution``, and ``code``, drawn from it for the outputs, (N, size)."""
 
     distribution: CodeDistribution
     code: Tensor
 
     @classmethod
     def draw(cls, distribution: CodeDistribution, random: torch.Generator) -> TargetCodes:
-        """Draw a code for each frame."""
+        """Draw a style code for each frame from ``distribution``."""
         noise = torch.randn(distribution.mean.shape, generator=random).to(distribution.mean.device)
         return cls(distribution, distribution.draw(noise))
 

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
 class TrainingRequest:
     """A request to train a model on a dataset; the default ``output`` is named after the dataset.
 
-    ``minutes`` takes precedence over the recipe's steps, ``at_most`` limits the resulting steps. ``start_from``: the
-    model with the initial weights. ``fresh``: ignore earlier runs. ``embed``: include the network that extracts the
-    input in the model file. ``as_is``: take no more steps, and write an interrupted run's model.
+    ``minutes``: a time budget, which replaces the recipe's number of steps; ``at_most``: the maximum number of steps.
+    ``start_from``: the model with the initial weights. ``fresh``: ignore earlier runs. ``embed``: include the network
+    that extracts the input in the model file. ``as_is``: take no more steps, and write an interrupted run's model.
     """
 
     dataset: Path
@@ -155,7 +155,10 @@ class _RequestedRun:
         return Result(self.output, digest_of(parameters), sources, context, lineage=lineage, overwrite=overwrite)
 
     def _continues(self, existing: Table) -> bool:
-        """Return whether an ``existing`` model's record, of the same lineage, is of an earlier state of this run."""
+        """Return whether the existing model at the output path is an earlier state of this run, and may be replaced.
+
+        ``existing``: the report of that model.
+        """
         request = self.request
         if "of_steps" in existing and request.minutes:  # The existing model was written by --as-is.
             return bool(existing["minutes"] == request.minutes)
@@ -198,7 +201,10 @@ class _RequestedRun:
         }
 
     def budget(self, setup: TrainingSetup, digest: str) -> TimeBudget | None:
-        """Return the time budget of ``minutes``, or None; ``digest``: digest of the request. Raises UsageError."""
+        """Return the time budget, or None if no ``minutes`` are requested; ``digest``: that of the request.
+
+        Raises UsageError for ``as_is`` without an interrupted run.
+        """
         from vidtrans.training.trials import cached_budget, find_budget
 
         request = self.request
@@ -235,7 +241,10 @@ class _RequestedRun:
 def _train(
     run: _RequestedRun, context: Context, dist: DistContext | None, preview: Callable[[Path], None] | None
 ) -> Table:
-    """Train if the model does not exist, in a single process or in the main process of several; return the report."""
+    """Train the model unless it exists; return the report. ``dist``: None in a single process.
+
+    Of several processes, this is called in the main process.
+    """
     began, request, output = time.monotonic(), run.request, run.output
     context.begin(f"reading {run.dataset.folder.name}")
     pictures = dataset_digest(context, run.dataset)
@@ -294,7 +303,10 @@ def _plan_as_is(run: _RequestedRun, writer: ModelWriter) -> Table:
 def _deliver_as_is(
     run: _RequestedRun, writer: ModelWriter, exact: Sequence[str], result: Result, extractor: LoadedModel | None
 ) -> Table:
-    """Deliver the model of the steps that an interrupted run has taken; return its report. Raises UsageError."""
+    """Write the model of the steps that an interrupted run has taken; return its report. Raises UsageError.
+
+    ``exact``: operators to compute in fp32. ``extractor``: the network to embed in the model file, or None.
+    """
     from vidtrans.training.finish import deliver
     from vidtrans.training.training_run import deliver_as_is
 

@@ -136,7 +136,7 @@ class TrainingSetup:
 
     @property
     def memory(self) -> Table:
-        """Return the model record's table about a recurrent generator's history; {} for other generators."""
+        """Return the model record's table ``memory``: a recurrent generator's optical-flow method; {} for others."""
         return {"flow": METHOD} if self.settings.recurrent else {}
 
     @property
@@ -145,7 +145,7 @@ class TrainingSetup:
         return self.dataset.targets("train") if self.dataset.domains else self.pairs
 
     def build(self, *, reverse: bool = False) -> torch.nn.Module:
-        """Build the generator with uninitialised weights; a ``reverse`` generator has no style codes."""
+        """Build the generator with uninitialised weights; ``reverse``: from target to source, without style codes."""
         plate, name, table = self.plate, self.generator_name, self.generator_table
         size = (plate.picture.shape[1], plate.picture.shape[0]) if plate else None
         channels, recurrent = self.pairing.in_channels, self.settings.recurrent
@@ -205,7 +205,10 @@ class TrainingSetup:
         return self.pairing.in_channels + (3 if self.plate else 0)
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> torch.nn.Module:
-        """Build the recipe's generator, initialised or with the weights of ``--from``; see ``methods.base.Setup``."""
+        """Build the recipe's generator, initialised or with the weights of ``--from``.
+
+        ``number`` and ``reverse``: see ``methods.base.Setup``.
+        """
         generator = self.build(reverse=reverse)
         self.initialise(generator, number)
         if self.picture_size is None and getattr(inner_generator(generator), "starts_with_colours", False):
@@ -233,11 +236,11 @@ class TrainingSetup:
         return self.colours.forth.apply if self.colours else None
 
     def initialise(self, network: torch.nn.Module, number: int) -> None:
-        """Initialise the weights of a network that the method has built."""
+        """Initialise the weights of a network that the method has built; ``number``: added to the run's seed."""
         initialise(network, self.context.seed + number)
 
     def make_discriminator(self, channels: int, number: int) -> torch.nn.Module:
-        """Build and initialise the recipe's discriminator for ``channels`` input channels."""
+        """Build the recipe's discriminator for ``channels`` input channels; ``number``: added to the run's seed."""
         network: torch.nn.Module = build_discriminator(self.discriminator_name, self.discriminator_table, channels)
         self.initialise(network, number)
         return network
@@ -260,7 +263,7 @@ class TrainingSetup:
         return self.method.num_frames(self.settings) if self.dataset.domains else 1
 
     def _loader(self, multiple: int) -> Batches:
-        """Return the batches of the training; of noise if the dataset is only planned."""
+        """Return the source of training batches; its batches are noise if the dataset's pictures do not exist yet."""
         settings = self.settings
         if self.dataset.domains:
             return self._unpaired_batches(multiple)
@@ -288,7 +291,10 @@ class TrainingSetup:
         )
 
     def _unpaired_batches(self, multiple: int) -> Batches:
-        """Return the batches of a dataset of domains; of noise if it is only planned. Raises UsageError, MediaError."""
+        """Return the source of batches of unpaired domains; noise if the pictures do not exist yet.
+
+        ``multiple``: a divisor of the pictures' sides. Raises UsageError, MediaError.
+        """
         settings = self.settings
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
@@ -327,7 +333,7 @@ class TrainingSetup:
         }
 
     def stage(self, total: int, dataset: str, exact: list[str], *, fresh: bool) -> TrainStage:
-        """Return the cache stage of a run, with everything that affects the bytes of the results.
+        """Return the cache's description of a run of ``total`` steps: all that affects the bytes of the results.
 
         ``dataset``: the dataset's digest; ``exact``: operators to compute in fp32. Raises UsageError if a file is
         missing.
@@ -391,7 +397,7 @@ def check_method(method: type[TrainingMethod], settings: TrainingSettings, datas
 
 
 def _check_camera(settings: TrainingSettings, pairing: Pairing) -> None:
-    """Raise UsageError if the setting ``camera`` is used without consecutive frames or without a fixed window."""
+    """Raise UsageError if moving camera windows (setting ``camera``) do not suit the pairing or the other settings."""
     if not settings.camera:
         return
     if not isinstance(pairing, NextFrame):
@@ -418,7 +424,7 @@ def _check_classes(method: type[TrainingMethod], settings: TrainingSettings, pai
 
 
 def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
-    """Return the training pairs of the longest shot, as the time encoding does not distinguish shots."""
+    """Return the training pairs of the longest shot, for pairings with a clock, whose timeline covers one shot."""
     shots: dict[tuple[int, int], list[Pair]] = {}
     for pair in dataset.role("train"):
         shots.setdefault(pair.shot, []).append(pair)
@@ -428,7 +434,10 @@ def longest_shot(dataset: Dataset, context: Context) -> list[Pair]:
 
 
 def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
-    """Return the dataset; if the generator memorises no frames, without the positions of similar memorised frames."""
+    """Return the dataset; if the generator stores no frames of the clip, drop the input of similar frames' positions.
+
+    ``table``: the settings of the ``generator``.
+    """
     if not dataset.pairing.has_conditions or dataset.pairing.has_clock or _kept_frames(generator, table):
         return dataset
     settings = dataset.pairing_table["settings"] | {"position": "none"}
@@ -436,7 +445,7 @@ def fit_pairing(dataset: Dataset, generator: str, table: Table) -> Dataset:
 
 
 def _kept_frames(generator: str, table: Table) -> int:
-    """Return the maximum number of frames of its clip that a generator memorises."""
+    """Return the maximum number of frames of the clip that a generator stores, by its settings ``table``; 0: none."""
     known = {f.name for f in fields(GENERATORS.load(generator).Settings)}
     wanted = table.get("memory_frames", 0) if "memory_frames" in known else 0
     return wanted if isinstance(wanted, int) else 0  # another value is refused with the other settings
@@ -445,7 +454,7 @@ def _kept_frames(generator: str, table: Table) -> int:
 def fit_memory(
     generator: str, table: Table, pairing: Pairing, pairs: Sequence[Pair], size: tuple[int, int] | None
 ) -> MemoryPlan | None:
-    """Set the entries of a generator's ``table`` that a dataset decides: condition channels and memorised frames.
+    """Complete a generator's settings ``table`` from the dataset: its condition channels, its memorised frames.
 
     Return the plan of the memorised frames; None if there are none. ``size``: the (width, height) of pictures that do
     not exist yet. Raises UsageError if another number of channels is set.
@@ -492,7 +501,7 @@ def rollout_pool(
 
 
 class Smaller(NamedTuple):
-    """Rule by which a generator starts from the weights of a smaller generator, whose ``setting`` is lower.
+    """A rule by which a generator can start from the weights of a smaller one, whose ``setting`` has a lower value.
 
     ``is_one``: whether the second settings table is of a smaller generator than the first; ``load``: loads its
     weights.
@@ -547,7 +556,10 @@ def _check_start_classes(start: Path, generator: nn.Module) -> None:
 
 
 def _check_start(start: Path, name: str, table: Table, channels: int, plate: bool) -> bool:
-    """Return whether the model is a smaller one, as in ``SMALLER``. Raises UsageError if it does not fit at all."""
+    """Return whether the model ``start`` is smaller than the generator to train, by the rules ``SMALLER``.
+
+    Raises UsageError if it does not fit. ``name``, ``table``: generator and its settings. ``channels``: of the input.
+    """
     record = read_record(start)
     its = record.generator["name"]
     if its in UNTRAINED or record.ports:
@@ -574,7 +586,7 @@ def _check_start(start: Path, name: str, table: Table, channels: int, plate: boo
 
 
 def _check_start_codes(start: Path, size: int) -> None:
-    """Raise UsageError if the two models have style codes of different sizes, or only one has codes."""
+    """Raise UsageError if the model ``start`` has style codes of another size than ``size`` (0: no codes)."""
     its = read_record(start).code_size
     if its != size:
         has = [f"{n} numbers" if n else "none" for n in (its, size)]

@@ -190,7 +190,7 @@ class TrainingSettings(JoinedSettings):
 
     @classmethod
     def table_fields(cls, wanted: Collection[str] = ()) -> SettingFields:
-        """Return (field, type) by key: of this class, of the loss weights and of the settings of all methods.
+        """Return (field, type) of each setting by key: of this class, of the loss weights and of all methods' settings.
 
         Losses and methods of plug-ins are included only if a key of ``wanted`` is not built in.
         """
@@ -228,7 +228,7 @@ class TrainingSettings(JoinedSettings):
         return run | weights | {f.name: getattr(self.method_settings, f.name) for f in fields(self.method_settings)}
 
     def own(self, cls: type[S]) -> S:
-        """Return the method's own settings, an object of class ``cls``."""
+        """Return the settings that only the chosen method has; ``cls``: their class, which is checked."""
         assert isinstance(self.method_settings, cls)
         return self.method_settings
 
@@ -239,7 +239,7 @@ class TrainingSettings(JoinedSettings):
 
     @property
     def loss_changes(self) -> Table:
-        """Return the default values of the ``changing_losses`` settings that have other values here, by key."""
+        """Return, by key, the default of each setting in ``changing_losses`` whose value here is not the default."""
         defaults = {name: getattr(type(self), name) for name in self.changing_losses}
         return {name: default for name, default in defaults.items() if getattr(self, name) != default}
 

@@ -38,9 +38,9 @@ MAX_FILM_FRAMES, MAX_SHEETS = 96, 12  # Maximum number of pictures in the film, 
 FILM_SIDE_PX, SHEET_SIDE_PX, CROP_SIDE_PX = 384, 1400, 384
 # Settings (JPEG quality from 0 to 100, scale), tried in this order until the pictures are within their size limit.
 JPEG_SETTINGS = ((92, 1.0), (85, 1.0), (75, 1.0), (75, 0.75), (65, 0.6), (55, 0.45), (50, 0.3))
-MAX_OPEN_ROWS = 12  # Maximum number of rows of a table that is open when the page is loaded.
+MAX_OPEN_ROWS = 12  # Maximum number of rows of a table that is unfolded when the page is loaded.
 
-MAX_POINTS = 300  # Maximum number of points of a curve, and of its envelope.
+MAX_POINTS = 300  # Maximum number of points of a curve.
 SMOOTHING_DIVISOR = 40  # The window of a curve's running mean is the number of steps divided by this.
 LOG_RATIO = 20.0  # Ratio of values above which an axis is logarithmic.
 WIDTH, HEIGHT = 320, 200  # Size of a plot, in pixels.
@@ -50,7 +50,7 @@ Key = TypeVar("Key")  # The type of a picture's name: a text or a step.
 
 
 class StepMarks(NamedTuple):
-    """The marks in all plots of a run: the last step, the step of the best state, and warnings with their steps."""
+    """The steps that all plots of a run mark: the ``last`` step, the ``best`` state's, and (step, text) of warnings."""
 
     last: int
     best: int | None = None
@@ -58,7 +58,11 @@ class StepMarks(NamedTuple):
 
 
 class LossCurve(NamedTuple):
-    """A resampled history of values, arrays (N,). ``low``, ``high``: the extremes over the steps of each point."""
+    """A curve of at most ``MAX_POINTS`` points for a plot of values over steps; all fields are arrays (N,).
+
+    Each point stands for several steps, with the extremes ``low`` and ``high`` of their values and the running
+    ``mean``.
+    """
 
     steps: np.ndarray
     low: np.ndarray
@@ -72,7 +76,10 @@ def window_of(count: int) -> int:
 
 
 def resample_curve(values: np.ndarray, most: int = MAX_POINTS) -> LossCurve:
-    """Resample values of steps 1 to N, (N,), to ``most`` points; keep each extreme, drop infinities and NaN."""
+    """Reduce the values of steps 1 to N, (N,), to a curve of at most ``most`` points; infinities and NaN are dropped.
+
+    The curve keeps the minimum and maximum of the steps of each point.
+    """
     steps = np.flatnonzero(np.isfinite(values)) + 1.0
     values = values[np.isfinite(values)]
     count = min(most, len(values))
@@ -113,9 +120,9 @@ class Axis(NamedTuple):
 
 
 def axis_for(curve: LossCurve, level: float | None = None, from_zero: bool = False) -> Axis:
-    """Return an axis for a curve and the line at ``level``.
+    """Return a vertical axis that shows a curve and, if given, a horizontal line at the value ``level``.
 
-    ``from_zero``: begin at 0, or be logarithmic for a wide range.
+    ``from_zero``: the axis begins at 0, or is logarithmic if values have a wide range.
     """
     low, high = float(curve.low.min()), float(curve.high.max())
     if level is not None:
@@ -167,11 +174,11 @@ class LossPanel:
         return round_values(0, self.last, 4, whole=True)
 
     def points(self) -> list[tuple[float, float]]:
-        """Return (step, value) of each point of the curve."""
+        """Return (step, running mean) of each point of the curve."""
         return list(zip(self.curve.steps.tolist(), self.curve.mean.tolist(), strict=True))
 
     def path(self, values: np.ndarray, back: np.ndarray | None = None) -> str:
-        """Return an SVG path along ``values``; with ``back``, close the path along those values in reverse."""
+        """Return an SVG path along ``values``; with ``back``, an area between ``values`` and the values ``back``."""
         steps = self.curve.steps
         if back is not None:
             steps, values = np.concatenate([steps, steps[::-1]]), np.concatenate([values, back[::-1]])
@@ -194,7 +201,7 @@ class RolloutSummary:
 
 @dataclass(frozen=True)
 class DeliveredSummary:
-    """Delivered pictures of full-size held-out pairs at a ``step``, with their ``scores``, or {} during training.
+    """Outputs enlarged to the source's size ("delivered") at a ``step``: crops and ``scores``, {} during training.
 
     ``crops``: the same area of a bicubic resize, of the delivered picture and of the target, (H, W, 3) uint8, at 1:1.
     """
@@ -246,7 +253,7 @@ class TrainingReport:
 
 
 def film_steps(total: int, count: int = 72) -> list[int]:
-    """Return at most ``count`` steps with a picture in a run's film; denser at the start, where outputs change most."""
+    """Return at most ``count`` steps of a run whose output is saved in ``film/``: denser at the start of the run."""
     return sorted({max(1, round(total * (i / (count - 1)) ** 2.5)) for i in range(count)}) if total > 0 else []
 
 
@@ -302,7 +309,7 @@ def _film_context(report: TrainingReport) -> dict[str, object]:
 
 
 def _crop_rows(delivered: DeliveredSummary | None) -> list[list[tuple[str, str]]]:
-    """Return the rows of the delivered crops as (caption, data URI), at 1:1."""
+    """Return a row of (caption, data URI) for each crop of a delivered picture, at 1:1; see ``DeliveredSummary``."""
     names = ("bicubic resize", "delivered", "target")
     rows = delivered.crops if delivered else []
     uris = iter(
@@ -331,7 +338,7 @@ def _best_values(report: TrainingReport) -> dict[str, float | None]:
 
 
 def _loss_panels(report: TrainingReport) -> list[LossPanel]:
-    """Return a plot for each loss: the running mean, and an envelope of the values of all steps."""
+    """Return a plot for each loss: the running mean in a band that contains the values of all steps."""
     panels = []
     for at, name in enumerate(report.columns):
         values = np.array([row[at] for row in report.rows], np.float64)
@@ -347,7 +354,7 @@ def _loss_panels(report: TrainingReport) -> list[LossPanel]:
 
 
 def _data_uris(named: Sequence[tuple[Key, np.ndarray]], side: int, budget: int) -> list[tuple[Key, str]]:
-    """Return pictures as JPEG data URIs, long side at most ``side`` pixels, together at most ``budget`` bytes."""
+    """Return (name, JPEG data URI) of pictures: sides up to ``side`` pixels, files of ``budget`` bytes in total."""
     files: list[bytes] = []
     for quality, scale in JPEG_SETTINGS:
         fitted = [resize(p, *cell_size(p, max(16, round(side * scale)))) for _, p in named]

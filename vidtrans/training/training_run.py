@@ -48,7 +48,7 @@ ELASTIC = ("threads", "world_size")
 
 
 def train_run(writer: ModelWriter, output: Path, exact: Sequence[str] = (), budget: TimeBudget | None = None) -> Table:
-    """Train from scratch, a checkpoint or a shorter run; write the model; return the cache entry's metadata.
+    """Train, or continue from a checkpoint or a shorter run; write the model; return the cache entry's metadata.
 
     Args:
         writer: The writer of the run, whose state is at step 0.
@@ -100,7 +100,10 @@ def train_run(writer: ModelWriter, output: Path, exact: Sequence[str] = (), budg
 
 
 def deliver_as_is(writer: ModelWriter, output: Path, exact: Sequence[str], minutes: float | None) -> Table:
-    """Write the model of a restored run into its cache entry; return the metadata. The entry stays unfinished."""
+    """Write the model of the steps taken so far by an unfinished run; return the metadata. The run stays unfinished.
+
+    ``exact``: operators to compute in fp32. ``minutes``: the requested time budget, or None.
+    """
     state = writer.state
     writer.context.note(f"the model of step {state.step:,} of {state.total:,}; without --as-is the training goes on")
     writer.context.begin("finishing the model")
@@ -111,7 +114,7 @@ def deliver_as_is(writer: ModelWriter, output: Path, exact: Sequence[str], minut
 
 
 def _ignores_colours(setup: TrainingSetup, state: TrainingState) -> bool:
-    """Return whether the generator learns from crops of pictures but cannot tell the colours of a crop."""
+    """Return whether the generator is trained on crops but ignores a crop's mean colour, see ``health``."""
     loader, pairing, generator = state.loader, setup.pairing, state.model.networks["generator"]
     learns_pairs = pairing.has_target and pairing.pointwise and not setup.dataset.domains
     if not learns_pairs or not isinstance(loader, PictureBatches):
@@ -144,7 +147,7 @@ def restore(writer: ModelWriter) -> Path | None:
 
 
 def _continue_with_other_processes(writer: ModelWriter) -> Path | None:
-    """Restore the furthest unfinished run that differs only in processes or threads; return its folder, or None."""
+    """Restore the longest unfinished run that differs only in processes or threads; return its folder, or None."""
     wanted = _without_elastic(writer.stage.description())
     found = [
         (state, other, parameters)
@@ -192,7 +195,7 @@ def _continue_shorter(writer: ModelWriter) -> Path | None:
 
 
 def _copy_best(writer: ModelWriter, folder: Path) -> None:
-    """Copy the continued run's file of the best state from ``folder``; if it is damaged, drop the scores instead."""
+    """Copy the best state's model from ``folder``, that of the run that is continued; if damaged, drop all scores."""
     if best_step(writer.state.scores, writer.state.model.settings.best_metric) is None:
         return
     if not _is_whole(folder / BEST_FILE):
@@ -253,13 +256,13 @@ def follow_leader(setup: TrainingSetup) -> None:
 
 
 def _without_elastic(parameters: Table) -> str:
-    """Return the digest of a run's parameters without the ``ELASTIC`` engine parameters."""
+    """Return the digest of a run's parameters, without the numbers of threads and processes (``ELASTIC``)."""
     engine = {k: v for k, v in parameters["engine"].items() if k not in ELASTIC}
     return digest_of(parameters | {"engine": engine})
 
 
 def _changed(before: Table, now: Table, above: str = "") -> list[str]:
-    """Return the dotted names of the parameters that differ; ``above``: the common prefix of the names."""
+    """Return the dotted names of the parameters that differ between two runs; ``above``: a prefix for all names."""
     names: list[str] = []
     for key in sorted(before.keys() | now.keys()):
         old, new = before.get(key), now.get(key)

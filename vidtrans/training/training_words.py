@@ -25,11 +25,11 @@ PLOTTED_SCORES = (*VISIBLE_CHANGE, "sharpness", "stroke_likeness", "content", "t
 NUM_FLAT_SCORINGS = 3  # Number of scorings without an improvement after which the trend is flat.
 MIN_SHARPNESS, MAX_SHARPNESS = 0.8, 1.25  # Range of normal sharpness, relative to the targets.
 FORECAST_S = 3600.0  # Duration of the further training that a forecast assumes, in seconds.
-MIN_FIT_SCORINGS = 4  # Minimum number of scorings after the first quarter of the steps for the fit of a forecast.
+MIN_FIT_SCORINGS = 4  # Minimum number of scorings, after the first quarter of the steps, to forecast the score.
 NUM_SCORINGS = 20  # Default number of scorings in a run.
 # Minimum number of steps between two scorings, so that scoring takes a few percent of the time.
 MIN_SCORING_INTERVAL = 200
-WORSE_L1_RATIO = 1.02  # Ratio of the last held-out L1 to the best L1 above which the user gets advice.
+WORSE_L1_RATIO = 1.02  # Ratio of the last to the best held-out L1 distance, above which the user gets advice.
 MIN_LIKENESS_GAIN = 0.03  # Gain of feature likeness in the last quarter of a run from which the user gets advice.
 LOWER_IS_BETTER = ("l1", "patch_distance")  # Main scores whose best value is the lowest.
 Score = Mapping[str, float | None]  # Values of the held-out scores by name; None for an unknown value.
@@ -108,12 +108,12 @@ def loss_label(name: str) -> Label:
 
 
 def figure(value: float) -> str:
-    """Format a score with two decimals from 2 up, with four below 2."""
+    """Format a score: with two decimals if its absolute value is 2 or more, else with four."""
     return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
 
 
 class Trend(StrEnum):
-    """The trend of the main held-out score."""
+    """The trend of the main held-out score: unknown, or a visible, a small or no improvement."""
 
     UNKNOWN = "unknown"
     RISING = "rising"
@@ -131,7 +131,7 @@ class NextStep(StrEnum):
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """The state of a run, summarised in sentences.
+    """A summary of a run's state: quality, trend, forecast and next steps, in sentences for a person.
 
     ``first_score``: the step of the first scoring, None if no pairs are held out. ``seconds``: the training time so
     far.
@@ -163,7 +163,7 @@ class TrainingSummary:
 
     @property
     def trend(self) -> Trend:
-        """Return the trend of the main score over the last quarter of the steps, or over the last scorings."""
+        """Return how the main score changed in the last quarter of the steps; flat after scorings without a gain."""
         name, best = self.main_score, self.best
         points = self._values(name)
         if best is None or len(points) < 2:
@@ -191,7 +191,7 @@ class TrainingSummary:
         return sentences
 
     def _trend_phrase(self) -> str:
-        """Return the end of a sentence about the trend."""
+        """Return the end of a sentence about the quality: how the main score changes."""
         return {
             Trend.UNKNOWN: "",
             Trend.RISING: ", still improving",
@@ -237,7 +237,7 @@ class TrainingSummary:
         return f" As the curve goes, an hour more would bring up to {_format_gain(name, gain)}."
 
     def hints(self) -> list[str]:
-        """Return suggestions that have no button."""
+        """Return suggestions for the next training, in sentences; they have no button in the page."""
         if self.trend is not Trend.FLAT:
             return []
         if (text := advice(self.scores)) and self.best != self.scores[-1][0]:
@@ -260,7 +260,7 @@ class TrainingSummary:
         }
 
     def _plot(self, name: str) -> Table:
-        """Return the plot of a score for the page: name, unit, hint, and points (step, value)."""
+        """Return a score's plot for the page: the score's name, unit and explanation, and points (step, value)."""
         label = SCORE_LABELS[name]
         return {"name": label.name, "unit": label.unit, "hint": label.hint, "points": self._values(name)}
 
@@ -270,7 +270,7 @@ class TrainingSummary:
 
 
 def _quality_phrase(name: str, newest: Mapping[str, float | None]) -> str:
-    """Return the start of a sentence about the quality, from the ``newest`` value of the main score ``name``."""
+    """Return the start of a sentence about the quality: the main score ``name`` in words; ``newest``: newest scores."""
     value = newest[name] or 0.0
     if name == "psnr":
         return f"Held-out pictures are at {value:.1f} dB (colours are off by about {10 ** (-value / 20):.0%})"
@@ -309,7 +309,7 @@ def best_step(scores: Scores, name: str) -> int | None:
 
 
 def has_stalled(scores: Scores, name: str, patience: int) -> bool:
-    """Return whether the last ``patience`` scorings brought no improvement; False if ``patience`` is 0."""
+    """Return whether the score ``name`` has not improved in the last ``patience`` scorings; False if that is 0."""
     best = best_step(scores, name)
     return patience > 0 and best is not None and sum(step > best for step, _ in scores) >= patience
 
@@ -344,7 +344,7 @@ def advice(scores: Scores) -> str:
 
 
 def _rising_advice(scores: Scores) -> str:
-    """Return advice to train longer if a style model's likeness of features was still rising, else ''."""
+    """Return advice to train longer if a style model's score ``feature_likeness`` was still rising, else ''."""
     points = [(step, value) for step, table in scores if (value := table.get("feature_likeness")) is not None]
     earlier = [point for point in points if point[0] <= points[-1][0] * 3 / 4]
     if not earlier or points[-1][1] - earlier[-1][1] < MIN_LIKENESS_GAIN:

@@ -47,22 +47,22 @@ WARM_UP = 2  # Number of steps of a trial before the measured steps.
 # A longer trial is not worthwhile, as the rate depends on the machine's other load and is measured again in the run.
 # Duration of a trial in seconds, and the (minimum, maximum) of its number of steps.
 TRIAL_S, TRIAL_STEPS = 2.0, (4, 60)
-TRIAL = "trial"  # The message from the main process that makes all processes time steps, before the plan of the run.
+TRIAL = "trial"  # The message by which the main process tells all others to time steps, before the run is planned.
 # Maximum number of pairs on which the likeness of a model's outputs to the targets is measured.
 MAX_LIKENESS_PAIRS = 12
 MAX_COMPARED_PICTURES = 200  # Maximum number of pictures in the calculation of the effective number.
 THUMBNAIL_SIDE_PX = 16  # Side in pixels of the thumbnails in the calculation of the effective number.
-KERNEL_WIDTH = 0.05  # Root mean square difference of two distinct thumbnails, for values from 0 to 1.
+KERNEL_WIDTH = 0.05  # RMS difference, for values from 0 to 1, from which two thumbnails count as distinct pictures.
 MIN_DISTINCT_PICTURES = 12.0  # Effective number of pictures below which a dataset has few pictures.
-# Likeness of the model's outputs before training from which new pictures count as similar to its own.
+# Minimum ``likeness``, before the training, at which new pictures count as similar to those of the ``--from`` model.
 MIN_LIKENESS = 0.5
 FIRST_MODULES = ("stem", "entrance", "begin", "down")  # Modules of generators that detect edges and textures.
 
 
 def find_budget(setup: TrainingSetup, minutes: float, request: str, at_most: int | None = None) -> TimeBudget:
-    """Return the time budget of ``minutes`` and at most ``at_most`` steps.
+    """Return a time budget of ``minutes``, with at most ``at_most`` steps, from a short trial of the steps' duration.
 
-    The rate of steps is measured once per digest ``request``.
+    The trial is made once per ``request``, the digest of the training request, and cached.
     """
     context = setup.context
     if (cached := cached_budget(context, minutes, request, at_most)) is not None:
@@ -185,10 +185,11 @@ def seconds_per_step(run: TrainingState) -> float:
 
 
 def step_costs(run: TrainingState) -> list[StepCost]:
-    """Return the durations of steps in each span of the run, by a short trial that changes ``run``.
+    """Measure the duration of a step in each span of the run, by a short trial that changes ``run``.
 
-    Each picture size is timed before and after ``turning_point``, where a step's duration changes. All processes must
-    call this function together; the durations are means over the processes.
+    A span has one picture size and one set of losses. Each picture size is timed before and after ``turning_point``,
+    where a step's duration changes. All processes must call this function together; the durations are means over the
+    processes.
     """
     turn, growth, costs = run.model.turning_point, run.loader.growth, []
     for start, end, alone in growth.parts():
@@ -202,7 +203,7 @@ def step_costs(run: TrainingState) -> list[StepCost]:
 
 
 def try_steps(run: TrainingState) -> None:
-    """Take a few steps at each picture size of the run, with the losses of its end, and of its start if they differ."""
+    """Take one or two steps at each picture size: with the losses of the run's end, and of its start if they differ."""
     for _, _, alone in run.loader.growth.parts():
         run.loader.growth = alone
         batches = enumerate(run.batches(0, 2))
@@ -211,7 +212,7 @@ def try_steps(run: TrainingState) -> None:
 
 
 def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> list[float]:
-    """Return a step's duration in seconds at each progress: 0 before the method's turning point, 1 after it."""
+    """Measure a step's duration in seconds with the losses at each of ``progresses`` (0: start of the run, 1: end)."""
     batches = enumerate(run.batches(0, WARM_UP + len(progresses) * TRIAL_STEPS[1]))
     for _ in range(WARM_UP):
         seconds = _time_step(run, batches, 1.0)
@@ -223,7 +224,10 @@ def _seconds_at_one_size(run: TrainingState, progresses: Sequence[float]) -> lis
 def _time_step(
     run: TrainingState, batches: Iterator[tuple[int, TrainingBatch | DeviceBatch]], progress: float
 ) -> float:
-    """Take a step at ``progress``, and return its duration in seconds, including the wait for the batch."""
+    """Take a step of ``run`` as at the completed share ``progress``; return its duration in seconds.
+
+    The duration includes the wait for the next of ``batches``.
+    """
     began = time.perf_counter()
     step, batch = next(batches)
     take_step(run, batch, Trial(step, progress))
@@ -231,7 +235,7 @@ def _time_step(
 
 
 def transfer(setup: TrainingSetup, total: int) -> Table:
-    """Return ``{"transfer": …}`` for a run of ``total`` steps with ``--from``: two measures and advice.
+    """Return ``{"transfer": …}`` for a run with ``--from``: which settings suit the new pictures, and why.
 
     The advice names the modules to train in the four cases of transfer learning (Yosinski et al., "How transferable
     are features in deep neural networks?", NIPS 2014), decided by two measures: the effective number of distinct
@@ -260,7 +264,11 @@ def transfer(setup: TrainingSetup, total: int) -> Table:
 
 
 def transfer_advice(distinct: float, model_likeness: float, first: list[str], lr: float, total: int) -> Table:
-    """Return the recommended settings and number of steps, with a reason; ``first``: modules that may be frozen."""
+    """Return the recommended settings and number of steps, with a reason, for a training with ``--from``.
+
+    ``distinct``: see ``effective_number``. ``model_likeness``: see ``likeness``. ``first``: modules that may be frozen.
+    ``lr``, ``total``: learning rate and number of steps of the planned run.
+    """
     is_few, is_similar = distinct < MIN_DISTINCT_PICTURES, model_likeness > MIN_LIKENESS
     settings: Table = {"training.lr": lr / 2} if is_similar else {}
     if is_similar:
@@ -278,9 +286,10 @@ def transfer_advice(distinct: float, model_likeness: float, first: list[str], lr
 
 
 def likeness(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
-    """Return the share of a flat picture's error that a model removes: 1 all, 0 none, below 0 for more error.
+    """Return how like the targets a model's outputs are: 1 for equal, 0 for no better than pictures of one colour.
 
-    ``pictures``: (output, target), (H, W, 3) uint8 each. The flat picture has the target's median colour.
+    It is below 0 for worse outputs. The one colour is the target's median. ``pictures``: (output, target), (H, W, 3)
+    uint8 each.
     """
     errors = []
     for output, target in pictures:
@@ -291,7 +300,7 @@ def likeness(pictures: Iterable[tuple[np.ndarray, np.ndarray]]) -> float:
 
 
 def effective_number(pairs: list[Pair]) -> float:
-    """Return the effective number of distinct targets: 1 if all are equal, at most ``MAX_COMPARED_PICTURES``.
+    """Return how many distinct pictures the targets amount to: 1 if all are equal, at most ``MAX_COMPARED_PICTURES``.
 
     The exponential of the entropy of the eigenvalues of a Gaussian kernel of thumbnails (Friedman and Dieng, "The Vendi
     Score", TMLR 2023).

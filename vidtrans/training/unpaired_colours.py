@@ -28,7 +28,7 @@ MAX_PICTURES = 24  # Maximum number of pictures of each domain from which the co
 
 
 class DomainColours:
-    """A map from the colours of one domain's pictures to those of another domain, computed on first use."""
+    """A map from the colours of one domain (pairs ``sources``) to another's (``targets``), computed on first use."""
 
     def __init__(self, sources: Sequence[Pair], targets: Sequence[Pair]) -> None:
         self._sides = sources, targets
@@ -75,9 +75,9 @@ def maps_between(dataset: Dataset) -> ColourMaps:
 
 
 def start_with_colours(generator: nn.Module, maps: ColourMaps | None, *, reverse: bool) -> None:
-    """Set the initial colour map of a generator with ``colour_start``; ``reverse``: map the target to the source.
+    """Make a generator with the setting ``colour_start`` begin with the colour map from source to target domain.
 
-    Raises UsageError if ``maps`` is None.
+    ``reverse``: with the map from target to source. Raises UsageError if ``maps`` is None.
     """
     inner: Any = inner_generator(generator)
     if maps is None:

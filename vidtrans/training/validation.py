@@ -42,7 +42,7 @@ def pair_input(pairing: Pairing, pair: Pair) -> np.ndarray:
 def render_pair(
     engine: Engine, pairing: Pairing, pair: Pair, like: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return (input, output, target) of a pair at its stored size, uint8; the output is computed as in a render.
+    """Render a pair's input; return (input, output, target), (H, W, C) uint8, at the size of the dataset.
 
     A model with style codes uses the style code of the picture ``like``, by default of the target if there is one.
     """

@@ -83,7 +83,7 @@ def _draw_scores(name: str, values: Sequence[float], width: int) -> np.ndarray:
 
 
 def check_labels(labeller: Labeller, dataset: Dataset) -> None:
-    """Raise UsageError if a dataset's inputs are not label maps in the labeller's colours."""
+    """Raise UsageError if inputs are not label maps in the colours of the labeller, a segmentation model."""
     held_out = dataset.role("val")
     if not held_out:
         remedy = "make the dataset with --set dataset.val_fraction=0.1"
@@ -95,9 +95,10 @@ def check_labels(labeller: Labeller, dataset: Dataset) -> None:
 
 
 def read_back(labeller: Labeller, dataset: Dataset, model: Path, context: Context) -> Table:
-    """Return the FCN-scores of a model: the accuracy of the labels that a labeller finds in its held-out outputs.
+    """Return the FCN-scores of a model that paints label maps: how well a labeller finds the labels in its outputs.
 
-    ``fcn_of_targets``: the pixel accuracy on the targets, which is the upper limit for outputs.
+    The accuracies are from 0 to 1, on held-out pairs. ``fcn_of_targets``: the pixel accuracy on the targets, which is
+    the upper limit for outputs.
     """
     engine = TorchEngine(load_generator(model)[0], resolve_device(context.device), batch=1)
     read, classes, pairing = labeller.reader(), labeller.classes, dataset.pairing

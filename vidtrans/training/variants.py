@@ -132,7 +132,10 @@ def skips(recipe: Recipe, dataset: Dataset, context: Context) -> list[Variant]:
 
 
 def _loss_table(recipe: Recipe, *, l1: bool, gan: bool, conditional: bool = True) -> dict[str, Table]:
-    """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's weights if 0."""
+    """Return a [training] table with only the chosen losses, at the recipe's weights, or the paper's if that is 0.
+
+    ``conditional``: whether D also sees the input.
+    """
     settings, paper = recipe.settings("training", TrainingSettings), TrainingSettings.of()
     weights = {
         weight_key(n): (settings.weights[n] or paper.weights[n]) if on else 0.0 for n, on in (("l1", l1), ("gan", gan))
@@ -218,7 +221,7 @@ def _split(text: str, whole: str) -> list[str]:
 def sweep_variants(
     sweep: Sweep, flags: Mapping[str, Table], make_recipe: Callable[[dict[str, Table]], Recipe]
 ) -> tuple[Variant, ...]:
-    """Return a variant for each combination of values, the last key varying fastest; () without keys.
+    """Return a variant for each combination of the values in ``sweep``, the last key varying fastest; () without keys.
 
     ``make_recipe`` returns the recipe for tables of flags; ``flags``: the flags common to all variants. Raises
     UsageError on an invalid key or value, and on more than ``MAX_VARIANTS`` variants.
@@ -342,7 +345,7 @@ def _file_word(word: str) -> str:
 
 
 def _text(value: object) -> str:
-    """Format a setting's value for labels and names, the same text for 1e-4 and 0.0001."""
+    """Format a setting's value for labels and file names; equal numbers, as 1e-4 and 0.0001, give equal text."""
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, float):

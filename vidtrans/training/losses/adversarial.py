@@ -109,14 +109,14 @@ class FeatureMatching(Term):
     uses_discriminator = True
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the L1 between D's features of output and target."""
+        """Return the L1 distance between D's features of output and target, a scalar."""
         return feature_matching(step.on_fake, step.on_real)
 
 
 def feature_matching(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
-    """Return the L1 between D's features of output and target, summed over layers as in the paper, mean over scales.
+    """Return the L1 distance between D's features of output and target: summed over layers, mean over scales.
 
-    Targets are detached.
+    The sum over layers is as in the paper. The target's features get no gradient.
     """
     scales: list[Tensor] = []
     for fake, real in zip(on_fake, on_real, strict=True):
@@ -137,7 +137,7 @@ class TemporalGAN(GAN):
     uses_discriminator = False
 
     def forward(self, step: LossContext) -> Tensor | None:
-        """Return the loss of this micro-batch's triples, weighted by its share of all triples; None without triples.
+        """Return G's loss for this micro-batch's triples of frames, weighted by its share of triples; None without any.
 
         The losses of the micro-batches add up to the mean over the step.
         """

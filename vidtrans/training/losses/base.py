@@ -25,10 +25,10 @@ TRIPLE_CHANNELS = 3 * (NUM_PRECEDING + 1)  # Input channels of the temporal disc
 
 @dataclass(frozen=True)
 class PrecedingFrames:
-    """The two frames before some examples of a batch: the examples' indices ``rows`` (M,), and the frames.
+    """The two frames before each of some examples of a batch, for a discriminator of three consecutive frames.
 
-    ``outputs``, ``targets``: (M, 6, H, W) float32 in [−1, 1], older frame first. ``share``: M / number of triples in
-    the step.
+    ``rows``: the indices (M,) of these examples in the batch. ``outputs``, ``targets``: in [−1, 1], (M, 6, H, W)
+    float32, older frame first. ``share``: M / number of triples in the step.
     """
 
     rows: Tensor
@@ -42,7 +42,7 @@ class PrecedingFrames:
         return replace(self, rows=self.rows.to(device), outputs=outputs, targets=targets)
 
     def select(self, first: int, stop: int, num_triples: float) -> PrecedingFrames | None:
-        """Return the preceding frames of the batch rows [first, stop), renumbered from 0; None if there are none.
+        """Return the part for the examples [first, stop) of the batch, ``rows`` counted from ``first``; None if empty.
 
         ``num_triples``: the number of triples in the step, for ``share``.
         """
@@ -53,11 +53,11 @@ class PrecedingFrames:
         return PrecedingFrames(rows, self.outputs[is_inside], self.targets[is_inside], share)
 
     def fake(self, outputs: Tensor) -> Tensor:
-        """Return triples of outputs, (M, 9, H, W), from the ``outputs`` of the whole batch, (N, 3, H, W)."""
+        """Return triples of consecutive outputs, (M, 9, H, W), from the batch's ``outputs``, (N, 3, H, W)."""
         return torch.cat([self.outputs, outputs[self.rows]], 1)
 
     def real(self, targets: Tensor) -> Tensor:
-        """Return triples of targets, (M, 9, H, W), from the ``targets`` of the whole batch, (N, 3, H, W)."""
+        """Return triples of consecutive targets, (M, 9, H, W), from the batch's ``targets``, (N, 3, H, W)."""
         return torch.cat([self.targets, targets[self.rows]], 1)
 
 
@@ -94,7 +94,7 @@ class LossContext:
             return self.judge(self.target)
 
     def sum_over_outputs(self, loss: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return ``loss`` of the raw output, plus ``loss`` of the final output if the two outputs differ."""
+        """Return ``loss`` of the generator's raw output, plus that of its final output if G is recurrent."""
         raw_loss = loss(self.raw_output)
         return raw_loss if self.output is self.raw_output else raw_loss + loss(self.output)
 
@@ -112,7 +112,7 @@ class Term(nn.Module):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return an identifier of external inputs, such as a file's digest, for the cache key of the run."""
+        """Return a text for the run's cache key that identifies external inputs, such as a file's digest; or ''."""
         del settings
         return ""
 

@@ -44,7 +44,7 @@ class Perceptual(Term):
 
 
 def feature_distance(on_fake: DiscriminatorOutput, on_real: DiscriminatorOutput) -> Tensor:
-    """Return the squared distance between D's features, normalised per pixel: 0 to 4, averaged over all layers.
+    """Return the mean squared distance, 0 to 4, of D's features of output and target, normalised to length 1 per pixel.
 
     As in LPIPS (Zhang et al., CVPR 2018, equation 1, with equal channel weights): the scale of D's weights has no
     effect.
@@ -63,7 +63,9 @@ def _normalise(features: Tensor) -> Tensor:
 
 
 def vgg_distance(output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
-    """Return the weighted sum of the layers' L1 distances, each relative to the mean of the target's features.
+    """Return the sum over VGG layers of the L1 distance, weighted, relative to the mean of the target's features.
+
+    ``output``, ``target``: the features of each layer, (N, C, h, w). The weights are ``TAP_WEIGHTS``.
 
     After pix2pixHD (Wang et al., CVPR 2018), with other weights.
     """
@@ -72,5 +74,5 @@ def vgg_distance(output: Sequence[Tensor], target: Sequence[Tensor]) -> Tensor:
 
 
 def _relative_l1(output: Tensor, target: Tensor) -> Tensor:
-    """Return the L1 between features, (N, C, h, w), relative to the mean of the target's features."""
+    """Return the L1 distance between features, (N, C, h, w), divided by the mean of the target's features."""
     return ((output - target).abs().mean((1, 2, 3)) / (target.mean((1, 2, 3)) + 1e-6)).mean()

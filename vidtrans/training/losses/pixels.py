@@ -9,10 +9,10 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class L1(Term):
-    """The L1 |y − G(x)|, with optional pixel weights for motion and for rare colours."""
+    """The L1 distance |y − G(x)| of output and target, with optional pixel weights for motion and for rare colours."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the L1, with ``step.pixel_weights`` if given, of raw and final output."""
+        """Return the L1 distance of raw and final output from the target, with ``step.pixel_weights`` if given."""
         weights = step.pixel_weights
         if weights is None:
             return step.sum_over_outputs(lambda picture: F.l1_loss(picture, step.target))
@@ -28,10 +28,10 @@ class L2(Term):
 
 
 class Gradients(Term):
-    """The L1 between the horizontal and vertical gradients of output and target, averaged over both axes."""
+    """The L1 distance between the gradients of output and target, the mean of horizontal and vertical gradients."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the L1 between image gradients, of raw and final output."""
+        """Return the L1 distance of the gradients of the raw (and the final) output from the target's, a scalar."""
         weights = step.pixel_weights
 
         def distance(picture: Tensor, axis: int) -> Tensor:
@@ -45,15 +45,15 @@ class Gradients(Term):
 
 
 class Texture(Term):
-    """The L1 between the local amounts of fine texture in output and target."""
+    """The L1 distance between the local amounts of fine texture in output and target."""
 
     def forward(self, step: LossContext) -> Tensor:
-        """Return the difference in texture, of raw and final output."""
+        """Return the difference of texture between the raw (and the final) output and the target, a scalar."""
         return step.sum_over_outputs(lambda picture: texture_distance(picture, step.target))
 
 
 def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
-    """Return the L1 between local texture: the Laplacian's mean magnitude in 8×8 windows, stride 4; (N, C, H, W) each.
+    """Return the L1 distance between the local amounts of texture in two batches of pictures, (N, C, H, W) each.
 
     Where texture is unpredictable, the L1 favours a smooth output, and the GAN texture of any amount. This loss
     compares the amount of texture around each pixel, not the position of its details.
@@ -62,7 +62,7 @@ def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
 
 
 def _roughness(x: Tensor) -> Tensor:
-    """Return the Laplacian's mean magnitude in 8×8 windows, (N, C, H, W) → (N, C, h, w)."""
+    """Return the local amount of texture, (N, C, H, W) → (N, C, h, w): the mean |Laplacian| in windows of 8×8."""
     inner = x[..., 1:-1, 1:-1]
     around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
     return F.avg_pool2d((inner - around / 4).abs(), min(8, *inner.shape[-2:]), 4)

@@ -21,7 +21,10 @@ SMOOTHING_SIGMA = 5.0  # The paper's σ of the histogram's smoothing, in units o
 
 
 def rarity(pictures: Iterable[np.ndarray]) -> Tensor:
-    """Return the weight of each bin of the ab plane, (SIDE, SIDE) float32, from pictures, (H, W, 3) uint8."""
+    """Return the weight of each colour bin of CIELAB's ab plane, larger for rare colours of the ``pictures``.
+
+    The table is (NUM_BINS, NUM_BINS) float32, its mean over all pixels is 1. Pictures are (H, W, 3) uint8.
+    """
     counts = np.zeros((NUM_BINS, NUM_BINS))
     for picture in pictures:
         a, b = bin_indices(to_ab(torch.from_numpy(picture.astype(np.float32)).permute(2, 0, 1)[None] / 127.5 - 1))
@@ -43,7 +46,10 @@ def weigh(targets: Tensor, weights: Tensor) -> Tensor:
 
 
 def weigh_colours(ab: Tensor, weights: Tensor) -> Tensor:
-    """Return the weights of ab colours, (N, 2, H, W) → (N, 1, H, W); a table with one weight applies to all colours."""
+    """Return the weights of ab colours, (N, 2, H, W) → (N, 1, H, W), from the table ``weights`` of ``rarity``.
+
+    A table with only one weight applies to all colours.
+    """
     if weights.numel() == 1:
         return weights.expand(len(ab), 1, *ab.shape[2:])
     a, b = bin_indices(ab)

@@ -22,7 +22,9 @@ MAX_CORRELATION = 0.9
 
 
 def structure(output: Tensor, source: Tensor) -> Tensor:
-    """Return the shortfall of the edges' correlation below ``MAX_CORRELATION``, a scalar, averaged over pictures.
+    """Return how far the correlation of the edges of output and source is below ``MAX_CORRELATION``; 0 if above it.
+
+    A scalar, the mean over pictures.
 
     Args:
         output: (N, 3, H, W) in [−1, 1], H and W of at least 8 pixels.

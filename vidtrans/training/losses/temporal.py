@@ -9,7 +9,7 @@ from vidtrans.training.losses.base import LossContext, Term
 
 
 class Temporal(Term):
-    """The L1 between the output and the previous output, warped to this frame."""
+    """The L1 distance between the output and the previous output, warped to this frame, weighted by confidence."""
 
     def forward(self, step: LossContext) -> Tensor | None:
         """Return the loss; None if the step has no previous outputs."""
@@ -17,7 +17,9 @@ class Temporal(Term):
 
 
 def temporal(fake: Tensor, past: Tensor) -> Tensor:
-    """Return the mean of c·|fake − p| over (N, 3, H, W); ``past``: frame p with confidence c, see ``flow.history``.
+    """Return the mean difference of outputs ``fake`` from the warped previous outputs, weighted by confidence.
+
+    ``fake``: (N, 3, H, W). ``past``: (N, 4, H, W), the previous outputs and their confidence, see ``flow.history``.
 
     The loss of Lai et al. (ECCV 2018); vid2vid (Wang et al., NeurIPS 2018) uses discriminators instead.
     """

@@ -24,7 +24,9 @@ NOISE_SIGMA = 0.04  # Standard deviation of the synthetic noise, for colours in 
 
 @dataclass(frozen=True)
 class AugmentedView:
-    """Augmented ``frames``, (N, 3, H, W), and the sampling ``grid``, (N, H, W, 2), from the current frames to the view.
+    """A view of each frame of a batch: the preceding frame, or a moved and noisy copy; ``frames``: (N, 3, H, W).
+
+    ``grid``: the ``grid_sample`` grid, (N, H, W, 2), that warps the current frames to the view.
 
     ``confidence``: the confidence of the grid, (N, 1, H, W), 0 to 1.
     """
@@ -69,7 +71,7 @@ class AugmentedViewSampler:
         return AugmentedView(views, grid, confidence)
 
     def _time_shift_grid(self, frame: Tensor, earlier: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the ``grid_sample`` grid, (H, W, 2), that warps ``frame`` to ``earlier``; its confidence (1, H, W)."""
+        """Return the ``grid_sample`` grid from ``frame`` to ``earlier``, (H, W, 2), and its confidence, (1, H, W)."""
         backward = self.backward_flow(earlier, frame)
         height, width = backward.flow.shape[:2]
         y, x = np.mgrid[:height, :width]
@@ -79,10 +81,10 @@ class AugmentedViewSampler:
         return grid, confidence
 
     def history(self, frames: Tensor, earlier: Tensor, outputs: Tensor) -> Tensor:
-        """Return the histories of frames, (N, 4, H, W) in [−1, 1], from the ``outputs`` of the preceding frames.
+        """Return histories, (N, 4, H, W) in [−1, 1]: the ``outputs`` of ``earlier`` frames, warped to ``frames``.
 
-        All are (N, 3, H, W) in [−1, 1]; the history is empty where a frame equals its preceding frame, as for a single
-        picture.
+        The fourth channel is the confidence. The arguments are (N, 3, H, W) in [−1, 1]; the history is empty where a
+        frame equals its preceding frame, as for a single picture.
         """
         histories = []
         for frame, previous, output in zip(frames, earlier, outputs, strict=True):

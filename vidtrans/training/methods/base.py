@@ -75,19 +75,23 @@ class Setup(Protocol):
 
     @property
     def in_channels(self) -> int:
-        """Return the number of the generator's input channels, with a plate's channels and without a history's."""
+        """Return the number of the generator's input channels, with those of a plate, without those of a history."""
 
     def make_generator(self, number: int = 0, *, reverse: bool = False) -> nn.Module:
-        """Build the recipe's generator, with the weights of ``--from`` if given. Raises UsageError.
+        """Build the recipe's generator, initialised, or with the weights of ``--from`` if given. Raises UsageError.
 
-        ``reverse``: build the generator from the target's domain to the source's.
+        ``number``: added to the run's seed for the initial weights. ``reverse``: build the generator from the target's
+        domain to the source's.
         """
 
     def make_discriminator(self, channels: int, number: int) -> nn.Module:
-        """Build the recipe's discriminator for pictures (N, channels, H, W). Raises UsageError."""
+        """Build the recipe's discriminator for pictures (N, channels, H, W); ``number``: added to the run's seed.
+
+        Raises UsageError.
+        """
 
     def initialise(self, network: nn.Module, number: int) -> None:
-        """Initialise the weights of a network that the method has built."""
+        """Initialise the weights of a network that the method has built; ``number``: added to the run's seed."""
 
     @property
     def recolour(self) -> Callable[[np.ndarray], np.ndarray] | None:
@@ -100,7 +104,7 @@ class Setup(Protocol):
         """Return the share of each target class in the training pixels, 0 to 1, (K,) float32 for K classes."""
 
     def find_rarity(self) -> Tensor | None:
-        """Return the weights of colours from ``losses.rarity``; None if they are unused."""
+        """Return the weight of each colour bin, larger for rare colours, from ``losses.rarity``; None if unused."""
 
 
 class Stateful(Protocol):
@@ -138,7 +142,7 @@ class TrainingMethod(Protocol):
 
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
-        """Return an identifier of external inputs, such as a file's digest, for the cache key of the run."""
+        """Return a text for the run's cache key that identifies external inputs, such as a file's digest; or ''."""
         del settings
         return ""
 
@@ -170,7 +174,7 @@ class TrainingMethod(Protocol):
 
     @property
     def turning_point(self) -> float:
-        """Return the share of the run after which the duration of a step changes; 0 if it is constant."""
+        """Return the share of the run, 0 to 1, after which losses and so the duration of a step change; 0 if never."""
         return self.settings.gan_start
 
     @property
@@ -186,7 +190,7 @@ class TrainingMethod(Protocol):
 
     @property
     def components(self) -> Mapping[str, Stateful]:
-        """Return the stateful components of the method by name (``nondeterministic`` is saved separately)."""
+        """Return the components with a state to save, by name: networks with optimizers, averages and pools."""
         return {"generator": self.g} | ({"average": self.average} if self.average else {})
 
     def state(self) -> dict[str, Any]:
@@ -203,7 +207,7 @@ class TrainingMethod(Protocol):
     def configure(
         self, settings: TrainingSettings, device: Device, precision: TrainingPrecision, dist: DistContext
     ) -> None:
-        """Set the attributes that all methods share."""
+        """Set the attributes of all methods: settings, device, precision, processes, memory layout, empty outputs."""
         self.settings, self.device, self.precision, self.dist = settings, device, precision, dist
         self.layout = NetworkTrainer.layout(settings, device, precision)
         self.nondeterministic, self.last_outputs = set(), torch.empty(0)
@@ -234,7 +238,7 @@ class TrainingMethod(Protocol):
         return "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
 
     def find_problems(self, rows: Sequence[Sequence[float]], total: int) -> list[str]:
-        """Return warnings ``name: text`` about the losses of all steps, ``rows``.
+        """Return warnings, each ``name: text``, from the losses of all steps so far: one row of ``rows`` per step.
 
         ``total``: number of steps of the run.
         """
@@ -284,11 +288,12 @@ class GeneratorOutput(NamedTuple):
 
 @dataclass
 class MicroBatch:
-    """A micro-batch: a share of a step's batch, processed separately to save memory; inputs ``x``, targets ``y``.
+    """A micro-batch: a part of a step's batch, processed separately to save memory.
 
-    ``share``: the share of the batch's examples, 0 to 1. ``seed``: the seed of the dropout; None if torch has been
-    seeded for a single micro-batch. ``weights``: pixel weights of the L1, (N, 1, H, W). ``earlier``: the preceding
-    frames. ``output``, ``detached_output``: G(x) with and without its graph.
+    ``x``: inputs, (N, C, H, W); ``y``: targets, (N, 3, H, W). ``share``: the share of the batch's examples, 0 to 1.
+    ``seed``: the seed of the dropout; None if torch has been seeded for a single micro-batch. ``weights``: pixel
+    weights of the L1, (N, 1, H, W). ``earlier``: the preceding frames. ``output``, ``detached_output``: G(x) with and
+    without its graph.
     """
 
     x: Tensor
@@ -302,7 +307,10 @@ class MicroBatch:
 
 
 def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -> list[MicroBatch]:
-    """Split a batch into at most ``count`` micro-batches; the sum of their losses times shares is the batch's loss."""
+    """Split a batch into at most ``count`` micro-batches; their losses times their ``share`` add up to the batch's.
+
+    ``x``, ``y``, ``weights``: inputs, targets and pixel weights. ``seed``: the seed of the first; the others follow.
+    """
     weight_parts = [None] * count if weights is None else weights.tensor_split(count)
     tensors = zip(x.tensor_split(count), y.tensor_split(count), weight_parts, strict=True)
     return [MicroBatch(a, b, len(a) / len(x), seed + i, w) for i, (a, b, w) in enumerate(tensors) if len(a)]
@@ -311,7 +319,10 @@ def split(x: Tensor, y: Tensor, weights: Tensor | None, count: int, seed: int) -
 def assign_triples(
     micro_batches: list[MicroBatch], earlier: PrecedingFrames, count: float, layout: torch.memory_format
 ) -> None:
-    """Give each micro-batch its preceding frames; ``count``: the number of triples in the step."""
+    """Set the field ``earlier`` of each micro-batch to its part of the preceding frames ``earlier``.
+
+    ``count``: the number of triples in the step. ``layout``: the memory layout of the pictures.
+    """
     first = 0
     for batch in micro_batches:
         selected = earlier.select(first, first + len(batch.x), count)

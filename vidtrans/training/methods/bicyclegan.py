@@ -29,12 +29,14 @@ from vidtrans.training.picture_codes import diversity, latent_error, mode_seekin
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.training.validation import score
 
-MODE_SEEKING = "two random codes"  # Identifier of the mode-seeking loss in the run's key.
+MODE_SEEKING = "two random codes"  # Text in a run's cache key if the mode-seeking loss is used.
 
 
 @dataclass(frozen=True)
 class CodedOutputs:
-    """Outputs by style code: ``reconstructed`` by the target's code, ``sampled`` by random ``codes``, (N, size) each.
+    """A generator's outputs: ``reconstructed`` with the target's style code, ``sampled`` with random ``codes``.
+
+    Outputs are (N, 3, H, W), codes (N, size).
 
     ``target_codes``: the distribution of the target's codes. There is one random code, and with the
     mode-seeking loss a second one, which only this loss uses.
@@ -46,13 +48,16 @@ class CodedOutputs:
     codes: list[Tensor]
 
     def detach(self) -> CodedOutputs:
-        """Return the outputs without gradients; the codes keep theirs."""
+        """Return a copy with outputs without gradients; the style codes keep their gradients."""
         sampled = [output.detach() for output in self.sampled]
         return CodedOutputs(self.target_codes, self.reconstructed.detach(), sampled, self.codes)
 
 
 class BicycleGAN(Pix2Pix):
-    """The BicycleGAN method: a generator with style codes, their encoder, and D. A step updates D, then the others."""
+    """The BicycleGAN method: a generator with style codes, an encoder of targets to codes, and D.
+
+    A step updates D, then generator and encoder.
+    """
 
     def __init__(self, *parts: Any, **others: Any) -> None:  # noqa: ANN401  (as Pix2Pix has them)
         super().__init__(*parts, **others)
@@ -88,7 +93,7 @@ class BicycleGAN(Pix2Pix):
     def _optimize(
         self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
     ) -> tuple[Tensor, Tensor]:
-        """Update D, then generator and encoder.
+        """Update D, if ``is_adversarial``, then generator and encoder.
 
         Return the losses in column order, and the outputs by the targets' codes.
         """
@@ -130,12 +135,12 @@ class BicycleGAN(Pix2Pix):
         return CodedOutputs(target_codes, reconstructed, sampled, codes)
 
     def _discriminator_inputs(self, batch: MicroBatch, outputs: CodedOutputs) -> tuple[Tensor, Tensor, float]:
-        """Return D's fake inputs (by target code and by random code), D's real inputs, and the batch's share."""
+        """Return D's fake inputs (outputs of target codes, then of random codes), its real inputs, and the share."""
         fake = [self._with_input(batch.x, output) for output in (outputs.reconstructed, outputs.sampled[0])]
         return torch.cat(fake), self._with_input(batch.x, batch.y), batch.share
 
     def _losses(self, batch: MicroBatch, outputs: CodedOutputs, is_adversarial: bool) -> dict[str, Tensor]:
-        """Return the unweighted losses of generator and encoder."""
+        """Return the unweighted losses of generator and encoder by name; ``is_adversarial``: with those that use D."""
         output = GeneratorOutput(outputs.reconstructed, outputs.reconstructed)
         losses = self.loss(self._context(batch, output, is_adversarial))
         if is_adversarial:

@@ -36,7 +36,7 @@ NO_CLASS = -100  # Label of pixels without a class; PyTorch's cross-entropy igno
 
 
 class ClassMethod(TrainingMethod):
-    """The training method for a ``ClassGenerator``, by cross-entropy.
+    """The training method for networks that predict label maps (``ClassGenerator``), by cross-entropy.
 
     ``class_weights``: the weight of each class's pixels, (K,) float32.
     """
@@ -101,7 +101,7 @@ class ClassMethod(TrainingMethod):
         return labels_of(targets, self.generator.class_colours)
 
     def _cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the cross-entropy with class weights, summed over the pixels, a scalar."""
+        """Return the cross-entropy with class weights, summed over the pixels; ``labels``: from ``_labels``."""
         return F.cross_entropy(logits, labels, self.class_weights, ignore_index=NO_CLASS, reduction="sum")
 
     def _to_pictures(self, logits: Tensor, x: Tensor) -> Tensor:
@@ -110,7 +110,7 @@ class ClassMethod(TrainingMethod):
         return self.generator.coloured(logits)
 
     def _total_weight(self, labels: Tensor) -> Tensor:
-        """Return the total weight of the pixels with a class, averaged over the processes; above 0."""
+        """Return the sum of the class weights over pixels with a class, the mean over processes; at least 1e-6."""
         counts = torch.bincount(labels[labels >= 0], minlength=len(self.class_weights))
         weight = float((counts * self.class_weights).sum())
         return torch.tensor(max(self.dist.mean([weight])[0], 1e-6), device=self.device.torch)

@@ -55,6 +55,6 @@ class ColourClassMethod(ClassMethod):
         return self.generator.coloured(logits, x)
 
     def _total_weight(self, labels: Tensor) -> Tensor:
-        """Return the total weight of the pixels, averaged over the processes."""
+        """Return the sum of the rarity weights of all target pixels, the mean over processes."""
         weight = float(weigh_colours(labels, self.class_weights).sum())
         return torch.tensor(self.dist.mean([weight])[0], device=self.device.torch)

@@ -30,7 +30,10 @@ FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip in
 
 
 class Projection(nn.Module):
-    """The paper's projection H: a two-layer network per compared layer, (N, patches, C) → (N, patches, channels)."""
+    """CUT's network H, which projects patch features before they are compared: two linear layers per feature layer.
+
+    (N, patches, C) → (N, patches, ``PROJECTED_CHANNELS``). ``channels``: C of each feature layer.
+    """
 
     smallest = 1
 
@@ -44,12 +47,15 @@ class Projection(nn.Module):
         )
 
     def forward(self, features: list[Tensor]) -> list[Tensor]:
-        """Project the features of each layer."""
+        """Project the patch features of each layer, (N, patches, C)."""
         return [layer(f) for layer, f in zip(self.layers, features, strict=True)]
 
 
 class CUT(UnpairedMethod):
-    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's loss."""
+    """The CUT method. Losses of a step: gan, contrastive, identity, steady, structure, and the discriminator's loss.
+
+    ``network``: the frozen network whose features compare patches; None for the translator's own features.
+    """
 
     def __init__(
         self,
@@ -65,7 +71,7 @@ class CUT(UnpairedMethod):
 
     @classmethod
     def make(cls, setup: Setup) -> Self:
-        """Build the method with G, D_Y and the projection H. Raises UsageError."""
+        """Build the method with the translator G, its discriminator D_Y and the projection H. Raises UsageError."""
         full_generator = setup.make_generator()
         generator: Any = inner_generator(full_generator)
         own_settings = setup.settings.own(CUTSettings)
@@ -109,7 +115,10 @@ class CUT(UnpairedMethod):
     def translate(
         self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return the outputs and the unweighted losses gan, contrastive and, if in ``weights``, identity and steady."""
+        """Return outputs and unweighted losses: gan, contrastive and, if in ``weights``, identity and steady.
+
+        See ``UnpairedMethod.translate``.
+        """
         frames, look = torch.cat([x[:, :3], y[:, :3]]), self.encode_look(y[:, :3], random)
         output, keys = self._forward(frames, look and look._replace(code=look.code.repeat(2, 1)))
         count = len(x)
@@ -126,7 +135,7 @@ class CUT(UnpairedMethod):
         return Translation(losses, fake, look)
 
     def _forward(self, frames: Tensor, look: TargetCodes | None) -> tuple[Tensor, list[Tensor]]:
-        """Return the outputs, and the features of the input frames by layer."""
+        """Return the outputs for ``frames``, (N, 3, H, W), and the frames' features by layer; ``look``: style codes."""
         with self.g.autocast():
             if self.feature_network is None:
                 network: Any = inner_generator(self.generator)
@@ -146,7 +155,10 @@ class CUT(UnpairedMethod):
             return features
 
     def _contrastive(self, queries: list[Tensor], keys: list[Tensor], random: torch.Generator) -> Tensor:
-        """Return the PatchNCE loss, averaged over layers: the cross-entropy of matching output to input patches."""
+        """Return the PatchNCE loss, the mean over layers: the cross-entropy of matching output to input patches.
+
+        ``queries``, ``keys``: features of outputs and of inputs by layer, (N, C, h, w) each.
+        """
         sizes = [query.shape[2] * query.shape[3] for query in queries]
         positions = [torch.randperm(size, generator=random)[: self.count] for size in sizes]  # Flat, row-major.
         project = self.networks["projection"]

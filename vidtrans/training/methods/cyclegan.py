@@ -55,7 +55,7 @@ class CycleGAN(UnpairedMethod):
     def translate(
         self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return outputs and losses of one direction: A to B, or B to A if ``discriminator`` is ``SOURCE``."""
+        """Return outputs and losses of the direction A to B, or B to A if ``discriminator`` is ``SOURCE``."""
         g, f = self.networks["generator"], self.networks["reverse"]
         look = self.encode_look(y[:, :3], random)
         direction = Direction(
@@ -69,9 +69,10 @@ class CycleGAN(UnpairedMethod):
     def losses(
         self, discriminator: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return the unweighted losses of G by name; for the discriminator D_X those of F, with domains exchanged.
+        """Return the unweighted losses of one translator by name: of G if ``discriminator`` judges domain Y, else of F.
 
-        ``gan``: L_GAN(G, D_Y). Only if in ``weights``: ``cycle`` |F(G(x)) − x|, ``identity`` |G(y) − y|, ``steady``.
+        The formulas are those of G; for F, the domains are exchanged. ``fake``: the translator's outputs. ``gan``:
+        L_GAN(G, D_Y). Only if in ``weights``: ``cycle`` |F(G(x)) − x|, ``identity`` |G(y) − y|, ``steady``.
         """
         x, y = direction.source[:, :3], direction.target[:, :3]
         losses = {"gan": self.adversarial_loss(discriminator, fake)}

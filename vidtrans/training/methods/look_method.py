@@ -56,7 +56,7 @@ T = TypeVar("T")  # The type of an item that belongs to a style and a stroke siz
 
 
 class LookMethod(TrainingMethod):
-    """The style method, with one generator. Losses of a step: style, content, colour, steadiness."""
+    """The training method of style pictures, with one generator. Losses: style, content, colour, steadiness."""
 
     columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
     preserves_content = True
@@ -204,7 +204,10 @@ class LookMethod(TrainingMethod):
 
 
 def _select(x: Tensor, items: Sequence[Sequence[T]]) -> T:
-    """Return the entry of ``items[style][stroke size]`` that the planes of an input, (3 + conditions, H, W), select."""
+    """Return the entry of ``items[style][stroke size]`` for the style and stroke size that the condition planes encode.
+
+    ``x``: the input of the generator, (3 + conditions, H, W).
+    """
     planes = x[3:, 0, 0].float().cpu()
     look = int(planes[:-1].argmax()) if len(planes) > 1 else 0
     levels = torch.tensor(STROKE_LEVELS) / 127.5 - 1

@@ -28,7 +28,7 @@ TrainingPrecision = Precision  # The numerical precision of training steps.
 # Data types of torch.autocast by the name of a precision; other precisions need no autocast.
 _AUTOCAST_DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 # Subclasses of these layer types are not included, because they may compute in fp32.
-# Layer types that use their weight unchanged, and under autocast only in bf16.
+# Types of layers whose weight is used as it is stored, and under autocast only in bf16.
 BF16_LAYERS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear, MatmulConv, MatmulConvTranspose)
 WARM_UP = 3  # Number of steps before a step is recorded, in which libraries choose algorithms and allocate memory.
 # A training step as a function of tensors on the device, for ``CapturedStep``.
@@ -36,7 +36,7 @@ Body = Callable[..., tuple[Tensor, ...]]
 
 
 def resolve_precisions(name: str, device: Device) -> tuple[TrainingPrecision, Precision]:
-    """Return the precisions of training steps, and of previews and scores, for the setting ``name``.
+    """Return (precision of training steps, precision of previews and scores) for the precision setting ``name``.
 
     Raises UsageError for fp16 and tf32 on devices other than CUDA.
     """
@@ -137,7 +137,7 @@ class NetworkTrainer:
             self._copies.forget()
 
     def tensors(self) -> list[Tensor]:
-        """Return the tensors that a step changes in place: weights, buffers, and the optimizer's state."""
+        """Return the tensors that a training step changes in place: weights, buffers and the optimizer's state."""
         network = [*self.network.parameters(), *self.network.buffers()]
         return network + [t for entry in self.optimizer.state.values() for t in entry.values() if isinstance(t, Tensor)]
 
@@ -152,11 +152,11 @@ class NetworkTrainer:
 
 
 class DiscriminatorTrainer(NetworkTrainer):
-    """A discriminator with its optimizer. ``network`` needs a method ``judge``, see ``networks``."""
+    """A discriminator D with its optimizer. D's method ``judge`` returns features and logits by scale."""
 
     @staticmethod
     def layout(settings: TrainingSettings, device: Device, precision: TrainingPrecision) -> torch.memory_format:
-        """Return the memory layout; channels last in bf16 on a CPU, where it is faster for many positions.
+        """Return the memory layout: channels last in bf16 on a CPU, where it is faster for many pixels, else as set.
 
         The inner layers of a large generator have few positions, so the setting decides for generators.
         """
@@ -172,13 +172,13 @@ class DiscriminatorTrainer(NetworkTrainer):
 
     @cached_property
     def _judge(self) -> Callable[[Tensor], DiscriminatorOutput]:
-        """Return the discriminator's function of pictures, compiled if ``training.compile`` is set."""
+        """Return D's method ``judge``, which maps pictures to features and logits; compiled if the setting is on."""
         network: Any = self.network
         judge: Callable[[Tensor], DiscriminatorOutput] = self.maybe_compile(network.judge)
         return judge
 
     def judge(self, *pictures: Tensor) -> list[DiscriminatorOutput]:
-        """Return D's outputs for each batch of pictures (N, C, H, W).
+        """Return D's features and logits by scale, for each of several batches of pictures (N, C, H, W).
 
         All share one autocast context, to convert weights once.
         """
@@ -186,7 +186,7 @@ class DiscriminatorTrainer(NetworkTrainer):
             return [self._judge(picture.to(memory_format=self._layout)) for picture in pictures]
 
     def update(self, pairs: Iterable[tuple[Tensor, Tensor, float]], lr: float | Tensor) -> Tensor:
-        """Take one step to tell fake from real: max log D(real) + log(1 − D(fake)), or another objective's loss.
+        """Update D once, to tell fake from real: maximise log D(real) + log(1 − D(fake)), or another objective.
 
         Args:
             pairs: Fake pictures, real pictures, and their share of the step's loss.
@@ -210,7 +210,10 @@ class DiscriminatorTrainer(NetworkTrainer):
 
 @dataclass
 class _Bf16Copy:
-    """A bf16 copy of the weight that ``layers`` share, with memory for the copy's gradient in fp32."""
+    """A ``copy`` in bf16 of the ``weight`` that ``layers`` share; ``grad``: memory for its gradient in fp32.
+
+    ``version``: torch's version of the weight when it was copied; −1: it must be copied again.
+    """
 
     layers: list[nn.Module]
     weight: nn.Parameter
@@ -274,7 +277,7 @@ class WeightCopies:
             self._is_used = False
 
     def forget(self) -> None:
-        """Cast all weights again before their next use; call this method after a step of a fused optimizer.
+        """Mark all copies as out of date, so that they are made again; call this after a step of a fused optimizer.
 
         Other changes of a weight in place are detected by its version, which fused optimizers do not increase.
         """
@@ -292,7 +295,9 @@ class WeightCopies:
 
 
 class CapturedStep:
-    """A runner of training steps, by replays of a CUDA graph if possible. ``refusal``: why there are no replays, or ''.
+    """A function that runs training steps as replays of a recorded CUDA graph, if that gives the same results.
+
+    ``refusal``: the reason why steps are not replayed; '' if there is none.
 
     Launching kernels one by one takes longer than a small network needs. The first steps run as usual. Then one step is
     run, recorded, undone and replayed. If the replay gives bit-identical losses, weights and optimizer state, all
@@ -313,7 +318,7 @@ class CapturedStep:
         return self._replay is not None
 
     def forget(self) -> None:
-        """Drop the recorded step; call this method whenever the state's tensors were replaced by others."""
+        """Drop the recorded CUDA graph; call this method after tensors of the state were replaced."""
         self._kind: Hashable = None
         self._num_taken = 0
         self._replay: Callable[[], None] | None = None

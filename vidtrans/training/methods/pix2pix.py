@@ -150,7 +150,7 @@ class Pix2Pix(TrainingMethod):
     def _optimize(
         self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None, lr: float | Tensor, is_adversarial: bool
     ) -> tuple[Tensor, Tensor]:
-        """If ``is_adversarial``, update D and D_V; then update G.
+        """Update D and the temporal discriminator D_V, if ``is_adversarial``; then update G.
 
         Return the losses in column order, and G's outputs.
         """
@@ -167,7 +167,7 @@ class Pix2Pix(TrainingMethod):
         return torch.stack([losses[name] for name in self.columns]), outputs
 
     def _assign_triples(self, micro_batches: list[MicroBatch], earlier: PrecedingFrames | None) -> bool:
-        """Assign the preceding frames to micro-batches; return whether any process has triples in this step."""
+        """Give micro-batches their preceding frames; return whether a process has triples of frames in this step."""
         if self.d_v is None:
             return False
         count = self.dist.mean([float(len(earlier.rows)) if earlier else 0.0])[0]
@@ -208,7 +208,7 @@ class Pix2Pix(TrainingMethod):
     def _optimize_g(
         self, micro_batches: list[MicroBatch], lr: float | Tensor, is_adversarial: bool
     ) -> tuple[dict[str, Tensor], Tensor]:
-        """Update G by maximising log D(x, G(x)) and minimising λ·|y − G(x)|, with the other losses of the settings.
+        """Update G: maximise log D(x, G(x)), if ``is_adversarial``, and minimise λ·|y − G(x)| and the other set losses.
 
         Return the losses, and G's outputs.
         """
@@ -256,13 +256,16 @@ class Pix2Pix(TrainingMethod):
         return self.d_v.judge(frames)[0]
 
     def _with_input(self, x: Tensor, y: Tensor) -> Tensor:
-        """Concatenate x and y for D, x without its history: D would detect copied pixels, so G would copy none."""
+        """Return D's input: ``y``, with the generator's input ``x`` before it if D is conditional.
+
+        x comes without the history of a recurrent G: D would detect pixels copied from it, so G would copy none.
+        """
         x = x[:, :-CHANNELS] if self.is_recurrent else x
         return torch.cat([x, y], 1) if self.settings.conditional else y
 
     @torch.no_grad()
     def _detached(self, batch: MicroBatch) -> GeneratorOutput:
-        """Return the generator's output for a micro-batch without gradients, computed once."""
+        """Return the generator's output for a micro-batch, without gradients; later calls return the stored output."""
         if batch.detached_output is None:
             batch.detached_output = self._forward(batch) if batch.output is None else batch.output.detach()
         return batch.detached_output
@@ -274,7 +277,7 @@ class Pix2Pix(TrainingMethod):
             self.captured.forget()
 
     def _tensors(self) -> list[Tensor]:
-        """Return the tensors that a replay changes; the moving average of the weights is updated after the replay."""
+        """Return the tensors that a replayed step changes; averaged weights are updated outside of the replay."""
         return [t for trainer in (self.g, self.d) if trainer for t in trainer.tensors()]
 
     @property

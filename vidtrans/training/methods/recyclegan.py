@@ -49,7 +49,10 @@ class RecycleGAN(CycleGAN):
     def losses(
         self, discriminator: str, direction: Direction, fake: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> dict[str, Tensor]:
-        """Return CycleGAN's losses with |P_X(x(t−2), x(t−1)) − x(t)| and |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|."""
+        """Return CycleGAN's losses, and the losses ``prediction`` and ``recycle``; for the arguments see ``CycleGAN``.
+
+        ``prediction``: |P_X(x(t−2), x(t−1)) − x(t)|. ``recycle``: |F(P_Y(G(x(t−2)), G(x(t−1)))) − x(t)|.
+        """
         losses = super().losses(discriminator, direction, fake, random, weights)
         names = ("source_predictor", "predictor") if discriminator == TARGET else ("predictor", "source_predictor")
         own_predictor, other_predictor = (self.networks[name] for name in names)

@@ -70,9 +70,9 @@ class ImagePool:
         self._pictures: list[Tensor] = []
 
     def exchange(self, pictures: Tensor, random: torch.Generator) -> Tensor:
-        """Add pictures, (N, C, H, W), and return as many.
+        """Add new outputs, (N, C, H, W), to the pool, and return N pictures for a discriminator: new or earlier ones.
 
-        Once the pool is full, about half of them are earlier pictures.
+        Once the pool is full, about half of the returned pictures are earlier outputs. ``random``: draws them.
         """
         if self._pictures and self._pictures[0].shape != pictures[0].shape:
             self._pictures = []  # With progressive resizing, the run has begun to use larger pictures.
@@ -81,7 +81,7 @@ class ImagePool:
         return torch.stack([self._exchange_one(picture, random) for picture in pictures])
 
     def _exchange_one(self, picture: Tensor, random: torch.Generator) -> Tensor:
-        """Add a picture, (C, H, W), and return it or an earlier one."""
+        """Return ``picture``, (C, H, W), or an earlier output, which it replaces in the pool; first fill the pool."""
         if len(self._pictures) < self.size:
             self._pictures.append(picture)
             return picture
@@ -105,7 +105,7 @@ FrameMap = Callable[[Tensor], Tensor]  # A function that maps frames to outputs,
 
 
 class Translation(NamedTuple):
-    """Unweighted losses of a micro-batch in one direction, by name, and its outputs ``fake``, (N, 3, H, W).
+    """The result of one translator for a micro-batch: unweighted losses by name, and outputs ``fake``, (N, 3, H, W).
 
     ``look``: the style codes of the target frames for these outputs; None for a model without style codes.
     """
@@ -226,7 +226,10 @@ class UnpairedMethod(TrainingMethod):
     def _optimize_translators(
         self, x: Tensor, y: Tensor, lr: float, random: torch.Generator, progress: float
     ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-        """Update the translators; return the batch's losses, and the detached outputs by name of the discriminator."""
+        """Update the translators; return the losses, and the outputs, without gradients, by the discriminator's name.
+
+        ``x``, ``y``: frames of the domains A and B. ``progress``: completed share of the run, 0 to 1.
+        """
         self.g.network.train()
         weights = dict(self.weights)
         if self._identity_end < 1 and progress >= self._identity_end:
@@ -261,20 +264,29 @@ class UnpairedMethod(TrainingMethod):
     def translate(
         self, discriminator: str, x: Tensor, y: Tensor, random: torch.Generator, weights: Collection[str]
     ) -> Translation:
-        """Return losses and outputs of one direction, for frames ``x`` of A and ``y`` of B, (N, 3·frames, H, W).
+        """Translate frames in one direction, A to B or B to A; return losses and outputs.
+
+        ``x``, ``y``: frames of A and of B, (N, 3·frames, H, W), the newest first.
 
         ``discriminator``: the name of the outputs' discriminator, which defines the direction. ``weights``: the names
         of the losses in this step.
         """
 
     def run(self, network: nn.Module, x: Tensor) -> Tensor:
-        """Return the network's output for frames ``x`` without a history, float32, computed in the run's precision."""
+        """Return the output of ``network`` for frames ``x``, (N, C, H, W), without recurrence, as float32.
+
+        It is computed in the run's precision.
+        """
         painter: Any = network.painter if isinstance(network, RecurrentGenerator) else network
         with self.g.autocast():
             return painter(x).float()
 
     def _recurrent_losses(self, discriminator: str, frames: Tensor, repainted: Tensor) -> dict[str, Tensor]:
-        """Return the losses of a recurrent output: ``memory``, L1 to ``repainted`` plus adversarial; ``temporal``."""
+        """Return the losses of a recurrent translator's output, which blends ``repainted`` with the previous output.
+
+        ``memory``: L1 distance to ``repainted``, the output without history, plus adversarial loss. ``temporal``: the
+        difference from the warped previous output. ``frames``: (N, 6, H, W), the newest first.
+        """
         network = self.networks["generator" if discriminator == TARGET else "reverse"]
         if not isinstance(network, RecurrentGenerator):
             return {}
@@ -287,7 +299,7 @@ class UnpairedMethod(TrainingMethod):
         return {"memory": memory, "temporal": temporal(composed, past)}
 
     def encode_look(self, y: Tensor, random: torch.Generator) -> TargetCodes | None:
-        """Encode target frames, (N, 3, H, W), as style codes; None for a model without style codes."""
+        """Encode target frames ``y``, (N, 3, H, W), as style codes, drawn at random; None for a model without codes."""
         if not self.code_size(self.settings):
             return None
         encoder: Any = self.generator.encoder
@@ -296,7 +308,10 @@ class UnpairedMethod(TrainingMethod):
         return TargetCodes.draw(distribution, random)
 
     def _code_losses(self, look: TargetCodes, outputs: Tensor) -> dict[str, Tensor]:
-        """Return the error of the code recovered from an output, and the KL divergence of the targets' codes."""
+        """Return ``latent``, the error of codes recovered from outputs, and ``kl``, the divergence of target codes.
+
+        ``look``: the codes of the outputs. ``kl``: the KL divergence of their distribution from a normal one.
+        """
         encoder: Any = self.generator.encoder
         with self.g.autocast():
             latent = latent_error(encoder, outputs, look.code.detach())
@@ -307,7 +322,9 @@ class UnpairedMethod(TrainingMethod):
         return generator_loss(self.objective, self.discriminators[name].judge(fake)[0])
 
     def steadiness(self, translator: FrameMap, frames: Tensor, output: Tensor, random: torch.Generator) -> Tensor:
-        """Return the mean absolute difference between an augmented view's output and the output warped to the view.
+        """Return the steadiness loss: how much the output for a changed frame differs from the warped output.
+
+        The changed frame is an augmented view. The result is a mean absolute difference, a scalar.
 
         Args:
             translator: The translator.
@@ -342,7 +359,7 @@ class UnpairedMethod(TrainingMethod):
 
     @property
     def _reverse_translator(self) -> Callable[[np.ndarray], np.ndarray] | None:
-        """Return the function from an output, (H, W, 3) uint8, back to domain A; None without a network for it."""
+        """Return a function that translates an output, (H, W, 3) uint8, back to domain A; None if no network does."""
         if "reverse" not in self.networks:
             return None
         engine = TorchEngine(self._learned("reverse"), self.device, resolve_precision("auto", self.device), batch=1)
@@ -374,7 +391,7 @@ def _are_consecutive(one: Pair, other: Pair) -> bool:
 
 
 class DomainScores:
-    """The held-out frames of both domains, read and analysed once, to score several outputs.
+    """A function that scores outputs for held-out frames; the frames of all domains are read and analysed once.
 
     ``pairs``: the frames of all domains. ``recolour``: maps a frame, (H, W, 3) uint8, to the target's colours.
     """
@@ -396,13 +413,16 @@ class DomainScores:
         return [pair.target for pair in pairs] == self._names
 
     def score_engine(self, engine: Engine, pairing: Pairing, back: Callable[[np.ndarray], np.ndarray] | None) -> Table:
-        """Return the scores of an engine's outputs, see ``__call__``; with style codes, targets are style pictures."""
+        """Render the source frames, with style codes of target frames if the model has codes; return the scores."""
         style_pictures: list[np.ndarray | None] = [*self.targets] or [None]
         examples = zip(self.sources, itertools.cycle(style_pictures), strict=False)
         return self([render_pair(engine, pairing, pair, style)[1] for pair, style in examples], back)
 
     def _distance(self, pictures: Pictures) -> float | None:
-        """Return the distance of pictures from the target domain in network (or random) features; None if unknown."""
+        """Return the ``DomainDistance`` of pictures from the target domain; None with too few frames.
+
+        It is measured by features of a network, or random features without such a network.
+        """
         distance = self._distances.get("patch_distance", self._distances.get("random_distance"))
         return distance(pictures) if distance else None
 
