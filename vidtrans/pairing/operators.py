@@ -37,9 +37,9 @@ FIXED_POINT = 256  # Sum of the integer weights of OpenCV's blur of 8-bit pictur
 LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue in luma by ITU-R BT.601
 SQUARED_SLOPE_BITS = 21  # Number of bits of the squared slope, which is at most 2 · (4 · 255)²
 TAN_22_5, FIXED_ONE = 13573.0, 32768.0  # tan 22.5° and 1 in units of 2⁻¹⁵, as OpenCV's Canny rounds them
-WHITE_QUANTILE = 0.98  # Quantile of squared slopes that is white in the gradient channel
-SURROUNDINGS_SCALE = 4  # Factor by which pictures are shrunk to compute the strength of the surroundings
-# Most source pixels along a side that one pixel covers: at half the size, and at the size of the surroundings
+WHITE_QUANTILE = 0.98  # Quantile of a picture's squared slopes from which the gradient channel is white
+SURROUNDINGS_SCALE = 4  # Factor by which pictures are shrunk to compute the strength of lines around each pixel
+# Most source pixels along a side that one pixel covers: at half the size, and at 1 / ``SURROUNDINGS_SCALE``
 HALF_SIZE_TAPS, SURROUNDINGS_TAPS = 3, 9
 
 
@@ -55,7 +55,7 @@ def compile_script(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class PairingOperators(nn.Module):
-    """The tensor operators for a pairing's network input and for its ``finish``.
+    """A module that computes, by tensor operators, a pairing's network input and its ``finish``.
 
     This class suits a pairing whose input is the frame itself. Pictures are *levels*: (N, C, H, W) float32 from 0
     to 255, integers if they come from 8 bits. ``smallest``: the least side of a frame in pixels.
@@ -97,7 +97,7 @@ def luma(frame: Tensor) -> Tensor:
 
 @compile_script
 def places(x: Tensor, side: int, beyond: int = 0) -> Tensor:
-    """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` to the length + ``beyond`` − 1."""
+    """Return the indices along dimension ``side`` of ``x``, (n,) int64, and ``beyond`` more indices at both ends."""
     return torch.arange(-beyond, x.size(side) + beyond, device=x.device)
 
 
@@ -125,7 +125,7 @@ def filter_symmetric(x: Tensor, kernel: list[float], side: int) -> Tensor:
 
 
 def fixed_point_kernel(sigma: float) -> list[float]:
-    """Measure the weights, in 256ths, of the installed OpenCV's Gaussian blur of 8-bit pictures.
+    """Return the weights, in 256ths, of OpenCV's Gaussian blur of 8-bit pictures, measured on the installed OpenCV.
 
     The weights are measured on step edges of all heights, because OpenCV's rounding is not documented.
     """
@@ -145,7 +145,7 @@ def fixed_point_kernel(sigma: float) -> list[float]:
 
 
 def gaussian_kernel(sigma: float) -> list[float]:
-    """Return the weights of OpenCV's Gaussian blur of float pictures, of odd number."""
+    """Return the weights of OpenCV's Gaussian blur of float pictures, an odd number. ``sigma``: σ in pixels."""
     size = round(sigma * 8 + 1) | 1
     return [float(weight) for weight in cv2.getGaussianKernel(size, sigma, cv2.CV_32F)[:, 0]]
 
@@ -216,7 +216,7 @@ def enlarge(x: Tensor, factor: int) -> Tensor:
 
 
 def _cubic(distance: float, a: float = -0.75) -> float:
-    """Return the bicubic weight of a pixel at a distance of at most two pixels."""
+    """Return the bicubic weight of a pixel at a ``distance`` of at most two pixels. ``a``: the parameter of Keys."""
     d = abs(distance)
     return ((a + 2) * d - (a + 3)) * d * d + 1 if d <= 1 else ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
@@ -239,7 +239,10 @@ def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blur_matrix(at: Tensor, sigma: Tensor, reach: Tensor) -> Tensor:
-    """Return the blur's weights along one side, (n, n): a row for each output pixel, including mirrored pixels."""
+    """Return the weights, (n, n), of a Gaussian blur along one side, with a row for each output pixel.
+
+    ``at``: the indices of the pixels, (n,). ``reach``: the radius in pixels. Weights of mirrored pixels are included.
+    """
     offsets = at[None] - at[:, None], at[None] + at[:, None], 2 * at[-1] - at[None] - at[:, None]
 
     def weight(offset: Tensor) -> Tensor:
@@ -280,7 +283,7 @@ class EnlargeOperators(PairingOperators):
 
 
 class LookOperators(PairingOperators):
-    """The operators of ``LookPairing``: the frame with a plane for each condition."""
+    """The operators of ``LookPairing``: append a constant plane for each of the ``conditions`` to the frame."""
 
     def forward(self, frame: Tensor) -> Tensor:
         """Append the condition planes to the frame, (N, 3, H, W) levels: (N, 3 + conditions, H, W) levels."""
@@ -289,7 +292,7 @@ class LookOperators(PairingOperators):
 
 
 class EdgeOperators(PairingOperators):
-    """The operators of ``Edges``: the same lines, bit for bit; gradient and tone channels within rounding."""
+    """The operators of ``Edges``: the lines are equal bit for bit, the gradient and tone channels within rounding."""
 
     smallest = 2
 
@@ -387,7 +390,7 @@ def grow(strong: Tensor, weak: Tensor) -> Tensor:
 
 
 class SketchOperators(PairingOperators):
-    """The operators of ``Sketch``: the same strokes, within one grey level."""
+    """The operators of ``Sketch``: the strokes are equal within one grey level."""
 
     smallest = 16
 
@@ -427,7 +430,7 @@ def _edge_directions(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tens
 
 
 def _smooth_along_edges(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> Tensor:
-    """Average (N, 1, H, W) along the unit vectors of edges. ``width``: the σ of strokes in pixels."""
+    """Average line responses (N, 1, H, W) along the unit vectors of edges. ``width``: the σ of strokes in pixels."""
     x = places(response, 3).to(response.dtype)
     y = places(response, 2).to(response.dtype)[:, None]
     total, weights = response, 1.0
@@ -441,7 +444,7 @@ def _smooth_along_edges(response: Tensor, along_x: Tensor, along_y: Tensor, widt
 
 
 def _local_rms(response: Tensor) -> Tensor:
-    """Return the root mean square of (N, 1, H, W) in a wide Gaussian window, of the same shape."""
+    """Return the root mean square of responses (N, 1, H, W) in a wide Gaussian window, in the same shape."""
     height, width = response.shape[2], response.shape[3]
     small = shrink(response * response, height // SURROUNDINGS_SCALE, width // SURROUNDINGS_SCALE, SURROUNDINGS_TAPS)
     short = torch.minimum(torch.as_tensor(height), torch.as_tensor(width)).to(response.dtype)

@@ -42,7 +42,7 @@ class PoseSettings:
 
     @property
     def view(self) -> PoseView:
-        """Return the reader's settings for drawing keypoints. Raises MediaError if a text is malformed."""
+        """Return the settings by which a clip's reader draws keypoints. Raises MediaError if a setting is malformed."""
         body = f"body={self.body}" if self.fit and self.body else ""
         numbers = PoseView.parse(",".join(filter(None, (self.size, body))), Path("keypoints"))
         return replace(numbers, score=self.score, gap=self.gap, smooth=self.smooth)
