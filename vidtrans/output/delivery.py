@@ -161,7 +161,7 @@ def _duration_s(timing: Timing) -> Fraction:
 
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
-    """Write segments to a GIF that plays ``plays`` times (0: endlessly); return the number of written frames."""
+    """Write the pictures of segments to a GIF that plays ``plays`` times (0: endlessly); return the frame count."""
     total = 2 * len(timing.pts)  # The encoder reads the clip twice
     done = 0
 

@@ -217,7 +217,7 @@ def record(
     words of the command line.
     """
     cache.prepare()
-    # The cache's digests are not used, because they would store the temporary name.
+    # Use ``digest_file``, not ``cache.digest``, which would store a digest under the temporary name.
     value: Table = {
         "digest": _content_digest(written, digest_file),
         "request": request,

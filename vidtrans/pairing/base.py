@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 # Kind of drawings that a pairing accepts: none, lines on paper, or flat areas
 DrawingKind = Literal["", "lines", "flats"]
-# Class of the operators of pairings whose input is the frame itself
+# "module:Class" that computes, in exported model files, the input of pairings whose input is the frame itself
 PLAIN_OPERATORS = "vidtrans.pairing.operators:PairingOperators"
 
 

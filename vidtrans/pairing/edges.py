@@ -15,7 +15,7 @@ from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.sensor_noise import simulate_camera
 from vidtrans.video.images.picture_analysis import centre_lines
 
-SOBEL_GAIN = 8  # Factor between the result of Sobel's 3×3 kernel and the slope
+SOBEL_GAIN = 8  # Result of Sobel's 3×3 kernel for a slope of one grey level per pixel
 # Ink levels, 0 to 255, at which a stroke starts, and down to which the stroke continues
 STROKE_INK, FAINT_INK = 128, 72
 MIN_STROKE_PIXELS = 5  # Least number of pixels of a stroke; smaller specks are dust
@@ -24,7 +24,8 @@ STRIP_ROWS = 64  # Number of rows of a picture that are computed at once, to sav
 # Normalised mean and standard deviation of the tone channel, and least assumed deviation of a picture, in grey levels
 MEAN_TONE, TONE_DEVIATION, MIN_TONE_DEVIATION = 128, 48, 16
 GROUND_TONE, OBJECT_TONE = 64, 150  # Tone levels, 0 to 255, of a drawing's background and of objects that lines enclose
-# In training: largest number of gaps, their largest radius as a share of the short side, share of toneless pictures
+# In training: largest number of gaps in lines, largest radius of a gap as a share of the short side, and share of
+# pictures without tones
 MAX_GAPS, GAP_RADIUS, TONELESS_SHARE = 2, 0.2, 0.3
 MAX_STROKE_WIDTH = 1 / 8  # Largest width of a stroke as a share of the short side; wider inked areas become outlines
 
@@ -60,7 +61,7 @@ class EdgesSettings:
 
 
 class Edges(Pairing):
-    """A pairing of a frame's lines, and optionally its gradient strength and the tones of its areas, with the frame."""
+    """A pairing of the lines in a frame (input) with the frame (target); gradient and tone channels are optional."""
 
     name = "edges"
     version = 3
@@ -168,7 +169,7 @@ def _normalise_tone(grey: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _shade_drawing(lines: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the tones of a drawing with these lines, (H, W) uint8 both: enclosed areas are light, the rest is dark."""
+    """Return the tones of a drawing from its ``lines``, both (H, W) uint8: areas that lines enclose are light."""
     if not lines.any():
         return np.full_like(lines, MEAN_TONE)
     closed = cv2.dilate(lines, np.ones((3, 3), np.uint8))  # Hand-drawn lines have small gaps
@@ -232,7 +233,7 @@ def stroke_centre_lines(ink_levels: np.ndarray) -> np.ndarray:
     areas = np.where(wide[parts], 255, 0).astype(np.uint8)
     if wide.any():  # Adds the corners that the opening with a disc removed
         areas = cv2.bitwise_and(cv2.dilate(areas, np.ones((side // 2 | 1, side // 2 | 1), np.uint8)), strokes)
-    # Areas continue outside of the picture, so that there is no line along its edge.
+    # ``cv2.erode`` treats areas as continued outside of the picture, so that no outline runs along the picture's edge.
     outline = areas - cv2.erode(areas, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
     middle = centre_lines(cv2.subtract(strokes, areas) > 0)
     return np.where(middle, 255, outline).astype(np.uint8)

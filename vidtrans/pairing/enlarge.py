@@ -25,7 +25,7 @@ class EnlargeSettings:
 
 
 class Enlarge(Pairing):
-    """A pairing of a frame that was shrunk and interpolated back with the frame; renders interpolate their source."""
+    """A pairing of a frame, shrunk and interpolated back, with the frame itself; a render interpolates its source."""
 
     name = "enlarge"
     at_source_size = True

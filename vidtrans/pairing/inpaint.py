@@ -87,7 +87,10 @@ class Inpaint(Pairing):
         return hole[..., None]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Cut the hole, (N, H, W, 1), into the frame, (N, H, W, 3), and append the hole: (N, H, W, 4); all uint8."""
+        """Make frames, (N, H, W, 3), grey in their holes, and append the hole mask: (N, H, W, 4) uint8.
+
+        ``frames``: the frames, and the masks from ``mask_plane``, (N, H, W, 1).
+        """
         import torch  # Imported here, because commands that only name pairings do not need it
 
         frame, hole = frames

@@ -73,16 +73,16 @@ class PairingOperators(nn.Module):
         self.conditions = conditions
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Compute the network's input, (N, in_channels, H, W) levels, from a frame, (N, 3, H, W) levels."""
+        """Compute the network's input, (N, in_channels, H, W), from frames, (N, 3, H, W), with levels from 0 to 255."""
         return frame
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Restore source content of the frame in the output, such as its luma; (N, 3, H, W) levels each."""
+        """Restore source content of the frames in the output, such as the luma; (N, 3, H, W), 0 to 255, each."""
         return output
 
 
 def integer_luma(frame: Tensor) -> Tensor:
-    """Return the luma, (N, 1, H, W) levels, of integer levels (N, 3, H, W), rounded as by ``COLOR_RGB2GRAY``.
+    """Return the luma, (N, 1, H, W), of RGB integers from 0 to 255, (N, 3, H, W), rounded as by ``COLOR_RGB2GRAY``.
 
     The products are below 2²⁴, so that float32 holds them exactly.
     """
@@ -91,7 +91,7 @@ def integer_luma(frame: Tensor) -> Tensor:
 
 
 def luma(frame: Tensor) -> Tensor:
-    """Return the unrounded luma, (N, 1, H, W), of levels (N, 3, H, W)."""
+    """Return the luma, (N, 1, H, W), of RGB pictures, (N, 3, H, W), in the same range, without rounding."""
     return frame[:, :1] * LUMA[0] + frame[:, 1:2] * LUMA[1] + frame[:, 2:3] * LUMA[2]
 
 
@@ -258,7 +258,7 @@ class ColorizeOperators(PairingOperators):
     """The operators of ``Colorize``: the luma is the input, and only the output's chroma is used."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return the luma, (N, 1, H, W) levels, of (N, 3, H, W) levels."""
+        """Return the luma of frames, (N, 3, H, W) → (N, 1, H, W), with levels from 0 to 255."""
         return integer_luma(torch.round(frame))
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
@@ -278,7 +278,7 @@ class EnlargeOperators(PairingOperators):
     """The operators of ``Enlarge``: the input is the frame interpolated to ``factor`` times its size."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Enlarge the frame, (N, 3, H, W) levels, to (N, 3, factor · H, factor · W) levels."""
+        """Enlarge frames, (N, 3, H, W) → (N, 3, factor · H, factor · W), with levels from 0 to 255."""
         return torch.round(enlarge(frame, self.settings.factor)).clamp(0.0, 255.0)
 
 
@@ -286,7 +286,7 @@ class LookOperators(PairingOperators):
     """The operators of ``LookPairing``: append a constant plane for each of the ``conditions`` to the frame."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Append the condition planes to the frame, (N, 3, H, W) levels: (N, 3 + conditions, H, W) levels."""
+        """Append the condition planes to frames, (N, 3, H, W) → (N, 3 + conditions, H, W), with levels 0 to 255."""
         planes = [torch.full_like(frame[:, :1], float(round(255 * value))) for value in self.conditions]
         return torch.cat([frame, *planes], 1)
 
@@ -302,7 +302,7 @@ class EdgeOperators(PairingOperators):
         self.tone_kernel = [float(one) for one in tone_kernel(self.settings.tone_sigma)]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Find the lines (255 on 0), gradients and tones of frames, (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
+        """Find lines (255 on 0), gradients, tones of frames, (N, 3, H, W) → (N, 1 to 3, H, W), with levels 0 to 255."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
         soft = [self._tone(grey)] if settings.tone_channel else []

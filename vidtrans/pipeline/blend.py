@@ -86,7 +86,7 @@ class Blend(PictureStage):
 
     @classmethod
     def run_on_device(cls, picture: Any, source: Any, matte: Any, values: Values) -> Any:  # noqa: ANN401  (tensors)
-        """Blend tensors on a GPU, without source colours and shading; float32 operations have the order of ``run``."""
+        """Blend tensors on a GPU as ``run`` does, with the same order of operations; no source colours, no shading."""
         if matte is None and _is_neutral(values):
             return picture
         import torch

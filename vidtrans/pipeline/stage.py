@@ -52,7 +52,7 @@ class PictureStage(Stage):
 
     @classmethod
     def run(cls, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None, values: Values) -> np.ndarray:
-        """Change the picture of a frame.
+        """Return the picture of a frame, changed by this stage.
 
         Args:
             picture: (H, W, 3) uint8 or uint16.

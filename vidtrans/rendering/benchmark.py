@@ -222,7 +222,7 @@ class RenderBenchmark:
         return [replace(sample, derived={}, download=None) for sample in self._samples[:count]]
 
     def _encode(self, count: int) -> float:
-        """Measure the enlarging and encoding of frames to a chunk in the source's size, in frames per second."""
+        """Measure how fast frames are enlarged to the source's size and encoded to a chunk, in frames per second."""
         plan, start_s = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))

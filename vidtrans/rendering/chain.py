@@ -371,7 +371,7 @@ class RenderChain:
     def _stage(
         self, stack: ExitStack, step: str, frames: Iterator[T], thread: str = "", capacity: int = 0
     ) -> Iterator[T]:
-        """Return a stage whose time counts for the timed ``step``; the time of earlier stages does not count for it.
+        """Return ``frames`` as a stage of the chain, whose time, without that of earlier stages, counts for ``step``.
 
         ``thread``: the name of a thread in which this stage and earlier ones run, up to ``capacity`` frames before the
         consumer. With a ``capacity`` of 0 there is no thread.
@@ -550,7 +550,7 @@ class ChunkRenderer:
     def frames(
         self, stack: ExitStack, result_range: range, hi: int, enlarge: Enlarger, states: States = ()
     ) -> Generator[tuple[Sample, list[Mapping[str, np.ndarray] | None]], None, None]:
-        """Return the finished frames of ``result_range``, each with the states of the base chain and the style chains.
+        """Return the finished frames of ``result_range``, each with the states of the base chain and each style chain.
 
         ``states``: the stores of earlier chunks' states. Close the ``stack`` after the last frame.
         """

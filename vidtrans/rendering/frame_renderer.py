@@ -150,7 +150,7 @@ class ModelInputs:
         )
 
     def _picture_input(self, frames: Sequence[Frame]) -> np.ndarray:
-        """Return the input without the condition channels."""
+        """Return the network's input for the last of ``frames``, without the condition channels."""
         if self.drawn:
             return self.pairing.drawing_input(to_uint8(frames[-1].rgb))
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]

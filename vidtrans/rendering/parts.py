@@ -116,7 +116,7 @@ def delete_terms(context: Context, output: str) -> None:
 
 def _entry(context: Context, output: str) -> CacheEntry:
     """Return the cache entry that records the properties of a result's parts."""
-    # The path is relative to the cache's folder, because hosts may mount it in different places.
+    # The path is relative to the folder that contains the cache, because hosts may mount it in different places.
     stage = PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
     return context.cache.entry(stage.name, stage.key)
 
@@ -148,7 +148,7 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
 
 
 def processor(device: Device) -> str:
-    """Return the processor property that affects rounding: the CPU's instruction set, or the graphics card."""
+    """Return the name of the processor, as far as it affects rounding: CPU instruction set, or graphics card."""
     import torch
 
     if device.kind == "cpu":

@@ -129,7 +129,7 @@ class RenderPlan:
 
     @property
     def held(self) -> list[int]:
-        """Return the numbers of frames whose source picture may equal the previous one, as in drawings on twos."""
+        """Return the numbers of frames that may repeat the previous source picture, as in animation on twos."""
         return [n for n in self.clip.survey.held if self.first < n < self.stop]
 
     @property
@@ -140,21 +140,21 @@ class RenderPlan:
 
     @cached_property
     def values(self) -> FrameValues:
-        """Return the values of the picture stages in each frame, such as strength. Raises UsageError."""
+        """Return a function from a frame to the picture stages' settings, such as the strength. Raises UsageError."""
         values = FrameValues(self.rendering, self.clock, PICTURE_VALUES)
         values.check(self.frames.start, self.stop)
         return values
 
     @cached_property
     def feather(self) -> FrameCurve:
-        """Return the σ of the Gaussian blur of mask edges in each frame, in pixels of the result."""
+        """Return a function from a frame to the σ of the Gaussian blur of mask edges, in pixels of the result."""
         [curve] = FrameValues(self.rendering, self.clock, ["mask_feather"]).curves.values()
         curve.check(self.frames.start, self.stop)
         return curve
 
     @cached_property
     def stroke_values(self) -> FrameValues | None:
-        """Return the values of the stroke settings in each frame; None without strokes."""
+        """Return a function from a frame to the values of the stroke settings; None without strokes."""
         if self.strokes is None:
             return None
         values = FrameValues(self.strokes.settings, self.clock)

@@ -74,7 +74,7 @@ class PlannedStrokes:
         }
 
     def painter(self, size: tuple[int, int], threads: int) -> StrokePainter:
-        """Create a painter of pictures of (width, height). Raises MediaError, or VidtransError without Numba."""
+        """Create a painter of pictures of ``size``, (width, height). Raises MediaError, VidtransError without Numba."""
         from vidtrans.strokes.painter import StrokePainter  # Numba takes most of a second to import
 
         file = self.settings.pictures.get("directions")

@@ -32,7 +32,7 @@ class RegionLayer:
 
 @dataclass(frozen=True)
 class RegionPlans:
-    """The regions of a render; later layers cover earlier ones.
+    """The regions of a render with separate styles; where ``layers`` overlap, the later layer is visible.
 
     ``looks``: the plan of each style, for whole frames and without a mask, as in a separate render.
     """

@@ -214,7 +214,7 @@ class RenderJob:
         return ChunkRenderer(own, looks, self.regions.layers)
 
     def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
-        """Make the pictures of extractor networks for the missing chunks; pin them until the ``stack`` is closed."""
+        """Make the extractors' pictures for the missing chunks; prevent their deletion until the ``stack`` closes."""
         extractions = [job.extraction for job in (self, *self.looks) if job.extraction is not None and missing]
         entries = {one.entry.key: one.entry for one in extractions}
         with ExitStack() as locks:  # Released early, because renders by other models read the extractor's entry, too

@@ -58,7 +58,10 @@ def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
 
 @dataclass(frozen=True)
 class Draft:
-    """A draft render: shots are divided into groups of ``every`` frames, and the first of each group is rendered."""
+    """A draft render, in which the model renders only key frames.
+
+    They are the first frame of each group of ``every`` frames in a shot, and the last frame of the shot.
+    """
 
     every: int
 
@@ -74,7 +77,7 @@ class Draft:
         return group % CHECK_INTERVAL == 0 and place == self.every // 2
 
     def mark(self, sample: Sample, shot_first: int, shot_stop: int, *, is_stored: bool) -> bool:
-        """Mark a sample as a key frame or as propagated; return whether to render it.
+        """Set whether a sample is a key frame, or is propagated from key frames; return whether to render it.
 
         ``is_stored``: the output is stored, so that it is neither propagated nor rendered.
         """

@@ -103,7 +103,7 @@ TAG = (
 
 
 class Digests:
-    """SHA-256 digests of files by path, size, modification time, change time (ctime) and inode.
+    """A store of files' SHA-256 digests, by path, size, modification time, change time (ctime) and inode.
 
     The ctime reveals a file that was rewritten in place and whose old modification time was restored. On Windows it is
     the creation time, so that such a file is not noticed. On file systems whose inodes or times change at each mount,
@@ -379,8 +379,8 @@ class CacheEntry:
                     os.replace(self.folder, renamed)
                     is_renamed = True
                 except OSError:
-                    # On a full disk even a rename may fail, and deletion must free space; and Windows does not rename a
-                    # folder that contains an open file, such as the lock.
+                    # Delete in place: on a full disk even a rename may fail, and Windows does not rename a folder that
+                    # contains an open file, such as the lock.
                     remove(self.folder / META)
                     self.clear()
         except VidtransError:

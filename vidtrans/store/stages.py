@@ -73,7 +73,7 @@ class Stage:
 
     @classmethod
     def id(cls) -> str:
-        """Return the stage's name and version, for digests of all settings that affect a result."""
+        """Return the stage's name and version, a part of the digest of everything that affects a result."""
         return f"{cls.name} {cls.version}"
 
     def parameters(self) -> Table:

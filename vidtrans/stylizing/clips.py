@@ -45,12 +45,12 @@ from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, is_picture_source
 
-# Limits of clips that are rendered two at a time on a CPU: bytes of the file, and pixels of a frame (1080p)
+# Limits up to which two clips are rendered at a time on a CPU: bytes of a clip's file, and pixels of a frame (1080p)
 MAX_SHORT_BYTES, MAX_SMALL_PIXELS = 32 << 20, 1920 * 1088
 NUM_PROBED_CLIPS = 16  # Number of clips whose frame size is read, those with the largest files
 # Keys of a table [[clips]] in a list file
 CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
-LIST_KEYS = ("model", "preset")  # Keys of a list file outside [[clips]]
+LIST_KEYS = ("model", "preset")  # Keys of a list file outside its [[clips]] tables; they apply to all clips
 TEXT_KEYS = ("output", "preset")  # Keys of a list file whose value is a text
 NAMED_TEXT_KEYS = ("mask", "region")  # Keys of a list file whose value is a text, or a table of texts by name
 CHAIN_KEYS = ("model", "rest")  # Keys of a list file whose value is a text, or a list of texts (a model chain)

@@ -392,7 +392,10 @@ class RangePlanner:
 
 @dataclass(frozen=True)
 class TimelineRange:
-    """A range of a media file to render, and the timeline clips that show it. ``first``: the range's first frame."""
+    """A frame range of a media file to render, and the clips of the timeline that show frames of it.
+
+    ``first``: the first frame of the range. ``facts``: the properties of the media file.
+    """
 
     request: StylizeRequest
     facts: MediaFacts
@@ -402,7 +405,7 @@ class TimelineRange:
 
 @dataclass
 class _Media:
-    """A media file with one style, and the timeline clips that show it."""
+    """A media file to render in one style, and the clips of the timeline that show it in this style."""
 
     facts: MediaFacts
     template: StylizeRequest

@@ -337,7 +337,7 @@ class DetailCorrection:
 
 
 class FineDetail:
-    """A function that computes the fine-detail correction of a frame."""
+    """A function that computes how averaging along the motion corrects a frame's fine detail."""
 
     def __init__(self, tracker: FlowTracker, settings: DeflickerSettings) -> None:
         self._tracker, self._settings = tracker, settings
@@ -450,7 +450,7 @@ def _pool(statistics: np.ndarray) -> np.ndarray:
 
 
 def _lumas(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the luma (ITU-R BT.601) of the first three channels of (H, W, 4) float32, and the fourth channel."""
+    """Return the luma (ITU-R BT.601) of the RGB in (H, W, 4) float32, and the fourth channel, (H, W) each."""
     return cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY), cv2.extractChannel(picture, 3)
 
 

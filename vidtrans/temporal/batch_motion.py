@@ -61,7 +61,7 @@ from vidtrans.temporal.window import BOIL_EPSILON, SURE_SHARE, SURROUNDINGS_SIZE
 BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 FORWARD, BACKWARD = 0, 1  # Indices in ``motions``, (n, 2, 6, h, w), of the motion to the later and to the earlier frame
 CHANNELS = 6  # Number of channels of a motion: target position x and y, flow x and y, reliability, trust
-# Channels of ``motions``: target positions, flow, its reliability, and the trust in it
+# Channels of a motion: target positions (x, y), flow (u, v), reliability of the flow, trust in equal content
 POSITIONS, FLOW, RELIABILITY, TRUST = slice(0, 2), slice(2, 4), 4, 5
 NUM_TERMS = 9  # Number of values at a grid point that are summed over a frame's neighbours; see ``BatchDetail._terms``
 

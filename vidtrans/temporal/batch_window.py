@@ -245,7 +245,7 @@ class ShotStages:
 def write_averages(
     lower: RollingBuffer, motions: RollingBuffer, step: int, frames: slice, result: torch.Tensor
 ) -> None:
-    """Average frames with the frames ``step`` before and after them, and write the averages to ``result``.
+    """Average frames with the frames ``step`` frames before and after them; write the averages to ``result``.
 
     ``result``: (n, 4, H, W). ``lower`` holds the averages of the level below, of the frames and their neighbours.
     Pictures at full size have a border and are sampled sharply; ``motions`` are on the grid. The mean is (2 P + t S +
@@ -349,7 +349,7 @@ class BatchWindowFilter:
         self._num_uploaded = 0  # Number of these samples that were copied to the device
 
     def begin(self) -> None:
-        """Drop all frames."""
+        """Drop all frames that were added, before the first frame of another shot or clip."""
         self._stages, self._num_uploaded = None, 0
         self._samples.clear()
 

@@ -72,7 +72,7 @@ class BatchFilter(Protocol):
     radius: int
 
     def begin(self) -> None:
-        """Drop all frames."""
+        """Drop all frames that were added, before the first frame of another clip."""
 
     def push(self, sample: Sample) -> list[tuple[Sample, Any]]:
         """Add the next frame of a shot; return the finished frames, in order, with their pictures."""

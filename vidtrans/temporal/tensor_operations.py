@@ -38,7 +38,10 @@ def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def write_luma(result: torch.Tensor, pictures: torch.Tensor) -> None:
-    """Write the luma of the first three channels of (N, 4, H, W), and the fourth channel, to (N, 2, H, W)."""
+    """Write to ``result``, (N, 2, H, W), the luma of RGB in the first three channels, and the fourth channel.
+
+    ``pictures``: (N, 4, H, W).
+    """
     luma = torch.mul(pictures[:, 0], LUMA[0], out=result[:, 0])
     luma.add_(pictures[:, 1], alpha=LUMA[1]).add_(pictures[:, 2], alpha=LUMA[2])
     result[:, 1].copy_(pictures[:, 3])
@@ -258,7 +261,10 @@ def repeat_border(padded: torch.Tensor) -> None:
 
 @lru_cache(maxsize=32)
 def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
-    """Return the factors for x and y from pixels of ``size`` to pixels of ``other``, (2, 1, 1)."""
+    """Return the factors (x, y) that convert lengths at ``size`` to lengths at ``other``, both (height, width).
+
+    The shape is (2, 1, 1).
+    """
     return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
 
 

@@ -261,7 +261,7 @@ def low_correction(change: np.ndarray, other_share: np.ndarray, slope: np.ndarra
 def apply_correction(
     output: np.ndarray, low: np.ndarray, correction: DetailCorrection, settings: DeflickerSettings
 ) -> np.ndarray:
-    """Apply the corrections to an output: ``low``, (h, w, 3) on the grid, and the fine-detail ``correction``."""
+    """Return an output, (H, W, 3), corrected by ``low``, (h, w, 3) on the grid, and the fine-detail ``correction``."""
     height, width = output.shape[:2]
     low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW_SIGMA)
     total = enlarged(low, height, width)
