@@ -57,7 +57,7 @@ class Matched(Aligned):
 
 @dataclass(frozen=True)
 class UnpairedSettings:
-    """The names of the domains: the source domain first, then the target domains."""
+    """Settings of ``Unpaired``: the names of the domains (kinds of pictures), first the source, then the targets."""
 
     domains: tuple[str, ...] = option((), "names of the domains, the source first; by default those of their files")
 

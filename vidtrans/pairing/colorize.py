@@ -21,7 +21,7 @@ LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 @dataclass(frozen=True)
 class ColorizeSettings:
-    """No settings."""
+    """Settings of ``Colorize``, which has none."""
 
 
 class Colorize(Pairing):

@@ -49,7 +49,7 @@ class RegionsSettings:
 
 @dataclass(frozen=True)
 class Palette:
-    """A fixed palette, as tables indexed by the upper bits of R, G and B.
+    """A fixed palette of ``Regions``: tables from a colour, given by the upper bits of R, G and B, to its label.
 
     ``labels``, (2^18,) uint8: the label of each colour. ``confidence``, (2^18,) uint8: 255 at a distance of
     ``FULL_VOTE_DISTANCE`` or more from the border to another label, less for nearer colours. ``colours``, (N, 3) uint8:

@@ -18,7 +18,7 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
 
 GREY_NUMBERS = 256  # Number of grey levels that may be class numbers in a label map
-MAX_CLASSES = 256  # Largest number of classes: the colours of an indexed picture
+MAX_CLASSES = 256  # Largest number of classes, because an indexed picture has at most 256 colours
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ def _is_neutral(values: Values) -> bool:
 
 
 def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
-    """Combine the lightness of one picture with the colours of another in CIE Lab; (H, W, 3) float32, 0 to ``full``.
+    """Return the lightness of ``picture`` with the colours of ``colours``, combined in CIE Lab.
+
+    All pictures are (H, W, 3) float32 from 0 to ``full``.
 
     After Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.
     """

@@ -200,7 +200,7 @@ class PaintingJob:
 
     @property
     def model(self) -> Path:
-        """Return the path of the network's file: next to the result, with its name."""
+        """Return the path of the network's file, which is next to the result and has the result's name."""
         output = self.target.output
         return refuse_link(output.parent / f"{base_name(output)}{SUFFIX}")
 

@@ -119,7 +119,7 @@ class CodeConditions:
         return getattr(self._model.load_generator()[0], "encoder", None)
 
     def _draw_code(self, *seed: int) -> np.ndarray:
-        """Draw a style code from the distribution of the training pictures' codes, (size,) float."""
+        """Draw a random style code, (size,) float, from the distribution of the training pictures' codes."""
         mean, spread = (np.array(self._codes[name]) for name in ("mean", "spread"))
         noise = np.random.default_rng(seed).standard_normal(len(mean))
         code: np.ndarray = mean + spread * np.clip(noise, -MAX_CODE_DEVIATIONS, MAX_CODE_DEVIATIONS)

@@ -79,7 +79,7 @@ SHORT_WAIT_S = 2.0  # Default wait for a lock, in seconds, because cleaning and 
 RUN_WAIT_S = 24 * 3600.0  # Longest wait, in seconds, for another process that fills the same entry
 STOP_CHECK_S = 0.5  # Interval, in seconds, at which a request to stop is checked while waiting for a lock
 LOG_FOLDER = "log"  # Name of the folder with the log of rendered chunks, in the cache folder
-LOG_RETENTION_S = 30 * 86_400.0  # Time after its last line, in seconds, when a log file is deleted
+LOG_RETENTION_S = 30 * 86_400.0  # Age in seconds of a log file's last line at which the file is deleted
 MAX_LOG_FILE_BYTES = 1 << 28  # Size in bytes of the largest log file that is read, with about half a million chunks
 FOLDER = ".vidtrans"  # Default name of the cache folder
 REPORT_STEP_BYTES = 10**9  # The cache's size is reported when it passes a multiple of this number of bytes
@@ -93,7 +93,7 @@ RECORD_FOLDERS = ("outputs", "resolved")
 # Matches the temporary name of a ROOT_FILES file, which a killed process may leave: ".digests.….partial.jsonl"
 PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")
 LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")  # Matches the name of a process's log file
-# Matches the name of a file or folder that begins with a key: an entry, a record, or a temporary form of these
+# Matches a name that begins with a key, or with a dot and a key: an entry, a record, or a temporary form of these
 KEYED_NAME = re.compile(rf"\.?{KEY.pattern}(\..*)?")
 # Content of the tag file, which tells backup programs that the folder is a cache
 TAG = (

@@ -128,7 +128,7 @@ class WindowFilter:
                 derived[key] = level
 
     def _drop_stale(self, window: Window) -> None:
-        """Delete the derived values that no later window needs."""
+        """Delete the values stored in the window's samples that no later window needs."""
         samples, centre = window.samples, window.centre
         for key, ahead in self._stale:
             for at in range(min(centre + ahead, len(samples) - 1), -1, -1):
@@ -189,7 +189,7 @@ class WindowFilter:
         return cached
 
     def _fine_correction(self, window: Window) -> DetailCorrection:
-        """Compute the fine-detail correction of the centre."""
+        """Compute the fine-detail correction of the window's centre frame."""
         at, top = window.centre, self._full_levels
         longer = self._average(window, at, top, is_full=True) if top > self._num_stored_levels else None
         return self._detail(window, at, self._full_average(window, at, self._num_stored_levels), longer)
@@ -222,7 +222,10 @@ class WindowFilter:
         return cached
 
     def _low_correction(self, window: Window, slope: np.ndarray) -> np.ndarray:
-        """Compute the centre's low-frequency correction on the grid, (h, w, 3) float32."""
+        """Compute the low-frequency correction of the centre frame on the grid, (h, w, 3) float32.
+
+        ``slope``: from the fine-detail correction, (h, w).
+        """
         at = window.centre
         after, before = [from_16bit(self._grid_average(window, at, level), PICTURE) for level in (self._levels, 0)]
         own_share = 2.0**-self._levels
