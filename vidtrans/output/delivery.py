@@ -86,7 +86,7 @@ class Assembly:
             processed.unlink(missing_ok=True)
 
     def _finish(self, segments: Sequence[Path], output: Path, context: Context) -> Table:
-        """Write the result; return the number of copied sound packets and, for a GIF, the number of frames."""
+        """Write the result; return a table with the number of copied sound packets and, for a GIF, of frames."""
         codec, timing = self.encoding.codec, self.timing
         if codec == "gif":
             return {"sound_packets": 0, "frames": _write_gif(segments, timing, output, self.plays, context)}
@@ -116,7 +116,7 @@ class Assembly:
             timing = self._timing_of(video)
             if not encodes_here:
                 return timing, video
-            # The graph may have changed the size, the aspect ratio and the times.
+            # The user's filter graph may have changed the size, the aspect ratio and the times.
             form = replace(
                 self.picture,
                 width=video.size[0],
@@ -137,7 +137,7 @@ class Assembly:
             filtered.unlink(missing_ok=True)
 
     def _timing_of(self, video: EncodedVideo) -> Timing:
-        """Return the timing of the ffmpeg output; its last frame ends with the source, unless it begins later."""
+        """Return the timing of ffmpeg's output; its last frame ends where the source ends, unless it begins later."""
         pts = tuple(video.pts)
         if not pts:
             raise UsageError("--filter", "the graph outputs no frame", "change the graph")
@@ -151,7 +151,7 @@ class Assembly:
 
 
 def _rate_of(timing: Timing) -> Fraction:
-    """Return the average frame rate in frames per second."""
+    """Return the average frame rate of a ``timing`` in frames per second."""
     return len(timing.pts) / _duration_s(timing)
 
 
@@ -161,7 +161,7 @@ def _duration_s(timing: Timing) -> Fraction:
 
 
 def _write_gif(segments: Sequence[Path], timing: Timing, output: Path, plays: int, context: Context) -> int:
-    """Write segments to a GIF that plays ``plays`` times (0: endlessly); return the number of written frames."""
+    """Write the pictures of segments to a GIF that plays ``plays`` times (0: endlessly); return the frame count."""
     total = 2 * len(timing.pts)  # The encoder reads the clip twice
     done = 0
 
@@ -267,7 +267,10 @@ class Retiming:
 
 
 def _exact_timing(pts: Sequence[int], time_base: Fraction, rate: Fraction) -> Timing:
-    """Convert times that were rounded from a constant ``rate`` to a time base that holds the clip's exact end."""
+    """Return the timing of a clip whose times were rounded from a constant ``rate``, with the exact end of the clip.
+
+    ``pts``: the rounded timestamps, in ``time_base`` units. The time base becomes finer if the exact end requires it.
+    """
     base_factor = (1 / (rate * time_base)).denominator
     if time_base.denominator * base_factor > MAX_TIME_BASE:
         base_factor = 1
@@ -336,7 +339,7 @@ class Delivery:
         return index.pts[self.numbers.start] if self.trimmed else index.zero
 
     def _picture(self, factor: int) -> PictureFormat:
-        """Return the output's pixel format: the bit depth of source and codec, and alpha if both support it."""
+        """Return the output's pixel format and timing. ``factor``: the output's width relative to the source's."""
         index, encoding = self.clip.index, self.encoding
         depth = encoding.depth_for(index.findings.depth)
         codec = None if encoding.is_ffmpeg_encoder else CODECS[encoding.codec]
@@ -426,7 +429,7 @@ class Delivery:
         return self.times.stamps(number - self.numbers.start) if number in self.numbers else ()
 
     def num_written(self, numbers: range) -> int:
-        """Return the number of output frames for these frames of the clip; a constant frame rate may drop all."""
+        """Return how many output frames show the clip's frames ``numbers``; a constant rate drops or repeats frames."""
         return sum(len(self.stamps(n)) for n in numbers)
 
     def _in_range(self, values: Sequence[int]) -> Sequence[int]:

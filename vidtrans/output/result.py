@@ -45,7 +45,7 @@ from vidtrans.session import Context
 from vidtrans.store.cache import Cache
 from vidtrans.video.io.encoding import split_pattern
 
-# Keys of a report that count the frames processed by this execution; 0 if the result is up to date
+# Keys of a result's report with numbers of frames that this execution processed; 0 if the result was up to date
 COUNTS = ("frames_extracted", "frames_inferred", "frames_spared", "frames_encoded")
 
 
@@ -137,7 +137,7 @@ def _check_name(output: Path) -> None:
 
 def _record_path(cache: Cache, output: Path) -> Path:
     """Return the path of an output's record in the cache."""
-    # The path is relative to the cache's folder, so that records stay valid when the working folder is moved.
+    # The path is relative to the folder that contains the cache, so that records stay valid if this folder is moved.
     place = os.path.relpath(output.resolve(), cache.root.resolve().parent)
     name = hashlib.sha256(place.encode()).hexdigest()
     return cache.root / "outputs" / f"{name}.json"
@@ -179,7 +179,10 @@ def recorded(cache: Cache, output: Path) -> Table | None:
 
 
 def replaces_own(cache: Cache, output: Path, lineage: str) -> bool:
-    """Return whether an output is unchanged and has this ``lineage``, so that its continuation may replace it."""
+    """Return whether an output is unchanged and has this ``lineage``, so that its continuation may replace it.
+
+    ``lineage``: a digest shared by requests whose results continue one another, such as corrections of one result.
+    """
     existing = recorded(cache, output) if lineage else None
     return existing is not None and existing["lineage"] == lineage
 
@@ -190,7 +193,7 @@ def _file_names(folder: Path) -> list[str]:
 
 
 def _content_digest(output: Path, of_file: Callable[[Path], str]) -> str:
-    """Return the digest of a file, or of a folder's file names and contents. ``of_file``: returns a file's digest."""
+    """Return the digest of a file, or of a folder's file names and contents. ``of_file(path)``: a file's digest."""
     if output.is_dir():
         return digest_of([[name, of_file(output / name)] for name in _file_names(output)])
     return of_file(output)
@@ -206,7 +209,7 @@ def record(
     made_of: Table | None = None,
     line: Sequence[str] = (),
 ) -> None:
-    """Record that ``request`` (a digest) made ``output``, with its report table ``result``.
+    """Write the record of ``output``: the digest of its ``request``, its report table ``result``, and its content.
 
     Call it when the content is complete under its temporary path, ``written``: if the process is killed after the
     rename, the record exists, and a record without an output is harmless. ``lineage``: a digest shared by requests
@@ -214,7 +217,7 @@ def record(
     words of the command line.
     """
     cache.prepare()
-    # The cache's digests are not used, because they would store the temporary name.
+    # Use ``digest_file``, not ``cache.digest``, which would store a digest under the temporary name.
     value: Table = {
         "digest": _content_digest(written, digest_file),
         "request": request,
@@ -273,7 +276,7 @@ class Job(Protocol):
     """The interface of a job that can estimate its time, disk space and memory."""
 
     def summary(self, output: Path) -> Table:
-        """Return the part of the report that does not depend on the content of the result."""
+        """Return the entries of the report that are known before the result exists. ``output``: the result's path."""
 
     def estimate(self) -> Table:
         """Estimate the time, disk space and memory of the job."""
@@ -281,7 +284,7 @@ class Job(Protocol):
 
 @dataclass(frozen=True)
 class Work:
-    """The functions that make results, or forecast them in a dry run, after all checks.
+    """What a command does after all checks: a function that makes a result, and one that forecasts it in a dry run.
 
     Attributes:
         make: Makes a result, records it, and returns its report.

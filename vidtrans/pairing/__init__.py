@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from vidtrans.core.registry import Entry, Registry
 
-# Largest zoom factor of a next-frame model's view of the frames of its training clip, at the start of a dream
+# Largest zoom factor: side of a training frame, relative to the window in it that a next-frame model sees
 LARGEST_ZOOM = 8.0
 # Pairings by name, each with its class and a summary
 PAIRINGS = Registry(

@@ -12,7 +12,7 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing
 
 @dataclass(frozen=True)
 class AlignedSettings:
-    """The direction of pair folders, which decides which side is the input."""
+    """Settings of ``Aligned``: which half of the pictures in a pair folder is the input, and which is the target."""
 
     direction: str = option(
         "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
@@ -40,7 +40,7 @@ class GradePairing(Aligned):
 
 @dataclass(frozen=True)
 class MatchedSettings:
-    """The least share of a target's edges that must be found in a source frame, so that both become a pair."""
+    """Settings of ``Matched``: the least share of a target's edges found in a source frame at which they are a pair."""
 
     min_found: float = option(
         ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", bounds=(0.0, 1.0)
@@ -48,7 +48,7 @@ class MatchedSettings:
 
 
 class Matched(Aligned):
-    """Like ``Aligned``, for clips that are not in step: a dataset warps each input to align it with its target."""
+    """Like ``Aligned``, for two clips with different times or views: a dataset warps each input onto its target."""
 
     name = "matched"
     Settings = MatchedSettings
@@ -57,7 +57,7 @@ class Matched(Aligned):
 
 @dataclass(frozen=True)
 class UnpairedSettings:
-    """The names of the domains: the source domain first, then the target domains."""
+    """Settings of ``Unpaired``: the names of the domains (kinds of pictures), first the source, then the targets."""
 
     domains: tuple[str, ...] = option((), "names of the domains, the source first; by default those of their files")
 

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 # Kind of drawings that a pairing accepts: none, lines on paper, or flat areas
 DrawingKind = Literal["", "lines", "flats"]
-# Class of the operators of pairings whose input is the frame itself
+# "module:Class" that computes, in exported model files, the input of pairings whose input is the frame itself
 PLAIN_OPERATORS = "vidtrans.pairing.operators:PairingOperators"
 
 
 @dataclass(frozen=True)
 class Extraction:
-    """A request for a picture that another network, the extractor, makes from each frame as part of the input.
+    """A request for a picture that another network (the extractor) makes from each frame for a pairing's input.
 
     Pairings import no models, so they only describe the request. Other packages make the picture and pass it on like
     the guides of a frame (``Frame.guides``): ``data`` as a file next to each frame of a dataset,
@@ -89,7 +89,7 @@ class Pairing:
 
     @property
     def pictures_per_frame(self) -> int:
-        """Return the number of pictures that ``input`` takes of each frame: frame or guides, and an extracted one."""
+        """Return the number of pictures of a frame that ``input`` takes: frame or guides, and the extractor's."""
         return max(1, len(self.guides)) + (self.extraction is not None)
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
@@ -102,7 +102,7 @@ class Pairing:
         return frame
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Compute the network's input, (H, W, in_channels), from the pictures of its frames, oldest first.
+        """Compute the network's input, (H, W, in_channels), from the pictures of one or more frames, oldest first.
 
         The result is not random.
         """
@@ -134,11 +134,14 @@ class Pairing:
 
     @property
     def swatches(self) -> list[tuple[str, str]]:
-        """Return the colours of flat drawings, "#rrggbb", each with its meaning; [] if all colours are allowed."""
+        """Return the colours for drawing flat areas as ("#rrggbb", meaning); [] if all colours are allowed."""
         return []
 
     def finish(self, frame: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
-        """Restore source content of the frame in the output, such as its luma; both are uint8, or both uint16."""
+        """Return the output with source content of the frame restored, such as its luma.
+
+        ``frame`` and ``output``: (H, W, 3) uint8, or both uint16. ``net_input``: the network's input for the frame.
+        """
         return output
 
     def preview(self, net_input: np.ndarray) -> np.ndarray:

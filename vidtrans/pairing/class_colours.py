@@ -20,7 +20,7 @@ MAX_COLOUR_DISTANCE = 60
 MIN_AREA_SIDE = 3
 # Degrees between the hues of successive generated colours, so that the first dozens look different
 GOLDEN_ANGLE = 137.508
-# Steps (rows, columns) to a neighbour; the opposite neighbour is at the negative step
+# Steps (rows, columns) to four of the eight neighbours of a pixel; the opposite neighbours are at the negative steps
 NEIGHBOUR_STEPS = ((0, 1), (1, 0), (1, 1), (1, -1))
 
 
@@ -102,7 +102,7 @@ def distinct_colours(count: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class ClassColours:
-    """The colours of the classes in label maps: ``text`` lists them in order.
+    """The colours of the classes in label maps; ``text`` lists the colours in the order of the class numbers.
 
     ``ignore``: colours of pixels without a class.
     """

@@ -21,7 +21,7 @@ LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)
 
 @dataclass(frozen=True)
 class ColorizeSettings:
-    """No settings."""
+    """Settings of ``Colorize``, which has none."""
 
 
 class Colorize(Pairing):
@@ -55,7 +55,8 @@ class Colorize(Pairing):
         luma = cv2.transform(frame.astype(np.float32), LUMA)
         colour = output.astype(np.float32)
         chroma = colour - cv2.transform(colour, LUMA)[..., None]
-        # The largest deviations of a channel above and below the luma, and then the share of these that is in range
+        # ``above`` and ``below``: the largest deviations of a channel from the luma, upwards and downwards.
+        # ``paler``: the factor of the chroma with which all channels are in range.
         red, green, blue = (chroma[..., c] for c in range(3))
         above = np.maximum(np.maximum(red, green), np.maximum(blue, np.float32(1e-3)))
         below = np.maximum(-np.minimum(np.minimum(red, green), blue), np.float32(1e-3))

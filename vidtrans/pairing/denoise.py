@@ -14,7 +14,7 @@ from vidtrans.pairing.sensor_noise import add_sensor_noise
 
 @dataclass(frozen=True)
 class DenoiseSettings:
-    """The noise that training adds to frames."""
+    """Settings of ``Denoise``: the strength of the noise that training adds to frames."""
 
     min_sigma: float = option(3.0, "least noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))
     max_sigma: float = option(30.0, "most noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))

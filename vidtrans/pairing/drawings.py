@@ -13,13 +13,13 @@ from vidtrans.pairing.base import DrawingKind
 from vidtrans.video.images.picture import resize
 
 _DETECTION_SIDE = 512  # Long side, in pixels, of the picture in which a drawing is detected
-# Least shares of the area of a drawing: of bare paper (lines), and of the 16 most frequent colours (flats)
+# Least share of bare paper in a line drawing, and of the 16 most frequent colours in a drawing of flat areas
 _MIN_PAPER_SHARE, _MIN_FLAT_SHARE = 0.75, 0.95
-_MAX_STROKE_WIDTH = 13  # Largest width of a stroke in pixels
+_MAX_STROKE_WIDTH = 13  # Largest width of a thin stroke, in pixels of that picture
 PAPER_SIDE = 128  # Short side, in pixels, of the picture in which the paper's brightness is estimated
-MIN_PAPER_LEVEL = 64.0  # Least brightness assumed for paper, 0 to 255, so that noise on a black page is not ink
-MIN_SHADOW_LIGHT = 0.5  # Least share of the paper's light in a shadow; darker areas are ink
-BLACK_ABSORPTION = 0.6  # Absorbed share of the paper's light from which ink is black, even on a page of light strokes
+MIN_PAPER_LEVEL = 64.0  # Least assumed grey level of paper, 0 to 255, so that noise on a black page is not ink
+MIN_SHADOW_LIGHT = 0.5  # Least brightness of paper in a shadow, relative to lit paper; darker areas are ink
+BLACK_ABSORPTION = 0.6  # Share of the paper's light; ink that absorbs more is always black, on any page
 
 
 def is_drawing(rgb: np.ndarray, kind: DrawingKind) -> bool:
@@ -72,7 +72,7 @@ def ink_on(paper: np.ndarray | float, grey: np.ndarray) -> np.ndarray:
     bare = absorbed[absorbed < 0.15]
     white = 0.05 + 2 * float(bare.std()) if bare.size else 0.05
     ink_levels = absorbed[absorbed > white + 0.08]
-    # Pencil is lighter than ink, so the darker strokes of the page define its black. A few specks are not strokes.
+    # Pencil is lighter than ink, so the darkest fifth of the inked pixels defines black, unless they are a few specks.
     black = float(np.percentile(ink_levels, 80)) if ink_levels.size > 0.0003 * absorbed.size else BLACK_ABSORPTION
     black = min(max(black, white + 0.2), max(BLACK_ABSORPTION, white + 0.2))
     return np.rint(np.clip((absorbed - white) / (black - white), 0, 1) * 255).astype(np.uint8)

@@ -15,23 +15,24 @@ from vidtrans.pairing.drawings import ink
 from vidtrans.pairing.sensor_noise import simulate_camera
 from vidtrans.video.images.picture_analysis import centre_lines
 
-SOBEL_GAIN = 8  # Factor between the result of Sobel's 3×3 kernel and the slope
+SOBEL_GAIN = 8  # Result of Sobel's 3×3 kernel for a slope of one grey level per pixel
 # Ink levels, 0 to 255, at which a stroke starts, and down to which the stroke continues
 STROKE_INK, FAINT_INK = 128, 72
 MIN_STROKE_PIXELS = 5  # Least number of pixels of a stroke; smaller specks are dust
-MAX_LOG_VARIATION = 0.5  # Largest natural logarithm of the factor by which training varies a setting
-STRIP_ROWS = 64  # Number of rows that are computed at once
-# Levels, 0 to 255, of the tone channel: for the mean, for one standard deviation, and for the least assumed deviation
+MAX_LOG_VARIATION = 0.5  # Natural logarithm of the largest factor by which training varies a setting of the detector
+STRIP_ROWS = 64  # Number of rows of a picture that are computed at once, to save memory
+# Normalised mean and standard deviation of the tone channel, and least assumed deviation of a picture, in grey levels
 MEAN_TONE, TONE_DEVIATION, MIN_TONE_DEVIATION = 128, 48, 16
 GROUND_TONE, OBJECT_TONE = 64, 150  # Tone levels, 0 to 255, of a drawing's background and of objects that lines enclose
-# In training: largest number of gaps, their largest radius as a share of the short side, share of toneless pictures
+# In training: largest number of gaps in lines, largest radius of a gap as a share of the short side, and share of
+# pictures without tones
 MAX_GAPS, GAP_RADIUS, TONELESS_SHARE = 2, 0.2, 0.3
 MAX_STROKE_WIDTH = 1 / 8  # Largest width of a stroke as a share of the short side; wider inked areas become outlines
 
 
 @dataclass(frozen=True)
 class EdgesSettings:
-    """The parameters of the edge detector."""
+    """Settings of ``Edges``: the edge detector, further channels of the input, and variations in training."""
 
     density: float = option(
         0.12, "share of the picture whose gradient may start a line; more gives more lines", bounds=(0.001, 0.9)
@@ -60,7 +61,7 @@ class EdgesSettings:
 
 
 class Edges(Pairing):
-    """A pairing of a frame's lines, and optionally its gradient strength and the tones of its areas, with the frame."""
+    """A pairing of the lines in a frame (input) with the frame (target); gradient and tone channels are optional."""
 
     name = "edges"
     version = 3
@@ -107,9 +108,9 @@ class Edges(Pairing):
         distance = cv2.distanceTransform(255 - lines, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
         if not lines.any():
             distance[:] = np.inf
-        # Median gradient levels over four clips and six photographs: 190 on a line; 145, 105, 85, 75 at one to four
-        # pixels from the line; 65 at nine pixels. Smoothing widens them: at σ 2 they are 199, 185, 161, 138, 115 and
-        # 80, at σ 3 209, 199, 183, 165, 144 and 90.
+        # ``strength`` is fitted to median gradient levels in frames (0 to 255, four clips, six photographs): 190 on a
+        # line; 145, 105, 85, 75 at one to four pixels from the line; 65 at nine pixels. Smoothing raises the levels:
+        # at σ 2 they are 199, 185, 161, 138, 115 and 80; at σ 3 209, 199, 183, 165, 144 and 90.
         reach = 2 * max(self.settings.sigma, 0.5)
         strength = 120 * np.exp(-distance / reach) + 70 * np.exp(-distance / 60)
         return np.dstack([lines, np.rint(strength).astype(np.uint8), *tone])
@@ -150,7 +151,7 @@ def tone_kernel(sigma: float) -> np.ndarray:
 
 
 def _blur_tone(picture: np.ndarray, sigma: float) -> np.ndarray:
-    """Blur the luma for the tone channel, (H, W) float32."""
+    """Blur a picture (H, W) for the tone channel; return (H, W) float32. ``sigma``: σ in pixels."""
     kernel = tone_kernel(sigma)
     return cv2.sepFilter2D(picture.astype(np.float32), -1, kernel, kernel, borderType=cv2.BORDER_REFLECT_101)
 
@@ -168,7 +169,7 @@ def _normalise_tone(grey: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _shade_drawing(lines: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the tones of a drawing with these lines, (H, W) uint8 both: enclosed areas are light, the rest is dark."""
+    """Return the tones of a drawing from its ``lines``, both (H, W) uint8: areas that lines enclose are light."""
     if not lines.any():
         return np.full_like(lines, MEAN_TONE)
     closed = cv2.dilate(lines, np.ones((3, 3), np.uint8))  # Hand-drawn lines have small gaps
@@ -180,7 +181,10 @@ def _shade_drawing(lines: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _drop_lines_and_tones(channels: np.ndarray, amount: float, rng: np.random.Generator) -> None:
-    """Remove the lines in random discs and, sometimes, all tones, so that a network also works without them."""
+    """Remove the lines in random discs and, sometimes, all tones, so that a network also works without them.
+
+    ``channels``: (H, W, 2 or 3) uint8, changed in place. ``amount``: strength of the removal, 0 to 1.
+    """
     height, width = channels.shape[:2]
     for _ in range(int(rng.integers(0, MAX_GAPS + 1))):
         x, y, radius = rng.random(3) * (width, height, amount * GAP_RADIUS * min(width, height))
@@ -197,7 +201,7 @@ def _strips(*pictures: np.ndarray) -> Iterator[list[np.ndarray]]:
 
 
 def _draw_settings(settings: EdgesSettings, rng: np.random.Generator) -> EdgesSettings:
-    """Return the settings with random factors, for one training frame."""
+    """Return the settings, multiplied by random factors as ``variation`` allows, for one training frame."""
     density, hysteresis, sigma, gradient = np.exp(settings.variation * MAX_LOG_VARIATION * rng.uniform(-1, 1, 4))
     return replace(
         settings,
@@ -229,14 +233,14 @@ def stroke_centre_lines(ink_levels: np.ndarray) -> np.ndarray:
     areas = np.where(wide[parts], 255, 0).astype(np.uint8)
     if wide.any():  # Adds the corners that the opening with a disc removed
         areas = cv2.bitwise_and(cv2.dilate(areas, np.ones((side // 2 | 1, side // 2 | 1), np.uint8)), strokes)
-    # Areas continue outside of the picture, so that there is no line along its edge.
+    # ``cv2.erode`` treats areas as continued outside of the picture, so that no outline runs along the picture's edge.
     outline = areas - cv2.erode(areas, cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3)))
     middle = centre_lines(cv2.subtract(strokes, areas) > 0)
     return np.where(middle, 255, outline).astype(np.uint8)
 
 
 def _threshold_between_slopes(slope: float) -> float:
-    """Return a threshold near a slope that gives the same lines, but equals no pixel's slope.
+    """Return Canny's threshold for a ``slope``, moved by less than one step so that it equals no pixel's slope.
 
     Canny floors the square of the threshold. At an exact tie the result would depend on rounding, which differs in
     OpenCV with a single thread.

@@ -16,7 +16,7 @@ from vidtrans.video.images.picture import resize
 
 @dataclass(frozen=True)
 class EnlargeSettings:
-    """The scale factor, and the degradation of the shrunk frames in training."""
+    """Settings of ``Enlarge``: the scale factor, and the degradation of the shrunk frames in training."""
 
     factor: int = option(2, "how many times larger a render is than its source", bounds=(2, 4))
     degradation: float = option(
@@ -25,7 +25,7 @@ class EnlargeSettings:
 
 
 class Enlarge(Pairing):
-    """A pairing of a frame that was shrunk and interpolated back with the frame; renders interpolate their source."""
+    """A pairing of a frame, shrunk and interpolated back, with the frame itself; a render interpolates its source."""
 
     name = "enlarge"
     at_source_size = True
@@ -58,5 +58,5 @@ def _degrade(picture: np.ndarray, strength: float, rng: np.random.Generator) -> 
     softened = cv2.GaussianBlur(picture, (0, 0), 0.2 + blur, borderType=cv2.BORDER_REFLECT_101)
     grain = rng.standard_normal(picture.shape, np.float32) * np.float32(10 * noise)
     grainy = np.rint(np.clip(softened + grain, 0, 255)).astype(np.uint8)
-    # JPEG stands for a video codec: its blocks, ringing and subsampled chroma are those of an intra frame.
+    # JPEG simulates a video codec: its blocks, ringing and subsampled chroma resemble those of an intra frame.
     return compress_jpeg(grainy, round(98 - 75 * loss))

@@ -16,16 +16,16 @@ from vidtrans.pairing.base import Pairing
 if TYPE_CHECKING:
     from torch import Tensor
 
-HOLE_GREY = 127  # Level of holes, 0 to 255, which is 0 in the network's range of −1 to 1
+HOLE_GREY = 127  # Grey level of holes, 0 to 255: the middle, which is about 0 in the network's range of −1 to 1
 MASK_THRESHOLD = 16  # Mask level, 0 to 255, above which a pixel is in a hole
-# Numbers of blobs and strokes that form the synthetic holes, and of points of a stroke
+# Number of blobs and of strokes in the synthetic holes of a frame, and number of points that join a stroke's segments
 NUM_BLOBS, NUM_STROKES, NUM_JOINTS = 3, 3, 4
-GRID_SIDE = 64  # Short side of the grid on which holes are computed; holes are smooth, and scale to any size
+GRID_SIDE = 64  # Short side, in points, of the grid on which holes are computed; smooth holes scale to any size
 
 
 @dataclass(frozen=True)
 class InpaintSettings:
-    """The holes in training, and the blending of the filling into the frame."""
+    """Settings of ``Inpaint``: the size of the holes in training, and the blending of the filling into the frame."""
 
     max_hole_fraction: float = option(
         0.25, "share of the picture that the largest holes of training cover", bounds=(0.01, 0.6)
@@ -87,7 +87,10 @@ class Inpaint(Pairing):
         return hole[..., None]
 
     def tensor_input(self, frames: Sequence[Tensor]) -> Tensor:
-        """Cut the hole, (N, H, W, 1), into the frame, (N, H, W, 3), and append the hole: (N, H, W, 4); all uint8."""
+        """Make frames, (N, H, W, 3), grey in their holes, and append the hole mask: (N, H, W, 4) uint8.
+
+        ``frames``: the frames, and the masks from ``mask_plane``, (N, H, W, 1).
+        """
         import torch  # Imported here, because commands that only name pairings do not need it
 
         frame, hole = frames
@@ -120,11 +123,12 @@ def _cut_hole(frame: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def draw_holes(height: int, width: int, number: int, seed: int, share: float) -> np.ndarray:
-    """Draw holes, (height, width) uint8 with 255 inside, which cover ``share`` of the picture and drift over frames.
+    """Draw the holes of frame ``number``, (height, width) uint8 with 255 inside, which drift from frame to frame.
 
     The holes are blobs and brush strokes (free-form masks: Yu et al., "Free-form image inpainting with gated
-    convolution", 2019). The same arguments give the same holes. ``number``: the frame's number. Shapes are level sets
-    of the distance from their skeletons, at the level that covers ``share``; the level and the shapes change smoothly.
+    convolution", 2019). The same arguments give the same holes. ``share``: the covered share of the picture. Shapes
+    are level sets of the distance from their skeletons, at the level that covers ``share``; the level and the shapes
+    change smoothly.
     """
     scale = GRID_SIDE / min(height, width)
     grid_height, wide = (max(2, round(n * scale)) for n in (height, width))

@@ -27,14 +27,14 @@ from vidtrans.pairing.class_colours import (
 )
 from vidtrans.pairing.palettes import class_names
 
-MAX_CLASSES = 511  # Largest number of classes: with the border channel, the most channels that a model file may have
+MAX_CLASSES = 511  # Largest number of classes; with the border channel, a model file may have 512 input channels
 NUM_GREY_LEVELS = 256  # Number of grey levels that may be class numbers
 GREY_SPREAD = 12  # Largest difference, in levels, between the RGB channels of a drawing that counts as grey
 
 
 @dataclass(frozen=True)
 class LabelsSettings:
-    """The meaning of the values in a label map: classes, their colours, and unlabelled pixels."""
+    """Settings of ``Labels``: the number of classes, their colours or grey levels, and values of unlabelled pixels."""
 
     classes: int = option(35, "how many classes there are; 35 are those of Cityscapes", bounds=(1, MAX_CLASSES))
     palette: str = option(
@@ -160,7 +160,7 @@ class Labels(Pairing):
         return labels, opened > 0
 
     def unknown_labels(self, frame: np.ndarray) -> dict[str, int]:
-        """Count the pixels of a label map, (H, W, 3) uint8, whose label is no class, by label."""
+        """Return the number of pixels of a label map, (H, W, 3) uint8, for each label that is no class."""
         settings = self.settings
         if settings.palette:
             found, counts = np.unique(frame[self._nearest_labels(frame)[1]], axis=0, return_counts=True)

@@ -21,7 +21,7 @@ MIDDLE_LEVEL = 1  # Index of the middle stroke size in STROKE_LEVELS
 
 @dataclass(frozen=True)
 class LookSettings:
-    """The names of the styles, in the network's order, and whether the input has a stroke size."""
+    """Settings of ``LookPairing``: the styles in the order of their planes, and whether a plane is the stroke size."""
 
     looks: tuple[str, ...] = option(("look",), "names of the looks")
     strokes: bool = option(True, "a plane of the input is the stroke size")
@@ -90,7 +90,7 @@ def takes_strokes(pairing: Pairing) -> bool:
 
 
 def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[float, ...]:
-    """Return the values of the condition planes, 0 to 1, for a style (default: the first) and a stroke size.
+    """Return the values of the condition planes, 0 to 1, for the style ``name`` ("": the first) and a stroke size.
 
     Raises UsageError for an unknown style.
     """
@@ -102,5 +102,8 @@ def look_conditions(pairing: LookPairing, name: str, stroke: float) -> tuple[flo
 
 
 def condition_planes(looks: int, *, strokes: bool = True) -> int:
-    """Return the number of condition planes: one for each of several styles, and one for the stroke size."""
+    """Return the number of condition planes of a model with ``looks`` styles; ``strokes``: one is the stroke size.
+
+    Each style has a plane, unless the model has only one style.
+    """
     return strokes + (looks if looks > 1 else 0)

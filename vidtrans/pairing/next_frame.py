@@ -20,20 +20,21 @@ from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Frequencies, in periods per turn of the clock, of the sines and cosines that encode the position
+# Frequencies of the sines and cosines that encode a position in the training clip, in periods per turn of the clock:
+# one pass through a shot, forwards and back
 HARMONICS = (1, 2, 4, 8)
 POSITION_CHANNELS = 2 * len(HARMONICS)  # Number of condition planes for the position
-# Number of planes for the view: two for each of its 6 values, because 8 bits are too coarse for one plane
+# Number of condition planes for the view: two for each of its 6 values, because one 8-bit plane would be too coarse
 VIEW_CHANNELS = 12
-LEVEL_CHANNELS = 2  # Number of condition planes for recall and noise
+LEVEL_CHANNELS = 2  # Number of condition planes for ``recall`` and ``noise``; see ``ClipConditions``
 CHANNELS = POSITION_CHANNELS + VIEW_CHANNELS + LEVEL_CHANNELS  # Number of all condition planes
-FULL_VIEW = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # View of the whole frame: two rows of an affine map
+FULL_VIEW = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)  # View that shows the whole frame: the rows of the identity as affine map
 FULL_NOISE = 0.5  # Standard deviation of the noise, for colours from -1 to 1, at which the noise plane is 1
 
 
 @dataclass(frozen=True)
 class ClipConditions:
-    """The conditions of a predicted frame that refer to the training clip."""
+    """The conditions of a predicted frame: its position in the training clip, its view of it, recall and noise."""
 
     phase: float  # Position of the predicted frame in turns, 0 to 1
     recall: float = 1.0  # Allowed use of the clip's frames, 0 (none) to 1
@@ -54,7 +55,7 @@ class ClipConditions:
 
 
 def view_planes(view: tuple[float, ...]) -> np.ndarray:
-    """Return the values of the view's planes, (VIEW_CHANNELS,) float64 in [-1, 1]: high and low byte of each value.
+    """Return the planes' values for a ``view``, (VIEW_CHANNELS,) float64 in [-1, 1]: high and low byte of each number.
 
     Shifts repeat after 4, as the mirrored frame does; the rotation and zoom terms are limited to -2 … 2.
     """
@@ -65,14 +66,14 @@ def view_planes(view: tuple[float, ...]) -> np.ndarray:
 
 
 def noise_plane(sigma: float) -> float:
-    """Return the value of the noise plane, -1 to 1, for the noise's standard deviation (colours from -1 to 1)."""
+    """Return the value of the noise plane, -1 to 1. ``sigma``: the noise's standard deviation, for colours -1 to 1."""
     return 2 * min(1.0, sigma / FULL_NOISE) - 1
 
 
 def picture_channels(channels: int, has_planes: bool) -> int:
-    """Return the number of channels of an input without its condition planes.
+    """Return the number of picture channels of an input with ``channels`` channels.
 
-    ``channels``: with these planes, if the input ``has_planes``.
+    ``has_planes``: the input also has condition planes, which are subtracted.
     """
     return channels - (CHANNELS if has_planes else 0)
 
@@ -90,7 +91,7 @@ def append_condition_planes(picture: np.ndarray, conditions: ClipConditions | No
 
 @dataclass(frozen=True)
 class NextFrameSettings:
-    """The input frames, the distance of the predicted frame, and the position condition."""
+    """Settings of ``NextFrame``: number of past frames, frames to the target, and the kind of position in the input."""
 
     step: int = option(1, "how many frames ahead the target lies", bounds=(1, 64))
     context_frames: int = option(1, "how many past frames the network sees", bounds=(1, 4))
@@ -130,7 +131,10 @@ class NextFrame(Pairing):
         self.offsets = tuple(-k * step for k in reversed(range(context)))
 
     def pair_positions(self, num_frames: int) -> Iterator[PairPositions]:
-        """Yield the positions of the past frames and the target of each pair; with a clock, also its phase."""
+        """Yield the positions of the past frames and the target of each pair; with a clock, also its phase, 0 to 1.
+
+        The clock is the position on a timeline that runs forwards through the shot and back.
+        """
         step, reach = self.settings.step, self.settings.context_frames * self.settings.step
         if not self.has_clock:
             for target in range(reach, num_frames):

@@ -37,9 +37,9 @@ FIXED_POINT = 256  # Sum of the integer weights of OpenCV's blur of 8-bit pictur
 LUMA = (0.299, 0.587, 0.114)  # Weights of red, green and blue in luma by ITU-R BT.601
 SQUARED_SLOPE_BITS = 21  # Number of bits of the squared slope, which is at most 2 · (4 · 255)²
 TAN_22_5, FIXED_ONE = 13573.0, 32768.0  # tan 22.5° and 1 in units of 2⁻¹⁵, as OpenCV's Canny rounds them
-WHITE_QUANTILE = 0.98  # Quantile of squared slopes that is white in the gradient channel
-SURROUNDINGS_SCALE = 4  # Factor by which pictures are shrunk to compute the strength of the surroundings
-# Most source pixels along a side that one pixel covers: at half the size, and at the size of the surroundings
+WHITE_QUANTILE = 0.98  # Quantile of a picture's squared slopes from which the gradient channel is white
+SURROUNDINGS_SCALE = 4  # Factor by which pictures are shrunk to compute the strength of lines around each pixel
+# Most source pixels along a side that one pixel covers: at half the size, and at 1 / ``SURROUNDINGS_SCALE``
 HALF_SIZE_TAPS, SURROUNDINGS_TAPS = 3, 9
 
 
@@ -55,7 +55,7 @@ def compile_script(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
 
 
 class PairingOperators(nn.Module):
-    """The tensor operators for a pairing's network input and for its ``finish``.
+    """A module that computes, by tensor operators, a pairing's network input and its ``finish``.
 
     This class suits a pairing whose input is the frame itself. Pictures are *levels*: (N, C, H, W) float32 from 0
     to 255, integers if they come from 8 bits. ``smallest``: the least side of a frame in pixels.
@@ -73,16 +73,16 @@ class PairingOperators(nn.Module):
         self.conditions = conditions
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Compute the network's input, (N, in_channels, H, W) levels, from a frame, (N, 3, H, W) levels."""
+        """Compute the network's input, (N, in_channels, H, W), from frames, (N, 3, H, W), with levels from 0 to 255."""
         return frame
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
-        """Restore source content of the frame in the output, such as its luma; (N, 3, H, W) levels each."""
+        """Restore source content of the frames in the output, such as the luma; (N, 3, H, W), 0 to 255, each."""
         return output
 
 
 def integer_luma(frame: Tensor) -> Tensor:
-    """Return the luma, (N, 1, H, W) levels, of integer levels (N, 3, H, W), rounded as by ``COLOR_RGB2GRAY``.
+    """Return the luma, (N, 1, H, W), of RGB integers from 0 to 255, (N, 3, H, W), rounded as by ``COLOR_RGB2GRAY``.
 
     The products are below 2²⁴, so that float32 holds them exactly.
     """
@@ -91,13 +91,13 @@ def integer_luma(frame: Tensor) -> Tensor:
 
 
 def luma(frame: Tensor) -> Tensor:
-    """Return the unrounded luma, (N, 1, H, W), of levels (N, 3, H, W)."""
+    """Return the luma, (N, 1, H, W), of RGB pictures, (N, 3, H, W), in the same range, without rounding."""
     return frame[:, :1] * LUMA[0] + frame[:, 1:2] * LUMA[1] + frame[:, 2:3] * LUMA[2]
 
 
 @compile_script
 def places(x: Tensor, side: int, beyond: int = 0) -> Tensor:
-    """Return the indices along dimension ``side``, (n,) int64, from −``beyond`` to the length + ``beyond`` − 1."""
+    """Return the indices along dimension ``side`` of ``x``, (n,) int64, and ``beyond`` more indices at both ends."""
     return torch.arange(-beyond, x.size(side) + beyond, device=x.device)
 
 
@@ -125,7 +125,7 @@ def filter_symmetric(x: Tensor, kernel: list[float], side: int) -> Tensor:
 
 
 def fixed_point_kernel(sigma: float) -> list[float]:
-    """Measure the weights, in 256ths, of the installed OpenCV's Gaussian blur of 8-bit pictures.
+    """Return the weights, in 256ths, of OpenCV's Gaussian blur of 8-bit pictures, measured on the installed OpenCV.
 
     The weights are measured on step edges of all heights, because OpenCV's rounding is not documented.
     """
@@ -145,7 +145,7 @@ def fixed_point_kernel(sigma: float) -> list[float]:
 
 
 def gaussian_kernel(sigma: float) -> list[float]:
-    """Return the weights of OpenCV's Gaussian blur of float pictures, of odd number."""
+    """Return the weights of OpenCV's Gaussian blur of float pictures, an odd number. ``sigma``: σ in pixels."""
     size = round(sigma * 8 + 1) | 1
     return [float(weight) for weight in cv2.getGaussianKernel(size, sigma, cv2.CV_32F)[:, 0]]
 
@@ -216,7 +216,7 @@ def enlarge(x: Tensor, factor: int) -> Tensor:
 
 
 def _cubic(distance: float, a: float = -0.75) -> float:
-    """Return the bicubic weight of a pixel at a distance of at most two pixels."""
+    """Return the bicubic weight of a pixel at a ``distance`` of at most two pixels. ``a``: the parameter of Keys."""
     d = abs(distance)
     return ((a + 2) * d - (a + 3)) * d * d + 1 if d <= 1 else ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
 
@@ -239,7 +239,10 @@ def blur_by_matrix(x: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _blur_matrix(at: Tensor, sigma: Tensor, reach: Tensor) -> Tensor:
-    """Return the blur's weights along one side, (n, n): a row for each output pixel, including mirrored pixels."""
+    """Return the weights, (n, n), of a Gaussian blur along one side, with a row for each output pixel.
+
+    ``at``: the indices of the pixels, (n,). ``reach``: the radius in pixels. Weights of mirrored pixels are included.
+    """
     offsets = at[None] - at[:, None], at[None] + at[:, None], 2 * at[-1] - at[None] - at[:, None]
 
     def weight(offset: Tensor) -> Tensor:
@@ -255,7 +258,7 @@ class ColorizeOperators(PairingOperators):
     """The operators of ``Colorize``: the luma is the input, and only the output's chroma is used."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Return the luma, (N, 1, H, W) levels, of (N, 3, H, W) levels."""
+        """Return the luma of frames, (N, 3, H, W) → (N, 1, H, W), with levels from 0 to 255."""
         return integer_luma(torch.round(frame))
 
     def finish(self, frame: Tensor, output: Tensor) -> Tensor:
@@ -275,21 +278,21 @@ class EnlargeOperators(PairingOperators):
     """The operators of ``Enlarge``: the input is the frame interpolated to ``factor`` times its size."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Enlarge the frame, (N, 3, H, W) levels, to (N, 3, factor · H, factor · W) levels."""
+        """Enlarge frames, (N, 3, H, W) → (N, 3, factor · H, factor · W), with levels from 0 to 255."""
         return torch.round(enlarge(frame, self.settings.factor)).clamp(0.0, 255.0)
 
 
 class LookOperators(PairingOperators):
-    """The operators of ``LookPairing``: the frame with a plane for each condition."""
+    """The operators of ``LookPairing``: append a constant plane for each of the ``conditions`` to the frame."""
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Append the condition planes to the frame, (N, 3, H, W) levels: (N, 3 + conditions, H, W) levels."""
+        """Append the condition planes to frames, (N, 3, H, W) → (N, 3 + conditions, H, W), with levels 0 to 255."""
         planes = [torch.full_like(frame[:, :1], float(round(255 * value))) for value in self.conditions]
         return torch.cat([frame, *planes], 1)
 
 
 class EdgeOperators(PairingOperators):
-    """The operators of ``Edges``: the same lines, bit for bit; gradient and tone channels within rounding."""
+    """The operators of ``Edges``: the lines are equal bit for bit, the gradient and tone channels within rounding."""
 
     smallest = 2
 
@@ -299,7 +302,7 @@ class EdgeOperators(PairingOperators):
         self.tone_kernel = [float(one) for one in tone_kernel(self.settings.tone_sigma)]
 
     def forward(self, frame: Tensor) -> Tensor:
-        """Find the lines (255 on 0), gradients and tones of frames, (N, 3, H, W) → (N, 1 to 3, H, W) levels."""
+        """Find lines (255 on 0), gradients, tones of frames, (N, 3, H, W) → (N, 1 to 3, H, W), with levels 0 to 255."""
         settings = self.settings
         grey = integer_luma(torch.round(frame))
         soft = [self._tone(grey)] if settings.tone_channel else []
@@ -387,7 +390,7 @@ def grow(strong: Tensor, weak: Tensor) -> Tensor:
 
 
 class SketchOperators(PairingOperators):
-    """The operators of ``Sketch``: the same strokes, within one grey level."""
+    """The operators of ``Sketch``: the strokes are equal within one grey level."""
 
     smallest = 16
 
@@ -427,7 +430,7 @@ def _edge_directions(picture: Tensor, kernel: list[float]) -> tuple[Tensor, Tens
 
 
 def _smooth_along_edges(response: Tensor, along_x: Tensor, along_y: Tensor, width: float) -> Tensor:
-    """Average (N, 1, H, W) along the unit vectors of edges. ``width``: the σ of strokes in pixels."""
+    """Average line responses (N, 1, H, W) along the unit vectors of edges. ``width``: the σ of strokes in pixels."""
     x = places(response, 3).to(response.dtype)
     y = places(response, 2).to(response.dtype)[:, None]
     total, weights = response, 1.0
@@ -441,7 +444,7 @@ def _smooth_along_edges(response: Tensor, along_x: Tensor, along_y: Tensor, widt
 
 
 def _local_rms(response: Tensor) -> Tensor:
-    """Return the root mean square of (N, 1, H, W) in a wide Gaussian window, of the same shape."""
+    """Return the root mean square of responses (N, 1, H, W) in a wide Gaussian window, in the same shape."""
     height, width = response.shape[2], response.shape[3]
     small = shrink(response * response, height // SURROUNDINGS_SCALE, width // SURROUNDINGS_SCALE, SURROUNDINGS_TAPS)
     short = torch.minimum(torch.as_tensor(height), torch.as_tensor(width)).to(response.dtype)

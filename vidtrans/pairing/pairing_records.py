@@ -19,13 +19,13 @@ COPIED_ATTRIBUTES = (
     *("name", "version", "needs_target", "has_target", "at_source_size", "finishes", "tunable", "deep", "min_frames"),
     *("upscale_factor", "class_colours", "stride"),
 )
-# Pairings whose target is not from the same clip, or whose classes are found in the files: no matte possible
+# Pairings that cannot have a matte: their target is not from the same clip, or their classes are found in the files
 PAIRINGS_WITHOUT_MATTE = ("matched", "unpaired", "look", "change", "labels", "segment")
-MATTE = "matte"  # Key in the settings of a record: the input includes the frame's matte
+MATTE = "matte"  # Key in the settings of a pairing's record; True: the input includes the frame's matte
 
 
 class MatteChannel(Pairing):
-    """A pairing like ``inner`` whose input ends with the frame's matte, white on the object.
+    """The pairing ``inner`` with one more input channel: the frame's matte, white on the object.
 
     Raises UsageError for a pairing whose input is not one frame.
     """

@@ -20,7 +20,7 @@ from vidtrans.core.text_files import decode_text
 HEX_COLOUR = re.compile(r"#([0-9a-fA-F]{6})\b")  # Matches a colour such as "#804080" in a text
 # Matches an integer of up to three digits in a line such as "7 128 64 128 road"
 NUMBER = re.compile(r"(?<![\w.#-])\d{1,3}(?![\w.])", re.ASCII)
-MAX_FILE_BYTES = 1_000_000  # Number of bytes of a palette file that are read
+MAX_FILE_BYTES = 1_000_000  # Largest number of bytes that are read of a palette file
 # Number of bytes of the 256 colours in an .act file of Photoshop; the number of used colours may follow
 ACT_BYTES = 768
 
@@ -98,7 +98,7 @@ _CITYSCAPES_NUMBERS = (
 
 
 def class_names(palette: str, classes: int) -> list[str]:
-    """Return the names of classes: those of the data set with this ``palette`` or number of classes, or numbers."""
+    """Return a name for each class: from the data set with this ``palette`` or number of classes, else the number."""
     known = next((list(known.classes) for known in KNOWN_PALETTES.values() if known.colours == palette), [])
     if not palette and classes == len(_CITYSCAPES_NUMBERS):
         known = list(_CITYSCAPES_NUMBERS)

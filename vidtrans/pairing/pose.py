@@ -19,7 +19,7 @@ from vidtrans.video.keypoints import POSE_GUIDE, PoseView
 
 @dataclass(frozen=True)
 class PoseSettings:
-    """The settings for drawing keypoints; ``size`` and ``body`` come from the dataset's clip."""
+    """Settings of ``Pose``: how keypoints are drawn; ``size`` and ``body`` come from the dataset's clip."""
 
     score: float = option(PoseView.score, "points with a lower score are left out", bounds=(0.0, 1.0))
     gap: int = option(PoseView.gap, "how many frames a point may be missing and is interpolated", bounds=(0, 1000))
@@ -42,7 +42,7 @@ class PoseSettings:
 
     @property
     def view(self) -> PoseView:
-        """Return the reader's settings for drawing keypoints. Raises MediaError if a text is malformed."""
+        """Return the settings by which a clip's reader draws keypoints. Raises MediaError if a setting is malformed."""
         body = f"body={self.body}" if self.fit and self.body else ""
         numbers = PoseView.parse(",".join(filter(None, (self.size, body))), Path("keypoints"))
         return replace(numbers, score=self.score, gap=self.gap, smooth=self.smooth)

@@ -19,16 +19,17 @@ from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.class_colours import fill_from_nearest
 from vidtrans.video.images.picture_analysis import connected_areas
 
-# Hues of natural pictures cluster from red over skin and wood to foliage, and in the blue of the sky.
-# Colours of the palette at each lightness, besides grey, as (chroma, hue in degrees) in CIELAB
+# Colours of the palette at each lightness, besides grey, as (chroma, hue in degrees) in CIELAB. The hues are those of
+# natural pictures: from red over skin and wood to foliage, and the blue of the sky.
 TINTS = (
     *((26, hue) for hue in (0, 45, 110, 160, 212, 264, 315)),
     *((58, hue) for hue in (8, 38, 68, 98, 132, 165, 225, 275, 320)),
     *((90, hue) for hue in (38, 98, 138, 305)),
 )
 BITS_PER_CHANNEL = 6  # Number of upper bits of R, G and B that index the tables of a palette
-FULL_VOTE_DISTANCE = 6.0  # Distance from the border of its cell, in CIELAB units, at which a colour has its full vote
-MIN_CONFIDENCE = 0.05  # Weight of the vote of a colour at the border of two cells
+# Distance, in CIELAB units, from a colour to the nearest colour with another label, at which the vote has full weight
+FULL_VOTE_DISTANCE = 6.0
+MIN_CONFIDENCE = 0.05  # Least weight of a vote, 0 to 1: of a colour half-way between two labels of the palette
 MAX_SMOOTHED_CONTRAST = 0.2  # Contrast, 0 to 1, above which smoothing preserves edges
 RIM_CONTRAST = 12  # Difference in grey levels between neighbours at the anti-aliased rim of an area in a painting
 BORDER = cv2.BORDER_REFLECT_101  # Border mode of all filters: mirrored
@@ -36,7 +37,7 @@ BORDER = cv2.BORDER_REFLECT_101  # Border mode of all filters: mirrored
 
 @dataclass(frozen=True)
 class RegionsSettings:
-    """The coarseness of the regions."""
+    """Settings of ``Regions``: the number of colours, and the size and smoothness of the areas."""
 
     levels: int = option(5, "steps of lightness; more give more and finer areas", bounds=(2, 12))
     smoothing: float = option(10.0, "σ in pixels over which areas are evened out", bounds=(1.0, 200.0))
@@ -48,7 +49,7 @@ class RegionsSettings:
 
 @dataclass(frozen=True)
 class Palette:
-    """A fixed palette, as tables indexed by the upper bits of R, G and B.
+    """A fixed palette of ``Regions``: tables from a colour, given by the upper bits of R, G and B, to its label.
 
     ``labels``, (2^18,) uint8: the label of each colour. ``confidence``, (2^18,) uint8: 255 at a distance of
     ``FULL_VOTE_DISTANCE`` or more from the border to another label, less for nearer colours. ``colours``, (N, 3) uint8:
@@ -113,7 +114,8 @@ def palette(levels: int) -> Palette:
     squared = np.square(lab[:, None, 1:] - tints).sum(axis=2)
     first, second = np.argpartition(squared, (0, 1), axis=1)[:, :2].T
     rows = np.arange(len(lab))
-    # Distances from a colour to the boundary of its two nearest cells, and to the next step of lightness
+    # ``boundary_distance``, ``edge``: distances from a colour to the border between its two nearest tints, and to the
+    # nearest step of lightness, in CIELAB units
     cell_distance = np.linalg.norm(tints[second] - tints[first], axis=1)
     boundary_distance = (squared[rows, second] - squared[rows, first]) / (2 * cell_distance)
     step = lab[:, 0] * levels / 100
@@ -169,7 +171,10 @@ def _smooth(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
-    """Return, for each pixel, the label with the largest weight in a Gaussian window; all are (H, W) uint8."""
+    """Return, for each pixel, the label with the largest sum of ``weights`` in a Gaussian window around the pixel.
+
+    Labels, weights and result are (H, W) uint8. ``sigma``: the window's σ in pixels.
+    """
     winners, most_votes = np.empty_like(labels), None
     for label in np.flatnonzero(np.bincount(labels.ravel())):
         label_weights = np.where(labels == label, weights, np.uint8(0))
@@ -183,7 +188,7 @@ def _vote(labels: np.ndarray, weights: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _remove_islands(labels: np.ndarray, smallest: float) -> np.ndarray:
-    """Give areas of fewer than ``smallest`` pixels the nearest label outside; (H, W) uint8."""
+    """Return the ``labels``, (H, W) uint8, with areas of fewer than ``smallest`` pixels filled by the nearest label."""
     parts = connected_areas(labels)
     island = np.bincount(parts.ravel())[parts] < smallest
     if not island.any() or island.all():

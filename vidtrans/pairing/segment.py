@@ -17,13 +17,13 @@ from vidtrans.core.options import option
 from vidtrans.pairing.base import PLAIN_OPERATORS, Pairing, PairPositions
 from vidtrans.pairing.class_colours import ClassColours, colours, parts_of
 
-GREY_NUMBERS = 256  # Number of grey levels that may be labels
-MAX_CLASSES = 256  # Largest number of classes: the colours of an indexed picture
+GREY_NUMBERS = 256  # Number of grey levels that may be class numbers in a label map
+MAX_CLASSES = 256  # Largest number of classes, because an indexed picture has at most 256 colours
 
 
 @dataclass(frozen=True)
 class SegmentSettings:
-    """The classes of the target and their colours."""
+    """Settings of ``Segment``: the classes of the target label map, and their colours."""
 
     palette: str = option(
         "",
@@ -77,7 +77,7 @@ class Segment(Pairing):
 
 @dataclass(frozen=True)
 class ChangeSettings(SegmentSettings):
-    """The classes of the target, and the two pictures that are compared."""
+    """Settings of ``Change``: the classes of the target, and the two pictures that are compared."""
 
     guides: tuple[str, ...] = option(
         (),

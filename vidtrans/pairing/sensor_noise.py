@@ -26,9 +26,9 @@ def add_sensor_noise(frame: np.ndarray, sigma: float, grain: float, rng: np.rand
 
 
 def _shape_noise(white: np.ndarray, colour: float, coarse: float, size: float) -> np.ndarray:
-    """Make white noise, (H, W, 3) float32, less coloured and partly coarse; its variance remains 1.
+    """Return white noise, (H, W, 3) float32, with less colour and some coarse grain; its variance remains 1.
 
-    ``colour`` and ``coarse``: shares. ``size``: the σ of a grain in pixels.
+    ``colour`` and ``coarse``: shares of coloured and of coarse noise, 0 to 1. ``size``: the σ of a grain in pixels.
     """
     shared = white.mean(axis=2, keepdims=True) * np.sqrt(np.float32(3))
     noise = _mix_noise(white, shared, colour, 1 / np.sqrt(3))
@@ -39,14 +39,17 @@ def _shape_noise(white: np.ndarray, colour: float, coarse: float, size: float) -
 
 
 def _mix_noise(one: np.ndarray, other: np.ndarray, share: float, correlation: float) -> np.ndarray:
-    """Mix ``share`` of the noise ``one`` with the noise ``other``; both, and the result, are float32 of variance 1."""
+    """Mix ``share`` (0 to 1) of the noise ``one`` with the noise ``other``; all noise is float32 with variance 1.
+
+    ``correlation``: the correlation of ``one`` and ``other``, 0 to 1.
+    """
     variance = 1 + 2 * correlation * np.sqrt(share * (1 - share))
     total = np.sqrt(np.float32(share / variance)) * one + np.sqrt(np.float32((1 - share) / variance)) * other
     return np.asarray(total, np.float32)
 
 
 UNCHANGED_SHARE = 0.2  # Share of frames that are not changed, so that the model stays good for clean footage
-# The next constants are limits of the random values at the full amount.
+# The next constants are limits of the random values of ``simulate_camera`` at ``amount`` 1.
 STOPS_DOWN, STOPS_UP = 2.0, 1.0  # Exposure in stops; brighter frames would clip, and clipped areas teach nothing
 GAMMA, WHITE_BALANCE = 0.35, 0.25  # Largest logarithm of the gamma, and of the gain of red and blue relative to green
 DEFOCUS = 0.006  # Largest σ of the blur, as a share of the short side
@@ -85,7 +88,7 @@ def _draw_light(amount: float, rng: np.random.Generator) -> np.ndarray:
     gamma = np.exp(rng.uniform(-GAMMA, GAMMA) * amount)
     red, blue = np.exp(rng.uniform(-WHITE_BALANCE, WHITE_BALANCE, 2) * amount)
     levels = np.arange(256)[:, None] / 255
-    # A gain of light becomes its power of 1/2.2 in grey levels.
+    # Grey levels are light to the power 1/2.2, so a gain of light is applied to the power 1/2.2.
     picture = levels**gamma * (2.0**stops * np.array([red, 1, blue])) ** (1 / 2.2)
     return np.rint(255 * np.clip(picture, 0, 1)).astype(np.uint8)[None]
 

@@ -21,23 +21,23 @@ from vidtrans.pairing.edges import stroke_centre_lines
 from vidtrans.pairing.sketch import Sketch, SketchSettings
 from vidtrans.video.images.picture_analysis import centre_lines
 
-MIN_ROUGHNESS = 0.25  # Least random factor of the roughness settings in training
+MIN_ROUGHNESS = 0.25  # Training multiplies the roughness settings by random factors from this value to 1
 MIN_LINE_LENGTH = 16  # Least length, in pixels, of lines found in a frame; people would not draw shorter lines
 LINE_LEVEL = 160  # Grey level, 0 to 255, below which pixels of a clean drawing are lines
 SMOOTHING_SIGMA = 2.0  # σ in pixels of the smoothing along lines that were found in a frame
-# Steps (row, column) to the neighbours of a pixel, those across sides first
+# Steps (rows, columns) to the eight neighbours of a pixel, first to the four neighbours that share a side with it
 NEIGHBOURS = ((0, 1), (1, 0), (0, -1), (-1, 0), (1, 1), (1, -1), (-1, -1), (-1, 1))
 SUBPIXEL_BITS = 4  # Number of fractional bits of the coordinates that OpenCV draws
 # Distance, in pixels, between points at which a random error of a stroke is drawn; between them it is interpolated
 ERROR_SPACING = 24.0
 STROKE_LENGTHS = (40.0, 160.0)  # Shortest and longest stroke in pixels
 STROKE_OVERLAP = 5.0  # Length, in pixels, by which a stroke overlaps the end of the last stroke
-MAX_LAYERS = 8  # Limit of the number of repeated strokes over one line
+MAX_LAYERS = 8  # Limit of the number of strokes that are drawn over one line
 
 
 @dataclass(frozen=True)
 class SimplifySettings:
-    """The origin of the clean lines, and the roughness of the drawings in training."""
+    """Settings of ``Simplify``: how the clean lines are made from a frame, and how rough the generated drawings are."""
 
     lines: str = option(
         "auto",

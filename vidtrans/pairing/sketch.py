@@ -20,10 +20,10 @@ from vidtrans.pairing.drawings import ink
 
 SIGMA_RATIO = 1.6  # Ratio of the two Gaussians at which their difference resembles the Laplacian (Marr, Hildreth 1980)
 STROKE_REACH, TAPS = 3.5, 3  # Half length of strokes along an edge in multiples of σ, and the number of samples over it
-# σ, as a share of the short side, of the window with whose strength the strength of a line is compared
+# A line's strength is divided by the strength in a Gaussian window; its σ as a share of the short side
 SURROUNDINGS_SIGMA = 0.08
-COLOUR_SHARE = 0.5  # Weight of edges that are visible in only one colour channel
-# Responses, relative to the surroundings, at which a stroke begins, and at which it is full
+COLOUR_SHARE = 0.5  # Weight, 0 to 1, of the strongest colour channel in a line's response; the rest is lightness
+# Strength of a line, relative to its surroundings, at which a stroke begins, and at which it has full darkness
 FAINTEST_RESPONSE, FULL_RESPONSE = (
     0.35,
     2.4,
@@ -37,7 +37,7 @@ SQRT_TABLE = np.sqrt(np.arange(256, dtype=np.float32) / 255)
 
 @dataclass(frozen=True)
 class SketchSettings:
-    """The width, contrast and shading of strokes."""
+    """Settings of ``Sketch``: the width, contrast and shading of strokes."""
 
     sigma: float = option(0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", bounds=(0.3, 10.0))
     min_contrast: float = option(
@@ -83,7 +83,10 @@ def _blur(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _dark_side_response(difference: np.ndarray) -> np.ndarray:
-    """Return the response, (H, W), of differences, (H, W, 3) float32, which are positive on the dark side of edges."""
+    """Return the line response, (H, W): the differences of Gaussians in RGB, joined to one channel.
+
+    ``difference``: (H, W, 3) float32, positive on the dark side of edges.
+    """
     lightness = cv2.transform(difference, LUMA)
     strongest = np.maximum.reduce([difference[..., c] for c in range(3)])
     return lightness + COLOUR_SHARE * (strongest - lightness)

@@ -14,7 +14,7 @@ from vidtrans.pairing.base import Pairing
 
 @dataclass(frozen=True)
 class StackSettings:
-    """The guides, in the order of their channels."""
+    """Settings of ``Stack``: the names of the guides (depth, normals …), in the order of their input channels."""
 
     guides: tuple[str, ...] = option(
         (), 'their names, with ":1" for a grey one, as in ["depth:1", "normals"]; empty: all that are in the folder'

@@ -86,7 +86,7 @@ class Blend(PictureStage):
 
     @classmethod
     def run_on_device(cls, picture: Any, source: Any, matte: Any, values: Values) -> Any:  # noqa: ANN401  (tensors)
-        """Blend tensors on a GPU, without source colours and shading; float32 operations have the order of ``run``."""
+        """Blend tensors on a GPU as ``run`` does, with the same order of operations; no source colours, no shading."""
         if matte is None and _is_neutral(values):
             return picture
         import torch
@@ -114,7 +114,9 @@ def _is_neutral(values: Values) -> bool:
 
 
 def transfer_colour(picture: np.ndarray, colours: np.ndarray, full: int = 255) -> np.ndarray:
-    """Combine the lightness of one picture with the colours of another in CIE Lab; (H, W, 3) float32, 0 to ``full``.
+    """Return the lightness of ``picture`` with the colours of ``colours``, combined in CIE Lab.
+
+    All pictures are (H, W, 3) float32 from 0 to ``full``.
 
     After Gatys et al., "Preserving Color in Neural Artistic Style Transfer", 2016: luminance-only transfer.
     """

@@ -26,23 +26,23 @@ if TYPE_CHECKING:
     from vidtrans.pipeline.read import ReadSettings
 
 
-# Stages that change the finished picture of a frame, by name, in their order
+# Picture stages by name, in the order in which they change the finished picture of a frame
 STAGES = Registry(
     "picture stage",
     {
         "blend": Entry("vidtrans.pipeline.blend:Blend", "strength, the source's colours and light, mask, mix"),
     },
 )
-# Classes of these stages, in their order
+# Classes of the picture stages, which change the finished picture of a frame, in the order in which they run
 PICTURE_STAGES: tuple[type[PictureStage], ...] = tuple(entry.load() for entry in STAGES.values())
-# Classes of all stages of a render, in their order
+# Classes of all stages of a render, in the order in which they run
 RENDER: tuple[type[Stage], ...] = (Read, Infer, Enlarge, *PICTURE_STAGES)
-# Values with which no picture stage changes a picture, by option name
+# Neutral values of the picture stages' options, by option name: with them, no picture stage changes a picture
 NEUTRAL: Values = {n: float(getattr(s.Settings, n)) for s in PICTURE_STAGES for n in settings_over_time(s.Settings)}
 PICTURE_VALUES = tuple(NEUTRAL)  # Names of the picture stages' options that may change over time
 
 if TYPE_CHECKING:
-    # Declares the options that other modules read by name. Options of plug-in stages are read only by their stage.
+    # Declares, for type checkers, the options that other modules read by name. Only a plug-in stage reads its options.
     class _Joined(BlendSettings, EnlargeSettings, InferSettings, ReadSettings):
         pass
 else:  # Reversed, because a dataclass takes the fields of its last base first

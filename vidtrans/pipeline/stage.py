@@ -52,7 +52,7 @@ class PictureStage(Stage):
 
     @classmethod
     def run(cls, picture: np.ndarray, source: np.ndarray, matte: np.ndarray | None, values: Values) -> np.ndarray:
-        """Change the picture of a frame.
+        """Return the picture of a frame, changed by this stage.
 
         Args:
             picture: (H, W, 3) uint8 or uint16.
@@ -87,7 +87,7 @@ class PictureStage(Stage):
 
 
 class FrameCurve:
-    """A function from a frame number to the value of a curve, between ``low`` and ``high``.
+    """A function from a frame number to the value of a ``curve``, which must be from ``low`` to ``high``.
 
     ``name``: the option's name in errors. Raises UsageError, MediaError.
     """
@@ -101,7 +101,7 @@ class FrameCurve:
         return self._value(frame)
 
     def check(self, first: int, stop: int) -> None:
-        """Raise UsageError if the value is out of bounds in any of the frames [first, stop)."""
+        """Raise UsageError if the curve's value is out of bounds in any of the frames [first, stop)."""
         if not self.curve.is_drawn:
             for frame in range(first, stop):
                 self._value(frame)
@@ -133,11 +133,11 @@ class FrameValues:
                 self.curves[name] = FrameCurve(settings.curve(name), clock, label, high, low)
 
     def __call__(self, frame: int) -> dict[str, float]:
-        """Return the values in a frame, by name. Raises UsageError if one is out of bounds."""
+        """Return the settings' values in a frame, by name. Raises UsageError if a value is out of bounds."""
         return {name: curve(frame) for name, curve in self.curves.items()}
 
     def check(self, first: int, stop: int) -> None:
-        """Raise UsageError if a value is out of bounds in any of the frames [first, stop)."""
+        """Raise UsageError if a setting's value is out of bounds in any of the frames [first, stop)."""
         for curve in self.curves.values():
             curve.check(first, stop)
 

@@ -35,7 +35,7 @@ from vidtrans.stylizing.requested_render import RequestedRender
 from vidtrans.stylizing.requests import StylizeRequest, describe, restore
 from vidtrans.video.io.encoding import LOSSLESS, split_pattern
 
-AnyRequest = StylizeRequest | PropagateRequest | FixRequest  # Request of a command whose result can be corrected
+AnyRequest = StylizeRequest | PropagateRequest | FixRequest  # A request whose result ``fix`` can correct
 # Request classes by the name of their command
 REQUESTS: dict[str, type[Any]] = {cls.COMMAND: cls for cls in (StylizeRequest, PropagateRequest, FixRequest)}
 OUTPUT_LABEL = "fixed"  # Part of the default output name, as in clip.painted.fixed.mp4
@@ -86,7 +86,10 @@ def _digest(job: RenderJob) -> str:
 
 
 def _check_same(render: Path, digest: str, again: str) -> None:
-    """Raise UsageError if a new render would not reproduce a result: the digest ``again`` differs from ``digest``."""
+    """Raise UsageError if a new render of the result ``render`` would give another result.
+
+    ``digest``: the recorded digest of everything that affects the result. ``again``: the present digest.
+    """
     if again != digest:
         why = "its clip, model, key frames or settings have changed since it was made"
         raise UsageError(str(render), why, "render it again first")
@@ -178,7 +181,10 @@ class _JobBuilder:
     def _retrained_job(
         self, render: Path, output: Path, job: RenderJob, found: Sequence[Correction], mask: MaskFile | None
     ) -> RenderJob:
-        """Build the job that paints the whole clip again by a network that also learned the corrected frames."""
+        """Build the job that paints the clip of ``render`` again by a network that also learned the frames ``found``.
+
+        ``job``: the job that rendered ``render``. ``found``: the corrected frames.
+        """
         request, options, _ = read_request(render, self.context, self._programs)
         model = job.plan.model.path
         if isinstance(request, FixRequest):
@@ -200,7 +206,7 @@ class _JobBuilder:
         return self._painted_job(painting)
 
     def _painted_job(self, painting: PaintingJob) -> RenderJob:
-        """Train the network if there is one, and build the job of a painted clip; a dry run trains no network."""
+        """Build the job that renders a painted clip; first train its network, if it has one and this is no dry run."""
         if self.context.dry_run:
             self._lacks_network |= painting.trains_network
             return painting.job_without_network()
@@ -235,7 +241,7 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
 
 
 def read_request(output: Path, context: Context, programs: Collection[str] = ()) -> tuple[AnyRequest, Table, str]:
-    """Return the request recorded for an output, its options ``seed`` and ``device``, and its digest.
+    """Return (request, options, digest) from the record of an output; the options are ``seed`` and ``device``.
 
     A record may come from another person. Therefore output paths are never read from it, and filter graphs and encoders
     for the user's ffmpeg are accepted only if they are among ``programs``. Raises UsageError without a record, or if

@@ -62,8 +62,8 @@ from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.picture_paths import is_picture_source
 
 NO_NETWORK: Table = {"model": None, "steps": 0}  # Entries of the result table of a render without a network
-RELEARN_SPEEDUP = 4  # Factor by which training is shorter if an existing network learns corrected frames
-REQUIRED_PAIRING = "aligned"  # Name of the pairing of source frames with painted frames
+RELEARN_SPEEDUP = 4  # Factor by which training is shorter if an existing network learns corrected frames in ``fix``
+REQUIRED_PAIRING = "aligned"  # Name of the pairing by which a network learns painted frames from source frames
 PREVIEW_STEM = "preview"  # File name, without suffix, of the preview video in the training folder
 NAME = "painted"  # Part of the default output name, as in clip.painted.mp4
 
@@ -121,7 +121,7 @@ def _write_preview(job: RenderJob, preview_path: Path) -> None:
 
 @dataclass(frozen=True)
 class PaintingJob:
-    """A request to propagate key frames, with its files, network and plan, which are resolved when first needed.
+    """A job that propagates key frames; its files, plan and network are found or made when they are first needed.
 
     Close it after use.
 
@@ -200,7 +200,7 @@ class PaintingJob:
 
     @property
     def model(self) -> Path:
-        """Return the path of the network's file: next to the result, with its name."""
+        """Return the path of the network's file, which is next to the result and has the result's name."""
         output = self.target.output
         return refuse_link(output.parent / f"{base_name(output)}{SUFFIX}")
 
@@ -219,7 +219,7 @@ class PaintingJob:
 
     @cached_property
     def span(self) -> tuple[int, int]:
-        """Return the range [first, stop) of the frames to paint. Raises UsageError."""
+        """Return (first, stop): the frames first … stop − 1 are painted. Raises UsageError."""
         return self.clip.trim(self.request.start, self.request.end)
 
     @cached_property
@@ -254,10 +254,11 @@ class PaintingJob:
                 self.context.note(f"the shot of {where} has no key frame: it {effect}", "warning")
 
     def paint(self, *, has_network: bool, shares: tuple[float, ...] = MOTION_SHARES) -> Paint:
-        """Return the paint of the clip; unless a key frame is fully painted, the source is visible between the paint.
+        """Return the clip's paint: the key frames' paint, moved along the motion to all frames, over source or network.
 
-        ``has_network``: a network paints where no key frame reaches. ``shares``: the paint's share at each level of
-        trust in the flow. Raises UsageError for a layer without transparency.
+        ``has_network``: a network paints where no key frame reaches. ``shares``: the share of transferred paint, 0 to
+        1, at each level of trust in the flow. Unless a key frame is fully painted, the source is visible between the
+        paint. Raises UsageError for a layer without transparency.
         """
         over_source = not any(source.is_whole for source in self.sources)
         if self.request.layer and not over_source:
@@ -269,7 +270,7 @@ class PaintingJob:
 
     @cached_property
     def plan(self) -> RenderPlan:
-        """Plan the render, before paint and network are added. Raises UsageError, MediaError."""
+        """Return the plan to render the clip, still without its paint and network. Raises UsageError, MediaError."""
         request, target = self.request, self.target
         source, span = load_model(IDENTITY, self.context), (request.start, request.end)
         plan = plan_render(
@@ -356,7 +357,10 @@ class PaintingJob:
         return pairs
 
     def _shares(self, model: LoadedModel) -> tuple[float, ...]:
-        """Return the share of transferred paint at each level of trust in the flow: measured, or set by ``follow``."""
+        """Return the share of transferred paint, 0 to 1, at each level of trust in the flow; the rest is the network's.
+
+        ``follow`` sets the shares, or lets them be measured.
+        """
         context, follow = self.context, self.request.follow
         if follow != "auto":
             return {"motion": MOTION_SHARES, "look": NETWORK_SHARES}[follow]
@@ -373,6 +377,6 @@ class PaintingJob:
             return calibrate(painter, self.clip, frames, keys, plan.size, network, context) if frames else MOTION_SHARES
 
     def close(self) -> None:
-        """Release the pins of the cached flow."""
+        """Release the cached optical flow, which was protected from deletion."""
         if "maps" in self.__dict__:
             self.maps.close()

@@ -11,7 +11,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Time
 
-# Values of --follow: how motion and network share the painting; see ``PropagateRequest``
+# Values of --follow, which say whether motion or a network carries the paint to other frames; see ``PropagateRequest``
 FOLLOW = ("auto", "motion", "look")
 
 

@@ -1,1 +1,1 @@
-"""Rendering a model onto a video: chunks, raw outputs, and the settings of both."""
+"""Rendering a model onto a video: the plan, its stages from reading to encoding, and its chunks in the cache."""

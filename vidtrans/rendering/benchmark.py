@@ -63,7 +63,7 @@ FRAME_RATE = Fraction(25)  # Frame rate of the generated clip in frames per seco
 OCTAVES = (4, 12, 36, 108)  # Number of noise cells along the short side, for each octave of the texture
 OCTAVE_GAIN = 0.5  # Amplitude ratio of successive octaves; with more fine noise an edge detector finds lines everywhere
 GRAIN_SIGMA = 2.0  # Standard deviation of the grain in 8-bit levels
-CAMERA_STEP = 1 / 240  # Camera motion per frame, as a share of the height: 3 pixels of 720
+CAMERA_STEP = 1 / 240  # Camera motion per frame, as a share of the picture's height: 3 pixels at a height of 720
 # Radius of the camera's circular path, as a share of the height; a circle allows clips of any length
 ORBIT_RADIUS = 1 / 12
 
@@ -88,7 +88,7 @@ def measure(steps: Mapping[str, Step], frames: int, context: Context) -> dict[st
 
 
 class RenderBenchmark:
-    """A benchmark that renders the first ``frames`` frames of a video by a model, with prepared inputs of each step.
+    """A benchmark of each step of a render: of the first ``frames`` frames of a video, with inputs prepared before.
 
     ``size``: the short side of the model's pictures in pixels.
     """
@@ -123,7 +123,7 @@ class RenderBenchmark:
         self._batch_flow = load_batch_flow(method, device.torch) if isinstance(self._temporal, BatchFilter) else None
 
     def engines(self, slow: bool) -> tuple[dict[str, Engine], dict[str, str]]:
-        """Return the warmed-up engines by name, and the reason why each of the others cannot run here.
+        """Return the warmed-up engines by name, and the reasons, by name, why other engines cannot run here.
 
         ``slow``: include engines that take long to start.
         """
@@ -145,7 +145,7 @@ class RenderBenchmark:
         return engines, skipped
 
     def steps(self, engines: Mapping[str, Engine]) -> dict[str, Step]:
-        """Return the function that measures each step, by the step's name; one engine step for each engine."""
+        """Return functions that measure the speed of a step, by the name of the step; each engine has its own step."""
         return {
             "decode": self._decode,
             "input": self._input,
@@ -218,11 +218,11 @@ class RenderBenchmark:
         return _rate(sum(1 for _ in filter_samples(samples, self._temporal)), start_s)
 
     def _new_samples(self, count: int) -> list[Sample]:
-        """Return copies of the samples without derived data."""
+        """Return copies of the first ``count`` samples, without the data that an earlier run of the filter stored."""
         return [replace(sample, derived={}, download=None) for sample in self._samples[:count]]
 
     def _encode(self, count: int) -> float:
-        """Measure the enlarging and encoding of frames to a chunk in the source's size, in frames per second."""
+        """Measure how fast frames are enlarged to the source's size and encoded to a chunk, in frames per second."""
         plan, start_s = self.plan, time.perf_counter()
         with ExitStack() as stack:
             segment = stack.enter_context(closing(plan.segment(self.folder / "segment.nut")))
@@ -257,7 +257,7 @@ def measure_engine(engine: Engine, inputs: list[np.ndarray]) -> float:
 
 
 def _rate(count: int, start_s: float) -> float:
-    """Return the rate in frames per second of ``count`` frames that were begun at ``start_s``."""
+    """Return the rate in frames per second of ``count`` frames processed since ``start_s`` (``time.perf_counter``)."""
     return count / (time.perf_counter() - start_s)
 
 

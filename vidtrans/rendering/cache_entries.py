@@ -32,9 +32,9 @@ class RenderEntries:
     def find(
         cls, plan: RenderPlan, engine: Engine, cache: Cache, extraction: str = "", regions: Table | None = None
     ) -> RenderEntries:
-        """Find the cache entries of a plan and its engine.
+        """Return the cache entries of a plan that is rendered by this engine, whether or not they exist on disk.
 
-        ``extraction``: the cache key of the extractor's pictures. ``regions``: see ``RegionPlans.for_key``.
+        ``extraction``: the cache key of the extractor's pictures, or "". ``regions``: see ``RegionPlans.for_key``.
         """
         infer = infer_stage(plan, engine, extraction)
         directing = _blend_key(plan) if plan.is_composed else {}
@@ -104,7 +104,7 @@ def infer_stage(plan: RenderPlan, engine: Engine, extraction: str = "") -> Infer
 
 
 def _skipping_key(plan: RenderPlan) -> dict[str, str]:
-    """Return the settings that select the frames that the model skips, for cache keys."""
+    """Return the settings that decide which frames the model does not render (duplicates, drafts), for cache keys."""
     reuses = plan.rendering.duplicate_threshold and not plan.model.is_recurrent
     reuse = {"reuse": str(plan.rendering.duplicate_threshold)} if reuses else {}
     return reuse | ({"draft": str(plan.rendering.draft_step), "carried": PROPAGATION_VERSION} if plan.draft else {})

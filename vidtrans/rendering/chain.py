@@ -61,21 +61,24 @@ FindColours = Callable[[], AffineColours | None]
 # Prefixes of array names in a saved state: arrays of the recursive filter, and of the stroke painter
 FILTER_STATE, PAINTER_STATE = "filter.", "painter."
 GB = 1e9  # Bytes in a gigabyte
-# Number of rendered frames after which the disk use is forecast: three chunks by default, two of them written
+# Number of rendered frames after which the disk use is forecast; at the default chunk length, two chunks are written
 FORECAST_FRAMES = 200
 # Stores of saved states: of the base chain, then of the chain of each region's style; None: nothing is saved
 States = Sequence[StateStore | None]
 
 
 class StoredPictures(Protocol):
-    """A reader of pictures by frame number, in order."""
+    """The interface of a reader of stored pictures, by ascending frame number."""
 
     def read(self, frame: int) -> np.ndarray | None:
         """Return the picture of a frame, (H, W, 3) uint8; None if it is not stored."""
 
 
 class ExtractedPictures(Protocol):
-    """Pictures by an extractor (a network that makes the model's input) for a plan's frames, stored in chunks."""
+    """The interface of an extractor's pictures of a plan's frames, stored in chunks.
+
+    An extractor is a network that makes the model's input.
+    """
 
     count: RenderCount
 
@@ -87,7 +90,7 @@ class ExtractedPictures(Protocol):
 
 
 class RenderChain:
-    """The stages of a planned render: read, infer, filter, paint strokes, enlarge, blend and correct.
+    """The stages of a planned render: read, infer, filter, paint strokes, enlarge, blend, paint corrections.
 
     Args:
         plan: the render.
@@ -159,7 +162,7 @@ class RenderChain:
     def compose_frames(
         self, stack: ExitStack, frames: Iterator[Sample], result_range: range, enlarge: Enlarger, *, blends: bool = True
     ) -> Iterator[Sample]:
-        """Return the frames with finished pictures, from frames with filtered outputs or functions that wait for them.
+        """Return the frames with finished pictures; ``frames`` have filtered outputs, or functions that wait for these.
 
         ``blends``: source and output still have to be blended; False if the GPU has blended them.
         """
@@ -171,7 +174,7 @@ class RenderChain:
         return self._apply_corrections(stack, self._blend(stack, frames) if blends else frames)
 
     def outputs(self, stack: ExitStack, lo: int, hi: int) -> Iterator[Sample]:
-        """Return the frames [lo, hi) with the model's raw outputs, as arrays."""
+        """Return the frames [lo, hi) with the model's raw outputs as arrays. Close the ``stack`` after the last one."""
         renderer = stack.enter_context(closing(FramePath(self.plan, self.engine).renderer(self.count)))
         return self._infer(stack, renderer, lo, hi)
 
@@ -200,7 +203,7 @@ class RenderChain:
                 yield renderer.prepare(frame, shot, stored_output, restarts=restarts)
 
     def _store_outputs(self, frames: Iterator[Sample], renderer: FrameRenderer, lo: int, hi: int) -> Frames:
-        """Store missing raw outputs; yield the frames [lo, hi), each with the guide whose motion the filter follows."""
+        """Store missing raw outputs; yield the frames [lo, hi), each with the picture that guides the filter."""
         guides = None if self.plan.guide is None else self.plan.guide.pictures(self.plan.size, lo, hi, self.context)
         with (
             closing(BackgroundQueue(self.capacity if self.raw.store else 0)) as queue,
@@ -220,12 +223,12 @@ class RenderChain:
             queue.finish()
 
     def _write_raw(self, frame: int, arrive: Picture) -> None:
-        """Wait for a frame's raw output and store it; the time counts for the encoding step."""
+        """Store the raw output of a frame, for which ``arrive`` waits; the time counts for the encoding step."""
         with self.clock.step(ENCODE):
             self.raw.write(frame, arrive())
 
     def _filter(self, frames: Iterator[Sample], result_range: range) -> Frames:
-        """Apply the temporal filter; yield the frames of ``result_range`` and, for strokes, earlier frames."""
+        """Apply the temporal filter; yield the frames of ``result_range``, and earlier frames that strokes need."""
         needed = result_range if self._painter is None else range(self._paint_from, result_range.stop)
         if self.plan.settings.filter_name == "off":
             yield from frames
@@ -264,7 +267,7 @@ class RenderChain:
 
     @property
     def _has_sources(self) -> bool:
-        """Return whether the filter's guides are the source frames at the size of the result, as arrays."""
+        """Return whether samples have the source at the size of the result as guide, in an array, not on a GPU."""
         return self.plan.guide_is_source and not self._path.on_gpu
 
     @cached_property
@@ -273,7 +276,7 @@ class RenderChain:
         return self._find_colours()
 
     def _send_to_host(self, frames: Iterator[Sample], renderer: FrameRenderer) -> Frames:
-        """Start the download of each picture from the device, blended if the device blends."""
+        """Start the download of each output from the device; the device blends the output first, if it can."""
         keeps_guides = self.plan.finishes or self._has_sources
         for sample in frames:
             sent, guide = renderer.finish(sample, sample.output), sample.guide if keeps_guides else None
@@ -282,7 +285,7 @@ class RenderChain:
     def _add_sources(self, stack: ExitStack, frames: Iterator[Sample], result_range: range) -> Iterator[Sample]:
         """Add to each frame its source at the result's size, and the matte: white where the output is visible."""
         plan, size = self.plan, (self.plan.picture.width, self.plan.picture.height)
-        # A pairing that uses the mask fills the masked area and a little beyond, so its output must not be cut out.
+        # A pairing that uses the mask fills the masked area and a rim around it. The mask must not cut out this output.
         mask = plan.mask if not plan.pairing.uses_mask else None
         mattes = stack.enter_context(closing(mask.mattes(size, plan.threads, plan.feather))) if mask else None
         sources: Iterator[Frame] | None = None
@@ -368,7 +371,7 @@ class RenderChain:
     def _stage(
         self, stack: ExitStack, step: str, frames: Iterator[T], thread: str = "", capacity: int = 0
     ) -> Iterator[T]:
-        """Return a stage whose time counts for the timed ``step``; the time of earlier stages does not count for it.
+        """Return ``frames`` as a stage of the chain, whose time, without that of earlier stages, counts for ``step``.
 
         ``thread``: the name of a thread in which this stage and earlier ones run, up to ``capacity`` frames before the
         consumer. With a ``capacity`` of 0 there is no thread.
@@ -380,11 +383,11 @@ class RenderChain:
 
     @property
     def has_state(self) -> bool:
-        """Return whether a frame depends on all earlier frames of its shot."""
+        """Return whether a frame depends on all earlier frames of its shot, through a recursive filter or strokes."""
         return self._painter is not None or isinstance(self.filter, RecursiveFilter)
 
     def resume(self, chunk: Chunk, states: StateStore | None) -> int:
-        """Restore the state saved before a chunk, if there is one; return the first frame that has to be read."""
+        """Restore the state saved before a chunk, if it exists in ``states``; return the first frame to read."""
         near = max(chunk.shot_first, chunk.first - self.filter.radius)
         if not self.has_state:
             return near
@@ -399,7 +402,7 @@ class RenderChain:
         return near
 
     def _state_after(self, frame: int) -> Mapping[str, np.ndarray] | None:
-        """Return the state after the last filtered frame, if this frame ends a chunk but not its shot; else None."""
+        """Return the filter's and the painter's state after a frame that ends a chunk but not its shot; else None."""
         chunk = self._chunk_of(frame)
         if frame != chunk.stop - 1 or chunk.stop == chunk.shot_stop:
             return None
@@ -411,7 +414,11 @@ class RenderChain:
         return state
 
     def needed_range(self, group: Sequence[Chunk], lo: int, hi: int) -> tuple[int, int]:
-        """Return the frames [first, stop) whose raw outputs consecutive chunks need if none of them are stored."""
+        """Return the frames [first, stop) whose raw outputs a ``group`` of consecutive chunks needs.
+
+        ``lo``, ``hi``: the frames [lo, hi) that the filter reads for the group. The result is the range without stored
+        raw outputs.
+        """
         # Without a saved state, a recursive filter or a painter starts at the beginning of the shot.
         return self._extended_range(group[0].shot_first if self.has_state else lo, hi)
 
@@ -447,7 +454,7 @@ class RenderChain:
 
 @dataclass(frozen=True)
 class RegionLook:
-    """The style of a region: its chain, and a function that builds the enlarger for given chunks of that chain."""
+    """The style of a region: its render chain, and a function from chunk numbers of this chain to their enlarger."""
 
     chain: RenderChain
     enlarger: Callable[[Sequence[int]], Enlarger]
@@ -468,7 +475,7 @@ class ChunkRenderer:
         self, chain: RenderChain, looks: Sequence[RegionLook] = (), layers: Sequence[RegionLayer] = ()
     ) -> None:
         self.chain, self.plan, self.looks, self.layers = chain, chain.plan, looks, layers
-        # If one chain has to run its stages in turn in one thread, all chains do.
+        # If one chain has to run its stages in turn in one thread, all chains run in this way.
         chains = [chain, *(look.chain for look in looks)]
         if any(one.capacity == 0 for one in chains):
             for one in chains:
@@ -520,7 +527,7 @@ class ChunkRenderer:
     def _render_group(
         self, store: ChunkStore, states: States, group: Sequence[Chunk], hi: int, enlarge: Enlarger
     ) -> Generator[None, None, None]:
-        """Render consecutive chunks from the frames before ``hi``; yield after each encoded frame."""
+        """Render a ``group`` of consecutive chunks from the frames before ``hi``; yield after each encoded frame."""
         plan, chain, result_range = self.plan, self.chain, range(group[0].first, group[-1].stop)
         log = ChunkLog(plan, chain.context, self._kind, chain.clock, store)
         chunk_of, interval = ChunkFinder(plan.chunks), release_interval(*plan.size)
@@ -543,7 +550,7 @@ class ChunkRenderer:
     def frames(
         self, stack: ExitStack, result_range: range, hi: int, enlarge: Enlarger, states: States = ()
     ) -> Generator[tuple[Sample, list[Mapping[str, np.ndarray] | None]], None, None]:
-        """Return the finished frames of ``result_range``, each with the states of the base chain and the style chains.
+        """Return the finished frames of ``result_range``, each with the states of the base chain and each style chain.
 
         ``states``: the stores of earlier chunks' states. Close the ``stack`` after the last frame.
         """
@@ -574,7 +581,7 @@ class ChunkRenderer:
 
 
 def _extract(chain: RenderChain, missing: Sequence[int]) -> None:
-    """Make the input pictures by the chain's extractor network, if any, for needed chunks without raw outputs."""
+    """Make the pictures of the chain's extractor, if it has one, that the missing chunks need as input."""
     if chain.extraction is None:
         return
     plan, numbers = chain.plan, set[int]()
@@ -689,7 +696,7 @@ class ChunkLog:
 
 
 def log_failure(context: Context, clip: Path, part: str, error: Exception) -> None:
-    """Log the error that ended the render of a part of a clip. ``part``: the name of the part."""
+    """Log the error that ended the render of a part of a clip. ``part``: such as "3/8", or "join"."""
     if context.cache.root.is_dir():  # Without a cache folder no work had started
         line: Table = {"clip": clip.name, "part": part, "ended": round(time.time(), 3), "failed": first_line(error)}
         context.cache.log.add(line | _host_fields())
@@ -722,7 +729,10 @@ class DiskForecast:
         return [folder_bytes(folder) for folder in self.folders]
 
     def shortfall(self, num_rendered: int) -> str | None:
-        """Return a text with the needed and free space in GB, after ``num_rendered`` frames; None if it suffices."""
+        """Return a text with the needed and the free disk space in GB; None if the free space suffices.
+
+        ``num_rendered``: number of frames rendered so far.
+        """
         with suppress(OSError):
             grown_bytes = [now - before for now, before in zip(self._sizes(), self._before, strict=True)]
             bytes_per_frame = sum(grown_bytes) / num_rendered

@@ -39,7 +39,7 @@ from vidtrans.video.images.picture import resize
 SEED_PER_SHOT = "shots:"  # Prefix of a --look value with a seed from which each shot gets a random style
 SEED_PATTERN = re.compile(r"[0-9]{1,15}")  # Matches the seed of a random style, such as "7"
 LOOK_OPTION = "--look"  # Name of the command-line option that selects the style
-MAX_SHARE = 1e6  # Upper bound of a style's share relative to the other styles
+MAX_SHARE = 1e6  # Upper bound of a style's share; the weight of a style is its share of the sum of all shares
 MAX_CODE_DEVIATIONS = 2.5  # Limit of random style codes in standard deviations, because rare styles are learned worst
 
 
@@ -119,7 +119,7 @@ class CodeConditions:
         return getattr(self._model.load_generator()[0], "encoder", None)
 
     def _draw_code(self, *seed: int) -> np.ndarray:
-        """Draw a style code from the distribution of the training pictures' codes, (size,) float."""
+        """Draw a random style code, (size,) float, from the distribution of the training pictures' codes."""
         mean, spread = (np.array(self._codes[name]) for name in ("mean", "spread"))
         noise = np.random.default_rng(seed).standard_normal(len(mean))
         code: np.ndarray = mean + spread * np.clip(noise, -MAX_CODE_DEVIATIONS, MAX_CODE_DEVIATIONS)
@@ -154,7 +154,7 @@ def _parse_names_and_times(look: str) -> tuple[list[str], list[Time]]:
 
 
 def _names_and_times(parts: Sequence[LookPart], look: str) -> tuple[list[str], list[Time]]:
-    """Return the style names and times of the parsed parts of a ``--look`` value; without parts, parse the value."""
+    """Return the style names and the times in a ``--look`` value. ``parts``: the parsed value; if empty, parse it."""
     if not parts:
         return parse_names(look, "--look")
     return [part.name for part in parts], [parse_time(part.moment) for part in parts if part.moment]
@@ -210,7 +210,7 @@ class LookConditions:
         return self.pairing.plane_values(self._weights(frame), self.stroke(frame))
 
     def _weights(self, frame: int) -> np.ndarray:
-        """Return the weights of the styles in a frame, (looks,), which sum to 1."""
+        """Return the weight of each of the model's styles in a frame, (num_looks,) float64; the sum is 1."""
         if self.moving_shares:
             weights = np.array([share(frame) for _, share in self.moving_shares])
             if not weights.sum() > 0:
@@ -226,7 +226,7 @@ class LookConditions:
         return dict(self._for_key)
 
 
-Conditions = LookConditions | CodeConditions  # Per-frame conditions of a multi-style model, of either kind
+Conditions = LookConditions | CodeConditions  # Per-frame conditions of a model with style weights or style codes
 
 
 def is_multi_style(model: LoadedModel) -> bool:

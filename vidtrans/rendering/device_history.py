@@ -36,7 +36,7 @@ def _on_device(flow: str) -> str:
 
 
 class DeviceHistory:
-    """The history of a recurrent model, computed on the GPU from the last sample of a shot.
+    """The history of a recurrent model on a GPU: the last output, warped along the motion to the next frame.
 
     The ``guide`` (the source frame) and ``output`` of samples are tensors on the device. ``flow``: the flow method
     that the model was trained with; its GPU version estimates the motion. Raises UsageError if it is not installed.
@@ -49,9 +49,10 @@ class DeviceHistory:
         self._last: Sample | None = None
 
     def with_history(self, model_input: Tensor, sample: Sample) -> Tensor:
-        """Append the history to the input of ``sample``, (1, H, W, C) uint8, or uint16 as int32; return C + 4 channels.
+        """Append the history (warped RGB, confidence) to the input of ``sample``: (1, H, W, C) → (1, H, W, C + 4).
 
-        The result is int32 if the last output has 16 bits. Raises DeviceError if memory does not suffice.
+        Pictures are uint8, or uint16 stored as int32. The result is int32 if the last output has 16 bits. Raises
+        DeviceError if memory does not suffice.
         """
         for is_second_try in (False, True):
             try:
@@ -66,7 +67,7 @@ class DeviceHistory:
         raise AssertionError
 
     def _with_history(self, model_input: Tensor, sample: Sample) -> Tensor:
-        """Append the history to the network's input, as ``with_history`` does, without the retry after low memory."""
+        """Append the history to the network's input as ``with_history`` does, but without a second try."""
         last = self._last
         if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
             grey = 128 if model_input.dtype == torch.uint8 else 128 * 257
@@ -123,7 +124,10 @@ class ArrayDeviceHistory:
 
     @torch.inference_mode()
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        """Append the history to the input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels."""
+        """Append the history (warped RGB, confidence) to the input of ``sample``, (H, W, C): (H, W, C + 4).
+
+        Pictures are uint8 or uint16.
+        """
         input_levels = bits_to_levels(self._upload(model_input))[None]
         result = self._history.with_history(input_levels, self._on_device(sample, sample.guide))[0]
         return result.cpu().numpy().astype(np.uint8 if result.dtype == torch.uint8 else np.uint16)
@@ -133,7 +137,7 @@ class ArrayDeviceHistory:
         self._history.keep(self._on_device(sample, sample.output))
 
     def _on_device(self, sample: Sample, output: np.ndarray) -> Sample:
-        """Return the sample with its guide and the given output as tensors on the device."""
+        """Return the sample with tensors on the device: its guide, and ``output`` in place of its own output."""
         guide = self._upload(sample.guide)
         return Sample(sample.index, sample.pts, guide, self._upload(output), sample.starts_shot)
 

@@ -56,7 +56,10 @@ class DeviceRenderer(FrameRenderer):
     def prepare(
         self, frame: Frame, shot: tuple[int, int], stored_output: np.ndarray | None = None, *, restarts: bool = False
     ) -> PreparedFrame:
-        """Start to upload a frame, its network input if the CPU makes it, and its output if it is stored."""
+        """Start to upload a frame, its network input if the CPU makes it, and ``stored_output`` if there is one.
+
+        For the parameters see ``FrameRenderer.prepare``.
+        """
         prepared = super().prepare(frame, shot, stored_output, restarts=restarts)
         sample = prepared.sample
         if self.inputs.pairing.finishes:
@@ -128,7 +131,7 @@ class DeviceRenderer(FrameRenderer):
 
 
 def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
-    """Compute the network's inputs, (N, H, W, C) uint8, or uint16 as int32, by the ``pairing``'s tensor form.
+    """Return the network's inputs, (N, H, W, C) uint8, or uint16 as int32, from uploads, by ``Pairing.tensor_input``.
 
     Without a pairing the uploads are the inputs.
     """
@@ -140,7 +143,10 @@ def make_inputs(inputs: Sequence[Uploads], pairing: Pairing | None) -> Tensor:
 
 
 class DeviceBatchQueue(BatchQueue):
-    """A ``BatchQueue`` of inputs that are on a GPU, or are computed there by a ``pairing``."""
+    """A ``BatchQueue`` of inputs that are on a GPU, or are computed there by a ``pairing``.
+
+    ``deep``: outputs have 16 bits per channel.
+    """
 
     def __init__(self, engine: TorchEngine, pairing: Pairing | None, deep: bool, count: RenderCount) -> None:
         super().__init__(engine, deep=deep, reuse=0.0, count=count)
@@ -151,7 +157,7 @@ class DeviceBatchQueue(BatchQueue):
         return all(np.array_equal(one.source, other.source) for one, other in zip(model_input, self._last, strict=True))
 
     def _batch(self) -> int:
-        """Return the engine's batch size for the queued inputs; a larger batch would only take memory."""
+        """Return the engine's batch size for inputs of the queued size; a larger batch would only take memory."""
         if not self._inputs:
             return self._device_engine.batch
         return self._device_engine.batch_for(*self._inputs[0][0].source.shape[:2])

@@ -23,7 +23,10 @@ from vidtrans.video.images.picture import resize
 
 @dataclass(frozen=True)
 class ShotFaults:
-    """The faults of a model's pictures (lost detail, noise) in each shot, by the shot's first frame, in order."""
+    """A function from a frame to the faults (lost detail, noise) of a model's pictures in the frame's shot.
+
+    ``faults``: by the first frame of each shot, ascending; without an entry, pictures have no faults.
+    """
 
     faults: Mapping[int, Faults] = field(default_factory=dict)
 
@@ -60,11 +63,11 @@ def cuda_device_of(engine: Any) -> Any:  # noqa: ANN401  (see ``FramePath``; a t
     return device and device.torch
 
 
-MAX_CPU_THREADS = 4  # Limit of the threads that enlarge pictures on the CPU; at 4K, four keep a fast encoder busy
+MAX_CPU_THREADS = 4  # Limit of the threads that enlarge pictures on the CPU; four suffice for a fast encoder at 4K
 
 
 class Enlarger:
-    """An enlarger of a plan's filtered pictures, on the Nvidia GPU of the ``engine`` if there is one."""
+    """A function that enlarges a plan's filtered pictures, on the Nvidia GPU of the ``engine`` if it has one."""
 
     def __init__(self, plan: RenderPlan, faults: ShotFaults, engine: Any) -> None:  # noqa: ANN401  (see ``FramePath``)
         self._mode, self._share, self._classes = plan.upscale, plan.rendering.sharpness, plan.classes
@@ -100,7 +103,7 @@ def enlarge_frames(
     has_faults: bool = True,
     classes: ClassColours | None = None,
 ) -> list[np.ndarray]:
-    """Enlarge a model's outputs of single frames to the sizes of their sources.
+    """Enlarge a model's outputs of single frames, (h, w, 3) each, to the sizes of their sources, (H, W, 3).
 
     ``mode``: the ``upscale`` setting. ``share``: the ``sharpness`` setting. ``has_faults``: measure the model's faults
     in these outputs, and correct them. ``classes``: the outputs are label maps with these classes.

@@ -1,8 +1,8 @@
-"""Pictures that a pairing needs from another network, the extractor: of a clip, as a cached stage, or of single frames.
+"""Pictures that a pairing needs from another network (an extractor), of a clip's frames or of single frames.
 
-The stage is the ``infer`` stage of the extractor's own render of the same frames. Its lossless chunks survive a killed
-process, and all models with this extractor share them. A ``Labeller`` is another network, which labels the classes in
-pictures.
+A clip's pictures are a cached stage: the ``infer`` stage of the extractor's own render of the same frames. Its lossless
+chunks survive a killed process, and all models with this extractor share them. A ``Labeller`` is another network, which
+labels the classes in pictures.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CALIBRATION_FRAMES = 16
 
 @dataclass
 class ClipExtraction:
-    """The pictures by the network that makes a model's input (an extractor), for the frames of a render.
+    """The pictures that an extractor (a network that makes a model's input) makes of the frames of a render.
 
     ``plan``: the extractor's own render of these frames. ``count``: the number of frames that this process has
     extracted.
@@ -104,7 +104,7 @@ class ClipExtraction:
 
 
 class FrameExtractor:
-    """A network that makes a model's input (an extractor), for single frames of a dataset or a live camera."""
+    """An extractor (a network that makes a model's input) of single frames of a dataset or a live camera."""
 
     def __init__(
         self, model: LoadedModel, extraction: Extraction, rendering: RenderingSettings, context: Context
@@ -164,7 +164,7 @@ class FrameExtractor:
 
 
 def resized(frame: Frame, size: tuple[int, int], extractor: FrameExtractor | None) -> Frame:
-    """Return a frame resized to ``size``, (width, height); with an extractor, also its picture as the guide."""
+    """Return a frame resized to ``size``, (width, height); the picture of the ``extractor``, if any, is its guide."""
     return frame.resized(*size) if extractor is None else extractor.resized(frame, *size)
 
 
@@ -187,7 +187,7 @@ def calibration_inputs(
 
 @dataclass(frozen=True)
 class Labeller:
-    """A model that labels the class of each pixel in pictures."""
+    """A segmentation model that finds the class of each pixel in a picture."""
 
     model: LoadedModel
     context: Context

@@ -24,7 +24,7 @@ from vidtrans.video.colour.conversion import to_uint16
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
-# Function that enlarges an output to the size of a source: output, source
+# Function (output, source) → picture: enlarges the output, (h, w, 3), to the size of the source, (H, W, 3)
 Enlarge = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -130,7 +130,7 @@ class FrameByFrame:
         return finish_frame(self.pairing, sample, source, model_input, values, self.strokes, enlarge, moved)
 
     def _enlarged(self, output: np.ndarray, source: np.ndarray) -> np.ndarray:
-        """Enlarge an output to the size of its source by the ``upscale`` setting, without correcting faults."""
+        """Enlarge an output to the size of its source by the ``upscale`` setting; no faults are corrected."""
         is_small = output.shape[0] < source.shape[0] and output.shape[1] < source.shape[1]
         mode = self._rendering.upscale_for(fills_holes=self.pairing.fills_holes)
         mode = mode if is_small and not self._model.is_identity else "bicubic"

@@ -37,7 +37,7 @@ from vidtrans.video.io.clip import Frame
 
 
 class Recurrence(Protocol):
-    """The history of a recurrent model: its last output, warped along the motion to the next frame.
+    """The interface of a recurrent model's history: its last output, warped along the motion to the next frame.
 
     Pictures are arrays, or tensors on the engine's device.
     """
@@ -50,7 +50,7 @@ class Recurrence(Protocol):
 
 
 class RecurrentHistory:
-    """The history of a recurrent model, computed on the CPU from the last sample of a shot.
+    """The history of a recurrent model on the CPU: the last output, warped along the motion to the next frame.
 
     ``flow``: the method that estimates the motion from the last frame to the next one.
     """
@@ -60,9 +60,9 @@ class RecurrentHistory:
         self._last: Sample | None = None
 
     def with_history(self, model_input: np.ndarray, sample: Sample) -> np.ndarray:
-        """Append the history to the network's input of ``sample``, (H, W, C) uint8 or uint16; return C + 4 channels.
+        """Append the history (warped RGB, confidence) to the input of ``sample``, (H, W, C): (H, W, C + 4).
 
-        The result is uint16 if the input or the last output is.
+        Pictures are uint8 or uint16. The result is uint16 if the input or the last output is.
         """
         last = self._last
         if last is None or sample.starts_shot or last.guide.shape != sample.guide.shape:
@@ -84,7 +84,7 @@ def is_nvidia(engine: Engine) -> bool:
 
 
 def recurrence(record: ModelRecord | None, engine: Any) -> Recurrence | None:  # noqa: ANN401  (an ``Engine``)
-    """Create the history of a recurrent model, for frames that are arrays; None for other models.
+    """Return the history of a recurrent model, for frames in host memory; None for other models.
 
     On an Nvidia GPU the history is computed on the GPU even for frames in host memory, so that all paths have the same
     history. Raises UsageError if the model's flow method is not installed.
@@ -110,13 +110,13 @@ def recurrence_key(record: ModelRecord | None, engine: Any) -> Table:  # noqa: A
     return key | device_key(record.memory["flow"], engine.device)
 
 
-# Limit of queued samples, in batches: frames that reuse an output wait for the batch that computes it
+# Limit of queued samples, in multiples of the batch size. Samples that reuse an output also wait for its batch.
 MAX_WAITING_BATCHES = 4
 
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """A maker of the network's inputs from source frames: by the pairing, or from drawings without a pairing.
+    """A function that makes the network's input from source frames, by the pairing, or from drawings.
 
     Attributes:
         pairing: The model's pairing.
@@ -150,7 +150,7 @@ class ModelInputs:
         )
 
     def _picture_input(self, frames: Sequence[Frame]) -> np.ndarray:
-        """Return the input without the condition channels."""
+        """Return the network's input for the last of ``frames``, without the condition channels."""
         if self.drawn:
             return self.pairing.drawing_input(to_uint8(frames[-1].rgb))
         pictures = [picture for frame in frames for picture in (frame.rgb, *frame.guides)]
@@ -172,7 +172,7 @@ class ModelInputs:
 
 
 class PreparedFrame(NamedTuple):
-    """A sample with the network's ``input``, (H, W, in_channels), or the GPU uploads from which the input is computed.
+    """A sample with the network's ``input``: an array (H, W, in_channels), or uploads of the pictures to make it from.
 
     ``input`` is None if the frame's output is stored or propagated. ``restarts``: the frame reuses no earlier output.
     """
@@ -374,7 +374,7 @@ class BatchQueue:
             yield sample
 
     def _batch(self) -> int:
-        """Return the engine's batch size for the queued inputs; a larger batch would only take memory."""
+        """Return the engine's batch size for inputs of the queued size; a larger batch would only take memory."""
         return self._engine.batch_for(*self._inputs[0].shape[:2]) if self._inputs else self._engine.batch
 
     def _is_repeated(self, model_input: Any) -> bool:  # noqa: ANN401
@@ -388,5 +388,5 @@ class BatchQueue:
 
 
 def _set_output(sample: Sample, output: Any) -> None:  # noqa: ANN401
-    """Set a sample's output; for a propagated sample set ``rendered``, which only measures the propagation's error."""
+    """Set a sample's output; of a propagated sample, set ``rendered``, which only measures the propagation's error."""
     setattr(sample, "rendered" if sample.is_propagated else "output", output)

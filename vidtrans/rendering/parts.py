@@ -35,10 +35,10 @@ if TYPE_CHECKING:
 
 # Least number of frames of a part, because each part loads the model and repeats the filter's context frames
 MIN_PART_FRAMES = 240
-# Name of a file in the cache entry of encoded chunks: the processor that renders them, and its host
+# Name of the file, in the cache entry of encoded chunks, that records the processor that renders them, and its host
 PROCESSOR_FILE = "processor.json"
-# Advice for the user by the property that differs between two workers; {there} is the recorded value
-REMEDIES = {  # By the property that differs between two workers
+# Advice for the user, by the property that differs between two workers; {there} is the recorded value of the property
+REMEDIES = {
     "threads": "set OMP_NUM_THREADS={there} on all workers",
     "source": "give all workers the same file",
     "model": "give all workers the same file",
@@ -49,7 +49,7 @@ REMEDIES = {  # By the property that differs between two workers
 
 @dataclass(frozen=True)
 class ChunkManifest:
-    """The properties that all parts of a result must share; the first worker records them under the output's name.
+    """The properties that all parts of a result must share; the first worker records them, and others compare them.
 
     ``request``: the digest of the settings that affect the result. ``output``: the path of the result.
     """
@@ -59,7 +59,7 @@ class ChunkManifest:
     output: str
 
     def terms(self) -> dict[str, str]:
-        """Return the properties that affect the bytes of a part: versions, engine, source, model and options."""
+        """Return the properties that affect a part's content, by name: versions, engine, source, model and options."""
         plan = self.job.plan
         return {
             **libraries("vidtrans"),
@@ -74,7 +74,7 @@ class ChunkManifest:
         """Record this worker's properties if none are recorded, else compare them; warn if locks work on one host only.
 
         Raises:
-            UsageError: the terms differ, and --overwrite, which replaces the recorded terms, is not set.
+            UsageError: the properties differ, and --overwrite, which replaces the recorded properties, is not set.
         """
         context, entry = self.job.context, _entry(self.job.context, self.output)
         if warning := lock_warning(context.cache.root):
@@ -116,7 +116,7 @@ def delete_terms(context: Context, output: str) -> None:
 
 def _entry(context: Context, output: str) -> CacheEntry:
     """Return the cache entry that records the properties of a result's parts."""
-    # The path is relative to the cache's folder, because hosts may mount it in different places.
+    # The path is relative to the folder that contains the cache, because hosts may mount it in different places.
     stage = PartsStage(os.path.relpath(os.path.realpath(output), context.cache.root.resolve().parent))
     return context.cache.entry(stage.name, stage.key)
 
@@ -148,7 +148,7 @@ def check_processor(segments: CacheEntry, device: Device, output: str) -> None:
 
 
 def processor(device: Device) -> str:
-    """Return the processor property that affects rounding: the CPU's instruction set, or the graphics card."""
+    """Return the name of the processor, as far as it affects rounding: CPU instruction set, or graphics card."""
     import torch
 
     if device.kind == "cpu":
@@ -158,10 +158,10 @@ def processor(device: Device) -> str:
 
 @dataclass(frozen=True)
 class Division:
-    """The chunks [first, stop) of each part, and the cache entries, as (stage, key), that all parts share; picklable.
+    """The division of a render into parts, as numbers of chunks [first, stop) of each part; picklable.
 
-    Parts write to ``entries``, with their chunks in the first one, and only read ``sources``. ``make_part(context,
-    part=…)`` renders one part.
+    Cache entries are (stage, key) pairs. Parts write to ``entries``, with their chunks in the first entry, and only
+    read ``sources``. ``make_part(context, part=…)`` renders one part.
     """
 
     parts: Sequence[tuple[int, int]]
@@ -194,7 +194,10 @@ class DividedRender:
         return part.of(self.job.plan.chunks, whole_shots=self._needs_whole_shots)
 
     def divide(self, make_part: Callable[..., Table], count: int) -> Division | None:
-        """Split the missing chunks into up to ``count`` parts; return None if there would be only one."""
+        """Split the missing chunks into up to ``count`` parts; return None if there would be only one part.
+
+        ``make_part(context, part=…)`` renders a part.
+        """
         entries, job = self._entries, self.job
         chunks = [job.plan.chunks[number] for number in entries.missing()]
         parts = split_into_parts(chunks, count, whole_shots=self._needs_whole_shots)
@@ -225,7 +228,7 @@ class DividedRender:
             engine = job.engine()
             renderer = job.chunks(engine)
             renderer.extract(missing)
-            # The filter states saved by other parts must not be deleted as outdated.
+            # Keep the filter states that other parts have saved; by default, a new state deletes all earlier states.
             states = StateStore(entries.segments, is_permanent=lambda number: number not in numbers)
             renderer.render(entries.store, states, missing, job.enlarger(engine, missing))
         return {"frames": num_frames(chunks)} | renderer.counts(missing)
@@ -252,14 +255,14 @@ class DividedRender:
 
     @property
     def _shared(self) -> list[CacheEntry]:
-        """Return the cache entries to which all parts write; the first is the entry of the encoded chunks."""
+        """Return the cache entries to which all parts write; the first entry has the encoded chunks."""
         raw = self.job.raw_entries(self.job.engine())
         extractions = [job.extraction for job in (self.job, *self.job.looks) if job.extraction is not None]
         return [self._entries.segments, *raw, *(extraction.entry for extraction in extractions)]
 
     @contextmanager
     def _pinned(self) -> Iterator[None]:
-        """Pin the cache entries against deletion; wait while a render of the whole clip has locked them."""
+        """Protect the cache entries from deletion; first wait while a render of the whole clip has locked them."""
         with ExitStack() as stack:
             for entry in self._shared:
                 with entry.locked(wait_for=f"another run that renders {self.job.plan.clip.name}"):

@@ -25,7 +25,7 @@ from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, picture_files
 
-# Function that renders one picture: picture, result path, recipe, mask; returns the result table
+# Function (picture, result path, recipe, mask) → result table, which renders one picture
 RenderPicture = Callable[[Path, Path, Recipe, MaskFile | None], Table]
 SUMMED_KEYS = (*COUNTS, "sound_packets")  # Keys of result tables whose values are summed over the pictures
 
@@ -95,7 +95,7 @@ def refuse_video(folder: Path, encoding: EncodingSettings) -> None:
 
 
 def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recipe]:
-    """Return the recipe of each picture, in which blend and stroke curves have their values at this picture."""
+    """Return the recipe of each picture: curves of blend and strokes are replaced by their values at the picture."""
     rendering = recipe.settings("rendering", RenderingSettings)
     clock = clip_clock(clip, rendering.sound)
     strokes = recipe.settings("strokes", StrokesSettings)

@@ -42,8 +42,9 @@ from vidtrans.video.frame_format import PAPER, FrameFormat
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import PictureFormat
 
-COST_AFTER_MODEL = "works on what was inferred"  # Dry-run note on a control whose change reuses the network's outputs
-# Dry-run note on a control whose change needs new outputs of the network
+# Dry-run note on a setting that changes over the frames, if a new value can reuse the network's stored outputs
+COST_AFTER_MODEL = "works on what was inferred"
+# Dry-run note on a setting that changes over the frames, if a new value needs new outputs of the network
 COST_BEFORE_MODEL = "the network sees it: every change infers again"
 
 
@@ -91,7 +92,7 @@ class RenderPlan:
                 why = "finds classes, whose colours cannot be carried along the motion"
             remedy = "leave out --draft, to render all frames"
             raise UsageError(f"--draft {self.rendering.draft_step}", f"'{self.model.name}' {why}", remedy)
-        # Raise early if the settings conflict.
+        # Compute these properties now, because they raise UsageError if the settings conflict.
         self.values, self.feather, self.conditions, self.delivery, self.stroke_values  # noqa: B018
 
     @property
@@ -128,32 +129,32 @@ class RenderPlan:
 
     @property
     def held(self) -> list[int]:
-        """Return the numbers of frames whose source picture may equal the previous one, as in drawings on twos."""
+        """Return the numbers of frames that may repeat the previous source picture, as in animation on twos."""
         return [n for n in self.clip.survey.held if self.first < n < self.stop]
 
     @property
     def held_frames(self) -> HeldFrames:
-        """Return the frames that reuse the last filtered result if the source repeats; no first frame of a chunk."""
+        """Return the frames that repeat the last filtered result if their source repeats; no first frame of a chunk."""
         numbers = frozenset(self.held).difference(chunk.first for chunk in self.chunks)
         return HeldFrames(numbers, guide_decides=self.guide is not None)
 
     @cached_property
     def values(self) -> FrameValues:
-        """Return the values of the picture stages in each frame, such as strength. Raises UsageError."""
+        """Return a function from a frame to the picture stages' settings, such as the strength. Raises UsageError."""
         values = FrameValues(self.rendering, self.clock, PICTURE_VALUES)
         values.check(self.frames.start, self.stop)
         return values
 
     @cached_property
     def feather(self) -> FrameCurve:
-        """Return the σ of the Gaussian blur of mask edges in each frame, in pixels of the result."""
+        """Return a function from a frame to the σ of the Gaussian blur of mask edges, in pixels of the result."""
         [curve] = FrameValues(self.rendering, self.clock, ["mask_feather"]).curves.values()
         curve.check(self.frames.start, self.stop)
         return curve
 
     @cached_property
     def stroke_values(self) -> FrameValues | None:
-        """Return the values of the stroke settings in each frame; None without strokes."""
+        """Return a function from a frame to the values of the stroke settings; None without strokes."""
         if self.strokes is None:
             return None
         values = FrameValues(self.strokes.settings, self.clock)
@@ -162,7 +163,7 @@ class RenderPlan:
 
     @cached_property
     def clock(self) -> CurveClock:
-        """Return the clock that places curves in time: by frames, shots, sound and the covered share of the mask."""
+        """Return the clock from which curves take their variables: time, shots, sound, and the mask's covered share."""
         mask = self.mask
         shares = None if mask is None else lambda: mask_shares(mask, self.clip.index.num_frames, self.threads)
         return clip_clock(self.clip, self.rendering.sound, shares)
@@ -196,8 +197,6 @@ class RenderPlan:
         """Return the plan to render the same frames with the network that makes the model's input; None without one.
 
         This network is the extractor.
-
-        An extractor is a network that makes the model's input.
         """
         model, wanted = self.model.extractor, self.pairing.extraction
         if model is None or wanted is None or self.drawn:
@@ -242,19 +241,22 @@ class RenderPlan:
 
     @property
     def is_composed(self) -> bool:
-        """Return whether the result is blended with the source at full size, which is then read a second time."""
+        """Return whether the result is blended with the source at the size of the result, which is read for this."""
         composed = self.mask is not None or not are_idle(self.rendering) or self.finishes
         return composed or self.picture.alpha or self.upscale != "bicubic"
 
     @property
     def guide_is_source(self) -> bool:
-        """Return whether the filter's guide is the source at full size, so that the source is read only once."""
+        """Return whether the filter's guide is the source at the size of the result, so that it is read only once."""
         plain = self.guide is None and self.exposure is None and not (self.is_deep or self.picture.alpha)
         return plain and (self.picture.width, self.picture.height) == self.size
 
     @property
     def finishes(self) -> bool:
-        """Return whether the pairing restores source content in the result. With strokes it does so before painting."""
+        """Return whether the pairing restores source content in the finished picture; False with strokes.
+
+        Strokes are painted after the source content is restored.
+        """
         return self.pairing.finishes and self.strokes is None
 
     @property
@@ -393,7 +395,7 @@ def _note_size_limit(clip: Clip, wanted: str, context: Context) -> None:
 
 
 def describe_animated(plan: RenderPlan) -> Iterator[str]:
-    """Yield a line for each control that changes over the frames: a small plot, its range, and what is recomputed."""
+    """Yield a line of text for each setting that changes over the frames: plot, range, and what is recomputed."""
     settings, frames = plan.rendering, plan.frames
     after = dict(plan.values.curves)
     after |= {"mask_feather": plan.feather} if plan.mask else {}
@@ -410,6 +412,6 @@ def describe_animated(plan: RenderPlan) -> Iterator[str]:
 
 
 def _control_line(name: str, value: Callable[[int], float], frames: range, cost: str) -> str:
-    """Return the line of a control: its name, plot and range over the frames, and the note ``cost``."""
+    """Return the line of text about a setting that changes over the frames: name, plot, range, and note ``cost``."""
     values = [value(frame) for frame in frames]
     return f"{name} {small_plot(values)} {min(values):.3g} to {max(values):.3g}; {cost}"

@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from vidtrans.strokes.painter import StrokePainter
 
 PALETTE_VERSION = 1  # Version of the mapping from a picture's colours to those of a palette, for cache keys
-# Interval of the pictures of a stream from which its colours are learned, and limit of the number of these pictures
+# A stream's colours are learned from every ``SAMPLE_STEP``-th picture, and from the last ``MAX_SAMPLES`` of these
 SAMPLE_STEP, MAX_SAMPLES = 8, 32
 SAMPLE_SIDE = 48  # Short side, in pixels, of the pictures from which colours are learned
 
 
 @dataclass(frozen=True)
 class PlannedStrokes:
-    """A painting medium (oil, ink …) with its settings.
+    """The strokes of a planned render: a painting medium (oil, ink …) with its settings.
 
     ``fine``: the mask of the areas with fine strokes. ``digests``: the digests of the settings' picture files (palette,
     stroke directions), by setting.
@@ -53,7 +53,7 @@ class PlannedStrokes:
     def open(
         cls, settings: StrokesSettings, clip: Clip, first: int, stop: int, context: Context
     ) -> PlannedStrokes | None:
-        """Load the strokes for the frames [first, stop) of a clip; None if the settings name no painting medium.
+        """Load the painting medium and masks for the frames [first, stop) of a clip; None without a painting medium.
 
         Raises UsageError, MediaError.
         """
@@ -74,7 +74,7 @@ class PlannedStrokes:
         }
 
     def painter(self, size: tuple[int, int], threads: int) -> StrokePainter:
-        """Create a painter of pictures of (width, height). Raises MediaError, or VidtransError without Numba."""
+        """Create a painter of pictures of ``size``, (width, height). Raises MediaError, VidtransError without Numba."""
         from vidtrans.strokes.painter import StrokePainter  # Numba takes most of a second to import
 
         file = self.settings.pictures.get("directions")
@@ -109,12 +109,12 @@ class StreamStrokes:
         self._painter: StrokePainter | None = None
 
     def learn(self, pictures: Iterable[np.ndarray]) -> None:
-        """From now on, replace colours by the map from these ``pictures``, (H, W, 3) each, to the palette."""
+        """Fix the colour map of later pictures: from the colours of ``pictures``, (H, W, 3) each, to the palette's."""
         if self._palette is not None:
             self._colours, self._samples = affine_colours(map(_small, pictures), [self._palette]), deque(maxlen=0)
 
     def size_seen(self, model: LoadedModel, wanted: str, source: tuple[int, int]) -> tuple[int, int]:
-        """Return the working (width, height) of a model for a source size and a ``rendering.size``."""
+        """Return a model's working (width, height) for a ``source`` (width, height); ``wanted``: ``rendering.size``."""
         return working_size(model, wanted, source, is_painted=self.medium is not None)
 
     def __call__(
@@ -158,7 +158,7 @@ def _small(picture: np.ndarray) -> np.ndarray:
 
 
 def working_size(model: LoadedModel, wanted: str, source: tuple[int, int], *, is_painted: bool) -> tuple[int, int]:
-    """Return a model's working (width, height) for a ``source`` size and a ``rendering.size``.
+    """Return a model's working (width, height) for a ``source`` (width, height); ``wanted``: ``rendering.size``.
 
     ``is_painted``: strokes are painted from the model's pictures.
     """
@@ -181,7 +181,7 @@ def strokes_digest(settings: StrokesSettings, context: Context) -> Table:
 
 
 def _key(medium: Medium, settings: StrokesSettings) -> Table:
-    """Return the medium, its settings and the versions of the painter, for cache keys."""
+    """Return the painting medium, its settings and the versions of the painter's arithmetic, for cache keys."""
     return {"medium": medium.digest, "version": [VERSION, PALETTE_VERSION], "settings": settings.for_key()}
 
 

@@ -21,7 +21,10 @@ VERSION = 1  # Version of the compositing of regions, for cache keys
 
 @dataclass(frozen=True)
 class RegionLayer:
-    """A region: where ``mask`` is white, the style with the index ``look`` is visible; None is the base render."""
+    """A region of the picture: where ``mask`` is white, a style is visible.
+
+    ``look``: the index of the style; None: the base render, which is also visible outside all regions.
+    """
 
     mask: Mask
     look: int | None
@@ -29,7 +32,7 @@ class RegionLayer:
 
 @dataclass(frozen=True)
 class RegionPlans:
-    """The regions of a render; later layers cover earlier ones.
+    """The regions of a render with separate styles; where ``layers`` overlap, the later layer is visible.
 
     ``looks``: the plan of each style, for whole frames and without a mask, as in a separate render.
     """
@@ -46,7 +49,10 @@ class RegionPlans:
                 raise UsageError(f"model '{plan.model.name}' in a region", why, "enlarge the whole result instead")
 
     def for_key(self, looks: Sequence[str], feather: str) -> Table:
-        """Return the cache key of the regions. ``looks``: the cache key of each style's render."""
+        """Return the regions' part of a cache key. ``looks``: the cache key of each style's render.
+
+        ``feather``: the key of the σ of mask edges.
+        """
         if not self.layers:
             return {}
         layers = [[layer.mask.for_key(), layer.look] for layer in self.layers]
@@ -66,7 +72,7 @@ def check_can_paint_region(model: LoadedModel) -> None:
 
 
 class RegionComposer:
-    """A compositor of the styles of regions, for frames in order."""
+    """A function that composites the pictures of the regions' styles, for frames in order."""
 
     def __init__(self, layers: Sequence[RegionLayer], mattes: Sequence[MatteReader]) -> None:
         self._layers, self._mattes = layers, mattes

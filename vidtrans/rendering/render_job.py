@@ -51,11 +51,11 @@ from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import read_picture, resize
 from vidtrans.video.io.encoder import LosslessWriter, picture_encoder
 
-# Offsets are not 0, because a shot may begin in a fade, and small, because these frames are read for any part of a
-# shot. Offsets from a shot's first frame of the frames in which the faults of a model's pictures are measured
+# Offsets, from a shot's first frame, of the frames in which the faults of a model's pictures are measured. They are not
+# 0, because a shot may begin in a fade, and small, because these frames are read for any part of a shot.
 SAMPLE_OFFSETS = (4, 14, 24)
 PALETTE_FRAMES = 5  # Number of a clip's frames from which the map of its colours to a palette's is learned
-# Parameters of the infer stage left out of the key of faults, because they differ between parts of a clip
+# Fields of ``InferStage`` that are not in the cache key of faults, because they differ between parts of a clip
 PART_PARAMETERS = ("first", "stop", "shots", "chunk_frames", "held", "extraction", "lead")
 
 
@@ -83,7 +83,7 @@ def find_shot_faults(plan: RenderPlan, engine: Engine, chunks: Iterable[Chunk], 
 
 
 def _shot_faults(plan: RenderPlan, engine: Engine, shot: tuple[int, int], outputs: Table, context: Context) -> Faults:
-    """Return the faults of the model's pictures in a shot [first, stop). ``outputs``: the cache key of the outputs."""
+    """Return the faults of the model's pictures in a ``shot`` [first, stop). ``outputs``: the key of the outputs."""
     numbers = sample_frame_numbers(*shot)
     stage = FaultsStage(outputs, numbers, VERSION)
     entry = context.cache.entry(stage.name, stage.key)
@@ -116,7 +116,7 @@ def find_palette(plan: RenderPlan, engine: Engine, context: Context) -> AffineCo
 def _outputs_and_sources(
     plan: RenderPlan, engine: Engine, shot: tuple[int, int], numbers: Sequence[int], context: Context
 ) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Render the numbered frames of a shot; return (output, source) pairs of one size, (h, w, 3) float32 in [0, 1]."""
+    """Render the frames ``numbers`` of a shot; return (output, source) pairs, (h, w, 3) float32 in [0, 1] each."""
     rendering = replace(plan.rendering, draft_step=1, duplicate_threshold=0)
     whole = replace(plan, settings=replace(plan.settings, rendering=rendering))
     extractor = None if plan.drawn else FrameExtractor.of(plan.model, rendering, context)
@@ -193,7 +193,10 @@ class RenderJob:
         return sorted(own, key=lambda entry: entry.key)
 
     def chain(self, engine: Engine, *, stored: bool = True, clock: StepClock | None = None) -> RenderChain:
-        """Create the chain of stages for the plan. ``stored``: read raw outputs from the cache and store new ones."""
+        """Create the chain of stages of the plan. ``stored``: read raw outputs from the cache, and store new outputs.
+
+        ``clock``: counts the time of each step.
+        """
         plan, colours = self.plan, partial(find_palette, self.plan, engine, self.context)
         raw = RawOutputs(None, plan.chunks, plan.size, deep=plan.is_deep)
         raw = self.entries(engine).raw_outputs() if stored else raw
@@ -211,7 +214,7 @@ class RenderJob:
         return ChunkRenderer(own, looks, self.regions.layers)
 
     def _extract(self, chunks: ChunkRenderer, missing: Sequence[int], stack: ExitStack) -> None:
-        """Make the pictures of extractor networks for the missing chunks; pin them until the ``stack`` is closed."""
+        """Make the extractors' pictures for the missing chunks; prevent their deletion until the ``stack`` closes."""
         extractions = [job.extraction for job in (self, *self.looks) if job.extraction is not None and missing]
         entries = {one.entry.key: one.entry for one in extractions}
         with ExitStack() as locks:  # Released early, because renders by other models read the extractor's entry, too
@@ -252,12 +255,12 @@ class RenderJob:
             look.finish_raw(look.engine())
 
     def enlarger(self, engine: Engine, chunks: Sequence[int]) -> Enlarger:
-        """Create the enlarger for these chunks, given by number; this measures the faults that enlarging corrects."""
+        """Create the enlarger for the chunks with these numbers; first measure the faults that enlarging corrects."""
         own_chunks = [self.plan.chunks[number] for number in chunks]
         return Enlarger(self.plan, find_shot_faults(self.plan, engine, own_chunks, self.context), engine)
 
     def _engine_table(self, engine: Engine, chain: RenderChain, looks: Sequence[RegionLook] = ()) -> Table:
-        """Return the result table's keys of the engine; with regions, of the first model that paints."""
+        """Return the entries of the result table about the engine; with regions, of the first model that paints."""
         table: Table = {"engine": " ".join(engine.identity[k] for k in ("engine", "precision") if k in engine.identity)}
         if chain.count.inferred and (tile := getattr(engine, "tile", None)):
             table["tile"] = tile
@@ -299,7 +302,7 @@ class RenderJob:
                 yield sample.index, sample.output
 
     def unfiltered(self, background: tuple[int, int, int]) -> Generator[np.ndarray, None, None]:
-        """Yield the result's pictures without the temporal filter, (H, W, 3) uint8.
+        """Yield the pictures of the result as rendered without the temporal filter, (H, W, 3) uint8.
 
         Transparent areas have the colour ``background``. The models' outputs are locked until the generator closes.
         """
@@ -321,7 +324,7 @@ class RenderJob:
 
     @property
     def _regions(self) -> list[Table]:
-        """Return the table of each region for the result table: its mask, model and temporal filter."""
+        """Return an entry of the result table for each region: its mask, model and temporal filter."""
         plans = [(x, self.plan if x.look is None else self.regions.looks[x.look]) for x in self.regions.layers]
         return [
             {
@@ -396,7 +399,7 @@ class _TrialOutputs(RawOutputs):
 
 
 class _PlaceholderPictures:
-    """Source frames in place of an extractor network's pictures, for an estimate: reading them takes as long."""
+    """Source frames in place of an extractor's pictures, for an estimate, because reading both takes the same time."""
 
     def __init__(self, plan: RenderPlan) -> None:
         self.count, self._frames = RenderCount(), plan.clip.cursor(plan.form(plan.input_size), plan.threads)
@@ -456,7 +459,7 @@ def estimate_render(
 
 
 def _first_frame_equivalents(plan: RenderPlan) -> float:
-    """Return the time of a render by optimisation, in units of the time of a shot's first frame.
+    """Return the time of a render by a model that optimises each frame, in units of the time of a shot's first frame.
 
     Later frames of a shot take fewer steps.
     """

@@ -64,7 +64,7 @@ def default_output(video: Path, models: Sequence[str], settings: EncodingSetting
 
 
 def default_ending(video: Path, models: Sequence[str], settings: EncodingSettings) -> str:
-    """Return the ending of a result's default name, such as .x.mp4, or .x+y.mp4 for a model chain."""
+    """Return what a result's default name adds to the source's name, such as .x.mp4; .x+y.mp4 for a model chain."""
     own = settings.resolved(pictures=is_picture_source(video), output=None)
     name = SEPARATOR.join(Path(model).name.removesuffix(SUFFIX) for model in without_identity(models))
     return f".{name}{own.default_suffix(single=is_one_picture(video))}"
@@ -78,7 +78,7 @@ def is_one_picture(video: Path) -> bool:
 def request_digest(
     own: Table, settings: ResolvedRenderSettings, target: OutputTarget, *, stills: bool, masked: bool = False
 ) -> str:
-    """Return the digest of everything that affects a result. ``own``: the command and its specific values.
+    """Return the digest of everything that affects a result. ``own``: the command, its inputs and other values.
 
     ``stills``: the source consists of pictures. ``masked``: a mask is used. Raises UsageError if a program or a file of
     cuts is missing.

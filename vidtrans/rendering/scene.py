@@ -23,7 +23,7 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 
 FRAMES_PER_SHOT = 5  # Number of frames of each shot that are compared with the background plate
-# Pixel format in which frames are read to compare them with the plate, at half this size
+# Pixel format in which frames are read for the comparison with the background plate, which shrinks them further
 COMPARISON_FORMAT = FrameFormat(Size(short=256))
 
 
@@ -40,7 +40,7 @@ def require_background_plate(dataset: Dataset, pairs: Sequence[Pair]) -> Backgro
 
 
 def plate_hint(pairs: Sequence[Pair], dataset: Dataset, generator: Table) -> str:
-    """Return a note that suggests a background plate, else ''.
+    """Return a note to the user that suggests training with a background plate; '' if this would not help.
 
     There is no note for pairings or generators that keep source pixels, for frame prediction, for data without targets,
     and for a moving camera.
@@ -65,7 +65,7 @@ def placeholder_plate(size: tuple[int, int]) -> BackgroundPlate:
 
 @dataclass(frozen=True)
 class Scene:
-    """The scene to which the model ``name`` is restricted: ``picture``, its background plate, (H, W, 3) uint8."""
+    """The scene that the clips of the model ``name`` must show; ``picture``: its background plate, (H, W, 3) uint8."""
 
     name: str
     picture: np.ndarray

@@ -45,9 +45,9 @@ from vidtrans.video.plots import MAX_CELL_HEIGHT_PX, ContactSheet, cell_size, ce
 
 MAX_WIDTH = 2400  # Width limit of the whole grid in pixels
 MAX_CELL = 480  # Width limit of one cell in pixels
-TRIAL_SETTINGS = settings_with_use(RenderingSettings, Use.VARY)  # Rendering settings that --vary accepts
+TRIAL_SETTINGS = settings_with_use(RenderingSettings, Use.VARY)  # Names of the rendering settings that --vary accepts
 MAX_SUGGESTED_LOOKS = 3  # Limit of the number of styles that are suggested as columns for a multi-style model
-ENDLESS_TIMES = range(1 << 40)  # Timestamps by frame number, of a clock for conditions that never change
+ENDLESS_TIMES = range(1 << 40)  # Timestamps by frame number, for the clock of single frames, which belong to no clip
 Models = Sequence[tuple[LoadedModel, RenderingSettings]]  # Models, each with its rendering settings
 
 
@@ -85,7 +85,7 @@ class Variation:
 
 @dataclass(frozen=True)
 class _GridFrame:
-    """A frame of the grid, after the earlier frames that its input needs, oldest first.
+    """A row of the grid: ``frames`` ends with the shown frame, after the earlier frames that its input needs.
 
     ``label``: the frame's number, time or file name.
     """
@@ -105,7 +105,7 @@ _Column = tuple[str, Callable[[Sequence[_GridFrame]], list[np.ndarray]]]
 
 @dataclass(frozen=True)
 class GridRows:
-    """The frames of a grid, and whether each model treats them as drawings."""
+    """The frames of a grid, ``chosen``, and for each model, whether it treats them as drawings, ``drawn``."""
 
     chosen: list[_GridFrame]
     drawn: list[bool]
@@ -186,7 +186,7 @@ def _columns_of(
     first_label: str,
     strokes: StrokesSettings,
 ) -> list[_Column]:
-    """Return the columns of one model: first the one without changes, then one for each variation.
+    """Return the columns of one model: first a column without changes, then a column for each variation.
 
     ``is_only_model``: labels of changes need no model name.
     """
@@ -200,7 +200,7 @@ def _columns_of(
 
 
 def _colours_column(colour_map: LoadedModel, context: Context, *, is_only_model: bool) -> _Column:
-    """Return the column that applies only a colour map. ``is_only_model``: there is only one colour map."""
+    """Return the column with the source in the colours of a colour map. ``is_only_model``: no other colour map."""
     render = partial(_render, colour_map, RenderingSettings(), context=context, drawn=False)
     return ("colours alone" if is_only_model else f"{colour_map.name} alone", render)
 
@@ -239,7 +239,7 @@ def _conditions(model: LoadedModel, rendering: RenderingSettings) -> Conditions 
 def _read_grid_frames(
     video: Path, count: int, at: Sequence[Time], history: int, guides: Sequence[str], context: Context
 ) -> list[_GridFrame]:
-    """Read the frames of the grid, each with the ``history − 1`` frames before it.
+    """Read ``count`` frames, or those at the times ``at``, each with the ``history − 1`` frames before it.
 
     If ``at`` and ``guides`` are empty, a video is not indexed, which takes long; its duration is read from the header.
     """
@@ -321,7 +321,7 @@ def _suggest_variations(
 
 
 def _is_drawing_source(model: LoadedModel, rendering: RenderingSettings, video: Path, context: Context) -> bool:
-    """Return whether the source is a picture or folder that the model has to treat as drawings."""
+    """Return whether the source is a picture, or a folder of pictures, that the model has to treat as drawings."""
     if not is_picture_source(video):
         return False
     return should_treat_as_drawing(

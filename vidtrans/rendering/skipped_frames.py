@@ -19,10 +19,10 @@ from vidtrans.temporal.stream import Sample
 PROPAGATION_VERSION = "1"  # Version of the propagation of outputs, for cache keys
 # Optical-flow method of the propagation, and the short side in pixels at which the flow is estimated
 FLOW_METHOD, FLOW_SHORT_SIDE = "dis-fast", 540
-# Interval, in groups of a draft, at which a middle frame is also rendered, to measure the propagation's error
+# In every 16th group of a draft, the middle frame is also rendered, to measure the error of its propagated output
 CHECK_INTERVAL = 16
 CELL_SIDE = 16  # Approximate side, in pixels, of the cells in which network inputs are compared
-# Confidence added to that of the flow, so that key frames are weighted by distance where the flow is unreliable
+# Confidence added to the flow's confidence, so that the frame distance alone weights the key frames where it is 0
 MIN_CONFIDENCE = 0.02
 
 
@@ -39,7 +39,7 @@ class RenderCount:
 
     @property
     def psnr(self) -> float | None:
-        """Return the PSNR of propagated against rendered frames, in dB; None if none were compared."""
+        """Return the PSNR in dB of propagated frames against their rendered pictures; None if no frame was compared."""
         return float(-10 * np.log10(max(float(np.mean(self.losses)), 1e-10))) if self.losses else None
 
 
@@ -58,7 +58,10 @@ def is_similar(one: np.ndarray, other: np.ndarray, levels: float) -> bool:
 
 @dataclass(frozen=True)
 class Draft:
-    """A draft render: shots are divided into groups of ``every`` frames, and the first of each group is rendered."""
+    """A draft render, in which the model renders only key frames.
+
+    They are the first frame of each group of ``every`` frames in a shot, and the last frame of the shot.
+    """
 
     every: int
 
@@ -74,7 +77,7 @@ class Draft:
         return group % CHECK_INTERVAL == 0 and place == self.every // 2
 
     def mark(self, sample: Sample, shot_first: int, shot_stop: int, *, is_stored: bool) -> bool:
-        """Mark a sample as a key frame or as propagated; return whether to render it.
+        """Set whether a sample is a key frame, or is propagated from key frames; return whether to render it.
 
         ``is_stored``: the output is stored, so that it is neither propagated nor rendered.
         """
@@ -83,14 +86,14 @@ class Draft:
         return not is_stored and (sample.is_key or self.is_checked(sample.index, shot_first, shot_stop))
 
     def extend_to_keys(self, lo: int, hi: int, shot_first: int, shot_stop: int) -> tuple[int, int]:
-        """Extend the frames [lo, hi) of a shot to include the key frames from which their outputs are propagated."""
+        """Extend the frames [lo, hi) of a shot by the rendered key frames from which their outputs are propagated."""
         last = shot_first + -(-(hi - 1 - shot_first) // self.every) * self.every
         return lo - (lo - shot_first) % self.every, max(hi, min(shot_stop, last + 1))
 
 
 @dataclass(frozen=True)
 class _KeyFrame:
-    """A rendered frame, with its guide in the flow method's input format."""
+    """A rendered frame of a draft. ``prepared``: its guide in the flow method's input format."""
 
     sample: Sample
     prepared: np.ndarray
@@ -128,7 +131,10 @@ class FlowPropagator:
         self._waiting = []
 
     def _interpolate(self, sample: Sample, before: _KeyFrame, after: _KeyFrame) -> None:
-        """Set a sample's output to the mean of both key frames' warped outputs, weighted by confidence and distance."""
+        """Set a sample's output to the mean of the warped outputs of the key frames ``before`` and ``after`` it.
+
+        The weights are the flow's confidence, and the nearness in time.
+        """
         first, last, target = (
             before.sample.index,
             after.sample.index,

@@ -54,9 +54,10 @@ from vidtrans.core.system import WINDOWS, is_too_long, max_path_length
 from vidtrans.store.stages import STAGES
 
 DIGESTS_FILE = "digests.jsonl"  # Name of the file with the digests of files, in the cache folder
-# Least age of a change in nanoseconds; a file that changed later may change again with the same timestamp
+# Least age, in nanoseconds, of a file's last change for its digest to be stored: a younger file may change again
+# without a new timestamp
 SETTLED_NS = 2_000_000_000
-# Flags to open a file of the cache: refuse links, which may lead to a user's file, and do not block on a pipe
+# Flags of ``os.open`` for a file of the cache: refuse links, which may lead to a user's file; do not wait for a pipe
 OWN_FILE_FLAGS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 MAX_STALE_LINES = 1000  # Number of outdated lines after which the file of digests is rewritten
 # Mount options of NFS with which locks work on one host only
@@ -74,25 +75,25 @@ _NO_LOCKS = frozenset({errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOL
 _NO_LOCKS_ON_WINDOWS = frozenset({1, 50})
 META = "meta.json"  # Name of the file that marks a cache entry as complete
 PIN_PREFIX = ".lock-held-"  # Prefix of the names of pins, which are lock files of processes that read an entry
-SHORT_WAIT_S = 2.0  # Least wait for a lock in seconds, because cleaning and trimming lock entries for a moment
+SHORT_WAIT_S = 2.0  # Default wait for a lock, in seconds, because cleaning and trimming lock entries for a moment
 RUN_WAIT_S = 24 * 3600.0  # Longest wait, in seconds, for another process that fills the same entry
 STOP_CHECK_S = 0.5  # Interval, in seconds, at which a request to stop is checked while waiting for a lock
 LOG_FOLDER = "log"  # Name of the folder with the log of rendered chunks, in the cache folder
-LOG_RETENTION_S = 30 * 86_400.0  # Time after its last line, in seconds, when a log file is deleted
-MAX_LOG_FILE_BYTES = 1 << 28  # Largest log file that is read, in bytes: half a million chunks
+LOG_RETENTION_S = 30 * 86_400.0  # Age in seconds of a log file's last line at which the file is deleted
+MAX_LOG_FILE_BYTES = 1 << 28  # Size in bytes of the largest log file that is read, with about half a million chunks
 FOLDER = ".vidtrans"  # Default name of the cache folder
-REPORT_STEP_BYTES = 10**9  # Step in bytes: the cache's size is reported when it passes a multiple of this
+REPORT_STEP_BYTES = 10**9  # The cache's size is reported when it passes a multiple of this number of bytes
 TAG_FILE = "CACHEDIR.TAG"  # Name of the file that marks a folder as a cache
-# Largest number of characters of a path inside the cache: a stage, a key, and a file under its temporary name
+# Largest number of characters of a path relative to the cache folder: stage, key, and a file's temporary name
 MAX_INNER_PATH = 130
 KEY = re.compile("[0-9a-f]{64}")  # Matches a cache key: a SHA-256 in hexadecimal digits
 ROOT_FILES = (TAG_FILE, DIGESTS_FILE)  # Names of files directly in a cache folder
-# Names of folders of JSON records in a cache folder, besides the stages and the log
+# Names of the folders with JSON records in a cache folder; the other folders are the stages and the log
 RECORD_FOLDERS = ("outputs", "resolved")
-# Matches a ROOT_FILES file under the temporary name that a killed process left, such as ".digests.….partial.jsonl"
+# Matches the temporary name of a ROOT_FILES file, which a killed process may leave: ".digests.….partial.jsonl"
 PARTIAL_FILE = re.compile(rf"\.(CACHEDIR|digests)\.{PROCESS}\.partial\.(TAG|jsonl)")
-LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")  # Matches the log file of a process
-# Matches an entry, an entry that is being deleted, a record, or a partial record
+LOG_FILE = re.compile(rf"{PROCESS}\.jsonl")  # Matches the name of a process's log file
+# Matches a name that begins with a key, or with a dot and a key: an entry, a record, or a temporary form of these
 KEYED_NAME = re.compile(rf"\.?{KEY.pattern}(\..*)?")
 # Content of the tag file, which tells backup programs that the folder is a cache
 TAG = (
@@ -102,7 +103,7 @@ TAG = (
 
 
 class Digests:
-    """SHA-256 digests of files by path, size, modification time, change time (ctime) and inode.
+    """A store of files' SHA-256 digests, by path, size, modification time, change time (ctime) and inode.
 
     The ctime reveals a file that was rewritten in place and whose old modification time was restored. On Windows it is
     the creation time, so that such a file is not noticed. On file systems whose inodes or times change at each mount,
@@ -156,13 +157,13 @@ class Digests:
 
 
 def _open_own_file(path: str, flags: int) -> int:
-    """Open a file of the cache, for ``open``; refuse links."""
+    """Return the descriptor of a file of the cache; refuse links. It is the ``opener`` of ``open``."""
     return os.open(path, flags | OWN_FILE_FLAGS, 0o666)
 
 
 def _digest_line(name: str, entry: list[Any]) -> str:
-    """Return the line of a file's digest, with a digest of the line."""
-    # ASCII, so that no file name can break the line.
+    """Return the line of the digests' file for the file ``name``; it ends with a digest of the line, to find damage."""
+    # JSON is written in ASCII, so that no character of a file name can end the line.
     return json.dumps([name, entry, digest_of([name, entry])[:16]]) + "\n"
 
 
@@ -202,7 +203,10 @@ def lock_warning(folder: Path) -> str:
 
 
 def _lock_flaw(kind: str, options: set[str]) -> tuple[str, str] | None:
-    """Return (reason, remedy) if locks of a file system of this ``kind`` work on this host only; else None."""
+    """Return (reason, remedy) if locks in a file system work on this host only; else None.
+
+    ``kind``: the type of the file system, such as "nfs4". ``options``: its mount options.
+    """
     if named := sorted(options & LOCAL_LOCK_OPTIONS.get(kind, frozenset())):
         return f"mounted with {named[0]}", "mount it without that option"
     if kind == "lustre" and "flock" not in options:
@@ -242,7 +246,7 @@ class CacheEntry:
     @property
     def last_used(self) -> float:
         """Return the time when the entry was last locked, in seconds since the epoch; 0 if it is unknown."""
-        # The lock file has this time; on systems that delete the lock file on release, the folder has it.
+        # Locking sets the lock file's time. Systems that delete the lock file on release set the folder's time.
         for path in (self.folder / ".lock", self.folder):
             with suppress(OSError):
                 return path.stat().st_mtime
@@ -352,7 +356,7 @@ class CacheEntry:
         self.cache.warn_once(f"{self._label} is damaged ({error}); it is made again")
 
     def finish(self, meta: Mapping[str, Any], files: tuple[str, ...] = ()) -> None:
-        """Mark the entry as complete. ``files``: the names of the files whose content ``read`` verifies."""
+        """Mark the entry as complete, with metadata ``meta``. ``files``: names of files that ``read`` verifies."""
         content = {name: digest_file(self.folder / name) for name in files}
         sha256 = digest_of(dict(meta))
         write_json(self.folder / META, {"key": self.key, "meta": dict(meta), "sha256": sha256, "content": content})
@@ -375,8 +379,8 @@ class CacheEntry:
                     os.replace(self.folder, renamed)
                     is_renamed = True
                 except OSError:
-                    # On a full disk even a rename may fail, and deletion must free space; and Windows does not rename a
-                    # folder that contains an open file, such as the lock.
+                    # Delete in place: on a full disk even a rename may fail, and Windows does not rename a folder that
+                    # contains an open file, such as the lock.
                     remove(self.folder / META)
                     self.clear()
         except VidtransError:
@@ -426,11 +430,11 @@ class RenderLog:
         return self.folder / f"{process_mark()}.jsonl"
 
     def add(self, line: Table) -> None:
-        """Append a line to the log of this process."""
+        """Append an entry (``line``) to the log file of this process."""
         self.append(self.own_file.name, json.dumps(line) + "\n")
 
     def append(self, name: str, lines: str) -> None:
-        """Append lines of JSON to the log file ``name``; errors are ignored."""
+        """Append JSON ``lines`` to the log file ``name``; file system errors are ignored."""
         if self.folder.is_symlink():
             return
         with suppress(OSError):
@@ -439,7 +443,7 @@ class RenderLog:
                 file.write(lines)
 
     def lines(self, since: float = 0.0) -> Iterator[Table]:
-        """Yield all processes' log lines of chunks that ended at ``since`` (seconds since the epoch) or later."""
+        """Yield all processes' log entries of chunks whose render ended at ``since`` (s since the epoch) or later."""
         for path in self._files():
             with suppress(OSError):
                 if path.stat().st_mtime < since or path.stat().st_size > MAX_LOG_FILE_BYTES:
@@ -475,7 +479,7 @@ class RenderLog:
 
 
 def _open_no_link(path: str, flags: int) -> int:
-    """Open a file for ``open``; refuse links."""
+    """Return the descriptor of a file; refuse links. It is the ``opener`` of ``open``."""
     return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0), 0o666)
 
 
@@ -575,14 +579,17 @@ class Cache:
             self.report(Note(f"{what}: 'vidtrans cache clean' empties it, and --cache-limit bounds it"))
 
     def _is_new(self, path: Path) -> bool:
-        """Return whether a file was changed after this object was created."""
+        """Return whether a file was changed after this ``Cache`` object was created."""
         with suppress(OSError):
             return path.stat().st_mtime >= self._open_time_s
         return False
 
 
 def _deletion_rank(entry: CacheEntry) -> int:
-    """Return an entry's rank for deletion, lowest first: 0, 1: results; 2: an index or manifest; 3, 4: a training."""
+    """Return an entry's rank; entries with the lowest rank are deleted first.
+
+    0 is a complete result, 1 an incomplete result, 2 an index or the manifest of parts, 3 and 4 a training.
+    """
     unfinished = not (entry.folder / META).is_file()
     if entry.stage == "train":
         return 4 if unfinished else 3  # An interrupted training resumes; a finished one continues with more steps

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 from vidtrans.core.errors import UsageError
 
-MAX_HOLD_CHUNKS = 20  # Longest chunk in which a picture is held, in multiples of the chunk length
+MAX_HOLD_CHUNKS = 20  # Limit of a chunk that a held (repeated) picture extends, in multiples of the chunk length
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,10 @@ def cut_into_chunks(
 
 
 def _split_shot(first: int, stop: int, length: int, held: Collection[int]) -> Iterator[tuple[int, int]]:
-    """Yield the ranges [at, end) of a shot's chunks, up to ``length`` frames; longer only for a long held picture."""
+    """Yield the frames [at, end) of each chunk of a shot [first, stop), up to ``length`` frames each.
+
+    ``held``: frames that repeat the frame before; a chunk does not end before such a frame, so it may be longer.
+    """
     at = first
     while at < stop:
         limit = min(at + length, stop)
@@ -56,7 +59,10 @@ def _split_shot(first: int, stop: int, length: int, held: Collection[int]) -> It
 
 @dataclass(frozen=True)
 class ClipPart:
-    """The parts ``first`` … ``last``, from 1, of a clip that is rendered in ``count`` parts. Raises UsageError."""
+    """The parts number ``first`` to ``last`` of a clip that is rendered in ``count`` parts, counted from 1.
+
+    Raises UsageError for invalid numbers.
+    """
 
     first: int
     last: int

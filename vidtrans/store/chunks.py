@@ -66,7 +66,7 @@ class ChunkStore:
 
 
 class StateStore:
-    """Saved states of a recursive filter, a painter or a dream at the ends of chunks, from which a render resumes.
+    """A store of states (of a recursive filter, a painter or a dream) after chunks, from which a render resumes.
 
     To resume, the last state before the first missing chunk is needed. If this state is lost or damaged, earlier chunks
     are filtered again. ``is_permanent(number)``: do not delete this chunk's state when a later state is saved.
@@ -121,7 +121,7 @@ class StateStore:
 
 
 def _number(state: Path) -> int:
-    """Return the number of the chunk in a state file's name."""
+    """Return the chunk's number in the file name of a ``state``."""
     return int(state.stem.rpartition("-")[2])
 
 
@@ -201,7 +201,7 @@ class RawOutputs:
         self, store: ChunkStore | None, chunks: Sequence[Chunk], size: tuple[int, int], *, deep: bool = False
     ) -> None:
         self.store = store
-        # Reading and writing threads use separate finders, because a finder has a state.
+        # The reading and the writing thread use separate finders, because a finder stores the last chunk.
         self._read_chunk, self._written_chunk, self._needed_chunk = (ChunkFinder(chunks) for _ in range(3))
         self._writer: ChunkWriter | None = None
         if store is not None:

@@ -60,7 +60,7 @@ def media_libraries() -> Table:
 
 @dataclass(frozen=True)
 class Stage:
-    """A cached stage. Its fields are the content of the cache key; empty ``optional`` fields are left out."""
+    """The base class of cached stages. The fields give the cache key; empty ``optional`` fields are left out."""
 
     name: ClassVar[str]
     version: ClassVar[int] = 1
@@ -73,7 +73,7 @@ class Stage:
 
     @classmethod
     def id(cls) -> str:
-        """Return the stage's name and version, for digests of all settings that affect a result."""
+        """Return the stage's name and version, a part of the digest of everything that affects a result."""
         return f"{cls.name} {cls.version}"
 
     def parameters(self) -> Table:
@@ -83,7 +83,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class IndexStage(Stage):
-    """The index of a clip: timestamps and shots."""
+    """The stage of a clip's index: the timestamps of its frames and the cuts between its shots."""
 
     name: ClassVar[str] = "index"
     version: ClassVar[int] = 4
@@ -98,7 +98,7 @@ class IndexStage(Stage):
 
 @dataclass(frozen=True)
 class MaskLevelsStage(Stage):
-    """The grey levels of a mask's frames, which decide which pixels are inside."""
+    """The stage of a mask's grey levels, from which the limit between inside and outside is derived."""
 
     name: ClassVar[str] = "mask-levels"
     mask: str  # Content digest of the mask's clip
@@ -108,7 +108,7 @@ class MaskLevelsStage(Stage):
 
 @dataclass(frozen=True)
 class ExposureStage(Stage):
-    """Corrections of the exposure of a clip's frames."""
+    """The stage of corrections of the exposure of a clip's frames."""
 
     name: ClassVar[str] = "exposure"
     source: str  # Content digest
@@ -119,7 +119,7 @@ class ExposureStage(Stage):
 
 @dataclass(frozen=True)
 class FilterStage(Stage):
-    """A source filtered by a filter graph of the user's ffmpeg."""
+    """The stage of a source clip after a filter graph of the user's ffmpeg."""
 
     name: ClassVar[str] = "filter"
     source: str
@@ -130,7 +130,7 @@ class FilterStage(Stage):
 
 @dataclass(frozen=True)
 class DatasetStage(Stage):
-    """Pictures of a dataset that is being written."""
+    """The stage of the pictures of a dataset while it is being written, from which an interrupted command resumes."""
 
     name: ClassVar[str] = "dataset"
     version: ClassVar[int] = 2
@@ -145,7 +145,7 @@ class DatasetStage(Stage):
 
 @dataclass(frozen=True)
 class CarryStage(Stage):
-    """The motion from one key frame to the frames before or after it in the shot."""
+    """The stage of the motion from one key frame to the frames before or after it in its shot."""
 
     name: ClassVar[str] = "carry"
     source: str
@@ -159,7 +159,7 @@ class CarryStage(Stage):
 
 @dataclass(frozen=True)
 class MatteNetworkStage(Stage):
-    """A network that learned to segment one object from its painted frames."""
+    """The stage of a network that learned to segment one object from the frames on which a user painted it."""
 
     name: ClassVar[str] = "matte-network"
     source: str  # Content digest
@@ -175,7 +175,7 @@ class MatteNetworkStage(Stage):
 
 @dataclass(frozen=True)
 class MatteStage(Stage):
-    """The mattes of one object in the frames before or after a painted frame."""
+    """The stage of the mattes of one object in the frames before or after a painted frame."""
 
     name: ClassVar[str] = "matte"
     network: str  # Key of the MatteNetworkStage
@@ -186,7 +186,10 @@ class MatteStage(Stage):
 
 @dataclass(frozen=True)
 class MatchStage(Stage):
-    """The frame of another clip with the same content, and the overlap, for each frame of a target clip."""
+    """The stage of matched clips: for each frame of a target clip, the frame of another clip with the same content.
+
+    Each match includes the overlap of both frames.
+    """
 
     name: ClassVar[str] = "match"
     given: str  # Content digest of the other clip
@@ -200,7 +203,7 @@ class MatchStage(Stage):
 
 @dataclass(frozen=True)
 class TrainStage(Stage):
-    """Checkpoints and the model of a training."""
+    """The stage of a training: its checkpoints and its model."""
 
     name: ClassVar[str] = "train"
     version: ClassVar[int] = 10
@@ -223,13 +226,16 @@ class TrainStage(Stage):
 
     @property
     def run_key(self) -> str:
-        """Return a digest that trainings share if one can continue another: without steps, ``fresh`` and ``card``."""
+        """Return a digest that two trainings share if one can continue the other.
+
+        The digest leaves out the number of steps, ``fresh`` and ``card``.
+        """
         return digest_of({k: v for k, v in self.description().items() if k not in ("steps", "fresh", "card")})
 
 
 @dataclass(frozen=True)
 class InferStage(Stage):
-    """A model's raw outputs, before filter and blending."""
+    """The stage of a model's raw outputs for a clip, before temporal filter and blending."""
 
     name: ClassVar[str] = "infer"
     version: ClassVar[int] = 5
@@ -256,7 +262,7 @@ class InferStage(Stage):
 
 @dataclass(frozen=True)
 class AtOnceStage(Stage):
-    """A model with styles that were predicted from pictures."""
+    """The stage of a model whose styles a network predicted from pictures, without training."""
 
     name: ClassVar[str] = "at-once"
     looks: list[str]  # Names
@@ -267,7 +273,7 @@ class AtOnceStage(Stage):
 
 @dataclass(frozen=True)
 class FaultsStage(Stage):
-    """Faults (lost detail, noise) of a model's pictures, measured in a few frames of one shot."""
+    """The stage of the faults (lost detail, noise) of a model's pictures, measured in a few frames of one shot."""
 
     name: ClassVar[str] = "faults"
     outputs: Table  # Parameters of the infer stage that are the same for any part of the clip
@@ -277,7 +283,7 @@ class FaultsStage(Stage):
 
 @dataclass(frozen=True)
 class RenderStage(Stage):
-    """Filtered and encoded segments of a render."""
+    """The stage of a render's encoded chunks (segments), after temporal filter and blending."""
 
     name: ClassVar[str] = "render"
     version: ClassVar[int] = 4
@@ -294,7 +300,7 @@ class RenderStage(Stage):
 
 @dataclass(frozen=True)
 class PartsStage(Stage):
-    """The properties that must be equal on all hosts that render parts of a result."""
+    """The stage of the properties that must be equal on all hosts that render parts of a result."""
 
     name: ClassVar[str] = "parts"
     output: str  # Path relative to the cache's parent folder
@@ -302,7 +308,7 @@ class PartsStage(Stage):
 
 @dataclass(frozen=True)
 class DreamStage(Stage):
-    """Encoded segments of a dream, a video by autoregressive next-frame prediction.
+    """The stage of the encoded chunks of a dream: a video in which a model predicts each frame from its last frames.
 
     Only the key of a loop has the number of frames, because other dreams can be extended.
     """

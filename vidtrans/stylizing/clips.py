@@ -45,12 +45,12 @@ from vidtrans.stylizing.requests import StylizeRequest
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import is_picture, is_picture_sequence, is_picture_source
 
-# Limits of clips that are rendered two at a time on a CPU: bytes of the file, and pixels of a frame (1080p)
+# Limits up to which two clips are rendered at a time on a CPU: bytes of a clip's file, and pixels of a frame (1080p)
 MAX_SHORT_BYTES, MAX_SMALL_PIXELS = 32 << 20, 1920 * 1088
-NUM_PROBED_CLIPS = 16  # Number of clips, those with the largest files, whose frame size is read
+NUM_PROBED_CLIPS = 16  # Number of clips whose frame size is read, those with the largest files
 # Keys of a table [[clips]] in a list file
 CLIP_KEYS = ("source", "output", "model", "preset", "start", "end", "mask", "region", "rest")
-LIST_KEYS = ("model", "preset")  # Keys of a list file outside [[clips]]
+LIST_KEYS = ("model", "preset")  # Keys of a list file outside its [[clips]] tables; they apply to all clips
 TEXT_KEYS = ("output", "preset")  # Keys of a list file whose value is a text
 NAMED_TEXT_KEYS = ("mask", "region")  # Keys of a list file whose value is a text, or a table of texts by name
 CHAIN_KEYS = ("model", "rest")  # Keys of a list file whose value is a text, or a list of texts (a model chain)
@@ -59,14 +59,14 @@ CHAIN_KEYS = ("model", "rest")  # Keys of a list file whose value is a text, or 
 def requests_for(
     paths: Sequence[Path], template: StylizeRequest, context: Context, folder: Path | None
 ) -> list[StylizeRequest]:
-    """Create a request like ``template`` for each clip to which files, folders and glob patterns resolve.
+    """Create a request like ``template`` for each clip that ``paths`` (files, folders and glob patterns) name.
 
     Earlier results in ``folder`` (None: next to their sources) are left out. Raises UsageError, ModelError for
     problems common to all clips.
     """
 
     def place_of(request: StylizeRequest) -> Path:
-        """Return the default output path of a request."""
+        """Return the default output path of a request, in ``folder`` or next to the source."""
         return (source_folder(request.video) if folder is None else folder) / default_output_of(request)
 
     template, has_guides = check_template(template, context)
@@ -94,13 +94,13 @@ def check_template(template: StylizeRequest, context: Context) -> tuple[StylizeR
 
 
 def assign_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
-    """Replace masks that are folders of videos by the matte video of each clip. Raises UsageError."""
+    """In each request, replace a mask that is a folder of videos by the video for this clip. Raises UsageError."""
     videos = [request.video for request in requests]
     masks = {mask: mask for request in requests[:1] for mask in request.masks}
     paths = {mask: mattes_for(videos, mask.path, "--mask", mask.name) for mask in masks}
 
     def own(mask: MaskFile, number: int) -> MaskFile:
-        """Return a mask with the file for the clip of this number."""
+        """Return a mask with the file for the clip with the index ``number``."""
         return replace(mask, path=paths[mask][number])
 
     return [
@@ -125,7 +125,7 @@ def default_output_of(request: StylizeRequest) -> Path:
 
 
 def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> StylizeRequest:
-    """Set the output path from ``-o`` in the request of the only clip. Raises UsageError for a link.
+    """Return the request of a single clip with its output path, from ``-o``. Raises UsageError for a link.
 
     A video's result is written into ``output`` if this path ends in a slash, or is an existing folder that is not a
     result of pictures. The result of a folder of pictures is a folder, so that ``output`` names the result itself.
@@ -141,7 +141,7 @@ def place_one(request: StylizeRequest, output: str | None, cache: Cache) -> Styl
 
 
 def place_results(requests: Sequence[StylizeRequest], folder: Path) -> list[StylizeRequest]:
-    """Set a different output path in ``folder`` for each request. Raises UsageError."""
+    """Return the requests with an output path in ``folder`` each, all different. Raises UsageError."""
     check_folder(folder)
     endings = [default_ending(r.video, r.names, encoding_of(r)) for r in requests]
     unnamed = [n for n, request in enumerate(requests) if request.output is None]
@@ -218,7 +218,7 @@ def read_clip_list(
 
 
 def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
-    """Return the source paths, files or patterns, of a clip in a list. Raises UsageError without a source."""
+    """Return the source paths (files, folders, patterns) of a clip in a list file. Raises UsageError without any."""
     source = clip.get("source")
     texts: list[object] = source if isinstance(source, list) else [source]
     if not texts or not all(isinstance(text, str) and text for text in texts):
@@ -227,7 +227,7 @@ def _sources(clip: Table, where: str, folder: Path) -> list[Path]:
 
 
 def _models(table: Table) -> tuple[str, ...]:
-    """Return the model chain of a clip or list: the value of ``model``, or of ``rest`` if the clip has regions."""
+    """Return the model chain in a table of a list file: the value of ``model``, or of ``rest`` if it has regions."""
     if "region" in table:
         return parse_rest(_texts(table.get("rest") or ()))
     return _texts(table.get("model") or ())
@@ -239,7 +239,7 @@ def _texts(value: str | list[str] | tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
-    """Return the regions of a clip in a list, with their masks and models. Raises UsageError."""
+    """Return the regions of a clip in a list file, with their masks and models. Raises UsageError."""
     if "region" not in clip:
         return ()
     found = parse_regions(_as_option_values(clip, "mask"), _as_option_values(clip, "region"), folder)
@@ -247,13 +247,13 @@ def _regions(clip: Table, folder: Path) -> tuple[RegionLook, ...]:
 
 
 def _with_picture_paths(models: tuple[str, ...], folder: Path) -> tuple[str, ...]:
-    """Return the models; names of pictures in the list's ``folder`` are replaced by the paths of these pictures."""
+    """Return the models; names of pictures in the list file's ``folder`` are replaced by the pictures' paths."""
     found = ((m, path_as_stored(folder / m)) for m in models)
     return tuple(str(path) if is_picture(Path(m)) and path.exists() else m for m, path in found)
 
 
 def _as_option_values(clip: Table, key: str) -> list[str]:
-    """Return a text, or a table of texts by name, in the form of option values on the command line."""
+    """Return the value of ``key``, a text or a table of texts by name, as option values: "TEXT" or "NAME=TEXT"."""
     value = clip.get(key, [])
     if isinstance(value, dict):
         return [f"{name}={text}" for name, texts in value.items() for text in _texts(texts)]

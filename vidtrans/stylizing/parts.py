@@ -80,14 +80,14 @@ def _stylize_part(request: StylizeRequest, part: ClipPart | None, context: Conte
 
 
 def _check_whole(divided: DividedRender, target: Result) -> None:
-    """Raise VidtransError if chunks of a divided render are missing."""
+    """Raise VidtransError if chunks of a divided render are missing; ``target``: the result, for the message."""
     if missing := divided.missing(verify=True):
         why = f"{describe_ranges(missing)} of {divided.job.plan.num_frames} are not rendered"
         raise VidtransError(str(target.output), why, "render these parts with --chunk, then --join again")
 
 
 def divide(request: StylizeRequest, context: Context, count: int) -> Division | None:
-    """Split a render among ``count`` processes; return None if it needs only one, cannot be split, or exists.
+    """Split a render among ``count`` processes; return None if this is impossible, needless, or the result exists.
 
     Raises the errors of ``stylize``.
     """
@@ -106,7 +106,10 @@ def _open(render: RequestedRender) -> Clip | None:
 
 
 def make_part(request: StylizeRequest, context: Context, part: tuple[int, int], *, is_locked: bool = False) -> Table:
-    """Render the chunks ``part``, [first, stop), of a divided render; ``is_locked`` as in ``DividedRender.render``."""
+    """Render the chunks of a divided render with the numbers ``part``, [first, stop).
+
+    ``is_locked``: as for ``DividedRender.render``.
+    """
     render = RequestedRender(request, context, time.monotonic())
     job = render.job(render.open())
     return DividedRender(job).render(job.plan.chunks[slice(*part)], is_locked=is_locked)
@@ -154,5 +157,5 @@ def _num_parts(request: StylizeRequest, max_parts: int | None, context: Context)
 
 
 def plain_path(path: Path) -> str:
-    """Return a path as text that no command mistakes for an option."""
+    """Return a path as text that no command can take for an option, even if it begins with "-"."""
     return f"./{path}" if str(path).startswith("-") else str(path)

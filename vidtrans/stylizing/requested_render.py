@@ -74,7 +74,7 @@ def stylize(request: StylizeRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class RequestedRender:
-    """A render request with its model, settings and output path, which are resolved when they are first needed.
+    """A request to render, with its model, settings and output path, which are found when they are first needed.
 
     Raises UsageError, ModelError.
 
@@ -102,7 +102,7 @@ class RequestedRender:
 
     @cached_property
     def regions(self) -> list[tuple[MaskFile, RequestedRender]]:
-        """Return the mask of each region with the render of its style; regions with the same style share a render."""
+        """Return (mask, render of the style) of each region; regions with the same style share a render."""
         renders: dict[tuple[object, ...], RequestedRender] = {}
         found = []
         for region in self.request.regions:
@@ -118,7 +118,7 @@ class RequestedRender:
 
     @property
     def _look_key(self) -> tuple[object, ...]:
-        """Return a key by which regions with the same style are recognised: the model, the style and the strokes."""
+        """Return (model, style, strokes) as a key, which is equal for regions with the same style."""
         return str(self.model.for_key()), self.settings.rendering.look, self.settings.strokes
 
     @property
@@ -202,7 +202,7 @@ class RequestedRender:
         return request_digest(own, self.settings, self.target, stills=stills, masked=masked)
 
     def open(self) -> Clip:
-        """Open the source; read it only up to ``--end`` if no later frame affects the result. Raises MediaError."""
+        """Open the source clip, only up to ``--end`` if no later frame can affect the result. Raises MediaError."""
         video, guides = self.request.video, self.model.pairing.guides
         if self._reads_beyond_end:
             return open_clip(self.context, video, guides)
@@ -253,7 +253,7 @@ class RequestedRender:
         return {"trained_size": {"size": [width, height], "seconds": seconds}}
 
     def _plan(self, clip: Clip, of: RequestedRender | None = None) -> RenderPlan:
-        """Plan this render. ``of``: the whole render, if this one is the style of one of its regions."""
+        """Return the plan of this render. ``of``: the whole render, if this render is the style of a region in it."""
         request, whole = self.request, of or self
         return plan_render(
             clip,

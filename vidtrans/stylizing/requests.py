@@ -77,7 +77,7 @@ class StylizeRequest:
 
     @property
     def keeps_source_elsewhere(self) -> bool:
-        """Return whether the source remains outside of all regions."""
+        """Return whether the result shows the unchanged source outside of all regions."""
         return bool(self.regions) and self.models == (IDENTITY,)
 
     @property
@@ -100,7 +100,7 @@ def _with_look(region: RegionLook) -> RegionLook:
 
 
 def _look_in(models: tuple[str, ...]) -> str:
-    """Return the style that a single model name stands for (a medium, a picture or a mixture); '' for a real model."""
+    """Return the style that a model name stands for (painting medium, picture or mixture); '' for a model file."""
     if len(models) != 1:
         return ""
     [name] = models
@@ -114,7 +114,7 @@ def _name_of(region: RegionLook) -> str:
 
 
 def describe(command: str, request: Mapping[str, Any], context: Context) -> Table:
-    """Return a table of a ``command``'s request and the options that affect its result; ``restore`` reads the table."""
+    """Return the record of a ``command``'s request, with the options that affect its result; ``restore`` reads it."""
     root = context.cache.root.resolve().parent
     values = _move_paths(_fields_to_json(request), lambda path: _relative(path, root), find_model, Path())
     return {"command": command, "request": values, "options": {"seed": context.seed, "device": context.device}}
@@ -191,17 +191,17 @@ def _from_json(value: Any) -> Any:  # noqa: ANN401
 def _move_paths(
     fields: Table, move: Callable[[Path], str], find: Callable[[str], Path | None], folder: Path
 ) -> dict[str, Any]:
-    """Replace each path in a request's JSON fields by ``move(path)``, and each model name by its moved file.
+    """Return a request's JSON ``fields`` with each path replaced by ``move(path)``, and each model by its moved file.
 
     ``find``: returns a model's file by name, None for the identity. ``folder``: contains the pictures of styles.
     """
 
     def models(names: Sequence[str]) -> list[str]:
-        """Return the moved files of models."""
+        """Return the paths of the models' files, changed by ``move``."""
         return [IDENTITY if (file := find(name)) is None else move(file) for name in map(str, names)]
 
     def move_value(value: Any) -> Any:  # noqa: ANN401
-        """Return a JSON value with moved paths."""
+        """Return a JSON value in which ``move`` has changed each path."""
         if isinstance(value, list):
             return list(map(move_value, value))
         if not isinstance(value, dict):
@@ -224,7 +224,7 @@ def _move_paths(
 
 
 def _move_files(tables: Mapping[str, Table], move: Callable[[Path], str], folder: Path) -> dict[str, Table]:
-    """Replace the paths in a recipe's tables, of cuts, style pictures, curves and strokes, by ``move(path)``."""
+    """Return a recipe's ``tables`` with paths (cuts, style pictures, curves, strokes) replaced by ``move(path)``."""
     found = dict(tables)
     if (strokes := found.get("strokes")) is not None:
         found["strokes"] = map_strokes_files(strokes, move)

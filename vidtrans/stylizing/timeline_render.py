@@ -65,17 +65,17 @@ from vidtrans.video.io.container import probe
 from vidtrans.video.io.encoding import EncodingSettings
 from vidtrans.video.io.picture_paths import picture_files
 
-KEEP_SOURCE = "keep"  # Model name in a marker whose clip is not rendered
-# Rendering settings that a marker may set, besides the style
+KEEP_SOURCE = "keep"  # Model name in a clip's marker that excludes the clip from rendering
+# Names of the rendering settings that a marker may set; it may also set the style (``look``)
 MARKER_SETTINGS = tuple(name for name in settings_with_use(RenderingSettings, Use.VARY) if name != "look")
-# Names of settings in the table [strokes], by their keys in markers
+# Settings of the recipe table [strokes] that a marker may set: names by their keys in markers
 STROKE_KEYS = {"strokes": "medium", "palette": "palette"}
 # Keys that a marker may contain without the name of a table
 MARKER_KEYS = ("model", "look", *STROKE_KEYS, *MARKER_SETTINGS)
 # Recipe tables whose settings a marker may contain, as TABLE.KEY
 MARKER_TABLES = ("rendering", "strokes", "temporal", "pairing")
 TYPO_SIMILARITY = 0.8  # Least similarity by difflib, 0 to 1, at which an unknown key counts as a typing error
-MAX_MARKER_LENGTH = 1000  # Number of characters of a marker that are parsed
+MAX_MARKER_LENGTH = 1000  # Largest number of characters of a marker that are parsed
 # Matches a key and its value in a marker, such as "model: ink" or "temporal.strength = 0.5"
 _MARKER_PAIR = re.compile(r"\s*([A-Za-z][A-Za-z _-]*(?:\.[A-Za-z][A-Za-z0-9_ -]*)?)\s*[:=]\s*(\S.*?)\s*")
 READ_ONLY_ENDING = ".aaf"  # File name ending of timelines that are read but not written
@@ -173,7 +173,7 @@ def stylize_timeline(
 
 
 def _existing_reports(plan: TimelinePlan, context: Context) -> dict[str, Table]:
-    """Return the reports of existing renders by their key. Raises UsageError if an output is another file."""
+    """Return the reports of existing results by ``TimelinePlan.key``. Raises UsageError for outputs of others."""
     found = {}
     for request in place_results([one.request for one in plan.ranges], plan.folder):
         result = RequestedRender(replace(request, in_batch=True), context, time.monotonic()).result
@@ -223,7 +223,7 @@ class TimelinePlan:
         return {"timeline": None, "clips": sum(len(one.clips) for one in self.ranges)}
 
     def key(self, one: TimelineRange) -> str:
-        """Return the key of a range's render: its output path in a comparable form."""
+        """Return the key of the render of a range (``one``): its output path in a comparable form."""
         return path_key(self.folder / (one.request.output or ""))
 
 
@@ -252,7 +252,10 @@ def plan_timeline(job: TimelineJob, template: StylizeRequest, context: Context) 
 
 
 def write_timeline(plan: TimelinePlan, results: Mapping[str, Table], context: Context) -> Table:
-    """Write the new timeline with the ``results`` of all ranges, by key; return its facts. Raises MediaError."""
+    """Write the new timeline, which shows the rendered ranges; return its entries of the report. Raises MediaError.
+
+    ``results``: the result table of each range, by ``TimelinePlan.key``.
+    """
     timeline, output = plan.timeline, plan.output
     links, lost = dict[int, Relink](), list(plan.lost)
     for one in plan.ranges:
@@ -294,7 +297,7 @@ def _read_styled_media(path: Path, num_frames: int, one: TimelineRange) -> Style
 
 
 class RangePlanner:
-    """A planner of the ranges of media that a timeline needs.
+    """A planner of the frame ranges of media files that have to be rendered for a timeline.
 
     Args:
         job: The command-line options; the markers of a clip override their settings.
@@ -331,7 +334,10 @@ class RangePlanner:
         return _name_results([one for own in media.values() for one in self._ranges(own)])
 
     def _template_for(self, mark: ClipMark, where: str) -> tuple[str, StylizeRequest]:
-        """Return a key and the request for clips with these markers. Raises UsageError, ModelError."""
+        """Return a key and the request for clips with the markers ``mark``; ``where``: the clip, for messages.
+
+        Raises UsageError, ModelError.
+        """
         key = digest_of([mark.model, mark.tables])
         if key not in self._templates:
             try:
@@ -386,7 +392,10 @@ class RangePlanner:
 
 @dataclass(frozen=True)
 class TimelineRange:
-    """A range of a media file to render, and the timeline clips that show it. ``first``: the range's first frame."""
+    """A frame range of a media file to render, and the clips of the timeline that show frames of it.
+
+    ``first``: the first frame of the range. ``facts``: the properties of the media file.
+    """
 
     request: StylizeRequest
     facts: MediaFacts
@@ -396,7 +405,7 @@ class TimelineRange:
 
 @dataclass
 class _Media:
-    """A media file with one style, and the timeline clips that show it."""
+    """A media file to render in one style, and the clips of the timeline that show it in this style."""
 
     facts: MediaFacts
     template: StylizeRequest
@@ -404,7 +413,7 @@ class _Media:
 
 
 def _time_warnings(clip: TimelineClip, facts: MediaFacts, span: ClipSpan) -> Iterator[str]:
-    """Yield warnings about the assumptions on the times of a timeline's clip."""
+    """Yield warnings about assumptions that were made about a clip's times in its media file."""
     if facts.rate is not None and not facts.numbers and span.scale != 1 and clip.begin is not None:
         counted, own = (f"{float(rate):.6g} frames a second" for rate in (clip.rate, facts.rate))
         yield f"{clip.name[:80]} is counted at {counted} and has {own}: times are taken by the clock"
@@ -441,7 +450,7 @@ class ClipMark:
 
     @property
     def keeps(self) -> bool:
-        """Return whether the clip is not rendered."""
+        """Return whether the markers exclude the clip from rendering, so that it keeps its source."""
         return self.model.lower() == KEEP_SOURCE
 
     @property

@@ -20,7 +20,7 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class FilterEntry(Entry):
-    """A registered temporal filter.
+    """The registry entry of a temporal filter: its classes for the CPU and for GPUs, and its settings.
 
     ``on_gpu``: "module:Class" of a ``BatchFilter`` with the same arithmetic, for devices of the kinds ``gpus``; '' for
     none. ``gpu_version``: the version of the ``on_gpu`` class, for cache keys, because these must not import its module
@@ -46,7 +46,7 @@ class FilterEntry(Entry):
         return bool(self.on_gpu) and device_kind in self.gpus
 
 
-# Temporal filters by name
+# Temporal filters by the name that ``--temporal`` accepts, each with its classes and a summary
 FILTERS = Registry(
     "temporal filter",
     {

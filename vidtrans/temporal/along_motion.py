@@ -1,4 +1,4 @@
-"""Motion paths through several frames, the trust in these paths, and fine detail along them, for the temporal filters.
+"""Motion paths over several frames for the temporal filters: the flow, the trust in it, and fine detail along it.
 
 Luma is split into two bands: structure finer than about a pixel, and structure between this and the low frequencies.
 Statistics separate flicker, changes that the source explains, and lost contrast. They compare a frame with its
@@ -48,35 +48,38 @@ from vidtrans.temporal.settings import DeflickerSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.colour.conversion import to_float, to_uint16
 
-# Forward and backward estimates differ by some pixels even where both are usable; an estimate and its inverse do not.
-# Squared errors at which a path's reliability is ½: of two estimates (frame pixels²), of an inverse (grid pixels²)
+# Squared difference between the flow and the flow back at which a path's reliability is ½: of two estimates (in frame
+# pixels²), and of an estimate and its inverse (in grid pixels²). Two usable estimates may differ by some pixels.
 ESTIMATE_SLACK, INVERSE_SLACK = 8.0, 0.1
-# Squared gradient of the flow, |∇f|², at which a path has half of its trust; a zoom by a tenth has 0.02
+# Squared gradient of the flow, |∇f|², at which the trust in a path is halved, because this is likely a motion boundary;
+# a zoom by a tenth between two frames has 0.02
 HALF_TRUST_GRADIENT = 0.5
-# The tolerance is not exactly half a pixel, because motion by whole pixels often leads exactly there.
-BORDER_TOLERANCE = 0.55  # Distance beyond the outer pixel centres, in grid pixels, at which a path leaves the picture
-STATISTICS_RADIUS = 2  # Number of frames on each side of a frame that its statistics use
-LOW_SIGMA = 1.25  # σ in grid pixels of the blur that leaves the low frequencies
-FINE_SIGMA = 0.8  # σ in pixels of the blur that separates the two bands
-BLUR_MARGIN = 4  # Number of rows that the blur with FINE_SIGMA reads on each side, plus one
-POOL_SIGMA = 3.0  # σ in grid pixels of the Gaussian window in which statistics are averaged
-WIDE_SIGMA = 8.0  # σ in grid pixels of the Gaussian window of slowly varying statistics
-NOISE_VARIANCE = 2e-5  # Variance of the source's changes, of values in [0, 1], below which no slope is fitted to them
-MAX_SLOPE = 3.0  # Limit of the slope: the output's change per change of the source
-# The next two are shares of a band's energy that changes from frame to frame but not with the source. Measured: at most
-# 0.01 under a tone curve on real footage, 0.02 with a flickering automatic white balance, 0.1 to 0.4 where style
-# networks boil.
-FLICKER_SHARE = 0.02  # Share of flickering energy from which on detail is averaged even if the source changes
-BOIL_SHARE = 0.1  # Share of flickering energy from which on detail is averaged over the longer window
-MAX_GAIN = 2.0  # Largest factor by which the contrast of averaged detail is raised or lowered
-# Factor of the contrast that resampling lost: it loses most at the upper end of a band, but energy is of a whole band
+# Distance beyond the outer pixel centres, in grid pixels, at which a path leaves the picture. It is not exactly half a
+# pixel, because motion by whole pixels often leads exactly there.
+BORDER_TOLERANCE = 0.55
+STATISTICS_RADIUS = 2  # Number of frames before and after a frame that are compared with it for its change statistics
+LOW_SIGMA = 1.25  # σ, in grid pixels, of the blur whose result is the low frequencies; the bands are the rest
+FINE_SIGMA = 0.8  # σ, in pixels of the frame, of the blur that separates the finer luma band from the coarser band
+BLUR_MARGIN = 4  # Number of rows on each side of a strip that are blurred with the strip, so that it has no seams
+POOL_SIGMA = 3.0  # σ, in grid pixels, of the Gaussian window in which change statistics are averaged
+WIDE_SIGMA = 8.0  # σ, in grid pixels, of the wider window in which the energy that resampling loses is averaged
+NOISE_VARIANCE = 2e-5  # Variance of the source's changes, for luma in [0, 1], below which they count as noise
+MAX_SLOPE = 3.0  # Limit, ±, of the slope: the output's luma change divided by the source's luma change
+# The next two constants are shares of a luma band's energy that flickers: it changes between frames, but not as the
+# source does. Measured: at most 0.01 under a tone curve on real footage, 0.02 with a flickering automatic white
+# balance, 0.1 to 0.4 where style networks boil (change detail at random).
+FLICKER_SHARE = 0.02  # Share from which detail is averaged over time even where the source changes
+BOIL_SHARE = 0.1  # Share from which detail boils (changes at random), and is averaged over the longer window
+MAX_GAIN = 2.0  # Largest factor by which the contrast of averaged detail is raised; 1 / MAX_GAIN is the smallest
+# Factor by which the measured loss of contrast by resampling is exaggerated, because it is measured over a whole band,
+# but the band's highest frequencies lose more
 RESTORE_GAIN = 2.5
-EPSILON = 1e-7  # Added to divisors to avoid division by zero
+EPSILON = 1e-7  # Number added to divisors, so that none is zero
 
 
 @dataclass(frozen=True)
 class FlowPath:
-    """The motion from one frame to another, on the grid: the flow (``u``, ``v``) in grid pixels, and its reliability.
+    """The motion from one frame to another on a coarse grid: the flow (``u``, ``v``) in grid pixels, its reliability.
 
     All arrays are (h, w) float32; ``reliable`` is 0 to 1.
     """
@@ -91,8 +94,8 @@ class FlowPath:
         return cv2.remap(picture, x + self.u, y + self.v, cv2.INTER_LINEAR, borderMode=BORDER)
 
     def join(self, second: FlowPath) -> FlowPath:
-        """Return this path continued by the path ``second``, which starts at the frame where this path ends."""
-        # Four channels are sampled as quickly as one.
+        """Return the path along this path and then along ``second``, which starts at the frame where this path ends."""
+        # The reliability is packed twice, because OpenCV samples four channels as quickly as one.
         packed = cv2.merge([second.u, second.v, second.reliable, second.reliable])
         u, v, reliable, _ = cv2.split(self.sample(packed))
         return FlowPath(u + self.u, v + self.v, reliable * self.reliable)
@@ -113,31 +116,34 @@ class FlowPath:
         return 1 / (1 + total * total)
 
     def in_pixels(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return u and v of the flow on the grid, in pixels of the full size: (h, w) each."""
+        """Return the flow's u and v at the grid points, (h, w) each, in pixels of a frame of ``width`` × ``height``."""
         rows, columns = self.u.shape
         return self.u * np.float32(width / columns), self.v * np.float32(height / rows)
 
     def full_size(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return u and v of the flow at full size, in full-size pixels: (height, width) each."""
+        """Return the flow's u and v enlarged to a frame's size, (height, width) each, in pixels of the frame."""
         u, v = self.in_pixels(width, height)
         return grow(u, (width, height)), grow(v, (width, height))
 
     def from_cells(self, width: int, height: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the full-size target positions x and y, (h, w) each, of the first pixel of each grid cell."""
+        """Return where the flow leads from the first frame pixel of each grid cell: x and y in pixels, (h, w) each."""
         (rows, columns), factor = self.u.shape, np.float32(grid_factor(height, width))
         x, y = grid_axes(rows, columns)
-        # The last cells may be narrower than the factor.
+        # Positions are multiples of ``factor``, not of width / columns, because the last cells may be narrower.
         return x * factor + self.u * np.float32(width / columns), y * factor + self.v * np.float32(height / rows)
 
 
 def _path_from_flow(flow: np.ndarray, backward: np.ndarray, slack: float) -> FlowPath:
-    """Return the path of a flow; ``backward``: the flow in the other direction, which shows the reliability."""
+    """Return the path along a ``flow``; its reliability is its consistency with the flow ``backward``.
+
+    ``slack``: the squared error, in grid pixels², at which the reliability is ½.
+    """
     u, v = cv2.split(flow)
     return FlowPath(u, v, flow_consistency(flow, backward, slack, BORDER_TOLERANCE))
 
 
 def slack_between(size: tuple[int, int], *, inverts: bool) -> float:
-    """Return the squared flow error, in grid pixels, at which a path's reliability is ½.
+    """Return the squared flow error, in grid pixels², at which a path's reliability is ½.
 
     ``size``: (height, width) of the frame. ``inverts``: see ``FlowTracker``.
     """
@@ -180,7 +186,10 @@ class FlowTracker:
         return found
 
     def _path(self, window: Window, at: int, step: int) -> FlowPath:
-        """Return the path from frame ``at`` over ``step`` frames; long paths are joined from two halves."""
+        """Return the path from frame ``at`` to the frame ``step`` frames later (negative: earlier).
+
+        A path over several frames is joined from two halves.
+        """
         if abs(step) == 1:
             before, after = window.samples[min(at, at + step)], window.samples[max(at, at + step)]
             if "pair" not in before.derived:
@@ -194,7 +203,7 @@ class FlowTracker:
         return path
 
     def trust(self, here: Sample, there: Sample, path: FlowPath) -> np.ndarray:
-        """Return the confidence that a path leads to the same content in another frame, (h, w) float32, 0 to 1."""
+        """Return the confidence, (h, w) float32, 0 to 1, that a path joins equal content in ``here`` and ``there``."""
         difference = cv2.subtract(path.sample(self._guide(there)), self._guide(here), dtype=cv2.CV_32F)
         difference *= difference
         distance = (difference.reshape(-1, 4) @ np.ones(4, np.float32)).reshape(path.u.shape)
@@ -235,7 +244,7 @@ def pack_channels(output: np.ndarray, guide: np.ndarray) -> np.ndarray:
 
 
 def frame_on_grid(sample: Sample) -> np.ndarray:
-    """Return a frame's packed channels on the grid, (h, w, 4) uint16 in the ``PICTURE`` range; cached in its sample."""
+    """Return a frame's output RGB and guide luma on the grid, (h, w, 4) uint16 in the ``PICTURE`` range; cached."""
     cached: np.ndarray | None = sample.derived.get(("low", 0))
     if cached is None:
         size = grid_size(*sample.output.shape[:2])
@@ -246,7 +255,7 @@ def frame_on_grid(sample: Sample) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _ChangeStatistics:
-    """Statistics around each grid point, (2, h, w) float32, one plane for each band, at half the grid's size.
+    """How the output changes around each grid point: (2, h, w) float32 at half the grid's size, a plane for each band.
 
     ``slope``: the output's change for a change of 1 in the source. ``flicker``: the variance of the output's changes
     that the slope does not explain. ``energy``: the energy of the output, resampled along the motion. ``lost``: the
@@ -273,7 +282,7 @@ class _ChangeStatistics:
 
 @dataclass(frozen=True)
 class FrameBands:
-    """The luma bands of a frame's output and of its guide.
+    """The two luma bands (finer, coarser detail) of a frame's output and of its guide.
 
     ``picture``: (H, W, 4) uint16 in the ``BAND`` range: the output's luma in the finer and the coarser band, then the
     guide's luma in both. ``on_grid``: the same bands at the grid points, (4, h, w) float32. ``energy``: the output's
@@ -305,7 +314,7 @@ class FrameBands:
 
 @dataclass(frozen=True)
 class DetailCorrection:
-    """The fine-detail correction of a frame: the rows from ``fine``, minus the low frequencies of ``low_change``.
+    """The correction of a frame's fine detail: the rows from ``fine``, minus the low frequencies of ``low_change``.
 
     ``residual``: the average over frames, minus the frame, minus the average's luma in the bands, (H, W, 3) uint16 in
     the ``CHANGE`` range. ``bands``: the averaged bands, (H, W, 2) uint16 in the ``BAND`` range. ``gains``: the factor
@@ -320,7 +329,7 @@ class DetailCorrection:
     slope: np.ndarray
 
     def fine(self, rows: slice) -> np.ndarray:
-        """Return rows of the fine-detail correction, (…, W, 3) float32."""
+        """Return the given ``rows`` of the fine-detail correction in RGB, (number of rows, W, 3) float32."""
         residual, bands = from_16bit(self.residual[rows], CHANGE), from_16bit(self.bands[rows], BAND)
         scaled_bands = [cv2.multiply(band, gain[rows]) for band, gain in zip(cv2.split(bands), self.gains, strict=True)]
         luma = cv2.add(*scaled_bands)
@@ -328,7 +337,7 @@ class DetailCorrection:
 
 
 class FineDetail:
-    """A function that computes the fine-detail correction of a frame."""
+    """A function that computes how averaging along the motion corrects a frame's fine detail."""
 
     def __init__(self, tracker: FlowTracker, settings: DeflickerSettings) -> None:
         self._tracker, self._settings = tracker, settings
@@ -389,8 +398,8 @@ class FineDetail:
         here = self._bands(window.samples[at])
         own, frame_energy = here.on_grid, here.energy.copy()
         energy = own[:2] ** 2
-        # Sums of the output's change times the guide's change, then of the guide's squared change: over all neighbours,
-        # and over the adjacent frames only (``near``)
+        # Sums over all neighbours (``total``), and over the adjacent frames only (``near``): in planes 0 and 1 of the
+        # output's change times the guide's change, in planes 2 and 3 of the guide's squared change
         total, near = np.zeros_like(own), np.zeros_like(own)
         near_look = np.zeros_like(energy)
         weight, near_weight, count = np.ones(own.shape[1:], np.float32), np.zeros(own.shape[1:], np.float32), 0
@@ -426,7 +435,7 @@ def _planes(picture: np.ndarray) -> np.ndarray:
 
 
 def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
-    """Sample two planes (2, h, w), which have half the grid's size, along a path on the grid."""
+    """Sample two planes (2, h, w) at half the grid's size at the positions to which a path on the grid leads."""
     rows, columns = planes.shape[1:]
     x, y = grid_axes(rows, columns)
     x = x + halve(path.u) * np.float32(columns / path.u.shape[1])
@@ -436,17 +445,20 @@ def _along(planes: np.ndarray, path: FlowPath) -> np.ndarray:
 
 
 def _pool(statistics: np.ndarray) -> np.ndarray:
-    """Average statistics on the grid, (C, h, w), in a Gaussian window around each point, at half the grid's size."""
+    """Average values on the grid, (C, h, w), in a Gaussian window around each point; return them at half the size."""
     return _planes(blur(halve(cv2.merge(list(statistics))), POOL_SIGMA / 2))
 
 
 def _lumas(picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the luma (ITU-R BT.601) of the first three channels of (H, W, 4) float32, and the fourth channel."""
+    """Return the luma (ITU-R BT.601) of the RGB in (H, W, 4) float32, and the fourth channel, (H, W) each."""
     return cv2.cvtColor(picture, cv2.COLOR_RGBA2GRAY), cv2.extractChannel(picture, 3)
 
 
 def _low_lumas(on_grid: np.ndarray, height: int, width: int) -> list[Enlarged]:
-    """Return the low frequencies of the output's and the guide's luma, from (h, w, 4) float32, at full size."""
+    """Return the low frequencies of the output's and the guide's luma, enlarged to (height, width) pixels.
+
+    ``on_grid``: (h, w, 4) float32, the output's RGB and the guide's luma.
+    """
     return [enlarged(luma, height, width) for luma in _lumas(blur(on_grid, LOW_SIGMA))]
 
 
@@ -460,7 +472,7 @@ def _split(luma: np.ndarray, inner: slice, low: np.ndarray) -> tuple[np.ndarray,
 
 
 def _lengthen(mean: np.ndarray, longer: Average, share: np.ndarray) -> np.ndarray:
-    """Mix two averages in 16 bits. ``share``: the weight of the ``longer`` average, on a coarse grid."""
+    """Mix two averages, (H, W, 4) uint16. ``share``: weight, 0 to 1, of the ``longer`` average, on a coarse grid."""
     height, width = mean.shape[:2]
     mixed, shares = np.empty_like(mean), enlarged(share, height, width)
     for rows in strips(height, width):

@@ -53,17 +53,17 @@ class BatchCausalFilter:
     Settings = CausalSettings
 
     def __init__(self, settings: CausalSettings, device: str = "cpu", *, flow: BatchFlow | None = None) -> None:
-        """``flow``: replaces the method ``settings.flow``, and takes the same kind of pictures, grey or RGB."""
+        """``flow``: a function that replaces the method ``settings.flow``; it takes the same pictures, grey or RGB."""
         self.settings = settings
         self._device = torch.device(device)
         self._flow = flow or load_batch_flow(settings.flow, self._device)
         self._stages: _Stages | None = None
 
     def begin(self) -> None:
-        """Do nothing, because the first frame of a shot replaces the state, and a resumed state must remain."""
+        """Do nothing: the first frame of a shot replaces the state, and a state from ``resume`` must remain."""
 
     def flush(self) -> list[tuple[Sample, Picture]]:
-        """Return no frames, because none wait."""
+        """Return no frames, because ``push`` returns each frame at once."""
         return []
 
     @torch.inference_mode()
@@ -78,7 +78,7 @@ class BatchCausalFilter:
         return [(sample, picture)]
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, the mean of the frames so far, and the number of frames in this mean, (h, w)."""
+        """Return the last frame, the running mean, (H, W, 4), and the number of frames in the mean, (h, w)."""
         if self._stages is None:
             return {}
         stages = self._stages
@@ -99,7 +99,11 @@ class BatchCausalFilter:
 
 
 class _Stages:
-    """The buffers of the last frame of a shot, from which the next frame is filtered."""
+    """The state of the causal filter within a shot: buffers of the last frame, the running mean, and its count.
+
+    The buffers hold the flow's input, the guide on the grid, the motion, the luma bands and their energy. ``guide``
+    and ``output`` are the first frame, (1, H, W, 3) each.
+    """
 
     def __init__(self, settings: CausalSettings, flow: BatchFlow, guide: torch.Tensor, output: torch.Tensor) -> None:
         self._settings, self.full = settings, 255 if output.dtype == torch.uint8 else 65535

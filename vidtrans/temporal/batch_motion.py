@@ -56,13 +56,14 @@ from vidtrans.temporal.tensor_operations import (
 )
 from vidtrans.temporal.window import BOIL_EPSILON, SURE_SHARE, SURROUNDINGS_SIZE
 
-# Estimates the flow, (N, 2, H, W) float32 in pixels, from first to second pictures, (N, C, H, W), 0 to 255
+# Function that estimates the flow, (N, 2, H, W) float32 in pixels, from the first to the second pictures, (N, C, H, W)
+# with values from 0 to 255
 BatchFlow = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-FORWARD, BACKWARD = 0, 1  # Indices of the two directions in ``motions``
-CHANNELS = 6  # Number of channels of a motion: position x and y, flow x and y, reliability, trust
-# Channels of ``motions``: target positions, flow, its reliability, and the trust in it
+FORWARD, BACKWARD = 0, 1  # Indices in ``motions``, (n, 2, 6, h, w), of the motion to the later and to the earlier frame
+CHANNELS = 6  # Number of channels of a motion: target position x and y, flow x and y, reliability, trust
+# Channels of a motion: target positions (x, y), flow (u, v), reliability of the flow, trust in equal content
 POSITIONS, FLOW, RELIABILITY, TRUST = slice(0, 2), slice(2, 4), 4, 5
-NUM_TERMS = 9  # Number of terms that are summed over neighbours; see ``BatchDetail._terms``
+NUM_TERMS = 9  # Number of values at a grid point that are summed over a frame's neighbours; see ``BatchDetail._terms``
 
 
 def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
@@ -74,7 +75,7 @@ def load_batch_flow(name: str, device: torch.device) -> BatchFlow:
 
 @dataclass(frozen=True)
 class Neighbours:
-    """The frames of a batch that have a neighbour in one direction, and the motion to it, (n, 6, h, w)."""
+    """The frames of a batch that have a neighbour in one direction, and the motion to the neighbour, (n, 6, h, w)."""
 
     part: slice  # Indices of the frames in the batch
     there: slice  # Numbers of their neighbours in the shot
@@ -96,12 +97,12 @@ def neighbours(motions: RollingBuffer, step: int, direction: int, frames: slice,
 
 
 def evenness(motion: torch.Tensor) -> torch.Tensor:
-    """Return the weight that falls at motion boundaries, (n, h, w), for a motion, (n, 6, h, w).
+    """Return a weight, (n, h, w), that is 1 for even motion, (n, 6, h, w), and lower at motion boundaries.
 
     See ``FlowPath.evenness``.
     """
     wide = F.pad(motion[:, FLOW], (1, 1, 1, 1), mode="replicate")
-    # One convolution, because ``flow.inverse_search.gradients`` would launch four more kernels.
+    # Compute all gradients in one convolution: ``flow.inverse_search.gradients`` launches four more GPU kernels.
     slopes = F.conv2d(wide, _differences(motion.device), groups=2)
     return torch.linalg.vector_norm(slopes, dim=1).pow_(4).add_(1).reciprocal_()
 
@@ -129,7 +130,7 @@ class _PairwiseFlow:
 
 
 class BatchTracker:
-    """An estimator of the motion between consecutive frames of a shot, and of the trust in the motion."""
+    """An estimator of the motion between frames of a shot, and of the trust in the motion, in batches of frames."""
 
     def __init__(
         self,
@@ -141,9 +142,9 @@ class BatchTracker:
         *,
         inverts: bool,
     ) -> None:
-        """``flow`` takes the same kind of pictures as ``settings.flow``. ``steps``: number of steps 1, 2, 4, … frames.
+        """``steps``: the number of steps 1, 2, 4, … over which motion is estimated. Sizes are (height, width).
 
-        ``inverts``: as in ``FlowTracker``.
+        ``flow`` takes the same kind of pictures, grey or RGB, as ``settings.flow``. ``inverts``: as in ``FlowTracker``.
         """
         self._inverts, self._slack = inverts, slack_between(size, inverts=inverts)
         self._flow, self._takes, self._tolerance = flow, FLOWS[settings.flow].takes, settings.colour_sigma
@@ -154,7 +155,7 @@ class BatchTracker:
         self.steps = [2**n for n in range(steps)]
 
     def buffers(self, device: torch.device) -> dict[str, RollingBuffer]:
-        """Return empty buffers, by name, for prepared pictures, guides on the grid, and the motion over each step."""
+        """Return empty buffers: "prepared" (the flow's input), "guide" (on the grid), "motion 1", … for each step."""
         channels = 1 if self._takes == "grey" else 3
         motions = {f"motion {step}": RollingBuffer(2, CHANNELS, *self._grid, device=device) for step in self.steps}
         prepared = RollingBuffer(channels, *self._working, dtype=torch.uint8, device=device)
@@ -173,7 +174,10 @@ class BatchTracker:
         return picture.byte(), shrink(guide, self._grid).mul_(1 / full)
 
     def write_first(self, prepared: torch.Tensor, guide: torch.Tensor, motions: torch.Tensor) -> None:
-        """Estimate the motion between n + 1 consecutive frames, and write it to ``motions``, (n, 2, 6, h, w)."""
+        """Estimate the motion between n + 1 consecutive frames, and write it to ``motions``, (n, 2, 6, h, w).
+
+        ``prepared``, ``guide``: from ``prepare``, for these frames.
+        """
         pictures = prepared.float()
         before, after = pictures[:-1], pictures[1:]
         has_motion = (before != after).flatten(1).any(1)[:, None, None, None]
@@ -192,7 +196,9 @@ class BatchTracker:
         self._trust(motions, guide[:-1], guide[1:])
 
     def write_joined(self, motions: torch.Tensor, guide: torch.Tensor, step: int, long_motions: torch.Tensor) -> None:
-        """Join n + ``step`` motions over ``step`` frames to ``long_motions`` over 2 · ``step``, (n, 2, 6, h, w).
+        """Join pairs of motions over ``step`` frames each, and write ``long_motions`` over 2 · ``step`` frames.
+
+        ``motions``: (n + ``step``, 2, 6, h, w). ``long_motions``: (n, 2, 6, h, w).
 
         ``guide``: the grid pictures of all n + 2 · ``step`` frames.
         """
@@ -205,7 +211,10 @@ class BatchTracker:
         self._trust(long_motions, guide[: -2 * step], guide[2 * step :])
 
     def _trust(self, motions: torch.Tensor, here: torch.Tensor, there: torch.Tensor) -> None:
-        """Write to ``motions`` the trust, 0 to 1, that ``here`` and ``there`` show the same content along them."""
+        """Write the channel ``TRUST`` of ``motions``: 0 to 1, that their two ends show the same content.
+
+        ``here``, ``there``: the guides at the two ends, (n, 3, h, w) on the grid.
+        """
         difference = motions.new_empty((len(motions), 2, 3, *self._grid))
         for direction, (own, other) in enumerate(((here, there), (there, here))):
             torch.sub(sample_along(other, motions[:, direction, POSITIONS]), own, out=difference[:, direction])
@@ -236,7 +245,11 @@ def _round_in_place(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _agreement(motion: torch.Tensor, returned: torch.Tensor, slack: float) -> torch.Tensor:
-    """Return the agreement of a motion's flow with the flow back, (n, h, w), as ``warping.flow_consistency`` does."""
+    """Return the consistency, (n, h, w), 0 to 1, of a motion with the flow back, as ``warping.flow_consistency`` does.
+
+    ``returned``: the flow back, sampled at the motion's targets, (n, 2, h, w); it is overwritten. ``slack``: see
+    ``slack_between``.
+    """
     flow, positions = motion[:, FLOW], motion[:, POSITIONS]
     scale = torch.addcmul(flow.square(), returned, returned).sum(1).mul_(0.01).add_(slack)
     gap = returned.add_(flow).square_().sum(1)
@@ -247,7 +260,10 @@ def _agreement(motion: torch.Tensor, returned: torch.Tensor, slack: float) -> to
 
 @lru_cache(maxsize=8)
 def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the smallest and largest grid_sample coordinates inside the picture, with tolerance, (2, 1, 1) each."""
+    """Return the smallest and the largest coordinates (x, y) inside the picture, for grid_sample: (2, 1, 1) each.
+
+    ``BORDER_TOLERANCE`` pixels beyond the outer pixel centres count as inside.
+    """
     sides = np.array([width, height])
     low, high = (2 * at / np.maximum(sides - 1, 1) - 1 for at in (-BORDER_TOLERANCE, sides - 1 + BORDER_TOLERANCE))
     return tuple(torch.from_numpy(at.astype(np.float32)).view(2, 1, 1).to(device) for at in (low, high))  # type: ignore[return-value]
@@ -255,7 +271,7 @@ def _edges(height: int, width: int, device: torch.device) -> tuple[torch.Tensor,
 
 @dataclass(frozen=True)
 class BatchChanges:
-    """Statistics of changes around each grid point, (n, 2, h/2, w/2) float32; see ``_ChangeStatistics``."""
+    """How outputs change around each grid point, (n, 2, h/2, w/2) float32: ``_ChangeStatistics`` of n frames."""
 
     slope: torch.Tensor
     flicker: torch.Tensor
@@ -268,7 +284,7 @@ class BatchChanges:
 
 
 class BatchDetail:
-    """Luma bands, their statistics, and the correction of fine detail, for pictures of one size."""
+    """Functions for the luma bands of pictures of one size: bands, statistics of changes, fine-detail correction."""
 
     def __init__(self, settings: DeflickerSettings, size: Size, grid: Size, steps: list[int]) -> None:
         """``size``, ``grid``: (height, width). ``steps``: distances in frames of the neighbours in the statistics."""
@@ -277,7 +293,10 @@ class BatchDetail:
         self.half = (-(-grid[0] // 2), -(-grid[1] // 2))
 
     def split(self, picture: torch.Tensor, bands: torch.Tensor) -> None:
-        """Split pictures (n, 4, H, W), the output's RGB and the guide's luma, into ``bands``, (n, 4, H, W)."""
+        """Split the luma of the output and of the guide into ``bands``, (n, 4, H, W): finer and coarser, output first.
+
+        ``picture``: (n, 4, H, W), the output's RGB and the guide's luma.
+        """
         lumas = picture.new_empty((len(picture), 2, *self._size))
         write_luma(lumas, picture)
         low = blur(shrink(lumas, self._grid), LOW_SIGMA)
@@ -286,21 +305,27 @@ class BatchDetail:
         torch.sub(fine, grow(low, self._size), out=bands[:, 1::2])
 
     def energy(self, bands: torch.Tensor) -> torch.Tensor:
-        """Return the output's energy in each of its bands, averaged around each grid point: (n, 2, h/2, w/2)."""
+        """Return the energy (mean square) of the output's two bands around each grid point, (n, 2, h/2, w/2).
+
+        ``bands``: from ``split``, (n, 4, H, W).
+        """
         return self._pool(self._at_grid_points(bands[:, :2]).square())
 
     def _at_grid_points(self, bands: torch.Tensor) -> torch.Tensor:
-        """Return the values of full-size bands at the grid points."""
+        """Return the values of ``bands``, (…, H, W), at the grid points, (…, h, w)."""
         return bands[..., :: self._factor, :: self._factor]
 
     def _pool(self, statistics: torch.Tensor) -> torch.Tensor:
-        """Average statistics on the grid in a Gaussian window around each point, at half the grid's size."""
+        """Average values on the grid, (n, C, h, w), in a Gaussian window around each point; halve their size."""
         return blur(shrink(statistics, self.half), POOL_SIGMA / 2)
 
     def changes(
         self, bands: RollingBuffer, energy: RollingBuffer, motions: dict[int, RollingBuffer], frames: slice
     ) -> BatchChanges:
-        """Compute statistics of the changes from ``frames`` to their neighbours. ``motions``: by distance in frames."""
+        """Compute statistics of the changes from ``frames`` to their neighbours. ``motions``: by distance in frames.
+
+        ``bands``: the luma bands of the shot's frames. ``energy``: from the method ``energy``, of the same frames.
+        """
         reach = self._steps[-1]
         first, last = max(0, frames.start - reach), min(frames.stop + reach, bands.stop)
         sharp = sharp_pictures(bands[first:last])
@@ -323,7 +348,7 @@ class BatchDetail:
         return self._statistics(sums, own, frame_energy, count)
 
     def _terms(self, sharp: torch.Tensor, own: torch.Tensor, motion: torch.Tensor) -> torch.Tensor:
-        """Return the terms that are summed over neighbours, (n, NUM_TERMS, h, w).
+        """Return the values at the grid points, (n, NUM_TERMS, h, w), that the caller sums over neighbours.
 
         For each of the two bands: the output's change times the guide's change, the guide's squared change, the
         output's squared change, and the neighbour's energy. The last channel is 1, to count neighbours.
@@ -339,7 +364,10 @@ class BatchDetail:
         return terms
 
     def _add_energy(self, total: torch.Tensor, energy: torch.Tensor, motion: torch.Tensor) -> None:
-        """Add the neighbours' energy along the motion, weighted by the trust, to ``total``, (n, 2, h/2, w/2)."""
+        """Add to ``total`` the neighbours' ``energy``, sampled along the motion and weighted by the trust in it.
+
+        ``total`` and ``energy``: (n, 2, h/2, w/2).
+        """
         half = shrink(motion[:, FLOW.start :], self.half)
         positions = half[:, :2].mul_(ratio(self._grid, self.half, motion.device))
         write_positions(positions, positions)
@@ -348,7 +376,10 @@ class BatchDetail:
     def _statistics(
         self, sums: torch.Tensor, own: torch.Tensor, frame_energy: torch.Tensor, count: torch.Tensor
     ) -> BatchChanges:
-        """Return the statistics from sums of terms over adjacent frames and over all neighbours; see ``_terms``."""
+        """Return the statistics from ``sums`` of the ``_terms``: over adjacent frames, then over all neighbours.
+
+        ``own``: the frames' bands at the grid points. ``count``: the number of neighbours of each frame.
+        """
         mean, weight = sums[:, NUM_TERMS + 6 : NUM_TERMS + 8], sums[:, NUM_TERMS + 8 :]
         weight += 1
         mean.addcmul_(own[:, :2], own[:, :2]).div_(weight)
@@ -405,7 +436,10 @@ class BatchDetail:
 
 
 def low_correction(change: torch.Tensor, other_share: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-    """Compute the low-frequency correction on the grid, (n, 3, h, w), as ``window.low_correction`` does."""
+    """Compute the low-frequency correction in RGB on the grid, (n, 3, h, w), as ``window.low_correction`` does.
+
+    ``change``: (n, 4, h, w). ``other_share`` and ``slope``: (n, 1, h, w).
+    """
     correction = torch.addcmul(change[:, :3], slope, change[:, 3:], value=-1)
     height, width = other_share.shape[-2:]
     size = (max(1, height // SURROUNDINGS_SIZE), max(1, width // SURROUNDINGS_SIZE))
@@ -427,7 +461,7 @@ def low_correction(change: torch.Tensor, other_share: torch.Tensor, slope: torch
 
 
 def _length(vectors: torch.Tensor) -> torch.Tensor:
-    """Return the Euclidean lengths of vectors in the channels, (n, 1, h, w)."""
+    """Return the Euclidean lengths, (n, 1, h, w), of vectors whose components are the channels, (n, C, h, w)."""
     return torch.linalg.vector_norm(vectors, dim=1, keepdim=True)
 
 
@@ -455,7 +489,7 @@ def apply_corrections(
     full = 255 if outputs.dtype == torch.uint8 else 65535
     scale = full * settings.strength
     low = low.sub(low_change, alpha=settings.texture_strength)
-    # Half a level is added here for rounding, because the conversion to integers cuts off the fraction.
+    # Add half a level for rounding, because the conversion to integers cuts off the fraction.
     result = grow(blur(low, LOW_SIGMA).mul_(scale).add_(0.5), (outputs.shape[1], outputs.shape[2]))
     result.add_(fine, alpha=scale * settings.texture_strength)
     corrected = result.add_(planes(outputs)).clamp_(0, full).permute(0, 2, 3, 1)

@@ -53,11 +53,11 @@ from vidtrans.temporal.tensor_operations import (
 )
 from vidtrans.temporal.window import FULL_LEVELS
 
-BATCH = 16  # Largest batch size in frames; low memory decreases it
+BATCH = 16  # Largest number of frames in a batch; if memory is low, batches are smaller
 
 
 class ShotStages:
-    """The stages of the window filter for a shot, with the buffers that they fill; frames are numbered from 0.
+    """The window filter of one shot, as stages that fill buffers; the shot's frames are numbered from 0.
 
     Buffers: "raw" (the model's output), "prepared" and "guide" (the input, for the flow and on the grid), "motion 1", …
     (the motion by step), "level 0", … (averages at full size), "low 0", … (averages on the grid), "share 0", …
@@ -93,7 +93,7 @@ class ShotStages:
             buffer.trim()
 
     def take(self, guides: torch.Tensor, outputs: torch.Tensor) -> None:
-        """Add the next frames, (n, H, W, 3) each, uint8, or 16 bits in int16."""
+        """Add the next n frames of the shot: guides and model outputs, (n, H, W, 3) uint8, or 16 bits in int16."""
         buffers, count = self.buffers, len(outputs)
         padded = buffers["level 0"].reserve(count)
         picture = interior(padded)
@@ -145,7 +145,10 @@ class ShotStages:
         compute: Callable[[slice, int, torch.Tensor], None],
         number: int,
     ) -> None:
-        """Fill the buffer ``name`` up to frame ``limit`` by ``compute``, called with frames, ``number`` and memory."""
+        """Fill the buffer ``name`` up to frame ``limit``, in batches, by calls ``compute(frames, number, memory)``.
+
+        ``compute`` writes the buffer's values of the ``frames`` to the ``memory``. ``number``: a step or a level.
+        """
         buffer = self.buffers[name]
         while buffer.stop < limit:
             frames = slice(buffer.stop, min(limit, buffer.stop + batch_size))
@@ -154,37 +157,43 @@ class ShotStages:
             buffer.commit(count)
 
     def _estimate_motions(self, frames: slice, step: int, motions: torch.Tensor) -> None:
-        """Estimate the motion between each frame and the next into ``motions``."""
+        """Write to ``motions`` the motion between each of the ``frames`` and the next frame. ``step``: 1."""
         both = slice(frames.start, frames.stop + step)
         self._tracker.write_first(self.buffers["prepared"][both], self.buffers["guide"][both], motions)
 
     def _join_motions(self, frames: slice, step: int, joined: torch.Tensor) -> None:
-        """Join two motions over ``step`` / 2 frames each to the motion over ``step`` frames, into ``joined``."""
+        """Write to ``joined`` the motion over ``step`` frames, joined from two motions over ``step`` / 2 frames."""
         half = step // 2
         motions = self.buffers[f"motion {half}"][frames.start : frames.stop + half]
         self._tracker.write_joined(motions, self.buffers["guide"][frames.start : frames.stop + step], half, joined)
 
     def _low(self, frames: slice, level: int, lows: torch.Tensor) -> None:
-        """Compute the averages of a level on the grid into ``lows``."""
+        """Write to ``lows`` the averages of the ``frames`` on the grid, after the averaging step ``level``."""
         self._average("low", frames, level, lows)
 
     def _level(self, frames: slice, level: int, padded: torch.Tensor) -> None:
-        """Compute the averages of a level at full size into ``padded``, which has a border."""
+        """Write to ``padded``, which has a border, the averages of the ``frames`` at full size after step ``level``."""
         self._average("level", frames, level, interior(padded))
         repeat_border(padded)
 
     def _average(self, kind: str, frames: slice, level: int, result: torch.Tensor) -> None:
-        """Average frames with the frames 2^(level − 1) before and after them into ``result``."""
+        """Write to ``result`` the averages of frames with the frames 2^(``level`` − 1) before and after them.
+
+        ``kind``: "low" (on the grid) or "level" (at full size), the name of the buffer with the averages to average.
+        """
         buffers, step = self.buffers, 2 ** (level - 1)
         write_averages(buffers[f"{kind} {level - 1}"], buffers[f"motion {step}"], step, frames, result)
 
     def _share(self, frames: slice, level: int, shares: torch.Tensor) -> None:
-        """Compute the fractions of a full window in the averages of a level into ``shares``."""
+        """Write to ``shares`` the fraction of a full window, 0 to 1, that each average of a ``level`` contains."""
         step = 2 ** (level - 1)
         write_shares(self.buffers[f"share {level - 1}"], self.buffers[f"motion {step}"], step, frames, shares)
 
     def _fine(self, frames: slice, top: int, fine: torch.Tensor) -> None:
-        """Compute the fine-detail correction of frames into ``fine``, and its low frequencies into a buffer."""
+        """Write the fine-detail correction of frames to ``fine``, and its low frequencies to the buffer "lacking".
+
+        ``top``: the highest level of averages at full size.
+        """
         buffers = self.buffers
         motions = {step: buffers[f"motion {step}"] for step in self._tracker.steps[:2]}
         changes = self._detail.changes(buffers["bands"], buffers["energy"], motions, frames)
@@ -195,7 +204,7 @@ class ShotStages:
         buffers["lacking"].append(low_change)
 
     def _finish(self, frames: slice) -> torch.Tensor:
-        """Return finished pictures, (n, H, W, 3), of the output's dtype."""
+        """Return the filtered pictures of the ``frames``, (n, H, W, 3), of the output's dtype."""
         buffers, settings = self.buffers, self._settings
         change = buffers[f"low {self._levels}"][frames] - buffers["low 0"][frames]
         alone = 2.0**-self._levels
@@ -210,7 +219,7 @@ class ShotStages:
         fine, top, levels = buffers["fine"].stop, self._top, self._levels
 
         def stop(kind: str, n: int) -> int:
-            """Return the end of the frames in a buffer."""
+            """Return the number of the first frame that is not yet in the buffer ``kind`` of level ``n``."""
             return buffers[f"{kind} {n}"].stop
 
         first_needed: dict[str, int] = {"raw": self.num_done, "fine": self.num_done, "lacking": self.num_done}
@@ -236,7 +245,7 @@ class ShotStages:
 def write_averages(
     lower: RollingBuffer, motions: RollingBuffer, step: int, frames: slice, result: torch.Tensor
 ) -> None:
-    """Average frames with the frames ``step`` before and after them, and write the averages to ``result``.
+    """Average frames with the frames ``step`` frames before and after them; write the averages to ``result``.
 
     ``result``: (n, 4, H, W). ``lower`` holds the averages of the level below, of the frames and their neighbours.
     Pictures at full size have a border and are sampled sharply; ``motions`` are on the grid. The mean is (2 P + t S +
@@ -255,7 +264,7 @@ def write_averages(
     maps = _maps(after, before, len(own), motions, size, is_full=is_full)
 
     def sample_neighbours(other: Neighbours, direction: int) -> torch.Tensor:
-        """Return the neighbours' pictures, sampled along the motion."""
+        """Return the neighbours' pictures in one ``direction``, sampled along the motion."""
         flow = maps[other.part, 2 * direction : 2 * direction + 2]
         return sample_along_flow(pictures(other.there), flow, is_sharp=is_full)
 
@@ -280,7 +289,9 @@ def _maps(
     *,
     is_full: bool,
 ) -> torch.Tensor:
-    """Return the flow to the frames after and before, in pixels, then 1 + t/2 and 1 + t/2 + t'/2: (n, 6, H, W).
+    """Return the flow and the weights by which ``write_averages`` averages frames with their neighbours: (n, 6, H, W).
+
+    The channels are the flow to the frame after and to the frame before, in pixels, then 1 + t/2 and 1 + t/2 + t'/2.
 
     t and t' are the trusts in the frames after and before, 0 for a missing frame. At full size they are multiplied by
     ``evenness``.
@@ -298,12 +309,15 @@ def _maps(
 
 @lru_cache(maxsize=8)
 def _no_neighbours(device: torch.device) -> torch.Tensor:
-    """Return the flow and the weights of ``_maps`` for a frame without neighbours, (1, 6, 1, 1)."""
+    """Return the six channels of ``_maps`` for a frame without neighbours, (1, 6, 1, 1)."""
     return torch.tensor([0.0, 0, 0, 0, 1, 1], device=device).view(1, 6, 1, 1)
 
 
 def write_shares(lower: RollingBuffer, motions: RollingBuffer, step: int, frames: slice, total: torch.Tensor) -> None:
-    """Compute the fractions of a full window in averages, (n, 1, h, w), into ``total``, from the level below."""
+    """Write to ``total``, (n, 1, h, w), the fraction of a full window, 0 to 1, that each frame's average contains.
+
+    ``lower``: the fractions after the last averaging step. ``step``: distance of the averaged neighbours in frames.
+    """
     torch.mul(lower[frames], 0.5, out=total)
     for direction in (FORWARD, BACKWARD):
         neighbour = neighbours(motions, step, direction, frames, lower.stop)
@@ -324,7 +338,7 @@ class BatchWindowFilter:
     def __init__(
         self, settings: WindowSettings, device: str = "cpu", *, flow: BatchFlow | None = None, batch_size: int = BATCH
     ) -> None:
-        """``flow``: replaces the method ``settings.flow``, and takes the same kind of pictures, grey or RGB."""
+        """``flow``: a function that replaces the method ``settings.flow``; it takes the same pictures, grey or RGB."""
         self.settings, self.batch_size = settings, batch_size
         self._levels = (settings.radius + 1).bit_length() - 1
         self.radius = 2**self._levels - 1
@@ -335,7 +349,7 @@ class BatchWindowFilter:
         self._num_uploaded = 0  # Number of these samples that were copied to the device
 
     def begin(self) -> None:
-        """Drop all frames."""
+        """Drop all frames that were added, before the first frame of another shot or clip."""
         self._stages, self._num_uploaded = None, 0
         self._samples.clear()
 
@@ -368,7 +382,7 @@ class BatchWindowFilter:
             except Exception as error:  # Devices raise different classes when memory runs out
                 if self.batch_size == 1 or not is_out_of_memory(error):
                     raise
-            # Done outside of the handler, whose traceback would keep tensors alive. Every stage is in a valid state.
+            # Halve the batch outside of the handler, whose traceback keeps tensors alive. All stages are still valid.
             self.batch_size //= 2
             if self._stages is not None:
                 self._stages.trim()

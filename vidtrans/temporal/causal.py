@@ -60,7 +60,7 @@ class CausalFilter:
         return apply_correction(sample.output, low, correction, self.settings)
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return the last frame, the mean of the frames so far, and the number of frames in this mean, (h, w)."""
+        """Return the last frame, the running mean, (H, W, 4), and the number of frames in the mean, (h, w)."""
         if self._last is None:
             return {}
         return {"guide": self._last.guide, "output": self._last.output, "mean": self._mean, "count": self._count}

@@ -17,7 +17,7 @@ from vidtrans.temporal.settings import DeflickerSettings, VoteSettings
 from vidtrans.temporal.stream import Sample, Window
 from vidtrans.video.images.picture import pack_colours
 
-OWN_WEIGHT = 1.0  # Weight of a frame's own label, relative to a trust of 1 in a path
+OWN_WEIGHT = 1.0  # Weight of a frame's own label; labels of other frames have the trust in their motion, 0 to 1
 
 
 class VoteFilter:
@@ -71,7 +71,9 @@ def _codes(sample: Sample) -> np.ndarray:
 
 
 def _majority_codes(ballots: list[np.ndarray], weights: list[np.ndarray]) -> np.ndarray:
-    """Return the code of each pixel with the largest sum of weights, (H, W) float32.
+    """Return, for each pixel, the colour code with the largest sum of weights, (H, W) float32.
+
+    ``ballots``: codes, (H, W) each, of the frame and of its neighbours. ``weights``: of each ballot's pixels, (H, W).
 
     At a tie, it is the code of the first ballot.
     """
@@ -95,7 +97,7 @@ def _majority_codes(ballots: list[np.ndarray], weights: list[np.ndarray]) -> np.
 
 
 def _unpack_colours(codes: np.ndarray, dtype: np.dtype) -> np.ndarray:
-    """Return the colours of codes, (H, W, 3) uint8 or uint16."""
+    """Return the RGB colours, (H, W, 3) uint8 or uint16, of the colour ``codes`` from ``_codes``."""
     wide = codes.astype(np.int32)
     rgb = np.stack([wide >> 16, wide >> 8 & 255, wide & 255], axis=2)
     return (rgb if dtype == np.uint8 else rgb * 257).astype(dtype)

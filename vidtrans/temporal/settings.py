@@ -10,7 +10,7 @@ from vidtrans.flow import FLOWS
 
 @dataclass(frozen=True)
 class DeflickerSettings:
-    """Settings shared by the filters: strength, texture, and the definition of flicker."""
+    """Settings that filters share: the strength of the correction, what counts as flicker, and the optical flow."""
 
     strength: float = option(1.0, "share of the correction that is applied", bounds=(0.0, 1.0))
     texture_strength: float = option(
@@ -27,7 +27,7 @@ class DeflickerSettings:
 
 @dataclass(frozen=True)
 class WindowSettings(DeflickerSettings):
-    """Settings of the window filter: the shared ones and its radius."""
+    """Settings of the window filter: the shared settings, and the radius of the window in frames."""
 
     radius: int = option(
         15, "frames taken from each side: 1, 3, 7, 15 or 31, between them the lower; 0: no filter", bounds=(0, 31)
@@ -36,14 +36,14 @@ class WindowSettings(DeflickerSettings):
 
 @dataclass(frozen=True)
 class CausalSettings(DeflickerSettings):
-    """Settings of the causal filter: the shared ones and its history."""
+    """Settings of the causal filter: the shared settings, and the largest number of earlier frames in a mean."""
 
     history: int = option(12, "frames that are remembered at most", bounds=(1, 64))
 
 
 @dataclass(frozen=True)
 class VoteSettings:
-    """Settings of the filter of label maps."""
+    """Settings of the filter ``vote`` for label maps: the radius of the window in frames, and the optical flow."""
 
     radius: int = option(15, "frames on each side that vote; 0: none but its own", bounds=(0, 31))
     colour_sigma: float = option(0.16, "σ of the source's colour difference that is the same place", bounds=(0.01, 1.0))

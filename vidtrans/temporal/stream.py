@@ -11,7 +11,7 @@ import numpy as np
 
 from vidtrans.temporal.settings import OffSettings
 
-LOOKAHEAD = 1  # Number of samples read before a window needs them, so that work started by ``Filter.expect`` has time
+LOOKAHEAD = 1  # Number of samples that are read early, so that the work started by ``Filter.expect`` has time
 
 
 @dataclass
@@ -59,7 +59,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Window:
-    """Consecutive samples of one shot around ``samples[centre]``, up to ``radius`` before and after it."""
+    """Consecutive samples of one shot: ``samples[centre]``, and up to ``radius`` samples before and after it."""
 
     samples: tuple[Sample, ...]
     centre: int
@@ -67,12 +67,12 @@ class Window:
 
 @runtime_checkable
 class BatchFilter(Protocol):
-    """A filter that receives frames one by one and computes many frames at once."""
+    """The interface of a filter that receives frames one by one, and computes many frames at once."""
 
     radius: int
 
     def begin(self) -> None:
-        """Drop all frames."""
+        """Drop all frames that were added, before the first frame of another clip."""
 
     def push(self, sample: Sample) -> list[tuple[Sample, Any]]:
         """Add the next frame of a shot; return the finished frames, in order, with their pictures."""
@@ -82,7 +82,7 @@ class BatchFilter(Protocol):
 
 
 class Filter(Protocol):
-    """A filter whose result for a frame depends only on ``radius`` neighbours on each side.
+    """The interface of a filter whose result for a frame depends only on ``radius`` neighbours on each side.
 
     If the class attribute ``needs_no_past_pictures`` is true, the filter reads only ``Sample.derived`` of frames before
     the window's centre, so that their pictures are dropped to save memory.
@@ -91,7 +91,7 @@ class Filter(Protocol):
     radius: int
 
     def expect(self, before: Sample, after: Sample) -> None:
-        """Start to compute, in the background, values that windows will need of two consecutive frames of a shot."""
+        """Start to compute, in the background, values of two consecutive frames of a shot that later windows need."""
 
     def __call__(self, window: Window) -> np.ndarray:
         """Return the filtered picture of the window's centre, with the shape and dtype of its output."""
@@ -99,13 +99,13 @@ class Filter(Protocol):
 
 @runtime_checkable
 class RecursiveFilter(Protocol):
-    """A filter with a state between frames; it receives each frame once, in order, and has a radius of 0."""
+    """The interface of a filter with a state; it receives each frame once, in order, and its radius is 0."""
 
     def state(self) -> Mapping[str, np.ndarray]:
-        """Return all arrays on which the next frame depends."""
+        """Return the filter's state: all arrays, by name, on which the result of the next frame depends."""
 
     def resume(self, state: Mapping[str, np.ndarray]) -> None:
-        """Continue exactly from a ``state`` that was saved."""
+        """Restore a saved ``state``, so that the next frames have the same results as without the interruption."""
 
 
 class NoFilter:
@@ -139,7 +139,7 @@ class HeldFrames:
     guide_decides: bool = False
 
     def repeats(self, before: Sample, sample: Sample) -> bool:
-        """Return whether a sample repeats the previous one."""
+        """Return whether a ``sample`` repeats the previous sample, ``before``."""
         if sample.index not in self.numbers or sample.starts_shot:
             return False
         is_same = _is_equal(before.guide, sample.guide)
@@ -168,7 +168,7 @@ def filter_samples(
     repeat_numbers: set[int] = set()
 
     def compare() -> Iterator[Sample]:
-        """Yield the samples, and collect the numbers of those that repeat the previous one."""
+        """Yield the samples, and collect the numbers of the samples that repeat the previous sample."""
         before: Sample | None = None
         for sample in samples:
             if before is not None and held.repeats(before, sample):
@@ -201,7 +201,7 @@ def _filter_each(
     waiting = 0  # Number of the last samples that have not been filtered yet
 
     def flush(keep: int) -> Iterator[tuple[Sample, np.ndarray]]:
-        """Filter the waiting samples except the last ``keep``; yield those of the output range."""
+        """Filter the waiting samples, except the last ``keep`` samples; yield the results in the output range."""
         nonlocal waiting
         while waiting > keep:
             at = len(recent) - waiting

@@ -31,14 +31,17 @@ def planes(pictures: torch.Tensor) -> torch.Tensor:
 
 def grey_levels(pictures: torch.Tensor) -> torch.Tensor:
     """Return the luma of pictures (N, 3, H, W) as integers of 8 or 16 bits, rounded like OpenCV: (N, H, W) float32."""
-    # All sums of 8-bit values are exact in float32.
+    # The weights are multiples of a power of 2, so that all sums of 8-bit values are exact in float32.
     red, green, blue = (share / (1 << INTEGER_LUMA_BITS) for share in INTEGER_LUMA)
     total = torch.mul(pictures[:, 1], green).add_(pictures[:, 0], alpha=red).add_(pictures[:, 2], alpha=blue)
     return total.add_(0.5).floor_()
 
 
 def write_luma(result: torch.Tensor, pictures: torch.Tensor) -> None:
-    """Write the luma of the first three channels of (N, 4, H, W), and the fourth channel, to (N, 2, H, W)."""
+    """Write to ``result``, (N, 2, H, W), the luma of RGB in the first three channels, and the fourth channel.
+
+    ``pictures``: (N, 4, H, W).
+    """
     luma = torch.mul(pictures[:, 0], LUMA[0], out=result[:, 0])
     luma.add_(pictures[:, 1], alpha=LUMA[1]).add_(pictures[:, 2], alpha=LUMA[2])
     result[:, 1].copy_(pictures[:, 3])
@@ -69,7 +72,7 @@ def shrink(pictures: torch.Tensor, size: Size) -> torch.Tensor:
 def _cells(
     height: int, width: int, rows: int, columns: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, Size]:
-    """Return where to sample for ``shrink``: positions, (1, h, w, 2), weights, (h, w), and samples per cell.
+    """Return where ``shrink`` samples: positions, (1, h, w, 2), their weights, (h, w), and (rows, columns) per cell.
 
     Edges of cells lie within pixels; a linear sample between two pixels weights both pixels.
     """
@@ -81,7 +84,10 @@ def _cells(
 
 
 def _cell_axis(length: int, cells: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return the sample positions in pixels, weights and samples per cell that average one axis over ``cells``."""
+    """Return (positions, weights, samples per cell) to average an axis of ``length`` pixels over each of ``cells``.
+
+    Positions are in pixels.
+    """
     edges = np.arange(cells + 1) * (length / cells)
     pairs = int(np.ceil((np.ceil(length / cells) + 1) / 2))
     first = np.floor(edges[:-1] + 1e-9)
@@ -103,13 +109,13 @@ def blur(pictures: torch.Tensor, sigma: float) -> torch.Tensor:
     kernel = _gaussian(sigma, pictures.shape[1], pictures.device)
     margin = kernel.shape[-1] // 2
     padded = _mirror(pictures, margin)
-    # A single channel would be a dense convolution, for which the library uses other functions.
+    # Pictures of one channel are excluded: their convolution is dense, and the library computes it by other functions.
     rows = F.conv2d(padded, kernel, groups=pictures.shape[1])
     return F.conv2d(rows, kernel.transpose(2, 3), groups=pictures.shape[1])
 
 
 def _mirror(pictures: torch.Tensor, margin: int) -> torch.Tensor:
-    """Pad pictures by ``margin`` mirrored pixels on each side."""
+    """Pad pictures (N, C, H, W) on all four sides by ``margin`` pixels, mirrored at the border."""
     height, width = pictures.shape[-2:]
     if min(height, width) > margin:
         return F.pad(pictures, (margin,) * 4, mode="reflect")
@@ -151,12 +157,12 @@ def write_positions(flow: torch.Tensor, positions: torch.Tensor, *, sign: int = 
 
 
 def sample_along(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Sample pictures linearly at ``positions`` (N, 2, h, w); the border is repeated."""
+    """Sample pictures linearly at ``positions``, (N, 2, h, w) from ``write_positions``; the border is repeated."""
     return sample(pictures, positions.permute(0, 2, 3, 1))
 
 
 def sharp_positions(flow: torch.Tensor, size: Size, step: int = 1) -> torch.Tensor:
-    """Return the positions that ``sample_sharply`` takes, along a flow (…, 2, h, w) in pixels: (…, 1, h, w, 3).
+    """Return the positions for ``sample_sharply`` to which a flow, (…, 2, h, w) in pixels, leads: (…, 1, h, w, 3).
 
     ``size``: (height, width) of the pictures. The flow starts at each ``step``-th pixel, and is overwritten.
     """
@@ -170,7 +176,10 @@ def sharp_positions(flow: torch.Tensor, size: Size, step: int = 1) -> torch.Tens
 
 @lru_cache(maxsize=16)
 def _base_positions(size: Size, step: Size, shape: Size, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the position of each ``step``-th pixel, (2, h, w), and the size of a pixel, (2, 1, 1), for grid_sample."""
+    """Return the positions of every ``step``-th pixel, (2, h, w), and the size of a pixel, (2, 1, 1).
+
+    Both are x and y in grid_sample coordinates. ``size``: of the pictures. ``shape``: (h, w).
+    """
     (height, width), (rows, columns) = size, shape
     x = _normalised(np.arange(columns) * step[1], width).astype(np.float32)
     y = _normalised(np.arange(rows) * step[0], height).astype(np.float32)
@@ -192,7 +201,7 @@ def sharp_pictures(padded: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=8)
 def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
-    """Return the kernels that subtract and add second differences, (2 C, 1, 3, 3), for a depthwise convolution."""
+    """Return kernels, (2 C, 1, 3, 3), by which a picture minus, and plus, its second differences is computed."""
     lost_detail = _second_differences(1, device)[0, 0]
     same = torch.zeros(3, 3, device=device)
     same[1, 1] = 1
@@ -200,14 +209,14 @@ def _curvatures(channels: int, device: torch.device) -> torch.Tensor:
 
 
 def sample_sharply(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Sample pictures like ``warping.sample_sharp``, at ``sharp_positions``: (N, C, h, w)."""
+    """Sample ``sharp_pictures`` at ``sharp_positions``, like ``warping.sample_sharp``; return (N, C, h, w)."""
     if pictures.device.type == "mps":
         return sample_each(pictures, positions)
     return F.grid_sample(pictures, positions, "bilinear", padding_mode="border", align_corners=True).squeeze(2)
 
 
 def sample_each(pictures: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-    """Sample like ``sample_sharply``, but in two dimensions, because Apple GPUs need this before torch 2.9."""
+    """Sample like ``sample_sharply``, but by 2-D sampling, which Apple GPUs need before torch 2.9."""
     sampled = sample(pictures.flatten(1, 2), positions[:, 0, ..., :2]).unflatten(1, pictures.shape[1:3])
     return torch.lerp(sampled[:, :, 0], sampled[:, :, 1], (positions[:, ..., 2] + 1) / 2)
 
@@ -228,14 +237,17 @@ def sample_along_flow(pictures: torch.Tensor, flow: torch.Tensor, *, is_sharp: b
 
 
 def _interpolation_weights(flow: torch.Tensor) -> torch.Tensor:
-    """Return the weights t(1 − t) of second differences along each axis, in place; t: offset from the last pixel."""
+    """Replace a flow by the weights t(1 − t) of second differences along each axis, and return it.
+
+    t: the fraction of a pixel, 0 to 1, in the flow.
+    """
     weights = flow.remainder_(1)
     return weights.addcmul_(weights, weights, value=-1)
 
 
 @lru_cache(maxsize=8)
 def _second_differences(channels: int, device: torch.device) -> torch.Tensor:
-    """Return the kernels of second differences, (C, 1, 3, 3), for a depthwise convolution."""
+    """Return kernels of second differences (a scaled Laplacian), (C, 1, 3, 3), for a depthwise convolution."""
     ring = torch.tensor([[0.0, -1.0, 0.0], [-1.0, 4.0, -1.0], [0.0, -1.0, 0.0]]) * (CURVATURE / 2)
     return ring[None, None].repeat(channels, 1, 1, 1).to(device)
 
@@ -249,7 +261,10 @@ def repeat_border(padded: torch.Tensor) -> None:
 
 @lru_cache(maxsize=32)
 def ratio(size: Size, other: Size, device: torch.device) -> torch.Tensor:
-    """Return the factors for x and y from pixels of ``size`` to pixels of ``other``, (2, 1, 1)."""
+    """Return the factors (x, y) that convert lengths at ``size`` to lengths at ``other``, both (height, width).
+
+    The shape is (2, 1, 1).
+    """
     return torch.tensor([other[1] / size[1], other[0] / size[0]], device=device).view(2, 1, 1)
 
 
@@ -299,14 +314,14 @@ class RollingBuffer:
         self.commit(len(frames))
 
     def __getitem__(self, frames: slice) -> torch.Tensor:
-        """Return a view of a range of frames. Raises IndexError if some were dropped or not added yet."""
+        """Return a view of a range of frames. Raises IndexError if a frame was dropped or not added yet."""
         if not self.first <= frames.start <= frames.stop <= self.stop:
             raise IndexError(f"frames {frames.start} to {frames.stop} of {self.first} to {self.stop}")
         shift = self._offset - self.first
         return self._memory[frames.start + shift : frames.stop + shift]
 
     def drop(self, before: int) -> None:
-        """Drop the frames before a number; their memory is used again."""
+        """Drop the frames before the number ``before``; their memory is used again."""
         count = min(max(0, before - self.first), self.stop - self.first)
         self.first += count
         self._offset += count
@@ -316,7 +331,7 @@ class RollingBuffer:
         self._move(self.stop - self.first)
 
     def _move(self, capacity: int) -> None:
-        """Move the frames to the beginning of the memory, which gets room for ``capacity`` frames."""
+        """Move the frames to the beginning of the memory, or of new memory for ``capacity`` frames."""
         frames = self._memory[self._offset : self._offset + self.stop - self.first]
         if capacity != len(self._memory):
             moved = frames.new_empty((capacity, *frames.shape[1:]))

@@ -50,9 +50,10 @@ from vidtrans.temporal.along_motion import (
 from vidtrans.temporal.settings import DeflickerSettings, WindowSettings
 from vidtrans.temporal.stream import Sample, Window
 
-FULL_LEVELS = 3  # Number of averaging steps at full size; further steps are for low frequencies only
-STORED_LEVELS = 2  # Number of steps whose full-size averages are stored; the third average is computed where it is used
-SURE_SHARE = 0.5  # Share of a full window in an average at which the low-frequency correction is fully trusted
+FULL_LEVELS = 3  # Number of averaging steps at full size; further steps average only low frequencies, on a coarse grid
+# Number of averaging steps whose results at full size are stored; results of the third step are computed when used
+STORED_LEVELS = 2
+SURE_SHARE = 0.5  # Least weight, 0 to 1, of other frames in an average at which the low-frequency correction is trusted
 SURROUNDINGS_SIZE = 8  # Side of the square around a point whose corrections count as its surroundings, in grid pixels
 BOIL_EPSILON = 0.002  # Squared correction, summed over RGB in [0, 1]; much smaller corrections are not boil
 
@@ -91,14 +92,14 @@ class WindowFilter:
         self._drop_stale(window)
         return picture
 
-    # An average of a level covers 2^level − 1 frames on each side.
+    # Level n is the result of n averaging steps: the average of a frame and 2^n − 1 frames on each side of it.
 
     def _lead(self, level: int) -> int:
-        """Return the number of frames after the centre for which averages of a level are needed on the grid."""
+        """Return how many frames after the centre need averages of a ``level`` on the grid for its result."""
         return self.radius - (2**level - 1)
 
     def _full_lead(self, level: int) -> int:
-        """Return the number of frames after the centre for which averages of a level are needed at full size."""
+        """Return how many frames after the centre need averages of a ``level`` at full size for its result."""
         return 2**self._full_levels - 2**level
 
     def _average_ahead(self, window: Window) -> None:
@@ -116,7 +117,7 @@ class WindowFilter:
 
     @staticmethod
     def _frames_without(window: Window, level: int, lead: int, key: str) -> Iterator[int]:
-        """Yield the frames up to ``lead`` frames from the centre whose average of a level is not computed yet.
+        """Yield the indices of samples up to ``lead`` frames from the centre that lack their average of a ``level``.
 
         ``key``: the name under which a sample stores its highest computed level.
         """
@@ -127,7 +128,7 @@ class WindowFilter:
                 derived[key] = level
 
     def _drop_stale(self, window: Window) -> None:
-        """Delete the derived values that no later window needs."""
+        """Delete the values stored in the window's samples that no later window needs."""
         samples, centre = window.samples, window.centre
         for key, ahead in self._stale:
             for at in range(min(centre + ahead, len(samples) - 1), -1, -1):
@@ -135,7 +136,7 @@ class WindowFilter:
                     break  # The values of earlier frames were deleted before
 
     def _find_stale(self) -> list[tuple[Any, int]]:
-        """Return (key, offset) pairs: filtering frame n makes this derived value stale in frames up to n + offset.
+        """Return (key, offset) pairs: after frame n is filtered, no frame up to n + offset needs its value ``key``.
 
         A step of averaging at level n uses frames 2^(n − 1) away; statistics use frames up to 2 away.
         """
@@ -159,7 +160,10 @@ class WindowFilter:
         return stale
 
     def _average(self, window: Window, at: int, level: int, *, is_full: bool) -> Average:
-        """Average a frame's output RGB and guide luma with its neighbours along the motion, weighted (1, 2, 1)/4."""
+        """Average frame ``at`` (output RGB, guide luma) with two neighbours along the motion, weighted (1, 2, 1)/4.
+
+        The frames are averages of the level below ``level``. ``is_full``: at full size, not on the grid.
+        """
         lower, step = (self._full_average if is_full else self._grid_average), 2 ** (level - 1)
         here = lower(window, at, level - 1)
         height, width = here.shape[:2]
@@ -170,7 +174,10 @@ class WindowFilter:
         return Average(here, other_share, is_sharp=is_full)
 
     def _full_average(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return a cached average at full size, (H, W, 4) uint16 in the ``PICTURE`` range; level 0 may be uint8."""
+        """Return the average of frame ``at`` at full size, (H, W, 4) uint16 in the ``PICTURE`` range; cached.
+
+        At level 0 (the frame itself) it may be uint8.
+        """
         sample = window.samples[at]
         cached: np.ndarray | None = sample.derived.get(("level", level))
         if cached is None and level:
@@ -182,7 +189,7 @@ class WindowFilter:
         return cached
 
     def _fine_correction(self, window: Window) -> DetailCorrection:
-        """Compute the fine-detail correction of the centre."""
+        """Compute the fine-detail correction of the window's centre frame."""
         at, top = window.centre, self._full_levels
         longer = self._average(window, at, top, is_full=True) if top > self._num_stored_levels else None
         return self._detail(window, at, self._full_average(window, at, self._num_stored_levels), longer)
@@ -198,7 +205,10 @@ class WindowFilter:
         return cached
 
     def _window_share(self, window: Window, at: int, level: int) -> np.ndarray:
-        """Return the fraction of a full window that an average contains, (h, w) float32 in [2^−level, 1]."""
+        """Return the fraction of a full window that the average of frame ``at`` contains, (h, w) float32.
+
+        The fraction is from 2^−``level`` (only this frame) to 1.
+        """
         sample = window.samples[at]
         if level == 0:
             width, height = grid_size(*sample.guide.shape[:2])
@@ -212,7 +222,10 @@ class WindowFilter:
         return cached
 
     def _low_correction(self, window: Window, slope: np.ndarray) -> np.ndarray:
-        """Compute the centre's low-frequency correction on the grid, (h, w, 3) float32."""
+        """Compute the low-frequency correction of the centre frame on the grid, (h, w, 3) float32.
+
+        ``slope``: from the fine-detail correction, (h, w).
+        """
         at = window.centre
         after, before = [from_16bit(self._grid_average(window, at, level), PICTURE) for level in (self._levels, 0)]
         own_share = 2.0**-self._levels
@@ -221,7 +234,7 @@ class WindowFilter:
 
 
 def low_correction(change: np.ndarray, other_share: np.ndarray, slope: np.ndarray) -> np.ndarray:
-    """Compute the low-frequency correction on the grid, (h, w, 3) float32 in [−1, 1].
+    """Return the correction of low frequencies in RGB, on the grid, (h, w, 3) float32 in [−1, 1].
 
     ``change`` (h, w, 4): the average of the output (RGB) and of the guide (luma) minus the frame. ``slope`` (h, w): the
     output's change per change of the guide. ``other_share`` (h, w): the share, 0 to 1, of other frames in the average.
@@ -251,7 +264,7 @@ def low_correction(change: np.ndarray, other_share: np.ndarray, slope: np.ndarra
 def apply_correction(
     output: np.ndarray, low: np.ndarray, correction: DetailCorrection, settings: DeflickerSettings
 ) -> np.ndarray:
-    """Apply the corrections to an output: ``low``, (h, w, 3) on the grid, and the fine-detail ``correction``."""
+    """Return an output, (H, W, 3), corrected by ``low``, (h, w, 3) on the grid, and the fine-detail ``correction``."""
     height, width = output.shape[:2]
     low = blur(low - np.float32(settings.texture_strength) * correction.low_change, LOW_SIGMA)
     total = enlarged(low, height, width)
