@@ -12,7 +12,8 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 
-Requirement = tuple[Callable[[LoadedModel], object], str, str]  # Test, reason of failure, and a preset that passes
+# Requirement of an option: a test of a model, the reason of a failure, and a dataset preset whose models pass the test
+Requirement = tuple[Callable[[LoadedModel], object], str, str]
 NOISE = "noise"  # Name of a seed of random noise, which needs no file
 
 

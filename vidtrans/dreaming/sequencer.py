@@ -53,9 +53,10 @@ TRUE, FALSE = ("1", "x", "yes", "true", "on"), ("", "0", "no", "false", "off")
 def find_actions(
     memory: ClipMemory, record: Table, table: str, goals: Collection[int | str]
 ) -> dict[str, frozenset[int]]:
-    """Return the frames of each action in a table, and of motion clusters if ``goals`` has other actions.
+    """Return the stored frames of each action in an action table (the path ``table``; '' for none).
 
-    ``record``: a model's record of its stored frames. Raises UsageError.
+    If ``goals`` has other actions, the clusters of frames with similar motion are added. ``record``: the table of a
+    model's stored frames and their clips. Raises UsageError.
     """
     table_actions: dict[str, frozenset[int]] = {}
     if table:

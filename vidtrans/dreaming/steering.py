@@ -86,9 +86,9 @@ IDLE = SteeringEntry()  # The entry without an effect, before the first moment
 
 @dataclass(frozen=True)
 class Steering:
-    """A steering script: ``entries`` from the times ``moments`` on, in order; empty without steering.
+    """A steering script, which is empty without steering.
 
-    ``text``: the script in normal form.
+    Each of ``entries`` applies from its time in ``moments`` until the next entry. ``text``: the script in normal form.
     """
 
     moments: tuple[Time, ...] = ()

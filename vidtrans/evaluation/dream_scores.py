@@ -135,7 +135,10 @@ def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
 
 
 def _draw(film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> np.ndarray:
-    """Draw frames of the film above ``near``, the most similar source frames; ``first``: offset of the numbers."""
+    """Draw frames of the film above ``near``, the most similar source frames: (H, W, 3) uint8.
+
+    ``first`` is added to the positions of ``frames``, from 1 on, to label them with frame numbers.
+    """
     numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
     rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
     notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]

@@ -67,6 +67,7 @@ def score(
 ) -> Table:
     """Return the scores of a render; if ``result`` is given, also write a plot (.png) or all values (.json).
 
+    ``flow``: the flow method. ``per_frame``: the outputs without temporal filter. ``reference``: the desired result.
     Raises UsageError, MediaError, Interrupted.
     """
     scores = score_clips(clip, source, context, per_frame=per_frame, reference=reference, flow=flow)
@@ -204,7 +205,7 @@ def _moments(
 
 
 def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
-    """Draw the motion-compensated difference of two frames, (H, W, 3) uint8; ``WHITE`` levels are drawn white."""
+    """Draw the motion-compensated difference of two frames, (H, W, 3) uint8; a difference of ``WHITE`` is white."""
     difference = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
     heat = np.clip(difference.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
@@ -226,7 +227,7 @@ def check_scorable(plan: RenderPlan) -> None:
 def score_render(job: RenderJob, output: Path, request: str, context: Context) -> Table:
     """Score a finished render against its unfiltered outputs, write a plot, and return scores and verdict.
 
-    Raises UsageError, MediaError, Interrupted.
+    ``request``: the digest of the render's request. Raises UsageError, MediaError, Interrupted.
     """
     plan = job.plan
 

@@ -54,9 +54,10 @@ UNRELATED, DOUBTFUL = 0.12, 0.35
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """A clip that is aligned with another clip; ``steps``: the number of its frame for each frame of the other.
+    """A ``clip`` that is aligned with another clip, such as a render of it.
 
-    ``missing``: the other's frames without a counterpart; their steps are those of the previous frames.
+    ``steps``: for each frame of the other clip, the number of the aligned frame in ``clip``. ``missing``: numbers of
+    the other clip's frames without a counterpart, whose steps repeat those of the previous frames.
     """
 
     clip: Clip
@@ -80,8 +81,8 @@ class AlignedSource:
 
         Pictures are matched by names and numbers. Clips from their first frames with equal numbers of frames are
         matched one to one, because most tools preserve frames but not all preserve times; other clips by time.
-        ``rule``: the effect on frames without a counterpart, for messages. ``is_source``: the render was made from the
-        clip, so their content must agree (``check_source``). Raises UsageError.
+        ``rule``: the effect on frames without a counterpart, and ``remedy``: a hint, for messages. ``is_source``: the
+        render was made from the clip, so their content must agree (``check_source``). Raises UsageError.
         """
         found, note = cls._match(clip, output, start, end, rule, remedy)
         if is_source:
@@ -94,7 +95,7 @@ class AlignedSource:
     def _match(
         cls, clip: Clip, output: Clip, start: Time | None, end: Time | None, rule: str, remedy: str
     ) -> tuple[AlignedSource, str]:
-        """Return the aligned clip, and a message about differences between the clips."""
+        """Return the aligned clip, and a message about differences ('' for none); parameters as of ``find``."""
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
             return cls(clip, [0] * total), ""
@@ -278,7 +279,7 @@ def write_scores(result: Path | None, table: Table, series: Table, draw: Callabl
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
     """Return the clip with the cuts of its source, and the source aligned with the clip from ``start`` on.
 
-    Raises UsageError.
+    ``cuts``: the setting by which the source is divided into shots. Raises UsageError.
     """
     opened = with_cuts(open_clip(context, source), cuts)
     aligned = AlignedSource.find(opened, clip, context, start, rule="it guides itself", is_source=True)

@@ -87,7 +87,7 @@ NO_BARS = Bars()  # Bars of a picture without borders
 
 
 def black_bars(brightest: np.ndarray) -> Bars:
-    """Return a clip's black bars from its ``brightest`` values, exact to ``BLEED`` lines.
+    """Return a clip's black bars, exact to ``BLEED`` lines.
 
     ``brightest``: the maximum of each pixel over the clip, (H, W) uint8. Bars stay black, lie on both sides of the
     picture, and have straight edges, unlike an object on black, or a vignette. If one edge is not found in a dark
@@ -133,7 +133,10 @@ def opaque_rectangle(alpha: np.ndarray) -> Part:
 def _without_holes(
     top: int, bottom: int, left: int, right: int, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[int, int, int, int]:
-    """Return the largest rectangle that lies on one side of all ``rows`` or ``columns`` with transparent pixels."""
+    """Return the largest (top, bottom, left, right) on one side of all transparent pixels of a rectangle.
+
+    ``rows`` and ``columns``: those with transparent pixels, relative to the rectangle's top left corner.
+    """
     parts = [
         (top + int(rows[-1]) + 1, bottom, left, right),
         (top, top + int(rows[0]), left, right),

@@ -94,7 +94,10 @@ def patch_layout(height: int, width: int, device: torch.device) -> PatchLayout:
 
 
 def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
-    """Return the indices of the six candidates' patches: the patch, four neighbours, the patch again (zero motion)."""
+    """Return the indices of the patches from which each patch gets its six candidate displacements, (6·P,).
+
+    They are the patch, four neighbours at the distance ``jump`` in patches, and the patch again, for zero motion.
+    """
     y, x = torch.arange(rows)[:, None], torch.arange(columns)
     offsets = ((0, 0), (0, -jump), (0, jump), (-jump, 0), (jump, 0), (0, 0))
     indices = [(y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1) for dy, dx in offsets]
@@ -103,7 +106,11 @@ def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def _patch_constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the damping (2, 2), the signs of a 2×2 inverse, and factors that zero the last candidate (6, 1, 1)."""
+    """Return constants of the patch search: damping, signs and factors.
+
+    They are the damping of the normal equations (2, 2), the signs of an inverted 2×2 matrix (2, 2), and the factors
+    (6, 1, 1) on the six candidates, 0 for the last one (zero motion).
+    """
     damping = PATCH_DAMPING * PATCH**2 * torch.eye(2, device=device)
     signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], device=device)
     moves = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.0], device=device)
@@ -250,9 +257,10 @@ class Refinement:
 def _constants(
     height: int, width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return pixel positions, (h, w, 2), and a pixel's size, (2,), in ``grid_sample`` coordinates, and two masks.
+    """Return constants of the refinement: pixel positions, pixel size, diagonal and signs.
 
-    The masks, (1, 3, 1, 1) each, are a matrix's diagonal, and the signs of its inverse.
+    Positions, (h, w, 2), and size, (2,), are in ``grid_sample`` coordinates. Diagonal and signs, (1, 3, 1, 1) each,
+    are for symmetric matrices (xx, xy, yy): 1 on the diagonal and 0 elsewhere, and the signs of the inverse.
     """
     ys, xs = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
     scale = torch.tensor([2 / width, 2 / height], device=device)
@@ -390,7 +398,7 @@ def _halve(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _box(pictures: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the mean over a square of ``side`` pixels around each pixel, of the pixels inside the picture."""
+    """Return the mean over a square of ``side`` pixels around each pixel; pixels outside the picture do not count."""
     return F.avg_pool2d(pictures, side, 1, side // 2, count_include_pad=False)
 
 

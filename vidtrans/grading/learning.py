@@ -216,7 +216,9 @@ def _local_variance(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Operators:
-    """The parameters of a simple grade, 0 is neutral: exposure and gains in linear light, the others on stored values.
+    """The parameters of a simple grade; 0 is neutral for each of them.
+
+    Exposure, warmth and tint apply in linear light, the others to stored values.
 
     ``exposure``: stops. ``warmth``: stops of red over blue. ``tint``: stops of green. ``gamma_*``: binary logarithm of
     each channel's exponent. ``lift_*``: the new black level. ``contrast`` and ``saturation``: natural logarithms of
@@ -522,7 +524,10 @@ def describe(
 
 
 def _casts_at(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the casts of the graded greys ``tones`` at the lightness of the colours, as Lab with L = 0, (N, 3)."""
+    """Return the colour casts of the graded greys ``tones``, Lab, at the lightness of ``colours``, (N, 3) Lab.
+
+    The casts are interpolated, and returned as Lab with L = 0, (N, 3).
+    """
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]
     return np.stack([np.zeros(len(colours)), *casts], axis=1)

@@ -73,7 +73,10 @@ def make_mattes(request: MatteRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class MatteJob:
-    """A request with its inputs, which are resolved on first use; close it after use. ``began``: monotonic time."""
+    """A request for mattes with its inputs, which are resolved on first use; close it after use.
+
+    ``began``: the monotonic time, in seconds, at which the work began.
+    """
 
     request: MatteRequest
     context: Context
@@ -454,7 +457,10 @@ class MattePaint:
         matte: np.ndarray | None = None,
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Return the foreground of the frame ``source`` with its matte as alpha: (H, W, 4) of the frame's dtype."""
+        """Return the foreground of the frame ``source`` with its matte as alpha: (H, W, 4) of the frame's dtype.
+
+        ``picture``, ``matte`` and ``working_size`` are not used.
+        """
         del picture, matte, working_size
         return cut_out(source, self._matte(frame, source))
 

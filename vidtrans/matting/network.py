@@ -52,7 +52,8 @@ OFFSET, OFFSET_PX = 0.7, 24  # Range of a window's offset from the object: a sha
 HOLE_DILATION_PX = 9  # Side of the kernel that grows the object's hole before the background is inpainted, in pixels
 # Simulated errors of a guide: shift, bend and growth as shares of the object's side; rotation, log scale and shear.
 GUIDE_SHIFT_STD, GUIDE_BEND_STD, GUIDE_GROWTH, GUIDE_AFFINE_STD = 0.04, 0.03, 0.05, (4.0, 0.05, 0.03)
-# Simulated spots in a guide: limit of their number, largest half axes (shares of the object's side), share added
+# Simulated wrong spots in a guide: their number is below SPOT_LIMIT; SPOT_AXES are the largest half axes, as shares of
+# the object's side; FALSE_SPOTS is the share of spots that are added to the matte, the others are holes in it.
 SPOT_LIMIT, SPOT_AXES, FALSE_SPOTS = 4, (0.25, 0.12), 0.4
 MAX_BLUR_PX = 9  # Largest length of the simulated motion blur, in pixels
 # Training
@@ -66,7 +67,7 @@ MATCHING_DROPOUT = 0.15  # Share of examples with zeroed matching channels, so t
 
 
 class ReferenceFeatures(NamedTuple):
-    """Features of the painted frames at one level, (N, C) of unit length, and a mask of the object's, (N,) bool."""
+    """Features of the painted frames at one level, (N, C) of unit length, and whether each is on the object, (N,)."""
 
     features: Tensor
     inside: Tensor
@@ -133,7 +134,7 @@ class MatteDecoder(nn.Module):
 
 
 class MattePrediction(NamedTuple):
-    """The prediction for a window: the matte, and the object's similarity minus that of its surroundings.
+    """The prediction for a window: the matte, and the similarity to the object minus that to its surroundings.
 
     Both are (H, W) float32: ``matte`` from 0 to 1, ``likeness`` from -1 to 1.
     """
@@ -212,7 +213,8 @@ class MatteNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return logits (N, 1, H, W), and the differences of similarities at the coarsest level, (N, 1, h, w).
 
-        ``match_mask``: (N, 1, 1, 1), 0 for training examples whose matching channels are zeroed.
+        ``guide`` and ``has_guide``: see ``MatteDecoder.forward``. ``match_mask``: (N, 1, 1, 1), 0 for training examples
+        whose matching channels are zeroed.
         """
         features = self.raw_features(pictures)
         with torch.no_grad():
@@ -273,7 +275,7 @@ def box_of(matte: np.ndarray) -> Box | None:
 
 
 def scale_around(box: Box, side: int) -> float:
-    """Return the scale at which a box with its margin has the area of a square of ``side`` pixels, within limits."""
+    """Return the scale, from MIN_SCALE to MAX_SCALE, at which a box with its margin has ``side``² pixels."""
     width, height = box.sides
     margin = 2 * (MARGIN * math.sqrt(max(width, 8) * max(height, 8)) + MARGIN_PX)
     area = (max(width, 8) + margin) * (max(height, 8) + margin)
@@ -296,7 +298,10 @@ class CropWindow:
 
     @classmethod
     def around(cls, box: Box, frame: tuple[int, int], side: int) -> CropWindow:
-        """Return the crop around a box in a frame of a (width, height), inside the frame if it fits there."""
+        """Return the crop around a box in a frame of a (width, height), inside the frame if it fits there.
+
+        Its scale is that of ``scale_around``, so that it has about ``side``² pixels.
+        """
         scale = scale_around(box, side)
         margin = 2 * (MARGIN * math.sqrt(max(box.sides[0], 8) * max(box.sides[1], 8)) + MARGIN_PX)
         size, corner = [], []
@@ -415,7 +420,10 @@ def inpaint(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _random_affine(rng: np.random.Generator, degrees: float, scale: float, shear: float) -> np.ndarray:
-    """Return a random 2×2 matrix of rotation, shear, scale and stretch."""
+    """Return a random 2×2 matrix of rotation, shear, scale and stretch.
+
+    ``degrees``, ``scale`` and ``shear``: standard deviations of the rotation, of the log scale, and of the shear.
+    """
     angle, sheared, zoom = np.deg2rad(degrees) * rng.standard_normal(), shear * rng.standard_normal(), scale
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.diag(np.exp(zoom * rng.standard_normal() + zoom / 2 * rng.standard_normal(2)))

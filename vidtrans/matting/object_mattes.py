@@ -298,7 +298,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 class Sweep(NamedTuple):
-    """The frames to track from the painted frame ``key``, with the network trained on the frames ``training_keys``."""
+    """One pass of tracking: the frames, in order, into which the object is tracked from the painted frame ``key``.
+
+    ``training_keys``: the painted frames on which the network of this pass is trained.
+    """
 
     key: int
     frames: range

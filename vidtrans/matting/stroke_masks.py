@@ -160,7 +160,10 @@ def _border_positions(inside: np.ndarray) -> np.ndarray:
 
 
 def _distance(like: np.ndarray, seeds: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Return the length of the shortest path from the seed positions to each position, (h, w)."""
+    """Return the length of the shortest path from the positions ``seeds`` to each position, (h, w).
+
+    A step costs ``STEP_COST``, the mean ``cost`` of its two positions, and ``EDGE_COST`` times the change of ``like``.
+    """
     height, width = like.shape
     numbers = np.arange(height * width).reshape(height, width)
     starts, ends, lengths = [], [], []

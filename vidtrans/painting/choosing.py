@@ -189,7 +189,11 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
 
 class Proposal:
-    """The ``chosen`` key frames of a clip, their ``psnr`` in dB, and ``more``, ``more_psnr`` for one more frame."""
+    """The proposed key frames of a clip.
+
+    ``chosen`` and ``psnr``: the key frames, and the mean PSNR in dB of the frames that are reconstructed from them.
+    ``more`` and ``more_psnr``: the same with one more key frame.
+    """
 
     def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
         self.clip, self.shots = clip, shots

@@ -31,7 +31,7 @@ from vidtrans.video.io.picture_paths import pictures_in, unsupported_pictures_in
 # Alignment
 SHORT_SIDE = 240  # Short side at which a painting is aligned with its frame, in pixels
 BLUR_SIGMAS = (6.0, 2.0)  # σ of the blurs of edges, for a coarse and a fine alignment, in pixels
-MIN_GAIN = 0.02  # Gain in likeness from which a painting is moved; its shift, as a share of the size, is added to this
+MIN_GAIN = 0.02  # Gain in likeness from which a painting is moved; the shift, as a share of the size, is added to it
 MIN_LIKENESS = 0.3  # Minimum likeness (edge correlation) of a painting that is moved
 # A painting is already aligned if MIN_UNTOUCHED of its detailed pixels equal the frame's up to MAX_LEVEL_CHANGE levels
 MIN_UNTOUCHED, MAX_LEVEL_CHANGE = 0.6, 2
@@ -47,7 +47,8 @@ SEARCH_SIDE_PX, SEARCH_FRAMES = 96, 400  # Short side of the frames in a search;
 LIKE, UNLIKE = 0.25, 0.08  # Likeness of edges that identifies a frame, and below which a numbered one gets a warning
 CHECK_SIDE_PX = 240  # Short side of frames that are compared with the pictures numbered like them, in pixels
 MIN_LIKENESS_GAIN = 0.03  # Gain in likeness from which another number in a file's name is taken as the frame number
-# Mean gain in likeness to the previous frames from which a message suggests it; factor on it for a single picture
+# Mean gain in likeness, if each picture is compared with the frame before its own, from which a message suggests that
+# the numbers begin at 1; factor on this gain for a single picture
 OFF_BY_ONE_GAIN, SINGLE_FACTOR = 0.005, 4
 MAX_UNPAINTED_CHANGE = 2  # Difference from its frame, in 8-bit levels, up to which a picture counts as unpainted
 
@@ -160,7 +161,10 @@ def _warp(picture: np.ndarray, matrix: np.ndarray, size: PixelSize) -> tuple[np.
 def _score_guess(
     painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str
 ) -> Placement:
-    """Return the placement of a candidate alignment, with its edge likeness where the painting is opaque."""
+    """Return the placement of a candidate alignment, with its edge likeness where the painting is opaque.
+
+    ``target``: the edges of the frame, (H, W). ``guess``: the candidate, a matrix (3, 3). ``words``: its description.
+    """
     size = target.shape[1], target.shape[0]
     own, covered = _warp(painting, guess, size)
     opacity, _ = _warp(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
@@ -168,7 +172,10 @@ def _score_guess(
 
 
 def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return the placement near a candidate with the best edge likeness, or the candidate if it is about as good."""
+    """Return the placement near a candidate with the best edge likeness, or the candidate if it is about as good.
+
+    ``target``, ``guess`` and ``words``: see ``_score_guess``.
+    """
     size = target.shape[1], target.shape[0]
 
     def likeness_at(matrix: np.ndarray) -> float:
@@ -195,7 +202,10 @@ def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, w
 
 
 def _shift_share(move: np.ndarray, size: PixelSize) -> float | None:
-    """Return the largest shift of a corner as a share of the longer side; None if too small or implausibly large."""
+    """Return the largest shift of a picture's corner by an affine map ``move``, (2, 3), as a share of the longer side.
+
+    Return None if the shift is below ``MIN_SHIFT_PX``, or the map is implausible.
+    """
     width, height = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     shifts = np.linalg.norm(corners @ move.T.astype(np.float64) - corners[:, :2], axis=1)

@@ -70,7 +70,10 @@ class KeyFlow:
 
 @dataclass(frozen=True)
 class Step:
-    """The flow between two neighbouring frames, (H, W, 2) in pixels: ``onward`` to the next frame, ``back`` from it."""
+    """The flow between two neighbouring frames, (H, W, 2) in pixels.
+
+    ``onward``: from the first frame to the second. ``back``: from the second frame to the first.
+    """
 
     onward: np.ndarray
     back: np.ndarray
@@ -110,7 +113,10 @@ class MotionTracker:
 
 
 def track(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[KeyFlow]:
-    """Yield the flow to a key frame from each following frame in one direction; each comes with the step to it."""
+    """Yield the flow to a key frame from each of the ``others``, the frames that follow it in one direction of time.
+
+    Each of the ``others`` comes with the step from the frame before it, in this direction.
+    """
     walker = MotionTracker(key)
     return (walker.advance(here, step) for here, step in others)
 
@@ -139,7 +145,10 @@ class TrackingRange:
 
     @property
     def blocks(self) -> list[range]:
-        """Return the blocks of frames in the order of tracking, with limits at fixed positions of the shot."""
+        """Return the blocks of frames in the order of tracking.
+
+        Blocks are divided at multiples of ``BLOCK_FRAMES``, and at the key frame.
+        """
         onward = self.last > self.key
         low, high = (self.key + 1, self.stop) if onward else (self.first, self.key)
         edges = sorted({low, high, *(n for n in range(low, high) if n % BLOCK_FRAMES == 0)})
@@ -169,7 +178,7 @@ def tracking_ranges(keys: Sequence[int], shots: Sequence[range], always: Sequenc
 
 
 def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int] = ()) -> list[int]:
-    """Return the key frames that paint a frame, in order: the two nearest on either side, and those of ``always``."""
+    """Return the key frames whose paint a frame gets, in order: the two nearest on either side, and ``always``."""
     counted = [key for key in keys if key in shot and key not in always]
     before, after = ([key for key in counted if key < frame], [key for key in counted if key > frame])
     here = [key for key in counted if key == frame]

@@ -28,7 +28,7 @@ FLOW, FLOW_SIDE_PX = "dis", 360  # Method, and short side at which the motion is
 DIRECTION_MEMORY = 0.9  # Share of the previous frame's direction field that is kept
 MAX_GREY_CHROMA = 0.07  # 90th percentile of the chroma up to which a film counts as black-and-white
 MIN_SPEED_PX = 0.15  # Speed, in pixels per frame, below which motion counts as noise
-MAX_COLOUR_CHANGE = 0.06  # Colour difference from which the blend with the previous frame fades, to 0 at twice it
+MAX_COLOUR_CHANGE = 0.06  # Colour difference from which less of the previous frame is kept; at twice this, nothing
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Weights of red, green and blue in grey, (1, 3), as in BT.601
 # Strokes
 BAND_ROWS = 64  # Rows of the result that one thread-pool task paints
@@ -183,7 +183,10 @@ class FrameFeatures:
         return cv2.merge(lines)
 
     def _blend_painted_directions(self, lines: list[np.ndarray], size: tuple[int, int]) -> list[np.ndarray]:
-        """Blend the direction field with the directions that the user painted in a picture."""
+        """Blend the direction field ``lines`` with the directions that the user painted in a picture.
+
+        ``lines``: cos 2θ, sin 2θ and coherence. ``size``: the (width, height) of the field.
+        """
         assert self._directions is not None
         grey = cv2.cvtColor(
             cv2.resize(to_uint8(self._directions), size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
@@ -345,7 +348,11 @@ def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LayerDrawing:
-    """The inputs for rendering one layer in one frame, shared by all bands of rows."""
+    """The inputs for rendering one layer in one frame, shared by all bands of rows.
+
+    ``strokes`` and ``rows``: see ``kernels.draw_list``. ``params``: parameters of the kernel that renders the layer.
+    ``ranks``: see ``kernels.stacking_order``.
+    """
 
     layer: MediumLayer
     strokes: np.ndarray
@@ -375,7 +382,7 @@ class FrameInputs:
 
 
 class StrokeLayer:
-    """The strokes of one layer in a shot; ``number`` is the layer's index, counted from the bottom."""
+    """The strokes, cells or sheets of one layer in a shot; ``number``: the layer's index, counted from the bottom."""
 
     def __init__(self, layer: MediumLayer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
@@ -465,7 +472,11 @@ class StrokeLayer:
         self._life[:, kernels.RED : kernels.BLUE + 1] = colours
 
     def drawing(self, scale: float, strength: Values, size: tuple[int, int]) -> LayerDrawing:
-        """Return the inputs for rendering the layer; ``scale``: result pixels per guide pixel."""
+        """Return the inputs for rendering the layer.
+
+        ``scale``: result pixels per guide pixel. ``strength``: the values of the settings in this frame. ``size``: the
+        (width, height) of the result.
+        """
         layer = self.layer
         to_guide = 1 / scale
         if layer.kind == "wash":
@@ -715,8 +726,8 @@ class StrokePainter:
 def outline(placement: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the signed distance, positive inside, to the zero contour of a plane (h, w), and its sharpness.
 
-    ``scale``: pixels per line. Where the plane hardly changes, the outline is soft, because a sharp one would jump with
-    its noise.
+    ``scale``: pixels per 1/480 of the short side, the unit of the distance. Where the plane hardly changes, the
+    outline is soft, because a sharp one would jump with its noise.
     """
     steep = cv2.magnitude(*(cv2.Scharr(placement, cv2.CV_32F, *axis, scale=scale / 32) for axis in ((1, 0), (0, 1))))
     return placement / np.maximum(steep, SOFT_SLOPE), np.minimum(steep / SOFT_SLOPE, 1)

@@ -142,7 +142,7 @@ def enlarge(picture: np.ndarray, size: Size) -> np.ndarray:
 
 
 def enlarge_linear(picture: np.ndarray, size: Size) -> np.ndarray:
-    """Enlarge a map or limits to a size by bilinear interpolation, which never overshoots."""
+    """Enlarge a picture or a map to a size by bilinear interpolation, which never overshoots."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 
