@@ -92,7 +92,7 @@ class PictureConverter:
 
 
 def enlarge_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Enlarge a frame, (3, H, W) float32 in [-1, 1] on the CPU, to a (width, height)."""
+    """Enlarge a frame, (3, H, W) float32 in [-1, 1] on the CPU, to a (width, height), in an upscaling ``mode``."""
     unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
     # A dream has no source picture; ``enlarge_to_source`` reads only the size of this placeholder.
     source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
@@ -100,7 +100,7 @@ def enlarge_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 
 
 def enlarge_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Enlarge a frame, (3, H, W) float32 in [-1, 1], to a (width, height), on the frame's device."""
+    """Enlarge a frame, (3, H, W) float32 in [-1, 1], to a (width, height), in a ``mode``, on the frame's device."""
     source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
     return enlarge_to_source(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
 
@@ -139,7 +139,10 @@ class MaskedBackground:
 
     @contextmanager
     def open(self, *, deep: bool) -> Iterator[Callable[[int, np.ndarray], np.ndarray]]:
-        """Yield a function that composites the dream's picture of a frame number, (h, w, 3), into a frame (H, W, 3)."""
+        """Yield a function (frame number, dream's picture (h, w, 3)) → frame, (H, W, 3), of the result's size.
+
+        ``deep``: frames of 16 bits a channel.
+        """
         form = FrameFormat(Size(exact=self._size), deep=deep)
         with (
             closing(self.clip.cursor(form, self._threads)) as cursor,

@@ -129,9 +129,10 @@ class Pointer:
         self._inverse_view = lru_cache(maxsize=4)(_inverse_view)
 
     def find(self, frames: list[Tensor], view: np.ndarray = WHOLE_VIEW) -> PointerState:
-        """Return the state at the stored frame that is most similar to the newest of ``frames`` (oldest first).
+        """Return the state at the stored frame that is most similar to the newest of a dream's ``frames``.
 
-        ``frames``: (3, H, W) float32 in [-1, 1]. ``view`` (3, 3): their view of the clip's frames, see ``normalised``.
+        ``frames``: oldest first, (3, H, W) float32 in [-1, 1]. ``view`` (3, 3): their camera view of the clip's frames,
+        see ``normalised``.
         """
         distances = self._distances(frames, view)
         return PointerState(int(self.memory.places[distances.argmin()]))
@@ -185,7 +186,10 @@ class Pointer:
         return TransitionPaths(self.memory, self._typical)
 
     def _is_lost(self, place: int, distances: np.ndarray) -> bool:
-        """Return whether the dream differs far more from the frame ``place`` than from the best stored frame."""
+        """Return whether the dream differs far more from the frame ``place`` than from the most similar stored frame.
+
+        ``distances``: see ``_distances``.
+        """
         here = distances[np.abs(self.memory.places - place).argmin()]
         return bool(here > LOST_RATIO * distances.min() and distances.min() <= self._typical)
 
@@ -232,7 +236,10 @@ class Pointer:
         return self.memory.phase(at.place + self.memory.step)
 
     def pull(self, picture: Tensor, at: PointerState, recall: float, view: np.ndarray = WHOLE_VIEW) -> Tensor:
-        """Move the low frequencies of a picture, (3, H, W) in [-1, 1], towards those of the frame at the pointer."""
+        """Move the low frequencies of a picture, (3, H, W) in [-1, 1], towards those of the stored frame after ``at``.
+
+        ``recall``: the factor, 0 to 1, on this move. ``view``: see ``find``.
+        """
         present, covered = self._align_low(picture, view)
         missing = self.memory.lows[at.place + self.memory.step] - present
         if covered is not None:
@@ -244,6 +251,9 @@ class Pointer:
 
 
 def _inverse_view(view: bytes, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inverse of a camera view (3, 3), and the mask of the clip's frame area that the view covers."""
+    """Return the inverse of a camera view (3, 3), and the mask of the clip's frame area that the view covers.
+
+    ``view``: the bytes of the matrix, float64, which can be keys of a cache. ``size``: the (width, height) of the mask.
+    """
     inverse = np.linalg.inv(np.frombuffer(view).reshape(3, 3))
     return inverse, frame_coverage(inverse, size)

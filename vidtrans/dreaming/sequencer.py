@@ -86,8 +86,8 @@ def read_action_table(
     """Return the stored frames of each action in a CSV file; a row applies until the time of the next row.
 
     A column ``frame`` has numbers, or ``time`` seconds. A column of marks (1 or x, 0 or nothing) is an action with the
-    column's name; in any other column each text is an action. A column ``clip`` names the clip of each row. Raises
-    UsageError.
+    column's name; in any other column each text is an action. A column ``clip`` names the clip of each row.
+    ``origins``: the sources of the stored frames. Raises UsageError.
     """
     what = f"{FLAG} {path}"
     rows = _rows(path, what)
@@ -116,7 +116,10 @@ def read_action_table(
 
 
 def _rows(path: Path, what: str) -> list[dict[str, str]]:
-    """Read a CSV file as rows of texts by column name. Raises UsageError if it is no table of actions."""
+    """Read a CSV file as rows of texts by column name. Raises UsageError if it is no table of actions.
+
+    ``what``: the option with its file, for messages.
+    """
     try:
         head, *lines = [*read_rows(name_key(read_text(path, what=what)))] or [TableRow(0, [])]
     except ValueError as error:
@@ -134,7 +137,10 @@ def _spellings(name: str) -> tuple[str, str]:
 
 
 def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
-    """Return the frame number at which a row begins, possibly fractional. Raises UsageError for an invalid value."""
+    """Return the frame number, possibly fractional, at which a row of an action table begins. Raises UsageError.
+
+    ``rate``: frames per second of the clip. ``what``: see ``_rows``.
+    """
     text = row.get("frame") or row.get("time") or ""
     try:
         value = parse_number(text)
@@ -146,7 +152,10 @@ def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
 
 
 def _row_actions(row: Mapping[str, str], what: str) -> list[str]:
-    """Return the names of the actions in a table's row. Raises UsageError for an invalid name."""
+    """Return the names of the actions in a table's row. Raises UsageError for an invalid name.
+
+    ``what``: see ``_rows``.
+    """
     names = []
     for column, value in row.items():
         if column in ("frame", "time", "clip") or value.lower() in FALSE:

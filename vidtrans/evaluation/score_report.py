@@ -150,7 +150,7 @@ def _flicker_text(table: Table) -> str:
 
 
 def _sheet(scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context) -> np.ndarray:
-    """Return charts of the measures over time, and below them three pictures for each of the worst moments."""
+    """Return a picture with charts of the measures over time, and below them a row for each of the worst moments."""
     bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH_PX, size=TEXT_PX + 4)]
     bands += [text_band(line, WIDTH_PX, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
@@ -185,7 +185,7 @@ def _to_levels(error: float | None) -> float:
 def _moments(
     marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """Return a picture with a row for each frame in ``marks``: the previous frame, the frame, and their change."""
+    """Return a picture with a row for each frame in ``marks``, by number: previous frame, frame, and their change."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}

@@ -160,7 +160,10 @@ def score_clips(
     reference: Pictures | None = None,
     flow: str = SCORING_FLOW,
 ) -> Scores:
-    """Score an opened render. Transparent areas of all clips are composited over the render's background.
+    """Score a render, ``output``, by its steadiness along the motion of ``source`` and its fidelity.
+
+    ``per_frame``: the outputs without temporal filter. ``reference``: the desired result. ``flow``: the flow method.
+    Transparent areas of all clips are composited over the render's background.
 
     Raises UsageError, MediaError, Interrupted; ValueError if a stream has fewer pictures than the render has frames.
     """
@@ -202,7 +205,10 @@ def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> 
 def _stream(
     source: Pictures | None, form: FrameFormat, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
-    """Yield ``total`` pictures, or ``total`` times None without a source. Raises ValueError if there are fewer."""
+    """Yield ``total`` pictures of a source, or ``total`` times None without a source.
+
+    ``form``: the format of decoded frames. Raises ValueError if there are fewer pictures.
+    """
     if isinstance(source, AlignedSource):
         yield from source.pictures(context, form)
         return
@@ -267,7 +273,10 @@ def worst_frames(values: Sequence[float | None], name: str, clip: Clip) -> list[
 
 
 def write_scores(result: Path | None, table: Table, series: Table, draw: Callable[[], np.ndarray]) -> None:
-    """Write the values of all frames (.json), or the picture that ``draw`` returns, (H, W, 3) uint8 (.png)."""
+    """Write the file ``result``: the values of all frames (.json), or the picture that ``draw`` returns (.png).
+
+    ``series``: the values of all frames by measure. Nothing is written if ``result`` is None.
+    """
     if result is None:
         return
     if result.suffix.lower() == ".json":

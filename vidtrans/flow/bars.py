@@ -22,7 +22,7 @@ WHOLE: Part = (slice(None), slice(None))  # The whole picture
 
 
 def extents(thumbnail: np.ndarray) -> Extents:
-    """Return the minimum and maximum colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
+    """Return the minimum and maximum colours of a thumbnail's rows, (h, 2, 3), and columns, (w, 2, 3)."""
     # Both reductions run along columns, because OpenCV starts a second thread to reduce rows.
     turned, kinds = (cv2.transpose(thumbnail), thumbnail), (cv2.REDUCE_MIN, cv2.REDUCE_MAX)
     rows, columns = (np.stack([cv2.reduce(picture, 0, kind)[0] for kind in kinds], 1) for picture in turned)

@@ -131,7 +131,7 @@ class PatchSearch:
         self._steps = self._newton_steps(gradients)
 
     def __call__(self, start: torch.Tensor, jumps: tuple[int, ...]) -> torch.Tensor:
-        """Return the dense flow, (B, 2, h, w) pixels, from initial displacements (B, P, 2).
+        """Return the dense flow, (B, 2, h, w) pixels, from the patches' initial displacements ``start``, (B, P, 2).
 
         For each of ``jumps``, patches choose between their displacement, those of patches at that distance, and zero.
         Then they take Gauss–Newton steps, which are undone where they do not improve the match.
@@ -142,7 +142,10 @@ class PatchSearch:
         return self._densify(displacement, difference)
 
     def _newton_steps(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Return the matrices from a patch's difference to its Gauss–Newton step: (B·P, 2, 64)."""
+        """Return the matrices, (B·P, 2, 64), from each patch's difference, 64 pixels, to its Gauss–Newton step (x, y).
+
+        ``gradients``: of ``first``, (B, 2, h, w).
+        """
         damping, signs, _ = self._patch_constants
         patches = _unfold(gradients).permute(0, 2, 3, 1, 4, 5).reshape(-1, 2, PATCH**2)
         patches = patches - patches.mean(-1, keepdim=True)
@@ -169,7 +172,7 @@ class PatchSearch:
         return candidates.gather(1, best[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
 
     def _descend(self, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return displacements after the Gauss–Newton steps, and the patches' remaining differences: (B, P, 64)."""
+        """Return displacements (B, P, 2), after Gauss–Newton steps from ``start``, and patch differences (B, P, 64)."""
         before = difference = self._difference(start[:, None])[:, 0]
         displacement = start
         for _ in range(NEWTON_STEPS):
@@ -180,9 +183,9 @@ class PatchSearch:
         return torch.where(better, displacement, start), torch.where(better, difference, before)
 
     def _densify(self, displacement: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
-        """Return the dense flow (B, 2, h, w): the weighted mean of the displacements of patches over each pixel.
+        """Return the dense flow (B, 2, h, w): the weighted mean of the displacements of the patches over each pixel.
 
-        It is each pixel's mean over its patches, weighted by the match of the pixel and of the patch.
+        The weight is high if the ``difference`` of the pixel, and that of the whole patch, is small.
         """
         misfit = difference.square().add_(DIFFERENCE_FLOOR**2)
         misfit.mul_(difference.var(-1, correction=0, keepdim=True).add_(COST_FLOOR))

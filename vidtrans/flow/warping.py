@@ -49,7 +49,7 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 
 def write_grid_samples(band: np.ndarray, rows: slice, on_grid: np.ndarray, factor: int) -> None:
-    """Write the first pixel of each grid cell in ``rows`` of a picture to ``on_grid``.
+    """Write the first pixel of each grid cell in a ``band``, the ``rows`` of a picture, to ``on_grid``.
 
     ``band`` has only these rows; ``on_grid`` is the whole grid; ``factor`` is that of ``grid_factor``.
     """
@@ -181,7 +181,7 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
-    """Store a float32 picture as uint16, in half the memory with almost no loss; values outside the range saturate.
+    """Store a float32 picture as uint16 levels of ``value_range``, with almost no loss; values outside saturate.
 
     A uint8 or uint16 picture is interpreted as 0 to 1.
     """

@@ -99,7 +99,7 @@ def locate(before: np.ndarray, after: np.ndarray) -> PairPlacement:
 
 
 def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement) -> ColourSamples:
-    """Return colours of both pictures at corresponding positions; samples in flat areas have more weight."""
+    """Return the colours of two pictures at corresponding positions; samples in flat areas have more weight."""
     height, width = _shrunk_size(before, SAMPLING_SIDE_PX)
     here = cv2.resize(to_float(before), (width, height), interpolation=cv2.INTER_AREA)
     # Shrink by averaging first, because a warp that shrinks would alias.
@@ -141,14 +141,17 @@ def _structure(picture: np.ndarray) -> np.ndarray:
 
 
 def _in_pixels(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Convert a placement in units of the pictures' sizes to pixel coordinates for these (width, height) sizes."""
+    """Convert a placement, an affine (2, 3) matrix, from units of the pictures' sizes to pixel coordinates.
+
+    ``size`` and ``other``: the (width, height) of the picture before, and of the picture after.
+    """
     to_unit = np.array([[1 / size[0], 0, 0.5 / size[0]], [0, 1 / size[1], 0.5 / size[1]], [0, 0, 1]])
     to_pixels = np.array([[other[0], 0, -0.5], [0, other[1], -0.5], [0, 0, 1]])
     return (to_pixels @ np.vstack([matrix, [0, 0, 1]]) @ to_unit)[:2]
 
 
 def _in_units(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Convert a placement in pixel coordinates to units of the pictures' sizes, the inverse of ``_in_pixels``."""
+    """Convert a placement from pixel coordinates to units of the pictures' sizes, the inverse of ``_in_pixels``."""
     to_pixels = np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1]])
     to_unit = np.array([[1 / other[0], 0, 0.5 / other[0]], [0, 1 / other[1], 0.5 / other[1]], [0, 0, 1]])
     return (to_unit @ np.vstack([matrix, [0, 0, 1]]) @ to_pixels)[:2]
@@ -160,7 +163,10 @@ def _sizes(structure: list[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def _refine(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
-    """Refine a placement to the highest correlation by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
+    """Refine a placement to the highest correlation by ECC (Evangelidis and Psarakis, TPAMI 2008).
+
+    ``structure``: that of the pictures before and after, see ``_structure``.
+    """
     first, second = structure
     sizes = _sizes(structure)
     start = _in_pixels(matrix, *sizes).astype(np.float32)
@@ -408,7 +414,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> AlignedPairs:
 def learn_from_colours(
     before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int, method: str = UNPAIRED_METHODS[0]
 ) -> LearnedGrade:
-    """Learn a map from the colours of one set of pictures to those of another, whatever the pictures show.
+    """Learn a map from the colours of the pictures ``before`` to those of ``after``, whatever the pictures show.
 
     Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``size``: nodes per side. ``method``: one of
     ``UNPAIRED_METHODS``. Raises UsageError if all pictures of a side are fully transparent.
@@ -431,7 +437,7 @@ def learn_from_colours(
 
 
 def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
-    """Return the affine map of colours in [0, 1] that the method ``linear`` learns, a start for generators."""
+    """Return the affine map of colours in [0, 1] that the method ``linear`` learns, with which generators can start."""
     first, second = (np.concatenate(list(map(_opaque_colours, pictures))) for pictures in (before, after))
     return linear_map(first, second)
 

@@ -237,7 +237,10 @@ class MatteJob:
         return found
 
     def _check_size(self, path: Path, name: str, small: np.ndarray) -> None:
-        """Raise MediaError if an object vanishes at the working size; warn if it is small there."""
+        """Raise MediaError if the object ``name`` vanishes at the working size; warn if it is small there.
+
+        ``path``: the painted picture. ``small``: the object's matte at the working size, (h, w) uint8.
+        """
         area = int((small >= 128).sum())
         whose = "the thing" if name == MATTE else f"'{name}'"
         if not area:
@@ -249,7 +252,10 @@ class MatteJob:
             self.context.note(f"{text}: look at the result", "warning")
 
     def _sheet_path(self, what: str) -> Path:
-        """Return a contact sheet's path next to the first result. Raises UsageError if a source or link is there."""
+        """Return a contact sheet's path next to the first result; ``what``: the word in its name.
+
+        Raises UsageError if a source or a link has this path.
+        """
         result = next(iter(self.results.values()))
         path = refuse_link(result.output.parent / f"{result.output.name}.{what}.png")
         check_place(path, result.sources, folder=False)

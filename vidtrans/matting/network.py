@@ -168,7 +168,7 @@ class MatteNetwork(nn.Module):
     def _reference_features(
         self, frame_features: Sequence[Sequence[Tensor]], mattes: Sequence[np.ndarray], level: int
     ) -> ReferenceFeatures:
-        """Return the reference features of the painted frames at one level."""
+        """Return the reference features of the painted frames at one level of ``TAPS``."""
         vectors, inside = [], []
         for features, matte in zip(frame_features, mattes, strict=True):
             unit = self._unit(features[level], level)

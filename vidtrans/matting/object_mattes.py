@@ -191,7 +191,10 @@ class ObjectTracker:
     def signals(
         self, window: CropWindow, prediction: MattePrediction, matte: np.ndarray, warped: np.ndarray
     ) -> Signals:
-        """Return the plausibility measures of a frame's matte, (H, W) float32."""
+        """Return the plausibility measures of a frame's matte, (H, W) float32.
+
+        ``prediction``: the network's output in ``window``. ``warped``: the previous matte, warped to the frame.
+        """
         inside, before = matte >= 0.5, warped >= 0.5
         if not inside.any():
             return Signals(0.0, 0.0, 0.0, 0.0)
@@ -372,7 +375,7 @@ class SweptMattes:
         self._networks.clear()
 
     def at(self, frame: int) -> ScoredMatte:
-        """Return the matte of a frame, blended from the sweeps that include it; an empty matte if none does."""
+        """Return the matte of a frame, blended from the sweeps that include the frame; an empty matte if none does."""
         if frame in self.source.painted:
             return ScoredMatte(self.source.painted[frame].astype(np.float32) / 255, 1.0)
         found, shares = [], []

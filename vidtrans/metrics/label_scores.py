@@ -107,7 +107,7 @@ def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
 
 
 def region(result: np.ndarray, truth: np.ndarray) -> float:
-    """Return J, the intersection over union of two masks; 1 if both masks are empty."""
+    """Return J, the intersection over union of two masks, (H, W) bool; 1 if both masks are empty."""
     either = int((result | truth).sum())
     return float((result & truth).sum() / either) if either else 1.0
 

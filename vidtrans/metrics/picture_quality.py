@@ -201,7 +201,7 @@ def _grouping(light: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _magnitudes(light: np.ndarray) -> list[np.ndarray]:
-    """Return the magnitudes of the wavelets of each direction."""
+    """Return the magnitude of the wavelet of each direction at each pixel of an octave of lightness."""
     return [np.hypot(cv2.filter2D(light, cv2.CV_32F, a), cv2.filter2D(light, cv2.CV_32F, b)) for a, b in _wavelets()]
 
 

@@ -167,7 +167,10 @@ def distribute_key_frames(choosers: Sequence[ShotChooser], lengths: Sequence[int
 
 
 def mean_psnr(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
-    """Return the mean PSNR in dB of a clip's frames reconstructed from the key frames of its shots."""
+    """Return the mean PSNR in dB of a clip's frames reconstructed from the key frames of its shots.
+
+    ``choices`` and ``lengths``: the key frames, and the number of frames, of each shot.
+    """
     return sum(c.psnr * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths)
 
 

@@ -88,7 +88,10 @@ def distance_weights(frame: int, keys: Sequence[int]) -> np.ndarray:
 
 
 def key_weight(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
-    """Return a key frame's blend weight from the trust in its paint, (H, W) or a number, and its distance weight."""
+    """Return a key frame's blend weight: the trust in its paint times its distance weight ``share``.
+
+    ``trust``: (H, W), or a number.
+    """
     return np.asarray((trust + np.float32(MIN_TRUST)) * np.float32(share + MIN_SHARE))
 
 
@@ -203,7 +206,7 @@ class FramePainter(Protocol):
         matte: np.ndarray | None = None,
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Return only the paint of a frame as a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer``."""
+        """Return only the paint of a frame as a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer.lift``."""
 
 
 class ClipPaint(Protocol):

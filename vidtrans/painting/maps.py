@@ -126,7 +126,8 @@ def track_both_ways(
 ) -> Iterator[tuple[int, KeyFlow]]:
     """Yield (frame number, flow from that frame to frame ``key``) for frames on both sides of the key frame.
 
-    ``steps[n]``: the flow between n and n + 1. ``reach``: the largest distance in frames; 0 for all.
+    ``guides``: the frames. ``steps[n]``: the flow between n and n + 1. ``reach``: the largest distance in frames; 0 for
+    all.
     """
     reach = reach or len(guides)
     after, before = range(key + 1, min(len(guides), key + reach + 1)), range(key - 1, max(-1, key - reach - 1), -1)
@@ -333,7 +334,11 @@ class KeyMaps:
     def _track_block(
         self, span: TrackingRange, block: range, before: range | None, key: Guide, blocks: _BlockStore
     ) -> Iterator[None]:
-        """Track the motion through one block, from the stored end of the block ``before``, and store its flow."""
+        """Track the motion through one block of frames, and store its flow.
+
+        Tracking continues from the stored end of the block ``before``, which is None for the block at the key frame.
+        ``key``: the key frame.
+        """
         width, height = self._size
         state = blocks.load(before) if before else None
         walker = MotionTracker(key)

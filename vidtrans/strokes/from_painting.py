@@ -146,7 +146,10 @@ def _line_positions(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _rotated_crop(picture: np.ndarray, place: np.ndarray, angle: float, length: int, breadth: int) -> np.ndarray:
-    """Return a crop (breadth, length) of a picture around a position, rotated so that its lines are horizontal."""
+    """Return a crop (breadth, length) around the position ``place``, (x, y), rotated so that its lines are horizontal.
+
+    ``angle``: of the lines, in radians.
+    """
     cos, sin = np.cos(angle), np.sin(angle)
     u, v = np.meshgrid(np.arange(length) - (length - 1) / 2, np.arange(breadth) - (breadth - 1) / 2)
     x, y = (place[0] + cos * u - sin * v).astype(np.float32), (place[1] + sin * u + cos * v).astype(np.float32)
@@ -194,7 +197,11 @@ def _form_gradient(grey: np.ndarray) -> np.ndarray:
 
 
 def _cut_sprites(detail: np.ndarray, places: np.ndarray, angles: np.ndarray, width: float, length: float) -> np.ndarray:
-    """Return brush sprites that combine the painting's ridges with the outlines of a bristle brush."""
+    """Return brush sprites that combine the painting's ridges with the outlines of a bristle brush.
+
+    ``detail``: the ridges, (H, W). ``places`` and ``angles``: see ``_line_positions``. ``width`` and ``length``: of a
+    stroke, in pixels.
+    """
     outlines = brushes.sprites("bristle")
     made = []
     breadth, long = max(4, round(width)), max(8, round(length))

@@ -302,7 +302,8 @@ class FrameFeatures:
 def _reliable_flow(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """Reduce a flow to 0 where it explains the change of the picture worse than no motion.
 
-    ``back``: (h, w, 2), in pixels of four times the size.
+    ``back``: the flow to the previous frame, (h, w, 2), in pixels of four times the size. ``before`` and ``now``: the
+    tones of both frames, (h, w).
     """
     better = cv2.absdiff(before, now) - cv2.absdiff(warp(before, back / 4), now)
     better = cv2.GaussianBlur(better, (0, 0), 2)

@@ -139,7 +139,10 @@ class GlobalColourMap:
         return lambda rows: self._map(self._ops.strip_of(guide, rows))
 
     def average(self, guide: Picture, small_guide: Picture) -> Picture:
-        """Return the averaged picture; the guide is first shrunk to twice the small size, to save time."""
+        """Return the picture at the size of a guide, averaged to the size of ``small_guide``.
+
+        To save time, the guide is first shrunk to twice the small size.
+        """
         ops, small = self._ops, self._ops.size_of(small_guide)
         enough = doubled_size(small, ops.size_of(guide))
         return ops.shrink(self._map(shrink_any(ops, guide, enough)), small)
@@ -310,7 +313,10 @@ def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray |
 
 
 def measure_accuracy(ops: Ops, scale: DetailScale) -> Details:
-    """Return the accuracy of each candidate, 0 to 1, as two maps, by least squares in a window around each pixel."""
+    """Return the accuracy of each candidate of a scale, 0 to 1, as two maps.
+
+    It is the weight of the candidate in the least-squares fit of the true detail, in a window around each pixel.
+    """
     from_guide, from_edges = scale.found
     gg, ee = _mean_product(ops, from_guide, from_guide) + RIDGE, _mean_product(ops, from_edges, from_edges) + RIDGE
     ge = _mean_product(ops, from_guide, from_edges)
@@ -442,7 +448,10 @@ def correct_faults(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Pic
 
 
 def _remove_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> Picture:
-    """Reduce the part of a picture's finest detail that is not predicted, by a Wiener filter."""
+    """Reduce the noise, of this standard ``deviation``, in a picture's finest detail, by a Wiener filter.
+
+    Noise is the detail that is not predicted from the source and from half the picture's size.
+    """
     scale = detail_scale(ops, x, source)
     coarser = detail_scale(ops, scale.half, scale.half_source)
     left = ops.minus(scale.truth, predict_detail(ops, scale, measure_accuracy(ops, coarser)))
@@ -525,9 +534,10 @@ def enlarge_to_source(
     share: float = 1.0,
     convert: Callable[[Picture], Picture] = lambda made: made,
 ) -> Picture:
-    """Enlarge a float32 picture ``x`` to its source's size; ``ops``: module of operations for both.
+    """Enlarge a float32 picture ``x`` to its source's size; ``ops``: the module of operations for these pictures.
 
-    ``convert``: converts strips of the result, float32 from 0 to 1.
+    ``mode``, ``faults`` and ``share``: see ``upscale``. ``convert``: converts strips of the result, float32 from 0
+    to 1.
     """
     size, small = ops.size_of(source), ops.size_of(x)
     if size[0] <= small[0] or size[1] <= small[1]:
@@ -621,7 +631,10 @@ def _enlarge_boiling(ops: Ops, x: Picture, size: Size) -> Strips:
 
 
 def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
-    """Return the strips of a picture whose finest detail is replaced by the guided filter's where that is accurate."""
+    """Return the strips of an enlarged picture whose finest detail is replaced by the guided filter's detail.
+
+    It is replaced where the guided filter is accurate.
+    """
     size, small = ops.size_of(source), ops.size_of(x)
     fewer = max(1, round(small[0] / CLEAN_FACTOR)), max(1, round(small[1] / CLEAN_FACTOR))
     scale = detail_scale(ops, x, small_source)
@@ -642,7 +655,10 @@ def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture)
 
 
 def _clamp_extended(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
-    """Clamp a picture to a range extended on both sides by its width, which limits the texture from the source."""
+    """Clamp a picture to the range from ``low`` to ``high``, extended on both sides by its width.
+
+    This limits the texture from the source.
+    """
     span = ops.minus(high, low)
     return ops.clamp(picture, ops.minus(low, span), ops.plus(high, span))
 

@@ -55,7 +55,7 @@ class ShrunkTensor:
         self._small = small
 
     def add(self, rows: slice, strip: Tensor) -> None:
-        """Add the large picture."""
+        """Add the large picture, whose only strip has all ``rows``."""
         self._picture = shrink(strip, self._small)
 
     def picture(self) -> Tensor:
