@@ -269,7 +269,10 @@ class Rollout:
 
     @property
     def place(self) -> int | None:
-        """Return the number of the stored frame at which the pointer is; None without a pointer."""
+        """Return the number of the stored frame at which the pointer is; None without a pointer.
+
+        The frame that was predicted last follows this frame in the clip.
+        """
         return self._pointer_state.place if self._pointer_state else None
 
     def _move_camera(self, move: CameraMove) -> bool:

@@ -42,7 +42,7 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_numbers import stem_key
 
-FLAG = "--actions"  # Option of the action table, for messages
+FLAG = "--actions"  # Name, in messages, of the option that takes the action table
 NUM_CLUSTERS, MIN_CLUSTER_FRAMES = 4, 5  # Clusters of frames, and the least number of frames of an action
 FLOW_SIDE_PX = 96  # Short side at which motion is estimated for clustering, in pixels
 SMOOTHING_SIGMA = 2.0  # σ of the temporal smoothing of motion before clustering, in frames
@@ -354,7 +354,10 @@ class Morph:
 
     @torch.inference_mode()
     def _interpolate(self, number: int, share: float) -> nn.Module:
-        """Interpolate all weights and normalisation statistics (Wang et al., "Deep Network Interpolation", 2019)."""
+        """Return a generator interpolated from generator ``number`` towards the next by ``share``, 0 to 1.
+
+        All weights and normalisation statistics are interpolated (Wang et al., "Deep Network Interpolation", 2019).
+        """
         one, other = self._generator(number).state_dict(), self._generator(number + 1).state_dict()
         if self._mix is None:
             self._mix = copy.deepcopy(self._generator(number))

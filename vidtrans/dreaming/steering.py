@@ -50,7 +50,7 @@ MOVES: Mapping[str, Mapping[str, float]] = {
 }
 GOTO = "goto"  # Command that steers the pointer to a shot
 MAX_SPEED = 10.0  # Largest factor on a command's effect, as in left*10
-FLAG = "--steer"  # Option of the script, for messages
+FLAG = "--steer"  # Name, in messages, of the option that takes a steering script
 LOG_SUFFIX = ".keys"  # Suffix of a recorded script
 PLAYED_ON = "# played on "  # Start of the line in a recorded script that names the model and its digest
 _NUMBER = r"(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)"  # Factor or value: "*2", "=0.5"

@@ -113,7 +113,10 @@ def _times(clip: Clip) -> list[Fraction]:
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
-    """Return the PSNR horizons of the film and of the copy-last baseline; film and source are aligned by time."""
+    """Return the PSNR in dB at each of ``dreams.HORIZONS``, of the film and of a baseline that repeats one frame.
+
+    ``start``: the time in the source at which the film begins. Film and source are aligned by time.
+    """
     begin = source.frame_at(start)
     reach = min(film.index.num_frames, max(dreams.HORIZONS))
     if source.is_pictures or film.is_pictures:

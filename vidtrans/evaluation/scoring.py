@@ -319,7 +319,7 @@ def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None
 
 
 def with_source_sound(clip: Clip, guide: AlignedClip) -> Clip:
-    """Return the clip with its own sound, or with its source's sound if it has none."""
+    """Return the clip with its own sound, or, if it has none, with the sound of its source, ``guide``."""
     source, first = guide.clip, guide.steps[0]
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
         return clip

@@ -33,7 +33,7 @@ from vidtrans.flow.tensors import warp
 PATCH, STRIDE = 8, 4  # Side and distance of the patches, in pixels
 CANDIDATE_STEP = 2  # Step, along each axis, of the patch pixels on which candidate displacements are compared
 JUMPS = (2, 1)  # Distances, in patches, of the neighbours whose displacements are candidates of a patch
-PATCH_DAMPING = 1.0  # Damping of the normal equations against motion of flat patches, in squared grey levels per pixel
+PATCH_DAMPING = 1.0  # Damping of the normal equations against motion of flat patches, in (grey levels per pixel)²
 NEWTON_STEPS = 2  # Number of Gauss–Newton steps after each choice of the best candidate
 DIFFERENCE_FLOOR = 1.0  # Difference between pictures below which a pixel's weight stays constant, in grey levels
 COST_FLOOR = 0.1  # Matching cost below which a patch's weight does not rise any more, in squared grey levels

@@ -272,7 +272,10 @@ class Average:
 
 
 def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
-    """Return ``rows`` extended on both sides within a picture's ``height``, and the original rows' position in them."""
+    """Return ``rows`` extended by ``margin`` on both sides, and the position of the original rows in these rows.
+
+    The result lies within a picture of this ``height``.
+    """
     wide = slice(max(0, rows.start - margin), min(height, rows.stop + margin))
     return wide, slice(rows.start - wide.start, rows.stop - wide.start)
 
@@ -316,7 +319,10 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """Return the sum of squares over channels, (H, W), by planes, because NumPy's sum takes 4 times longer."""
+    """Return the squared length of each of the vectors (H, W, C): (H, W).
+
+    The squares are added by planes, because NumPy's sum takes 4 times longer.
+    """
     planes = cv2.split(vectors)
     total = cv2.multiply(planes[0], planes[0])
     for plane in planes[1:]:

@@ -181,7 +181,10 @@ def _refine(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> float:
-    """Return the absolute correlation of two structures in their overlap, so that a negative matches its positive."""
+    """Return the absolute correlation of two structures in their overlap, so that a negative matches its positive.
+
+    ``matrix``: the affine map (2, 3) from pixels of ``first`` to pixels of ``second``.
+    """
     size = (first.shape[1], first.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(second, matrix, size, flags=flags)
@@ -315,7 +318,10 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
 
 
 def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
-    """Return the influence of nearby samples on each lattice node, (n, n, n) in [0, 1]."""
+    """Return the influence of nearby samples on each lattice node, (n, n, n) in [0, 1].
+
+    ``weights``: the trilinear weights of the samples, see ``interpolation``.
+    """
     counts = np.asarray(weights.sum(axis=0)).reshape(size, size, size)
     near = gaussian_filter(counts, SAMPLE_SIGMA * (size - 1), mode="constant")
     # A single sample at the position of a node gives it a certainty of ½.

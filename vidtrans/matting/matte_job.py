@@ -363,7 +363,11 @@ class PaintedFrame:
 def painted_paths_of(
     frames: Sequence[tuple[Time, Path]], files: Sequence[Path], clip: Clip, first_number: int | None
 ) -> dict[int, Path]:
-    """Return the file painted on each frame, by frame number in order. Raises UsageError, MediaError."""
+    """Return the file painted on each frame, by frame number in order. Raises UsageError, MediaError.
+
+    ``frames``: pictures with the times that the user gave. ``files``: pictures with frame numbers in their names;
+    ``first_number``: the number of the clip's first frame in these names.
+    """
     found: dict[int, Path] = {}
     numbers = sequence_numbers(clip.index.names) or []
     for when, path in frames:

@@ -322,7 +322,10 @@ class CropWindow:
         return cls((size[0], size[1]), scale, (corner[0], corner[1]))
 
     def crop(self, picture: np.ndarray, *, border: int = cv2.BORDER_REFLECT) -> np.ndarray:
-        """Return the crop of a picture (H, W[, C]) uint8 or of a matte (H, W) float32."""
+        """Return the crop of a picture (H, W[, C]) uint8 or of a matte (H, W) float32.
+
+        ``border``: OpenCV's border mode, for pixels outside of the frame.
+        """
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, self._to_frame(), self.size, flags=flags, borderMode=border)
 
@@ -394,7 +397,10 @@ class ExampleMaker:
         return MatteExample(_augment_colour(rng, picture), matte, None if rng.random() < UNGUIDED else guide)
 
     def _window_grid(self, rng: np.random.Generator, scale: float) -> np.ndarray:
-        """Return x and y of each window pixel relative to the object's centre, in frame pixels, (2, side, side)."""
+        """Return x and y of each window pixel relative to the object's centre, in frame pixels, (2, side, side).
+
+        The window's offset is random. ``scale``: window pixels per frame pixel.
+        """
         sides = np.array(self._box.sides, np.float64)
         reach = sides if max(sides) * scale > self.side else OFFSET * sides + OFFSET_PX
         off = rng.uniform(-0.5, 0.5, 2) * reach
@@ -438,7 +444,7 @@ def _random_bend(rng: np.random.Generator, side: int, pixels: float) -> np.ndarr
 
 
 def _sample(picture: np.ndarray, at: list[np.ndarray], border: int = cv2.BORDER_REFLECT) -> np.ndarray:
-    """Sample a picture at the positions ``at``, x and y in pixels, bilinearly."""
+    """Sample a picture bilinearly at the positions ``at``, x and y in pixels; ``border``: OpenCV's border mode."""
     x, y = (places.astype(np.float32) for places in at)
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=border)
 
@@ -516,7 +522,10 @@ def train_network(
 
 
 def crop_painted(painted: PaintedObject, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the crop around the object of a painted frame, (H, W, 3) uint8, and that of its matte, (H, W) float32."""
+    """Return the crop around the object of a painted frame, (H, W, 3) uint8, and that of its matte, (H, W) float32.
+
+    ``side``: see ``CropWindow.around``.
+    """
     box = box_of(painted.matte)
     assert box is not None
     height, width = painted.matte.shape

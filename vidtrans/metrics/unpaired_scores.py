@@ -223,7 +223,7 @@ def diversity(outputs: Pictures, targets: Pictures) -> float | None:
 
 
 def cycle_error(inputs: Pictures, returned: Pictures) -> float | None:
-    """Return the mean L1 distance, 0 to 1, of inputs to their cycle reconstructions; None without inputs."""
+    """Return the mean L1 distance, 0 to 1, of inputs to their cycle reconstructions ``returned``; None if empty."""
     return mean([l1_distance(a, b) for a, b in zip(inputs, returned, strict=True)])
 
 

@@ -308,7 +308,7 @@ def _unpack_painting(frame: int, layers: np.ndarray) -> Painting:
 
 
 def named_frames(files: Sequence[Path], clip: Clip, first_number: int | None = None) -> dict[Path, int]:
-    """Return the clip's frame for each picture, found by the number in the file's name alone.
+    """Return the number of the clip's frame for each picture, found by the number in the file's name alone.
 
     Raises MediaError where a name has no number of a frame, or two have the same.
     """
@@ -332,7 +332,7 @@ def _sort_by_frame(numbers: Mapping[Path, int]) -> dict[Path, int]:
 def frame_numbers_of(
     files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None
 ) -> dict[Path, int]:
-    """Return the clip's frame for each picture, by name or content, in frame order; see ``find_key_frames``.
+    """Return the number of the clip's frame for each picture, by name or content, in order; see ``find_key_frames``.
 
     Raises MediaError where a picture matches no frame, or two match the same.
     """
@@ -347,7 +347,9 @@ def frame_numbers_of(
 
 
 def _frame_by_number(clip: Clip, first_number: int | None) -> dict[int, int]:
-    """Return the frame for each number in a name: the number of a clip's picture, or counted from ``first_number``.
+    """Return a map from the number in a file's name to the index of the clip's frame.
+
+    A clip of numbered pictures gives their numbers; otherwise its frames count from ``first_number``.
 
     Raises UsageError where ``first_number`` is given for pictures that have numbers of their own.
     """

@@ -339,7 +339,7 @@ def has_uniform_neighbours(
 ) -> bool:
     """Return whether all eight neighbours of pixel (y, x) have the label ``own``.
 
-    They are in the rows ``up`` and ``low`` and the columns ``left`` and ``right``, which differ from y and x.
+    The neighbours are in the rows ``up``, y and ``low``, and in the columns ``left``, x and ``right``.
     """
     upper = labels[up, left] == own and labels[up, x] == own and labels[up, right] == own
     lower = labels[low, left] == own and labels[low, x] == own and labels[low, right] == own

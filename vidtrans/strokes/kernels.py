@@ -377,7 +377,10 @@ def sort_into_cells(
 
 @compiled
 def stacking_order(ids: np.ndarray, salt: int) -> np.ndarray:
-    """Return the random stacking order of strokes, (n,) float32: the lowest number is the topmost stroke."""
+    """Return the random stacking order of strokes, (n,) float32: the lowest number is the topmost stroke.
+
+    ``ids`` and ``salt``: see ``update_strokes``.
+    """
     made = np.empty(len(ids), np.float32)
     for q in range(len(ids)):
         made[q] = noise(salt, ids[q], 10)

@@ -158,7 +158,10 @@ class FrameFeatures:
         return rgb + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
 
     def _direction_field(self, back: np.ndarray | None) -> np.ndarray:
-        """Return the direction field from structure tensors at two scales, averaged over time along the motion."""
+        """Return the direction field from structure tensors at two scales, averaged over time along the motion.
+
+        ``back``: the flow to the previous frame, (h, w, 2) in pixels; None in the first frame.
+        """
         height, width = self.tone.shape
         size = ((width + 1) // 2, (height + 1) // 2)
         small = cv2.GaussianBlur(cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA), (0, 0), 0.9 * self.scale)
@@ -453,7 +456,10 @@ class StrokeLayer:
         )
 
     def _update_sheets(self, fields: FrameFeatures, *, first: bool) -> None:
-        """Update the sheets: areas of a few main colours, which follow the colours of the film."""
+        """Update the sheets: areas of a few main colours, which follow the colours of the film.
+
+        ``first``: whether it is the shot's first frame, from which the main colours are taken.
+        """
         layer, picture = self.layer, fields.picture
         if first:
             colours = cells.cluster_colours(picture, layer.sheets)
@@ -586,7 +592,10 @@ class StrokePainter:
         starts_shot: bool,
         fine: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the painted picture of the next frame, (H, W, 3) of the painter's size and the picture's dtype."""
+        """Return the painted picture of the next frame, (H, W, 3) of the painter's size and the picture's dtype.
+
+        For the parameters see ``begin``.
+        """
         return self.begin(index, guide, picture, values, starts_shot=starts_shot, fine=fine)()
 
     def begin(

@@ -295,9 +295,9 @@ class DetailScale(NamedTuple):
 
 
 def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray | None = None) -> DetailScale:
-    """Predict the finest detail of ``x`` from half its size and from the source, which has the size of ``x``.
+    """Return the candidates for the finest detail of ``x``, predicted from half its size and from the source.
 
-    The true detail, for comparison, is that of ``x``.
+    The source has the size of ``x``. The true detail, for comparison, is that of ``x``.
 
     ``colour_map``: the nodes of the map that makes the guided picture; the default is a guided filter.
     """
@@ -421,7 +421,7 @@ def _errors(finest: DetailScale, output: np.ndarray, source: np.ndarray) -> tupl
 
 
 def _moments(scales: Sequence[DetailScale]) -> np.ndarray:
-    """Return five means for each of N scales, (5, N).
+    """Return five numbers for each of N scales, (5, N).
 
     They are the power of the true detail and of its prediction, the product of the two, and the standard deviation of
     their difference, estimated by the quantiles LOW and MIDDLE.
