@@ -223,7 +223,10 @@ class Pointer:
         return self.memory.distances(pair[0][0], pair[-1][0], pair[-1][1])
 
     def _align_low(self, frame: Tensor, view: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a frame's low frequencies in the clip's coordinates, and the mask of the area it covers, or None."""
+        """Return a frame's thumbnail in the clip's coordinates, and the mask of the area that it covers.
+
+        The mask is None if ``view`` is the whole frame.
+        """
         height, width = self.memory.lows.shape[1:3]
         picture = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
         if np.array_equal(view, WHOLE_VIEW):

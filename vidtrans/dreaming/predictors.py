@@ -65,7 +65,7 @@ def start_zoom(model: LoadedModel, settings: DreamingSettings) -> float:
 
 
 def load_clip_memory(model: LoadedModel) -> ClipMemory | None:
-    """Load the frames of its training clip that a model stores; None if it stores none. Raises ModelError."""
+    """Load the frames of the training clip that a model file stores; None if the file has none. Raises ModelError."""
     from vidtrans.models.model_file import load_generator
     from vidtrans.networks.init import inner_generator
 

@@ -348,7 +348,9 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of ``frames`` in which the clock makes ``rounds`` turns (negative: backwards) at ``speed``.
+    """A dream that repeats after ``frames`` frames, in which the clock makes ``rounds`` turns at ``speed``.
+
+    Negative rounds go backwards.
 
     ``run_in`` frames are predicted before the first frame; the loop's end fades into the last ``fade`` of the run-in.
     """

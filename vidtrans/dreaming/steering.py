@@ -191,7 +191,10 @@ def _moment(text: str, number: int, name: str) -> Time:
 
 
 def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
-    """Parse the commands of an entry, as in ``left+zoom=1.01``; ``number`` and ``name``: see ``_moment``."""
+    """Parse the commands of an entry, as in ``left+zoom=1.01``. Raises UsageError.
+
+    ``number`` and ``name``: of the entry, and of the script, for messages.
+    """
     moves: dict[str, float] = {}
     values: dict[str, float] = {}
     goal: int | str | None = None
@@ -234,7 +237,10 @@ def _add_move(moves: dict[str, float], word: str, value: float, number: int, nam
 
 
 def _number(text: str, command: str, number: int, name: str) -> float:
-    """Parse the number in a command, such as the 2 in ``left*2``; ``number`` and ``name``: see ``_moment``."""
+    """Parse the number ``text`` in a command, such as the 2 in ``left*2``. Raises UsageError.
+
+    ``number`` and ``name``: of the entry, and of the script, for messages.
+    """
     try:
         return float(text)
     except ValueError:

@@ -40,7 +40,10 @@ def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """Return the slice of ``lines`` (frames, n, 2, 3) between flat borders, scaled to ``length``; None if too short."""
+    """Return the part of a side of ``length`` pixels between flat borders, as a slice; None if the part is too short.
+
+    ``lines``: the extreme colours of the thumbnails' rows or columns, (frames, n, 2, 3).
+    """
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
     varying = np.flatnonzero((highest - lowest > FLAT).any(1))
     if len(varying) == 0 or varying[-1] + 1 - varying[0] < min(MIN_INNER_PX, len(lowest)):

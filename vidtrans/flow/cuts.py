@@ -115,7 +115,7 @@ class CutDetector:
         self._shots: list[int] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        """Add the next frame, and decide on the frame that now has enough successors."""
+        """Add the next frame, and decide whether a shot begins at the frame that now has enough successors."""
         last = self._full.get(self._count - 1)
         if last is None or last.rgb.shape != rgb.shape:
             self._start_shot()
@@ -131,7 +131,7 @@ class CutDetector:
         return tuple(self._shots)
 
     def _start_shot(self) -> None:
-        """Start a shot and drop all frames, because the next ones have another size."""
+        """Start a shot and drop all earlier frames, because the following frames have another size."""
         self._decide_all()
         self._drop_frames(self._count)
         self._part = WHOLE
@@ -140,7 +140,7 @@ class CutDetector:
         self._decided = self._count + 1
 
     def _decide_all(self) -> None:
-        """Decide on all frames that are not decided yet."""
+        """Decide for all remaining frames whether a shot begins there."""
         while self._decided < self._count:
             self._decide()
 

@@ -62,9 +62,9 @@ def refine_edge(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.n
 
 
 def _boxes(band: np.ndarray, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the (rows, columns) around a band (h, w) uint8, and those of the same area in a larger (width, height).
+    """Return the box (rows, columns) around a band (h, w) uint8, and the same box at a larger (width, height) ``size``.
 
-    Both begin and end at the same positions, so that the small box enlarged has the size of the large one.
+    The two boxes begin and end at the same positions, so that the small box enlarged has the size of the large one.
     """
     left, top, width, height = cv2.boundingRect(band)
     boxes = []

@@ -167,7 +167,7 @@ def _texture(band: np.ndarray) -> float:
 
 
 def _flatness(band: np.ndarray) -> float:
-    """Return the mean absolute value divided by the RMS of an octave of lightness."""
+    """Return the mean absolute value divided by the RMS of an octave of lightness: low for marks among flat areas."""
     return float(np.abs(band).mean() / (np.sqrt(np.square(band).mean()) + LIGHT_FLOOR))
 
 

@@ -73,7 +73,7 @@ def random_patches(seed: int = 0) -> Describe:
         channels = outputs
 
     def features(x: Tensor) -> list[Tensor]:
-        """Return the features (N, C, h, w) of each layer."""
+        """Return the features, (N, C, h, w), of pictures (N, 3, H, W) in [-1, 1] in each layer."""
         found = []
         for kernel in kernels:
             x = F.relu(F.conv2d(x, kernel, stride=2, padding=1))
@@ -214,9 +214,9 @@ def pairwise_distance(pictures: Pictures) -> float | None:
 
 
 def diversity(outputs: Pictures, targets: Pictures) -> float | None:
-    """Return the diversity of outputs relative to the diversity of the target's pictures.
+    """Return the diversity, ``pairwise_distance``, of outputs relative to that of the target's pictures.
 
-    Near 0, all outputs are the same picture. None for fewer than two of either, and if all targets are alike.
+    Near 0, all outputs are the same picture. None for fewer than two outputs or targets, and if all targets are alike.
     """
     own, wanted = pairwise_distance(outputs), pairwise_distance(targets)
     return None if own is None or wanted is None or wanted < 1 / 255 else own / wanted

@@ -98,7 +98,7 @@ def align(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = No
 
 
 def edges(rgb: np.ndarray) -> np.ndarray:
-    """Return the edge strength of (H, W, 3) uint8, the fourth root of the squared gradient: (H, W) float32."""
+    """Return the edge strength of a picture (H, W, 3) uint8, the fourth root of its squared gradient: (H, W)."""
     soft = blur(rgb.astype(np.float32), 1.0)
     squares = [np.square(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx, ksize=3)).sum(2) for dx in (1, 0)]
     return (squares[0] + squares[1]) ** 0.25

@@ -102,7 +102,7 @@ class MotionTracker:
         self._key, self._search = key, DISMedium()
 
     def advance(self, here: Guide, step: Step) -> KeyFlow:
-        """Return the flow from the next frame, ``here``, to the key frame; ``step``: flow from the last frame."""
+        """Return the flow from the next frame, ``here``, to the key frame; ``step``: from the last frame to it."""
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
@@ -275,7 +275,10 @@ class KeyMaps:
         return (time.perf_counter() - began) * count, pack(key_flow.flow).nbytes * 1.25 * count
 
     def at(self, frame: int, width: int, height: int) -> list[tuple[int, KeyFlow]]:
-        """Return (key frame, flow to it at a width and height) for each key frame that paints a frame."""
+        """Return (key frame number, flow to the key frame) for each key frame whose paint a frame gets.
+
+        ``width`` and ``height``: the size of the flow.
+        """
         found = []
         for key in near_keys(frame, self._keys, self.shot_of(frame), self._always):
             if key == frame:

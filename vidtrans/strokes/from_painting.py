@@ -32,7 +32,7 @@ TYPICAL_WIDTH, TYPICAL_REACH, REACH_EXPONENT, ENDS_RATIO = 14.0, 10.6, 3.3, 1.25
 
 @dataclass(frozen=True)
 class PaintingStrokes:
-    """Measured strokes of a painting.
+    """Measures of a painting's strokes: size, bend and variation of colour.
 
     ``width`` and ``length``: in 1/480 of the short side. ``bend``: in radians. ``light`` and ``colour``: standard
     deviations, of full scale, of lightness and of the channels between neighbouring strokes. ``sprites``: see

@@ -101,7 +101,7 @@ class GuidedFilter:
         self._ops, self._maps = ops, _local_maps(ops, ops.channels(guide), ops.channels(picture))
 
     def __call__(self, guide: Picture) -> Strips:
-        """Return the picture at the size of a guide, of any dtype, by strips."""
+        """Return the picture enlarged to the size of ``guide``, which may have any dtype, by strips."""
         ops, size = self._ops, self._ops.size_of(guide)
         maps = [[ops.EnlargedStrips(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
 
@@ -135,7 +135,7 @@ class GlobalColourMap:
         self._ops, self._map = ops, ops.colour_map(nodes)
 
     def __call__(self, guide: Picture) -> Strips:
-        """Return the picture at the size of a guide, of any dtype, by strips."""
+        """Return the picture enlarged to the size of ``guide``, which may have any dtype, by strips."""
         return lambda rows: self._map(self._ops.strip_of(guide, rows))
 
     def average(self, guide: Picture, small_guide: Picture) -> Picture:
@@ -339,7 +339,7 @@ def _mean_product(ops: Ops, one: Picture, other: Picture) -> Picture:
 
 @dataclass(frozen=True)
 class Faults:
-    """The measured faults of a network's pictures of one shot.
+    """The measured faults (blur, ringing, noise …) of a network's pictures of one shot.
 
     Attributes:
         finest: The corrective factor for the detail of the finest octave.
@@ -364,7 +364,7 @@ FAULTLESS = Faults()  # Faults of a network without any
 
 
 def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
-    """Measure the faults of a network from pairs of output and source of one size, (h, w, 3) float32."""
+    """Measure the faults (blur, ringing, noise …) of a network from pairs of output and source, (h, w, 3) float32."""
     found, errors = [], []
     for output, source in pairs:
         scales = _scales(output, source)
