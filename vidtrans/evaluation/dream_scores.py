@@ -58,7 +58,7 @@ def score_dream(
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, size or SHORT_SIDE, context)
     frames = reader(film, range(first, total))
-    # Source frames at about the film's frame rate, or all of them if the source has a lower rate
+    # Source frames at about the film's frame rate, or all source frames if the source has a lower rate
     step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
     numbers = range(0, source.index.num_frames, step)
     sampled = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
@@ -92,7 +92,7 @@ class _Reader:
         self._background, self._context = film.default_background, context
 
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
-        """Return the frames with these numbers."""
+        """Return the frames of a clip with these numbers."""
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
         if max(whole[0] / self._size[0], whole[1] / self._size[1]) > MAX_ASPECT_RATIO:

@@ -42,7 +42,7 @@ SMOOTHNESS = 4.0  # Weight of the smoothness term relative to the data term
 WINDOW_PX = 5  # Side of the window over which the data term's equations are averaged, in pixels
 DATA_EPSILON = 0.05  # Charbonnier epsilon of the data term, in pixels
 FLOW_EPSILON = 0.01  # Charbonnier epsilon of the smoothness term, in pixels per pixel
-GRADIENT_FLOOR = 1.0  # Added to squared gradients before the division by them, in squared grey levels
+GRADIENT_FLOOR = 1.0  # Added to the squared gradients by which the data term is divided, in squared grey levels
 SPECTRAL_RADIUS = 0.95  # Spectral radius of a Jacobi step, for the Chebyshev weights
 # Pyramid
 MIN_SIDE_PX = 64  # Minimum side to which a picture is padded, in pixels

@@ -272,7 +272,7 @@ class Average:
 
 
 def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
-    """Return ``rows`` extended by ``margin`` on both sides, and the position of the original rows in these rows.
+    """Return ``rows`` extended by ``margin`` on both sides, and the position of the original rows in the extended rows.
 
     The result lies within a picture of this ``height``.
     """

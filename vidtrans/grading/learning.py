@@ -259,7 +259,7 @@ class Operators:
 
 
 def fit_operators(samples: ColourSamples) -> Operators:
-    """Return the operators that best map the colours before to those after, by robust least squares."""
+    """Return the operators that best map the samples' colours before grading to those after, by robust fitting."""
     some = slice(None, None, -(-len(samples.before) // MAX_SAMPLES))
     before, after, weights = samples.before[some], samples.after[some], samples.weights[some]
     root = np.sqrt(weights / weights.sum())[:, None]

@@ -83,7 +83,7 @@ class MatteJob:
     began: float
 
     def make(self) -> Table:
-        """Make the missing results; return the table of the only object's result, or one with those of all objects."""
+        """Make the missing results; return the table of the only object, or a table with those of all objects."""
         tables = produce_all([*self.results.values()], self._prepare)
         if "dry_run" in tables[0]:
             return tables[0]
@@ -525,7 +525,7 @@ def lost_ranges(confidences: Mapping[int, float]) -> list[list[int]]:
 
 
 def suggest_frames(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
-    """Return the frames, in order, that would help most if painted: those around which the confidence is lowest."""
+    """Return the frames, in order, that would help most if painted: frames around which the confidence is lowest."""
     first, last = min(confidences), max(confidences)
     doubt = np.zeros(last - first + 1)
     for frame, sure in confidences.items():

@@ -153,7 +153,7 @@ class ObjectTracker:
         self._flow, self._previous = DISMedium(), halve(grey(frame))
 
     def advance(self, frame: np.ndarray) -> TrackedFrame:
-        """Return the object's matte in the next frame, (H, W, 3) uint8 of the same size."""
+        """Return the object's matte, with its confidence, in the next ``frame``, (H, W, 3) uint8 of the same size."""
         warped = self._warp_matte(frame)
         found = self._correct(frame, warped) if (warped >= 0.5).any() else None
         if found is None or found[1] < LOST:
@@ -420,7 +420,7 @@ class SweptMattes:
         self._pins = []
 
     def _network_stage(self, training_keys: tuple[int, ...]) -> MatteNetworkStage:
-        """Return the cache stage of the network trained on these painted frames."""
+        """Return the cache stage of the network trained on the painted frames ``training_keys``."""
         return MatteNetworkStage(
             source=self.source.clip.digest,
             size=list(self.source.size),
@@ -478,7 +478,7 @@ class SweptMattes:
             yield from reversed(list(read)) if backwards else read
 
     def painted(self, keys: Sequence[int]) -> list[PaintedObject]:
-        """Return the painted frames with these numbers at the working size, with their mattes."""
+        """Return the painted frames with the numbers ``keys``, and their mattes, at the working size."""
         frames = [next(iter(self._frames([key], backwards=False))) for key in keys]
         return [
             PaintedObject(frame, self.source.painted[key].astype(np.float32) / 255)
@@ -486,7 +486,7 @@ class SweptMattes:
         ]
 
     def _network(self, training_keys: tuple[int, ...], task: str) -> MatteNetwork:
-        """Return the network trained on these painted frames, from the cache or newly trained."""
+        """Return the network trained on the painted frames ``training_keys``, from the cache or newly trained."""
         if training_keys in self._networks:
             return self._networks[training_keys]
         stage, painted, steps = self._network_stage(training_keys), self.painted(training_keys), self.settings.steps

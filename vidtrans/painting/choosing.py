@@ -109,7 +109,7 @@ class ShotChooser:
                     yield tuple(sorted((*keys[:at], self._candidates[nearby], *keys[at + 1 :])))
 
     def _choice(self, keys: tuple[int, ...]) -> Choice:
-        """Return the choice of the key frames at these indices of the tested frames."""
+        """Return the choice of the key frames ``keys``, which are indices of tested frames."""
         return Choice(tuple(self._numbers[key] for key in keys), self._psnr(keys))
 
     def _psnr(self, keys: tuple[int, ...]) -> float:

@@ -36,7 +36,7 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 
 MIN_COVER, MIN_WEIGHT = 1e-3, 1e-6  # Lower bounds of opacities and weights, which are divisors
-LINES = 270  # Short side, in pixels, of the frames for which DETAIL_SIGMA and SEAM_SIGMA are given; both scale with it
+LINES = 270  # Short side, in pixels, of frames to which DETAIL_SIGMA and SEAM_SIGMA apply; larger frames scale them
 DETAIL_SIGMA, SEAM_SIGMA = 1.5, 2.0  # σ of the blur that separates detail, and that softens seams between key frames
 SHARPNESS = 4  # Power of the key frames' weights for fine detail, which then comes mainly from the best key frame
 MIN_TRUST, MIN_SHARE = 0.003, 0.02  # Added to trust and share: where no key frame is trusted, the nearest are blended

@@ -115,7 +115,7 @@ def likeness(first: np.ndarray, second: np.ndarray, covered: np.ndarray) -> floa
 
 
 def resize_matrix(picture: PixelSize, frame: PixelSize) -> np.ndarray:
-    """Return the (3, 3) matrix from a frame's pixels to those of a picture of the whole frame at another size."""
+    """Return the matrix, (3, 3), from pixels of a frame to pixels of a picture of the whole frame at another size."""
     sx, sy = picture[0] / frame[0], picture[1] / frame[1]
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 

@@ -404,7 +404,7 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
 
 
 def _scales(output: np.ndarray, source: np.ndarray) -> list[DetailScale]:
-    """Return the candidates for the detail at each scale, the finest first, and those of one more, coarser scale."""
+    """Return the candidates for the detail at NUM_SCALES scales and at one coarser scale, the finest first."""
     scales: list[DetailScale] = []
     for _ in range(NUM_SCALES + 1):
         scales.append(detail_scale(array_pictures, output, source))
@@ -589,7 +589,7 @@ def _enlarge_guided(
         accuracy = Details(accuracy.guided * 0, accuracy.edges)
     guide, edges = make_guide(ops, small_source, x, colour_map), sharp_edges(ops, x, size)
     visible = back_project(ops, guide.average(source, small_source), size, 1), visible_edges(ops, edges, size)
-    # What the small picture already shows of both candidates is subtracted, so that only their finer detail is added.
+    # The part of both candidates that the small picture already shows is subtracted, so that finer detail is added.
     rest = back_project(ops, x, size, BACK_PROJECTIONS)
     for each, weights in zip(visible, accuracy, strict=True):
         rest = ops.minus(rest, ops.times(each, weights))
