@@ -108,8 +108,9 @@ def enlarge_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 class MaskedBackground:
     """Composites a dream, inside a mask, over the clip of its seed, which goes on after the seed frames.
 
-    ``size``: the (width, height) of the result. A still picture is repeated, and so is the last frame of a clip that
-    ends. Raises UsageError for noise, MediaError for an unreadable mask.
+    ``rate`` and ``num_frames``: frames per second, and number of frames, of the dream. ``size``: the (width, height) of
+    the result. A still picture is repeated, and so is the last frame of a clip that ends. Raises
+    UsageError for noise, MediaError for an unreadable mask.
     """
 
     def __init__(

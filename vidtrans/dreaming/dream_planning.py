@@ -34,7 +34,10 @@ from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 
 class DreamSignals(SignalTracks):
-    """Provides the signals that the curves of a dream use, from its sound and from files of values."""
+    """Provides the signals that the curves of a dream use, from its sound and from files of values.
+
+    ``rate``: frames per second of the dream.
+    """
 
     def __init__(self, rate: Fraction, sound: Path | None) -> None:
         super().__init__(lambda frames: frames / float(rate))

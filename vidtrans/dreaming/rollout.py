@@ -389,7 +389,8 @@ class Loop:
 class ResumableRollout:
     """A rollout that can continue from saved ``states``.
 
-    ``make_rollout`` creates it at its start; ``on_step`` is called after each step.
+    ``make_rollout`` creates the rollout at its start. ``loop``: the loop whose end is cross-faded, or None.
+    ``on_step`` is called after each predicted frame.
     """
 
     def __init__(

@@ -227,7 +227,10 @@ def statistics_in(loaded_model: LoadedModel) -> FrameStatistics | None:
 
 
 class ModelSequencer:
-    """Chooses the model of each frame: several in turn, or a morph from the first to the last. Raises UsageError."""
+    """Chooses the model of each frame: several in turn, or a morph from the first to the last. Raises UsageError.
+
+    ``loaded_models``: the models in order. ``num_frames``: the number of frames of the dream.
+    """
 
     def __init__(
         self,

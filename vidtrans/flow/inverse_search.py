@@ -207,7 +207,10 @@ def gradients(picture: torch.Tensor) -> torch.Tensor:
 
 
 class Refinement:
-    """Refines a flow by energy minimisation; the pictures' features (B, C, h, w) are grey levels and gradients."""
+    """Refines a flow from ``first`` to ``second`` by energy minimisation.
+
+    ``first`` and ``second``: features of pictures, (B, C, h, w), which are grey levels and gradients.
+    """
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor) -> None:
         self._first, self._second = first, second

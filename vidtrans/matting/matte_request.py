@@ -90,7 +90,10 @@ class Strokes:
 
 @dataclass(frozen=True)
 class Brushes:
-    """The colours of strokes on the object and off it, or the colour of each of several objects by name."""
+    """The colours of strokes on the object (``inside``) and off it (``outside``), or of several objects by name.
+
+    ``names``: the colour of each of several objects, or None.
+    """
 
     inside: Colour = COLOURS["green"]
     outside: Colour = COLOURS["red"]

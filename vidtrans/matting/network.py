@@ -74,7 +74,10 @@ class ReferenceFeatures(NamedTuple):
 
 
 class _Block(nn.Module):
-    """A convolution followed by a residual convolution, each with a leaky ReLU."""
+    """A convolution followed by a residual convolution, each with a leaky ReLU.
+
+    ``inputs`` and ``outputs``: numbers of channels.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()

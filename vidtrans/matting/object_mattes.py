@@ -542,9 +542,10 @@ def _settings(model: LoadedModel, picture_fps: float, context: Context) -> Resol
 
 
 class ModelMattes:
-    """A segmentation model's mattes of the clip's frames [first, stop), temporally filtered, at the model's size.
+    """A segmentation model's mattes of the clip's frames [first, stop) (``span``), temporally filtered, at its size.
 
-    Call ``find`` before ``at``, and ``close`` after use. Raises UsageError.
+    ``picture_fps``: frames per second of a folder of pictures. Call ``find`` before ``at``, and ``close`` after use.
+    Raises UsageError.
     """
 
     def __init__(

@@ -192,7 +192,7 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
 
 class Proposal:
-    """The proposed key frames of a clip.
+    """The proposed key frames of a clip, ``count`` in total, which ``choosers`` choose, one for each of the ``shots``.
 
     ``chosen`` and ``psnr``: the key frames, and the mean PSNR in dB of the frames that are reconstructed from them.
     ``more`` and ``more_psnr``: the same with one more key frame.

@@ -342,7 +342,7 @@ def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple
 class Corrector:
     """Composites a user's corrections over a result's frames where the flow is trusted; other pixels stay unchanged.
 
-    ``mattes``: masks of the corrections, for frames in order.
+    ``painter``: composes the corrections. ``mattes``: masks of the corrections, for frames in order.
     """
 
     def __init__(self, painter: PaintComposer, mattes: MatteReader | None = None) -> None:

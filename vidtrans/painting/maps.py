@@ -220,7 +220,7 @@ class _BlockStore:
 
 
 class KeyMaps:
-    """The flow from the frames [first, stop) of a clip, of one size, to its key frames. Call ``close`` after use.
+    """The flow from the frames [first, stop) of a clip (``span``) to the key frames ``keys``. Call ``close`` after use.
 
     ``always``: key frames whose flow reaches every frame of the shot. ``shots``: the frames of each shot. Raises
     MediaError if the clip cannot be read, and Interrupted; flow that is computed by then is stored.

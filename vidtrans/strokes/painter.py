@@ -370,7 +370,10 @@ class LayerDrawing:
 
 @dataclass(frozen=True)
 class FrameInputs:
-    """The inputs of one frame for updating the strokes of all layers."""
+    """The inputs of one frame for updating the strokes of all layers.
+
+    ``fields``: the image features of the frame. ``values``: the values of the settings that vary over time.
+    """
 
     frame: int  # Number of the frame in the shot
     first: bool  # Whether it is the shot's first frame, in which new strokes do not fade in
