@@ -31,7 +31,7 @@ from vidtrans.flow.warping import forward_backward, warp
 ANALYSIS_SHORT_SIDE = 128  # Short side of the analysed frames, in pixels
 
 THUMBNAIL_FACTOR = 4  # Factor by which a thumbnail is smaller than the analysed frame, to average noise
-REACH = 4  # Number of frames before and after a step that are compared to test whether the change is permanent
+REACH = 4  # Number of frames before and after a step (two consecutive frames) that show whether its change lasts
 NOISE = 1.0  # Change, in 8-bit levels, above that of quantisation and codecs on an empty picture
 CHANGE_AT_CUT = 0.42  # Minimum change at a cut, in standard deviations of a frame; pure noise reaches 0.36
 SHARE_AT_CUT = 0.2  # Largest share of pixels at a cut that match the next frame along the flow
@@ -48,7 +48,7 @@ SHARE_AFTER_FLASH = 0.3  # Minimum matched share between the frames before and a
 CHANGE_AFTER_FLASH = 0.5  # Change across a flash, relative to the change at its first frame, below which it is a flash
 MAX_CHANGE_AFTER_FLASH = 0.9  # Largest change across a flash, relative to the change at its first frame
 ONE_WAY = 0.95  # Minimum share of pixels that a change of light makes all brighter or all darker
-LIGHT_STRUCTURE = 0.45  # Structure correlation above which a one-way step is a change of light, not a cut
+LIGHT_STRUCTURE = 0.45  # Structure correlation above which a change of all pixels in one direction is no cut
 STRUCTURE_SIZE_PX = 9  # Side of the squares whose mean is subtracted before structure is compared, in pixels
 BLEND_WEIGHTS = (0.15, 0.85)  # Range of the next frame's weight in a frame that blends its two neighbours
 BLEND_ERROR = 0.25  # Largest error of modelling a frame as a blend, relative to the change between its neighbours
