@@ -92,15 +92,15 @@ class PictureConverter:
 
 
 def enlarge_opencv(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Enlarge a frame, (3, H, W) float32 in [-1, 1] on the CPU, to a (width, height)."""
+    """Enlarge a frame, (3, H, W) float32 in [-1, 1] on the CPU, to a (width, height), in an upscaling ``mode``."""
     unit = np.ascontiguousarray(frame.permute(1, 2, 0).numpy()) * np.float32(0.5) + np.float32(0.5)
-    # A dream has no source; ``enlarged`` reads only the size of this one.
+    # A dream has no source picture; ``enlarge_to_source`` reads only the size of this placeholder.
     source = np.broadcast_to(np.float32(0), (size[1], size[0], 3))
     return torch.from_numpy(enlarge_to_source(array_pictures, unit, source, mode)).permute(2, 0, 1) * 2 - 1
 
 
 def enlarge_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
-    """Enlarge a frame, (3, H, W) float32 in [-1, 1], to a (width, height), on the frame's device."""
+    """Enlarge a frame, (3, H, W) float32 in [-1, 1], to a (width, height), in a ``mode``, on the frame's device."""
     source = frame.new_zeros(()).expand(1, 3, size[1], size[0])
     return enlarge_to_source(tensor_pictures, frame[None] * 0.5 + 0.5, source, mode)[0] * 2 - 1
 
@@ -108,8 +108,9 @@ def enlarge_torch(frame: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 class MaskedBackground:
     """Composites a dream, inside a mask, over the clip of its seed, which goes on after the seed frames.
 
-    ``size``: the (width, height) of the result. A still picture is repeated, and so is the last frame of a clip that
-    ends. Raises UsageError for noise, MediaError for an unreadable mask.
+    ``rate`` and ``num_frames``: frames per second, and number of frames, of the dream. ``size``: the (width, height) of
+    the result. A still picture is repeated, and so is the last frame of a clip that ends. Raises
+    UsageError for noise, MediaError for an unreadable mask.
     """
 
     def __init__(
@@ -122,7 +123,8 @@ class MaskedBackground:
         self._size, self._threads = size, context.decode_threads
         index, last = self.clip.index, seed.frames[-1]
         times = [(p - index.pts[last]) * index.time_base for p in index.pts]
-        # The time of a dream's frame plus a quarter of a frame, because containers round their timestamps.
+        # Number of the clip's frame for each frame of the dream, at the time of the dream's frame plus a quarter of a
+        # frame, because containers round their timestamps.
         self._frames = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
         self._mask = Mask.open(mask, self.clip, 0, index.num_frames, context)
         if index.num_frames > 1 and num_frames / rate > times[-1]:
@@ -138,7 +140,10 @@ class MaskedBackground:
 
     @contextmanager
     def open(self, *, deep: bool) -> Iterator[Callable[[int, np.ndarray], np.ndarray]]:
-        """Yield a function that composites the dream's picture of a frame number, (h, w, 3), into a frame (H, W, 3)."""
+        """Yield a function (frame number, dream's picture (h, w, 3)) → frame, (H, W, 3), of the result's size.
+
+        ``deep``: frames of 16 bits a channel.
+        """
         form = FrameFormat(Size(exact=self._size), deep=deep)
         with (
             closing(self.clip.cursor(form, self._threads)) as cursor,
@@ -159,7 +164,8 @@ class DreamJob:
     def __init__(self, plan: DreamPlan, context: Context) -> None:
         self.plan, self.spec, self.context = plan, plan.spec, context
         total, length = self.spec.frames, self.spec.rendering.chunk_frames
-        # A chunk's number is its end, so that the short last chunk differs from the full chunk of a longer dream.
+        # The number of a chunk is the frame number at which it ends (exclusive), so that a short last chunk is not
+        # mistaken for the full chunk of a longer dream.
         ends = [(first, min(first + length, total)) for first in range(0, total, length)]
         self.chunks = [Chunk(stop, first, stop, 0, total) for first, stop in ends]
         self.delivery = Delivery(self._as_clip(), range(total), self.spec.encoding, pattern=plan.pattern)

@@ -34,14 +34,17 @@ from vidtrans.video.io.sound import RATE_HZ, read_blocks
 
 
 class DreamSignals(SignalTracks):
-    """Provides the signals that the curves of a dream use, from its sound and from files of values."""
+    """Provides the signals that the curves of a dream use, from its sound and from files of values.
+
+    ``rate``: frames per second of the dream.
+    """
 
     def __init__(self, rate: Fraction, sound: Path | None) -> None:
         super().__init__(lambda frames: frames / float(rate))
         self._sound = SoundSignals(sound) if sound else None
 
     def prepare(self, roots: Collection[Signal]) -> None:
-        """Announce the signals that curves use, so that the sound is analysed for all of them at once."""
+        """Announce the signals (``roots``) that curves use, so that the sound is analysed for all of them at once."""
         if self._sound is not None:
             self._sound.want(roots)
 
@@ -83,9 +86,9 @@ class DreamControls:
         self._constant_move = None if is_animated else self._move(0)
 
     def check(self, num_frames: int) -> None:
-        """Raise UsageError if a control's value in one of ``num_frames`` frames is out of bounds or no number.
+        """Raise UsageError if a control's value in the first ``num_frames`` frames is out of bounds or no number.
 
-        Also raise it if a steering entry begins after them.
+        Also raise it if a steering entry begins after these frames.
         """
         self._steering.over(self._rate, num_frames)
         for name, curve in self._curves.items():
@@ -134,7 +137,7 @@ class DreamControls:
         return self._steering_at(frame).value(name, own) if self._steering else own
 
     def _move(self, frame: int) -> CameraMove:
-        """Return the camera move before a frame."""
+        """Return the camera move between a frame and the frame before it."""
         return CameraMove(**{name: self._value(name, frame) for name in NO_MOVE})
 
     def for_key(self) -> Table:

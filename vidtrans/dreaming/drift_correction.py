@@ -92,7 +92,11 @@ def frame_statistics(pictures: Iterable[np.ndarray]) -> Table:
 
 @dataclass(frozen=True)
 class FrameStatistics:
-    """The range and the ``typical`` mean over training frames of each statistic, (55,) float32 each."""
+    """Statistics of a clip's training frames, see ``measure_statistics``.
+
+    ``low``, ``high`` and ``typical``: the smallest, the largest and the mean value of each statistic, (55,) float32.
+    ``low`` and ``high`` have a margin.
+    """
 
     low: np.ndarray
     high: np.ndarray
@@ -119,7 +123,10 @@ class FrameStatistics:
         return cls(low, high, typical)
 
     def widened(self, *, places: bool, channels: bool) -> FrameStatistics:
-        """Return wider ranges: the same for all cells if ``places``, the same for all channels if ``channels``."""
+        """Return the statistics with wider ranges, from ``low`` to ``high``.
+
+        ``places``: all cells get the same range. ``channels``: all channels get the same range.
+        """
         low, high = self.low.copy(), self.high.copy()
         of_cells = _PARTS["cells"]
         if places:

@@ -25,10 +25,11 @@ MIN_JUMP_INTERVAL = 8  # Minimum number of frames between two jumps
 BAD_JUMP_COST = 8.0  # Extra path cost of a jump to a frame nearby, or to a frame shortly before the end of a shot
 JUMP_COST = 1.0  # Path cost of a jump; the binary logarithm of its relative frame difference is added
 FREE_FRAMES, FADE_IN_FRAMES = 30, 30  # Frames of a dream without recall, and frames over which recall then rises
-AGE_OF_CAMERA_MOVE = 3  # Frames that one frame with a camera move counts for, because it shows new parts
+AGE_OF_CAMERA_MOVE = 3  # Frames by which a frame with a camera move raises the age of a dream; others raise it by 1
 PULL = 0.3  # Share by which the low frequencies of a dream are moved to those of the frame at the pointer
 MIN_JUMP_LENGTH = 30  # Minimum distance of a jump along the clip, in frames
-# A dream is lost if its difference from the frame at the pointer is this multiple of its least difference to a frame.
+# A dream is lost if its difference from the frame at the pointer is more than this multiple of its difference from the
+# most similar stored frame.
 LOST_RATIO = 3.0
 CHECK_INTERVAL = 4  # Number of frames between two checks whether the dream is lost
 MIN_DIFFERENCE = 1e-4  # Mean squared difference (range [-1, 1]) below which two frames count as equal
@@ -37,7 +38,10 @@ NUM_JUMP_CANDIDATES = 4  # Number of most similar frames from which the target o
 
 
 class TransitionPaths:
-    """Shortest paths between a clip's stored frames; ``typical``: mean squared difference of consecutive ones."""
+    """Finds the paths with the least visible jumps between a clip's stored frames (``memory``).
+
+    ``typical``: four times the median mean squared difference of consecutive frames, the unit of jump costs.
+    """
 
     def __init__(self, memory: ClipMemory, typical: float) -> None:
         self.memory, self._typical = memory, typical
@@ -60,7 +64,10 @@ class TransitionPaths:
 
     @cached_property
     def _differences(self) -> np.ndarray:
-        """Return the mean squared difference of each pair of stored frames, with their previous frames, (n, n)."""
+        """Return the difference of each pair of stored frames, (n, n).
+
+        It is the mean of two mean squared differences: of the frames, and of the frames before them in the clip.
+        """
         flat = self.memory.lows.reshape(len(self.memory.lows), -1)
         squares = np.square(flat).sum(1)
         all_pairs = np.maximum(squares[:, None] - 2 * flat @ flat.T + squares, 0) / flat.shape[1]
@@ -69,7 +76,10 @@ class TransitionPaths:
         return found
 
     def _shortest_paths(self, goal: frozenset[int]) -> np.ndarray:
-        """Return for each stored frame the index to jump to, −1 to advance, on the path to a goal (Dijkstra)."""
+        """Return each stored frame's next jump on the shortest path to a goal (Dijkstra), (n,) int.
+
+        A jump is given by the index of the stored frame to jump to; −1 means to advance by one frame.
+        """
         places = self.memory.places
         index = {int(place): number for number, place in enumerate(places)}
         before = np.array([index.get(int(place) - self.memory.step, -1) for place in places])
@@ -100,11 +110,14 @@ class PointerState:
 
     @property
     def share(self) -> float:
-        """Return the weight of recall, 0 to 1: 0 at the start of a dream, later rising to keep it from freezing."""
+        """Return the factor, 0 to 1, on the influence of the stored frames (recall).
+
+        It is 0 at the start of a dream, and rises later to keep the dream from freezing.
+        """
         return min(1.0, max(0.0, (self.age - FREE_FRAMES) / FADE_IN_FRAMES))
 
     def after_camera_move(self) -> PointerState:
-        """Return the state after a frame with a camera move, whose newly visible parts cannot be recalled."""
+        """Return the state with an age that is increased for a camera move, so that recall begins earlier."""
         return replace(self, age=self.age + AGE_OF_CAMERA_MOVE - 1)
 
 
@@ -116,9 +129,10 @@ class Pointer:
         self._inverse_view = lru_cache(maxsize=4)(_inverse_view)
 
     def find(self, frames: list[Tensor], view: np.ndarray = WHOLE_VIEW) -> PointerState:
-        """Return the state at the stored frame that is most similar to the newest of ``frames`` (oldest first).
+        """Return the state at the stored frame that is most similar to the newest of a dream's ``frames``.
 
-        ``frames``: (3, H, W) float32 in [-1, 1]. ``view`` (3, 3): their view of the clip's frames, see ``normalised``.
+        ``frames``: oldest first, (3, H, W) float32 in [-1, 1]. ``view`` (3, 3): their camera view of the clip's frames,
+        see ``normalised``.
         """
         distances = self._distances(frames, view)
         return PointerState(int(self.memory.places[distances.argmin()]))
@@ -172,7 +186,10 @@ class Pointer:
         return TransitionPaths(self.memory, self._typical)
 
     def _is_lost(self, place: int, distances: np.ndarray) -> bool:
-        """Return whether the dream differs far more from the frame ``place`` than from the best stored frame."""
+        """Return whether the dream differs far more from the frame ``place`` than from the most similar stored frame.
+
+        ``distances``: see ``_distances``.
+        """
         here = distances[np.abs(self.memory.places - place).argmin()]
         return bool(here > LOST_RATIO * distances.min() and distances.min() <= self._typical)
 
@@ -201,12 +218,15 @@ class Pointer:
         return max(MIN_DIFFERENCE, 4 * float(np.median(steps)))
 
     def _distances(self, frames: list[Tensor], view: np.ndarray) -> np.ndarray:
-        """Return the distance of the dream's newest frames to each stored frame."""
+        """Return the difference of the dream's two newest frames from each stored frame and its predecessor, (n,)."""
         pair = [self._align_low(frame, view) for frame in frames[-2:]]
         return self.memory.distances(pair[0][0], pair[-1][0], pair[-1][1])
 
     def _align_low(self, frame: Tensor, view: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
-        """Return a frame's low frequencies in the clip's coordinates, and the mask of the area it covers, or None."""
+        """Return a frame's thumbnail in the clip's coordinates, and the mask of the area that it covers.
+
+        The mask is None if ``view`` is the whole frame.
+        """
         height, width = self.memory.lows.shape[1:3]
         picture = np.ascontiguousarray(frame.permute(1, 2, 0).cpu().numpy())
         if np.array_equal(view, WHOLE_VIEW):
@@ -219,7 +239,10 @@ class Pointer:
         return self.memory.phase(at.place + self.memory.step)
 
     def pull(self, picture: Tensor, at: PointerState, recall: float, view: np.ndarray = WHOLE_VIEW) -> Tensor:
-        """Move the low frequencies of a picture, (3, H, W) in [-1, 1], towards those of the frame at the pointer."""
+        """Move the low frequencies of a picture, (3, H, W) in [-1, 1], towards those of the stored frame after ``at``.
+
+        ``recall``: the factor, 0 to 1, on this move. ``view``: see ``find``.
+        """
         present, covered = self._align_low(picture, view)
         missing = self.memory.lows[at.place + self.memory.step] - present
         if covered is not None:
@@ -231,6 +254,9 @@ class Pointer:
 
 
 def _inverse_view(view: bytes, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inverse of a camera view (3, 3), and the mask of the clip's frame area that the view covers."""
+    """Return the inverse of a camera view (3, 3), and the mask of the clip's frame area that the view covers.
+
+    ``view``: the bytes of the matrix, float64, which can be keys of a cache. ``size``: the (width, height) of the mask.
+    """
     inverse = np.linalg.inv(np.frombuffer(view).reshape(3, 3))
     return inverse, frame_coverage(inverse, size)

@@ -12,7 +12,8 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.pairing.next_frame import NextFrame
 from vidtrans.session import Context
 
-Requirement = tuple[Callable[[LoadedModel], object], str, str]  # Test, reason of failure, and a preset that passes
+# Requirement of an option: a test of a model, the reason of a failure, and a dataset preset whose models pass the test
+Requirement = tuple[Callable[[LoadedModel], object], str, str]
 NOISE = "noise"  # Name of a seed of random noise, which needs no file
 
 
@@ -64,7 +65,7 @@ def start_zoom(model: LoadedModel, settings: DreamingSettings) -> float:
 
 
 def load_clip_memory(model: LoadedModel) -> ClipMemory | None:
-    """Load the frames of its training clip that a model stores; None if it stores none. Raises ModelError."""
+    """Load the frames of the training clip that a model file stores; None if the file has none. Raises ModelError."""
     from vidtrans.models.model_file import load_generator
     from vidtrans.networks.init import inner_generator
 

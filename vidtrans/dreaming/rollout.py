@@ -69,13 +69,16 @@ class ClipView:
 
     @property
     def share(self) -> float:
-        """Return the weight of recall in this view, 0 to 1, which falls as the view gets too near or too far."""
+        """Return the factor, 0 to 1, on the influence of the stored frames (recall) in this view.
+
+        It falls as the view gets too near or too far, and rises again after a reset of the view.
+        """
         near, far = self._distances(self.matrix)
         shares = self.since / RETURN_FRAMES, (NEAREST - near) / (NEAREST - NEAR), (FARTHEST - far) / (FARTHEST - FAR)
         return float(min(1.0, max(0.0, min(shares))))
 
     def _distances(self, matrix: np.ndarray) -> tuple[float, float]:
-        """Return the view's magnification relative to the start, and its width relative to the frame."""
+        """Return a view's magnification relative to the initial view, and the view's width in frame widths."""
         scales = [float(np.sqrt(abs(np.linalg.det(view[:2, :2])))) for view in (self.start, matrix)]
         return scales[0] / max(scales[1], 1e-9), scales[1]
 
@@ -266,7 +269,10 @@ class Rollout:
 
     @property
     def place(self) -> int | None:
-        """Return the number of the stored frame that precedes the last frame, by the pointer; None without one."""
+        """Return the number of the stored frame at which the pointer is; None without a pointer.
+
+        The frame that was predicted last follows this frame in the clip.
+        """
         return self._pointer_state.place if self._pointer_state else None
 
     def _move_camera(self, move: CameraMove) -> bool:
@@ -280,7 +286,11 @@ class Rollout:
         return view is not IDENTITY
 
     def _input(self, frames: list[Tensor], position: float | None, recall: float) -> Tensor:
-        """Return a model's input, (1, C, H, W): past frames, and with a ``position`` also the planes of conditions."""
+        """Return a model's input, (1, C, H, W): past frames, and with a ``position`` also planes of conditions.
+
+        The conditions, each a constant plane, are the clock phase ``position`` in turns, the weight ``recall`` and the
+        camera view.
+        """
         if position is None:
             return torch.cat(frames)[None]
         view = tuple(map(float, self._view.matrix[:2].ravel()))
@@ -288,7 +298,7 @@ class Rollout:
         return torch.cat([*frames, values[:, None, None].expand(-1, *frames[0].shape[1:])])[None]
 
     def _position(self, model: RolloutModel, frames: list[Tensor]) -> float | None:
-        """Return the model's clock phase after it advanced by a frame; None for a model without clock and pointer."""
+        """Advance the clock or the pointer by a frame; return the phase in turns, or None for a model without both."""
         if model.pointer is not None:
             self._pointer_frame = self.frame
             if self._pointer_state is None or self._pointer is not model.pointer:
@@ -338,7 +348,9 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Loop:
-    """A loop of ``frames`` in which the clock makes ``rounds`` turns (negative: backwards) at ``speed``.
+    """A dream that repeats after ``frames`` frames, in which the clock makes ``rounds`` turns at ``speed``.
+
+    Negative rounds go backwards.
 
     ``run_in`` frames are predicted before the first frame; the loop's end fades into the last ``fade`` of the run-in.
     """
@@ -353,7 +365,8 @@ class Loop:
     def nearest(cls, frames: int, speed: float, step: int, positions: int) -> Loop:
         """Return the loop of whole clock turns whose speed is closest to ``speed``.
 
-        Raises UsageError at speed 0.
+        ``step``: clock positions per frame at speed 1. ``positions``: clock positions per turn. Raises UsageError at
+        speed 0.
         """
         if speed == 0:
             raise UsageError("--loop", "at speed 0 the clock stands still", "choose another --speed")
@@ -364,7 +377,7 @@ class Loop:
         return cls(frames, rounds, rounds * positions / (frames * step), max(turn_length, MIN_RUN_IN), fade)
 
     def share(self, frame: int) -> float:
-        """Return the weight of the run-in in the cross-fade of a frame: 0, then rising towards the loop's end."""
+        """Return the weight, 0 to 1, of a run-in frame in the loop's frame: 0 before the cross-fade, then rising."""
         into = frame - (self.frames - self.fade)
         return (into + 1) / (self.fade + 1) if into >= 0 else 0.0
 
@@ -376,7 +389,8 @@ class Loop:
 class ResumableRollout:
     """A rollout that can continue from saved ``states``.
 
-    ``make_rollout`` creates it at its start; ``on_step`` is called after each step.
+    ``make_rollout`` creates the rollout at its start. ``loop``: the loop whose end is cross-faded, or None.
+    ``on_step`` is called after each predicted frame.
     """
 
     def __init__(

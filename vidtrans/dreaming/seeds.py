@@ -48,7 +48,10 @@ class Seed:
         return self.clip.name if self.clip else NOISE
 
     def pictures(self, context: Context, statistics: FrameStatistics | None) -> list[np.ndarray]:
-        """Return the seed's pictures at the working size, each (3, H, W) float32 in [-1, 1]."""
+        """Return the seed's pictures at the working size, each (3, H, W) float32 in [-1, 1].
+
+        ``statistics``: those of the training frames, for noise.
+        """
         if self.clip is None:
             return [smooth_noise(*self.size, context.seed, statistics)] * len(self.frames)
         whole = enlarged_size(self.size, self.zoom)
@@ -65,7 +68,10 @@ class Seed:
 
 
 def enlarged_size(size: tuple[int, int], zoom: float) -> tuple[int, int]:
-    """Return the (width, height) of a picture whose centre has ``size`` at a zoom; each side keeps its parity."""
+    """Return the (width, height) of a picture magnified by ``zoom``, in which a crop of ``size`` can be centred.
+
+    Each side stays even or odd, so that the crop begins at a whole pixel.
+    """
     width, height = (side + 2 * round(side * (zoom - 1) / 2) for side in size)
     return width, height
 
@@ -126,7 +132,10 @@ def find_seed(
 
 
 def _noise_size(model: LoadedModel, size_option: str, start: Time | None) -> tuple[int, int]:
-    """Return the (width, height) of seed noise. Raises UsageError for options that noise cannot have."""
+    """Return the (width, height) of seed noise. Raises UsageError for options that noise cannot have.
+
+    ``size_option``: the value of ``rendering.size``. ``start``: that of ``--start``.
+    """
     if start is not None:
         raise UsageError(f"--start {start}", "noise has no start time", "leave out --start")
     assert model.record is not None
@@ -160,7 +169,10 @@ class Driver:
 
 
 def smooth_noise(width: int, height: int, seed: int, statistics: FrameStatistics | None) -> np.ndarray:
-    """Return Gaussian noise of ``OCTAVES`` scales, strongest in the coarsest, (3, H, W) float32 in [-1, 1]."""
+    """Return Gaussian noise of ``OCTAVES`` scales, strongest in the coarsest, (3, H, W) float32 in [-1, 1].
+
+    ``seed``: the random seed. ``statistics``: those of the training frames, whose channel means and deviations it gets.
+    """
     rng = np.random.default_rng(seed)
     noise = np.zeros((height, width, 3), np.float32)
     short = min(width, height)

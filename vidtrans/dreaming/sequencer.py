@@ -42,7 +42,7 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 from vidtrans.video.frame_numbers import stem_key
 
-FLAG = "--actions"  # Option of the action table, for messages
+FLAG = "--actions"  # Name, in messages, of the option that takes the action table
 NUM_CLUSTERS, MIN_CLUSTER_FRAMES = 4, 5  # Clusters of frames, and the least number of frames of an action
 FLOW_SIDE_PX = 96  # Short side at which motion is estimated for clustering, in pixels
 SMOOTHING_SIGMA = 2.0  # σ of the temporal smoothing of motion before clustering, in frames
@@ -53,9 +53,10 @@ TRUE, FALSE = ("1", "x", "yes", "true", "on"), ("", "0", "no", "false", "off")
 def find_actions(
     memory: ClipMemory, record: Table, table: str, goals: Collection[int | str]
 ) -> dict[str, frozenset[int]]:
-    """Return the frames of each action in a table, and of motion clusters if ``goals`` has other actions.
+    """Return the stored frames of each action in an action table (the path ``table``; '' for none).
 
-    ``record``: a model's record of its stored frames. Raises UsageError.
+    If ``goals`` has other actions, the clusters of frames with similar motion are added. ``record``: the table of a
+    model's stored frames and their clips. Raises UsageError.
     """
     table_actions: dict[str, frozenset[int]] = {}
     if table:
@@ -85,8 +86,8 @@ def read_action_table(
     """Return the stored frames of each action in a CSV file; a row applies until the time of the next row.
 
     A column ``frame`` has numbers, or ``time`` seconds. A column of marks (1 or x, 0 or nothing) is an action with the
-    column's name; in any other column each text is an action. A column ``clip`` names the clip of each row. Raises
-    UsageError.
+    column's name; in any other column each text is an action. A column ``clip`` names the clip of each row.
+    ``origins``: the sources of the stored frames. Raises UsageError.
     """
     what = f"{FLAG} {path}"
     rows = _rows(path, what)
@@ -115,7 +116,10 @@ def read_action_table(
 
 
 def _rows(path: Path, what: str) -> list[dict[str, str]]:
-    """Read a CSV file as rows of texts by column name. Raises UsageError if it is no table of actions."""
+    """Read a CSV file as rows of texts by column name. Raises UsageError if it is no table of actions.
+
+    ``what``: the option with its file, for messages.
+    """
     try:
         head, *lines = [*read_rows(name_key(read_text(path, what=what)))] or [TableRow(0, [])]
     except ValueError as error:
@@ -133,7 +137,10 @@ def _spellings(name: str) -> tuple[str, str]:
 
 
 def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
-    """Return the frame number at which a row begins, possibly fractional. Raises UsageError for an invalid value."""
+    """Return the frame number, possibly fractional, at which a row of an action table begins. Raises UsageError.
+
+    ``rate``: frames per second of the clip. ``what``: see ``_rows``.
+    """
     text = row.get("frame") or row.get("time") or ""
     try:
         value = parse_number(text)
@@ -145,7 +152,10 @@ def _frame(row: Mapping[str, str], rate: Fraction, what: str) -> float:
 
 
 def _row_actions(row: Mapping[str, str], what: str) -> list[str]:
-    """Return the names of the actions in a table's row. Raises UsageError for an invalid name."""
+    """Return the names of the actions in a table's row. Raises UsageError for an invalid name.
+
+    ``what``: see ``_rows``.
+    """
     names = []
     for column, value in row.items():
         if column in ("frame", "time", "clip") or value.lower() in FALSE:
@@ -217,7 +227,10 @@ def statistics_in(loaded_model: LoadedModel) -> FrameStatistics | None:
 
 
 class ModelSequencer:
-    """Chooses the model of each frame: several in turn, or a morph from the first to the last. Raises UsageError."""
+    """Chooses the model of each frame: several in turn, or a morph from the first to the last. Raises UsageError.
+
+    ``loaded_models``: the models in order. ``num_frames``: the number of frames of the dream.
+    """
 
     def __init__(
         self,
@@ -344,7 +357,10 @@ class Morph:
 
     @torch.inference_mode()
     def _interpolate(self, number: int, share: float) -> nn.Module:
-        """Interpolate all weights and normalisation statistics (Wang et al., "Deep Network Interpolation", 2019)."""
+        """Return a generator interpolated from generator ``number`` towards the next by ``share``, 0 to 1.
+
+        All weights and normalisation statistics are interpolated (Wang et al., "Deep Network Interpolation", 2019).
+        """
         one, other = self._generator(number).state_dict(), self._generator(number + 1).state_dict()
         if self._mix is None:
             self._mix = copy.deepcopy(self._generator(number))

@@ -50,7 +50,7 @@ MOVES: Mapping[str, Mapping[str, float]] = {
 }
 GOTO = "goto"  # Command that steers the pointer to a shot
 MAX_SPEED = 10.0  # Largest factor on a command's effect, as in left*10
-FLAG = "--steer"  # Option of the script, for messages
+FLAG = "--steer"  # Name, in messages, of the option that takes a steering script
 LOG_SUFFIX = ".keys"  # Suffix of a recorded script
 PLAYED_ON = "# played on "  # Start of the line in a recorded script that names the model and its digest
 _NUMBER = r"(?P<sign>[*=])\s*(?P<number>-?[\d.]+(?:e-?\d+)?)"  # Factor or value: "*2", "=0.5"
@@ -86,9 +86,9 @@ IDLE = SteeringEntry()  # The entry without an effect, before the first moment
 
 @dataclass(frozen=True)
 class Steering:
-    """A steering script: ``entries`` from the times ``moments`` on, in order; empty without steering.
+    """A steering script, which is empty without steering.
 
-    ``text``: the script in normal form.
+    Each of ``entries`` applies from its time in ``moments`` until the next entry. ``text``: the script in normal form.
     """
 
     moments: tuple[Time, ...] = ()
@@ -111,7 +111,10 @@ class Steering:
         return {name for entry in self.entries for name in (*entry.moves, *entry.values)}
 
     def over(self, rate: Fraction, num_frames: int | None = None) -> Callable[[int], SteeringEntry]:
-        """Return a function from frame number to entry. Raises UsageError for times out of order, or after the end."""
+        """Return a function from a frame number to the entry that applies in the frame.
+
+        ``rate``: frames per second. Raises UsageError for times out of order, or after ``num_frames`` frames.
+        """
         keys = [Fraction(m.frame) if m.frame is not None else (m.seconds or Fraction(0)) * rate for m in self.moments]
         for (a, key), (b, following) in pairwise(zip(self.moments, keys, strict=True)):
             if following <= key:
@@ -177,7 +180,10 @@ def _entries(script: str) -> Iterator[tuple[int, str]]:
 
 
 def _moment(text: str, number: int, name: str) -> Time:
-    """Parse the time of an entry: a frame number or seconds. Raises UsageError."""
+    """Parse the time of an entry: a frame number or seconds. Raises UsageError.
+
+    ``number`` and ``name``: of the entry, and of the script, for messages.
+    """
     try:
         return parse_time(text.strip())
     except UsageError as error:
@@ -185,7 +191,10 @@ def _moment(text: str, number: int, name: str) -> Time:
 
 
 def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
-    """Parse the commands of an entry, as in ``left+zoom=1.01``; ``name``: of the script, for messages."""
+    """Parse the commands of an entry, as in ``left+zoom=1.01``. Raises UsageError.
+
+    ``number`` and ``name``: of the entry, and of the script, for messages.
+    """
     moves: dict[str, float] = {}
     values: dict[str, float] = {}
     goal: int | str | None = None
@@ -214,7 +223,10 @@ def _parse_commands(text: str, number: int, name: str) -> SteeringEntry:
 
 
 def _add_move(moves: dict[str, float], word: str, value: float, number: int, name: str) -> None:
-    """Add the effect of a movement command, times ``value``, to ``moves``. Raises UsageError if out of bounds."""
+    """Add the effect of a movement command ``word``, times ``value``, to ``moves``. Raises UsageError if out of bounds.
+
+    ``number`` and ``name``: see ``_moment``.
+    """
     if not 0 <= value <= MAX_SPEED:
         raise UsageError(name, f"entry {number}: '{word}*{value:g}' is out of bounds", f"use 0 to {MAX_SPEED:g}")
     for control, step in MOVES[word].items():
@@ -225,7 +237,10 @@ def _add_move(moves: dict[str, float], word: str, value: float, number: int, nam
 
 
 def _number(text: str, command: str, number: int, name: str) -> float:
-    """Parse the number of a command. Raises UsageError."""
+    """Parse the number ``text`` in a command, such as the 2 in ``left*2``. Raises UsageError.
+
+    ``number`` and ``name``: of the entry, and of the script, for messages.
+    """
     try:
         return float(text)
     except ValueError:
@@ -233,7 +248,10 @@ def _number(text: str, command: str, number: int, name: str) -> float:
 
 
 def _check_value(word: str, value: float, number: int, name: str) -> float:
-    """Return the value that a command sets for the control ``word``. Raises UsageError if unknown or out of bounds."""
+    """Return the ``value`` that a command sets for the control ``word``; raise UsageError if it is out of bounds.
+
+    Also raise it if the control is unknown. ``number`` and ``name``: see ``_moment``.
+    """
     if word not in ANIMATED or word == "blend_amount":
         known = ", ".join(control for control in ANIMATED if control != "blend_amount")
         raise UsageError(name, f"entry {number}: '{word}' is no control", f"choose from: {known}")

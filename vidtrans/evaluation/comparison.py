@@ -97,7 +97,10 @@ def write_video(
     encoding: EncodingSettings,
     context: Context,
 ) -> Table:
-    """Write the panels as a grid video with the times and the sound of frames ``span`` of the first clip."""
+    """Write a video of the panels in a grid, with the times and the sound of the frames ``span`` of the first clip.
+
+    ``columns``: the number of panels in a row.
+    """
     index, numbers = first.index, list(span)
     layout = _Grid.of((index.width, index.height), [p.label for p in panels], columns)
     with tempfile.TemporaryDirectory(prefix="vidtrans-") as place, ExitStack() as stack:

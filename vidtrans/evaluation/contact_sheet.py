@@ -156,7 +156,10 @@ def _name(dataset: Dataset, pair: Pair) -> str:
 def _in_columns(
     title: str, pictures: Sequence[np.ndarray], notes: Sequence[str], columns: int = COLUMNS, side: int = CELL_SIDE_PX
 ) -> ContactSheet:
-    """Return a sheet with pictures in rows of ``columns``, each with its note below."""
+    """Return a sheet with pictures in rows of ``columns``, each with its note below.
+
+    ``side``: the long side of each picture, in pixels.
+    """
     rows = [pictures[i : i + columns] for i in range(0, len(pictures), columns)]
     lines = [notes[i : i + columns] for i in range(0, len(notes), columns)]
     return ContactSheet(title, rows, cell_size(pictures[0], side), (), lines)

@@ -58,7 +58,7 @@ def score_dream(
     first = max(0, total - dreams.ROLLOUT_FRAMES)
     reader = _Reader(film, size or SHORT_SIDE, context)
     frames = reader(film, range(first, total))
-    # Source frames at about the film's frame rate, or all of them if the source has a lower rate
+    # Source frames at about the film's frame rate, or all source frames if the source has a lower rate
     step = 1 if source.is_pictures or film.is_pictures else max(1, round(source.index.rate / film.index.rate))
     numbers = range(0, source.index.num_frames, step)
     sampled = [numbers[i] for i in segment_centres(len(numbers), min(dreams.MAX_TRAINING_FRAMES, len(numbers)))]
@@ -92,7 +92,7 @@ class _Reader:
         self._background, self._context = film.default_background, context
 
     def __call__(self, clip: Clip, numbers: Sequence[int]) -> list[np.ndarray]:
-        """Return the frames with these numbers."""
+        """Return the frames of a clip with these numbers."""
         context, found = self._context, []
         whole, rows, columns = cover_crop(clip.index.width, clip.index.height, self._size)
         if max(whole[0] / self._size[0], whole[1] / self._size[1]) > MAX_ASPECT_RATIO:
@@ -113,7 +113,10 @@ def _times(clip: Clip) -> list[Fraction]:
 
 
 def _horizons(film: Clip, source: Clip, start: Time, reader: _Reader) -> Table:
-    """Return the PSNR horizons of the film and of the copy-last baseline; film and source are aligned by time."""
+    """Return the PSNR in dB at each of ``dreams.HORIZONS``, of the film and of a baseline that repeats one frame.
+
+    ``start``: the time in the source at which the film begins. Film and source are aligned by time.
+    """
     begin = source.frame_at(start)
     reach = min(film.index.num_frames, max(dreams.HORIZONS))
     if source.is_pictures or film.is_pictures:
@@ -135,7 +138,10 @@ def _nearest(times: Sequence[Fraction], time: Fraction) -> int:
 
 
 def _draw(film: Clip, frames: Sequence[np.ndarray], near: Sequence[np.ndarray], first: int) -> np.ndarray:
-    """Draw frames of the film above ``near``, the most similar source frames; ``first``: offset of the numbers."""
+    """Draw frames of the film above ``near``, the most similar source frames: (H, W, 3) uint8.
+
+    ``first`` is added to the positions of ``frames``, from 1 on, to label them with frame numbers.
+    """
     numbers = [n for n in dreams.STRIP_FRAMES if n <= len(frames)]
     rows = [[pictures[n - 1] for n in numbers] for pictures in (frames, near)]
     notes = [[f"frame {first + n}" for n in numbers], ["the nearest of the source"] * len(numbers)]

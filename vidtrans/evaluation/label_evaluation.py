@@ -56,7 +56,10 @@ def parse_classes(text: str) -> ClassColours:
 
 
 def labels_for_key(labels: str | None, labeller: str | None, context: Context) -> Table:
-    """Return the label classes and the segmentation model that affect scores, for cache keys; {} without labels."""
+    """Return the label classes, or the segmentation model ``labeller``, that affect scores, for cache keys.
+
+    The result is {} if labels are not scored.
+    """
     if labels:
         classes = parse_classes(labels)
         return {"labels": [VERSION, classes.text, classes.ignore]}

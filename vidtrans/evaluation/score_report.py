@@ -67,6 +67,7 @@ def score(
 ) -> Table:
     """Return the scores of a render; if ``result`` is given, also write a plot (.png) or all values (.json).
 
+    ``flow``: the flow method. ``per_frame``: the outputs without temporal filter. ``reference``: the desired result.
     Raises UsageError, MediaError, Interrupted.
     """
     scores = score_clips(clip, source, context, per_frame=per_frame, reference=reference, flow=flow)
@@ -149,7 +150,7 @@ def _flicker_text(table: Table) -> str:
 
 
 def _sheet(scores: Scores, table: Table, clip: Clip, source: AlignedSource, flow: str, context: Context) -> np.ndarray:
-    """Return charts of the measures over time, and below them three pictures for each of the worst moments."""
+    """Return a picture with charts of the measures over time, and below them a row for each of the worst moments."""
     bands = [text_band(f"{clip.name} along the motion of {source.clip.name}", WIDTH_PX, size=TEXT_PX + 4)]
     bands += [text_band(line, WIDTH_PX, colour=FAINT) for line in (verdict(table), figures(table))]
     marks = [moment["frame"] for moment in table["worst"]]
@@ -184,7 +185,7 @@ def _to_levels(error: float | None) -> float:
 def _moments(
     marks: Sequence[int], scores: Scores, clip: Clip, source: AlignedSource, flow: str, context: Context
 ) -> np.ndarray:
-    """Return a picture with a row for each frame in ``marks``: the previous frame, the frame, and their change."""
+    """Return a picture with a row for each frame in ``marks``, by number: previous frame, frame, and their change."""
     method = FLOWS.load(flow)()
     wanted = sorted({n for mark in marks for n in (mark - 1, mark)})
     own = {f.index: resize(f.rgb, *scores.size) for f in read_clip_frames(clip, wanted, FrameFormat(), context)}
@@ -204,7 +205,7 @@ def _moments(
 
 
 def changes(before: np.ndarray, after: np.ndarray, motion: FlowPair) -> np.ndarray:
-    """Draw the motion-compensated difference of two frames, (H, W, 3) uint8; ``WHITE`` levels are drawn white."""
+    """Draw the motion-compensated difference of two frames, (H, W, 3) uint8; a difference of ``WHITE`` is white."""
     difference = cv2.absdiff(warp(after, motion.there), before).max(axis=2)
     heat = np.clip(difference.astype(np.float32) * (255 / WHITE), 0, 255).astype(np.uint8)
     picture = cv2.cvtColor(cv2.applyColorMap(heat, cv2.COLORMAP_INFERNO), cv2.COLOR_BGR2RGB)
@@ -226,7 +227,7 @@ def check_scorable(plan: RenderPlan) -> None:
 def score_render(job: RenderJob, output: Path, request: str, context: Context) -> Table:
     """Score a finished render against its unfiltered outputs, write a plot, and return scores and verdict.
 
-    Raises UsageError, MediaError, Interrupted.
+    ``request``: the digest of the render's request. Raises UsageError, MediaError, Interrupted.
     """
     plan = job.plan
 

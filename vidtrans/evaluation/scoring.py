@@ -54,9 +54,10 @@ UNRELATED, DOUBTFUL = 0.12, 0.35
 
 @dataclass(frozen=True)
 class AlignedSource:
-    """A clip that is aligned with another clip; ``steps``: the number of its frame for each frame of the other.
+    """A ``clip`` that is aligned with another clip, such as a render of it.
 
-    ``missing``: the other's frames without a counterpart; their steps are those of the previous frames.
+    ``steps``: for each frame of the other clip, the number of the aligned frame in ``clip``. ``missing``: numbers of
+    the other clip's frames without a counterpart, whose steps repeat those of the previous frames.
     """
 
     clip: Clip
@@ -80,8 +81,8 @@ class AlignedSource:
 
         Pictures are matched by names and numbers. Clips from their first frames with equal numbers of frames are
         matched one to one, because most tools preserve frames but not all preserve times; other clips by time.
-        ``rule``: the effect on frames without a counterpart, for messages. ``is_source``: the render was made from the
-        clip, so their content must agree (``check_source``). Raises UsageError.
+        ``rule``: the effect on frames without a counterpart, and ``remedy``: a hint, for messages. ``is_source``: the
+        render was made from the clip, so their content must agree (``check_source``). Raises UsageError.
         """
         found, note = cls._match(clip, output, start, end, rule, remedy)
         if is_source:
@@ -94,7 +95,7 @@ class AlignedSource:
     def _match(
         cls, clip: Clip, output: Clip, start: Time | None, end: Time | None, rule: str, remedy: str
     ) -> tuple[AlignedSource, str]:
-        """Return the aligned clip, and a message about differences between the clips."""
+        """Return the aligned clip, and a message about differences ('' for none); parameters as of ``find``."""
         index, total = clip.index, output.index.num_frames
         if index.num_frames == 1:
             return cls(clip, [0] * total), ""
@@ -159,7 +160,10 @@ def score_clips(
     reference: Pictures | None = None,
     flow: str = SCORING_FLOW,
 ) -> Scores:
-    """Score an opened render. Transparent areas of all clips are composited over the render's background.
+    """Score a render, ``output``, by its steadiness along the motion of ``source`` and its fidelity.
+
+    ``per_frame``: the outputs without temporal filter. ``reference``: the desired result. ``flow``: the flow method.
+    Transparent areas of all clips are composited over the render's background.
 
     Raises UsageError, MediaError, Interrupted; ValueError if a stream has fewer pictures than the render has frames.
     """
@@ -201,7 +205,10 @@ def _part(index: ClipIndex, output: ClipIndex, first: int, stop: int | None) -> 
 def _stream(
     source: Pictures | None, form: FrameFormat, total: int, context: Context
 ) -> Generator[np.ndarray | None, None, None]:
-    """Yield ``total`` pictures, or ``total`` times None without a source. Raises ValueError if there are fewer."""
+    """Yield ``total`` pictures of a source, or ``total`` times None without a source.
+
+    ``form``: the format of decoded frames. Raises ValueError if there are fewer pictures.
+    """
     if isinstance(source, AlignedSource):
         yield from source.pictures(context, form)
         return
@@ -266,7 +273,10 @@ def worst_frames(values: Sequence[float | None], name: str, clip: Clip) -> list[
 
 
 def write_scores(result: Path | None, table: Table, series: Table, draw: Callable[[], np.ndarray]) -> None:
-    """Write the values of all frames (.json), or the picture that ``draw`` returns, (H, W, 3) uint8 (.png)."""
+    """Write the file ``result``: the values of all frames (.json), or the picture that ``draw`` returns (.png).
+
+    ``series``: the values of all frames by measure. Nothing is written if ``result`` is None.
+    """
     if result is None:
         return
     if result.suffix.lower() == ".json":
@@ -278,7 +288,7 @@ def write_scores(result: Path | None, table: Table, series: Table, draw: Callabl
 def find_guide(clip: Clip, source: Path, cuts: str, start: Time | None, context: Context) -> tuple[Clip, AlignedClip]:
     """Return the clip with the cuts of its source, and the source aligned with the clip from ``start`` on.
 
-    Raises UsageError.
+    ``cuts``: the setting by which the source is divided into shots. Raises UsageError.
     """
     opened = with_cuts(open_clip(context, source), cuts)
     aligned = AlignedSource.find(opened, clip, context, start, rule="it guides itself", is_source=True)
@@ -309,7 +319,7 @@ def _until_end(steps: Sequence[int], guide: Clip, clip: Clip) -> list[int | None
 
 
 def with_source_sound(clip: Clip, guide: AlignedClip) -> Clip:
-    """Return the clip with its own sound, or with its source's sound if it has none."""
+    """Return the clip with its own sound, or, if it has none, with the sound of its source, ``guide``."""
     source, first = guide.clip, guide.steps[0]
     if clip.is_pictures or source.is_pictures or first is None or probe(clip.path).audio:
         return clip

@@ -22,7 +22,7 @@ WHOLE: Part = (slice(None), slice(None))  # The whole picture
 
 
 def extents(thumbnail: np.ndarray) -> Extents:
-    """Return the minimum and maximum colour of each row and column of (h, w, 3): (h, 2, 3) and (w, 2, 3)."""
+    """Return the minimum and maximum colours of a thumbnail's rows, (h, 2, 3), and columns, (w, 2, 3)."""
     # Both reductions run along columns, because OpenCV starts a second thread to reduce rows.
     turned, kinds = (cv2.transpose(thumbnail), thumbnail), (cv2.REDUCE_MIN, cv2.REDUCE_MAX)
     rows, columns = (np.stack([cv2.reduce(picture, 0, kind)[0] for kind in kinds], 1) for picture in turned)
@@ -40,7 +40,10 @@ def part_within_bars(frames: Iterable[Extents], height: int, width: int) -> Part
 
 
 def _inner(lines: np.ndarray, length: int) -> slice | None:
-    """Return the slice of ``lines`` (frames, n, 2, 3) between flat borders, scaled to ``length``; None if too short."""
+    """Return the part of a side of ``length`` pixels between flat borders, as a slice; None if the part is too short.
+
+    ``lines``: the extreme colours of the thumbnails' rows or columns, (frames, n, 2, 3).
+    """
     lowest, highest = lines[:, :, 0].min(0), lines[:, :, 1].max(0)
     varying = np.flatnonzero((highest - lowest > FLAT).any(1))
     if len(varying) == 0 or varying[-1] + 1 - varying[0] < min(MIN_INNER_PX, len(lowest)):
@@ -87,7 +90,7 @@ NO_BARS = Bars()  # Bars of a picture without borders
 
 
 def black_bars(brightest: np.ndarray) -> Bars:
-    """Return a clip's black bars from its ``brightest`` values, exact to ``BLEED`` lines.
+    """Return a clip's black bars, exact to ``BLEED`` lines.
 
     ``brightest``: the maximum of each pixel over the clip, (H, W) uint8. Bars stay black, lie on both sides of the
     picture, and have straight edges, unlike an object on black, or a vignette. If one edge is not found in a dark
@@ -133,7 +136,10 @@ def opaque_rectangle(alpha: np.ndarray) -> Part:
 def _without_holes(
     top: int, bottom: int, left: int, right: int, rows: np.ndarray, columns: np.ndarray
 ) -> tuple[int, int, int, int]:
-    """Return the largest rectangle that lies on one side of all ``rows`` or ``columns`` with transparent pixels."""
+    """Return the largest (top, bottom, left, right) on one side of all transparent pixels of a rectangle.
+
+    ``rows`` and ``columns``: those with transparent pixels, relative to the rectangle's top left corner.
+    """
     parts = [
         (top + int(rows[-1]) + 1, bottom, left, right),
         (top, top + int(rows[0]), left, right),

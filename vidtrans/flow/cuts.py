@@ -31,30 +31,30 @@ from vidtrans.flow.warping import forward_backward, warp
 ANALYSIS_SHORT_SIDE = 128  # Short side of the analysed frames, in pixels
 
 THUMBNAIL_FACTOR = 4  # Factor by which a thumbnail is smaller than the analysed frame, to average noise
-REACH = 4  # Number of frames before and after a step that are compared to test whether the change is permanent
+REACH = 4  # Number of frames before and after a step (two consecutive frames) that show whether its change lasts
 NOISE = 1.0  # Change, in 8-bit levels, above that of quantisation and codecs on an empty picture
-CHANGE_AT_CUT = 0.42  # Minimum change at a cut, relative to the standard deviation; pure noise reaches 0.36
+CHANGE_AT_CUT = 0.42  # Minimum change at a cut, in standard deviations of a frame; pure noise reaches 0.36
 SHARE_AT_CUT = 0.2  # Largest share of pixels at a cut that match the next frame along the flow
 SHARE_AT_BLEND = 0.1  # Largest matched share between the frames before and after a frame that blends both
 # Largest matched share at a cut, relative to the neighbouring steps: fast motion lowers the share of all steps
 SHARE_OF_NEIGHBOURS = 0.3
 SHARE_OF_UNRELATED = 0.05  # Matched share up to which pictures are unrelated, whatever the shares of neighbouring steps
-STEP_AT_CUT = 0.8  # Minimum share of the total change at a cut's step; a coarsely coded fade reaches two thirds
+STEP_AT_CUT = 0.8  # Minimum share of the change over ``REACH`` frames that occurs at a cut; a coarse fade reaches ⅔
 STEP_AT_BLACK = 0.85  # Minimum share of the total change for a cut next to frames that may belong to a fade
-MAX_STEP = 2.0  # Largest ratio of a cut's change to the change between frames further before and after it
+MAX_STEP = 2.0  # Largest ratio of the change at a cut to that between frames some frames before and after
 DARKENED = 0.5  # Contrast, relative to the largest in neighbouring frames, below which a frame may belong to a fade
 MAX_FLASH_FRAMES = 3  # Longest flash of light that is recognised, in frames
 SHARE_AFTER_FLASH = 0.3  # Minimum matched share between the frames before and after a flash
-CHANGE_AFTER_FLASH = 0.5  # Change from before to after a flash, relative to its first step, below which it is a flash
-MAX_CHANGE_AFTER_FLASH = 0.9  # Largest change from before to after a flash, relative to its first step
+CHANGE_AFTER_FLASH = 0.5  # Change across a flash, relative to the change at its first frame, below which it is a flash
+MAX_CHANGE_AFTER_FLASH = 0.9  # Largest change across a flash, relative to the change at its first frame
 ONE_WAY = 0.95  # Minimum share of pixels that a change of light makes all brighter or all darker
-LIGHT_STRUCTURE = 0.45  # Structure correlation above which a one-way step is a change of light, not a cut
+LIGHT_STRUCTURE = 0.45  # Structure correlation above which a change of all pixels in one direction is no cut
 STRUCTURE_SIZE_PX = 9  # Side of the squares whose mean is subtracted before structure is compared, in pixels
 BLEND_WEIGHTS = (0.15, 0.85)  # Range of the next frame's weight in a frame that blends its two neighbours
 BLEND_ERROR = 0.25  # Largest error of modelling a frame as a blend, relative to the change between its neighbours
 SAME_COLOUR = 0.64  # Largest channel difference of matching pixels, in units of the frame's contrast
 DIFFERENT_MEAN = 4.0  # Difference of mean colours, in units of contrast, above which frames do not match
-MIN_CONTRAST = 0.25  # Contrast relative to the other frame's below which a frame's contrast is not normalised to 1
+MIN_CONTRAST = 0.25  # Contrast, relative to a matched frame's, below which a flat frame's contrast stays below 1
 LEVELS_PER_CONTRAST = 40.0  # Grey levels per unit of contrast in the normalised input of the flow method
 
 
@@ -115,7 +115,7 @@ class CutDetector:
         self._shots: list[int] = []
 
     def add(self, rgb: np.ndarray) -> None:
-        """Add the next frame, and decide on the frame that now has enough successors."""
+        """Add the next frame, and decide whether a shot begins at the frame that now has enough successors."""
         last = self._full.get(self._count - 1)
         if last is None or last.rgb.shape != rgb.shape:
             self._start_shot()
@@ -131,7 +131,7 @@ class CutDetector:
         return tuple(self._shots)
 
     def _start_shot(self) -> None:
-        """Start a shot and drop all frames, because the next ones have another size."""
+        """Start a shot and drop all earlier frames, because the following frames have another size."""
         self._decide_all()
         self._drop_frames(self._count)
         self._part = WHOLE
@@ -140,7 +140,7 @@ class CutDetector:
         self._decided = self._count + 1
 
     def _decide_all(self) -> None:
-        """Decide on all frames that are not decided yet."""
+        """Decide for all remaining frames whether a shot begins there."""
         while self._decided < self._count:
             self._decide()
 
@@ -178,7 +178,11 @@ class CutDetector:
             self._matches.clear()
 
     def _is_step(self, first: int, second: int, largest_share: float) -> bool:
-        """Return whether most of the change occurs in this step, and its matched share is below ``largest_share``."""
+        """Return whether a cut is likely in the step from frame ``first`` to frame ``second``.
+
+        Most of the change around it must occur in this step, and the share of pixels that match along the flow must be
+        below ``largest_share``.
+        """
         if second >= self._count:
             return False
         a, b = self._frames[first], self._frames[second]
@@ -195,12 +199,12 @@ class CutDetector:
         return share < largest_share and share <= max(SHARE_OF_UNRELATED, SHARE_OF_NEIGHBOURS * usual)
 
     def _is_permanent(self, first: int, second: int) -> bool:
-        """Return whether the change of a step persists; it does not within a flash, after which the picture reverts."""
+        """Return whether the change from frame ``first`` to ``second`` persists; after a flash the picture reverts."""
         a, b, around = self._frames[first], self._frames[second], self._frames_around(first, second, MAX_FLASH_FRAMES)
         return _change(a, b) <= MAX_STEP * _change(around[0], around[-1]) or _share_one_way(a, b) <= ONE_WAY
 
     def _is_light(self, first: int, second: int) -> bool:
-        """Return whether a step is only a change of light: all pixels get brighter or darker, and structure remains.
+        """Return whether only the light changes between two frames: all pixels get brighter or darker; structure stays.
 
         A black frame has no structure, only noise, which flow can match to anything.
         """
@@ -305,6 +309,9 @@ def _structure(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def _standardise(frame: _Frame, least_contrast: float) -> np.ndarray:
-    """Return a frame, (H, W, 3) float32, with channel means of 0 and a contrast of 1, or less for a flat frame."""
+    """Return a frame, (H, W, 3) float32, with channel means of 0 and a contrast of 1.
+
+    A frame whose contrast is below ``least_contrast`` is divided by ``least_contrast``, and so stays below 1.
+    """
     rgb = frame.rgb.astype(np.float32)
     return (rgb - rgb.mean((0, 1))) / np.float32(max(frame.contrast, least_contrast))

@@ -138,9 +138,10 @@ def grey(rgb: np.ndarray) -> np.ndarray:
 WINDOW_SIGMA = 1.5  # σ of the window of the least-squares step, in pixels at half size
 LIGHT_SIGMA = 4.0  # σ of the blur that isolates changes of light, which are no motion, in pixels at half size
 OUTLIER = 20.0  # Difference, in grey levels, at which a pixel's weight is halved
-DAMPING = 20.0  # Damping of the step where gradients are weak, in squared grey levels per pixel
+DAMPING = 20.0  # Damping of the step where gradients are weak, in (grey levels per pixel)²
 MAX_STEP_PX = 1.0  # Largest correction of the flow along each axis, in pixels
-_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)  # Central difference of two pictures' mean, from their sum
+# Kernel that computes from the sum of two pictures the central difference of their mean
+_SLOPE = np.array([[-0.25, 0, 0.25]], np.float32)
 
 
 def refine(first: np.ndarray, second: np.ndarray, flow: np.ndarray) -> np.ndarray:

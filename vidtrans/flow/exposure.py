@@ -71,7 +71,10 @@ def _fit(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
 
 
 def _corrections(fits: list[np.ndarray]) -> np.ndarray:
-    """Return the corrections of a shot's N frames, (N, 3, 2), from fits between neighbouring frames, (3, 2) each."""
+    """Return the corrections of a shot's N frames, (N, 3, 2), from the fits between neighbouring frames, (3, 2) each.
+
+    Corrections and fits are (a, b) of a·x + b for each channel.
+    """
     count = len(fits) + 1
     result = np.empty((count, 3, 2))
     for at in range(count):
@@ -88,7 +91,10 @@ def _corrections(fits: list[np.ndarray]) -> np.ndarray:
 
 
 def _line_weights(distances: np.ndarray) -> np.ndarray:
-    """Return weights such that the weighted sum of values at ``distances`` is their fitted line's value at 0."""
+    """Return the weights, (n,), whose weighted sum of n values is the value at 0 of a line fitted to these values.
+
+    ``distances``: the positions of the values, (n,).
+    """
     near = (1 - (np.abs(distances) / (REACH + 1)) ** 3) ** 3
     moments = [float((near * distances**k).sum()) for k in range(3)]
     determinant = moments[0] * moments[2] - moments[1] ** 2
@@ -98,7 +104,10 @@ def _line_weights(distances: np.ndarray) -> np.ndarray:
 
 
 def corrected(rgb: np.ndarray, correction: np.ndarray) -> np.ndarray:
-    """Apply the ``correction`` of a frame, (3, 2), to its picture (H, W, 3), uint8 or uint16."""
+    """Apply a frame's exposure ``correction``, (a, b) for each channel, (3, 2), to its picture (H, W, 3).
+
+    The picture is uint8 or uint16. Each value x of full scale becomes a·x + b.
+    """
     full = np.iinfo(rgb.dtype).max
     levels = np.arange(full + 1, dtype=np.float32)[:, None]
     table = np.clip(np.rint(levels * correction[:, 0] + correction[:, 1] * full), 0, full).astype(rgb.dtype)

@@ -18,7 +18,7 @@ METHOD = "dis"  # Flow method that warps the previous output
 VERSION = 2  # Version of the computed history, for cache keys
 CHANNELS = 4  # Channels of a history: three of the warped picture, one of its confidence
 SLACK = 1.0  # Squared forward–backward error at which the confidence is ½, in pixels²
-TOLERANCE = 0.16  # σ of the Gaussian from the source's colour difference (full scale 1) to the confidence
+TOLERANCE = 0.16  # σ of the Gaussian by which a colour difference (full scale 1) along the flow lowers the confidence
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class BackwardFlow:
     confidence: np.ndarray
 
     def within(self) -> BackwardFlow:
-        """Return a copy with zero confidence where the flow leads out of the picture."""
+        """Return the same flow with zero confidence where it leads out of the picture."""
         return BackwardFlow(self.flow, np.where(inside(self.flow, 0.5), self.confidence, np.float32(0)))
 
 

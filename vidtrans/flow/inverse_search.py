@@ -33,7 +33,7 @@ from vidtrans.flow.tensors import warp
 PATCH, STRIDE = 8, 4  # Side and distance of the patches, in pixels
 CANDIDATE_STEP = 2  # Step, along each axis, of the patch pixels on which candidate displacements are compared
 JUMPS = (2, 1)  # Distances, in patches, of the neighbours whose displacements are candidates of a patch
-PATCH_DAMPING = 1.0  # Damping of the normal equations against motion of flat patches, in squared grey levels per pixel
+PATCH_DAMPING = 1.0  # Damping of the normal equations against motion of flat patches, in (grey levels per pixel)²
 NEWTON_STEPS = 2  # Number of Gauss–Newton steps after each choice of the best candidate
 DIFFERENCE_FLOOR = 1.0  # Difference between pictures below which a pixel's weight stays constant, in grey levels
 COST_FLOOR = 0.1  # Matching cost below which a patch's weight does not rise any more, in squared grey levels
@@ -42,7 +42,7 @@ SMOOTHNESS = 4.0  # Weight of the smoothness term relative to the data term
 WINDOW_PX = 5  # Side of the window over which the data term's equations are averaged, in pixels
 DATA_EPSILON = 0.05  # Charbonnier epsilon of the data term, in pixels
 FLOW_EPSILON = 0.01  # Charbonnier epsilon of the smoothness term, in pixels per pixel
-GRADIENT_FLOOR = 1.0  # Added to squared gradients before the division by them, in squared grey levels
+GRADIENT_FLOOR = 1.0  # Added to the squared gradients by which the data term is divided, in squared grey levels
 SPECTRAL_RADIUS = 0.95  # Spectral radius of a Jacobi step, for the Chebyshev weights
 # Pyramid
 MIN_SIDE_PX = 64  # Minimum side to which a picture is padded, in pixels
@@ -94,7 +94,10 @@ def patch_layout(height: int, width: int, device: torch.device) -> PatchLayout:
 
 
 def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
-    """Return the indices of the six candidates' patches: the patch, four neighbours, the patch again (zero motion)."""
+    """Return the indices of the patches from which each patch gets its six candidate displacements, (6·P,).
+
+    They are the patch, four neighbours at the distance ``jump`` in patches, and the patch again, for zero motion.
+    """
     y, x = torch.arange(rows)[:, None], torch.arange(columns)
     offsets = ((0, 0), (0, -jump), (0, jump), (-jump, 0), (jump, 0), (0, 0))
     indices = [(y + dy).clamp(0, rows - 1) * columns + (x + dx).clamp(0, columns - 1) for dy, dx in offsets]
@@ -103,7 +106,11 @@ def _neighbours(rows: int, columns: int, jump: int) -> torch.Tensor:
 
 @lru_cache(maxsize=4)
 def _patch_constants(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return the damping (2, 2), the signs of a 2×2 inverse, and factors that zero the last candidate (6, 1, 1)."""
+    """Return constants of the patch search: damping, signs and factors.
+
+    They are the damping of the normal equations (2, 2), the signs of an inverted 2×2 matrix (2, 2), and the factors
+    (6, 1, 1) on the six candidates, 0 for the last one (zero motion).
+    """
     damping = PATCH_DAMPING * PATCH**2 * torch.eye(2, device=device)
     signs = torch.tensor([[1.0, -1.0], [-1.0, 1.0]], device=device)
     moves = torch.tensor([1.0, 1.0, 1.0, 1.0, 1.0, 0.0], device=device)
@@ -124,7 +131,7 @@ class PatchSearch:
         self._steps = self._newton_steps(gradients)
 
     def __call__(self, start: torch.Tensor, jumps: tuple[int, ...]) -> torch.Tensor:
-        """Return the dense flow, (B, 2, h, w) pixels, from initial displacements (B, P, 2).
+        """Return the dense flow, (B, 2, h, w) pixels, from the patches' initial displacements ``start``, (B, P, 2).
 
         For each of ``jumps``, patches choose between their displacement, those of patches at that distance, and zero.
         Then they take Gauss–Newton steps, which are undone where they do not improve the match.
@@ -135,7 +142,10 @@ class PatchSearch:
         return self._densify(displacement, difference)
 
     def _newton_steps(self, gradients: torch.Tensor) -> torch.Tensor:
-        """Return the matrices from a patch's difference to its Gauss–Newton step: (B·P, 2, 64)."""
+        """Return the matrices, (B·P, 2, 64), from each patch's difference, 64 pixels, to its Gauss–Newton step (x, y).
+
+        ``gradients``: of ``first``, (B, 2, h, w).
+        """
         damping, signs, _ = self._patch_constants
         patches = _unfold(gradients).permute(0, 2, 3, 1, 4, 5).reshape(-1, 2, PATCH**2)
         patches = patches - patches.mean(-1, keepdim=True)
@@ -162,7 +172,7 @@ class PatchSearch:
         return candidates.gather(1, best[:, None, :, None].expand(-1, 1, -1, 2))[:, 0]
 
     def _descend(self, start: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return displacements after the Gauss–Newton steps, and the patches' remaining differences: (B, P, 64)."""
+        """Return displacements (B, P, 2), after Gauss–Newton steps from ``start``, and patch differences (B, P, 64)."""
         before = difference = self._difference(start[:, None])[:, 0]
         displacement = start
         for _ in range(NEWTON_STEPS):
@@ -173,9 +183,9 @@ class PatchSearch:
         return torch.where(better, displacement, start), torch.where(better, difference, before)
 
     def _densify(self, displacement: torch.Tensor, difference: torch.Tensor) -> torch.Tensor:
-        """Return the dense flow (B, 2, h, w): the weighted mean of the displacements of patches over each pixel.
+        """Return the dense flow (B, 2, h, w): the weighted mean of the displacements of the patches over each pixel.
 
-        It is each pixel's mean over its patches, weighted by the match of the pixel and of the patch.
+        The weight is high if the ``difference`` of the pixel, and that of the whole patch, is small.
         """
         misfit = difference.square().add_(DIFFERENCE_FLOOR**2)
         misfit.mul_(difference.var(-1, correction=0, keepdim=True).add_(COST_FLOOR))
@@ -197,7 +207,10 @@ def gradients(picture: torch.Tensor) -> torch.Tensor:
 
 
 class Refinement:
-    """Refines a flow by energy minimisation; the pictures' features (B, C, h, w) are grey levels and gradients."""
+    """Refines a flow from ``first`` to ``second`` by energy minimisation.
+
+    ``first`` and ``second``: features of pictures, (B, C, h, w), which are grey levels and gradients.
+    """
 
     def __init__(self, first: torch.Tensor, second: torch.Tensor) -> None:
         self._first, self._second = first, second
@@ -250,9 +263,10 @@ class Refinement:
 def _constants(
     height: int, width: int, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Return pixel positions, (h, w, 2), and a pixel's size, (2,), in ``grid_sample`` coordinates, and two masks.
+    """Return constants of the refinement: pixel positions, pixel size, diagonal and signs.
 
-    The masks, (1, 3, 1, 1) each, are a matrix's diagonal, and the signs of its inverse.
+    Positions, (h, w, 2), and size, (2,), are in ``grid_sample`` coordinates. Diagonal and signs, (1, 3, 1, 1) each,
+    are for symmetric matrices (xx, xy, yy): 1 on the diagonal and 0 elsewhere, and the signs of the inverse.
     """
     ys, xs = torch.meshgrid(torch.arange(height, device=device), torch.arange(width, device=device), indexing="ij")
     scale = torch.tensor([2 / width, 2 / height], device=device)
@@ -390,7 +404,7 @@ def _halve(pictures: torch.Tensor) -> torch.Tensor:
 
 
 def _box(pictures: torch.Tensor, side: int) -> torch.Tensor:
-    """Return the mean over a square of ``side`` pixels around each pixel, of the pixels inside the picture."""
+    """Return the mean over a square of ``side`` pixels around each pixel; pixels outside the picture do not count."""
     return F.avg_pool2d(pictures, side, 1, side // 2, count_include_pad=False)
 
 

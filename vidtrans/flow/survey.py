@@ -100,7 +100,7 @@ def edge_motion(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def largest_change(first: np.ndarray, second: np.ndarray) -> float:
-    """Return the largest mean difference of an 8×8 patch of two pictures (H, W, 3) uint8, in 8-bit levels.
+    """Return the difference of two pictures (H, W, 3) uint8 in the 8×8 patch that differs most, in 8-bit levels.
 
     A mean over the whole picture would miss a hand that moves in a still room.
     """
@@ -112,7 +112,10 @@ def largest_change(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def find_near_duplicates(looks: tuple[int, ...], numbers: list[int]) -> set[int]:
-    """Return those of the frame ``numbers`` that are near-duplicates of an earlier one, by ``Survey.looks``."""
+    """Return those of the frame ``numbers`` that are near-duplicates of an earlier one of them.
+
+    ``looks``: for each frame of the clip the first near-duplicate, see ``Survey``.
+    """
     seen: set[int] = set()
     found = set()
     for number in numbers:

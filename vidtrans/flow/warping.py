@@ -30,7 +30,8 @@ _SHARPEN = np.array([[0, -1, 0], [-1, 4, -1], [0, -1, 0]], np.float32) * np.floa
 _SHARPEN[1, 1] += 1
 
 Range = tuple[float, float]  # (lowest, highest) value that 16-bit storage represents
-# (picture in 16 bits of ``PICTURE`` or 8 bits, flow (x, y) to it in pixels, weight 0 to 1); some on the coarse grid
+# (picture in 16 bits of ``PICTURE`` or 8 bits, flow (x, y) to it in pixels, weight 0 to 1).
+# Flow and weight may be on the coarse grid.
 FlowSample = tuple[np.ndarray, tuple[np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -48,7 +49,7 @@ def grid_size(height: int, width: int) -> tuple[int, int]:
 
 
 def write_grid_samples(band: np.ndarray, rows: slice, on_grid: np.ndarray, factor: int) -> None:
-    """Write the first pixel of each grid cell in ``rows`` of a picture to ``on_grid``.
+    """Write the first pixel of each grid cell in a ``band``, the ``rows`` of a picture, to ``on_grid``.
 
     ``band`` has only these rows; ``on_grid`` is the whole grid; ``factor`` is that of ``grid_factor``.
     """
@@ -180,7 +181,7 @@ def plain_share(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 
 def to_16bit(picture: np.ndarray, value_range: Range) -> np.ndarray:
-    """Store a float32 picture as uint16, in half the memory with almost no loss; values outside the range saturate.
+    """Store a float32 picture as uint16 levels of ``value_range``, with almost no loss; values outside saturate.
 
     A uint8 or uint16 picture is interpreted as 0 to 1.
     """
@@ -209,7 +210,7 @@ def from_levels(levels: np.ndarray, value_range: Range) -> np.ndarray:
 
 
 def levels_of(picture: np.ndarray) -> np.ndarray:
-    """Return the float32 16-bit levels of a picture stored in the range ``PICTURE``; uint8 is converted first."""
+    """Return a picture, uint8 or stored in the range ``PICTURE``, as float32 levels from 0 to 65535 of that range."""
     return _to_levels(picture, PICTURE, cv2.CV_32F) if picture.dtype == np.uint8 else picture.astype(np.float32)
 
 
@@ -221,7 +222,9 @@ def mix(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 class Average:
-    """The mean of a picture (weight 2) and others sampled along flows: (H, W, 4) uint16, computed by rows on demand.
+    """The weighted mean of a picture, with weight 2, and of other pictures that are sampled along flows.
+
+    It is (H, W, 4) uint16 in the range ``PICTURE``, and computed by rows on demand.
 
     If it ``is_sharp``, it is about as sharp as a mean of bicubic samples: bilinear samples are sharpened after
     sampling, with the weight 1 − ``plain_share``. That takes half the sampling of ``sample_sharp``, with the same
@@ -269,7 +272,10 @@ class Average:
 
 
 def widened(rows: slice, margin: int, height: int) -> tuple[slice, slice]:
-    """Return ``rows`` extended on both sides within a picture's ``height``, and the original rows' position in them."""
+    """Return ``rows`` extended by ``margin`` on both sides, and the position of the original rows in the extended rows.
+
+    The result lies within a picture of this ``height``.
+    """
     wide = slice(max(0, rows.start - margin), min(height, rows.stop + margin))
     return wide, slice(rows.start - wide.start, rows.stop - wide.start)
 
@@ -313,7 +319,10 @@ def resize_flow(flow: np.ndarray, width: int, height: int) -> np.ndarray:
 
 
 def squared_length(vectors: np.ndarray) -> np.ndarray:
-    """Return the sum of squares over channels, (H, W), by planes, because NumPy's sum takes 4 times longer."""
+    """Return the squared length of each of the vectors (H, W, C): (H, W).
+
+    The squares are added by planes, because NumPy's sum takes 4 times longer.
+    """
     planes = cv2.split(vectors)
     total = cv2.multiply(planes[0], planes[0])
     for plane in planes[1:]:
@@ -332,11 +341,12 @@ def forward_backward(flow: np.ndarray, back: np.ndarray) -> np.ndarray:
 
 
 def flow_consistency(flow: np.ndarray, back: np.ndarray, slack: float = 8.0, margin: float = 0.5) -> np.ndarray:
-    """Return the consistency of a flow and its backward flow, s / (s + |f + f̂|²): (H, W) in [0, 1], 0 outside.
+    """Return the consistency of a flow and its backward flow, (H, W): from 1, equal, to 0, also outside the picture.
 
-    A soft forward–backward test: the agreement is ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². It
-    is a weight to be combined with others, because a hard test of 0.5 pixels² would discard many good matches. The
-    picture ends half a pixel, the ``margin``, beyond the centres of its outer pixels. Flows as in ``forward_backward``.
+    It is s / (s + |f + f̂|²), so ½ if |f + f̂|² is s = 0.01 (|f|² + |f̂|²) + ``slack``, in pixels². This soft
+    forward–backward test is a weight to be combined with others, because a hard test of 0.5 pixels² would discard many
+    good matches. The picture ends half a pixel, the ``margin``, beyond the centres of its outer pixels. Flows as in
+    ``forward_backward``.
     """
     gap, lengths = _forward_backward_error(flow, back)
     scale = 0.01 * lengths + slack

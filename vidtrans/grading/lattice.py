@@ -25,7 +25,7 @@ class ColourSamples:
 
     @classmethod
     def join(cls, parts: list[ColourSamples]) -> ColourSamples:
-        """Return the samples of several parts in one."""
+        """Join several sets of samples to one set."""
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("before", "after", "weights")))
 
     def averaged(self) -> ColourSamples:

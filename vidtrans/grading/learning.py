@@ -99,7 +99,7 @@ def locate(before: np.ndarray, after: np.ndarray) -> PairPlacement:
 
 
 def sample_pair(before: np.ndarray, after: np.ndarray, placement: PairPlacement) -> ColourSamples:
-    """Return colours of both pictures at corresponding positions; samples in flat areas have more weight."""
+    """Return the colours of two pictures at corresponding positions; samples in flat areas have more weight."""
     height, width = _shrunk_size(before, SAMPLING_SIDE_PX)
     here = cv2.resize(to_float(before), (width, height), interpolation=cv2.INTER_AREA)
     # Shrink by averaging first, because a warp that shrinks would alias.
@@ -141,14 +141,17 @@ def _structure(picture: np.ndarray) -> np.ndarray:
 
 
 def _in_pixels(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Convert a placement in units of the pictures' sizes to pixel coordinates for these (width, height) sizes."""
+    """Convert a placement, an affine (2, 3) matrix, from units of the pictures' sizes to pixel coordinates.
+
+    ``size`` and ``other``: the (width, height) of the picture before, and of the picture after.
+    """
     to_unit = np.array([[1 / size[0], 0, 0.5 / size[0]], [0, 1 / size[1], 0.5 / size[1]], [0, 0, 1]])
     to_pixels = np.array([[other[0], 0, -0.5], [0, other[1], -0.5], [0, 0, 1]])
     return (to_pixels @ np.vstack([matrix, [0, 0, 1]]) @ to_unit)[:2]
 
 
 def _in_units(matrix: np.ndarray, size: tuple[int, int], other: tuple[int, int]) -> np.ndarray:
-    """Convert a placement in pixel coordinates to units of the pictures' sizes, the inverse of ``_in_pixels``."""
+    """Convert a placement from pixel coordinates to units of the pictures' sizes, the inverse of ``_in_pixels``."""
     to_pixels = np.array([[size[0], 0, -0.5], [0, size[1], -0.5], [0, 0, 1]])
     to_unit = np.array([[1 / other[0], 0, 0.5 / other[0]], [0, 1 / other[1], 0.5 / other[1]], [0, 0, 1]])
     return (to_unit @ np.vstack([matrix, [0, 0, 1]]) @ to_pixels)[:2]
@@ -160,7 +163,10 @@ def _sizes(structure: list[np.ndarray]) -> list[tuple[int, int]]:
 
 
 def _refine(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
-    """Refine a placement to the highest correlation by ECC (Evangelidis and Psarakis, TPAMI 2008)."""
+    """Refine a placement to the highest correlation by ECC (Evangelidis and Psarakis, TPAMI 2008).
+
+    ``structure``: that of the pictures before and after, see ``_structure``.
+    """
     first, second = structure
     sizes = _sizes(structure)
     start = _in_pixels(matrix, *sizes).astype(np.float32)
@@ -175,7 +181,10 @@ def _refine(matrix: np.ndarray, structure: list[np.ndarray]) -> PairPlacement:
 
 
 def _correlation(first: np.ndarray, second: np.ndarray, matrix: np.ndarray) -> float:
-    """Return the absolute correlation of two structures in their overlap, so that a negative matches its positive."""
+    """Return the absolute correlation of two structures in their overlap, so that a negative matches its positive.
+
+    ``matrix``: the affine map (2, 3) from pixels of ``first`` to pixels of ``second``.
+    """
     size = (first.shape[1], first.shape[0])
     flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
     there = cv2.warpAffine(second, matrix, size, flags=flags)
@@ -216,7 +225,9 @@ def _local_variance(picture: np.ndarray, mean: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Operators:
-    """The parameters of a simple grade, 0 is neutral: exposure and gains in linear light, the others on stored values.
+    """The parameters of a simple grade; 0 is neutral for each of them.
+
+    Exposure, warmth and tint apply in linear light, the others to stored values.
 
     ``exposure``: stops. ``warmth``: stops of red over blue. ``tint``: stops of green. ``gamma_*``: binary logarithm of
     each channel's exponent. ``lift_*``: the new black level. ``contrast`` and ``saturation``: natural logarithms of
@@ -248,7 +259,7 @@ class Operators:
 
 
 def fit_operators(samples: ColourSamples) -> Operators:
-    """Return the operators that best map the colours before to those after, by robust least squares."""
+    """Return the operators that best map the samples' colours before grading to those after, by robust fitting."""
     some = slice(None, None, -(-len(samples.before) // MAX_SAMPLES))
     before, after, weights = samples.before[some], samples.after[some], samples.weights[some]
     root = np.sqrt(weights / weights.sum())[:, None]
@@ -307,7 +318,10 @@ def fit_grade(samples: ColourSamples, size: int = SIZE) -> FittedGrade:
 
 
 def _certainty(weights: sparse.csr_matrix, size: int) -> np.ndarray:
-    """Return the influence of nearby samples on each lattice node, (n, n, n) in [0, 1]."""
+    """Return the influence of nearby samples on each lattice node, (n, n, n) in [0, 1].
+
+    ``weights``: the trilinear weights of the samples, see ``interpolation``.
+    """
     counts = np.asarray(weights.sum(axis=0)).reshape(size, size, size)
     near = gaussian_filter(counts, SAMPLE_SIGMA * (size - 1), mode="constant")
     # A single sample at the position of a node gives it a certainty of ½.
@@ -406,7 +420,7 @@ def place_pairs(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> AlignedPairs:
 def learn_from_colours(
     before: Iterable[np.ndarray], after: Iterable[np.ndarray], size: int, method: str = UNPAIRED_METHODS[0]
 ) -> LearnedGrade:
-    """Learn a map from the colours of one set of pictures to those of another, whatever the pictures show.
+    """Learn a map from the colours of the pictures ``before`` to those of ``after``, whatever the pictures show.
 
     Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``size``: nodes per side. ``method``: one of
     ``UNPAIRED_METHODS``. Raises UsageError if all pictures of a side are fully transparent.
@@ -429,7 +443,7 @@ def learn_from_colours(
 
 
 def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
-    """Return the affine map of colours in [0, 1] that the method ``linear`` learns, a start for generators."""
+    """Return the affine map of colours in [0, 1] that the method ``linear`` learns, with which generators can start."""
     first, second = (np.concatenate(list(map(_opaque_colours, pictures))) for pictures in (before, after))
     return linear_map(first, second)
 
@@ -522,7 +536,10 @@ def describe(
 
 
 def _casts_at(tones: np.ndarray, colours: np.ndarray) -> np.ndarray:
-    """Return the casts of the graded greys ``tones`` at the lightness of the colours, as Lab with L = 0, (N, 3)."""
+    """Return the colour casts of the graded greys ``tones``, Lab, at the lightness of ``colours``, (N, 3) Lab.
+
+    The casts are interpolated, and returned as Lab with L = 0, (N, 3).
+    """
     order = np.argsort(tones[:, 0])
     casts = [np.interp(colours[:, 0], tones[order, 0], tones[order, c]) for c in (1, 2)]
     return np.stack([np.zeros(len(colours)), *casts], axis=1)

@@ -23,7 +23,7 @@ COUNT = 20_000  # Number of colours that are sampled from each set of pictures
 NUM_ROTATIONS = 20  # Iterations of the transport, each along three random directions
 # A full transport would give a grey wall the colour of an equally large meadow, so it is only partly applied.
 TRANSPORT_SHARE = 0.5  # Share of the full colour transport that is added to the linear map
-NOISE = 0.02  # Noise added to the colours' standard deviations, of full scale, for stable slopes
+NOISE = 0.02  # σ of noise, of full scale, that is added to both sets of colours for stable slopes
 MAX_SLOPE = 3.0  # Largest slope of the linear map (larger ones show 8-bit steps); its inverse is the smallest
 QUANTILES = np.linspace(0.01, 0.99, 33)  # Quantiles of lightness at which tones are matched
 TONE_SHARE = 0.8  # Share of the tone difference that is matched; the rest is due to the pictures' content
@@ -67,7 +67,9 @@ class AffineColours:
 
 
 def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
-    """Return the affine map of colours (N, 3) to the mean and covariance of others, (M, 3), with least displacement.
+    """Return the affine map that gives colours ``before``, (N, 3), the mean and covariance of ``after``, (M, 3).
+
+    Of all such maps, it moves the colours least.
 
     Its matrix is symmetric and positive definite, so no direction of colours is reversed. Its slopes are at most
     ``MAX_SLOPE``, at least 1 / ``MAX_SLOPE``.
@@ -81,7 +83,9 @@ def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
 
 
 def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return ``COUNT`` random colours of one set, in [0, 1], and these moved towards the other set's distribution.
+    """Return ``COUNT`` random colours of ``before``, and these moved towards the distribution of ``after``.
+
+    ``before``: (N, 3) in [0, 1]. ``after``: (M, 3) in [0, 1].
 
     Starting from the linear map, values are matched by rank along random directions, three at a time. The change
     relative to the linear map is scaled by ``TRANSPORT_SHARE``.
@@ -106,7 +110,10 @@ def _power(matrix: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def match_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:
-    """Return ``COUNT`` random colours of one set, (N, 3) in [0, 1], and these colours graded like the other set."""
+    """Return ``COUNT`` random colours of ``before``, and these colours graded like ``after``.
+
+    ``before``: (N, 3) in [0, 1]. ``after``: (M, 3) in [0, 1].
+    """
     rng = np.random.default_rng(seed)
     sides = [colours[rng.choice(len(colours), COUNT, replace=len(colours) < COUNT)] for colours in (before, after)]
     source, target = map(_lab, sides)

@@ -22,13 +22,13 @@ SURE = 0.6  # Matte value above which a pixel's colour counts as foreground; bel
 MATTE_WINDOWS = (0.05, 0.015)  # Radii of windows for local colours when the matte is refined, shares of short side
 MIN_RADIUS_PX, MAX_SHRINK = 8, 4  # Pictures are shrunk for the averages to this radius, at most by this factor
 VARIANCE_WEIGHT, NOISE = 3.0, 0.05  # Weight of the colours' variance, and invisible difference, in the trust in colours
-MIX_SIGMA = 0.08  # σ of a pixel's distance from the mixtures of foreground and background colour, of 0 to 1
+MIX_SIGMA = 0.08  # σ of the Gaussian by which a pixel's distance from the mixtures, 0 to 1, lowers its weight
 EDGE = 0.02  # Distance from 0 or 1 within which a matte value is not part of the soft edge
 REACH = 0.008  # Width by which the soft edge is dilated before unmixing, as a share of the short side
 COLOUR_WINDOWS = (0.06, 0.02)  # Radii of windows for local colours when objects are cut out, shares of short side
 DETAIL, OPAQUE = 0.5, 0.85  # Share of a pixel's deviation from the mixture that is kept; more from this alpha upwards
 LIKELY_SHARE = 1e-3  # Weight of probable foreground or background pixels, relative to certain ones
-NARROW_GAIN = 8.0  # Factor on the certain pixels' share of the narrow window: at a product of 1 it is used alone
+NARROW_GAIN = 8.0  # Factor from the share of certain pixels in the narrow window to the weight, up to 1, of its colours
 
 
 def refine_edge(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.ndarray:
@@ -62,9 +62,9 @@ def refine_edge(matte: np.ndarray, small: np.ndarray, frame: np.ndarray) -> np.n
 
 
 def _boxes(band: np.ndarray, size: tuple[int, int]) -> tuple[tuple[slice, slice], tuple[slice, slice]]:
-    """Return the (rows, columns) around a band (h, w) uint8, and those of the same area in a larger (width, height).
+    """Return the box (rows, columns) around a band (h, w) uint8, and the same box at a larger (width, height) ``size``.
 
-    Both begin and end at the same positions, so that the small box enlarged has the size of the large one.
+    The two boxes begin and end at the same positions, so that the small box enlarged has the size of the large one.
     """
     left, top, width, height = cv2.boundingRect(band)
     boxes = []

@@ -73,14 +73,17 @@ def make_mattes(request: MatteRequest, context: Context) -> Table:
 
 @dataclass(frozen=True)
 class MatteJob:
-    """A request with its inputs, which are resolved on first use; close it after use. ``began``: monotonic time."""
+    """A request for mattes with its inputs, which are resolved on first use; close it after use.
+
+    ``began``: the monotonic time, in seconds, at which the work began.
+    """
 
     request: MatteRequest
     context: Context
     began: float
 
     def make(self) -> Table:
-        """Make the missing results; return the table of the only object's result, or one with those of all objects."""
+        """Make the missing results; return the table of the only object, or a table with those of all objects."""
         tables = produce_all([*self.results.values()], self._prepare)
         if "dry_run" in tables[0]:
             return tables[0]
@@ -234,7 +237,10 @@ class MatteJob:
         return found
 
     def _check_size(self, path: Path, name: str, small: np.ndarray) -> None:
-        """Raise MediaError if an object vanishes at the working size; warn if it is small there."""
+        """Raise MediaError if the object ``name`` vanishes at the working size; warn if it is small there.
+
+        ``path``: the painted picture. ``small``: the object's matte at the working size, (h, w) uint8.
+        """
         area = int((small >= 128).sum())
         whose = "the thing" if name == MATTE else f"'{name}'"
         if not area:
@@ -246,7 +252,10 @@ class MatteJob:
             self.context.note(f"{text}: look at the result", "warning")
 
     def _sheet_path(self, what: str) -> Path:
-        """Return a contact sheet's path next to the first result. Raises UsageError if a source or link is there."""
+        """Return a contact sheet's path next to the first result; ``what``: the word in its name.
+
+        Raises UsageError if a source or a link has this path.
+        """
         result = next(iter(self.results.values()))
         path = refuse_link(result.output.parent / f"{result.output.name}.{what}.png")
         check_place(path, result.sources, folder=False)
@@ -354,7 +363,11 @@ class PaintedFrame:
 def painted_paths_of(
     frames: Sequence[tuple[Time, Path]], files: Sequence[Path], clip: Clip, first_number: int | None
 ) -> dict[int, Path]:
-    """Return the file painted on each frame, by frame number in order. Raises UsageError, MediaError."""
+    """Return the file painted on each frame, by frame number in order. Raises UsageError, MediaError.
+
+    ``frames``: pictures with the times that the user gave. ``files``: pictures with frame numbers in their names;
+    ``first_number``: the number of the clip's first frame in these names.
+    """
     found: dict[int, Path] = {}
     numbers = sequence_numbers(clip.index.names) or []
     for when, path in frames:
@@ -454,7 +467,10 @@ class MattePaint:
         matte: np.ndarray | None = None,
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Return the foreground of the frame ``source`` with its matte as alpha: (H, W, 4) of the frame's dtype."""
+        """Return the foreground of the frame ``source`` with its matte as alpha: (H, W, 4) of the frame's dtype.
+
+        ``picture``, ``matte`` and ``working_size`` are not used.
+        """
         del picture, matte, working_size
         return cut_out(source, self._matte(frame, source))
 
@@ -509,7 +525,7 @@ def lost_ranges(confidences: Mapping[int, float]) -> list[list[int]]:
 
 
 def suggest_frames(confidences: Mapping[int, float], painted: Sequence[int], count: int) -> list[int]:
-    """Return the frames, in order, that would help most if painted: those around which the confidence is lowest."""
+    """Return the frames, in order, that would help most if painted: frames around which the confidence is lowest."""
     first, last = min(confidences), max(confidences)
     doubt = np.zeros(last - first + 1)
     for frame, sure in confidences.items():

@@ -90,7 +90,10 @@ class Strokes:
 
 @dataclass(frozen=True)
 class Brushes:
-    """The colours of strokes on the object and off it, or the colour of each of several objects by name."""
+    """The colours of strokes on the object (``inside``) and off it (``outside``), or of several objects by name.
+
+    ``names``: the colour of each of several objects, or None.
+    """
 
     inside: Colour = COLOURS["green"]
     outside: Colour = COLOURS["red"]
@@ -103,7 +106,10 @@ class Brushes:
 
     @classmethod
     def of(cls, inside: str, outside: str, names: str) -> Brushes:
-        """Parse colours; ``outside`` is by default red, or black if an object is red. Raises UsageError."""
+        """Parse the options for the colours of strokes. Raises UsageError.
+
+        ``outside``, the colour of strokes off the object, is by default red, or black if an object is red.
+        """
         found = parse_names(names)
         off = parse_colour(outside) if outside else COLOURS["black" if COLOURS["red"] in found.values() else "red"]
         return cls(parse_colour(inside), off, found or None)
@@ -195,7 +201,10 @@ class Brushes:
         return found
 
     def _check_coverage(self, path: Path, name: str, what: np.ndarray | Strokes) -> np.ndarray | Strokes:
-        """Return a matte or strokes unchanged. Raises MediaError for an empty matte, or one of the whole frame."""
+        """Return ``what``, a matte or strokes of the object ``name``, unchanged.
+
+        Raises MediaError for an empty matte, or a matte of the whole frame.
+        """
         if isinstance(what, np.ndarray):
             whose = "" if name == MATTE else f" of '{name}'"
             if (what < 0.5).all():
@@ -227,7 +236,10 @@ def _unchanged_pixels(rgb: np.ndarray, frame: np.ndarray) -> np.ndarray:
 
 
 def _is_flat(rgb: np.ndarray, frame: np.ndarray, same: np.ndarray) -> bool:
-    """Return whether the unchanged pixels have one colour although the frame varies there: then it is a mask."""
+    """Return whether a painted picture is a mask: its unchanged pixels have one colour although the frame varies there.
+
+    ``same``: the unchanged pixels, (H, W) bool.
+    """
     return float(rgb[same].std(0).max()) < MAX_FLAT_STD < float(frame[same].std(0).max())
 
 

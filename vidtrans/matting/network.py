@@ -52,7 +52,8 @@ OFFSET, OFFSET_PX = 0.7, 24  # Range of a window's offset from the object: a sha
 HOLE_DILATION_PX = 9  # Side of the kernel that grows the object's hole before the background is inpainted, in pixels
 # Simulated errors of a guide: shift, bend and growth as shares of the object's side; rotation, log scale and shear.
 GUIDE_SHIFT_STD, GUIDE_BEND_STD, GUIDE_GROWTH, GUIDE_AFFINE_STD = 0.04, 0.03, 0.05, (4.0, 0.05, 0.03)
-# Simulated spots in a guide: limit of their number, largest half axes (shares of the object's side), share added
+# Simulated wrong spots in a guide: their number is below SPOT_LIMIT; SPOT_AXES are the largest half axes, as shares of
+# the object's side; FALSE_SPOTS is the share of spots that are added to the matte, the others are holes in it.
 SPOT_LIMIT, SPOT_AXES, FALSE_SPOTS = 4, (0.25, 0.12), 0.4
 MAX_BLUR_PX = 9  # Largest length of the simulated motion blur, in pixels
 # Training
@@ -66,14 +67,17 @@ MATCHING_DROPOUT = 0.15  # Share of examples with zeroed matching channels, so t
 
 
 class ReferenceFeatures(NamedTuple):
-    """Features of the painted frames at one level, (N, C) of unit length, and a mask of the object's, (N,) bool."""
+    """Features of the painted frames at one level, (N, C) of unit length, and whether each is on the object, (N,)."""
 
     features: Tensor
     inside: Tensor
 
 
 class _Block(nn.Module):
-    """A convolution followed by a residual convolution, each with a leaky ReLU."""
+    """A convolution followed by a residual convolution, each with a leaky ReLU.
+
+    ``inputs`` and ``outputs``: numbers of channels.
+    """
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -133,7 +137,7 @@ class MatteDecoder(nn.Module):
 
 
 class MattePrediction(NamedTuple):
-    """The prediction for a window: the matte, and the object's similarity minus that of its surroundings.
+    """The prediction for a window: the matte, and the similarity to the object minus that to its surroundings.
 
     Both are (H, W) float32: ``matte`` from 0 to 1, ``likeness`` from -1 to 1.
     """
@@ -167,7 +171,7 @@ class MatteNetwork(nn.Module):
     def _reference_features(
         self, frame_features: Sequence[Sequence[Tensor]], mattes: Sequence[np.ndarray], level: int
     ) -> ReferenceFeatures:
-        """Return the reference features of the painted frames at one level."""
+        """Return the reference features of the painted frames at one level of ``TAPS``."""
         vectors, inside = [], []
         for features, matte in zip(frame_features, mattes, strict=True):
             unit = self._unit(features[level], level)
@@ -212,7 +216,8 @@ class MatteNetwork(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Return logits (N, 1, H, W), and the differences of similarities at the coarsest level, (N, 1, h, w).
 
-        ``match_mask``: (N, 1, 1, 1), 0 for training examples whose matching channels are zeroed.
+        ``guide`` and ``has_guide``: see ``MatteDecoder.forward``. ``match_mask``: (N, 1, 1, 1), 0 for training examples
+        whose matching channels are zeroed.
         """
         features = self.raw_features(pictures)
         with torch.no_grad():
@@ -273,7 +278,7 @@ def box_of(matte: np.ndarray) -> Box | None:
 
 
 def scale_around(box: Box, side: int) -> float:
-    """Return the scale at which a box with its margin has the area of a square of ``side`` pixels, within limits."""
+    """Return the scale, from MIN_SCALE to MAX_SCALE, at which a box with its margin has ``side``² pixels."""
     width, height = box.sides
     margin = 2 * (MARGIN * math.sqrt(max(width, 8) * max(height, 8)) + MARGIN_PX)
     area = (max(width, 8) + margin) * (max(height, 8) + margin)
@@ -296,7 +301,10 @@ class CropWindow:
 
     @classmethod
     def around(cls, box: Box, frame: tuple[int, int], side: int) -> CropWindow:
-        """Return the crop around a box in a frame of a (width, height), inside the frame if it fits there."""
+        """Return the crop around a box in a frame of a (width, height), inside the frame if it fits there.
+
+        Its scale is that of ``scale_around``, so that it has about ``side``² pixels.
+        """
         scale = scale_around(box, side)
         margin = 2 * (MARGIN * math.sqrt(max(box.sides[0], 8) * max(box.sides[1], 8)) + MARGIN_PX)
         size, corner = [], []
@@ -317,7 +325,10 @@ class CropWindow:
         return cls((size[0], size[1]), scale, (corner[0], corner[1]))
 
     def crop(self, picture: np.ndarray, *, border: int = cv2.BORDER_REFLECT) -> np.ndarray:
-        """Return the crop of a picture (H, W[, C]) uint8 or of a matte (H, W) float32."""
+        """Return the crop of a picture (H, W[, C]) uint8 or of a matte (H, W) float32.
+
+        ``border``: OpenCV's border mode, for pixels outside of the frame.
+        """
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         return cv2.warpAffine(picture, self._to_frame(), self.size, flags=flags, borderMode=border)
 
@@ -389,7 +400,10 @@ class ExampleMaker:
         return MatteExample(_augment_colour(rng, picture), matte, None if rng.random() < UNGUIDED else guide)
 
     def _window_grid(self, rng: np.random.Generator, scale: float) -> np.ndarray:
-        """Return x and y of each window pixel relative to the object's centre, in frame pixels, (2, side, side)."""
+        """Return x and y of each window pixel relative to the object's centre, in frame pixels, (2, side, side).
+
+        The window's offset is random. ``scale``: window pixels per frame pixel.
+        """
         sides = np.array(self._box.sides, np.float64)
         reach = sides if max(sides) * scale > self.side else OFFSET * sides + OFFSET_PX
         off = rng.uniform(-0.5, 0.5, 2) * reach
@@ -415,7 +429,10 @@ def inpaint(picture: np.ndarray, hole: np.ndarray) -> np.ndarray:
 
 
 def _random_affine(rng: np.random.Generator, degrees: float, scale: float, shear: float) -> np.ndarray:
-    """Return a random 2×2 matrix of rotation, shear, scale and stretch."""
+    """Return a random 2×2 matrix of rotation, shear, scale and stretch.
+
+    ``degrees``, ``scale`` and ``shear``: standard deviations of the rotation, of the log scale, and of the shear.
+    """
     angle, sheared, zoom = np.deg2rad(degrees) * rng.standard_normal(), shear * rng.standard_normal(), scale
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     stretch = np.diag(np.exp(zoom * rng.standard_normal() + zoom / 2 * rng.standard_normal(2)))
@@ -430,7 +447,7 @@ def _random_bend(rng: np.random.Generator, side: int, pixels: float) -> np.ndarr
 
 
 def _sample(picture: np.ndarray, at: list[np.ndarray], border: int = cv2.BORDER_REFLECT) -> np.ndarray:
-    """Sample a picture at the positions ``at``, x and y in pixels, bilinearly."""
+    """Sample a picture bilinearly at the positions ``at``, x and y in pixels; ``border``: OpenCV's border mode."""
     x, y = (places.astype(np.float32) for places in at)
     return cv2.remap(picture, x, y, cv2.INTER_LINEAR, borderMode=border)
 
@@ -508,7 +525,10 @@ def train_network(
 
 
 def crop_painted(painted: PaintedObject, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the crop around the object of a painted frame, (H, W, 3) uint8, and that of its matte, (H, W) float32."""
+    """Return the crop around the object of a painted frame, (H, W, 3) uint8, and that of its matte, (H, W) float32.
+
+    ``side``: see ``CropWindow.around``.
+    """
     box = box_of(painted.matte)
     assert box is not None
     height, width = painted.matte.shape

@@ -153,7 +153,7 @@ class ObjectTracker:
         self._flow, self._previous = DISMedium(), halve(grey(frame))
 
     def advance(self, frame: np.ndarray) -> TrackedFrame:
-        """Return the object's matte in the next frame, (H, W, 3) uint8 of the same size."""
+        """Return the object's matte, with its confidence, in the next ``frame``, (H, W, 3) uint8 of the same size."""
         warped = self._warp_matte(frame)
         found = self._correct(frame, warped) if (warped >= 0.5).any() else None
         if found is None or found[1] < LOST:
@@ -191,7 +191,10 @@ class ObjectTracker:
     def signals(
         self, window: CropWindow, prediction: MattePrediction, matte: np.ndarray, warped: np.ndarray
     ) -> Signals:
-        """Return the plausibility measures of a frame's matte, (H, W) float32."""
+        """Return the plausibility measures of a frame's matte, (H, W) float32.
+
+        ``prediction``: the network's output in ``window``. ``warped``: the previous matte, warped to the frame.
+        """
         inside, before = matte >= 0.5, warped >= 0.5
         if not inside.any():
             return Signals(0.0, 0.0, 0.0, 0.0)
@@ -298,7 +301,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 class Sweep(NamedTuple):
-    """The frames to track from the painted frame ``key``, with the network trained on the frames ``training_keys``."""
+    """One pass of tracking: the frames, in order, into which the object is tracked from the painted frame ``key``.
+
+    ``training_keys``: the painted frames on which the network of this pass is trained.
+    """
 
     key: int
     frames: range
@@ -369,7 +375,7 @@ class SweptMattes:
         self._networks.clear()
 
     def at(self, frame: int) -> ScoredMatte:
-        """Return the matte of a frame, blended from the sweeps that include it; an empty matte if none does."""
+        """Return the matte of a frame, blended from the sweeps that include the frame; an empty matte if none does."""
         if frame in self.source.painted:
             return ScoredMatte(self.source.painted[frame].astype(np.float32) / 255, 1.0)
         found, shares = [], []
@@ -414,7 +420,7 @@ class SweptMattes:
         self._pins = []
 
     def _network_stage(self, training_keys: tuple[int, ...]) -> MatteNetworkStage:
-        """Return the cache stage of the network trained on these painted frames."""
+        """Return the cache stage of the network trained on the painted frames ``training_keys``."""
         return MatteNetworkStage(
             source=self.source.clip.digest,
             size=list(self.source.size),
@@ -472,7 +478,7 @@ class SweptMattes:
             yield from reversed(list(read)) if backwards else read
 
     def painted(self, keys: Sequence[int]) -> list[PaintedObject]:
-        """Return the painted frames with these numbers at the working size, with their mattes."""
+        """Return the painted frames with the numbers ``keys``, and their mattes, at the working size."""
         frames = [next(iter(self._frames([key], backwards=False))) for key in keys]
         return [
             PaintedObject(frame, self.source.painted[key].astype(np.float32) / 255)
@@ -480,7 +486,7 @@ class SweptMattes:
         ]
 
     def _network(self, training_keys: tuple[int, ...], task: str) -> MatteNetwork:
-        """Return the network trained on these painted frames, from the cache or newly trained."""
+        """Return the network trained on the painted frames ``training_keys``, from the cache or newly trained."""
         if training_keys in self._networks:
             return self._networks[training_keys]
         stage, painted, steps = self._network_stage(training_keys), self.painted(training_keys), self.settings.steps
@@ -536,9 +542,10 @@ def _settings(model: LoadedModel, picture_fps: float, context: Context) -> Resol
 
 
 class ModelMattes:
-    """A segmentation model's mattes of the clip's frames [first, stop), temporally filtered, at the model's size.
+    """A segmentation model's mattes of the clip's frames [first, stop) (``span``), temporally filtered, at its size.
 
-    Call ``find`` before ``at``, and ``close`` after use. Raises UsageError.
+    ``picture_fps``: frames per second of a folder of pictures. Call ``find`` before ``at``, and ``close`` after use.
+    Raises UsageError.
     """
 
     def __init__(

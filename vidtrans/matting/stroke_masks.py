@@ -105,7 +105,7 @@ def _standardise(values: np.ndarray, least: float) -> np.ndarray:
 
 
 def _far_positions(inside: np.ndarray) -> np.ndarray:
-    """Return the positions far from the strokes on the object, relative to the strokes' extent, (h, w) bool."""
+    """Return the positions far from the strokes on the object (``inside``), relative to their extent, (h, w) bool."""
     rows, columns = np.nonzero(inside)
     least = MIN_EXTENT * min(inside.shape)
     high, wide = max(np.ptp(rows) + 1, least), max(np.ptp(columns) + 1, least)
@@ -123,7 +123,10 @@ def _far_positions(inside: np.ndarray) -> np.ndarray:
 
 
 def _likeness(positions: _Positions, far: np.ndarray) -> np.ndarray:
-    """Return each position's similarity to the object relative to the surroundings, (h, w) in [0, 1]."""
+    """Return each position's similarity to the object relative to the surroundings, (h, w) in [0, 1].
+
+    The surroundings are the strokes off the object, and the positions ``far`` from the strokes on it.
+    """
     features = positions.features
     around = [
         _sample(features, positions.outside, MAX_STROKE_SAMPLES),
@@ -160,7 +163,10 @@ def _border_positions(inside: np.ndarray) -> np.ndarray:
 
 
 def _distance(like: np.ndarray, seeds: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Return the length of the shortest path from the seed positions to each position, (h, w)."""
+    """Return the length of the shortest path from the positions ``seeds`` to each position, (h, w).
+
+    A step costs ``STEP_COST``, the mean ``cost`` of its two positions, and ``EDGE_COST`` times the change of ``like``.
+    """
     height, width = like.shape
     numbers = np.arange(height * width).reshape(height, width)
     starts, ends, lengths = [], [], []

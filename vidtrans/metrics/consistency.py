@@ -24,17 +24,17 @@ from vidtrans.video.images.picture import resize
 
 NOTICEABLE = (1 / 255) ** 2  # Smallest noticeable warping error, of full scale squared: an RMS of one 8-bit level
 SHARE_OF_WORST = 0.1  # Smallest excess error of a reported frame, as a share of the worst frame's excess
-MAX_SOURCE_RATIO = 0.95  # Source's error relative to the per-frame video's from which no flicker can be removed
+MAX_SOURCE_RATIO = 0.95  # Source's error relative to the per-frame video's above which ``flicker_removed`` is None
 MIN_RELIABLE = 0.01  # Minimum share of the picture that must have reliable flow for a score
 # Kelly (1979): at 5 Hz and more, contrast along the motion is visible up to about 3 periods per degree of visual angle.
 # A picture that is viewed from three times its height is 19° high.
 FINEST = 1 / 256  # Scale below which flicker is invisible, as a share of the picture's short side
-FLICKER_SCALE = math.sqrt(2 / 3)  # Factor that makes flicker equal to s for frames with independent offsets of s levels
-# The measured video by suffix of a measure's name
+FLICKER_SCALE = math.sqrt(2 / 3)  # With this factor, independent brightness errors of s levels give a flicker of s
+# Video whose steadiness is measured, by the suffix of the measure's name
 STEADY = {"": "output", "_per_frame": "per-frame", "_source": "source"}
 # (measured video, its reference) of fidelity measures by suffix of the measure's name
 NEAR = {"": ("output", "reference"), "_to_per_frame": ("output", "per-frame"), "_per_frame": ("per-frame", "reference")}
-NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}  # The same if there is no reference video
+NEAR_WITHOUT_REFERENCE = {"": ("output", "per-frame")}  # Fidelity measures if there is no reference video
 
 Series = tuple[float | None, ...]  # A measure's value in each frame; None where it is unknown
 Summary = dict[str, float | None]  # Values for the whole video by measure; None if unknown
@@ -267,7 +267,10 @@ def _capped_psnr(error: float) -> float:
 
 @dataclass(frozen=True)
 class Ghost:
-    """A frame's mean error, in 8-bit levels, in its newly uncovered ``pixels`` (their number) and ``elsewhere``."""
+    """A frame's mean errors, in 8-bit levels: in its newly uncovered pixels, and ``elsewhere``.
+
+    ``pixels``: the number of newly uncovered pixels.
+    """
 
     uncovered: float
     elsewhere: float
@@ -351,10 +354,11 @@ class Scorer:
         starts_shot: bool = False,
         is_compared: bool = True,
     ) -> None:
-        """Add the next frame of each video.
+        """Add the next frame of each video, (H, W, 3) uint8.
 
-        ``starts_shot``: the frame begins a shot, so there is no motion to it. ``is_compared``: the pictures are of the
-        same moment; otherwise the frame has no scores.
+        ``per_frame``: the output without temporal filter. ``reference``: the desired output. ``starts_shot``: the frame
+        begins a shot, so there is no motion to it. ``is_compared``: the pictures are of the same moment; otherwise the
+        frame has no scores.
 
         Raises ValueError if the output's size changes, or if the set of videos changes.
         """

@@ -26,9 +26,9 @@ Pictures = Sequence[np.ndarray]  # Pictures (H, W, 3) uint8 of one size
 
 
 def horizons(film: Pictures, truth: Pictures) -> dict[int, float]:
-    """Return the PSNR in dB of a film against the true one at those of ``HORIZONS`` that both reach.
+    """Return the PSNR in dB of a film against the true film at each frame number of ``HORIZONS`` that both reach.
 
-    On slow clips the first is high for any nearly still film: judge at 5 and beyond, and beside ``copy_last``.
+    On slow clips the PSNR at frame 1 is high for any nearly still film: judge from 5 on, and beside ``copy_last``.
     """
     reached = min(len(film), len(truth))
     return {h: min(psnr(film[h - 1], truth[h - 1]), PSNR_CAP) for h in HORIZONS if h <= reached}

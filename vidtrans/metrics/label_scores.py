@@ -107,7 +107,7 @@ def _shares(parts: np.ndarray, wholes: np.ndarray) -> list[float | None]:
 
 
 def region(result: np.ndarray, truth: np.ndarray) -> float:
-    """Return J, the intersection over union of two masks; 1 if both masks are empty."""
+    """Return J, the intersection over union of two masks, (H, W) bool; 1 if both masks are empty."""
     either = int((result | truth).sum())
     return float((result & truth).sum() / either) if either else 1.0
 
@@ -129,7 +129,10 @@ def boundary(result: np.ndarray, truth: np.ndarray, pixels: float | None = None)
 
 
 def jitter(result: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
-    """Return the mean motion of a matte's edge between frames minus that of the true edge, in pixels."""
+    """Return the mean motion of a matte's edge between frames minus that of the true matte's edge, in pixels.
+
+    ``result`` and ``truth``: the masks of consecutive frames, (H, W) bool.
+    """
     pairs = zip(itertools.pairwise(result), itertools.pairwise(truth), strict=True)
     moved = [(edge_motion(*result_edge), edge_motion(*true_edge)) for result_edge, true_edge in pairs]
     known = [result_edge - true_edge for result_edge, true_edge in moved if not math.isnan(result_edge - true_edge)]

@@ -167,7 +167,7 @@ def _texture(band: np.ndarray) -> float:
 
 
 def _flatness(band: np.ndarray) -> float:
-    """Return the mean absolute value divided by the RMS of an octave of lightness."""
+    """Return the mean absolute value divided by the RMS of an octave of lightness: low for marks among flat areas."""
     return float(np.abs(band).mean() / (np.sqrt(np.square(band).mean()) + LIGHT_FLOOR))
 
 
@@ -182,7 +182,10 @@ def _directions(light: np.ndarray) -> np.ndarray:
 
 
 def _grouping(light: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the log ratios of second to first wavelet magnitudes, for all directions and pairs of octaves."""
+    """Return the log ratios of second-order to first-order wavelet magnitudes, for all directions and octave pairs.
+
+    Second-order magnitudes are those of the wavelets of a coarser octave, applied to the first-order magnitudes.
+    """
     waves = [_magnitudes(level) for level in light]
     found = []
     for fine, coarse in combinations(range(LINE_OCTAVES), 2):
@@ -198,7 +201,7 @@ def _grouping(light: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _magnitudes(light: np.ndarray) -> list[np.ndarray]:
-    """Return the magnitudes of the wavelets of each direction."""
+    """Return the magnitude of the wavelet of each direction at each pixel of an octave of lightness."""
     return [np.hypot(cv2.filter2D(light, cv2.CV_32F, a), cv2.filter2D(light, cv2.CV_32F, b)) for a, b in _wavelets()]
 
 
@@ -218,14 +221,20 @@ def _wavelets() -> list[tuple[np.ndarray, np.ndarray]]:
 
 
 def _widths(lab: np.ndarray) -> np.ndarray:
-    """Return the cumulative shares of distances between edges, mean of rows and columns, for each of ``EDGE_STEPS``."""
+    """Return the shares of pixels between near edges, see ``_runs``, for each threshold of ``EDGE_STEPS``.
+
+    Each share is the mean of the shares along rows and along columns.
+    """
     blurred = cv2.GaussianBlur(lab, (0, 0), EDGE_SIGMA)
     changes = [np.sqrt(np.square(np.diff(p, axis=1)).sum(2)) for p in (blurred, blurred.transpose(1, 0, 2))]
     return np.concatenate([np.mean([_runs(change, least) for change in changes], axis=0) for least in EDGE_STEPS])
 
 
 def _runs(change: np.ndarray, least: float) -> np.ndarray:
-    """Return the shares of pixels in runs of up to ``RUNS`` pixels between edges, maxima above ``least``."""
+    """Return the share of pixels that lie between two edges at a distance of at most each of ``RUNS``, (R,).
+
+    Edges are the maxima, along rows, of the colour ``change`` that exceed ``least``.
+    """
     middle = change[:, 1:-1]
     edges = (middle >= change[:, :-2]) & (middle > change[:, 2:]) & (middle > least)
     rows, columns = np.nonzero(edges)

@@ -31,10 +31,10 @@ MAX_PICTURES = 32  # Largest number of pictures of a set that are measured
 MAX_SIDE_PX = 256  # Side in pixels of the crop measured in larger pictures, because scaling would hide blur
 PATCHES = 48  # Number of patches per picture and network layer
 CHANNELS = (32, 64, 96)  # Channels of the layers of the random network
-# Minimum deviation of a channel relative to its layer's, and domain difference of a layer relative to the largest
+# Minimum of a channel's deviation relative to its layer's, and of a layer's domain difference relative to the largest
 MIN_SHARE = 0.1
 ROWS_PER_BLOCK = 256  # Number of patches whose distances to all others are in memory at once
-MIN_DOMAIN_DISTANCE = 0.02  # Significant distance between domains of about six pictures, in standard deviations
+MIN_DOMAIN_DISTANCE = 0.02  # Least distance that separates domains of about six pictures, in standard deviations
 COARSE_SIDE_PX = 32  # Short side at which diversity is measured, in pixels; small, so that noise does not count
 AREAS_SIDE_PX = 16  # Short side at which light and dark are compared, in pixels
 MAX_COMPARED = 24  # Largest number of pictures that are compared with each other
@@ -73,7 +73,7 @@ def random_patches(seed: int = 0) -> Describe:
         channels = outputs
 
     def features(x: Tensor) -> list[Tensor]:
-        """Return the features (N, C, h, w) of each layer."""
+        """Return the features, (N, C, h, w), of pictures (N, 3, H, W) in [-1, 1] in each layer."""
         found = []
         for kernel in kernels:
             x = F.relu(F.conv2d(x, kernel, stride=2, padding=1))
@@ -85,7 +85,10 @@ def random_patches(seed: int = 0) -> Describe:
 
 @dataclass(frozen=True)
 class PatchSet:
-    """The patches of a set of pictures, (pictures, patches, channels), and their mean distance between pictures."""
+    """The patches of a set of pictures, (pictures, patches, channels).
+
+    ``spread``: the mean distance between patches of different pictures.
+    """
 
     patches: np.ndarray
     spread: float
@@ -109,7 +112,9 @@ class PatchSet:
 
 @dataclass(frozen=True)
 class DomainDistance:
-    """A distance of pictures from a target domain: 1 for the unchanged source, 0 for one half of the target.
+    """A distance of pictures from a target domain: 1 for source pictures, about 0 for target pictures.
+
+    The value 0 is the distance between two halves of the target's pictures.
 
     It is the squared energy distance of patches (Székely and Rizzo, 2013), a kernel distance like KID (Bińkowski et
     al., ICLR 2018) without a bandwidth or a power to choose: unbiased for few samples, robust to outliers. Patches of
@@ -135,7 +140,7 @@ class DomainDistance:
         halves = [[PatchSet.of(half) for half in (p[: len(p) // 2], p[len(p) // 2 :])] for p in whole]
         same = np.array([first.distance(second) for first, second in halves])
         other = cls(describe, target, scale, same, same).by_layer(sources)
-        # If the source is nearer to one half of the target than the other half is, the layer measures only content.
+        # A layer in which the source is nearer to the target than its halves are to each other measures only content.
         return cls(describe, target, scale, np.minimum(same, other), other)
 
     def by_layer(self, pictures: Pictures) -> np.ndarray:
@@ -209,16 +214,16 @@ def pairwise_distance(pictures: Pictures) -> float | None:
 
 
 def diversity(outputs: Pictures, targets: Pictures) -> float | None:
-    """Return the diversity of outputs relative to the diversity of the target's pictures.
+    """Return the diversity, ``pairwise_distance``, of outputs relative to that of the target's pictures.
 
-    Near 0, all outputs are the same picture. None for fewer than two of either, and if all targets are alike.
+    Near 0, all outputs are the same picture. None for fewer than two outputs or targets, and if all targets are alike.
     """
     own, wanted = pairwise_distance(outputs), pairwise_distance(targets)
     return None if own is None or wanted is None or wanted < 1 / 255 else own / wanted
 
 
 def cycle_error(inputs: Pictures, returned: Pictures) -> float | None:
-    """Return the mean L1 distance, 0 to 1, of inputs to their cycle reconstructions; None without inputs."""
+    """Return the mean L1 distance, 0 to 1, of inputs to their cycle reconstructions ``returned``; None if empty."""
     return mean([l1_distance(a, b) for a, b in zip(inputs, returned, strict=True)])
 
 

@@ -109,7 +109,7 @@ class ShotChooser:
                     yield tuple(sorted((*keys[:at], self._candidates[nearby], *keys[at + 1 :])))
 
     def _choice(self, keys: tuple[int, ...]) -> Choice:
-        """Return the choice of the key frames at these indices of the tested frames."""
+        """Return the choice of the key frames ``keys``, which are indices of tested frames."""
         return Choice(tuple(self._numbers[key] for key in keys), self._psnr(keys))
 
     def _psnr(self, keys: tuple[int, ...]) -> float:
@@ -167,7 +167,10 @@ def distribute_key_frames(choosers: Sequence[ShotChooser], lengths: Sequence[int
 
 
 def mean_psnr(choices: Sequence[Choice], lengths: Sequence[int]) -> float:
-    """Return the mean PSNR in dB of a clip's frames reconstructed from the key frames of its shots."""
+    """Return the mean PSNR in dB of a clip's frames reconstructed from the key frames of its shots.
+
+    ``choices`` and ``lengths``: the key frames, and the number of frames, of each shot.
+    """
     return sum(c.psnr * n for c, n in zip(choices, lengths, strict=True)) / sum(lengths)
 
 
@@ -189,7 +192,11 @@ def shots_and_count(clip: Clip, span: range, count: int | None) -> tuple[list[ra
 
 
 class Proposal:
-    """The ``chosen`` key frames of a clip, their ``psnr`` in dB, and ``more``, ``more_psnr`` for one more frame."""
+    """The proposed key frames of a clip, ``count`` in total, which ``choosers`` choose, one for each of the ``shots``.
+
+    ``chosen`` and ``psnr``: the key frames, and the mean PSNR in dB of the frames that are reconstructed from them.
+    ``more`` and ``more_psnr``: the same with one more key frame.
+    """
 
     def __init__(self, clip: Clip, shots: Sequence[range], choosers: Sequence[ShotChooser], count: int) -> None:
         self.clip, self.shots = clip, shots

@@ -36,7 +36,7 @@ from vidtrans.video.frame_format import DEFAULT_FORMAT, FrameFormat
 from vidtrans.video.images.picture import resize, write_picture
 
 MIN_COVER, MIN_WEIGHT = 1e-3, 1e-6  # Lower bounds of opacities and weights, which are divisors
-LINES = 270  # Short side, in pixels, of the frames for which DETAIL_SIGMA and SEAM_SIGMA are given; both scale with it
+LINES = 270  # Short side, in pixels, of frames to which DETAIL_SIGMA and SEAM_SIGMA apply; larger frames scale them
 DETAIL_SIGMA, SEAM_SIGMA = 1.5, 2.0  # σ of the blur that separates detail, and that softens seams between key frames
 SHARPNESS = 4  # Power of the key frames' weights for fine detail, which then comes mainly from the best key frame
 MIN_TRUST, MIN_SHARE = 0.003, 0.02  # Added to trust and share: where no key frame is trusted, the nearest are blended
@@ -47,9 +47,9 @@ TRUST_GAIN = 1.5  # Factor from trust to opacity: from a trust of ⅔ on the pai
 LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.925, 0.9625, 1.0)
 # Share of transferred paint at each of ``LEVELS`` without calibration; a network's picture fills the rest
 MOTION_SHARES = tuple(min(1.0, TRUST_GAIN * level) for level in LEVELS)
-NETWORK_SHARES = (0.0,) * len(LEVELS)  # The same shares if only the network's picture is used
+NETWORK_SHARES = (0.0,) * len(LEVELS)  # Shares of transferred paint if only the network's picture is used
 FEATHER_LINES = 270  # Short side of a frame in pixels, per pixel of erosion and blur of the paint's edge
-FAINT = 8 / 255  # Invisible colour difference, of full scale, of a network's unpainted areas from the frame
+FAINT = 8 / 255  # Colour difference from the frame, and opacity of paint, of 0 to 1, up to which they are invisible
 BYTES_PER_PIXEL = 32  # Memory use of a loaded painting, in bytes per pixel
 LOADED_BYTES, MIN_LOADED = 1 << 30, 2 * NEAREST + 1  # Limit of the paintings in memory; the number that a frame needs
 # Calibration
@@ -88,7 +88,10 @@ def distance_weights(frame: int, keys: Sequence[int]) -> np.ndarray:
 
 
 def key_weight(trust: np.ndarray | np.float32, share: float) -> np.ndarray:
-    """Return a key frame's blend weight from the trust in its paint, (H, W) or a number, and its distance weight."""
+    """Return a key frame's blend weight: the trust in its paint times its distance weight ``share``.
+
+    ``trust``: (H, W), or a number.
+    """
     return np.asarray((trust + np.float32(MIN_TRUST)) * np.float32(share + MIN_SHARE))
 
 
@@ -203,7 +206,7 @@ class FramePainter(Protocol):
         matte: np.ndarray | None = None,
         working_size: tuple[int, int] | None = None,
     ) -> np.ndarray:
-        """Return only the paint of a frame as a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer``."""
+        """Return only the paint of a frame as a layer, (H, W, 4) of the picture's dtype; see ``PaintComposer.lift``."""
 
 
 class ClipPaint(Protocol):
@@ -221,7 +224,11 @@ class ClipPaint(Protocol):
 
 
 class PaintComposer:
-    """Paints the frames of a clip at one (width, height) ``size``."""
+    """Paints the frames of a clip at one (width, height) ``size``.
+
+    ``sources``: the painted key frames. ``maps``: the flow from each frame to its key frames. ``reliance``: how much of
+    the transferred paint is used.
+    """
 
     def __init__(
         self, sources: Sequence[PaintSource], maps: KeyMaps, size: tuple[int, int], reliance: Reliance
@@ -319,9 +326,9 @@ class PaintComposer:
 
 
 def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple[int, int]) -> np.ndarray:
-    """Return the least visible alpha, (H, W) in [0, 1], with which paint turns ``below`` into ``above``.
+    """Return the least alpha, (H, W) in [0, 1], with which paint turns ``below`` into ``above``; 0 if they look equal.
 
-    ``step``: one level. ``size``: the (width, height) at which the two are compared, if it is smaller.
+    ``step``: one level of full scale. ``size``: the (width, height) at which the two pictures are compared, if smaller.
     """
     whole = below.shape[1], below.shape[0]
     if min(size) < min(whole):
@@ -335,7 +342,7 @@ def _needed_alpha(below: np.ndarray, above: np.ndarray, step: float, size: tuple
 class Corrector:
     """Composites a user's corrections over a result's frames where the flow is trusted; other pixels stay unchanged.
 
-    ``mattes``: masks of the corrections, for frames in order.
+    ``painter``: composes the corrections. ``mattes``: masks of the corrections, for frames in order.
     """
 
     def __init__(self, painter: PaintComposer, mattes: MatteReader | None = None) -> None:
@@ -445,9 +452,10 @@ def _relative_sharpness(
 
 
 def calibrated_shares(squares: np.ndarray, counts: np.ndarray, caution: float = CAUTION) -> tuple[float, ...]:
-    """Return the share of paint at each level of trust from squared differences and pixel counts at these levels.
+    """Return the share of paint at each level of trust, in ``LEVELS``.
 
-    ``caution``: the power of the shares.
+    ``squares`` and ``counts``: at each level, the sum of squared differences between paint and network, and the number
+    of pixels. ``caution``: the power to which the shares are raised.
     """
     if not counts.any():
         return tuple(LEVELS)

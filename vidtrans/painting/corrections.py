@@ -20,7 +20,7 @@ from vidtrans.video.images.picture import read_layers, resize
 
 VERSION = 4  # Version of the detection of corrections, for digests
 MIN_TOLERANCE, MAX_TOLERANCE = 5.0, 16.0  # Range of the threshold above which a blurred difference is paint, of 255
-LOSSLESS_TOLERANCE = 0.5  # The same threshold for a lossless result, whose unpainted pixels are equal, of 255
+LOSSLESS_TOLERANCE = 0.5  # Threshold of paint, of 255, for a lossless result, whose unpainted pixels are equal
 NOISE_FACTOR = 3.0  # Factor from the median difference (the noise of a lossy file) to the threshold of paint
 DIFFERENCE_SIGMA = 1.0  # σ of the blur of the difference between painted picture and result, in pixels
 CONTRAST_SHARE = 0.25  # Increase of the threshold per local contrast, because scaling and compression change edges
@@ -38,6 +38,7 @@ class Correction:
 
     Attributes:
         frame: The number of the source frame.
+        digest: The digest of the picture, the result and ``VERSION``.
         rgb: The painted picture, (H, W, 3) uint8 or uint16.
         cover: The mask of painted areas, (H, W) uint8.
         is_whole: Whether the whole frame is painted.
@@ -113,7 +114,11 @@ def find_correction(
 def _correction(
     path: Path, number: int, frame: int, digest: str, painted: np.ndarray, cover: np.ndarray, but: str = ""
 ) -> Correction:
-    """Create a correction. ``but``: ignored changes, for the error. Raises MediaError if nothing is painted."""
+    """Create a correction. Raises MediaError if nothing is painted.
+
+    ``number`` and ``frame``: numbers of the frame in the result, and in the source. ``cover``: the mask of paint,
+    (H, W) float32 in [0, 1]. ``but``: text about ignored changes, for the error.
+    """
     if not cover.any():
         raise MediaError(str(path), f"it changes nothing of frame {number}{but}", "paint over it, or remove it")
     return Correction(frame, digest_of([digest, VERSION]), painted, np.rint(255 * cover).astype(np.uint8))

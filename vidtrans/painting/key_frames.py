@@ -31,7 +31,7 @@ from vidtrans.video.io.picture_paths import pictures_in, unsupported_pictures_in
 # Alignment
 SHORT_SIDE = 240  # Short side at which a painting is aligned with its frame, in pixels
 BLUR_SIGMAS = (6.0, 2.0)  # σ of the blurs of edges, for a coarse and a fine alignment, in pixels
-MIN_GAIN = 0.02  # Gain in likeness from which a painting is moved; its shift, as a share of the size, is added to this
+MIN_GAIN = 0.02  # Gain in likeness from which a painting is moved; the shift, as a share of the size, is added to it
 MIN_LIKENESS = 0.3  # Minimum likeness (edge correlation) of a painting that is moved
 # A painting is already aligned if MIN_UNTOUCHED of its detailed pixels equal the frame's up to MAX_LEVEL_CHANGE levels
 MIN_UNTOUCHED, MAX_LEVEL_CHANGE = 0.6, 2
@@ -47,7 +47,8 @@ SEARCH_SIDE_PX, SEARCH_FRAMES = 96, 400  # Short side of the frames in a search;
 LIKE, UNLIKE = 0.25, 0.08  # Likeness of edges that identifies a frame, and below which a numbered one gets a warning
 CHECK_SIDE_PX = 240  # Short side of frames that are compared with the pictures numbered like them, in pixels
 MIN_LIKENESS_GAIN = 0.03  # Gain in likeness from which another number in a file's name is taken as the frame number
-# Mean gain in likeness to the previous frames from which a message suggests it; factor on it for a single picture
+# Mean gain in likeness, if each picture is compared with the frame before its own, from which a message suggests that
+# the numbers begin at 1; factor on this gain for a single picture
 OFF_BY_ONE_GAIN, SINGLE_FACTOR = 0.005, 4
 MAX_UNPAINTED_CHANGE = 2  # Difference from its frame, in 8-bit levels, up to which a picture counts as unpainted
 
@@ -97,7 +98,7 @@ def align(painting: np.ndarray, frame: np.ndarray, alpha: np.ndarray | None = No
 
 
 def edges(rgb: np.ndarray) -> np.ndarray:
-    """Return the edge strength of (H, W, 3) uint8, the fourth root of the squared gradient: (H, W) float32."""
+    """Return the edge strength of a picture (H, W, 3) uint8, the fourth root of its squared gradient: (H, W)."""
     soft = blur(rgb.astype(np.float32), 1.0)
     squares = [np.square(cv2.Sobel(soft, cv2.CV_32F, dx, 1 - dx, ksize=3)).sum(2) for dx in (1, 0)]
     return (squares[0] + squares[1]) ** 0.25
@@ -114,7 +115,7 @@ def likeness(first: np.ndarray, second: np.ndarray, covered: np.ndarray) -> floa
 
 
 def resize_matrix(picture: PixelSize, frame: PixelSize) -> np.ndarray:
-    """Return the (3, 3) matrix from a frame's pixels to those of a picture of the whole frame at another size."""
+    """Return the matrix, (3, 3), from pixels of a frame to pixels of a picture of the whole frame at another size."""
     sx, sy = picture[0] / frame[0], picture[1] / frame[1]
     return np.array([[sx, 0, (sx - 1) / 2], [0, sy, (sy - 1) / 2], [0, 0, 1]])
 
@@ -160,7 +161,10 @@ def _warp(picture: np.ndarray, matrix: np.ndarray, size: PixelSize) -> tuple[np.
 def _score_guess(
     painting: np.ndarray, alpha: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str
 ) -> Placement:
-    """Return the placement of a candidate alignment, with its edge likeness where the painting is opaque."""
+    """Return the placement of a candidate alignment, with its edge likeness where the painting is opaque.
+
+    ``target``: the edges of the frame, (H, W). ``guess``: the candidate, a matrix (3, 3). ``words``: its description.
+    """
     size = target.shape[1], target.shape[0]
     own, covered = _warp(painting, guess, size)
     opacity, _ = _warp(alpha.astype(np.float32) / np.iinfo(alpha.dtype).max, guess, size)
@@ -168,7 +172,10 @@ def _score_guess(
 
 
 def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, words: str) -> Placement:
-    """Return the placement near a candidate with the best edge likeness, or the candidate if it is about as good."""
+    """Return the placement near a candidate with the best edge likeness, or the candidate if it is about as good.
+
+    ``target``, ``guess`` and ``words``: see ``_score_guess``.
+    """
     size = target.shape[1], target.shape[0]
 
     def likeness_at(matrix: np.ndarray) -> float:
@@ -195,7 +202,10 @@ def _refine_guess(painting: np.ndarray, target: np.ndarray, guess: np.ndarray, w
 
 
 def _shift_share(move: np.ndarray, size: PixelSize) -> float | None:
-    """Return the largest shift of a corner as a share of the longer side; None if too small or implausibly large."""
+    """Return the largest shift of a picture's corner by an affine map ``move``, (2, 3), as a share of the longer side.
+
+    Return None if the shift is below ``MIN_SHIFT_PX``, or the map is implausible.
+    """
     width, height = size
     corners = np.array([[0, 0, 1], [width, 0, 1], [0, height, 1], [width, height, 1]], np.float64)
     shifts = np.linalg.norm(corners @ move.T.astype(np.float64) - corners[:, :2], axis=1)
@@ -298,7 +308,7 @@ def _unpack_painting(frame: int, layers: np.ndarray) -> Painting:
 
 
 def named_frames(files: Sequence[Path], clip: Clip, first_number: int | None = None) -> dict[Path, int]:
-    """Return the clip's frame for each picture, found by the number in the file's name alone.
+    """Return the number of the clip's frame for each picture, found by the number in the file's name alone.
 
     Raises MediaError where a name has no number of a frame, or two have the same.
     """
@@ -322,7 +332,7 @@ def _sort_by_frame(numbers: Mapping[Path, int]) -> dict[Path, int]:
 def frame_numbers_of(
     files: Sequence[Path], clip: Clip, context: Context, first_number: int | None = None
 ) -> dict[Path, int]:
-    """Return the clip's frame for each picture, by name or content, in frame order; see ``find_key_frames``.
+    """Return the number of the clip's frame for each picture, by name or content, in order; see ``find_key_frames``.
 
     Raises MediaError where a picture matches no frame, or two match the same.
     """
@@ -337,7 +347,9 @@ def frame_numbers_of(
 
 
 def _frame_by_number(clip: Clip, first_number: int | None) -> dict[int, int]:
-    """Return the frame for each number in a name: the number of a clip's picture, or counted from ``first_number``.
+    """Return a map from the number in a file's name to the index of the clip's frame.
+
+    A clip of numbered pictures gives their numbers; otherwise its frames count from ``first_number``.
 
     Raises UsageError where ``first_number`` is given for pictures that have numbers of their own.
     """

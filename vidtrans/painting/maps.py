@@ -70,7 +70,10 @@ class KeyFlow:
 
 @dataclass(frozen=True)
 class Step:
-    """The flow between two neighbouring frames, (H, W, 2) in pixels: ``onward`` to the next frame, ``back`` from it."""
+    """The flow between two neighbouring frames, (H, W, 2) in pixels.
+
+    ``onward``: from the first frame to the second. ``back``: from the second frame to the first.
+    """
 
     onward: np.ndarray
     back: np.ndarray
@@ -99,7 +102,7 @@ class MotionTracker:
         self._key, self._search = key, DISMedium()
 
     def advance(self, here: Guide, step: Step) -> KeyFlow:
-        """Return the flow from the next frame, ``here``, to the key frame; ``step``: flow from the last frame."""
+        """Return the flow from the next frame, ``here``, to the key frame; ``step``: from the last frame to it."""
         key = self._key
         self.there = self._search(here.grey, key.grey, step.back + warp(self.there, step.back))
         self.back = self._search(key.grey, here.grey, self.back + warp(step.onward, self.back))
@@ -110,7 +113,10 @@ class MotionTracker:
 
 
 def track(key: Guide, others: Iterable[tuple[Guide, Step]]) -> Iterator[KeyFlow]:
-    """Yield the flow to a key frame from each following frame in one direction; each comes with the step to it."""
+    """Yield the flow to a key frame from each of the ``others``, the frames that follow it in one direction of time.
+
+    Each of the ``others`` comes with the step from the frame before it, in this direction.
+    """
     walker = MotionTracker(key)
     return (walker.advance(here, step) for here, step in others)
 
@@ -120,7 +126,8 @@ def track_both_ways(
 ) -> Iterator[tuple[int, KeyFlow]]:
     """Yield (frame number, flow from that frame to frame ``key``) for frames on both sides of the key frame.
 
-    ``steps[n]``: the flow between n and n + 1. ``reach``: the largest distance in frames; 0 for all.
+    ``guides``: the frames. ``steps[n]``: the flow between n and n + 1. ``reach``: the largest distance in frames; 0 for
+    all.
     """
     reach = reach or len(guides)
     after, before = range(key + 1, min(len(guides), key + reach + 1)), range(key - 1, max(-1, key - reach - 1), -1)
@@ -139,7 +146,10 @@ class TrackingRange:
 
     @property
     def blocks(self) -> list[range]:
-        """Return the blocks of frames in the order of tracking, with limits at fixed positions of the shot."""
+        """Return the blocks of frames in the order of tracking.
+
+        Blocks are divided at multiples of ``BLOCK_FRAMES``, and at the key frame.
+        """
         onward = self.last > self.key
         low, high = (self.key + 1, self.stop) if onward else (self.first, self.key)
         edges = sorted({low, high, *(n for n in range(low, high) if n % BLOCK_FRAMES == 0)})
@@ -169,7 +179,7 @@ def tracking_ranges(keys: Sequence[int], shots: Sequence[range], always: Sequenc
 
 
 def near_keys(frame: int, keys: Sequence[int], shot: range, always: Sequence[int] = ()) -> list[int]:
-    """Return the key frames that paint a frame, in order: the two nearest on either side, and those of ``always``."""
+    """Return the key frames whose paint a frame gets, in order: the two nearest on either side, and ``always``."""
     counted = [key for key in keys if key in shot and key not in always]
     before, after = ([key for key in counted if key < frame], [key for key in counted if key > frame])
     here = [key for key in counted if key == frame]
@@ -210,7 +220,7 @@ class _BlockStore:
 
 
 class KeyMaps:
-    """The flow from the frames [first, stop) of a clip, of one size, to its key frames. Call ``close`` after use.
+    """The flow from the frames [first, stop) of a clip (``span``) to the key frames ``keys``. Call ``close`` after use.
 
     ``always``: key frames whose flow reaches every frame of the shot. ``shots``: the frames of each shot. Raises
     MediaError if the clip cannot be read, and Interrupted; flow that is computed by then is stored.
@@ -265,7 +275,10 @@ class KeyMaps:
         return (time.perf_counter() - began) * count, pack(key_flow.flow).nbytes * 1.25 * count
 
     def at(self, frame: int, width: int, height: int) -> list[tuple[int, KeyFlow]]:
-        """Return (key frame, flow to it at a width and height) for each key frame that paints a frame."""
+        """Return (key frame number, flow to the key frame) for each key frame whose paint a frame gets.
+
+        ``width`` and ``height``: the size of the flow.
+        """
         found = []
         for key in near_keys(frame, self._keys, self.shot_of(frame), self._always):
             if key == frame:
@@ -324,7 +337,11 @@ class KeyMaps:
     def _track_block(
         self, span: TrackingRange, block: range, before: range | None, key: Guide, blocks: _BlockStore
     ) -> Iterator[None]:
-        """Track the motion through one block, from the stored end of the block ``before``, and store its flow."""
+        """Track the motion through one block of frames, and store its flow.
+
+        Tracking continues from the stored end of the block ``before``, which is None for the block at the key frame.
+        ``key``: the key frame.
+        """
         width, height = self._size
         state = blocks.load(before) if before else None
         walker = MotionTracker(key)

@@ -180,7 +180,10 @@ def read_brush(path: Path) -> np.ndarray:
 
 
 def shrink_sprites(images: np.ndarray, across: float, along: float) -> np.ndarray:
-    """Shrink sprites to about the size in pixels at which they are drawn, so that small strokes do not alias."""
+    """Shrink sprites, (n, BREADTH, LENGTH, 2), to about the size at which they are drawn.
+
+    ``across`` and ``along``: this size across and along the stroke, in pixels. Otherwise small strokes would alias.
+    """
     rows, columns = min(BREADTH, max(5, round(across) + 2)), min(LENGTH, max(6, round(along) + 2))
     if (rows, columns) == images.shape[1:3]:
         return images

@@ -44,7 +44,8 @@ def cell_distance(
 ) -> Number:
     """Return the length of the vector (dx, dy) in a rotated cell's coordinates, in cell widths.
 
-    For ``square`` cells, rotated to (cos, sin), it is about the longer of the two components.
+    ``dx`` and ``dy`` are in cell widths. For ``square`` cells, rotated to (cos, sin), the length is about the longer of
+    the components along and across the cell; ``shrink`` and ``stretch`` are the factors on them for its aspect ratio.
     """
     if square:
         along, aside = abs(cos * dx + sin * dy) * shrink, abs(cos * dy - sin * dx) * stretch
@@ -320,7 +321,10 @@ def add_cell(
     ly: Number,
     alpha: Number,
 ) -> None:
-    """Write a new cell at (x, y) to row ``q`` of ``life``, with the direction and colour of the picture there."""
+    """Write a new cell at (x, y) to row ``q`` of ``life``, with the direction and colour of the picture there.
+
+    ``lx`` and ``ly``: pixels of the direction field ``lines`` per picture pixel. ``alpha``: the opacity of the cell.
+    """
     c2, s2, _ = sample3(lines, x * lx - f32(0.5), y * ly - f32(0.5))
     i, j = int(x), int(y)
     life[q, X], life[q, Y], life[q, ALPHA] = x, y, alpha
@@ -333,7 +337,10 @@ def add_cell(
 def has_uniform_neighbours(
     labels: np.ndarray, own: int, y: int, x: int, up: int, low: int, left: int, right: int
 ) -> bool:
-    """Return whether all eight neighbours of pixel (y, x), at the given rows and columns, have the label ``own``."""
+    """Return whether all eight neighbours of pixel (y, x) have the label ``own``.
+
+    The neighbours are in the rows ``up``, y and ``low``, and in the columns ``left``, x and ``right``.
+    """
     upper = labels[up, left] == own and labels[up, x] == own and labels[up, right] == own
     lower = labels[low, left] == own and labels[low, x] == own and labels[low, right] == own
     return bool(upper and lower and labels[y, left] == own and labels[y, right] == own)
@@ -341,7 +348,10 @@ def has_uniform_neighbours(
 
 @compiled
 def add_vote(names: np.ndarray, counts: np.ndarray, n: int, one: int, share: Number) -> int:
-    """Add a vote of weight ``share`` for the label ``one`` if there is room; return the number of labels."""
+    """Add ``share`` to the votes for the label ``one``, if there is room for it; return the new number of labels.
+
+    ``names`` and ``counts``: the labels and their votes, changed in place. ``n``: the number of labels so far.
+    """
     at = 0
     while at < n and names[at] != one:
         at += 1
@@ -429,7 +439,10 @@ def enlarge_labels(  # noqa: C901
 
 
 def border_distance(labels: np.ndarray, least: float) -> np.ndarray:
-    """Return each pixel's distance to the border of its area, (h, w) float32 pixels, clamped to about ``least``."""
+    """Return each pixel's distance to the border of its area, (h, w) float32 pixels.
+
+    Distances are clipped to ``least`` + 2, because only those up to ``least`` are needed.
+    """
     inner = np.ones(labels.shape, np.uint8)
     differ = labels[1:] != labels[:-1]
     inner[1:][differ] = 0
@@ -606,7 +619,10 @@ def label_sheets(
 
 @compiled
 def upsample_argmax(labels: np.ndarray, shares: np.ndarray, best: np.ndarray) -> None:
-    """Write the argmax over n of upsampled ``shares`` (n, h', w') to ``labels`` (h, w) int32."""
+    """Write the argmax over n of upsampled ``shares`` (n, h', w') to ``labels`` (h, w) int32.
+
+    ``best``: the argmax of the shares at their own size, (h', w').
+    """
     height, width = labels.shape
     rows, columns = best.shape
     for j in range(height):

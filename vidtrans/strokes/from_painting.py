@@ -32,9 +32,11 @@ TYPICAL_WIDTH, TYPICAL_REACH, REACH_EXPONENT, ENDS_RATIO = 14.0, 10.6, 3.3, 1.25
 
 @dataclass(frozen=True)
 class PaintingStrokes:
-    """Measured strokes of a painting: lengths in 1/480 of the short side, bend in radians, deviations in [0, 1].
+    """Measures of a painting's strokes: size, bend and variation of colour.
 
-    ``sprites``: see ``brushes.sprites``.
+    ``width`` and ``length``: in 1/480 of the short side. ``bend``: in radians. ``light`` and ``colour``: standard
+    deviations, of full scale, of lightness and of the channels between neighbouring strokes. ``sprites``: see
+    ``brushes.sprites``.
     """
 
     width: float
@@ -118,7 +120,10 @@ def measure_strokes(painting: np.ndarray) -> PaintingStrokes:
 
 
 def _line_positions(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return angles (n,) and positions (n, 2) of a picture's clearest lines, and their median curvature per pixel."""
+    """Return angles (n,), positions (x, y), (n, 2), and median curvature of a picture's clearest lines.
+
+    Angles are in radians, positions in pixels, the curvature in radians per pixel.
+    """
     x, y = cv2.Scharr(grey, cv2.CV_32F, 1, 0), cv2.Scharr(grey, cv2.CV_32F, 0, 1)
     tensor = cv2.GaussianBlur(cv2.merge([x * x - y * y, 2 * x * y, x * x + y * y]), (0, 0), 4)
     double, energy = tensor[..., 0] + 1j * tensor[..., 1], tensor[..., 2]
@@ -141,7 +146,10 @@ def _line_positions(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _rotated_crop(picture: np.ndarray, place: np.ndarray, angle: float, length: int, breadth: int) -> np.ndarray:
-    """Return a crop (breadth, length) of a picture around a position, rotated so that its lines are horizontal."""
+    """Return a crop (breadth, length) around the position ``place``, (x, y), rotated so that its lines are horizontal.
+
+    ``angle``: of the lines, in radians.
+    """
     cos, sin = np.cos(angle), np.sin(angle)
     u, v = np.meshgrid(np.arange(length) - (length - 1) / 2, np.arange(breadth) - (breadth - 1) / 2)
     x, y = (place[0] + cos * u - sin * v).astype(np.float32), (place[1] + sin * u + cos * v).astype(np.float32)
@@ -170,7 +178,7 @@ def _correlation_length(patches: np.ndarray) -> float:
 
 
 def _end_share(grey: np.ndarray) -> float:
-    """Return the share of edges that cross the lines around them, which are ends of strokes, in calm areas."""
+    """Return the share, 0 to 1, of edges that lie across the lines around them, in calm areas: ends of strokes."""
     soft = cv2.GaussianBlur(grey, (0, 0), 1.6)
     x, y = cv2.Scharr(soft, cv2.CV_32F, 1, 0), cv2.Scharr(soft, cv2.CV_32F, 0, 1)
     double, change = (x * x - y * y) + 1j * (2 * x * y), cv2.magnitude(x, y)
@@ -189,7 +197,11 @@ def _form_gradient(grey: np.ndarray) -> np.ndarray:
 
 
 def _cut_sprites(detail: np.ndarray, places: np.ndarray, angles: np.ndarray, width: float, length: float) -> np.ndarray:
-    """Return brush sprites that combine the painting's ridges with the outlines of a bristle brush."""
+    """Return brush sprites that combine the painting's ridges with the outlines of a bristle brush.
+
+    ``detail``: the ridges, (H, W). ``places`` and ``angles``: see ``_line_positions``. ``width`` and ``length``: of a
+    stroke, in pixels.
+    """
     outlines = brushes.sprites("bristle")
     made = []
     breadth, long = max(4, round(width)), max(8, round(length))

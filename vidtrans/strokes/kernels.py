@@ -302,7 +302,11 @@ def distance_to_edge(
     ky: Number,
     edge: Number,
 ) -> Number:
-    """Return the distance from (x, y) along a direction to a colour change of at least ``edge``, at most ``half``."""
+    """Return the distance from (x, y) along the direction (cos, sin) to an edge, at most ``half``, in guide pixels.
+
+    At an edge the absolute differences of the channels add up to more than ``edge``. ``kx`` and ``ky``: pixels of
+    ``colours`` per guide pixel.
+    """
     r, g, b = sample3(colours, x * kx - HALF, y * ky - HALF)
     done = ZERO
     for step in range(1, 6):
@@ -316,7 +320,10 @@ def distance_to_edge(
 
 @compiled
 def push_apart(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int, share: Number) -> None:
-    """Push apart strokes that are nearer to each other than one grid cell, by ``share`` of the overlap."""
+    """Push apart strokes that are nearer to each other than one grid cell, by ``share`` of the overlap.
+
+    ``cell``, ``across`` and ``down``: the grid, see ``sort_into_cells``. Strokes that fade out (``dying``) do not move.
+    """
     n = len(life)
     starts, members = sort_into_cells(life, dying, cell, across, down)
     moves = np.zeros((n, 2), np.float32)
@@ -346,7 +353,10 @@ def push_apart(life: np.ndarray, dying: np.ndarray, cell: Number, across: int, d
 def sort_into_cells(
     life: np.ndarray, dying: np.ndarray, cell: Number, across: int, down: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Sort strokes into a grid of square cells; return each cell's first index, (cells + 1,), and sorted strokes."""
+    """Sort strokes into a grid of square cells; return each cell's first index, (cells + 1,), and sorted strokes.
+
+    ``cell``: the side of a cell in guide pixels. ``across`` and ``down``: the numbers of cells along the sides.
+    """
     n, cells = len(life), across * down
     starts = np.zeros(cells + 1, np.int32)
     cell_of = np.empty(n, np.int32)
@@ -367,7 +377,10 @@ def sort_into_cells(
 
 @compiled
 def stacking_order(ids: np.ndarray, salt: int) -> np.ndarray:
-    """Return the random stacking order of strokes, (n,) float32: the lowest number is the topmost stroke."""
+    """Return the random stacking order of strokes, (n,) float32: the lowest number is the topmost stroke.
+
+    ``ids`` and ``salt``: see ``update_strokes``.
+    """
     made = np.empty(len(ids), np.float32)
     for q in range(len(ids)):
         made[q] = noise(salt, ids[q], 10)
@@ -679,7 +692,10 @@ def composite(
 
 @compiled
 def mask_wash(bare: np.ndarray, top: int, far: np.ndarray, params: np.ndarray) -> None:
-    """Set ``bare`` to 0 outside the outline of a wash, where its strokes cannot be visible (see ``render_wash``)."""
+    """Set ``bare`` to 0 outside the outline of a wash, where its strokes cannot be visible, and to 1 elsewhere.
+
+    ``bare``: of the band at half size that begins at row ``top``. ``far`` and ``params``: see ``render_wash``.
+    """
     to_guide, least = params[12] * 2, -f32(0.5) * params[4] / params[13] - f32(2)
     for row in range(bare.shape[0]):
         v = (top + row + f32(0.5)) * to_guide - f32(0.5)

@@ -28,7 +28,7 @@ FLOW, FLOW_SIDE_PX = "dis", 360  # Method, and short side at which the motion is
 DIRECTION_MEMORY = 0.9  # Share of the previous frame's direction field that is kept
 MAX_GREY_CHROMA = 0.07  # 90th percentile of the chroma up to which a film counts as black-and-white
 MIN_SPEED_PX = 0.15  # Speed, in pixels per frame, below which motion counts as noise
-MAX_COLOUR_CHANGE = 0.06  # Colour difference from which the blend with the previous frame fades, to 0 at twice it
+MAX_COLOUR_CHANGE = 0.06  # Colour difference from which less of the previous frame is kept; at twice this, nothing
 LUMA = np.array([[0.299, 0.587, 0.114]], np.float32)  # Weights of red, green and blue in grey, (1, 3), as in BT.601
 # Strokes
 BAND_ROWS = 64  # Rows of the result that one thread-pool task paints
@@ -158,7 +158,10 @@ class FrameFeatures:
         return rgb + (tint - tint @ LUMA.T) * (share * (1 - np.abs(2 * grey - 1) ** 3))
 
     def _direction_field(self, back: np.ndarray | None) -> np.ndarray:
-        """Return the direction field from structure tensors at two scales, averaged over time along the motion."""
+        """Return the direction field from structure tensors at two scales, averaged over time along the motion.
+
+        ``back``: the flow to the previous frame, (h, w, 2) in pixels; None in the first frame.
+        """
         height, width = self.tone.shape
         size = ((width + 1) // 2, (height + 1) // 2)
         small = cv2.GaussianBlur(cv2.resize(self.tone, size, interpolation=cv2.INTER_AREA), (0, 0), 0.9 * self.scale)
@@ -183,7 +186,10 @@ class FrameFeatures:
         return cv2.merge(lines)
 
     def _blend_painted_directions(self, lines: list[np.ndarray], size: tuple[int, int]) -> list[np.ndarray]:
-        """Blend the direction field with the directions that the user painted in a picture."""
+        """Blend the direction field ``lines`` with the directions that the user painted in a picture.
+
+        ``lines``: cos 2θ, sin 2θ and coherence. ``size``: the (width, height) of the field.
+        """
         assert self._directions is not None
         grey = cv2.cvtColor(
             cv2.resize(to_uint8(self._directions), size, interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2GRAY
@@ -299,7 +305,8 @@ class FrameFeatures:
 def _reliable_flow(back: np.ndarray, before: np.ndarray, now: np.ndarray) -> np.ndarray:
     """Reduce a flow to 0 where it explains the change of the picture worse than no motion.
 
-    ``back``: (h, w, 2), in pixels of four times the size.
+    ``back``: the flow to the previous frame, (h, w, 2), in pixels of four times the size. ``before`` and ``now``: the
+    tones of both frames, (h, w).
     """
     better = cv2.absdiff(before, now) - cv2.absdiff(warp(before, back / 4), now)
     better = cv2.GaussianBlur(better, (0, 0), 2)
@@ -345,7 +352,11 @@ def flatten(picture: np.ndarray, sigma: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class LayerDrawing:
-    """The inputs for rendering one layer in one frame, shared by all bands of rows."""
+    """The inputs for rendering one layer in one frame, shared by all bands of rows.
+
+    ``strokes`` and ``rows``: see ``kernels.draw_list``. ``params``: parameters of the kernel that renders the layer.
+    ``ranks``: see ``kernels.stacking_order``.
+    """
 
     layer: MediumLayer
     strokes: np.ndarray
@@ -359,7 +370,10 @@ class LayerDrawing:
 
 @dataclass(frozen=True)
 class FrameInputs:
-    """The inputs of one frame for updating the strokes of all layers."""
+    """The inputs of one frame for updating the strokes of all layers.
+
+    ``fields``: the image features of the frame. ``values``: the values of the settings that vary over time.
+    """
 
     frame: int  # Number of the frame in the shot
     first: bool  # Whether it is the shot's first frame, in which new strokes do not fade in
@@ -375,7 +389,7 @@ class FrameInputs:
 
 
 class StrokeLayer:
-    """The strokes of one layer in a shot; ``number`` is the layer's index, counted from the bottom."""
+    """The strokes, cells or sheets of one layer in a shot; ``number``: the layer's index, counted from the bottom."""
 
     def __init__(self, layer: MediumLayer, number: int, medium: Medium) -> None:
         self.layer, self.number = layer, number
@@ -445,7 +459,10 @@ class StrokeLayer:
         )
 
     def _update_sheets(self, fields: FrameFeatures, *, first: bool) -> None:
-        """Update the sheets: areas of a few main colours, which follow the colours of the film."""
+        """Update the sheets: areas of a few main colours, which follow the colours of the film.
+
+        ``first``: whether it is the shot's first frame, from which the main colours are taken.
+        """
         layer, picture = self.layer, fields.picture
         if first:
             colours = cells.cluster_colours(picture, layer.sheets)
@@ -465,7 +482,11 @@ class StrokeLayer:
         self._life[:, kernels.RED : kernels.BLUE + 1] = colours
 
     def drawing(self, scale: float, strength: Values, size: tuple[int, int]) -> LayerDrawing:
-        """Return the inputs for rendering the layer; ``scale``: result pixels per guide pixel."""
+        """Return the inputs for rendering the layer.
+
+        ``scale``: result pixels per guide pixel. ``strength``: the values of the settings in this frame. ``size``: the
+        (width, height) of the result.
+        """
         layer = self.layer
         to_guide = 1 / scale
         if layer.kind == "wash":
@@ -574,7 +595,10 @@ class StrokePainter:
         starts_shot: bool,
         fine: np.ndarray | None = None,
     ) -> np.ndarray:
-        """Return the painted picture of the next frame, (H, W, 3) of the painter's size and the picture's dtype."""
+        """Return the painted picture of the next frame, (H, W, 3) of the painter's size and the picture's dtype.
+
+        For the parameters see ``begin``.
+        """
         return self.begin(index, guide, picture, values, starts_shot=starts_shot, fine=fine)()
 
     def begin(
@@ -715,8 +739,8 @@ class StrokePainter:
 def outline(placement: np.ndarray, scale: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the signed distance, positive inside, to the zero contour of a plane (h, w), and its sharpness.
 
-    ``scale``: pixels per line. Where the plane hardly changes, the outline is soft, because a sharp one would jump with
-    its noise.
+    ``scale``: pixels per 1/480 of the short side, the unit of the distance. Where the plane hardly changes, the
+    outline is soft, because a sharp one would jump with its noise.
     """
     steep = cv2.magnitude(*(cv2.Scharr(placement, cv2.CV_32F, *axis, scale=scale / 32) for axis in ((1, 0), (0, 1))))
     return placement / np.maximum(steep, SOFT_SLOPE), np.minimum(steep / SOFT_SLOPE, 1)

@@ -96,7 +96,7 @@ class _BandedWeights:
 
 @lru_cache(maxsize=32)
 def _row_weights(old: int, new: int, method: int) -> _BandedWeights:
-    """Return the weights, (new, old), by which OpenCV resizes a column of ``old`` rows to ``new`` rows."""
+    """Return the weights, (new, old), by which OpenCV's ``method`` resizes a column of ``old`` to ``new`` pixels."""
     return _BandedWeights(cv2.resize(np.eye(old, dtype=np.float32), (old, new), interpolation=method))
 
 
@@ -117,7 +117,7 @@ def _product(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=64)
 def round_trip_kernel(small: int, large: int) -> np.ndarray:
-    """Return the mean kernel, five weights, of enlarging a row of pixels and shrinking it to its old size."""
+    """Return the mean kernel, five weights, of enlarging a row from ``small`` to ``large`` pixels and shrinking it."""
     # Only the ratio of the sizes matters, because most pixels are far from the ends.
     small, large = KERNEL_ROW_PX, round(KERNEL_ROW_PX * min(large / small, MAX_FACTOR))
     there, back = _row_weights(small, large, cv2.INTER_CUBIC), _row_weights(large, small, cv2.INTER_AREA)
@@ -142,7 +142,7 @@ def enlarge(picture: np.ndarray, size: Size) -> np.ndarray:
 
 
 def enlarge_linear(picture: np.ndarray, size: Size) -> np.ndarray:
-    """Enlarge a map or limits to a size by bilinear interpolation, which never overshoots."""
+    """Enlarge a picture or a map to a size by bilinear interpolation, which never overshoots."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 

@@ -47,13 +47,13 @@ EPSILON = 2e-4  # Regularisation of the guided filter: variance below which a wi
 NODES, MAX_FIT_PIXELS, PRIOR, FIT_ROUNDS = 17, 10_000, 0.05, 6
 BACK_PROJECTIONS = 3  # Back-projections of the output; a fourth would change it by less than an 8-bit level
 EDGE_SHARPENING = 1.5  # Amount of unsharp masking for the sharpened edges
-EDGE_SIGMA = 0.6  # σ of this unsharp mask's blur, in pixels of the small picture
+EDGE_SIGMA = 0.6  # σ of the blur of the unsharp mask for the sharpened edges, in pixels of the small picture
 ACCURACY_SIGMA = 3.0  # σ of the window in which the candidates' accuracy is measured, in pixels of the small picture
 RIDGE = 1e-4  # Ridge of the least squares for the accuracy; colours are 0 to 1
 NUM_SCALES = 3  # Number of scales at which a network's faults are measured
 # Strength is the share of predicted detail that an output has, agreement its correlation with the prediction.
 # A style that changes fine detail more than coarse detail is no fault; its finest detail agrees less with the source.
-MIN_AGREEMENT, MIN_STEADY = 0.5, 0.87  # Agreement of the finest detail for a fault; the same relative to the next scale
+MIN_AGREEMENT, MIN_STEADY = 0.5, 0.87  # Least agreement of the finest detail for a fault; relative to the next scale
 # Ringing falls from scale to scale; a blur also weakens the second-finest scale; stronger detail is the style's lines.
 # Strength of the finest detail relative to the coarsest: blur is below BLURRED, ringing between RINGING and DRAWN
 BLURRED, RINGING, DRAWN = 0.78, 1.14, 1.26
@@ -67,10 +67,11 @@ LOST_STRENGTH, LOST_AGREEMENT, COARSE_AGREEMENT = 0.42, 0.58, (0.7, 0.9)
 CORRECTION_POWER = 1.5  # Exponent that enlarges a measured correction, because the coarsest scale has part of the fault
 MIN_CORRECTION, MAX_CORRECTION = (0.6, 0.8), (1.9, 1.25)  # Limits of the factors on the finest detail and next scale
 MAX_NOISE = 7 / 255  # Standard deviation, of full scale, above which noise counts as texture of the style
-# Noise has one deviation by both quantiles; sparse detail of a style has a smaller one by the lower quantile.
-# (quantile of absolute differences, its value in a standard normal distribution)
+# Two estimates of the standard deviation of a difference: by a low and by a middle quantile of its absolute values.
+# For noise they are equal; for the sparse detail of a style the estimate by the low quantile is smaller.
+# Each pair is (quantile, its value in a standard normal distribution).
 LOW, MIDDLE = (0.1, 0.1257), (0.25, 0.3186)
-MIN_NORMALITY = 0.85  # Minimum ratio of the deviations by both quantiles for noise
+MIN_NORMALITY = 0.85  # Minimum ratio of the estimates by LOW and MIDDLE from which a difference is noise
 # Largest squared error of one colour map, relative to the guided filter's error and to the power of the detail
 MAP_BETTER, MAP_ERROR = 0.8, 0.5
 COLOURS = 3  # Number of colour channels
@@ -83,7 +84,7 @@ FLAT = 1e-5  # Squared gradient of luma (0 to 1) below which a pixel has no line
 # For boiling textures: amount and blur σ of the unsharp mask for lines, and blur σ against staircases (output pixels)
 LINE_SHARPENING, LINE_SHARPENING_SIGMA, STAIRCASE_SIGMA = 2.0, 0.6, 0.5
 HALO = 4 / 255  # Tolerance, of full scale, beyond the range of neighbouring pixels and of the guided picture
-CLEAN_FACTOR = 1.5  # Factor of the mode "clean": the output is used only at a size that is smaller by this factor
+CLEAN_FACTOR = 1.5  # Mode "clean" uses the output only at a size smaller by this factor; finer detail is the source's
 GAIN_RIDGE = 3e-5  # Ridge of the least squares that measure the gain of luma detail
 GAIN_RADIUS = 5  # Radius of the window in which the luma gain is measured, in pixels of the small picture
 # σ, and its minimum, in pixels, of an unsharp mask that replaces a back-projection at enlargements of 2 and more
@@ -100,7 +101,7 @@ class GuidedFilter:
         self._ops, self._maps = ops, _local_maps(ops, ops.channels(guide), ops.channels(picture))
 
     def __call__(self, guide: Picture) -> Strips:
-        """Return the picture at the size of a guide, of any dtype, by strips."""
+        """Return the picture enlarged to the size of ``guide``, which may have any dtype, by strips."""
         ops, size = self._ops, self._ops.size_of(guide)
         maps = [[ops.EnlargedStrips(each, size, is_limited=True) for each in maps_of] for maps_of in self._maps]
 
@@ -134,11 +135,14 @@ class GlobalColourMap:
         self._ops, self._map = ops, ops.colour_map(nodes)
 
     def __call__(self, guide: Picture) -> Strips:
-        """Return the picture at the size of a guide, of any dtype, by strips."""
+        """Return the picture enlarged to the size of ``guide``, which may have any dtype, by strips."""
         return lambda rows: self._map(self._ops.strip_of(guide, rows))
 
     def average(self, guide: Picture, small_guide: Picture) -> Picture:
-        """Return the averaged picture; the guide is first shrunk to twice the small size, to save time."""
+        """Return the picture at the size of a guide, averaged to the size of ``small_guide``.
+
+        To save time, the guide is first shrunk to twice the small size.
+        """
         ops, small = self._ops, self._ops.size_of(small_guide)
         enough = doubled_size(small, ops.size_of(guide))
         return ops.shrink(self._map(shrink_any(ops, guide, enough)), small)
@@ -208,7 +212,10 @@ def _local_maps(ops: Ops, guide: Sequence[Any], picture: Sequence[Any]) -> list[
 
 
 class Details(NamedTuple):
-    """Two candidates for fine detail, of the guided picture and of the sharpened edges, or the accuracy map of each."""
+    """A pair of candidates for fine detail: from the guided picture, and from the sharpened edges.
+
+    Each is a picture of the detail, or the map of its accuracy.
+    """
 
     guided: Any
     edges: Any
@@ -221,7 +228,10 @@ def halve(ops: Ops, picture: Picture) -> Picture:
 
 
 def back_project(ops: Ops, picture: Picture, size: Size, times: int) -> Picture:
-    """Return a picture that nearly equals ``picture`` after it is enlarged to ``size`` and shrunk again."""
+    """Return a picture that nearly equals ``picture`` after it is enlarged to ``size`` and shrunk again.
+
+    ``times``: the number of iterations.
+    """
     weights = [round_trip_kernel(*sides) for sides in zip(ops.size_of(picture), size, strict=True)]
     corrected = picture
     for _ in range(times):
@@ -240,7 +250,10 @@ def lost_detail(ops: Ops, picture: Picture, size: Size) -> Picture:
 
 
 class SharpEdges(NamedTuple):
-    """A small picture with exaggerated edges, which become sharp when it is enlarged and clamped to a range."""
+    """A small picture with exaggerated edges, which become sharp when it is enlarged and clamped to a range.
+
+    ``low`` and ``high``: the limits of the range, the extremes around each pixel.
+    """
 
     sharp: Picture
     low: Picture
@@ -266,7 +279,14 @@ def visible_edges(ops: Ops, edges: SharpEdges, size: Size) -> Picture:
 
 
 class DetailScale(NamedTuple):
-    """The candidates for a picture's finest detail, predicted from half its size, with the true detail."""
+    """The candidates for a picture's finest detail, predicted from half its size, with the true detail.
+
+    Attributes:
+        found: The candidates.
+        truth: The true detail.
+        half: The picture at half its size.
+        half_source: The source at half its size.
+    """
 
     found: Details
     truth: Picture
@@ -275,7 +295,9 @@ class DetailScale(NamedTuple):
 
 
 def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray | None = None) -> DetailScale:
-    """Return the candidates for the detail of ``x``, whose own detail is the truth; the source has the same size.
+    """Return the candidates for the finest detail of ``x``, predicted from half its size and from the source.
+
+    The source has the size of ``x``. The true detail, for comparison, is that of ``x``.
 
     ``colour_map``: the nodes of the map that makes the guided picture; the default is a guided filter.
     """
@@ -291,7 +313,10 @@ def detail_scale(ops: Ops, x: Picture, source: Picture, colour_map: np.ndarray |
 
 
 def measure_accuracy(ops: Ops, scale: DetailScale) -> Details:
-    """Return the accuracy of each candidate, 0 to 1, as two maps, by least squares in a window around each pixel."""
+    """Return the accuracy of each candidate of a scale, 0 to 1, as two maps.
+
+    It is the weight of the candidate in the least-squares fit of the true detail, in a window around each pixel.
+    """
     from_guide, from_edges = scale.found
     gg, ee = _mean_product(ops, from_guide, from_guide) + RIDGE, _mean_product(ops, from_edges, from_edges) + RIDGE
     ge = _mean_product(ops, from_guide, from_edges)
@@ -314,13 +339,13 @@ def _mean_product(ops: Ops, one: Picture, other: Picture) -> Picture:
 
 @dataclass(frozen=True)
 class Faults:
-    """The measured faults of a network's pictures of one shot.
+    """The measured faults (blur, ringing, noise …) of a network's pictures of one shot.
 
     Attributes:
         finest: The corrective factor for the detail of the finest octave.
-        next: The same for the next octave.
+        next: The corrective factor for the detail of the next octave.
         noise: The standard deviation of noise in the finest octave, of colours from 0 to 1.
-        is_own: The finest octave is the network's own texture, which boils.
+        is_own: The finest octave is the network's own texture, which changes from frame to frame (boils).
         is_unlike: The finest octave is unlike the source's, as in a drawing; the source's detail is not added.
         is_colour_map: One map of colours for all pixels makes the picture, as in a grade or a poster.
         is_lost: The network follows the source but lost its finest detail, which the source's replaces.
@@ -339,7 +364,7 @@ FAULTLESS = Faults()  # Faults of a network without any
 
 
 def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
-    """Measure the faults of a network from pairs of output and source of one size, (h, w, 3) float32."""
+    """Measure the faults (blur, ringing, noise …) of a network from pairs of output and source, (h, w, 3) float32."""
     found, errors = [], []
     for output, source in pairs:
         scales = _scales(output, source)
@@ -379,7 +404,7 @@ def find_faults(pairs: Iterable[tuple[np.ndarray, np.ndarray]]) -> Faults:
 
 
 def _scales(output: np.ndarray, source: np.ndarray) -> list[DetailScale]:
-    """Return the candidates for the detail at each scale, the finest first, and those of one more, coarser scale."""
+    """Return the candidates for the detail at NUM_SCALES scales and at one coarser scale, the finest first."""
     scales: list[DetailScale] = []
     for _ in range(NUM_SCALES + 1):
         scales.append(detail_scale(array_pictures, output, source))
@@ -396,7 +421,11 @@ def _errors(finest: DetailScale, output: np.ndarray, source: np.ndarray) -> tupl
 
 
 def _moments(scales: Sequence[DetailScale]) -> np.ndarray:
-    """Return for N scales the power of detail and of its prediction, their product, and two deviations: (5, N)."""
+    """Return five numbers for each of N scales, (5, N).
+
+    They are the power of the true detail and of its prediction, the product of the two, and the standard deviation of
+    their difference, estimated by the quantiles LOW and MIDDLE.
+    """
     moments = []
     for scale, coarser in pairwise(scales):
         made = predict_detail(array_pictures, scale, measure_accuracy(array_pictures, coarser))
@@ -419,7 +448,10 @@ def correct_faults(ops: Ops, x: Picture, source: Picture, faults: Faults) -> Pic
 
 
 def _remove_noise(ops: Ops, x: Picture, source: Picture, deviation: float) -> Picture:
-    """Reduce the part of a picture's finest detail that is not predicted, by a Wiener filter."""
+    """Reduce the noise, of this standard ``deviation``, in a picture's finest detail, by a Wiener filter.
+
+    Noise is the detail that is not predicted from the source and from half the picture's size.
+    """
     scale = detail_scale(ops, x, source)
     coarser = detail_scale(ops, scale.half, scale.half_source)
     left = ops.minus(scale.truth, predict_detail(ops, scale, measure_accuracy(ops, coarser)))
@@ -502,9 +534,10 @@ def enlarge_to_source(
     share: float = 1.0,
     convert: Callable[[Picture], Picture] = lambda made: made,
 ) -> Picture:
-    """Enlarge a float32 picture ``x`` to its source's size; ``ops``: module of operations for both.
+    """Enlarge a float32 picture ``x`` to its source's size; ``ops``: the module of operations for these pictures.
 
-    ``convert``: converts strips of the result, float32 from 0 to 1.
+    ``mode``, ``faults`` and ``share``: see ``upscale``. ``convert``: converts strips of the result, float32 from 0
+    to 1.
     """
     size, small = ops.size_of(source), ops.size_of(x)
     if size[0] <= small[0] or size[1] <= small[1]:
@@ -544,7 +577,10 @@ def _mode_strips(ops: Ops, x: Picture, source: Picture, mode: str, faults: Fault
 def _enlarge_guided(
     ops: Ops, x: Picture, small_source: Picture, source: Picture, faults: Faults, *, is_unlike: bool
 ) -> Strips:
-    """Return the strips of a picture enlarged with the detail of the guided filter and of sharp edges."""
+    """Return the strips of a picture enlarged with the detail of the guided filter and of sharp edges.
+
+    ``is_unlike``: the detail of the guided filter, which is the source's, is not added.
+    """
     size, colour_map = ops.size_of(source), None
     if faults.is_colour_map:
         colour_map = fit_colour_map(*(ops.on_host(halve(ops, each)) for each in (small_source, x)))
@@ -553,7 +589,7 @@ def _enlarge_guided(
         accuracy = Details(accuracy.guided * 0, accuracy.edges)
     guide, edges = make_guide(ops, small_source, x, colour_map), sharp_edges(ops, x, size)
     visible = back_project(ops, guide.average(source, small_source), size, 1), visible_edges(ops, edges, size)
-    # What the small picture already shows of both candidates is subtracted, so that only their finer detail is added.
+    # The part of both candidates that the small picture already shows is subtracted, so that finer detail is added.
     rest = back_project(ops, x, size, BACK_PROJECTIONS)
     for each, weights in zip(visible, accuracy, strict=True):
         rest = ops.minus(rest, ops.times(each, weights))
@@ -576,7 +612,10 @@ def _enlarge_guided(
 
 
 def _enlarge_boiling(ops: Ops, x: Picture, size: Size) -> Strips:
-    """Enlarge a picture with boiling texture: at twice the size, smooth and sharpen its lines and edges."""
+    """Enlarge a picture whose texture changes from frame to frame (boils), without its source.
+
+    Its lines and edges are smoothed and sharpened at twice the size.
+    """
     small, large = ops.size_of(x), doubled_size(ops.size_of(x), size)
     grown = ops.clamp(ops.enlarge(x, large), *(ops.enlarge_linear(extreme, large) for extreme in ops.extremes(x)))
     smooth = smooth_along_lines(ops, grown)
@@ -592,7 +631,10 @@ def _enlarge_boiling(ops: Ops, x: Picture, size: Size) -> Strips:
 
 
 def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture) -> Strips:
-    """Return the strips of a picture whose finest detail is replaced by the guided filter's where that is accurate."""
+    """Return the strips of an enlarged picture whose finest detail is replaced by the guided filter's detail.
+
+    It is replaced where the guided filter is accurate.
+    """
     size, small = ops.size_of(source), ops.size_of(x)
     fewer = max(1, round(small[0] / CLEAN_FACTOR)), max(1, round(small[1] / CLEAN_FACTOR))
     scale = detail_scale(ops, x, small_source)
@@ -613,7 +655,10 @@ def _enlarge_clean(ops: Ops, x: Picture, small_source: Picture, source: Picture)
 
 
 def _clamp_extended(ops: Ops, picture: Picture, low: Picture, high: Picture) -> Picture:
-    """Clamp a picture to a range extended on both sides by its width, which limits the texture from the source."""
+    """Clamp a picture to the range from ``low`` to ``high``, extended on both sides by its width.
+
+    This limits the texture from the source.
+    """
     span = ops.minus(high, low)
     return ops.clamp(picture, ops.minus(low, span), ops.plus(high, span))
 
@@ -662,7 +707,7 @@ def enlarge_by_luma(ops: Ops, x: Picture, guide: Map) -> Picture:
 
 
 def luma_change(ops: Ops, luma: Map, guide: Map) -> Map:
-    """Return the detail to add to each channel of a picture that was enlarged to the guide's size and clipped.
+    """Return the detail to add to each channel of a picture after its bicubic enlargement to the guide's size.
 
     ``luma``: of the small picture. ``guide``: the luma of its source.
     """

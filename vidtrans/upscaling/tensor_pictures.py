@@ -35,7 +35,10 @@ def join_strips(parts: Iterable[Tensor]) -> Tensor:
 
 
 class EnlargedTensor:
-    """A picture or a map at a larger size, which has one strip."""
+    """A picture or a map at a larger size, which has one strip.
+
+    ``is_limited``: by bilinear interpolation, which never overshoots; otherwise bicubic.
+    """
 
     def __init__(self, picture: Tensor, size: Size, *, is_limited: bool = False) -> None:
         self._picture = enlarge_linear(picture, size) if is_limited else enlarge(picture, size)
@@ -52,7 +55,7 @@ class ShrunkTensor:
         self._small = small
 
     def add(self, rows: slice, strip: Tensor) -> None:
-        """Add the large picture."""
+        """Add the large picture, whose only strip has all ``rows``."""
         self._picture = shrink(strip, self._small)
 
     def picture(self) -> Tensor:
@@ -87,7 +90,7 @@ def enlarge(picture: Tensor, size: Size) -> Tensor:
 
 
 def enlarge_linear(picture: Tensor, size: Size) -> Tensor:
-    """Enlarge a map or limits to a size by bilinear interpolation."""
+    """Enlarge a picture or a map to a size by bilinear interpolation, which never overshoots."""
     return F.interpolate(picture, size[::-1], mode="bilinear", align_corners=False)
 
 
