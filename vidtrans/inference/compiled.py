@@ -50,6 +50,7 @@ class WholeNetworkChecks(NetworkChecks):
     compares_batches: ClassVar[bool] = True  # Compare full batches, because the network is compiled for them
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401
+        """Create the comparison of the compiled ``network`` with the uncompiled ``generator`` that it came from."""
         super().__init__(network, generator)
         self._generator = generator
         self._exact_network: Run | None = None
@@ -62,7 +63,7 @@ class WholeNetworkChecks(NetworkChecks):
         return self._exact_network(x)
 
     def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
-        """Append the correct output to ``results``; return the name of the network if its output is wrong, or []."""
+        """Append the correct output for ``x`` to ``results``; return [] or, for a wrong output, the network's name."""
         output, expected = engine.compute(x), self._exact(x[-1:])
         error = (output[-1:] - expected).square().mean()
         is_correct = not bool(expected.isfinite().all()) or bool(error <= MAX_RMS_ERROR[engine.precision] ** 2)

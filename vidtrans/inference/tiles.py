@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from vidtrans.networks.layers import SqueezeExcitation
 
-MIN_TILE_PX = 256  # Smallest side of a tile in pixels; most of a smaller tile would be rim
+MIN_TILE_PX = 256  # Smallest side of a tile in pixels; most of a smaller tile would overlap its neighbours
 # Tiles of 256 pixels reach 46 dB (PSNR) against the whole picture with the bundled model; with overlap 96, 35 dB.
 OVERLAP_PX = 128  # Overlap of neighbouring tiles, in pixels
 # Number of cells along a tile of fixed size: tones are averaged per cell, and neighbouring tiles overlap by one cell
@@ -31,7 +31,10 @@ NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]
 
 
 def next_tile_side(side: int, multiple: int) -> int | None:
-    """Return half of a tile's side, at least ``MIN_TILE_PX``, rounded up to a multiple; None if not smaller."""
+    """Return half of a tile's ``side`` in pixels, at least ``MIN_TILE_PX``; None if the result is not smaller.
+
+    The half is rounded up to a multiple of ``multiple``.
+    """
     half = max(MIN_TILE_PX, side // 2)
     half += -half % multiple
     return half if half < side else None
@@ -52,9 +55,9 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP_PX
 
 
 def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
-    """Return the later tile's weights across an overlap, (overlap,) float32, rising from 0 to 1 in its middle quarter.
+    """Return the weights of the right or lower tile across an overlap of two tiles, (overlap,) float32.
 
-    Without ``fades`` the weights are a step from 0 to 1 in the middle.
+    The weights rise from 0 to 1 in the middle quarter of the overlap; without ``fades`` they step in the middle.
     """
     if not fades:
         return (torch.arange(overlap) >= overlap // 2).to(torch.float32)
@@ -65,9 +68,10 @@ def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
 
 
 def blend_tiles(parts: Iterable[Tensor], starts: Sequence[int], length: int, dim: int, *, fades: bool = True) -> Tensor:
-    """Cross-fade tiles of equal size into one tensor of ``length`` along axis ``dim``: 2 (rows) or 3 (columns).
+    """Join overlapping tiles ``parts`` of equal size into one tensor of ``length`` along axis ``dim`` (2 or 3).
 
-    The weights of two tiles add up to exactly one, so that equal values stay unchanged.
+    ``starts``: the first position of each tile. ``fades``: tiles are cross-faded instead of cut. The weights of two
+    tiles add up to exactly one, so that equal values stay unchanged.
     """
     blended: Tensor | None = None
     end = 0
@@ -155,7 +159,10 @@ def _run_grid(
 
 
 def _with_tones(tile: Tensor, reference: Tensor) -> Tensor:
-    """Return a tile with the low-frequency tones of ``reference``, a picture of the same size."""
+    """Return a tile (N, 3, h, w) whose mean colours in each of 4×4 cells are close to those of ``reference``.
+
+    ``reference``: the same part of the output for the downscaled picture, (N, 3, h, w).
+    """
     error = F.interpolate(reference - tile, (NUM_CELLS, NUM_CELLS), mode="area")
     return tile + F.interpolate(error, tile.shape[2:], mode="bilinear", align_corners=False)
 

@@ -45,7 +45,7 @@ def cache_folder() -> Path:
 
 
 def use_inductor_cache(kernels: str) -> None:
-    """Let torch.compile store its results for other processes, unless the user has set its environment variable.
+    """Let torch.compile store its results in the user's cache folder, unless ``TORCHINDUCTOR_CACHE_DIR`` is set.
 
     ``kernels``: the properties that affect the compiled code, see ``kernel_environment``. Each value has its own
     folder: weights that PyTorch 2.13 packed for one instruction set corrupt a process on a processor with another one,

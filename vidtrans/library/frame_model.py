@@ -152,7 +152,7 @@ class FrameModel:
 
     @contextmanager
     def _with_engines(self, context: Context) -> Iterator[None]:
-        """Give a context idle engines of earlier renders, if there are any; keep its engines for later renders."""
+        """Give a context the idle engines of an earlier render, if any, and keep its engines for later renders."""
         with suppress(IndexError):
             context.engines.update(self._idle_engines.pop())
         try:
@@ -181,7 +181,7 @@ class FrameModel:
         return self._load(self._settings)[0]
 
     def _load(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
-        """Return the model for the settings, and the recipe with the model's style names."""
+        """Return the model for the ``settings`` (as in a preset), and the recipe with the model's style names."""
         from vidtrans.models.at_once import predict_model_from_pictures
 
         request = self._request(settings)
@@ -239,7 +239,7 @@ def load_model(
 
 
 class DeflickeredFrames:
-    """Pictures without flicker; each iteration is a new pass over ``frames``.
+    """The pictures ``frames`` without flicker; each iteration filters them again from the first one.
 
     ``for picture in Deflicker(processed, flow_from=source): …`` uses the motion of the source of the processed
     pictures; without ``flow_from`` it uses the motion of the processed pictures. For an ``OpenedClip`` without
@@ -352,7 +352,10 @@ class FrameStream:
 
 
 def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iterator[tuple[object, object | None]]:
-    """Yield each frame with its picture of ``flow_from``, or None. Raises UsageError if their numbers differ."""
+    """Yield each frame with its picture of ``flow_from``, from which the motion is estimated, or None without them.
+
+    Raises UsageError if the numbers of frames and pictures differ.
+    """
     if flow_from is None:
         yield from ((frame, None) for frame in frames)
         return
@@ -386,7 +389,10 @@ class _StreamingCutDetector(CutDetector):
     """A cut detector that reports the shot of each frame while further frames are added."""
 
     def shot_starts(self, *, ended: bool) -> Iterator[int]:
-        """Yield the shot's first frame for each further frame whose shot is certain; ``ended``: for all frames."""
+        """Yield, for each frame not reported yet, the first frame of its shot, up to the first uncertain frame.
+
+        ``ended``: no more frames are added, so the shots of all frames are certain.
+        """
         if ended:
             self._decide_all()
         starts = [start for start in self._shots if start <= self._num_yielded]
@@ -400,7 +406,7 @@ class _StreamingCutDetector(CutDetector):
 
 
 class StreamModel:
-    """A model with its settings for one stream of frames. Key frames of styles and blends are given by frame number.
+    """A model with its settings for one stream of frames. Settings that change over time are given by frame number.
 
     Raises UsageError if the model or a setting needs more than frames, or, with ``single``, more than one frame.
     """
@@ -444,7 +450,10 @@ class StreamModel:
         return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
 
     def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
-        """Return the prepared network input of a frame; ``shot``: the frame range [first, stop) of its shot."""
+        """Return the prepared network input of frame ``number``; ``shot``: the frame range [first, stop) of its shot.
+
+        ``opened``: the renderer from ``open``; ``picture``: the frame, (H, W, 3).
+        """
         if shot[0] > self._shots[-1]:
             self._shots.append(shot[0])
         size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
@@ -456,7 +465,10 @@ class StreamModel:
 
 
 def _check_model(model: LoadedModel, *, single: bool) -> None:
-    """Raise UsageError for a model that needs more than the frames of a stream; ``single``: more than one frame."""
+    """Raise UsageError for a model whose input is more than the frames of a stream, such as a mask or guides.
+
+    ``single``: the model renders single frames, so its input must also be one frame alone.
+    """
     pairing = model.pairing
     reasons = {
         "it follows its own clip": pairing.has_conditions,

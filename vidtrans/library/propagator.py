@@ -49,7 +49,7 @@ class Propagator:
         report: Report = ignore_event,
         stop: Stop | None = None,
     ) -> None:
-        """Create a propagator for a clip.
+        """Create a propagator of painted key frames (pictures by frame number, or a folder) through a clip.
 
         Args:
             clip: a clip from ``open_clip``, or a slice of it.

@@ -203,9 +203,10 @@ class NamedPictures:
 
 
 def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[str, ...]:
-    """Return the names of a render's models: the identity for strokes alone, () if ``--look`` supplies the model.
+    """Return the names of a render's models; () if ``--look`` names pictures, whose model is predicted.
 
-    ``tables``: the tables of the recipe.
+    ``models``: the given names; ``tables``: the tables of the recipe. A painting medium without model or ``--look``
+    paints the unchanged frame, so the only name is 'identity'.
     """
     is_plain = not models and medium_of_tables(tables) and not look_named(tables)
     return (IDENTITY,) if is_plain else tuple(models)
@@ -253,7 +254,7 @@ def names_pictures(look: str) -> bool:
 
 
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
-    """Return mixtures of pictures with unique names.
+    """Give each mixture of pictures a unique name, and return the mixtures with a ``--look`` that uses the names.
 
     ``moments``: the start time of each mixture; without them the first mixture is used for the whole clip.
     """
@@ -293,7 +294,10 @@ def medium_picture(name: str) -> Path | None:
 
 
 def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
-    """Return the painting medium of a ``--look``. Raises UsageError if it is combined with other names."""
+    """Return the painting medium of a ``--look``. Raises UsageError if it is combined with other names.
+
+    ``parts``: all names in the ``--look``; ``media``: the names of painting media among them.
+    """
     [first, *_] = media
     if look == first:
         return NamedPictures({}, "", str(path_as_stored(folder / look)) if is_file(look, folder) else look)

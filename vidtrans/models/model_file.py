@@ -140,7 +140,10 @@ def user_model_folder() -> Path:
 
 
 def read_record(path: Path, role: ModelRole = "model") -> ModelRecord:
-    """Return the checked record of a network in a model file, without loading weights or torch. Raises ModelError."""
+    """Return the checked record of the network with a ``role`` in a model file, without loading weights or torch.
+
+    Raises ModelError.
+    """
     model_format = load_format(detect_format(path))
     if role == "extractor" and isinstance(model_format, ForeignFormat):
         model = model_format.describe(path)
@@ -186,7 +189,10 @@ def embed_extractor(path: Path, output: Path, extractor: tuple[Any, ModelRecord]
 
 
 def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
-    """Write a 3D LUT, ``nodes`` (n, n, n, 3) in [0, 1] with blue as the first axis, as a model file."""
+    """Write a 3D LUT, ``nodes`` (n, n, n, 3) in [0, 1] with blue as the first axis, as a model file.
+
+    ``title``: the notes in the model's card; ``scores``: training statistics for the record.
+    """
     from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
     generator = ColourMap(3, 3, ColourMapSettings(len(nodes)))

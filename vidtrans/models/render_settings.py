@@ -46,10 +46,10 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of(cls, recipe: Recipe, model: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
-        """Return the settings that a recipe gives for a model. Raises UsageError.
+        """Return the settings that a recipe gives for a model, with its default temporal filter. Raises UsageError.
 
-        By default there is no filter for a model that maps colours, unless key frames are ``painted``, nor for strokes,
-        which a filter would blur. A model whose output is classes has the filter 'vote'.
+        By default there is no filter for a model that maps colours, unless its outputs are propagated with ``painted``
+        key frames, nor for strokes, which a filter would blur. A model whose output is classes has the filter 'vote'.
         """
         name, settings = recipe.choice_settings("temporal")
         strokes = recipe.settings("strokes", StrokesSettings)
@@ -134,7 +134,11 @@ class ResolvedRenderSettings:
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return the settings that affect the output, for cache keys, without unused ``picture_fps`` and feather."""
+        """Return the settings that affect the output, for cache keys.
+
+        ``picture_fps`` is included only if the source is still pictures (``stills``), ``mask_feather`` only if a mask
+        limits the render (``masked``).
+        """
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}

@@ -149,7 +149,7 @@ class _PlainAdapted(nn.Module):
 
 
 class _PlainConditionalNorm(nn.Module):
-    """``ConditionalNorm`` as an instance norm, whose statistics all exporters compute from the picture."""
+    """``ConditionalNorm`` with torch's instance norm, which every exporter can write."""
 
     def __init__(self, norm: ConditionalNorm) -> None:
         super().__init__()
@@ -211,7 +211,10 @@ def _to_exportable(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
 
 @torch.no_grad()
 def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a generator)
-    """Return an input side in pixels at which every ``ReflectPad`` can mirror; found by doubling ``multiple``."""
+    """Return an input side in pixels at which no ``ReflectPad`` of a generator gets a picture too small to mirror.
+
+    ``channels``: number of input channels. The side is the generator's ``multiple``, doubled until it suffices.
+    """
     paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
     side, small = int(generator.multiple), []
     if any(isinstance(m, nn.InstanceNorm2d) for m in generator.modules()):
@@ -276,7 +279,7 @@ class UnitGraph(nn.Module):
 
 
 class WholeGraph(nn.Module):
-    """The whole model, from RGB to RGB: the pairing, the network, and the pairing's ``finish``.
+    """The whole model, from RGB to RGB: the pairing, the network, and the pairing's last step, ``finish``.
 
     ``eight_bits``: input and output are (N, H, W, 3) uint8; otherwise (N, 3, H, W) floats in [0, 1], with a clamped
     input and an output that is not rounded.
@@ -323,7 +326,10 @@ def pairing_operators(subject: ExportSubject) -> PairingOperators:
 
 
 def build_graph(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
-    """Return the module to export for a model. ``eight_bits``: see ``WholeGraph``; ignored without the pairing."""
+    """Return the module to export: the network alone, or with the pairing if ``subject.whole``.
+
+    ``eight_bits``: input and output of a module with the pairing are uint8, see ``WholeGraph``.
+    """
     network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:
         return network.eval()
@@ -391,7 +397,10 @@ def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Com
 
 
 def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run, frame: np.ndarray) -> Comparison:
-    """Compare the network input from ``operators`` with a render's, and the file's output with the model's."""
+    """Compare the output of a file that includes the pairing with the model's, for ``frame`` (H, W, 3) uint8.
+
+    Compare also the network input that ``operators`` make of the frame with the network input of a render.
+    """
     guide, expected = render_input(subject, frame)
     with torch.no_grad():
         levels = operators(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float())

@@ -40,12 +40,12 @@ class Layout:
 
     @classmethod
     def for_export(cls, origin: Table) -> Layout:
-        """Return an empty layout for writing a file of a model whose record has the table ``origin``."""
+        """Return an empty layout for writing a file; ``origin``: the facts about the imported file in the record."""
         return cls(counted=origin.get("counters", True))
 
     @property
     def origin(self) -> Table:
-        """Return the table ``origin`` for ``for_export``: whether the file's batch norms lack batch counters."""
+        """Return the facts about the file that ``for_export`` needs: ``counters`` is False for an old file without."""
         return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
@@ -54,9 +54,10 @@ class Layout:
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map the tensor names of a convolution from ``ours`` to ``theirs``; ``shape``: (outputs, inputs, k, k).
+        """Map the tensor names of a convolution from vidtrans's prefix ``ours`` to the file's prefix ``theirs``.
 
-        ``zero_bias``: vidtrans's convolution has a bias that the file lacks, so the bias is 0.
+        ``shape``: (outputs, inputs, k, k). ``bias``: both have a bias. ``zero_bias``: vidtrans's convolution has a bias
+        that the file lacks, so the bias is 0.
         """
         self._map_weights(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 
@@ -65,7 +66,7 @@ class Layout:
         self._map_weights(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
 
     def _map_weights(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
-        """Map the tensor names of a convolution's weight and bias; see ``conv``."""
+        """Map the names of a convolution's weight, of this ``shape``, and of its bias (``outputs``,); see ``conv``."""
         self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
         if bias:
             self.tensor(f"{ours}.bias", f"{theirs}.bias", (outputs,))
