@@ -306,10 +306,10 @@ def _encode(
     stamps: Iterable[int],
     stop: Stop,
 ) -> tuple[int, PictureFormat]:
-    """Encode pictures with the timestamps ``stamps``, in ticks of the video ``segment``; return their number.
+    """Encode pictures as the video ``segment``; return their number and the picture format with size and depth.
 
-    Return also the picture format ``form`` with the pictures' size and depth. At most one picture more than there are
-    timestamps is counted.
+    ``form``: the picture format without size and depth; ``stamps``: the timestamp of each picture, in units of the time
+    base of ``form``. At most one picture more than there are timestamps is counted.
     """
     iterator, times, written = iter(frames), iter(stamps), 0
     first = next(iterator, None)

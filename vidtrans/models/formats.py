@@ -173,8 +173,8 @@ def build_with_weights(
 def _check_weights(path: Path, weights: Mapping[str, Any], saved: str | None, stored: Mapping[str, Any]) -> None:
     """Raise ModelError for weights that are not finite, or if their digest differs from the digest in the record.
 
-    ``saved``: the recorded digest (hex), None to skip the comparison. ``stored``: the weights as in the file, perhaps in
-    8 bits, over which the digest is computed.
+    ``saved``: the recorded digest (hex), None to skip the comparison. ``stored``: the weights as they are in the file,
+    perhaps in 8 bits, over which the digest is computed.
     """
     with ThreadPoolExecutor(1, "vidtrans-digest") as executor:
         digest = executor.submit(weights_digest, stored) if saved is not None else None

@@ -90,7 +90,10 @@ class ChainLink:
         return [self._finish(*item) for item in zip(pictures, outputs, inputs, strict=True)]
 
     def _input(self, picture: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the network's input for a picture (H, W, 3), with the conditions ``values`` (P,) as constant planes."""
+        """Return the network's input for a picture (H, W, 3), with the conditions ``values`` (P,) as constant planes.
+
+        The conditions are the style weights or the style code of a multi-style model.
+        """
         picture = resize(picture if self.pairing.deep else to_uint8(picture), *self.network)
         if len(values) and isinstance(self.pairing, LookPairing):
             return self.pairing.with_planes(picture, values)

@@ -48,8 +48,8 @@ class ResolvedRenderSettings:
     def of(cls, recipe: Recipe, model: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
         """Return the settings that a recipe gives for a model, with its default temporal filter. Raises UsageError.
 
-        By default there is no filter for a model that maps colours, unless its outputs are propagated with ``painted``
-        key frames, nor for strokes, which a filter would blur. A model whose output is classes has the filter 'vote'.
+        By default there is no filter for a model that maps colours, unless ``painted`` (painted key frames are
+        propagated), nor for strokes, which a filter would blur. A model whose output is classes has the filter 'vote'.
         """
         name, settings = recipe.choice_settings("temporal")
         strokes = recipe.settings("strokes", StrokesSettings)

@@ -28,7 +28,7 @@ NUM_BLOCKS = 16  # Number of the predictor's blocks, each of three convolutions:
 TONE_SIDE_PX = 128  # Side of the shrunk picture from which the tone (a colour map) is computed, in pixels
 # Drawings in ink, charcoal and pencil have ratios of 0.01 to 0.04, a blueprint 0.11 to 0.14, paintings 0.3 and more.
 # The ratio is the standard deviation of a picture's colours across their main axis in RGB, divided by that along it.
-# Up to ``ONE_INK`` the tone is projected onto the axis, from ``MANY_COLOURS`` on it is the identity, between them mixed.
+# Up to ``ONE_INK`` the tone projects colours onto the axis; from ``MANY_COLOURS`` on it does not change colours.
 ONE_INK, MANY_COLOURS = 0.06, 0.11
 # Standard deviation, of values from −1 to 1, below which a picture is uniform; the axis of its colours is then grey
 UNIFORM_DEVIATION = 0.02
