@@ -21,7 +21,8 @@ BIN_WIDTH = 10.0  # Side of a square bin, in units of a and b.
 # 260 of the bins contain RGB colours; the paper's 313 bins cover the convex hull of these colours.
 NUM_BINS = 23  # Number of bins along a and along b, centred at −110, −100, … 110.
 CLASS_STRIDE = 4  # Number of picture pixels per position of the predicted classes along each side, as in the paper.
-# Number of the U-Net's output features, and factor on the features in [−1, 1], so that logits differ by nats.
+# Number of the U-Net's output features, and factor on these features, which are in [−1, 1]: with it, the logits of two
+# bins can differ by several units, and so their probabilities by orders of magnitude.
 FEATURES, FEATURE_SCALE = 64, 4.0
 
 # Matrix from linear sRGB to CIE XYZ (D65)

@@ -131,7 +131,7 @@ def copy_sharing_weights(network: nn.Module) -> nn.Module:
 
 
 class EachPictureNorm(nn.InstanceNorm2d):
-    """An instance norm that is computed as a batch norm of each picture, which is faster on a CPU."""
+    """An instance norm that runs torch's batch norm on one picture at a time, which is faster on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
@@ -139,7 +139,7 @@ class EachPictureNorm(nn.InstanceNorm2d):
 
 
 class EachPictureBatchNorm(PictureNorm):
-    """A ``PictureNorm`` that is computed as a batch norm of each picture, which is faster on a CPU."""
+    """A ``PictureNorm`` that runs torch's batch norm on one picture at a time, which is faster on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
@@ -159,7 +159,7 @@ FAST_NORMS: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
 
 
 def use_fast_norms(network: nn.Module, *, training: bool = False) -> bool:
-    """Replace the instance norms of a network by faster norms, in place; return whether it has faster norms now.
+    """Replace the instance norms of a network by ``FAST_NORMS``, in place; return whether it has any of them now.
 
     ``training``: norms with running statistics stay unchanged.
     """

@@ -21,9 +21,10 @@ POSITION_TOLERANCE = 0.25  # Largest error of a position that is given as 8-bit 
 
 
 class FrameMemory(nn.Module):
-    """Frames of a clip along a timeline, which runs forwards and backwards: ``length`` pictures of ``size`` (h, w).
+    """Stored frames of a clip, ``length`` pictures of ``size`` (height, width), retrieved by position in the clip.
 
-    The weights are the pictures as JPEG files: ``files``, the concatenated bytes, and ``ends``, each file's end offset.
+    The position runs from the first frame forwards to the last one, and backwards to the first one. The weights are the
+    pictures as JPEG files: ``files``, the concatenated bytes, and ``ends``, each file's end offset.
     """
 
     pictures: Tensor
@@ -68,11 +69,11 @@ class FrameMemory(nn.Module):
             errors.append(str(error))
 
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the neighbouring frames, (N, 6, h, w), and the frame at the position, (N, 3, h, w), in [-1, 1].
+        """Return the two stored frames around a position, (N, 6, h, w), and the frame at the position, (N, 3, h, w).
 
-        ``hands`` (N, HANDS): the position, see ``decode_position``. The first three channels are the previous frame in
-        the direction of the timeline, the others the frame at or after the position. At positions between two frames,
-        the frame at the position is their mixture.
+        ``hands`` (N, 8): the position, see ``decode_position``. Frames are in [−1, 1]. The first three channels are the
+        previous frame in the direction of the timeline, the others the frame at or after the position. At positions
+        between two frames, the frame at the position is their mixture.
         """
         turn, last = decode_position(hands), len(self.pictures) - 1
         position = turn.abs() * 2 * last
@@ -85,7 +86,10 @@ class FrameMemory(nn.Module):
 
 
 def decode_views(planes: Tensor) -> Tensor:
-    """Return affine views (N, 2, 3) float32 from plane values (N, VIEW); see ``pairing.next_frame``."""
+    """Return affine views (N, 2, 3) float32 from plane values (N, 12) in [−1, 1]; see ``pairing.next_frame``.
+
+    Each of the 6 numbers of a view is two values, high and low, of 8 bits each.
+    """
     high, low = (((planes[:, k::2].float() + 1) * 127.5).round() for k in (0, 1))
     return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
 
@@ -145,9 +149,9 @@ def _jpeg_size(file: bytes) -> tuple[int, int] | None:
 
 
 def decode_position(hands: Tensor) -> Tensor:
-    """Return the position, (N,) float32 in turns from −½ to ½, from its sines and cosines ``hands`` (N, HANDS).
+    """Return the position in a clip, (N,) float32 in turns from −½ to ½, from its sines and cosines ``hands`` (N, 8).
 
-    ``hands`` are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; higher multiples
+    ``hands`` are sines and cosines of 1, 2, 4, 8 times the position, possibly quantised to 8 bits; higher multiples
     refine the position.
     """
     angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)

@@ -130,8 +130,9 @@ def convolution(
     activate: bool = True,
     bias: bool = False,
 ) -> list[nn.Module]:
-    """Return the layers convolution, norm and ReLU. Zero or mirror padding keeps the size, except for the stride.
+    """Return the layers convolution, norm and, if ``activate``, ReLU, for (N, inputs, H, W) → (N, outputs, h, w).
 
+    The sides h and w are H and W divided by ``stride``: the padding is by zeros, or by mirroring if ``mirror``.
     ``bias``: the convolution has a bias whatever the norm.
     """
     padding = dilation * (kernel // 2)
@@ -199,8 +200,9 @@ class Attention(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A residual block, x + branch(x), of two mirrored 3×3 convolutions; no ReLU after the sum (Johnson et al., 2016).
+    """A residual block, x + branch(x), of two 3×3 convolutions with mirror padding, after Johnson et al. (2016).
 
+    There is no ReLU after the sum. ``squeeze``: the branch ends with ``SqueezeExcitation``.
     Only the first convolution is dilated; the second fills the gaps of its sampling grid.
     """
 
@@ -270,7 +272,7 @@ def spectral(conv: nn.Conv2d, enabled: bool = True) -> nn.Conv2d:
 
 
 def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpointing: bool) -> Tensor:
-    """Run modules in sequence; each takes the output of the previous module and ``others``.
+    """Run modules in sequence on ``x``; each takes the output of the previous module and the tensors ``others``.
 
     With ``checkpointing``, activations are recomputed in the backward pass (Chen et al., "Training Deep Nets with
     Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.

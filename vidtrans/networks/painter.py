@@ -19,7 +19,7 @@ from vidtrans.core.options import option
 from vidtrans.networks.convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
-KERNEL = 9  # Side of the kernels in the first and the last layer, in pixels; a stroke is wider than 3 pixels.
+KERNEL = 9  # Side of the square kernels in the first and the last layer, in pixels, as strokes are wider than 3 pixels.
 FLAT_DEVIATION = 0.08  # Standard deviation of a frame in [−1, 1] at which network output and frame get equal weights.
 
 
@@ -103,14 +103,20 @@ class ConditionalNorm(nn.Module):
 
 
 def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401  (the norm has these tensors)
-    """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for style weights and a stroke size."""
+    """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for style weights and a stroke size.
+
+    ``shares``: the style weights, (N, looks), which add up to 1; ``stroke``: the stroke size, (N, 1) in [−1, 1].
+    """
     scale = shares @ norm.scale + stroke * (shares @ norm.stroke_scale)
     shift = shares @ norm.shift + stroke * (shares @ norm.stroke_shift)
     return scale, shift
 
 
 class Layer(nn.Module):
-    """Convolution, conditional norm and ReLU; the size stays, or is doubled first by the upsampling mode ``larger``."""
+    """Convolution, norm that depends on the styles, and ReLU, with mirror padding and a ``stride``.
+
+    ``larger``: an upsampling mode, such as 'nearest', by which the size is doubled before the convolution, or ''.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: str = ""

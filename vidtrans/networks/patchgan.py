@@ -75,7 +75,7 @@ class PatchGAN(nn.Module):
         return [*features, x]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
-        """Return the list of ``features(x)`` for the single scale."""
+        """Return the features and logits as a list with one entry, as ``MultiScale`` returns an entry per scale."""
         return [self.features(x)]
 
 

@@ -167,7 +167,11 @@ def _variance(x: Tensor, radius: int) -> Tensor:
 
 
 def _local_fit(guide: Tensor, x: Tensor, radius: int, smooth: float) -> tuple[Tensor, Tensor]:
-    """Return slope and offset of ``x`` (N, C, h, w) as a linear function of ``guide`` (N, 1, h, w) around each cell."""
+    """Fit ``x`` (N, C, h, w) as slope · ``guide`` + offset in a square around each cell; return slope and offset.
+
+    ``guide``: (N, 1, h, w). ``radius``: half the square's side, in cells. ``smooth``: the variance of the guide below
+    which the slope is small, as in a guided filter.
+    """
     mean, mean_x = _box(guide, radius), _box(x, radius)
     slope = (_box(guide * x, radius) - mean * mean_x) / (_variance(guide, radius) + smooth)
     return slope, mean_x - slope * mean

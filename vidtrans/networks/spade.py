@@ -97,7 +97,10 @@ class _SpadeBlock(nn.Module):
 
 
 class CodeStart(nn.Linear):
-    """The first features, computed from a style code that is always 0, the mean of the training distribution."""
+    """The first features, computed from a style code that is always 0, the mean of the training distribution.
+
+    ``code``: length of the style code; ``size``: (height, width) of the features before they are enlarged.
+    """
 
     def __init__(self, code: int, channels: int, size: tuple[int, ...]) -> None:
         super().__init__(code, channels * math.prod(size))

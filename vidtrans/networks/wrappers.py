@@ -134,7 +134,7 @@ class ClassGenerator(nn.Module):
 
 
 class CurrentCode:
-    """The style codes (N, size) of the batch that a generator currently processes; a deep copy starts without codes."""
+    """The style codes (N, size) of the batch that a generator is processing. A deep copy of it contains no codes."""
 
     def __init__(self) -> None:
         self.values: Tensor | None = None
@@ -146,7 +146,10 @@ class CurrentCode:
 
 
 class CodedNorm(nn.Module):
-    """A norm whose output is scaled and shifted by the style code. Before training it equals the inner norm."""
+    """A norm whose output is scaled and shifted by the style code. Before training it equals the inner ``norm``.
+
+    ``size``: length of the style code; ``current``: the code of the batch that is being processed.
+    """
 
     def __init__(self, norm: nn.Module, channels: int, size: int, current: CurrentCode) -> None:
         super().__init__()
@@ -235,7 +238,10 @@ class PlateGenerator(nn.Module):
         return self.plate.cpu().numpy()
 
     def set_plate(self, plate: np.ndarray, scene: np.ndarray) -> None:
-        """Set the backgrounds of targets and source frames, (H, W, 3) uint8 each, of the size at construction."""
+        """Set the background of the targets, ``plate``, and of the source frames, ``scene``, (H, W, 3) uint8 each.
+
+        H and W are the ``size`` (width, height) with which the generator was created.
+        """
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))
 
@@ -271,14 +277,17 @@ class RecurrentGenerator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in + 4, H, W), of which the last 4 channels are a ``flow.history`` → (N, 3, H, W)."""
+        """(N, in + 4, H, W) → (N, 3, H, W), both in [−1, 1]; the last 4 input channels are a history.
+
+        The history is the warped previous output with its confidence, see ``flow.history``.
+        """
         return self.forward_with_repaint(x)[0]
 
     def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the output and the repainted picture, (N, 3, H, W); in training both are equal without any history.
+        """Return the output, and the painter's picture before it is mixed with the last output, (N, 3, H, W) each.
 
-        The painter receives no gradients from the output: with them it would learn soft pictures, which are easy to
-        keep.
+        In training both are equal for an example without a history. The painter receives no gradients from the output:
+        with them it would learn soft pictures, which are easy to keep.
         """
         repainted = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
@@ -291,8 +300,9 @@ class RecurrentGenerator(nn.Module):
         return painted.index_copy(0, rows, self.compose(painted[rows], x[rows])), repainted
 
     def compose(self, repainted: Tensor, x: Tensor) -> Tensor:
-        """Return the ``repainted`` picture (N, 3, H, W) composited with the history in ``x``, the whole input.
+        """Return the painter's picture ``repainted`` (N, 3, H, W), mixed with the warped last output in ``x``.
 
+        ``x``: the generator's whole input, (N, in + 4, H, W).
         With s the trust in the warped last output w, h = s·w, and k the keeper's mask: (1 − s·k) · repainted + k·h.
         """
         keep = self.keeper(torch.cat([repainted, x], 1))

@@ -69,7 +69,10 @@ def _cached_digest(path: Path, size: int, modified_ns: int) -> str:
 
 
 class EfficientNetTrunk(nn.Module):
-    """The stem and blocks 0 … ``last`` with the weights in file ``path``; BatchNorms are folded into convolutions."""
+    """The stem and blocks 0 … ``last`` of EfficientNet-Lite, with the weights in file ``path``.
+
+    BatchNorms are folded into convolutions.
+    """
 
     mean: Tensor
     deviation: Tensor
@@ -147,7 +150,10 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module, FeatureMeasure):
-    """The measure with features of EfficientNet-Lite0 (stem, blocks 0, 2, 4 and 10); subclasses may change ``size``."""
+    """The perceptual measure with features of EfficientNet-Lite0: the outputs of the stem and blocks 0, 2, 4 and 10.
+
+    Subclasses may use a larger network by another ``size`` (1 or 2) and other ``taps``.
+    """
 
     size: ClassVar[int] = 0
     taps: ClassVar[tuple[int, ...]] = (STEM_TAP, 0, 2, 4, 10)
@@ -172,7 +178,10 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
 
 class Critic(EfficientNetLite):
-    """EfficientNet-Lite1 with taps at the same stages, for scoring models trained with the smaller network."""
+    """The measure with features of EfficientNet-Lite1, which scores models trained with the smaller network.
+
+    Its taps are at the same stages.
+    """
 
     size: ClassVar[int] = 1
     parts: ClassVar[int] = 1
