@@ -78,7 +78,10 @@ class WholeNetworkChecks(NetworkChecks):
 
 
 class CompiledEngine(TorchEngine):
-    """torch.compile with frozen weights. No CUDA graphs: a graph is bound to one thread, a render has several."""
+    """The engine torch.compile, with weights as constants.
+
+    It uses no CUDA graphs: a graph is bound to one thread, and a render has several threads.
+    """
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
@@ -183,7 +186,7 @@ class OnnxEngine(ExternalEngine):
 
 
 class OpenVINOEngine(ExternalEngine):
-    """The engine OpenVINO, for Intel processors, in torch's precision: compiled in seconds, and cached on disk."""
+    """The engine OpenVINO, for Intel processors, in fp32 or bf16: it compiles in seconds, and caches on disk."""
 
     name: ClassVar[str] = "openvino"
     needs: ClassVar[str] = "OpenVINO"

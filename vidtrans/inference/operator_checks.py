@@ -210,6 +210,7 @@ class _ProductMode(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        """Return the result of an operator, by ``compute`` for a convolution or a matrix product; torch calls this."""
         kwargs = kwargs or {}
         name = str(func)
         if name in _COMPOSED and func._can_decompose():  # Inference mode does not decompose these operators

@@ -23,7 +23,8 @@ from vidtrans.networks.layers import SqueezeExcitation
 MIN_TILE_PX = 256  # Smallest side of a tile in pixels; most of a smaller tile would overlap its neighbours
 # Tiles of 256 pixels reach 46 dB (PSNR) against the whole picture with the bundled model; with overlap 96, 35 dB.
 OVERLAP_PX = 128  # Overlap of neighbouring tiles, in pixels
-# Number of cells along a tile of fixed size: tones are averaged per cell, and neighbouring tiles overlap by one cell
+# Number of cells along each side of a tile of fixed size: ``_with_tones`` averages colours in each cell, and
+# neighbouring tiles overlap by the width of a cell
 NUM_CELLS = 4
 GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # Layers whose output depends on the whole picture
 # Mean and variance of each layer's input, (N, C) float32, by layer
@@ -169,7 +170,7 @@ def _with_tones(tile: Tensor, reference: Tensor) -> Tensor:
 
 @contextmanager
 def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
-    """Yield a table of mean and variance of the layers' inputs, which is filled when the layers run."""
+    """Yield a table of the mean and variance, (N, C) each, of each module's input; running the modules fills it."""
     statistics: NormStatistics = {}
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -108,9 +108,9 @@ class _Range(NamedTuple):
 
 @dataclass(frozen=True)
 class _Head:
-    """The head of a ``.cube`` file: the node counts of its 1D LUT and per side of its 3D LUT, and their input ranges.
+    """The lines before the colours of a ``.cube`` file: node counts and input ranges of its LUTs, and the title.
 
-    The node count is 0 for a LUT that the file does not contain.
+    ``curve``: number of nodes of the 1D LUT; ``size``: number of nodes per side of the 3D LUT; 0 for a missing LUT.
     """
 
     curve: int

@@ -113,7 +113,7 @@ def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
 
 
 def _limit_loops(target: str) -> None:
-    """Set a constant limit for each loop of an exported pairing in the ONNX file ``target``; the loops follow lines."""
+    """Set a constant limit for each loop in the ONNX file ``target``, as ``exporting.onnx_file.limit_loops`` does."""
     import onnx
 
     from vidtrans.interop.exporting.onnx_file import limit_loops

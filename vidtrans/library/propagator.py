@@ -30,7 +30,7 @@ from vidtrans.video.images.picture import write_picture
 
 
 class Propagator:
-    """A clip rendered in the style of its painted key frames; iterate it for the frames of ``vidtrans propagate``.
+    """A clip rendered in the style of its painted key frames, as by ``vidtrans propagate``; iterate over its frames.
 
     The first pass trains a network on the key frames, unless ``minutes`` is 0. The network is stored in the cache
     folder for later passes; nothing else is written.

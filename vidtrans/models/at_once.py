@@ -69,10 +69,10 @@ Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]
 def predict_model_from_pictures(
     pictures: NamedPictures, context: Context, clip: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> LoadedModel:
-    """Return the model that renders the styles of pictures, from the cache or computed now.
+    """Return the model that renders a ``clip`` in the styles of pictures, from the cache or computed now.
 
-    For a painting medium (oil, ink …), return the identity model with the medium's name. ``clip``: the clip whose own
-    style may be mixed with the pictures' styles. ``changes``: settings of the model's pairing. Raises UsageError,
+    For a painting medium (oil, ink …), return the identity model with the medium's name. The clip is read only if its
+    own style is mixed with the pictures' styles. ``changes``: settings of the model's pairing. Raises UsageError,
     MediaError.
     """
     if pictures.medium:

@@ -43,7 +43,10 @@ MAX_NAME_BYTES = 80  # Largest length of a model's name in bytes, so that it can
 
 @dataclass(frozen=True)
 class LookPart:
-    """A name in a ``--look`` with the text of its share (a number or a curve) or of its start time; '' without one."""
+    """A name in a ``--look``, with the text of its share or of its start time (``moment``), '' if it has none.
+
+    A share is a number or a curve.
+    """
 
     name: str
     share: str = ""

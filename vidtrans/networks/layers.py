@@ -147,11 +147,11 @@ def convolution(
 
 
 def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
-    """Return layers that map (N, inputs, h, w) to (N, outputs, 2h, 2w) by the method ``how``.
+    """Return layers that map (N, inputs, h, w) to (N, outputs, 2h, 2w).
 
-    ``kernel``: side of a transposed convolution's kernel. A transposed kernel covers its output unevenly, which shows
-    as a checkerboard (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al.
-    (CVPR 2016).
+    ``how``: 'transposed', 'resize' (nearest neighbour), 'bilinear' or 'pixel-shuffle'. ``kernel``: side of a transposed
+    convolution's kernel. A transposed kernel covers its output unevenly, which shows as a checkerboard (Odena et al.,
+    "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al. (CVPR 2016).
     """
     if how == "transposed" and kernel == 4:
         return [MatmulConvTranspose(inputs, outputs, bias=bias)]

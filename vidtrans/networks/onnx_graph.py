@@ -83,7 +83,8 @@ class OnnxGraph(nn.Module):
         self._session: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_session": None}  # Each copy creates its own session
+        """Return the state for a copy, without the session of ONNX Runtime: each copy creates its own session."""
+        return self.__dict__ | {"_session": None}
 
     @property
     def identity(self) -> dict[str, str]:

@@ -152,7 +152,10 @@ class Block(nn.Module):
 
 
 class Painter(nn.Module):
-    """The generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation); the norms take the conditions."""
+    """The generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation), for several styles.
+
+    Its norms depend on the conditions: the weights of the styles and the stroke size.
+    """
 
     Settings = PainterSettings
     multiple = 8  # An instance norm over a single value would give zero

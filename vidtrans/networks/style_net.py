@@ -112,7 +112,7 @@ class StyleBlock(nn.Module):
 
 
 class StyleNet(nn.Module):
-    """The generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3, for pictures in the value range of the file."""
+    """The generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3, in the value range of another tool's network."""
 
     Settings = StyleNetSettings
     multiple = 4

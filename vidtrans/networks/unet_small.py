@@ -21,9 +21,10 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 from vidtrans.networks.layers import convolution
 
-# Largest upsampled tensor, in bytes, of a picture that is not divided into strips; see ``machine.set_up_heap``.
+# Largest size, in bytes, of the upsampled features of a picture that is computed without strips. See
+# ``machine.set_up_heap``.
 WHOLE_BYTES = 32 << 20
-STRIP_BYTES = 24 << 20  # Largest upsampled tensor of a strip, in bytes.
+STRIP_BYTES = 24 << 20  # Largest size, in bytes, of the upsampled features of a strip.
 # Rows at half size beyond a strip that affect its output: two 3×3 convolutions and a resizing head.
 MARGIN_ROWS = 4
 
@@ -194,7 +195,10 @@ def run_in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tens
 
 
 def strip_rows(x: Tensor, skip: Tensor) -> int:
-    """Return the number of rows of ``skip`` per strip: all rows, or an even number for strips of about equal size."""
+    """Return the number of rows of ``skip`` (N, C, H/2, W/2) per strip: all rows, or an even number.
+
+    The strips have about equal sizes. ``x``: the features (N, 2C, H/4, W/4) to upsample.
+    """
     height = skip.shape[2]
     row_bytes = x.shape[0] * x.shape[1] * skip.shape[3] * x.element_size()
     if height * row_bytes <= WHOLE_BYTES:

@@ -247,7 +247,7 @@ class PlateGenerator(nn.Module):
 
 
 class RecurrentGenerator(nn.Module):
-    """A generator that composites its last output, warped along the motion, with the picture of a ``painter``.
+    """A generator that mixes its last output, warped along the motion, with the picture of the ``painter``, by a mask.
 
     The painter is any generator that takes (N, ``in_channels``, H, W). The method follows vid2vid (Wang et al.,
     "Video-to-Video Synthesis", NeurIPS 2018, section 3.1) with precomputed flow: where a mask is high, the output is

@@ -164,7 +164,7 @@ class _PlainConditionalNorm(nn.Module):
 
 
 def _exportable_norm(norm: SingleNorm) -> nn.Module:
-    """Return the norm of a single picture as an instance norm with the same scale and shift."""
+    """Return a ``SingleNorm``, the instance norm that accepts a single pixel, as torch's instance norm."""
     instance_norm = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
     instance_norm.weight, instance_norm.bias = norm.weight, norm.bias
     return instance_norm
@@ -300,7 +300,10 @@ class WholeGraph(nn.Module):
 
 
 class CodedOperators(PairingOperators):
-    """The ``inner`` operators of a pairing, with the planes of a style code appended to their output."""
+    """The ``inner`` operators of a pairing, with the planes of a style code appended to their output.
+
+    ``conditions``: the values of the code planes, 0 to 1.
+    """
 
     def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
         super().__init__(pairing, conditions)

@@ -236,12 +236,15 @@ LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}
 
 
 def label_ports(channels: int) -> Table:
-    """Return ``PortSettings`` for a number of input channels: up to 4 are a picture in [−1, 1], more are labels."""
+    """Return the ``PortSettings`` for a number of input channels: {} up to 4 (a picture), else ``LABEL_PORTS``."""
     return dict(LABEL_PORTS) if channels > MAX_PICTURE_CHANNELS else {}
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
-    """Return the pairing 'labels' from options of pix2pixHD or SPADE; {} if their channel count is not ``channels``."""
+    """Return the pairing 'labels' that the training options of pix2pixHD or SPADE describe.
+
+    It is {} if the options do not describe labels, or labels with another number of ``channels``.
+    """
     num_labels = options.get("label_nc", "")
     if not num_labels.isdecimal() or len(num_labels) > 4 or not int(num_labels):
         return {}
