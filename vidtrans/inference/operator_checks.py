@@ -127,7 +127,7 @@ class Convolution(NamedTuple):
 
 
 def _finer_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype in which operators on ``x`` are computed again.
+    """Return the dtype for the exact result of an operator on ``x``: float64 for float32 on a CPU, otherwise float32.
 
     On a GPU, operators on float32 are computed again in float32, because the wrong result may have used TF32.
     """

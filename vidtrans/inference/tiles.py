@@ -42,10 +42,10 @@ def next_tile_side(side: int, multiple: int) -> int | None:
 
 
 def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP_PX) -> list[int]:
-    """Return the first pixels of evenly spread tiles that cover ``length`` pixels; all are multiples of ``multiple``.
+    """Return the first pixels of evenly spread tiles with sides of ``tile`` pixels that cover ``length`` pixels.
 
-    Tiles overlap by at least ``overlap`` pixels or half a tile, whichever is less, rounded down to a multiple. A tile
-    whose side is ``multiple`` may begin at any pixel.
+    Each first pixel is a multiple of ``multiple``, unless a tile's side is ``multiple``. Tiles overlap by at least
+    ``overlap`` pixels or half a tile, whichever is less, rounded down to a multiple.
     """
     if tile >= length:
         return [0]

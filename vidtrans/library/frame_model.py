@@ -341,7 +341,10 @@ class FrameStream:
             yield picture
 
     def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
-        """Yield the samples with the pictures of ``flow_from`` as guides, for the motion estimates of the filter."""
+        """Yield the rendered frames ``samples``, each with its picture of ``flow_from`` as ``guide``.
+
+        The temporal filter estimates the motion from the guides. A guide is resized to the rendered frame's size.
+        """
         with closing(samples):
             for sample in samples:
                 if self._flow_from is None:

@@ -78,6 +78,7 @@ class Propagator:
         self._context = Context(cache_dir=Path(cache_dir), device=device, report=report, stop=stop or Stop())
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the rendered frames of the clip in order, (H, W, 3) each."""
         again = "iterate again, with another Stop: a training continues where it stopped"
         with with_stop_message("no further pictures are made", again), ExitStack() as stack:
             # Not a TemporaryDirectory, which would warn when the garbage collector ends an iteration.

@@ -63,10 +63,10 @@ ReadPart = Callable[[str, IsName], Iterator[LookPart]]
 
 
 def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> Reading:
-    """Return the names in a ``--look``, with shares or with start times if given; () for a text of another form.
+    """Return the names in a ``--look``, each with its share or its start time; () for a text of another form.
 
-    ``is_name`` decides where names with commas and colons end. ``has_shares``: whether names may have shares. Raises
-    UsageError if the text can be read in two ways.
+    ``is_name`` decides where names with commas and colons end. Without ``has_shares`` a text with shares has another
+    form. Raises UsageError if the text can be read in two ways.
     """
     if is_name(look):
         return (LookPart(look),)

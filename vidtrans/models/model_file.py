@@ -23,8 +23,8 @@ from vidtrans.strokes.media import medium_names
 
 SUFFIX = ".safetensors"  # File suffix of native model files
 IDENTITY = "identity"  # Name of the built-in model whose output is the frame
-# Middle parts of the file names of companion models: the reverse model (B to A), and the 3D LUT that maps the colours of
-# A to those of B
+# Middle parts of the file names of companion models: the reverse model (B to A), and the 3D LUT that maps only the
+# colours of A to those of B
 REVERSE, COLOURS = "reverse", "colours"
 # File names of generators in the training folders of pytorch-CycleGAN-and-pix2pix
 FOLDER_CHECKPOINTS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")

@@ -79,7 +79,10 @@ class StylePrediction:
         return outputs
 
     def _convolve(self, x: Tensor, number: int, *, stride: int = 1, has_relu6: bool = True) -> Tensor:
-        """Return a convolution with TensorFlow's padding, and ReLU6 unless it is the last convolution of a block."""
+        """Return the output of the predictor's convolution ``number`` for ``x`` (N, C, H, W), with ReLU6 if it has it.
+
+        The padding is TensorFlow's. The last convolution of a block has no ReLU6.
+        """
         weights, bias = (self.weights[f"predict.{number}.{part}"] for part in ("weight", "bias"))
         if weights.shape[-1] > 1:
             x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))

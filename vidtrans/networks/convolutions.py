@@ -121,7 +121,10 @@ def _memory_format(x: Tensor) -> torch.memory_format:
 
 
 def _shifted_kernels(weight: Tensor) -> Tensor:
-    """Return a kernel (outputs, inputs, K, K), shifted to each pixel of a tile: (TILE²·outputs, inputs, K', K')."""
+    """Return a copy of the kernel ``weight`` (outputs, inputs, K, K) for each of the ``TILE``² pixels of a tile.
+
+    The copies are shifted and padded with zeros: (TILE²·outputs, inputs, K + TILE − 1, K + TILE − 1).
+    """
     last = TILE - 1
     places = [F.pad(weight, (x, last - x, y, last - y)) for y in range(TILE) for x in range(TILE)]
     return torch.stack(places, 1).flatten(0, 1)

@@ -205,7 +205,7 @@ class WarpMix(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(width, 4 * sum(self.parts), 3, 1, 1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, 3, H, W)."""
+        """(N, in, H, W), past frames and condition planes → the next frame, (N, 3, H, W), both in [−1, 1]."""
         height, width = x.shape[2:]
         frames = self._pad(x[:, : x.shape[1] - self.num_conditions])
         # The planes of conditions are constant, so one pixel is enough.
