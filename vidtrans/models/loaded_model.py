@@ -145,7 +145,7 @@ class LoadedModel:
         return Size(short=self.record.size if size == "trained" else self.record.auto_size, least=least)
 
     def input_size(self, size: str, source: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) of the network's input; the arguments are those of ``working_size``."""
+        """Return the (width, height) of the network's input for a source's (width, height) and a ``rendering.size``."""
         return self.working_size(size, source)
 
     def load_generator(self) -> tuple[Any, ModelRecord]:

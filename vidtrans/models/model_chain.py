@@ -127,7 +127,7 @@ class ChainEngine:
         self.identity = self._join_identities([engine.identity for engine in engines])
 
     def _join_identities(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
-        """Return the identity of the chain for cache keys, from the identities of its engines."""
+        """Return the chain's properties that affect the results, for cache keys, from those of its engines."""
         joined = {
             name: "+".join(dict.fromkeys(identity[name] for identity in identities))
             for name in ("engine", "precision", "device")
@@ -136,7 +136,10 @@ class ChainEngine:
         return joined
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` for cache keys; the size has no effect, because the chain fixes each network's size."""
+        """Return the properties that affect the results, for cache keys, at the size that the chain gives each network.
+
+        The arguments have no effect.
+        """
         return self._join_identities([link.engine.identity_at(*link.network) for link in self._links])
 
     def batch_for(self, height: int, width: int) -> int:
@@ -214,7 +217,10 @@ class ModelChain(LoadedModel):
         return all(step.maps_colours for step in self.steps)
 
     def working_size(self, size: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) of the chain's output, at which sources are read, for a ``rendering.size``."""
+        """Return the (width, height) of the chain's output, which is also the size at which source frames are read.
+
+        ``size``: a value of ``rendering.size``; ``source``: the (width, height) of the source.
+        """
         width, height = self._painted_size(size, source)
         factor = prod(step.pairing.upscale_factor for step in self.steps)
         return width * factor, height * factor

@@ -25,7 +25,8 @@ from vidtrans.networks.layers import convolution
 # ``machine.set_up_heap``.
 WHOLE_BYTES = 32 << 20
 STRIP_BYTES = 24 << 20  # Largest size, in bytes, of the upsampled features of a strip.
-# Rows at half size beyond a strip that affect its output: two 3×3 convolutions and a resizing head.
+# Number of rows, at half size, beyond each edge of a strip that affect the strip's output, because of two 3×3
+# convolutions and a head that may resize.
 MARGIN_ROWS = 4
 
 

@@ -45,7 +45,7 @@ class Layout:
 
     @property
     def origin(self) -> Table:
-        """Return the facts about the file that ``for_export`` needs: ``counters`` is False for an old file without."""
+        """Return the facts about the file that ``for_export`` needs: ``counters`` is False without batch counters."""
         return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:

@@ -199,7 +199,7 @@ def _is_near(inner: np.ndarray, target: np.ndarray) -> bool:
 
 
 def known_range(graph: Graph, port: Port, user_range: str) -> tuple[RangeFinding | None, bool]:
-    """Return the range of the input ``port`` if it is known without test runs, else None; and whether it is BGR.
+    """Return the range of input ``port`` if known without test runs, or None; and whether its channels are B, G, R.
 
     ``user_range``: the name of the range that the user states, or ''.
     """
