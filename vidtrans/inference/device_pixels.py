@@ -25,10 +25,10 @@ def to_8_bit_levels(pictures: Tensor) -> Tensor:
 
 
 def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
-    """Round (N, 3, H, W) on the CPU to (N, H, W, 3) like ``torch_engine.to_levels``, by NumPy in the calling thread.
+    """Round (N, 3, H, W) on the CPU like ``torch_engine.to_levels``, with NumPy in this thread; ``deep``: to 16 bits.
 
-    The result is uint8, or if ``deep`` uint16 stored as int16.
-    Idle threads of torch use CPU time, which slows down the threads of another library that runs the network.
+    The result is (N, H, W, 3) uint8, or if ``deep`` uint16 stored as int16. Idle threads of torch use CPU time, which
+    slows down the threads of another library that runs the network.
     """
     top = 65535 if deep else 255
     values = output.numpy() + np.float32(1)

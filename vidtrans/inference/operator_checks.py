@@ -135,9 +135,10 @@ def _finer_dtype(x: Tensor) -> torch.dtype:
 
 
 def _is_near(output: Tensor, expected: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> bool:
-    """Return whether ``output`` is correct within rounding; values out of the range of ``dtype`` are not compared.
+    """Return whether ``output`` is ``expected`` within rounding; ``scale``: the tensor that sets the tolerance.
 
-    ``scale``: the tensor whose root mean square the tolerance refers to, by default ``expected``.
+    The tolerance refers to the root mean square of ``scale``, by default ``expected``. Values out of the range of
+    ``dtype`` are not compared.
     """
     in_range = expected.to(dtype).isfinite()
     scale = (expected if scale is None else scale)[in_range]

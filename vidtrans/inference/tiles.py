@@ -56,9 +56,9 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP_PX
 
 
 def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
-    """Return the weights of the right or lower tile across an overlap of two tiles, (overlap,) float32.
+    """Return the weights of the right or lower tile across an overlap, (overlap,): a fade if ``fades``, else a step.
 
-    The weights rise from 0 to 1 in the middle quarter of the overlap; without ``fades`` they step in the middle.
+    The weights rise from 0 to 1: a fade is in the middle quarter of the overlap, a step in the middle.
     """
     if not fades:
         return (torch.arange(overlap) >= overlap // 2).to(torch.float32)
@@ -69,10 +69,10 @@ def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
 
 
 def blend_tiles(parts: Iterable[Tensor], starts: Sequence[int], length: int, dim: int, *, fades: bool = True) -> Tensor:
-    """Join overlapping tiles ``parts`` of equal size into one tensor of ``length`` along axis ``dim`` (2 or 3).
+    """Join overlapping tiles to ``length`` pixels along axis ``dim`` (2 or 3), cross-faded if ``fades``, else cut.
 
-    ``starts``: the first position of each tile. ``fades``: tiles are cross-faded instead of cut. The weights of two
-    tiles add up to exactly one, so that equal values stay unchanged.
+    ``parts``: the tiles, of equal sizes; ``starts``: the first position of each tile. The weights of two tiles add up
+    to exactly one, so that equal values stay unchanged.
     """
     blended: Tensor | None = None
     end = 0
@@ -97,10 +97,9 @@ def run_tiled(
     *,
     fades: bool = True,
 ) -> Tensor:
-    """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles with sides of at most ``side`` pixels.
+    """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles with sides up to ``side``, cross-faded if ``fades``.
 
     H, W and ``side`` are multiples of ``multiple``. ``global_layers``: the layers that use the whole picture.
-    ``fades``: tiles are cross-faded instead of cut.
     """
     height, width = x.shape[2:]
     tall, wide = min(height, side), min(width, side)
@@ -118,12 +117,13 @@ def run_tiled(
 def run_fixed(
     network: Callable[[Tensor], Tensor], x: Tensor, size: tuple[int, int], multiple: int, *, matched: bool
 ) -> Tensor:
-    """Run ``network``, which accepts only (N, C, *size), on (N, C, H, W) that is no smaller → (N, 3, H, W).
+    """Run a ``network`` of fixed input ``size`` (h, w) on tiles of (N, C, H, W); ``matched``: match the tiles' colours.
 
-    H, W and ``size`` are multiples of ``multiple``. ``matched``: the network uses whole-picture statistics, which
-    cannot be set from outside. Then the low-frequency tones of each tile, averaged over a quarter of its sides, are set
-    to the tones of the output for the downscaled picture: on 960×540 pixels the means of neighbouring tiles differed by
-    26 levels without this step, and by 3 with it.
+    The network maps (N, C, h, w) to (N, 3, h, w), and the result is (N, 3, H, W). H, W, h and w are multiples of
+    ``multiple``. ``matched`` is for a network with whole-picture statistics that cannot be set from outside. Then the
+    low-frequency tones of each tile, averaged over a quarter of its sides, are set to the tones of the output for the
+    downscaled picture: on 960×540 pixels the means of neighbouring tiles differed by 26 levels without this step, and
+    by 3 with it.
     """
     (height, width), (tall, wide) = x.shape[2:], size
     rows, columns = (tile_starts(n, tile, multiple, tile // NUM_CELLS) for n, tile in ((height, tall), (width, wide)))
@@ -154,7 +154,7 @@ def _run_grid(
     *,
     fades: bool = True,
 ) -> Tensor:
-    """Return the blended tiles ``run(top, left)`` for all first rows and columns; ``size``: the output's (H, W)."""
+    """Join the tiles ``run(top, left)`` for all first rows and columns to ``size`` (H, W), cross-faded if ``fades``."""
     strips = (blend_tiles((run(top, left) for left in columns), columns, size[1], 3, fades=fades) for top in rows)
     return blend_tiles(strips, rows, size[0], 2, fades=fades)
 

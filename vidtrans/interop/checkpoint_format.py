@@ -273,9 +273,9 @@ def _read(path: Path) -> TorchFile | None:
 
 
 def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
-    """Return the error for a refused checkpoint. ``best``: the nearest family with its match, or None.
+    """Return the error for a refused checkpoint with contents ``value``; ``best``: the nearest family, or None.
 
-    ``value``: the contents of the file; ``needs``: the functions that its pickle calls, see ``TorchFile``.
+    ``needs``: the functions that its pickle calls, see ``TorchFile``.
     """
     reason_and_remedy = explain_refusal(value, needs)
     if reason_and_remedy:
@@ -307,9 +307,9 @@ def _tensor_tables(value: object) -> list[Tensors]:
 
 
 def explain_refusal(value: object, needs: list[str]) -> tuple[str, str] | None:
-    """Return the reason and the remedy for a refused checkpoint; None if the reason is unknown.
+    """Return reason and remedy for refusing a checkpoint with contents ``value`` that calls functions ``needs``.
 
-    ``value``: the contents of the file; ``needs``: the functions that its pickle calls, see ``TorchFile``.
+    The result is None if the reason is unknown. ``needs``: see ``TorchFile``.
     """
     if isinstance(value, dict):
         if set(value) >= OPTIMISER_KEYS:

@@ -95,10 +95,10 @@ class ExportedModel:
     def model(
         self, path: Path, family: str, generator: Table, ports: Table, origin: Table | None = None
     ) -> ForeignModel:
-        """Return the ``ForeignModel`` of the file ``path`` from this description. Raises ModelError for damage.
+        """Return the ``ForeignModel`` of a file from this description, and from the network that the file holds.
 
-        ``family``: the family's name; ``generator``: name and settings of the network that the file holds; ``ports``:
-        its ``PortSettings``; ``origin``: facts about the file for a later export.
+        ``family``: the network's family; ``generator``: its name and settings; ``ports``: its ``PortSettings``;
+        ``origin``: facts about the file for a later export. Raises ModelError for a damaged description.
         """
         try:
             pairing = self.input_pairing(path)

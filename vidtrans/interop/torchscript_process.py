@@ -38,10 +38,10 @@ def main() -> None:
 
 
 def convert(path: str, target: str, channels: int = 0, *, exported: bool = False) -> None:
-    """Convert the program in file ``path`` to the ONNX file ``target`` and compare them. Raises ConversionError.
+    """Convert program ``path`` to the ONNX file ``target``; ``exported``: 'vidtrans model export' wrote the program.
 
-    ``exported``: 'vidtrans model export' wrote the program. ``channels``: number of input channels of an exported
-    network without pairing, whose graph then has colours in [−1, 1]; 0 for any other program.
+    The outputs of program and graph are compared. ``channels``: number of input channels of an exported network without
+    pairing, whose graph then has colours in [−1, 1]; 0 for any other program. Raises ConversionError.
     """
     import torch
 

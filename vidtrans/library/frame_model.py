@@ -392,10 +392,7 @@ class _StreamingCutDetector(CutDetector):
     """A cut detector that reports the shot of each frame while further frames are added."""
 
     def shot_starts(self, *, ended: bool) -> Iterator[int]:
-        """Yield, for each frame not reported yet, the first frame of its shot, up to the first uncertain frame.
-
-        ``ended``: no more frames are added, so the shots of all frames are certain.
-        """
+        """Yield the first frame of the shot of each further frame whose shot is certain; ``ended``: all shots are certain."""
         if ended:
             self._decide_all()
         starts = [start for start in self._shots if start <= self._num_yielded]
@@ -468,9 +465,9 @@ class StreamModel:
 
 
 def _check_model(model: LoadedModel, *, single: bool) -> None:
-    """Raise UsageError for a model whose input is more than the frames of a stream, such as a mask or guides.
+    """Raise UsageError if a model's input is more than the frames of a stream or, if ``single``, more than one frame.
 
-    ``single``: the model renders single frames, so its input must also be one frame alone.
+    Such input is for example a mask, or a folder of guides.
     """
     pairing = model.pairing
     reasons = {

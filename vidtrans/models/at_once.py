@@ -87,10 +87,10 @@ def predict_model_from_pictures(
 def predict_model_from_styles(
     looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
 ) -> LoadedModel:
-    """Return a model with the styles ``looks``, from the cache or computed now.
+    """Return a model with the styles ``looks``, cached or computed now; its file is temporary unless ``is_kept``.
 
-    ``changes``: settings of the model's pairing that the user has changed. Without ``is_kept``, and in a dry run, the
-    model's file is temporary. Raises UsageError for too many styles.
+    ``changes``: settings of the model's pairing that the user has changed. In a dry run the file is temporary, too.
+    Raises UsageError for too many styles.
     """
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     if len(looks) > MAX_LOOKS:

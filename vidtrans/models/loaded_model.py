@@ -179,10 +179,10 @@ def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = 
 
 
 def load_extractor(extraction: Extraction, context: Context, path: str = "") -> LoadedModel:
-    """Return the extractor: the network that turns each frame into the input of another model.
+    """Return the extractor, the network that makes another model's input, from ``path`` or the file in ``extraction``.
 
-    ``path``: its file, if other than the one named in ``extraction``. Raises ModelError if the file is missing, has
-    other content or cannot serve as an extractor, UsageError if ``extraction`` names no model.
+    Raises ModelError if the file is missing, has other content or cannot serve as an extractor, UsageError if
+    ``extraction`` names no model.
     """
     if not extraction.model:
         remedy = "name one: pairing.model=FILE, or sheet --pairing model:FILE"

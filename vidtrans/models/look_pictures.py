@@ -63,10 +63,9 @@ ReadPart = Callable[[str, IsName], Iterator[LookPart]]
 
 
 def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> Reading:
-    """Return the names in a ``--look``, each with its share or its start time; () for a text of another form.
+    """Return the names in a ``--look``, each with its share (if ``has_shares``) or start time; () for another form.
 
-    ``is_name`` decides where names with commas and colons end. Without ``has_shares`` a text with shares has another
-    form. Raises UsageError if the text can be read in two ways.
+    ``is_name`` decides where names with commas and colons end. Raises UsageError if the text can be read in two ways.
     """
     if is_name(look):
         return (LookPart(look),)
@@ -257,9 +256,9 @@ def names_pictures(look: str) -> bool:
 
 
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
-    """Give each mixture of pictures a unique name, and return the mixtures with a ``--look`` that uses the names.
+    """Give mixtures of pictures unique names; ``moments``: the start time of each, or () to use only the first mixture.
 
-    ``moments``: the start time of each mixture; without them the first mixture is used for the whole clip.
+    The result contains the mixtures by name, and a ``--look`` that uses the names.
     """
     looks, used = _unique_names(mixtures)
     value = ", ".join(f"{moment}: {name}" for moment, name in zip(moments, used, strict=True)) if moments else used[0]

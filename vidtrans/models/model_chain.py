@@ -78,7 +78,7 @@ class ChainLink:
     has_codes: bool = False
 
     def __call__(self, pictures: Sequence[np.ndarray], values: np.ndarray, *, deep: bool) -> list[np.ndarray]:
-        """Return the output of this model for each output picture of the previous model, (H, W, 3) each.
+        """Return this model's output for each of the previous model's pictures with its conditions, ``values`` (N, P).
 
         Args:
             pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, all of one size.

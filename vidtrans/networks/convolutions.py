@@ -164,9 +164,9 @@ def to_standard_layers(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Modu
 
 
 def fix_kernels(network: nn.Module, *, tiled: bool) -> None:
-    """Replace each ``BlurredConv`` and ``DoublingConv``, in place, by layers with constant kernels for rendering.
+    """Replace ``BlurredConv``, ``DoublingConv`` and, if ``tiled``, ``TiledConv`` by layers with constant kernels.
 
-    ``tiled``: also replace ``TiledConv``, which is faster only on a CPU.
+    They are replaced in place, for rendering. A ``TiledConv`` is faster only on a CPU.
     """
     for module in list(network.modules()):
         for name, child in module.named_children():
@@ -187,9 +187,9 @@ def _conv(weight: Tensor, bias: Tensor | None, stride: int) -> nn.Conv2d:
 
 
 def is_matmul_faster(x: Tensor, positions: int) -> bool:
-    """Return whether a matrix product is faster than a convolution in training on ``x`` (N, C, H, W).
+    """Return whether a matrix product is faster in training on ``x``; ``positions``: N · h · w of input or output.
 
-    ``positions``: N · h · w, where h and w are the size of the smaller one of input and output.
+    ``x``: (N, C, H, W); h and w are the size of the smaller one of input and output.
     """
     return (
         x.device.type == "cpu"

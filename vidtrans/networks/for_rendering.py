@@ -159,9 +159,9 @@ FAST_NORMS: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
 
 
 def use_fast_norms(network: nn.Module, *, training: bool = False) -> bool:
-    """Replace the instance norms of a network by ``FAST_NORMS``, in place; return whether it has any of them now.
+    """Replace instance norms by ``FAST_NORMS``, in place; ``training``: only norms without running statistics.
 
-    ``training``: norms with running statistics stay unchanged.
+    Return whether the network has any fast norm now.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm2d)]
     for norm in norms:

@@ -105,9 +105,10 @@ def sample_view(pictures: Tensor, view: Tensor, height: int, width: int) -> Tens
 
 
 def pack_pictures(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures (N, h, w, 3) uint8 as concatenated JPEG files, (bytes,) uint8, and end offsets, (N,) int64.
+    """Return pictures (N, h, w, 3) uint8 as JPEG files of at most ``max_bytes``: the bytes, and the end offsets (N,).
 
-    The files have the best of ``QUALITIES`` that needs at most ``max_bytes`` in total, or else the last quality.
+    The bytes of all files, (bytes,) uint8, are concatenated; offsets are int64. The files have the best of
+    ``QUALITIES`` that fits, or else the last quality.
     """
     for quality in QUALITIES:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, FULL_CHROMA]

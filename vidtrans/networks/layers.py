@@ -147,11 +147,11 @@ def convolution(
 
 
 def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
-    """Return layers that map (N, inputs, h, w) to (N, outputs, 2h, 2w).
+    """Return layers that double the size; ``how``: 'transposed', 'resize', 'bilinear' or 'pixel-shuffle'.
 
-    ``how``: 'transposed', 'resize' (nearest neighbour), 'bilinear' or 'pixel-shuffle'. ``kernel``: side of a transposed
-    convolution's kernel. A transposed kernel covers its output unevenly, which shows as a checkerboard (Odena et al.,
-    "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al. (CVPR 2016).
+    They map (N, inputs, h, w) to (N, outputs, 2h, 2w). 'resize' repeats pixels, then convolves. ``kernel``: side of a
+    transposed convolution's kernel. A transposed kernel covers its output unevenly, which shows as a checkerboard
+    (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al. (CVPR 2016).
     """
     if how == "transposed" and kernel == 4:
         return [MatmulConvTranspose(inputs, outputs, bias=bias)]
@@ -272,10 +272,10 @@ def spectral(conv: nn.Conv2d, enabled: bool = True) -> nn.Conv2d:
 
 
 def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpointing: bool) -> Tensor:
-    """Run modules in sequence on ``x``; each takes the output of the previous module and the tensors ``others``.
+    """Run modules in sequence on ``x``; ``checkpointing``: activations are recomputed in the backward pass.
 
-    With ``checkpointing``, activations are recomputed in the backward pass (Chen et al., "Training Deep Nets with
-    Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
+    Each module takes the output of the previous module and the tensors ``others``. With recomputation (Chen et al.,
+    "Training Deep Nets with Sublinear Memory Cost", 2016) outputs, gradients and statistics stay the same.
     """
     for stage in stages:
         if checkpointing and torch.is_grad_enabled():

@@ -113,9 +113,9 @@ def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]: 
 
 
 class Layer(nn.Module):
-    """Convolution, norm that depends on the styles, and ReLU, with mirror padding and a ``stride``.
+    """Convolution, norm by style and ReLU; ``larger``: the upsampling mode that doubles the size first, or ''.
 
-    ``larger``: an upsampling mode, such as 'nearest', by which the size is doubled before the convolution, or ''.
+    Without upsampling, the padding is by mirroring. The mode is 'nearest' or 'bilinear'.
     """
 
     def __init__(

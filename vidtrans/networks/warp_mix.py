@@ -115,9 +115,10 @@ class _WarpMixUp(nn.Module):
         self.fuse = _ModulatedConv(2 * outputs, outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor, first: Tensor | None, second: Tensor | None) -> Tensor:
-        """(N, inputs, h, w), skip (N, outputs, 2h, 2w) → (N, outputs, 2h, 2w).
+        """(N, inputs, h, w), skip (N, outputs, 2h, 2w) → (N, outputs, 2h, 2w); ``first``, ``second``: modulations.
 
-        ``first``, ``second``: scales and shifts (N, 2·outputs, 1, 1) for the convolution and the fusion, or None.
+        Modulations are the scales and shifts for the convolution and for the fusion, (N, 2·outputs, 1, 1) each, or
+        None.
         """
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"), first)
         fused: Tensor = self.fuse(torch.cat([x, skip], 1), second)
@@ -248,11 +249,10 @@ class WarpMix(nn.Module):
         return [*self.film(torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1))]
 
     def _mix(self, latest: Tensor, outputs: Tensor, recalled: Tensor | None, recall: Tensor | None) -> Tensor:
-        """Mix the warped latest frame with the synthesised picture, (N, 3, H, W).
+        """Mix the warped ``latest`` frame, the synthesised picture and, by ``recall``, the stored frame ``recalled``.
 
-        ``latest``: the latest frame; ``outputs``: the network's output channels, see ``parts``; ``recalled``: the
-        stored frame; ``recall``: its share, (N, 1, 1, 1). The computation is in float32, because positions in half
-        precision are wrong by several pixels.
+        ``outputs``: the network's output channels, see ``parts``; ``recall``: the stored frame's share, (N, 1, 1, 1).
+        The computation is in float32, because positions in half precision are wrong by several pixels.
         """
         with torch.autocast(outputs.device.type, enabled=False):
             # Make the output contiguous, because tanh of a slice of channels takes seven times as long.

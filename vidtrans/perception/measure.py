@@ -42,18 +42,16 @@ class LookMeasure(Protocol):
         """Return the representation of a single picture, by ``number``, from the representation of a batch."""
 
     def style(self, embedding: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the distance of a single picture's representation from a style: a scalar of about 0 to 10.
+        """Return the distance of one picture's representation from a style, about 0 to 10; ``where``: pixel weights.
 
-        ``embedding``: from ``see``; ``manner``: the style's representation, from ``manner``.
-        The distance is a weighted mean over pixels, so it does not depend on the area with weights above 0; it is
-        finite if all weights are 0.
+        ``embedding``: from ``see``; ``manner``: the style's representation, from ``manner``. The distance is a weighted
+        mean over pixels, so it does not depend on the area with weights above 0; it is finite if all weights are 0.
         """
 
     def content(self, embedding: Any, input_embedding: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the mean content distance of pictures from their input frames, a scalar.
+        """Return the mean content distance of pictures from their input frames; ``where``: factors on the errors.
 
-        ``embedding``, ``input_embedding``: representations of pictures and input frames, from ``see``. ``where``
-        multiplies the errors.
+        ``embedding``, ``input_embedding``: representations of pictures and input frames, from ``see``.
         """
 
     @classmethod
@@ -98,9 +96,10 @@ class FeatureMeasure:
     def style(
         self, embedding: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None
     ) -> Tensor:
-        """Return the style distance: relative squared errors of Gram matrices, means and deviations, weighted by tap.
+        """Return the style distance by errors of Gram matrices, means and deviations; ``where``: pixel weights.
 
-        ``embedding``: features of a single picture; ``manner``: the style, from ``manner``; ``where``: pixel weights.
+        The errors are squared, relative to the style's mean squares, and weighted by tap. ``embedding``: features of a
+        single picture; ``manner``: the style, from ``manner``.
         """
         total = embedding[0].new_zeros((), dtype=torch.float32)
         for weight, features, targets in zip(self.style_weights, embedding, manner, strict=True):

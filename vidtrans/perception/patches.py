@@ -69,10 +69,10 @@ class Patches(torch.nn.Module):
     def style(
         self, embedding: tuple[Projected, list[Tensor]], manner: Projected, where: Tensor | None = None
     ) -> Tensor:
-        """Return the style distance: the mean squared distance of the patches' distributions, summed over scales.
+        """Return the style distance by the distributions of patches, summed over scales; ``where``: pixel weights.
 
-        The sum is multiplied by ``STYLE_SCALE``. ``embedding``: a single picture's representation, from ``see``;
-        ``manner``: the style, from ``manner``. With pixel weights ``where``, only patches with a mean weight above 0.5
+        Distances are mean squares. Their sum is multiplied by ``STYLE_SCALE``. ``embedding``: a single picture's
+        representation, from ``see``; ``manner``: the style, from ``manner``. Only patches with a mean weight above 0.5
         count.
         """
         total = manner[0].new_zeros(())

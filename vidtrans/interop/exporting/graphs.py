@@ -329,9 +329,9 @@ def pairing_operators(subject: ExportSubject) -> PairingOperators:
 
 
 def build_graph(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
-    """Return the module to export: the network alone, or with the pairing if ``subject.whole``.
+    """Return the module to export, with the pairing if ``subject.whole``; ``eight_bits``: its pictures are uint8 then.
 
-    ``eight_bits``: input and output of a module with the pairing are uint8, see ``WholeGraph``.
+    See ``WholeGraph``; without the pairing, input and output are float32.
     """
     network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:

@@ -54,10 +54,9 @@ class Layout:
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map the tensor names of a convolution from vidtrans's prefix ``ours`` to the file's prefix ``theirs``.
+        """Map a convolution's tensor names ``ours`` to ``theirs``; ``zero_bias``: only vidtrans's has a bias, 0.
 
-        ``shape``: (outputs, inputs, k, k). ``bias``: both have a bias. ``zero_bias``: vidtrans's convolution has a bias
-        that the file lacks, so the bias is 0.
+        ``shape``: (outputs, inputs, k, k); ``bias``: vidtrans's convolution and the file's have a bias.
         """
         self._map_weights(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 

@@ -176,10 +176,9 @@ def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
 
 
 def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, rounds: float = 1) -> str:
-    """Return the reason for refusing the operator ``node`` of a graph; '' if it is allowed.
+    """Return why operator ``node`` is refused, or ''; ``rounds``: product of the iterations of the enclosing loops.
 
-    ``bounds``: constants that can limit a loop, by name; None where loops are forbidden. ``rounds``: the number of
-    iterations of the enclosing loops, multiplied.
+    ``bounds``: constants that can limit a loop, by name; None where loops are forbidden.
     """
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
     is_standard = node.domain in STANDARD_DOMAINS or node.domain == RUNTIME_DOMAIN
@@ -201,7 +200,7 @@ def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, r
 
 
 def _is_bounded(loop: Node, bounds: dict[str, float], rounds: float) -> bool:
-    """Return whether one of the constants ``bounds`` limits a loop, and the loop outputs only its last values.
+    """Return whether a constant in ``bounds`` limits a loop's iterations, and the loop outputs only its last values.
 
     The limit times ``rounds``, the iterations of the enclosing loops, is at most ``MAX_ITERATIONS``.
     """

@@ -338,9 +338,9 @@ class OnnxFormat(ForeignFormat):
 
 
 def exported_graph(path: Path, graph: Graph, text: str | bytes = b"") -> ForeignModel | None:
-    """Return the model of a graph that 'vidtrans model export' wrote; None for any other graph. Raises ModelError.
+    """Return the model of a graph that 'vidtrans model export' wrote, or None; ``text``: its separate description.
 
-    ``text``: the model's description, for a graph that was converted from TorchScript and so does not contain it.
+    A graph that was converted from TorchScript does not contain its description. Raises ModelError.
     """
     exported = ExportedModel.read(text or graph.metadata.get(METADATA_KEY, ""))
     if exported is None:

@@ -236,7 +236,7 @@ class RangeCandidate:
 def choose_ranges(
     trials: Table, channels: int, bounds: tuple[float, float] | None, allowed: Sequence[str]
 ) -> tuple[RangeFinding, tuple[float, float]]:
-    """Return the input range, and the output's (low, high), for which the outputs of test runs are most like pictures.
+    """Return the input range, and the output's (low, high), for which test outputs (``trials``) are most like pictures.
 
     ``trials``: ``Trial.ranges``; ``channels``: number of output channels; ``bounds``: the (low, high) that the graph
     imposes on the output, or None; ``allowed``: names of the input ranges to choose from.
