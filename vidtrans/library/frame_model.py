@@ -392,7 +392,10 @@ class _StreamingCutDetector(CutDetector):
     """A cut detector that reports the shot of each frame while further frames are added."""
 
     def shot_starts(self, *, ended: bool) -> Iterator[int]:
-        """Yield the first frame of the shot of each further frame whose shot is certain; ``ended``: all shots are certain."""
+        """Yield the first frame of the shot of each further frame with a certain shot; ``ended``: all are certain.
+
+        ``ended`` means that no more frames are added.
+        """
         if ended:
             self._decide_all()
         starts = [start for start in self._shots if start <= self._num_yielded]

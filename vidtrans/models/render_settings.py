@@ -134,7 +134,7 @@ class ResolvedRenderSettings:
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return the settings that affect a render of still pictures (``stills``) or with a mask (``masked``), for cache keys.
+        """Return the settings that affect renders of pictures (``stills``) or with a mask (``masked``), for cache keys.
 
         ``picture_fps`` affects only renders of still pictures, ``mask_feather`` only renders with a mask.
         """

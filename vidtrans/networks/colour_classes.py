@@ -66,7 +66,10 @@ class ColourClasses(nn.Module):
         return logits
 
     def coloured(self, logits: Tensor, x: Tensor) -> Tensor:
-        """Return pictures (N, 3, H, W) in [−1, 1] with the annealed mean of the bins and the lightness of ``x``."""
+        """Return pictures (N, 3, H, W) in [−1, 1] with the lightness of ``x`` and the colours that ``logits`` predict.
+
+        The colour is the annealed mean: the mean of the bins, weighted by their sharpened probabilities.
+        """
         shares = torch.softmax(logits.float() / self.temperature, 1)
         ab = torch.einsum("nkhw,kc->nchw", shares, self.bins.float())
         ab = F.interpolate(ab, scale_factor=float(CLASS_STRIDE), mode="bilinear", align_corners=False)

@@ -166,7 +166,7 @@ def to_standard_layers(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Modu
 def fix_kernels(network: nn.Module, *, tiled: bool) -> None:
     """Replace ``BlurredConv``, ``DoublingConv`` and, if ``tiled``, ``TiledConv`` by layers with constant kernels.
 
-    They are replaced in place, for rendering. A ``TiledConv`` is faster only on a CPU.
+    The layers are replaced in place, for rendering. A ``TiledConv`` is faster only on a CPU.
     """
     for module in list(network.modules()):
         for name, child in module.named_children():

@@ -149,8 +149,8 @@ def convolution(
 def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
     """Return layers that double the size; ``how``: 'transposed', 'resize', 'bilinear' or 'pixel-shuffle'.
 
-    They map (N, inputs, h, w) to (N, outputs, 2h, 2w). 'resize' repeats pixels, then convolves. ``kernel``: side of a
-    transposed convolution's kernel. A transposed kernel covers its output unevenly, which shows as a checkerboard
+    The layers map (N, inputs, h, w) to (N, outputs, 2h, 2w). 'resize' repeats pixels, then convolves. ``kernel``: side
+    of a transposed convolution's kernel. A transposed kernel covers its output unevenly, which shows as a checkerboard
     (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al. (CVPR 2016).
     """
     if how == "transposed" and kernel == 4:

@@ -29,7 +29,7 @@ CELL_PX = 4  # Side of the square cells in which halos are detected, in pixels.
 # Radii in cells: of the guided filter, of the search for an edge near a halo, and of a halo's surroundings.
 FILTER_RADIUS, EDGE_RADIUS, WIDE_RADIUS = 3, 8, 30
 NUM_PASSES = 2  # Number of passes of the halo removal; each pass removes half of a halo.
-LATTICE_LEVELS = 4  # Number of levels per channel in the lattice of frame colours.
+LATTICE_LEVELS = 4  # Number of levels per channel in the colour lattice of ``_mean_by_colour``.
 # Variances of the frame's luma in [−1, 1]: in a smooth area, and at an edge.
 SMOOTH_VARIANCE, EDGE_VARIANCE = 0.04**2, 0.12**2
 MIN_HALO_LUMA = 0.02  # Luma difference, for luma in [−1, 1], at which a halo is corrected by half.

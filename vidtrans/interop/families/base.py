@@ -54,7 +54,7 @@ class Layout:
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map a convolution's tensor names ``ours`` to ``theirs``; ``zero_bias``: only vidtrans's has a bias, 0.
+        """Map a convolution's tensor names ``ours`` to ``theirs``; ``zero_bias``: only vidtrans's has a bias, of 0.
 
         ``shape``: (outputs, inputs, k, k); ``bias``: vidtrans's convolution and the file's have a bias.
         """
