@@ -314,6 +314,7 @@ class NetworkChecks:
     compares_batches: ClassVar[bool] = False  # Compare a single picture, which is faster
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401  (the network's origin)
+        """Create the checks of ``network``; ``generator``: the model that the network was made from."""
         self._architecture = [repr(network), [list(p.shape) for p in network.parameters()]]
         self.wrong: dict[torch.Size, list[str]] = {}
 

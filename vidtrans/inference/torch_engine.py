@@ -97,6 +97,7 @@ class TorchEngine:
         precision: str = "auto",
         batch: int | None = None,
     ) -> None:
+        """Create an engine for a generator; ``batch``: number of pictures that run at once, None for the default."""
         self.device = device
         self.precision = self._resolve("fp32" if getattr(generator, "needs_fp32", False) else precision)
         self._recurrent_channels = generator.in_channels if getattr(generator, "remembers", False) else None

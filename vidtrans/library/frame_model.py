@@ -79,6 +79,7 @@ class FrameModel:
         return self._model.name
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to pickle the model: by its names, settings and context; a copy loads the files again."""
         return FrameModel, (self._names, self._settings, self.context)
 
     @overload
@@ -296,6 +297,7 @@ class FrameStream:
         flow_from: Iterable[object] | None = None,
         stop: Stop = NEVER_STOP,
     ) -> None:
+        """Create a stream; ``flow_from``: one picture per frame, from which the filter estimates the motion."""
         self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
         self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()
         check_frames(frames)
@@ -415,6 +417,7 @@ class StreamModel:
     """
 
     def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
+        """Check the model and the settings for a stream; ``single``: for a stream of one frame."""
         self.model, self.settings, self.context = model, settings, context
         _check_model(model, single=single)
         rendering = settings.rendering

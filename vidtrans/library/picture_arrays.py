@@ -34,6 +34,7 @@ class ClipFrame:
     time: Fraction
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401  (numpy's)
+        """Return the picture for ``numpy.asarray``."""
         return np.array(self.rgb, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:

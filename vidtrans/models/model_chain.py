@@ -38,6 +38,7 @@ class ChainPairing(Pairing):
     name = "chain"
 
     def __init__(self, first: Pairing, upscale_factor: int) -> None:
+        """Create the pairing of a chain; ``first``: the pairing of its first model."""
         super().__init__(first.settings)
         self._first, self.upscale_factor = first, upscale_factor
         self.in_channels = chain_channels(first)
@@ -119,6 +120,7 @@ class ChainEngine:
     """
 
     def __init__(self, links: Sequence[ChainLink], size: PixelSize) -> None:
+        """Create the engine; ``size``: the (width, height) of the chain's output."""
         self._links, self._size = links, size
         engines = [link.engine for link in links]
         self.batch = max(engine.batch for engine in engines)

@@ -80,6 +80,7 @@ class DoublingConv(nn.Conv2d):
     """
 
     def __init__(self, inputs: int, outputs: int, mode: str, *, bias: bool = True) -> None:
+        """Create the layer; ``mode``: the upsampling, 'nearest' or 'bilinear'."""
         super().__init__(inputs, outputs, 3, bias=bias)
         self.mode = mode
 

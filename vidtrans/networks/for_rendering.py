@@ -53,6 +53,7 @@ class PackedConvolution(nn.Module):
     """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None) -> None:
+        """Create the layer from a convolution and the activation after it, or None."""
         super().__init__()
         self.weight: Tensor
         self.register_buffer("weight", conv.weight.detach(), persistent=False)

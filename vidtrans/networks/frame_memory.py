@@ -32,6 +32,7 @@ class FrameMemory(nn.Module):
     ends: Tensor
 
     def __init__(self, length: int, size: tuple[int, int]) -> None:
+        """Create a memory of ``length`` black frames of ``size`` (height, width)."""
         super().__init__()
         self.register_buffer("pictures", torch.zeros((length, 3, *size), dtype=torch.uint8), persistent=False)
         self.register_buffer("files", torch.zeros(0, dtype=torch.uint8))

@@ -167,6 +167,7 @@ class SqueezeExcitation(nn.Module):
     """Squeeze and excitation (Hu et al., CVPR 2018): weights channels by their means over the whole picture."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
+        """Create the layer; ``reduction``: number of channels divided by the number of inner channels."""
         super().__init__()
         inner = max(4, channels // reduction)
         self.weigh = nn.Sequential(
@@ -209,6 +210,7 @@ class ResidualBlock(nn.Module):
     def __init__(
         self, channels: int, *, norm: str, dilation: int = 1, squeeze: bool = False, bias: bool = False
     ) -> None:
+        """Create a block; ``squeeze``: the branch ends with squeeze and excitation."""
         super().__init__()
         self.branch = nn.Sequential(
             *convolution(channels, channels, norm=norm, dilation=dilation, mirror=True, bias=bias),

@@ -89,6 +89,7 @@ class ConditionalNorm(nn.Module):
     """An instance norm whose scale and shift depend on the weights of the styles and on the stroke size."""
 
     def __init__(self, channels: int, looks: int) -> None:
+        """Create the norm; ``looks``: number of styles, each with its own scale and shift."""
         super().__init__()
         self.norm = nn.InstanceNorm2d(channels)
         self.scale = nn.Parameter(torch.ones(looks, channels))
@@ -121,6 +122,7 @@ class Layer(nn.Module):
     def __init__(
         self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: str = ""
     ) -> None:
+        """Create a layer; ``looks``: number of styles, ``larger``: the upsampling before the convolution, or ''."""
         super().__init__()
         self.pad = nn.Identity() if larger else ReflectPad(kernel // 2)
         self.conv: nn.Conv2d
@@ -142,6 +144,7 @@ class Block(nn.Module):
     """A residual block, x + second(first(x))."""
 
     def __init__(self, channels: int, looks: int) -> None:
+        """Create a block; ``looks``: number of styles."""
         super().__init__()
         self.first, self.second = Layer(channels, channels, looks), Layer(channels, channels, looks)
 

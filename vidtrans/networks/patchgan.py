@@ -44,6 +44,7 @@ class PatchGAN(nn.Module):
     Settings: type[PatchGANSettings] = PatchGANSettings
 
     def __init__(self, channels: int, settings: PatchGANSettings) -> None:
+        """Create a discriminator; ``channels``: number of channels of input and output picture together."""
         super().__init__()
         count, norm, bound = settings.num_layers, settings.norm, settings.spectral_norm
         kernel, padding = (4, 1) if count else (1, 0)
@@ -85,6 +86,7 @@ class MultiScale(nn.Module):
     Settings = MultiScaleSettings
 
     def __init__(self, channels: int, settings: MultiScaleSettings) -> None:
+        """Create a discriminator; ``channels``: number of channels of input and output picture together."""
         super().__init__()
         scales = [PatchGAN(channels, settings) for _ in range(settings.num_scales)]
         self.smallest = (scales[0].smallest - 1) * 2 ** (settings.num_scales - 1) + 1  # Halving a size rounds up

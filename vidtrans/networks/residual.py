@@ -158,6 +158,7 @@ class ResidualBody(nn.Module):
         settings: BlockSettings,
         blurs: tuple[bool, bool] = (False, False),
     ) -> None:
+        """Create the layers; ``blurs``: whether the layers that halve, and those that double the size blur."""
         super().__init__()
         self.checkpointing = settings.grad_checkpointing
         widths = [channels * 2**i for i in range(downsamplings + 1)]

@@ -44,6 +44,7 @@ class ZeroPad(nn.Module):
     """Zero padding with which a convolution of stride 2 exactly halves even sides (TensorFlow's 'SAME')."""
 
     def __init__(self, kernel: int, stride: int) -> None:
+        """Create the padding for a convolution with this kernel side and stride."""
         super().__init__()
         total = kernel - stride
         self.before, self.after = total // 2, total - total // 2

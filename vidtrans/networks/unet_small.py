@@ -66,6 +66,7 @@ class SmallResidual(nn.Module):
     """A residual block, relu(x + second(first(x)))."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        """Create a block from the layers of its branch."""
         super().__init__()
         self.first, self.second = first, second
 
@@ -78,6 +79,7 @@ class _SmallUp(nn.Module):
     """Upsampling by 2 (nearest neighbour), convolution, and fusion with the optional skip by a 1×1 convolution."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        """Create the layer; ``skip``: number of channels of the skip, 0 without a skip."""
         super().__init__()
         self.joined = bool(skip)
         self.conv = _conv(inputs, outputs)

@@ -129,6 +129,7 @@ class _Film(nn.Module):
     """FiLM modulation: conditions (N, values) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
 
     def __init__(self, values: int, widths: list[int]) -> None:
+        """Create the layers; ``values``: number of conditions, ``widths``: channels of each modulated layer."""
         super().__init__()
         self.read = nn.Sequential(nn.Linear(values, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
         self.layers = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)

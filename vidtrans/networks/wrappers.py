@@ -33,6 +33,7 @@ class AdaptedGenerator(nn.Module):
     """
 
     def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
+        """Wrap another tool's ``network``; ``in_channels``: number of channels of the input before conversion."""
         super().__init__()
         if ports.conditions != getattr(network, "weighted_looks", 0):
             raise ValueError("ports.conditions is not the number of the network's looks")
@@ -110,6 +111,7 @@ class ClassGenerator(nn.Module):
     class_colours: Tensor
 
     def __init__(self, painter: Any, colours: np.ndarray) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter`` of class logits; ``colours``: (K, 3) uint8, one per class."""
         super().__init__()
         if getattr(painter, "residual", False):
             why = "the generator adds to its input frame, and classes are no picture"
@@ -140,6 +142,7 @@ class CurrentCode:
         self.values: Tensor | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CurrentCode:
+        """Return an object without codes; a copied generator shares it among its norms."""
         copied = CurrentCode()
         memo[id(self)] = copied
         return copied
@@ -152,6 +155,7 @@ class CodedNorm(nn.Module):
     """
 
     def __init__(self, norm: nn.Module, channels: int, size: int, current: CurrentCode) -> None:
+        """Wrap ``norm``; ``size``: length of the style code, ``current``: holds the code of the current batch."""
         super().__init__()
         self.norm, self.current = norm, current
         self.scale = nn.Parameter(torch.zeros(size, channels))
@@ -180,6 +184,7 @@ class CodedGenerator(nn.Module):
     """
 
     def __init__(self, painter: Any, in_channels: int, size: int) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter``, and each of its norms; ``size``: length of the style code."""
         super().__init__()
         self.painter, self.picture_channels, self.code_size = painter, in_channels, size
         self.multiple: int = painter.multiple
@@ -214,6 +219,7 @@ class PlateGenerator(nn.Module):
     scene: Tensor
 
     def __init__(self, painter: Any, size: tuple[int, int]) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter``; ``size``: (width, height) of the background plate."""
         super().__init__()
         if getattr(painter, "residual", False):
             why = "the generator adds to its input frame, so it keeps the background already"
@@ -260,6 +266,7 @@ class RecurrentGenerator(nn.Module):
     remembers: ClassVar[bool] = True
 
     def __init__(self, painter: Any, in_channels: int) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter``; ``in_channels``: its number of input channels."""
         super().__init__()
         self.painter = painter
         self.in_channels = in_channels

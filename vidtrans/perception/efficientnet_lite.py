@@ -78,6 +78,7 @@ class EfficientNetTrunk(nn.Module):
     deviation: Tensor
 
     def __init__(self, path: Path, last: int) -> None:
+        """Load the layers up to block ``last`` from the weights file ``path``."""
         super().__init__()
         weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         self.stem = _FoldedConv(weights, "_conv_stem", "_bn0", stride=2)
@@ -110,6 +111,7 @@ class _FoldedConv(nn.Module):
     bias: Tensor
 
     def __init__(self, weights: Mapping[str, Tensor], conv: str, norm: str, *, stride: int = 1) -> None:
+        """Create the layer from the tensors in ``weights`` with the name prefixes ``conv`` and ``norm``."""
         super().__init__()
         kernel = weights[f"{conv}.weight"]
         scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + NORM_EPSILON).sqrt()
@@ -133,6 +135,7 @@ class _Block(nn.Module):
     """An inverted residual block: expansion, depthwise convolution, projection."""
 
     def __init__(self, weights: Mapping[str, Tensor], name: str, stride: int) -> None:
+        """Create the block from the tensors in ``weights`` with the prefix ``name``."""
         super().__init__()
         expands = f"{name}._expand_conv.weight" in weights
         self.expand = _FoldedConv(weights, f"{name}._expand_conv", f"{name}._bn0") if expands else None

@@ -251,6 +251,7 @@ class NetworkGraph(nn.Module):
     """The network for any picture size, (N, C, H, W) float32 in [−1, 1] → (N, 3, H, W): pad by mirroring, run, crop."""
 
     def __init__(self, generator: Any, channels: int) -> None:  # noqa: ANN401  (a generator)
+        """Create the module; ``channels``: number of the generator's input channels."""
         super().__init__()
         self.multiple, self.smallest = int(generator.multiple), smallest_side(generator, channels)
         self.network = to_exportable(generator)
@@ -286,6 +287,7 @@ class WholeGraph(nn.Module):
     """
 
     def __init__(self, network: NetworkGraph, pairing: PairingOperators, *, eight_bits: bool) -> None:
+        """Create the module; ``eight_bits``: input and output are uint8 instead of floats in [0, 1]."""
         super().__init__()
         self.network, self.pairing, self.eight_bits = network, pairing, eight_bits
 
@@ -306,6 +308,7 @@ class CodedOperators(PairingOperators):
     """
 
     def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
+        """Create the operators; ``conditions``: the style code's plane values, 0 to 1."""
         super().__init__(pairing, conditions)
         self.inner = inner
         self.smallest = inner.smallest  # type: ignore[misc]

@@ -49,6 +49,7 @@ class LayerWalk:
     """
 
     def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
+        """Start at the first layer of the list ``prefix``; ``dropout``: the tool's residual blocks have dropout."""
         self.layout, self.at = layout, 0
         self._prefix, self._norm, self._dropout = prefix, settings["norm"], dropout
         self._biased = self._norm == "plain-instance" or settings.get("conv_bias", False)

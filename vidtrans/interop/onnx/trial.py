@@ -221,6 +221,7 @@ class TrialRun:
     """The test of one network: its session, the request, and the axis order and number of channels of its input."""
 
     def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)
+        """Create the session of the network that the request names. Raises TrialError if ONNX Runtime refuses it."""
         onnxruntime.set_default_logger_severity(4)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
