@@ -177,7 +177,7 @@ class Painter(nn.Module):
         self.head = nn.Sequential(ReflectPad(KERNEL // 2), TiledConv(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With styles, see also ``fade_flat_frames``."""
+        """(N, in, H, W) → (N, out, H, W). With styles, low-contrast frames stay visible, see ``fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = y = x[:, :planes]

@@ -101,7 +101,7 @@ class PredictedStyle(nn.Module):
         return {name: self.get_parameter(name) for name in (*names, *(["tone"] if self.corrects else []))}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With styles, see also ``painter.fade_flat_frames``."""
+        """(N, in, H, W) → (N, out, H, W). With styles, low-contrast frames stay visible, see ``fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = x[:, :planes]

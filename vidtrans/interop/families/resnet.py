@@ -56,19 +56,19 @@ class LayerWalk:
         self._norm_length = 0 if self._norm == "none" else 1  # Number of entries of a norm in vidtrans's layer lists
 
     def entrance(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the tensor names of the first layer, with a 7×7 kernel, and advance to the next layer."""
+        """Map the tensor names of the first layer ``ours``, with a 7×7 kernel, to the tool's; go to the next layer."""
         self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 7, 7))
         self.at += 4
 
     def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map the tensor names of a layer that halves the picture size, perhaps with a ``blur``, and advance."""
+        """Map the tensor names of a layer ``ours`` that halves the size, perhaps with a ``blur``; go to the next."""
         self._layer(ours, 0, self._name_at(0), self._name_at(1), (outputs, inputs, 3, 3))
         if blur:
             self.layout.tensor(f"{ours}.{2 + self._norm_length}.filt", f"{self._name_at(3)}.filt", (outputs, 1, 3, 3))
         self.at += 4 if blur else 3
 
     def block(self, ours: str, channels: int) -> None:
-        """Map the tensor names of the two convolutions of a residual block, and advance."""
+        """Map the tensor names of the two convolutions of the residual block ``ours``; go to the next layer."""
         inside, shape = f"{self._name_at(0)}.conv_block", (channels, channels, 3, 3)
         second = 6 if self._dropout else 5
         self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
@@ -76,7 +76,7 @@ class LayerWalk:
         self.at += 1
 
     def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map the tensor names of a layer that doubles the picture size, perhaps with a ``blur``, and advance."""
+        """Map the tensor names of a layer ``ours`` that doubles the size, perhaps with a ``blur``; go to the next."""
         if blur:
             self.layout.tensor(f"{ours}.0.filt", f"{self._name_at(0)}.filt", (inputs, 1, 4, 4))
             self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 3, 3))
@@ -87,7 +87,7 @@ class LayerWalk:
         self.at += 4 if blur else 3
 
     def head(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the tensor names of the last layer, with a 7×7 kernel and a bias, and advance."""
+        """Map the tensor names of the last layer ``ours``, with a 7×7 kernel and a bias; go to the end of the list."""
         self.layout.conv(f"{ours}.1", self._name_at(1), (outputs, inputs, 7, 7), bias=True)
         self.at += HEAD_LENGTH
 
