@@ -50,6 +50,7 @@ class WholeNetworkChecks(NetworkChecks):
     compares_batches: ClassVar[bool] = True  # Compare full batches, because the network is compiled for them
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401
+        """Create the comparison of the compiled ``network`` with the uncompiled ``generator`` that it came from."""
         super().__init__(network, generator)
         self._generator = generator
         self._exact_network: Run | None = None
@@ -62,7 +63,7 @@ class WholeNetworkChecks(NetworkChecks):
         return self._exact_network(x)
 
     def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
-        """Append the correct output to ``results``; return the name of the network if its output is wrong, or []."""
+        """Append the correct output for ``x`` to ``results``; return [] or, for a wrong output, the network's name."""
         output, expected = engine.compute(x), self._exact(x[-1:])
         error = (output[-1:] - expected).square().mean()
         is_correct = not bool(expected.isfinite().all()) or bool(error <= MAX_RMS_ERROR[engine.precision] ** 2)
@@ -77,7 +78,10 @@ class WholeNetworkChecks(NetworkChecks):
 
 
 class CompiledEngine(TorchEngine):
-    """torch.compile with frozen weights. No CUDA graphs: a graph is bound to one thread, a render has several."""
+    """The engine torch.compile, with weights as constants.
+
+    It uses no CUDA graphs: a graph is bound to one thread, and a render has several threads.
+    """
 
     name: ClassVar[str] = "compile"
     slow_to_start: ClassVar[bool] = True
@@ -182,7 +186,7 @@ class OnnxEngine(ExternalEngine):
 
 
 class OpenVINOEngine(ExternalEngine):
-    """The engine OpenVINO, for Intel processors, in torch's precision: compiled in seconds, and cached on disk."""
+    """The engine OpenVINO, for Intel processors, in fp32 or bf16: it compiles in seconds, and caches on disk."""
 
     name: ClassVar[str] = "openvino"
     needs: ClassVar[str] = "OpenVINO"

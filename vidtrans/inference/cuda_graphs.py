@@ -41,6 +41,7 @@ class RecordedNetwork:
     """
 
     def __init__(self, run: Callable[[Tensor], Tensor], device: torch.device) -> None:
+        """Create the function; ``run``: the function that runs the network on a batch, on the CUDA ``device``."""
         self._run, self._device = run, device
         self.refusal = ""
         self.forget()

@@ -65,9 +65,9 @@ def resolve_device(name: str) -> Device:
 
 
 def resolve_precision(precision: str, device: Device, setting: str = "precision") -> Precision:
-    """Return the precision to use; ``auto`` is bf16 if the hardware supports it, otherwise fp32.
+    """Return the precision to use on a device; ``auto`` is bf16 if the hardware supports it, otherwise fp32.
 
-    Raises UsageError for fp16 and tf32 without CUDA; the error names the ``setting``.
+    Raises UsageError for fp16 and tf32 without CUDA. ``setting``: the name of the user's setting, for this error.
     """
     if precision in CUDA_ONLY and device.kind != "cuda":
         raise UsageError(

@@ -10,7 +10,7 @@ from vidtrans.video.images.picture import resize
 
 
 def bits_to_levels(bits: Tensor) -> Tensor:
-    """Return pictures in a dtype with arithmetic: uint8 unchanged, uint16 bits stored as int16 converted to int32."""
+    """Return pictures in a dtype with which torch can compute: uint8 unchanged, int16 (the bits of uint16) as int32."""
     return bits.to(torch.int32) & 0xFFFF if bits.dtype == torch.int16 else bits
 
 
@@ -25,9 +25,10 @@ def to_8_bit_levels(pictures: Tensor) -> Tensor:
 
 
 def to_levels_serially(output: Tensor, *, deep: bool) -> Tensor:
-    """Return the result of ``torch_engine.to_levels`` for a CPU tensor, computed by NumPy in the calling thread.
+    """Round (N, 3, H, W) on the CPU like ``torch_engine.to_levels``, with NumPy in this thread; ``deep``: to 16 bits.
 
-    Idle threads of torch use CPU time, which slows down the threads of another library that runs the network.
+    The result is (N, H, W, 3) uint8, or if ``deep`` uint16 stored as int16. Idle threads of torch use CPU time, which
+    slows down the threads of another library that runs the network.
     """
     top = 65535 if deep else 255
     values = output.numpy() + np.float32(1)
@@ -46,7 +47,10 @@ def from_levels_serially(pixels: Tensor, middle: float) -> Tensor:
 
 
 def expand_plate(plate: np.ndarray, inputs: Tensor) -> Tensor:
-    """Return a background plate, (h, w, 3) uint8, as (N, H, W, 3) with the size, dtype and device of ``inputs``."""
+    """Return a background plate, (h, w, 3) uint8, as (N, H, W, 3) for the inputs (N, H, W, C), on their device.
+
+    The result has the size and the dtype of ``inputs``.
+    """
     height, width = inputs.shape[1:3]
     picture = torch.from_numpy(resize(plate, width, height)).to(inputs)
     return (picture if inputs.dtype == torch.uint8 else picture * 257).expand(len(inputs), -1, -1, -1)

@@ -29,7 +29,10 @@ class Engine(Protocol):
         """Return the precision of the computation, such as "bf16"; "" if nothing is computed."""
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` for cache keys at a picture size in pixels, at which some operators may need fp32."""
+        """Return the properties that affect the results at a picture size in pixels, for cache keys.
+
+        They are those in ``identity``, and the operators that need fp32 at this size.
+        """
         ...
 
     def batch_for(self, height: int, width: int) -> int:
@@ -48,7 +51,7 @@ class IdentityEngine:
     identity = {"engine": "identity"}  # noqa: RUF012
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity``, which does not depend on the picture size."""
+        """Return the engine properties that affect the results; they do not depend on the picture size."""
         return self.identity
 
     def batch_for(self, height: int, width: int) -> int:
@@ -79,7 +82,10 @@ def append_plate(inputs: np.ndarray, plate: np.ndarray) -> np.ndarray:
 
 
 def append_history(inputs: np.ndarray, in_channels: int) -> np.ndarray:
-    """Return inputs (N, H, W, in_channels) uint8 or uint16 with an empty history appended, if they have none."""
+    """Append an empty history (4 channels, no previous output) to inputs (N, H, W, in_channels) uint8 or uint16.
+
+    Inputs with more than ``in_channels`` channels already have a history and stay unchanged.
+    """
     if inputs.shape[3] > in_channels:
         return inputs
     history = no_history(*inputs.shape[1:3])

@@ -72,7 +72,7 @@ class Convolution(NamedTuple):
 
     @classmethod
     def of(cls, name: str, args: Sequence[Any]) -> Convolution | None:
-        """Return the convolution that an operator computes; None for other operators, dtypes and shapes."""
+        """Return the convolution (2D, bf16, fp16 or fp32) that the operator ``name`` computes; None for any other."""
         if name == "aten.convolution.default":
             convolution = cls(*args)
         elif name == "mkldnn._convolution_pointwise.default":
@@ -127,7 +127,7 @@ class Convolution(NamedTuple):
 
 
 def _finer_dtype(x: Tensor) -> torch.dtype:
-    """Return the dtype in which operators on ``x`` are computed again.
+    """Return the dtype for the exact result of an operator on ``x``: float64 for float32 on a CPU, otherwise float32.
 
     On a GPU, operators on float32 are computed again in float32, because the wrong result may have used TF32.
     """
@@ -135,7 +135,11 @@ def _finer_dtype(x: Tensor) -> torch.dtype:
 
 
 def _is_near(output: Tensor, expected: Tensor, dtype: torch.dtype, scale: Tensor | None = None) -> bool:
-    """Return whether ``output`` is correct within rounding; values out of the range of ``dtype`` are not compared."""
+    """Return whether ``output`` is ``expected`` within rounding; ``scale``: the tensor that sets the tolerance.
+
+    The tolerance refers to the root mean square of ``scale``, by default ``expected``. Values out of the range of
+    ``dtype`` are not compared.
+    """
     in_range = expected.to(dtype).isfinite()
     scale = (expected if scale is None else scale)[in_range]
     of_mean, of_value = TOLERANCE[dtype]
@@ -183,7 +187,10 @@ def _as_sequence(results: Any) -> Sequence[Any]:  # noqa: ANN401
 
 
 def _signature(name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> str:
-    """Return what selects an operator's kernel (name, shapes, dtypes, settings); '' for other operators."""
+    """Return the text of all that selects a convolution's or matrix product's kernel: name, shapes, dtypes, settings.
+
+    The result is '' for other operators.
+    """
     if "convolution" not in name and name not in _PRODUCTS:
         return ""
     if next(a.dtype for a in args if isinstance(a, Tensor)) not in TOLERANCE:
@@ -204,6 +211,7 @@ class _ProductMode(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # noqa: ANN401
+        """Return the result of an operator, by ``compute`` for a convolution or a matrix product; torch calls this."""
         kwargs = kwargs or {}
         name = str(func)
         if name in _COMPOSED and func._can_decompose():  # Inference mode does not decompose these operators
@@ -298,7 +306,7 @@ class ComparedEngine(Protocol):
 
 
 class NetworkChecks:
-    """The comparison of a network's operators with fp32. ``wrong``: the signatures of wrong operators, by input shape.
+    """The comparison of a network's operators with fp32. ``wrong``: signatures of wrong operators, by input shape.
 
     The object does not refer to an engine, because a reference would keep the engine's memory allocated.
     """
@@ -306,6 +314,7 @@ class NetworkChecks:
     compares_batches: ClassVar[bool] = False  # Compare a single picture, which is faster
 
     def __init__(self, network: nn.Module, generator: Any) -> None:  # noqa: ANN401  (the network's origin)
+        """Create the checks of ``network``; ``generator``: the model that the network was made from."""
         self._architecture = [repr(network), [list(p.shape) for p in network.parameters()]]
         self.wrong: dict[torch.Size, list[str]] = {}
 
@@ -317,7 +326,7 @@ class NetworkChecks:
         return self._run_corrected(engine, x, wrong) if wrong else engine.compute(x)
 
     def wrong_at(self, engine: ComparedEngine, shape: torch.Size) -> list[str]:
-        """Return the signatures of operators that are wrong at an input shape, compared on noise."""
+        """Return the signatures of the operators whose results for random input of this ``shape`` differ from fp32."""
         if shape not in self.wrong:
             noise = torch.rand(shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
             self._find(engine, noise.to(engine.device.torch))
@@ -325,7 +334,10 @@ class NetworkChecks:
 
     @torch.inference_mode()
     def _find(self, engine: ComparedEngine, x: Tensor) -> Tensor | None:
-        """Find the wrong operators at the shape of ``x``; return the correct output, or None for a cached result."""
+        """Store the wrong operators at the shape of ``x`` in ``wrong``; return the network's correct output.
+
+        The result is None if the wrong operators were cached, or if the comparison does not fit in memory.
+        """
         results: list[Tensor] = []
         cache_key = [*self._architecture, list(x.shape), engine.identity]
         compare = lambda: cached_check(cache_key, engine.device, lambda: self._compare(engine, x, results))  # noqa: E731
@@ -335,7 +347,7 @@ class NetworkChecks:
         return results[0] if results and wrong is not None else None
 
     def _compare(self, engine: ComparedEngine, x: Tensor, results: list[Tensor]) -> list[str]:
-        """Return the wrong operators at the shape of ``x``, and append the correct output to ``results``."""
+        """Return the signatures of wrong operators at the shape of ``x``; append the correct output to ``results``."""
         return find_wrong_operators(lambda: results.append(engine.compute(x)), engine.device)
 
     def _run_corrected(self, engine: ComparedEngine, x: Tensor, wrong: list[str]) -> Tensor:

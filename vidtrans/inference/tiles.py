@@ -20,10 +20,11 @@ from torch.nn import functional as F
 
 from vidtrans.networks.layers import SqueezeExcitation
 
-MIN_TILE_PX = 256  # Smallest side of a tile in pixels; most of a smaller tile would be rim
+MIN_TILE_PX = 256  # Smallest side of a tile in pixels; most of a smaller tile would overlap its neighbours
 # Tiles of 256 pixels reach 46 dB (PSNR) against the whole picture with the bundled model; with overlap 96, 35 dB.
 OVERLAP_PX = 128  # Overlap of neighbouring tiles, in pixels
-# Number of cells along a tile of fixed size: tones are averaged per cell, and neighbouring tiles overlap by one cell
+# Number of cells along each side of a tile of fixed size: ``_with_tones`` averages colours in each cell, and
+# neighbouring tiles overlap by the width of a cell
 NUM_CELLS = 4
 GlobalLayer = nn.InstanceNorm2d | SqueezeExcitation  # Layers whose output depends on the whole picture
 # Mean and variance of each layer's input, (N, C) float32, by layer
@@ -31,17 +32,20 @@ NormStatistics = dict[nn.Module, tuple[Tensor, Tensor]]
 
 
 def next_tile_side(side: int, multiple: int) -> int | None:
-    """Return half of a tile's side, at least ``MIN_TILE_PX``, rounded up to a multiple; None if not smaller."""
+    """Return half of a tile's ``side`` in pixels, at least ``MIN_TILE_PX``; None if the result is not smaller.
+
+    The half is rounded up to a multiple of ``multiple``.
+    """
     half = max(MIN_TILE_PX, side // 2)
     half += -half % multiple
     return half if half < side else None
 
 
 def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP_PX) -> list[int]:
-    """Return the first pixels of evenly spread tiles that cover ``length`` pixels; all are multiples of ``multiple``.
+    """Return the first pixels of evenly spread tiles with sides of ``tile`` pixels that cover ``length`` pixels.
 
-    Tiles overlap by at least ``overlap`` pixels or half a tile, whichever is less, rounded down to a multiple. A tile
-    whose side is ``multiple`` may begin at any pixel.
+    Each first pixel is a multiple of ``multiple``, unless a tile's side is ``multiple``. Tiles overlap by at least
+    ``overlap`` pixels or half a tile, whichever is less, rounded down to a multiple.
     """
     if tile >= length:
         return [0]
@@ -52,9 +56,9 @@ def tile_starts(length: int, tile: int, multiple: int, overlap: int = OVERLAP_PX
 
 
 def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
-    """Return the later tile's weights across an overlap, (overlap,) float32, rising from 0 to 1 in its middle quarter.
+    """Return the weights of the right or lower tile across an overlap, (overlap,): a fade if ``fades``, else a step.
 
-    Without ``fades`` the weights are a step from 0 to 1 in the middle.
+    The weights rise from 0 to 1: a fade is in the middle quarter of the overlap, a step in the middle.
     """
     if not fades:
         return (torch.arange(overlap) >= overlap // 2).to(torch.float32)
@@ -65,9 +69,10 @@ def fade_weights(overlap: int, *, fades: bool = True) -> Tensor:
 
 
 def blend_tiles(parts: Iterable[Tensor], starts: Sequence[int], length: int, dim: int, *, fades: bool = True) -> Tensor:
-    """Cross-fade tiles of equal size into one tensor of ``length`` along axis ``dim``: 2 (rows) or 3 (columns).
+    """Join overlapping tiles to ``length`` pixels along axis ``dim`` (2 or 3), cross-faded if ``fades``, else cut.
 
-    The weights of two tiles add up to exactly one, so that equal values stay unchanged.
+    ``parts``: the tiles, of equal sizes; ``starts``: the first position of each tile. The weights of two tiles add up
+    to exactly one, so that equal values stay unchanged.
     """
     blended: Tensor | None = None
     end = 0
@@ -92,10 +97,9 @@ def run_tiled(
     *,
     fades: bool = True,
 ) -> Tensor:
-    """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles with sides of at most ``side`` pixels.
+    """Run ``network``, (N, C, H, W) → (N, 3, H, W), in tiles with sides up to ``side``, cross-faded if ``fades``.
 
     H, W and ``side`` are multiples of ``multiple``. ``global_layers``: the layers that use the whole picture.
-    ``fades``: tiles are cross-faded instead of cut.
     """
     height, width = x.shape[2:]
     tall, wide = min(height, side), min(width, side)
@@ -113,12 +117,13 @@ def run_tiled(
 def run_fixed(
     network: Callable[[Tensor], Tensor], x: Tensor, size: tuple[int, int], multiple: int, *, matched: bool
 ) -> Tensor:
-    """Run ``network``, which accepts only (N, C, *size), on (N, C, H, W) that is no smaller → (N, 3, H, W).
+    """Run a ``network`` of fixed input ``size`` (h, w) on tiles of (N, C, H, W); ``matched``: match the tiles' colours.
 
-    H, W and ``size`` are multiples of ``multiple``. ``matched``: the network uses whole-picture statistics, which
-    cannot be set from outside. Then the low-frequency tones of each tile, averaged over a quarter of its sides, are set
-    to the tones of the output for the downscaled picture: on 960×540 pixels the means of neighbouring tiles differed by
-    26 levels without this step, and by 3 with it.
+    The network maps (N, C, h, w) to (N, 3, h, w), and the result is (N, 3, H, W). H, W, h and w are multiples of
+    ``multiple``. ``matched`` is for a network with whole-picture statistics that cannot be set from outside. Then the
+    low-frequency tones of each tile, averaged over a quarter of its sides, are set to the tones of the output for the
+    downscaled picture: on 960×540 pixels the means of neighbouring tiles differed by 26 levels without this step, and
+    by 3 with it.
     """
     (height, width), (tall, wide) = x.shape[2:], size
     rows, columns = (tile_starts(n, tile, multiple, tile // NUM_CELLS) for n, tile in ((height, tall), (width, wide)))
@@ -149,20 +154,23 @@ def _run_grid(
     *,
     fades: bool = True,
 ) -> Tensor:
-    """Return the blended tiles ``run(top, left)`` for all first rows and columns; ``size``: the output's (H, W)."""
+    """Join the tiles ``run(top, left)`` for all first rows and columns to ``size`` (H, W), cross-faded if ``fades``."""
     strips = (blend_tiles((run(top, left) for left in columns), columns, size[1], 3, fades=fades) for top in rows)
     return blend_tiles(strips, rows, size[0], 2, fades=fades)
 
 
 def _with_tones(tile: Tensor, reference: Tensor) -> Tensor:
-    """Return a tile with the low-frequency tones of ``reference``, a picture of the same size."""
+    """Return a tile (N, 3, h, w) whose mean colours in each of 4×4 cells are close to those of ``reference``.
+
+    ``reference``: the same part of the output for the downscaled picture, (N, 3, h, w).
+    """
     error = F.interpolate(reference - tile, (NUM_CELLS, NUM_CELLS), mode="area")
     return tile + F.interpolate(error, tile.shape[2:], mode="bilinear", align_corners=False)
 
 
 @contextmanager
 def record_statistics(modules: Iterable[nn.Module]) -> Iterator[NormStatistics]:
-    """Yield a table of mean and variance of the layers' inputs, which is filled when the layers run."""
+    """Yield a table of the mean and variance, (N, C) each, of each module's input; running the modules fills it."""
     statistics: NormStatistics = {}
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:

@@ -97,6 +97,7 @@ class TorchEngine:
         precision: str = "auto",
         batch: int | None = None,
     ) -> None:
+        """Create an engine for a generator; ``batch``: number of pictures that run at once, None for the default."""
         self.device = device
         self.precision = self._resolve("fp32" if getattr(generator, "needs_fp32", False) else precision)
         self._recurrent_channels = generator.in_channels if getattr(generator, "remembers", False) else None
@@ -168,7 +169,7 @@ class TorchEngine:
         return sorted({name for names in self._checks.wrong.values() for name in names}) if self._checks else []
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` and the operators that need fp32 at a picture size in pixels."""
+        """Return the properties that affect the results at a picture size in pixels, with the operators in fp32."""
         if self._checks is None or self._input_channels is None:
             return self.identity
         channels = self._input_channels + (0 if self._plate is None else 3)
@@ -227,7 +228,7 @@ class TorchEngine:
         return next(count for count in range(max_batch, 0, -1) if self.batch % count == 0)
 
     def _in_halves(self, run: Run, inputs: Tensor) -> Tensor:
-        """Run a batch; if memory runs out, run its halves, and use their batch size for later batches."""
+        """Return ``run(inputs)``; if memory runs out, run the halves of the batch, and halve the later batches, too."""
         output = self.if_it_fits(partial(run, inputs))
         if output is not None:
             return output

@@ -45,9 +45,9 @@ def cache_folder() -> Path:
 
 
 def use_inductor_cache(kernels: str) -> None:
-    """Let torch.compile store its results for other processes, unless the user has set its environment variable.
+    """Let torch.compile store its results for the environment ``kernels``, unless the user has set its variable.
 
-    ``kernels``: the properties that affect the compiled code, see ``kernel_environment``. Each value has its own
+    ``kernels``: see ``kernel_environment``. The variable is ``INDUCTOR_CACHE``. Each value of ``kernels`` has its own
     folder: weights that PyTorch 2.13 packed for one instruction set corrupt a process on a processor with another one,
     for example on machines that share a home folder.
     """

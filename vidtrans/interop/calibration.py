@@ -35,7 +35,10 @@ def calibrate(generator: Any, inputs: np.ndarray) -> None:  # noqa: ANN401  (a g
 
 
 def _use_batch_statistics(norm: nn.Module, inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> torch.Tensor:
-    """Set the statistics of a norm to those of the whole batch, and return the output with them; a forward hook."""
+    """Set the running statistics of ``norm`` to those of its input, and return its output with them; a forward hook.
+
+    ``inputs``: the input (N, C, H, W) as a tuple; ``output``: the norm's own output, which is replaced.
+    """
     assert isinstance(norm, PictureNorm | nn.BatchNorm2d)
     (x,) = inputs
     variance, mean = torch.var_mean(x, (0, 2, 3), correction=0)

@@ -135,7 +135,10 @@ def _parse_tensor(path: Path, name: str, entry: Any, begin: int, size: int) -> S
 
 @dataclass(frozen=True)
 class RecognisedCheckpoint:
-    """A recognised checkpoint: its tensors by name without prefixes, its family's name in ``FAMILIES``, its network."""
+    """A recognised checkpoint: its tensors by name, its family's name in ``FAMILIES``, and the network that fits.
+
+    The tensor names are those of the file without ``PREFIXES``.
+    """
 
     tensors: Tensors
     family: str
@@ -206,7 +209,7 @@ def recognise(path: Path) -> RecognisedCheckpoint:
 
 
 def _match_description(checkpoint: RecognisedCheckpoint, model: ExportedModel) -> RecognisedCheckpoint:
-    """Return the checkpoint with the network's name and settings from the description by 'vidtrans model export'.
+    """Return the checkpoint with the network that the description of an exported model names, if it fits the tensors.
 
     The tensors of some networks fit several families. If the description does not fit the tensors, the checkpoint is
     returned unchanged.
@@ -270,7 +273,10 @@ def _read(path: Path) -> TorchFile | None:
 
 
 def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit, str, Family] | None) -> ModelError:
-    """Return the error for a refused checkpoint. ``needs``: see ``TorchFile``; ``best``: the nearest family or None."""
+    """Return the error for a refused checkpoint with contents ``value``; ``best``: the nearest family, or None.
+
+    ``needs``: the functions that its pickle calls, see ``TorchFile``.
+    """
     reason_and_remedy = explain_refusal(value, needs)
     if reason_and_remedy:
         return ModelError(str(path), *reason_and_remedy)
@@ -282,7 +288,10 @@ def _refusal_error(path: Path, value: object, needs: list[str], best: tuple[Fit,
 
 
 def _tensor_tables(value: object) -> list[Tensors]:
-    """Return the tables of a checkpoint that may hold a generator's tensors, by name without common prefixes."""
+    """Return the tensor tables in a checkpoint's contents ``value`` that may be a generator's state dict.
+
+    Prefixes that all names of a table share are removed.
+    """
     if not isinstance(value, dict):
         return []
     inside = [value[name] for name in WRAPPER_KEYS if isinstance(value.get(name), dict)]
@@ -298,7 +307,10 @@ def _tensor_tables(value: object) -> list[Tensors]:
 
 
 def explain_refusal(value: object, needs: list[str]) -> tuple[str, str] | None:
-    """Return the reason and the remedy for a refused checkpoint; None if unknown. ``needs``: see ``TorchFile``."""
+    """Return reason and remedy for refusing a checkpoint with contents ``value`` that calls functions ``needs``.
+
+    The result is None if the reason is unknown. ``needs``: see ``TorchFile``.
+    """
     if isinstance(value, dict):
         if set(value) >= OPTIMISER_KEYS:
             return "it is the state of an optimiser, not a network", "give the generator's file"

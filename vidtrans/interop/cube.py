@@ -34,7 +34,7 @@ SIZE_LINE = re.compile(r"(?mi)^\s*LUT_(?:3D|1D)_SIZE\s+[0-9]{1,6}\s*(?:#.*)?$")
 # The start of a line with a colour, such as "0.5" or "-.1"; other lines are keywords.
 NUMBER_START = re.compile(r"[+-]?[0-9.]")
 EXACT_DIGITS = 7  # Number of decimal places that is written for colours, the resolution of float32.
-# Number of values by keyword, except TITLE; DaVinci Resolve writes the input ranges.
+# Number of values after each keyword of a ``.cube`` file, except TITLE. DaVinci Resolve writes LUT_…_INPUT_RANGE.
 KEYWORDS = dict.fromkeys(("LUT_3D_SIZE", "LUT_1D_SIZE"), 1) | dict.fromkeys(("DOMAIN_MIN", "DOMAIN_MAX"), 3)
 KEYWORDS |= dict.fromkeys(("LUT_3D_INPUT_RANGE", "LUT_1D_INPUT_RANGE"), 2)
 
@@ -83,7 +83,7 @@ class CubeFormat(ModelFormat):
 
 
 class CubeLuts(NamedTuple):
-    """The LUTs of a ``.cube`` file, for colours from 0 to 1.
+    """The 3D LUT of a ``.cube`` file and its preceding 1D LUT, the shaper, or None; both for colours from 0 to 1.
 
     Attributes:
         nodes: The 3D LUT, (n, n, n, 3) float64; the first axis is blue.
@@ -108,9 +108,9 @@ class _Range(NamedTuple):
 
 @dataclass(frozen=True)
 class _Head:
-    """The head of a ``.cube`` file: the node counts of its 1D LUT and per side of its 3D LUT, and their input ranges.
+    """The lines before the colours of a ``.cube`` file: node counts and input ranges of its LUTs, and the title.
 
-    The node count is 0 for a LUT that the file does not contain.
+    ``curve``: number of nodes of the 1D LUT; ``size``: number of nodes per side of the 3D LUT; 0 for a missing LUT.
     """
 
     curve: int

@@ -20,7 +20,7 @@ DESCRIPTION_VERSION = 1  # Version of the description's format; other versions a
 METADATA_KEY = "vidtrans"  # Metadata key of the description in ONNX files.
 DESCRIPTION_NAME = "vidtrans.json"  # File name of the description in zip archives.
 MAX_DESCRIPTION_BYTES = 16 << 20  # Largest size of a description in bytes.
-# Tables of an imported network's record that an exported graph already applies; a checkpoint needs them.
+# Tables of an imported network's record that are part of an exported graph. Only an exported checkpoint needs them.
 PORT_TABLES = ("ports", "origin")
 # Tables of the model's record that rendering needs besides those in ``ExportedModel``.
 RECORD_TABLES = ("dream", "codes", *PORT_TABLES)
@@ -80,7 +80,10 @@ class ExportedModel:
         return model
 
     def input_pairing(self, path: Path) -> Pairing:
-        """Return the pairing that makes the file's input from a frame. Raises ModelError without its plug-in."""
+        """Return the pairing that makes the file's input from a frame.
+
+        Raises ModelError if the pairing belongs to a plug-in that is not installed.
+        """
         PAIRINGS.require(self.pairing, path, ModelError)
         pairing = make_pairing(self.pairing["name"], self.pairing["settings"])
         if not self.whole:
@@ -92,7 +95,11 @@ class ExportedModel:
     def model(
         self, path: Path, family: str, generator: Table, ports: Table, origin: Table | None = None
     ) -> ForeignModel:
-        """Return the ``ForeignModel`` of the file ``path`` from this description. Raises ModelError for damage."""
+        """Return the ``ForeignModel`` of a file from this description, and from the network that the file holds.
+
+        ``family``: the network's family; ``generator``: its name and settings; ``ports``: its ``PortSettings``;
+        ``origin``: facts about the file for a later export. Raises ModelError for a damaged description.
+        """
         try:
             pairing = self.input_pairing(path)
             tables = {name: table for name, table in self.record_tables.items() if name not in PORT_TABLES}

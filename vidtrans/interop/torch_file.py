@@ -72,7 +72,10 @@ class GlobalName:
 
 @dataclass(eq=False)
 class Opaque:
-    """The placeholder for the result of a call of ``callee`` that was not executed; items added to it are ignored."""
+    """The placeholder for the result of a call in a pickle that was not executed. ``callee``: the called name.
+
+    Items added to the placeholder are ignored.
+    """
 
     callee: str
 
@@ -470,6 +473,8 @@ def _read_legacy(path: Path) -> TorchFile:
 
 def _locate_tensors(value: object, path: Path, offset_of: Callable[[Storage], int]) -> Any:  # noqa: ANN401
     """Return ``value`` with a checked ``StoredTensor`` for each tensor. Raises PickleError.
+
+    ``offset_of``: a function that returns the byte offset of a storage in the file.
 
     Contents deeper than ``MAX_DEPTH`` tables and lists are omitted. A shared object is converted only once, because a
     small file may contain a million references to a list of a million values.

@@ -38,10 +38,10 @@ def main() -> None:
 
 
 def convert(path: str, target: str, channels: int = 0, *, exported: bool = False) -> None:
-    """Convert the program in file ``path`` to the ONNX file ``target`` and compare them. Raises ConversionError.
+    """Convert program ``path`` to the ONNX file ``target``; ``exported``: 'vidtrans model export' wrote the program.
 
-    ``exported``: 'vidtrans model export' wrote the program; ``channels``: input channels of an exported network without
-    pairing, whose graph then has colours in [-1, 1]; 0 tries several numbers.
+    The outputs of program and graph are compared. ``channels``: number of input channels of an exported network without
+    pairing, whose graph then has colours in [−1, 1]; 0 for any other program. Raises ConversionError.
     """
     import torch
 
@@ -94,10 +94,12 @@ def _first_tensor(output: Any) -> Any:  # noqa: ANN401  (of a program)
 
 
 def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
-    """Return a module for colours in [−1, 1] that runs a program for colours in [0, 1]."""
+    """Return a module for colours in [−1, 1] that converts them for a program whose colours are in [0, 1]."""
     import torch
 
     class Symmetric(torch.nn.Module):
+        """A program for colours in [0, 1], with input and output converted from and to [−1, 1]."""
+
         def __init__(self) -> None:
             super().__init__()
             self.program = program
@@ -111,7 +113,7 @@ def _symmetric(program: Any) -> Any:  # noqa: ANN401  (modules)
 
 
 def _limit_loops(target: str) -> None:
-    """Set a constant limit for each loop of an exported pairing in the ONNX file ``target``; the loops follow lines."""
+    """Set a constant limit for each loop in the ONNX file ``target``, as ``exporting.onnx_file.limit_loops`` does."""
     import onnx
 
     from vidtrans.interop.exporting.onnx_file import limit_loops
@@ -164,7 +166,10 @@ def _export(program: Any, picture: Any, target: str, free: dict[str, dict[int, s
 
 
 def _compare(program: Any, target: str, picture: Any, max_share: float) -> None:  # noqa: ANN401  (module, tensor)
-    """Raise ConversionError if the graph does not run, or if more than ``max_share`` of its output values differ."""
+    """Run the program and the ONNX file ``target`` on a picture (1, C, H, W), and compare their outputs.
+
+    Raise ConversionError if the graph does not run, or if more than ``max_share`` (0 to 1) of the values differ.
+    """
     import torch
 
     onnxruntime = import_onnx_runtime()

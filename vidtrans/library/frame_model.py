@@ -79,6 +79,7 @@ class FrameModel:
         return self._model.name
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Return how to pickle the model: by its names, settings and context; a copy loads the files again."""
         return FrameModel, (self._names, self._settings, self.context)
 
     @overload
@@ -152,7 +153,7 @@ class FrameModel:
 
     @contextmanager
     def _with_engines(self, context: Context) -> Iterator[None]:
-        """Give a context idle engines of earlier renders, if there are any; keep its engines for later renders."""
+        """Give a context the idle engines of an earlier render, if any, and keep its engines for later renders."""
         with suppress(IndexError):
             context.engines.update(self._idle_engines.pop())
         try:
@@ -181,7 +182,7 @@ class FrameModel:
         return self._load(self._settings)[0]
 
     def _load(self, settings: Tables) -> tuple[LoadedModel, Recipe]:
-        """Return the model for the settings, and the recipe with the model's style names."""
+        """Return the model for the ``settings`` (as in a preset), and the recipe with the model's style names."""
         from vidtrans.models.at_once import predict_model_from_pictures
 
         request = self._request(settings)
@@ -239,7 +240,7 @@ def load_model(
 
 
 class DeflickeredFrames:
-    """Pictures without flicker; each iteration is a new pass over ``frames``.
+    """The pictures ``frames`` without flicker; each iteration filters them again from the first one.
 
     ``for picture in Deflicker(processed, flow_from=source): …`` uses the motion of the source of the processed
     pictures; without ``flow_from`` it uses the motion of the processed pictures. For an ``OpenedClip`` without
@@ -296,6 +297,7 @@ class FrameStream:
         flow_from: Iterable[object] | None = None,
         stop: Stop = NEVER_STOP,
     ) -> None:
+        """Create a stream; ``flow_from``: one picture per frame, from which the filter estimates the motion."""
         self._model, self._frames, self._flow_from, self._stop = model, frames, flow_from, stop
         self._devices, self._guides, self._sources = deque[Any](), deque[np.ndarray](), deque[np.ndarray]()
         check_frames(frames)
@@ -341,7 +343,10 @@ class FrameStream:
             yield picture
 
     def _guided(self, samples: Generator[Sample, None, None]) -> Generator[Sample, None, None]:
-        """Yield the samples with the pictures of ``flow_from`` as guides, for the motion estimates of the filter."""
+        """Yield the rendered frames ``samples``, each with its picture of ``flow_from`` as ``guide``.
+
+        The temporal filter estimates the motion from the guides. A guide is resized to the rendered frame's size.
+        """
         with closing(samples):
             for sample in samples:
                 if self._flow_from is None:
@@ -352,7 +357,10 @@ class FrameStream:
 
 
 def _pairs(frames: Iterable[object], flow_from: Iterable[object] | None) -> Iterator[tuple[object, object | None]]:
-    """Yield each frame with its picture of ``flow_from``, or None. Raises UsageError if their numbers differ."""
+    """Yield each frame with its picture of ``flow_from``, from which the motion is estimated, or None without them.
+
+    Raises UsageError if the numbers of frames and pictures differ.
+    """
     if flow_from is None:
         yield from ((frame, None) for frame in frames)
         return
@@ -386,7 +394,10 @@ class _StreamingCutDetector(CutDetector):
     """A cut detector that reports the shot of each frame while further frames are added."""
 
     def shot_starts(self, *, ended: bool) -> Iterator[int]:
-        """Yield the shot's first frame for each further frame whose shot is certain; ``ended``: for all frames."""
+        """Yield the first frame of the shot of each further frame with a certain shot; ``ended``: all are certain.
+
+        ``ended`` means that no more frames are added.
+        """
         if ended:
             self._decide_all()
         starts = [start for start in self._shots if start <= self._num_yielded]
@@ -400,12 +411,13 @@ class _StreamingCutDetector(CutDetector):
 
 
 class StreamModel:
-    """A model with its settings for one stream of frames. Key frames of styles and blends are given by frame number.
+    """A model with its settings for one stream of frames. Settings that change over time are given by frame number.
 
     Raises UsageError if the model or a setting needs more than frames, or, with ``single``, more than one frame.
     """
 
     def __init__(self, model: LoadedModel, settings: ResolvedRenderSettings, context: Context, *, single: bool) -> None:
+        """Check the model and the settings for a stream; ``single``: for a stream of one frame."""
         self.model, self.settings, self.context = model, settings, context
         _check_model(model, single=single)
         rendering = settings.rendering
@@ -444,7 +456,10 @@ class StreamModel:
         return FrameByFrame(model, rendering, self._strokes, engine, self.context, inputs=inputs, deep=deep)
 
     def prepare(self, opened: FrameByFrame, number: int, picture: np.ndarray, shot: tuple[int, int]) -> PreparedFrame:
-        """Return the prepared network input of a frame; ``shot``: the frame range [first, stop) of its shot."""
+        """Return the prepared network input of frame ``number``; ``shot``: the frame range [first, stop) of its shot.
+
+        ``opened``: the renderer from ``open``; ``picture``: the frame, (H, W, 3).
+        """
         if shot[0] > self._shots[-1]:
             self._shots.append(shot[0])
         size = self._strokes.size_seen(self.model, self.settings.rendering.size, (picture.shape[1], picture.shape[0]))
@@ -456,7 +471,10 @@ class StreamModel:
 
 
 def _check_model(model: LoadedModel, *, single: bool) -> None:
-    """Raise UsageError for a model that needs more than the frames of a stream; ``single``: more than one frame."""
+    """Raise UsageError if a model's input is more than the frames of a stream or, if ``single``, more than one frame.
+
+    Such input is for example a mask, or a folder of guides.
+    """
     pairing = model.pairing
     reasons = {
         "it follows its own clip": pairing.has_conditions,

@@ -210,7 +210,7 @@ def write_clip(
     report: Report = ignore_event,
     stop: Stop | None = None,
 ) -> int:
-    """Encode pictures as a video, and return the number of pictures.
+    """Encode pictures as a video, with the times and the sound of the clip ``like`` or at ``fps``; return their number.
 
     Args:
         frames: (H, W, 3) pictures, uint8 or uint16, all of one size: arrays, tensors, or a generator of them.
@@ -306,9 +306,10 @@ def _encode(
     stamps: Iterable[int],
     stop: Stop,
 ) -> tuple[int, PictureFormat]:
-    """Encode pictures with the timestamps ``stamps``; return their number and the picture format with size and depth.
+    """Encode pictures as the video ``segment``; return their number and the picture format with size and depth.
 
-    At most one picture more than there are timestamps is counted.
+    ``form``: the picture format without size and depth; ``stamps``: the timestamp of each picture, in units of the time
+    base of ``form``. At most one picture more than there are timestamps is counted.
     """
     iterator, times, written = iter(frames), iter(stamps), 0
     first = next(iterator, None)

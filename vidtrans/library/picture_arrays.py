@@ -34,6 +34,7 @@ class ClipFrame:
     time: Fraction
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:  # noqa: ANN401  (numpy's)
+        """Return the picture for ``numpy.asarray``."""
         return np.array(self.rgb, dtype=dtype, copy=copy)
 
     def __repr__(self) -> str:
@@ -43,7 +44,7 @@ class ClipFrame:
 def to_array(picture: object, label: str = "a frame") -> np.ndarray:
     """Return a picture as a contiguous array, not copied if it already is one. Raises UsageError for other data.
 
-    Accepts arrays, tensors on any device, and ``ClipFrame``s.
+    Accepts arrays, tensors on any device, and ``ClipFrame``s. ``label``: the name of the picture, for errors.
     """
     if isinstance(picture, ClipFrame):
         picture = picture.rgb
@@ -93,7 +94,10 @@ def _check_picture(picture: np.ndarray | torch.Tensor, dtype: str, label: str) -
 
 
 def check_frames(frames: object, label: str = "frames") -> None:
-    """Raise UsageError for an object that is not a sequence of pictures, such as a single picture or a path."""
+    """Raise UsageError for an object that is not a sequence of pictures, such as a single picture or a path.
+
+    ``label``: the name of the argument, for errors.
+    """
     if isinstance(frames, str | Path):
         raise UsageError(label, f"'{frames}' is a path", "open it: vidtrans.open_clip(path)")
     if isinstance(frames, ClipFrame) or getattr(frames, "ndim", 4) < 4:

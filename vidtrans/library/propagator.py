@@ -30,7 +30,7 @@ from vidtrans.video.images.picture import write_picture
 
 
 class Propagator:
-    """A clip rendered in the style of its painted key frames; iterate it for the frames of ``vidtrans propagate``.
+    """A clip rendered in the style of its painted key frames, as by ``vidtrans propagate``; iterate over its frames.
 
     The first pass trains a network on the key frames, unless ``minutes`` is 0. The network is stored in the cache
     folder for later passes; nothing else is written.
@@ -49,7 +49,7 @@ class Propagator:
         report: Report = ignore_event,
         stop: Stop | None = None,
     ) -> None:
-        """Create a propagator for a clip.
+        """Create a propagator of painted key frames (pictures by frame number, or a folder) through a clip.
 
         Args:
             clip: a clip from ``open_clip``, or a slice of it.
@@ -78,6 +78,7 @@ class Propagator:
         self._context = Context(cache_dir=Path(cache_dir), device=device, report=report, stop=stop or Stop())
 
     def __iter__(self) -> Iterator[np.ndarray]:
+        """Yield the rendered frames of the clip in order, (H, W, 3) each."""
         again = "iterate again, with another Stop: a training continues where it stopped"
         with with_stop_message("no further pictures are made", again), ExitStack() as stack:
             # Not a TemporaryDirectory, which would warn when the garbage collector ends an iteration.

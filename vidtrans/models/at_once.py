@@ -47,7 +47,10 @@ NUM_CLIP_FRAMES = 5  # Number of a clip's frames whose mean style is the style o
 
 @dataclass(frozen=True)
 class StyleSource:
-    """A source of a style vector, (N,) float32; ``digest`` identifies the source in cache keys."""
+    """A source of a style: ``style`` computes its numbers, (N,) float32; ``digest`` identifies it in cache keys.
+
+    The numbers are those of ``StylePrediction.style``.
+    """
 
     digest: str
     style: Callable[[StylePrediction], Tensor]
@@ -66,10 +69,10 @@ Looks = Mapping[str, Sequence[tuple[StyleSource, float]]]
 def predict_model_from_pictures(
     pictures: NamedPictures, context: Context, clip: Path | None = None, changes: Mapping[str, Any] | None = None
 ) -> LoadedModel:
-    """Return the model that renders the styles of pictures, from the cache or computed now.
+    """Return the model that renders a ``clip`` in the styles of pictures, from the cache or computed now.
 
-    For a painting medium (oil, ink …), return the identity model with the medium's name. ``clip``: the clip whose own
-    style may be mixed with the pictures' styles. ``changes``: settings of the model's pairing. Raises UsageError,
+    For a painting medium (oil, ink …), return the identity model with the medium's name. The clip is read only if its
+    own style is mixed with the pictures' styles. ``changes``: settings of the model's pairing. Raises UsageError,
     MediaError.
     """
     if pictures.medium:
@@ -84,9 +87,10 @@ def predict_model_from_pictures(
 def predict_model_from_styles(
     looks: Looks, context: Context, changes: Mapping[str, Any] | None = None, *, is_kept: bool = True
 ) -> LoadedModel:
-    """Return a model with the given styles, from the cache or computed now.
+    """Return a model with the styles ``looks``, cached or computed now; its file is temporary unless ``is_kept``.
 
-    Without ``is_kept``, and in a dry run, the model's file is temporary. Raises UsageError for too many styles.
+    ``changes``: settings of the model's pairing that the user has changed. In a dry run the file is temporary, too.
+    Raises UsageError for too many styles.
     """
     mixtures = [[(source.digest, share) for source, share in each] for each in looks.values()]
     if len(looks) > MAX_LOOKS:

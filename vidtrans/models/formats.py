@@ -138,10 +138,11 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
 def build_with_weights(
     path: Path, record: ModelRecord, read: Callable[[Path], Mapping[str, Any]], *, foreign: bool = False
 ) -> Any:  # noqa: ANN401  (no torch here)
-    """Build the generator of a record and load the weights that ``read(path)`` returns, CPU tensors by name.
+    """Build the generator of a record with the weights of ``read(path)``; ``foreign``: another tool wrote the file.
 
-    ``foreign``: another tool wrote the file, so it has no digest of its weights. Raises ModelError if the weights do
-    not fit the generator, differ from the recorded digest or are not finite; ``read`` may raise OSError and ValueError.
+    The weights are CPU tensors by name. A foreign file has no digest of its weights. Raises ModelError if the weights
+    do not fit the generator, differ from the recorded digest or are not finite; ``read`` may raise OSError and
+    ValueError.
     """
     import torch
 
@@ -171,9 +172,10 @@ def build_with_weights(
 
 
 def _check_weights(path: Path, weights: Mapping[str, Any], saved: str | None, stored: Mapping[str, Any]) -> None:
-    """Raise ModelError for weights that are not finite, or if the digest of ``stored`` differs from ``saved``.
+    """Raise ModelError if ``weights`` are not finite, or the digest of the ``stored`` weights is not ``saved``.
 
-    If ``saved`` is None, the digest is not checked.
+    ``saved``: the digest in the record (hex), None to skip the comparison. ``stored``: the weights as they are in the
+    file, perhaps in 8 bits.
     """
     with ThreadPoolExecutor(1, "vidtrans-digest") as executor:
         digest = executor.submit(weights_digest, stored) if saved is not None else None

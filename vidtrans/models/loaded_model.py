@@ -37,7 +37,7 @@ OWN_SIZES = ("auto", "trained")  # Values of the setting ``rendering.size`` that
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model: the path of its file and its record (None for the identity), its digest and its name."""
+    """A model that is found and read: its file and record (None for the identity), its digest and its name."""
 
     path: Path | None
     digest: str
@@ -145,7 +145,7 @@ class LoadedModel:
         return Size(short=self.record.size if size == "trained" else self.record.auto_size, least=least)
 
     def input_size(self, size: str, source: tuple[int, int]) -> tuple[int, int]:
-        """Return the (width, height) of the network's input; the arguments are those of ``working_size``."""
+        """Return the (width, height) of the network's input for a source's (width, height) and a ``rendering.size``."""
         return self.working_size(size, source)
 
     def load_generator(self) -> tuple[Any, ModelRecord]:
@@ -179,10 +179,10 @@ def load_model(name: str, context: Context, changes: Mapping[str, Any] | None = 
 
 
 def load_extractor(extraction: Extraction, context: Context, path: str = "") -> LoadedModel:
-    """Return the extractor: the network that turns each frame into the input of another model.
+    """Return the extractor, the network that makes another model's input, from ``path`` or the file in ``extraction``.
 
-    ``path``: its file, if other than the one named in ``extraction``. Raises ModelError if the file is missing, has
-    other content or cannot serve as an extractor, UsageError if ``extraction`` names no model.
+    Raises ModelError if the file is missing, has other content or cannot serve as an extractor, UsageError if
+    ``extraction`` names no model.
     """
     if not extraction.model:
         remedy = "name one: pairing.model=FILE, or sheet --pairing model:FILE"
@@ -200,7 +200,10 @@ def load_extractor(extraction: Extraction, context: Context, path: str = "") -> 
 
 
 def _find_model(name: str, context: Context, changes: Table, role: ModelRole = "model") -> LoadedModel:
-    """Return the model of this name or file, without its extractor. Raises ModelError."""
+    """Return the model of this name or file, without its extractor. Raises ModelError.
+
+    ``changes``: the changed settings of its pairing; ``role``: which network of the file is used.
+    """
     path = find_model(name)
     try:
         if path is None:
@@ -243,7 +246,7 @@ def _digest(path: Path, record: ModelRecord, context: Context) -> str:
 
 
 def load_engine(model: LoadedModel, settings: RenderingSettings, context: Context, batch: int | None = None) -> Engine:
-    """Return a model's engine for ``batch`` pictures; None selects the batch size automatically.
+    """Return a model's engine, which runs ``batch`` pictures at once; None selects the batch size automatically.
 
     Raises ModelError, DeviceError, UsageError.
     """
@@ -269,8 +272,9 @@ def load_engine(model: LoadedModel, settings: RenderingSettings, context: Contex
 def find_extractor(
     extraction: Extraction, folder: Path, digest: Callable[[Path], str], remedy: str = EXTRACTOR_REMEDY
 ) -> Path:
-    """Return the extractor file with the digest in ``extraction``; files with its name are compared first.
+    """Return the file of an extractor, the network that makes a model's input, by the digest in ``extraction``.
 
+    Files with the name in ``extraction`` are compared first.
     ``folder``: the model's folder, searched before ``model_folders``. ``digest`` returns the SHA-256 of a file's
     content. Raises ModelError, with the ``remedy``, if no file in these folders has that content.
     """

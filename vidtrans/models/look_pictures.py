@@ -43,7 +43,10 @@ MAX_NAME_BYTES = 80  # Largest length of a model's name in bytes, so that it can
 
 @dataclass(frozen=True)
 class LookPart:
-    """A name in a ``--look`` with the text of its share (a number or a curve) or of its start time; '' without one."""
+    """A name in a ``--look``, with the text of its share or of its start time (``moment``), '' if it has none.
+
+    A share is a number or a curve.
+    """
 
     name: str
     share: str = ""
@@ -60,10 +63,9 @@ ReadPart = Callable[[str, IsName], Iterator[LookPart]]
 
 
 def parse_look_parts(look: str, is_name: IsName, *, has_shares: bool = True) -> Reading:
-    """Return the names in a ``--look``, with shares or with start times if given; () for a text of another form.
+    """Return the names in a ``--look``, each with its share (if ``has_shares``) or start time; () for another form.
 
-    ``is_name`` decides where names with commas and colons end. ``has_shares``: whether names may have shares. Raises
-    UsageError if the text can be read in two ways.
+    ``is_name`` decides where names with commas and colons end. Raises UsageError if the text can be read in two ways.
     """
     if is_name(look):
         return (LookPart(look),)
@@ -203,9 +205,10 @@ class NamedPictures:
 
 
 def models_named(models: Sequence[str], tables: Mapping[str, Table]) -> tuple[str, ...]:
-    """Return the names of a render's models: the identity for strokes alone, () if ``--look`` supplies the model.
+    """Return the names of a render's models; () if ``--look`` names pictures, whose model is predicted.
 
-    ``tables``: the tables of the recipe.
+    ``models``: the given names; ``tables``: the tables of the recipe. A painting medium without model or ``--look``
+    paints the unchanged frame, so the only name is 'identity'.
     """
     is_plain = not models and medium_of_tables(tables) and not look_named(tables)
     return (IDENTITY,) if is_plain else tuple(models)
@@ -253,9 +256,9 @@ def names_pictures(look: str) -> bool:
 
 
 def name_looks(mixtures: Sequence[Mixture], moments: Sequence[str] = ()) -> NamedPictures:
-    """Return mixtures of pictures with unique names.
+    """Give mixtures of pictures unique names; ``moments``: the start time of each, or () to use only the first mixture.
 
-    ``moments``: the start time of each mixture; without them the first mixture is used for the whole clip.
+    The result contains the mixtures by name, and a ``--look`` that uses the names.
     """
     looks, used = _unique_names(mixtures)
     value = ", ".join(f"{moment}: {name}" for moment, name in zip(moments, used, strict=True)) if moments else used[0]
@@ -293,7 +296,10 @@ def medium_picture(name: str) -> Path | None:
 
 
 def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
-    """Return the painting medium of a ``--look``. Raises UsageError if it is combined with other names."""
+    """Return the painting medium of a ``--look``. Raises UsageError if it is combined with other names.
+
+    ``parts``: all names in the ``--look``; ``media``: the names of painting media among them.
+    """
     [first, *_] = media
     if look == first:
         return NamedPictures({}, "", str(path_as_stored(folder / look)) if is_file(look, folder) else look)

@@ -29,7 +29,7 @@ SEPARATOR = "+"  # Separator between the models' names in the name of a chain
 
 
 class ChainPairing(Pairing):
-    """The pairing of a chain of models, built from the pairing of the ``first`` model; it is not registered.
+    """The pairing of a chain of models, which makes the chain's input like the pairing of the ``first`` model.
 
     If the first pairing ``finishes``, it needs the frame together with the network's output: then the chain's input is
     the frame, and the chain computes the network's input from the frame. ``upscale_factor``: the factor of the chain.
@@ -38,6 +38,7 @@ class ChainPairing(Pairing):
     name = "chain"
 
     def __init__(self, first: Pairing, upscale_factor: int) -> None:
+        """Create the pairing of a chain; ``first``: the pairing of its first model."""
         super().__init__(first.settings)
         self._first, self.upscale_factor = first, upscale_factor
         self.in_channels = chain_channels(first)
@@ -45,16 +46,22 @@ class ChainPairing(Pairing):
         self.deep = first.deep
 
     def input(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """Return the first network's input, (H, W, in_channels), or the frame if the first pairing finishes."""
+        """Return the chain's input, (H, W, in_channels): the frame or the first network's input; see ``ChainPairing``.
+
+        ``frames``: the frame and, if the first model needs them, its neighbours, (H, W, 3) each.
+        """
         return frames[0] if self._first.finishes else self._first.input(frames)
 
     def drawing_input(self, picture: np.ndarray) -> np.ndarray:
-        """Return the input of the first model for a drawing."""
+        """Return the input that the first model's pairing makes of a drawing (H, W, 3) uint8."""
         return self._first.drawing_input(picture)
 
 
 def chain_channels(first: Pairing) -> int:
-    """Return the number of channels of a chain's input: those of the ``first`` pairing, or of a frame."""
+    """Return the number of channels of a chain's input: 3 (the frame) if the ``first`` pairing has a last step.
+
+    Otherwise it is the number of the first network's input channels; see ``ChainPairing``.
+    """
     return 3 if first.finishes else first.in_channels
 
 
@@ -72,7 +79,7 @@ class ChainLink:
     has_codes: bool = False
 
     def __call__(self, pictures: Sequence[np.ndarray], values: np.ndarray, *, deep: bool) -> list[np.ndarray]:
-        """Return the output of this model for each picture of the previous model.
+        """Return this model's output for each of the previous model's pictures with its conditions, ``values`` (N, P).
 
         Args:
             pictures: (H, W, 3) uint8, or uint16 of a ``deep`` chain, all of one size.
@@ -84,7 +91,10 @@ class ChainLink:
         return [self._finish(*item) for item in zip(pictures, outputs, inputs, strict=True)]
 
     def _input(self, picture: np.ndarray, values: np.ndarray) -> np.ndarray:
-        """Return the network's input for a picture, with the conditions ``values`` as constant planes."""
+        """Return the network's input for a picture (H, W, 3), with the conditions ``values`` (P,) as constant planes.
+
+        The conditions are the style weights or the style code of a multi-style model.
+        """
         picture = resize(picture if self.pairing.deep else to_uint8(picture), *self.network)
         if len(values) and isinstance(self.pairing, LookPairing):
             return self.pairing.with_planes(picture, values)
@@ -92,7 +102,10 @@ class ChainLink:
         return append_planes(network_input, values) if self.has_codes else network_input
 
     def _finish(self, picture: np.ndarray, output: np.ndarray, net_input: np.ndarray) -> np.ndarray:
-        """Return the model's output, at the size of ``picture`` if the pairing has a step ``finish``."""
+        """Return the model's output; if the pairing has a last step, ``finish``, it is at the size of ``picture``.
+
+        ``picture``: the source; ``output``, ``net_input``: output and input of the network.
+        """
         if not self.pairing.finishes:
             return output
         size = picture.shape[1], picture.shape[0]
@@ -107,6 +120,7 @@ class ChainEngine:
     """
 
     def __init__(self, links: Sequence[ChainLink], size: PixelSize) -> None:
+        """Create the engine; ``size``: the (width, height) of the chain's output."""
         self._links, self._size = links, size
         engines = [link.engine for link in links]
         self.batch = max(engine.batch for engine in engines)
@@ -115,7 +129,7 @@ class ChainEngine:
         self.identity = self._join_identities([engine.identity for engine in engines])
 
     def _join_identities(self, identities: Sequence[dict[str, str]]) -> dict[str, str]:
-        """Return the identity of the chain for cache keys, from the identities of its engines."""
+        """Return the chain's properties that affect the results, for cache keys, from those of its engines."""
         joined = {
             name: "+".join(dict.fromkeys(identity[name] for identity in identities))
             for name in ("engine", "precision", "device")
@@ -124,7 +138,10 @@ class ChainEngine:
         return joined
 
     def identity_at(self, width: int, height: int) -> dict[str, str]:
-        """Return ``identity`` for cache keys; the size has no effect, because the chain fixes each network's size."""
+        """Return the properties that affect the results, for cache keys, at the size that the chain gives each network.
+
+        The arguments have no effect.
+        """
         return self._join_identities([link.engine.identity_at(*link.network) for link in self._links])
 
     def batch_for(self, height: int, width: int) -> int:
@@ -202,7 +219,10 @@ class ModelChain(LoadedModel):
         return all(step.maps_colours for step in self.steps)
 
     def working_size(self, size: str, source: PixelSize) -> PixelSize:
-        """Return the (width, height) of the chain's output, at which sources are read, for a ``rendering.size``."""
+        """Return the (width, height) of the chain's output, which is also the size at which source frames are read.
+
+        ``size``: a value of ``rendering.size``; ``source``: the (width, height) of the source.
+        """
         width, height = self._painted_size(size, source)
         factor = prod(step.pairing.upscale_factor for step in self.steps)
         return width * factor, height * factor
@@ -213,7 +233,10 @@ class ModelChain(LoadedModel):
         return self._painted_size(size, source) if first.pairing.finishes else self.network_sizes(size, source)[0]
 
     def network_sizes(self, size: str, source: PixelSize) -> list[PixelSize]:
-        """Return the (width, height) of each network's input, in the order of the models."""
+        """Return the (width, height) of each network's input, in the order of the models.
+
+        ``size``: a value of ``rendering.size``; ``source``: the (width, height) of the source.
+        """
         sizes: list[PixelSize] = []
         current = self._painted_size(size, source)
         for step in self.steps:
@@ -229,7 +252,11 @@ class ModelChain(LoadedModel):
         return sizes
 
     def _painted_size(self, size: str, source: PixelSize) -> PixelSize:
-        """Return the largest (width, height) before upscaling; the source's if all models keep the source's size."""
+        """Return the (width, height) of the chain's output before upscaling.
+
+        For an own size of the models (``OWN_SIZES``) it is the largest of their sizes, or the source's if all models
+        keep the size of their source.
+        """
         if size not in OWN_SIZES:
             return parse_size(size).of(*source)
         sizes = [step.size_for(size).of(*source) for step in self.steps if not _keeps_source_size(step)]

@@ -23,7 +23,8 @@ from vidtrans.strokes.media import medium_names
 
 SUFFIX = ".safetensors"  # File suffix of native model files
 IDENTITY = "identity"  # Name of the built-in model whose output is the frame
-# Middle parts of the file names of companion models: the reverse model (B to A), and the model of colours
+# Middle parts of the file names of companion models: the reverse model (B to A), and the 3D LUT that maps only the
+# colours of A to those of B
 REVERSE, COLOURS = "reverse", "colours"
 # File names of generators in the training folders of pytorch-CycleGAN-and-pix2pix
 FOLDER_CHECKPOINTS = ("latest_net_G.pth", "latest_net_G_A.pth", "latest_net_G_B.pth")
@@ -140,7 +141,10 @@ def user_model_folder() -> Path:
 
 
 def read_record(path: Path, role: ModelRole = "model") -> ModelRecord:
-    """Return the checked record of a network in a model file, without loading weights or torch. Raises ModelError."""
+    """Return the checked record of the network with a ``role`` in a model file, without loading weights or torch.
+
+    Raises ModelError.
+    """
     model_format = load_format(detect_format(path))
     if role == "extractor" and isinstance(model_format, ForeignFormat):
         model = model_format.describe(path)
@@ -186,7 +190,10 @@ def embed_extractor(path: Path, output: Path, extractor: tuple[Any, ModelRecord]
 
 
 def save_grade(path: Path, nodes: np.ndarray, title: str, scores: Table) -> None:
-    """Write a 3D LUT, ``nodes`` (n, n, n, 3) in [0, 1] with blue as the first axis, as a model file."""
+    """Write a 3D LUT, ``nodes`` (n, n, n, 3) in [0, 1] with blue as the first axis, as a model file.
+
+    ``title``: the notes in the model's card; ``scores``: training statistics for the record.
+    """
     from vidtrans.networks.colour_map import ColourMap, ColourMapSettings
 
     generator = ColourMap(3, 3, ColourMapSettings(len(nodes)))

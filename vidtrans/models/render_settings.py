@@ -46,10 +46,10 @@ class ResolvedRenderSettings:
 
     @classmethod
     def of(cls, recipe: Recipe, model: LoadedModel, device: str, *, painted: bool = False) -> ResolvedRenderSettings:
-        """Return the settings that a recipe gives for a model. Raises UsageError.
+        """Return the settings that a recipe gives for a model; ``painted``: to propagate painted key frames.
 
-        By default there is no filter for a model that maps colours, unless key frames are ``painted``, nor for strokes,
-        which a filter would blur. A model whose output is classes has the filter 'vote'.
+        By default there is no filter for a model that maps colours, unless ``painted``, nor for strokes, which a filter
+        would blur. A model whose output is classes has the filter 'vote'. Raises UsageError.
         """
         name, settings = recipe.choice_settings("temporal")
         strokes = recipe.settings("strokes", StrokesSettings)
@@ -134,7 +134,10 @@ class ResolvedRenderSettings:
         return FILTERS[self.filter_name].is_batched(device_kind(self.device))
 
     def for_key(self, *, stills: bool, masked: bool) -> Table:
-        """Return the settings that affect the output, for cache keys, without unused ``picture_fps`` and feather."""
+        """Return the settings that affect renders of pictures (``stills``) or with a mask (``masked``), for cache keys.
+
+        ``picture_fps`` affects only renders of still pictures, ``mask_feather`` only renders with a mask.
+        """
         without = [] if stills else ["picture_fps"]
         without += [] if masked else ["mask_feather"]
         rendering = {k: v for k, v in self.rendering.for_key().items() if k not in without}

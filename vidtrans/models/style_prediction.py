@@ -27,7 +27,8 @@ STRIDED_BLOCKS = (1, 3, 6, 13)  # Indices of the predictor's blocks with stride 
 NUM_BLOCKS = 16  # Number of the predictor's blocks, each of three convolutions: expansion, depthwise, projection
 TONE_SIDE_PX = 128  # Side of the shrunk picture from which the tone (a colour map) is computed, in pixels
 # Drawings in ink, charcoal and pencil have ratios of 0.01 to 0.04, a blueprint 0.11 to 0.14, paintings 0.3 and more.
-# Deviation of colours across their main axis / along it: below the first, one ink; above the second, many colours.
+# The ratio is the standard deviation of a picture's colours across their main axis in RGB, divided by that along it.
+# Up to ``ONE_INK`` the tone projects colours onto the axis; from ``MANY_COLOURS`` on it does not change colours.
 ONE_INK, MANY_COLOURS = 0.06, 0.11
 # Standard deviation, of values from −1 to 1, below which a picture is uniform; the axis of its colours is then grey
 UNIFORM_DEVIATION = 0.02
@@ -78,7 +79,10 @@ class StylePrediction:
         return outputs
 
     def _convolve(self, x: Tensor, number: int, *, stride: int = 1, has_relu6: bool = True) -> Tensor:
-        """Return a convolution with TensorFlow's padding, and ReLU6 unless it is the last convolution of a block."""
+        """Return the output of the predictor's convolution ``number`` for ``x`` (N, C, H, W), with ReLU6 if it has it.
+
+        The padding is TensorFlow's. The last convolution of a block has no ReLU6.
+        """
         weights, bias = (self.weights[f"predict.{number}.{part}"] for part in ("weight", "bias"))
         if weights.shape[-1] > 1:
             x = F.pad(x, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))

@@ -21,7 +21,8 @@ BIN_WIDTH = 10.0  # Side of a square bin, in units of a and b.
 # 260 of the bins contain RGB colours; the paper's 313 bins cover the convex hull of these colours.
 NUM_BINS = 23  # Number of bins along a and along b, centred at −110, −100, … 110.
 CLASS_STRIDE = 4  # Number of picture pixels per position of the predicted classes along each side, as in the paper.
-# Number of the U-Net's output features, and factor on the features in [−1, 1], so that logits differ by nats.
+# Number of the U-Net's output features, and factor on these features, which are in [−1, 1]: with it, the logits of two
+# bins can differ by several units, and so their probabilities by orders of magnitude.
 FEATURES, FEATURE_SCALE = 64, 4.0
 
 # Matrix from linear sRGB to CIE XYZ (D65)
@@ -65,7 +66,10 @@ class ColourClasses(nn.Module):
         return logits
 
     def coloured(self, logits: Tensor, x: Tensor) -> Tensor:
-        """Return pictures (N, 3, H, W) in [−1, 1] with the annealed mean of the bins and the lightness of ``x``."""
+        """Return pictures (N, 3, H, W) in [−1, 1] with the lightness of ``x`` and the colours that ``logits`` predict.
+
+        The colour is the annealed mean: the mean of the bins, weighted by their sharpened probabilities.
+        """
         shares = torch.softmax(logits.float() / self.temperature, 1)
         ab = torch.einsum("nkhw,kc->nchw", shares, self.bins.float())
         ab = F.interpolate(ab, scale_factor=float(CLASS_STRIDE), mode="bilinear", align_corners=False)

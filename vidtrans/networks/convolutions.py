@@ -21,7 +21,8 @@ from torch.nn import functional as F
 MAX_TILED_CHANNELS = 8
 TILE = 2  # Side of the square of output pixels that ``TiledConv`` computes as channels of one position
 BINOMIAL = (0.25, 0.5, 0.25)  # Weights of the binomial blur filter along each axis
-# By upsampling mode, for even and odd output rows: weights of three input rows, for each row of the kernel.
+# Weights of three input rows in the upsampled picture, by upsampling mode: first for even, then for odd output rows,
+# and for each of the three rows of the convolution's kernel.
 DOUBLING_WEIGHTS = {
     "nearest": (((1.0, 0, 0), (0, 1.0, 0), (0, 1.0, 0)), ((0, 1.0, 0), (0, 1.0, 0), (0, 0, 1.0))),
     "bilinear": (
@@ -29,7 +30,7 @@ DOUBLING_WEIGHTS = {
         ((0.25, 0.75, 0), (0, 0.75, 0.25), (0, 0.25, 0.75)),
     ),
 }
-# Largest number of pixels of a batch, at the smaller of input and output, for which a matrix product is used
+# Largest number of positions (batch · h · w, of the smaller one of input and output) for a matrix product
 MAX_POSITIONS = 256
 
 
@@ -74,15 +75,20 @@ class BlurredConv(nn.Conv2d):
 class DoublingConv(nn.Conv2d):
     """Upsampling by 2 and ``nn.Conv2d(inputs, outputs, 3)`` in one layer; the border pixels are repeated.
 
-    Each output of the upsampled picture depends on 3×3 input pixels (a polyphase filter).
+    ``mode``: 'nearest' or 'bilinear' upsampling. Each output of the upsampled picture depends on 3×3 input pixels (a
+    polyphase filter).
     """
 
     def __init__(self, inputs: int, outputs: int, mode: str, *, bias: bool = True) -> None:
+        """Create the layer; ``mode``: the upsampling, 'nearest' or 'bilinear'."""
         super().__init__(inputs, outputs, 3, bias=bias)
         self.mode = mode
 
     def composed_kernel(self) -> Tensor:
-        """Return the kernel of both steps, (4·outputs, inputs, 3, 3), with channels in ``nn.PixelShuffle``'s order."""
+        """Return the kernel of upsampling and convolution together, (4·outputs, inputs, 3, 3).
+
+        Its output channels are in the order of ``nn.PixelShuffle``.
+        """
         reads = torch.tensor(DOUBLING_WEIGHTS[self.mode], device=self.weight.device)
         with torch.autocast(self.weight.device.type, enabled=False):
             kernel = torch.einsum("oiyx,pya,qxb->opqiab", self.weight.float(), reads, reads)
@@ -116,7 +122,10 @@ def _memory_format(x: Tensor) -> torch.memory_format:
 
 
 def _shifted_kernels(weight: Tensor) -> Tensor:
-    """Return a kernel (outputs, inputs, K, K), shifted to each pixel of a tile: (TILE²·outputs, inputs, K', K')."""
+    """Return a copy of the kernel ``weight`` (outputs, inputs, K, K) for each of the ``TILE``² pixels of a tile.
+
+    The copies are shifted and padded with zeros: (TILE²·outputs, inputs, K + TILE − 1, K + TILE − 1).
+    """
     last = TILE - 1
     places = [F.pad(weight, (x, last - x, y, last - y)) for y in range(TILE) for x in range(TILE)]
     return torch.stack(places, 1).flatten(0, 1)
@@ -156,9 +165,9 @@ def to_standard_layers(layer: TiledConv | BlurredConv | DoublingConv) -> nn.Modu
 
 
 def fix_kernels(network: nn.Module, *, tiled: bool) -> None:
-    """Replace composed convolutions, in place, by layers with constant kernels for rendering.
+    """Replace ``BlurredConv``, ``DoublingConv`` and, if ``tiled``, ``TiledConv`` by layers with constant kernels.
 
-    ``tiled``: also replace ``TiledConv``, which is faster only on a CPU.
+    The layers are replaced in place, for rendering. A ``TiledConv`` is faster only on a CPU.
     """
     for module in list(network.modules()):
         for name, child in module.named_children():
@@ -179,7 +188,10 @@ def _conv(weight: Tensor, bias: Tensor | None, stride: int) -> nn.Conv2d:
 
 
 def is_matmul_faster(x: Tensor, positions: int) -> bool:
-    """Return whether a matrix product is faster in training on ``x``; ``positions``: the pixels in the batch."""
+    """Return whether a matrix product is faster in training on ``x``; ``positions``: N · h · w of input or output.
+
+    ``x``: (N, C, H, W); h and w are the size of the smaller one of input and output.
+    """
     return (
         x.device.type == "cpu"
         and positions <= MAX_POSITIONS

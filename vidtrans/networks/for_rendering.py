@@ -53,6 +53,7 @@ class PackedConvolution(nn.Module):
     """
 
     def __init__(self, conv: nn.Conv2d | nn.ConvTranspose2d, activation: nn.Module | None) -> None:
+        """Create the layer from a convolution and the activation after it, or None."""
         super().__init__()
         self.weight: Tensor
         self.register_buffer("weight", conv.weight.detach(), persistent=False)
@@ -131,7 +132,7 @@ def copy_sharing_weights(network: nn.Module) -> nn.Module:
 
 
 class EachPictureNorm(nn.InstanceNorm2d):
-    """An instance norm that is computed as a batch norm of each picture, which is faster on a CPU."""
+    """An instance norm that runs torch's batch norm on one picture at a time, which is faster on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
@@ -139,7 +140,7 @@ class EachPictureNorm(nn.InstanceNorm2d):
 
 
 class EachPictureBatchNorm(PictureNorm):
-    """A ``PictureNorm`` that is computed as a batch norm of each picture, which is faster on a CPU."""
+    """A ``PictureNorm`` that runs torch's batch norm on one picture at a time, which is faster on a CPU."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise (N, C, H, W); return the same shape."""
@@ -159,9 +160,9 @@ FAST_NORMS: dict[type[nn.InstanceNorm2d], type[nn.InstanceNorm2d]] = {
 
 
 def use_fast_norms(network: nn.Module, *, training: bool = False) -> bool:
-    """Replace the instance norms of a network by faster norms, in place; return whether it has faster norms now.
+    """Replace instance norms by ``FAST_NORMS``, in place; ``training``: only norms without running statistics.
 
-    ``training``: norms with running statistics stay unchanged.
+    Return whether the network has any fast norm now.
     """
     norms = [module for module in network.modules() if isinstance(module, nn.InstanceNorm2d)]
     for norm in norms:

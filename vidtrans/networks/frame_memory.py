@@ -21,9 +21,10 @@ POSITION_TOLERANCE = 0.25  # Largest error of a position that is given as 8-bit 
 
 
 class FrameMemory(nn.Module):
-    """Frames of a clip along a timeline, which runs forwards and backwards: ``length`` pictures of ``size`` (h, w).
+    """Stored frames of a clip, ``length`` pictures of ``size`` (height, width), retrieved by position in the clip.
 
-    The weights are the pictures as JPEG files: ``files``, the concatenated bytes, and ``ends``, each file's end offset.
+    The position runs from the first frame forwards to the last one, and backwards to the first one. The weights are the
+    pictures as JPEG files: ``files``, the concatenated bytes, and ``ends``, each file's end offset.
     """
 
     pictures: Tensor
@@ -31,6 +32,7 @@ class FrameMemory(nn.Module):
     ends: Tensor
 
     def __init__(self, length: int, size: tuple[int, int]) -> None:
+        """Create a memory of ``length`` black frames of ``size`` (height, width)."""
         super().__init__()
         self.register_buffer("pictures", torch.zeros((length, 3, *size), dtype=torch.uint8), persistent=False)
         self.register_buffer("files", torch.zeros(0, dtype=torch.uint8))
@@ -68,11 +70,11 @@ class FrameMemory(nn.Module):
             errors.append(str(error))
 
     def forward(self, hands: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the neighbouring frames, (N, 6, h, w), and the frame at the position, (N, 3, h, w), in [-1, 1].
+        """Return the two stored frames around a position, (N, 6, h, w), and the frame at the position, (N, 3, h, w).
 
-        ``hands`` (N, HANDS): the position, see ``decode_position``. The first three channels are the previous frame in
-        the direction of the timeline, the others the frame at or after the position. At positions between two frames,
-        the frame at the position is their mixture.
+        ``hands`` (N, 8): the position, see ``decode_position``. Frames are in [−1, 1]. The first three channels are the
+        previous frame in the direction of the timeline, the others the frame at or after the position. At positions
+        between two frames, the frame at the position is their mixture.
         """
         turn, last = decode_position(hands), len(self.pictures) - 1
         position = turn.abs() * 2 * last
@@ -85,7 +87,10 @@ class FrameMemory(nn.Module):
 
 
 def decode_views(planes: Tensor) -> Tensor:
-    """Return affine views (N, 2, 3) float32 from plane values (N, VIEW); see ``pairing.next_frame``."""
+    """Return affine views (N, 2, 3) float32 from plane values (N, 12) in [−1, 1]; see ``pairing.next_frame``.
+
+    Each of the 6 numbers of a view is two values, high and low, of 8 bits each.
+    """
     high, low = (((planes[:, k::2].float() + 1) * 127.5).round() for k in (0, 1))
     return ((256 * high + low) * (4 / 65535) - 2).reshape(-1, 2, 3)
 
@@ -101,9 +106,10 @@ def sample_view(pictures: Tensor, view: Tensor, height: int, width: int) -> Tens
 
 
 def pack_pictures(pictures: np.ndarray, max_bytes: int = MAX_STORED_BYTES) -> tuple[np.ndarray, np.ndarray]:
-    """Return pictures (N, h, w, 3) uint8 as concatenated JPEG files, (bytes,) uint8, and end offsets, (N,) int64.
+    """Return pictures (N, h, w, 3) uint8 as JPEG files of at most ``max_bytes``: the bytes, and the end offsets (N,).
 
-    The files have the best of ``QUALITIES`` that needs at most ``max_bytes`` in total, or else the last quality.
+    The bytes of all files, (bytes,) uint8, are concatenated; offsets are int64. The files have the best of
+    ``QUALITIES`` that fits, or else the last quality.
     """
     for quality in QUALITIES:
         options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, FULL_CHROMA]
@@ -145,9 +151,9 @@ def _jpeg_size(file: bytes) -> tuple[int, int] | None:
 
 
 def decode_position(hands: Tensor) -> Tensor:
-    """Return the position, (N,) float32 in turns from −½ to ½, from its sines and cosines ``hands`` (N, HANDS).
+    """Return the position in a clip, (N,) float32 in turns from −½ to ½, from its sines and cosines ``hands`` (N, 8).
 
-    ``hands`` are sines and cosines of 1, 2, 4, … times the position, possibly quantised to 8 bits; higher multiples
+    ``hands`` are sines and cosines of 1, 2, 4, 8 times the position, possibly quantised to 8 bits; higher multiples
     refine the position.
     """
     angles = torch.atan2(hands[:, 0::2].float(), hands[:, 1::2].float()) / (2 * math.pi)

@@ -69,7 +69,10 @@ class Enhancer(nn.Module):
 
 
 class HD(nn.Module):
-    """The coarse-to-fine generator: G1 (c7s1-64 d128 … d1024 R1024×9 u512 … u64) at half size, G2 around it."""
+    """The coarse-to-fine generator: global network G1 (c7s1-64 d128 … d1024 R1024×9 u512 … u64), then enhancers.
+
+    G1 works at half size for one ``Enhancer`` (the paper's G2), and at a quarter of the size for two.
+    """
 
     Settings = HDSettings
 
@@ -96,10 +99,10 @@ class HD(nn.Module):
 
 
 def is_coarser(table: Table, other: Table) -> bool:
-    """Return whether ``load_coarser`` can load a generator with settings ``other`` into one with settings ``table``.
+    """Return whether settings ``other`` are those of a coarser generator that can be loaded into one with ``table``.
 
-    Both tables are complete. ``other`` must have fewer enhancers and otherwise equal settings; without any enhancers,
-    its ``enhancer_blocks`` may differ.
+    ``table``, ``other``: complete settings of ``HD``. ``other`` must have fewer enhancers and otherwise equal settings;
+    without any enhancers, its ``enhancer_blocks`` may differ.
     """
     free_keys = ("enhancers",) if other["enhancers"] else ("enhancers", "enhancer_blocks")
     return other["enhancers"] < table["enhancers"] and {**other, **{k: table[k] for k in free_keys}} == table

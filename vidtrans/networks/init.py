@@ -74,12 +74,13 @@ def build_generator(
     code_size: int = 0,
     classes: np.ndarray | None = None,
 ) -> Any:  # noqa: ANN401  (a module with ``multiple`` and ``smallest``, see the room's docstring)
-    """Build the generator ``name``; ``plate`` (width, height) adds a background plate, ``memory`` makes it recurrent.
+    """Build the generator ``name`` with the settings ``table``, and add the wrappers that the other arguments name.
 
-    ``ports`` adapts a network of another tool (``PortSettings`` as a table). With a ``code_size`` above 0, code planes
-    in the generator's input select its style. ``classes``: the colours of classes, (K, 3) uint8, to which output pixels
-    are restricted. The attribute ``input_channels`` is the number of input channels without those of a plate or a
-    history. Raises UsageError for unknown names and settings.
+    ``plate`` (width, height) adds a background plate, ``memory`` makes the generator recurrent. ``ports`` adapts a
+    network of another tool (``PortSettings`` as a table). With a ``code_size`` above 0, code planes in the generator's
+    input select its style. ``classes``: the colours of classes, (K, 3) uint8, to which output pixels are restricted.
+    The attribute ``input_channels`` is the number of input channels without those of a plate or a history. Raises
+    UsageError for unknown names and settings.
     """
     cls = (UNTRAINED if name in UNTRAINED else GENERATORS).load(name)
     settings = from_table(cls.Settings, table, "generator")

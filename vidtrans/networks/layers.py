@@ -130,8 +130,9 @@ def convolution(
     activate: bool = True,
     bias: bool = False,
 ) -> list[nn.Module]:
-    """Return the layers convolution, norm and ReLU. Zero or mirror padding keeps the size, except for the stride.
+    """Return the layers convolution, norm and, if ``activate``, ReLU, for (N, inputs, H, W) → (N, outputs, h, w).
 
+    The sides h and w are H and W divided by ``stride``: the padding is by zeros, or by mirroring if ``mirror``.
     ``bias``: the convolution has a bias whatever the norm.
     """
     padding = dilation * (kernel // 2)
@@ -146,11 +147,11 @@ def convolution(
 
 
 def upsampling(inputs: int, outputs: int, how: str, *, kernel: int = 3, bias: bool = True) -> list[nn.Module]:
-    """Return layers that map (N, inputs, h, w) to (N, outputs, 2h, 2w) by the method ``how``.
+    """Return layers that double the size; ``how``: 'transposed', 'resize', 'bilinear' or 'pixel-shuffle'.
 
-    ``kernel``: side of a transposed convolution's kernel. A transposed kernel covers its output unevenly, which shows
-    as a checkerboard (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al.
-    (CVPR 2016).
+    The layers map (N, inputs, h, w) to (N, outputs, 2h, 2w). 'resize' repeats pixels, then convolves. ``kernel``: side
+    of a transposed convolution's kernel. A transposed kernel covers its output unevenly, which shows as a checkerboard
+    (Odena et al., "Deconvolution and Checkerboard Artifacts", 2016); pixel shuffle is from Shi et al. (CVPR 2016).
     """
     if how == "transposed" and kernel == 4:
         return [MatmulConvTranspose(inputs, outputs, bias=bias)]
@@ -166,6 +167,7 @@ class SqueezeExcitation(nn.Module):
     """Squeeze and excitation (Hu et al., CVPR 2018): weights channels by their means over the whole picture."""
 
     def __init__(self, channels: int, reduction: int = 16) -> None:
+        """Create the layer; ``reduction``: number of channels divided by the number of inner channels."""
         super().__init__()
         inner = max(4, channels // reduction)
         self.weigh = nn.Sequential(
@@ -199,14 +201,16 @@ class Attention(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """A residual block, x + branch(x), of two mirrored 3×3 convolutions; no ReLU after the sum (Johnson et al., 2016).
+    """A residual block, x + branch(x), of two 3×3 convolutions with mirror padding, after Johnson et al. (2016).
 
+    There is no ReLU after the sum. ``squeeze``: the branch ends with ``SqueezeExcitation``.
     Only the first convolution is dilated; the second fills the gaps of its sampling grid.
     """
 
     def __init__(
         self, channels: int, *, norm: str, dilation: int = 1, squeeze: bool = False, bias: bool = False
     ) -> None:
+        """Create a block; ``squeeze``: the branch ends with squeeze and excitation."""
         super().__init__()
         self.branch = nn.Sequential(
             *convolution(channels, channels, norm=norm, dilation=dilation, mirror=True, bias=bias),
@@ -270,10 +274,10 @@ def spectral(conv: nn.Conv2d, enabled: bool = True) -> nn.Conv2d:
 
 
 def run_stages(stages: Iterable[nn.Module], x: Tensor, *others: Tensor, checkpointing: bool) -> Tensor:
-    """Run modules in sequence; each takes the output of the previous module and ``others``.
+    """Run modules in sequence on ``x``; ``checkpointing``: activations are recomputed in the backward pass.
 
-    With ``checkpointing``, activations are recomputed in the backward pass (Chen et al., "Training Deep Nets with
-    Sublinear Memory Cost", 2016); outputs, gradients and statistics stay the same.
+    Each module takes the output of the previous module and the tensors ``others``. With recomputation (Chen et al.,
+    "Training Deep Nets with Sublinear Memory Cost", 2016) outputs, gradients and statistics stay the same.
     """
     for stage in stages:
         if checkpointing and torch.is_grad_enabled():

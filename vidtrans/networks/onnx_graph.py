@@ -27,7 +27,7 @@ MAX_BYTES = 2 << 30  # Largest size of an ONNX file in bytes
 
 @dataclass(frozen=True)
 class OnnxGraphSettings:
-    """Settings of ``OnnxGraph``: layout, dtype and size of its inputs, its styles, and the output with the picture."""
+    """Settings of ``OnnxGraph``: layout, dtype and size of its inputs, its styles, and which output is the picture."""
 
     bytes: int = option(0, "size of the graph in bytes", bounds=(1, MAX_BYTES))
     layout: str = option("nchw", "axis order of its input", choices=IN_LAYOUTS)
@@ -57,7 +57,7 @@ class OnnxGraphSettings:
 
 
 class OnnxGraph(nn.Module):
-    """A graph for pictures of any size, or of ``fixed_size`` (height, width); ``data`` holds the file's bytes, uint8.
+    """An ONNX graph for pictures of any size, or of ``fixed_size`` (height, width). ``data``: the file's bytes, uint8.
 
     The input of an enlarging graph is shrunk first, and the output of a shrinking graph is enlarged. A graph with
     styles has a second input, a style vector. ``styles`` holds the style vectors, (looks, numbers) float32, and
@@ -83,7 +83,8 @@ class OnnxGraph(nn.Module):
         self._session: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_session": None}  # Each copy creates its own session
+        """Return the state for a copy, without the session of ONNX Runtime: each copy creates its own session."""
+        return self.__dict__ | {"_session": None}
 
     @property
     def identity(self) -> dict[str, str]:
@@ -91,9 +92,9 @@ class OnnxGraph(nn.Module):
         return {"onnxruntime": _runtime().__version__}
 
     def forward(self, x: Tensor, shares: Tensor | None = None) -> Tensor:
-        """(N, C, H, W) float32 in the graph's range → (N, c, H, W) float32. Raises ModelError if the graph fails.
+        """(N, C, H, W) float32 in the graph's range, style weights ``shares`` (N, looks) → (N, c, h, w) float32.
 
-        ``shares``: the weights of the styles, (N, looks), which add up to 1; None for the first style.
+        The weights add up to 1; None selects the first style. Raises ModelError if the graph fails.
         """
         pictures = [
             self._run(one, self._style(shares[n : n + 1] if shares is not None else None))

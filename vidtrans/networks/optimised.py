@@ -82,7 +82,10 @@ class Optimised(nn.Module):
             self.get_buffer(f"picture_{number}").copy_(torch.from_numpy(picture.transpose(2, 0, 1).copy()))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, 3 + conditions + 4, H, W), of which the last 4 channels are a ``flow.history`` → (N, 3, H, W)."""
+        """(N, 3 + conditions + 4, H, W), a frame, condition planes and a history → (N, 3, H, W), all in [−1, 1].
+
+        The history is the warped previous output with its confidence, see ``flow.history``.
+        """
         with torch.inference_mode(False), torch.enable_grad():
             return torch.cat([self._optimise_frame(one.clone()) for one in x.split(1)])
 
@@ -124,9 +127,14 @@ class Optimised(nn.Module):
 
 
 class _FrameOptimisation:
-    """The optimisation of one frame: the frame, the warped output of the previous frame, and the weighted styles."""
+    """The optimisation of one frame: the frame, the warped output of the previous frame, and the weighted styles.
+
+    ``frame``: (1, 3, H, W) in [−1, 1]. ``past``: the history, (1, 4, H, W), see ``flow.history``. ``shares``: the
+    weight of each style. ``side``: the short side of the style pictures, in pixels.
+    """
 
     def __init__(self, network: Optimised, frame: Tensor, past: Tensor, shares: Sequence[float], side: int) -> None:
+        """Create the task; ``past``: the history, ``shares``: style weights, ``side``: their short side in pixels."""
         self.network, self.frame, self.shares, self.side = network, frame, shares, side
         self.past = past
         self.warped, self.trust = past[:, :3], (past[:, 3:] + 1) / 2

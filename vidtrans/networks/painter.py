@@ -19,7 +19,7 @@ from vidtrans.core.options import option
 from vidtrans.networks.convolutions import DoublingConv, TiledConv
 from vidtrans.networks.layers import ReflectPad, norm_each_picture
 
-KERNEL = 9  # Side of the kernels in the first and the last layer, in pixels; a stroke is wider than 3 pixels.
+KERNEL = 9  # Side of the square kernels in the first and the last layer, in pixels, as strokes are wider than 3 pixels.
 FLAT_DEVIATION = 0.08  # Standard deviation of a frame in [−1, 1] at which network output and frame get equal weights.
 
 
@@ -89,6 +89,7 @@ class ConditionalNorm(nn.Module):
     """An instance norm whose scale and shift depend on the weights of the styles and on the stroke size."""
 
     def __init__(self, channels: int, looks: int) -> None:
+        """Create the norm; ``looks``: number of styles, each with its own scale and shift."""
         super().__init__()
         self.norm = nn.InstanceNorm2d(channels)
         self.scale = nn.Parameter(torch.ones(looks, channels))
@@ -103,18 +104,25 @@ class ConditionalNorm(nn.Module):
 
 
 def affine(norm: Any, shares: Tensor, stroke: Tensor) -> tuple[Tensor, Tensor]:  # noqa: ANN401  (the norm has these tensors)
-    """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for style weights and a stroke size."""
+    """Return scale and shift, (N, C) each, of a ``ConditionalNorm`` for style weights and a stroke size.
+
+    ``shares``: the style weights, (N, looks), which add up to 1; ``stroke``: the stroke size, (N, 1) in [−1, 1].
+    """
     scale = shares @ norm.scale + stroke * (shares @ norm.stroke_scale)
     shift = shares @ norm.shift + stroke * (shares @ norm.stroke_shift)
     return scale, shift
 
 
 class Layer(nn.Module):
-    """Convolution, conditional norm and ReLU; the size stays, or is doubled first by the upsampling mode ``larger``."""
+    """Convolution, norm by style and ReLU; ``larger``: the upsampling mode that doubles the size first, or ''.
+
+    Without upsampling, the padding is by mirroring. The mode is 'nearest' or 'bilinear'.
+    """
 
     def __init__(
         self, inputs: int, outputs: int, looks: int, kernel: int = 3, *, stride: int = 1, larger: str = ""
     ) -> None:
+        """Create a layer; ``looks``: number of styles, ``larger``: the upsampling before the convolution, or ''."""
         super().__init__()
         self.pad = nn.Identity() if larger else ReflectPad(kernel // 2)
         self.conv: nn.Conv2d
@@ -136,6 +144,7 @@ class Block(nn.Module):
     """A residual block, x + second(first(x))."""
 
     def __init__(self, channels: int, looks: int) -> None:
+        """Create a block; ``looks``: number of styles."""
         super().__init__()
         self.first, self.second = Layer(channels, channels, looks), Layer(channels, channels, looks)
 
@@ -146,7 +155,10 @@ class Block(nn.Module):
 
 
 class Painter(nn.Module):
-    """The generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation); the norms take the conditions."""
+    """The generator c9s1-16, d32, d64, R64×3, u32, u16, c9s1-3 (Johnson's notation), for several styles.
+
+    Its norms depend on the conditions: the weights of the styles and the stroke size.
+    """
 
     Settings = PainterSettings
     multiple = 8  # An instance norm over a single value would give zero
@@ -165,7 +177,7 @@ class Painter(nn.Module):
         self.head = nn.Sequential(ReflectPad(KERNEL // 2), TiledConv(widths[0], out_channels, KERNEL), nn.Tanh())
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With styles, see also ``fade_flat_frames``."""
+        """(N, in, H, W) → (N, out, H, W). With styles, low-contrast frames stay visible, see ``fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = y = x[:, :planes]

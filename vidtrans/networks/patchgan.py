@@ -44,6 +44,7 @@ class PatchGAN(nn.Module):
     Settings: type[PatchGANSettings] = PatchGANSettings
 
     def __init__(self, channels: int, settings: PatchGANSettings) -> None:
+        """Create a discriminator; ``channels``: number of channels of input and output picture together."""
         super().__init__()
         count, norm, bound = settings.num_layers, settings.norm, settings.spectral_norm
         kernel, padding = (4, 1) if count else (1, 0)
@@ -75,7 +76,7 @@ class PatchGAN(nn.Module):
         return [*features, x]
 
     def judge(self, x: Tensor) -> list[list[Tensor]]:
-        """Return the list of ``features(x)`` for the single scale."""
+        """Return the features and logits as a list with one entry, as ``MultiScale`` returns an entry per scale."""
         return [self.features(x)]
 
 
@@ -85,6 +86,7 @@ class MultiScale(nn.Module):
     Settings = MultiScaleSettings
 
     def __init__(self, channels: int, settings: MultiScaleSettings) -> None:
+        """Create a discriminator; ``channels``: number of channels of input and output picture together."""
         super().__init__()
         scales = [PatchGAN(channels, settings) for _ in range(settings.num_scales)]
         self.smallest = (scales[0].smallest - 1) * 2 ** (settings.num_scales - 1) + 1  # Halving a size rounds up

@@ -45,6 +45,7 @@ class PictureEncoder(nn.Module):
     """The encoder from pictures (N, 3, H, W) in [−1, 1], with sides of at least 16 pixels, to style codes (N, size)."""
 
     def __init__(self, size: int, channels: int = 16) -> None:
+        """Create an encoder; ``size``: length of a style code, ``channels``: width of the first layer."""
         super().__init__()
         self.size = size
         widths = [3, channels, 2 * channels, 4 * channels, 4 * channels]

@@ -18,10 +18,10 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class PortSettings:
-    """Conversion of pictures: network input = x · in_scale + in_shift, y = network output · out_scale + out_shift.
+    """Conversion of pictures in [−1, 1] for another tool's network, and of its output to pictures in [−1, 1].
 
-    x and y are pictures in [−1, 1]. A scale or shift is one number for all channels, or one number per channel in the
-    network's order of channels.
+    Network input = picture · in_scale + in_shift; picture = network output · out_scale + out_shift. A scale or shift is
+    one number for all channels, or one number per channel in the network's order of channels.
     """
 
     in_channels: int = option(3, "channels that the network takes", bounds=(1, 1024))
@@ -50,7 +50,10 @@ class PortSettings:
 
 
 def named_range(name: str) -> dict[str, tuple[float, ...]]:
-    """Return the scales and shifts for a name in ``RANGES``; 'imagenet' is for the input, with an output in 0…1."""
+    """Return the scales and shifts in ``PortSettings`` for networks whose input and output have the range ``name``.
+
+    ``name``: one of ``RANGES``; with 'imagenet' only the input has this range, and the output is in [0, 1].
+    """
     if name != "imagenet":
         low, _, high = name.partition("..")
         return range_ports(float(low), float(high))

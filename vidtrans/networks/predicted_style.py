@@ -29,7 +29,7 @@ CELL_PX = 4  # Side of the square cells in which halos are detected, in pixels.
 # Radii in cells: of the guided filter, of the search for an edge near a halo, and of a halo's surroundings.
 FILTER_RADIUS, EDGE_RADIUS, WIDE_RADIUS = 3, 8, 30
 NUM_PASSES = 2  # Number of passes of the halo removal; each pass removes half of a halo.
-LATTICE_LEVELS = 4  # Number of levels per channel in the lattice of frame colours.
+LATTICE_LEVELS = 4  # Number of levels per channel in the colour lattice of ``_mean_by_colour``.
 # Variances of the frame's luma in [−1, 1]: in a smooth area, and at an edge.
 SMOOTH_VARIANCE, EDGE_VARIANCE = 0.04**2, 0.12**2
 MIN_HALO_LUMA = 0.02  # Luma difference, for luma in [−1, 1], at which a halo is corrected by half.
@@ -101,7 +101,7 @@ class PredictedStyle(nn.Module):
         return {name: self.get_parameter(name) for name in (*names, *(["tone"] if self.corrects else []))}
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, out, H, W). With styles, see also ``painter.fade_flat_frames``."""
+        """(N, in, H, W) → (N, out, H, W). With styles, low-contrast frames stay visible, see ``fade_flat_frames``."""
         planes = x.shape[1] - self.conditions
         shares, stroke = read_conditions(x[:, planes:], self.looks)
         frame = x[:, :planes]
@@ -167,7 +167,11 @@ def _variance(x: Tensor, radius: int) -> Tensor:
 
 
 def _local_fit(guide: Tensor, x: Tensor, radius: int, smooth: float) -> tuple[Tensor, Tensor]:
-    """Return slope and offset of ``x`` (N, C, h, w) as a linear function of ``guide`` (N, 1, h, w) around each cell."""
+    """Fit ``x`` (N, C, h, w) as slope · ``guide`` + offset in a square around each cell; return slope and offset.
+
+    ``guide``: (N, 1, h, w). ``radius``: half the square's side, in cells. ``smooth``: the variance of the guide below
+    which the slope is small, as in a guided filter.
+    """
     mean, mean_x = _box(guide, radius), _box(x, radius)
     slope = (_box(guide * x, radius) - mean * mean_x) / (_variance(guide, radius) + smooth)
     return slope, mean_x - slope * mean

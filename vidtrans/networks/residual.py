@@ -136,12 +136,18 @@ def picture_head(channels: int, out_channels: int) -> nn.Sequential:
 
 
 def multiple_of(halvings: int, norm: str) -> int:
-    """Return the number of pixels of which input sides must be multiples; an instance norm needs several values."""
+    """Return the number of pixels of which input sides must be multiples, for a number of halvings and a ``norm``.
+
+    With a norm of single pictures, even the innermost features need several positions, which doubles the number.
+    """
     return 2 ** (halvings + (norm in ("instance", "plain-instance", "picture")))
 
 
 class ResidualBody(nn.Module):
-    """A residual generator without its output layer: c7s1-k, d2k-d4k…, residual blocks, …u2k-uk."""
+    """A residual generator without output layer: c7s1-k, d2k…, residual blocks, …uk; ``blurs``: the (d, u) layers blur.
+
+    k is the number ``channels``.
+    """
 
     def __init__(
         self,
@@ -152,6 +158,7 @@ class ResidualBody(nn.Module):
         settings: BlockSettings,
         blurs: tuple[bool, bool] = (False, False),
     ) -> None:
+        """Create the layers; ``blurs``: whether the layers that halve, and those that double the size blur."""
         super().__init__()
         self.checkpointing = settings.grad_checkpointing
         widths = [channels * 2**i for i in range(downsamplings + 1)]

@@ -54,6 +54,7 @@ class _Spade(nn.Module):
     """A SPADE norm: a norm without weights, whose scale and shift at each pixel are computed from the label map."""
 
     def __init__(self, channels: int, map_channels: int, settings: SpadeSettings) -> None:
+        """Create a norm of ``channels`` features; ``map_channels``: number of channels of the label map."""
         super().__init__()
         norms = {"batch": nn.BatchNorm2d(channels, affine=False), "none": nn.Identity()}
         self.norm = norms.get(settings.norm, nn.InstanceNorm2d(channels))
@@ -73,6 +74,7 @@ class _SpadeBlock(nn.Module):
     """A residual block of two times SPADE, LeakyReLU, 3×3 convolution; a learnt shortcut if the channels change."""
 
     def __init__(self, inputs: int, outputs: int, map_channels: int, settings: SpadeSettings) -> None:
+        """Create a block; ``map_channels``: number of channels of the label map."""
         super().__init__()
         inner, bound = min(inputs, outputs), settings.spectral
         self.norms = nn.ModuleList(_Spade(c, map_channels, settings) for c in (inputs, inner))
@@ -97,9 +99,13 @@ class _SpadeBlock(nn.Module):
 
 
 class CodeStart(nn.Linear):
-    """The first features, computed from a style code that is always 0, the mean of the training distribution."""
+    """The first features, computed from a style code that is always 0, the mean of the training distribution.
+
+    ``code``: length of the style code; ``size``: (height, width) of the features before they are enlarged.
+    """
 
     def __init__(self, code: int, channels: int, size: tuple[int, ...]) -> None:
+        """Create the layer; ``code``: length of the style code, ``size``: (height, width) of the features."""
         super().__init__(code, channels * math.prod(size))
         self.size = size
 

@@ -44,6 +44,7 @@ class ZeroPad(nn.Module):
     """Zero padding with which a convolution of stride 2 exactly halves even sides (TensorFlow's 'SAME')."""
 
     def __init__(self, kernel: int, stride: int) -> None:
+        """Create the padding for a convolution with this kernel side and stride."""
         super().__init__()
         total = kernel - stride
         self.before, self.after = total // 2, total - total // 2
@@ -112,7 +113,7 @@ class StyleBlock(nn.Module):
 
 
 class StyleNet(nn.Module):
-    """The generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3, for pictures in the value range of the file."""
+    """The generator c9s1-32, d64, d128, R128×5, u64, u32, c9s1-3, in the value range of another tool's network."""
 
     Settings = StyleNetSettings
     multiple = 4

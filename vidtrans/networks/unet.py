@@ -59,6 +59,7 @@ class _UNetUp(nn.Sequential):
     """ReLU, 4×4 transposed convolution of stride 2, norm, dropout (Ck and CDk of the paper's decoder)."""
 
     def __init__(self, inputs: int, outputs: int, settings: UNetSettings, *, dropout: bool) -> None:
+        """Create the layers; ``dropout``: with the dropout of ``settings`` while training."""
         super().__init__(
             nn.ReLU(),
             *upsampling(

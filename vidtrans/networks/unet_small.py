@@ -21,10 +21,12 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.options import option
 from vidtrans.networks.layers import convolution
 
-# Largest upsampled tensor, in bytes, of a picture that is not divided into strips; see ``machine.set_up_heap``.
+# Largest size, in bytes, of the upsampled features of a picture that is computed without strips. See
+# ``machine.set_up_heap``.
 WHOLE_BYTES = 32 << 20
-STRIP_BYTES = 24 << 20  # Largest upsampled tensor of a strip, in bytes.
-# Rows at half size beyond a strip that affect its output: two 3×3 convolutions and a resizing head.
+STRIP_BYTES = 24 << 20  # Largest size, in bytes, of the upsampled features of a strip.
+# Number of rows, at half size, beyond each edge of a strip that affect the strip's output, because of two 3×3
+# convolutions and a head that may resize.
 MARGIN_ROWS = 4
 
 
@@ -64,6 +66,7 @@ class SmallResidual(nn.Module):
     """A residual block, relu(x + second(first(x)))."""
 
     def __init__(self, first: nn.Module, second: nn.Module) -> None:
+        """Create a block from the layers of its branch."""
         super().__init__()
         self.first, self.second = first, second
 
@@ -76,6 +79,7 @@ class _SmallUp(nn.Module):
     """Upsampling by 2 (nearest neighbour), convolution, and fusion with the optional skip by a 1×1 convolution."""
 
     def __init__(self, inputs: int, skip: int, outputs: int) -> None:
+        """Create the layer; ``skip``: number of channels of the skip, 0 without a skip."""
         super().__init__()
         self.joined = bool(skip)
         self.conv = _conv(inputs, outputs)
@@ -194,7 +198,10 @@ def run_in_strips(run: Callable[[Tensor, Tensor], Tensor], x: Tensor, skip: Tens
 
 
 def strip_rows(x: Tensor, skip: Tensor) -> int:
-    """Return the number of rows of ``skip`` per strip: all rows, or an even number for strips of about equal size."""
+    """Return the number of rows of ``skip`` (N, C, H/2, W/2) per strip: all rows, or an even number.
+
+    The strips have about equal sizes. ``x``: the features (N, 2C, H/4, W/4) to upsample.
+    """
     height = skip.shape[2]
     row_bytes = x.shape[0] * x.shape[1] * skip.shape[3] * x.element_size()
     if height * row_bytes <= WHOLE_BYTES:

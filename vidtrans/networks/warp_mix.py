@@ -23,7 +23,8 @@ from vidtrans.networks.frame_memory import MAX_PIXELS, FrameMemory, decode_views
 from vidtrans.networks.unet_small import HalfSizeSettings, SmallResidual
 
 HIDDEN = 128  # Number of channels of the hidden layers between the conditions and the modulation of features.
-# Numbers of condition channels after the position: of the view, and of recall and noise; see ``next_frame``.
+# Numbers of the condition channels that follow those of the position: 12 for the view (the visible part of the stored
+# frame), and one each for recall (share of the stored frame) and noise (of the input); see ``pairing.next_frame``.
 NUM_VIEW, NUM_LEVELS = 12, 2
 MAX_COLOUR = 0.98  # Largest magnitude of a stored picture's values before atanh, which is infinite at ±1.
 
@@ -114,7 +115,11 @@ class _WarpMixUp(nn.Module):
         self.fuse = _ModulatedConv(2 * outputs, outputs, kernel=1)
 
     def forward(self, x: Tensor, skip: Tensor, first: Tensor | None, second: Tensor | None) -> Tensor:
-        """(N, inputs, h, w), skip (N, outputs, 2h, 2w) → (N, outputs, 2h, 2w); ``first``, ``second``: modulations."""
+        """(N, inputs, h, w), skip (N, outputs, 2h, 2w) → (N, outputs, 2h, 2w); ``first``, ``second``: modulations.
+
+        Modulations are the scales and shifts for the convolution and for the fusion, (N, 2·outputs, 1, 1) each, or
+        None.
+        """
         x = self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"), first)
         fused: Tensor = self.fuse(torch.cat([x, skip], 1), second)
         return fused
@@ -124,6 +129,7 @@ class _Film(nn.Module):
     """FiLM modulation: conditions (N, values) → scale and shift, (N, 2·width, 1, 1), for each of ``widths``."""
 
     def __init__(self, values: int, widths: list[int]) -> None:
+        """Create the layers; ``values``: number of conditions, ``widths``: channels of each modulated layer."""
         super().__init__()
         self.read = nn.Sequential(nn.Linear(values, HIDDEN), nn.ReLU(), nn.Linear(HIDDEN, HIDDEN), nn.ReLU())
         self.layers = nn.ModuleList(nn.Linear(HIDDEN, 2 * width) for width in widths)
@@ -201,7 +207,7 @@ class WarpMix(nn.Module):
         self.head = nn.Sequential(nn.Conv2d(width, 4 * sum(self.parts), 3, 1, 1), nn.PixelShuffle(2))
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in, H, W) → (N, 3, H, W)."""
+        """(N, in, H, W), past frames and condition planes → the next frame, (N, 3, H, W), both in [−1, 1]."""
         height, width = x.shape[2:]
         frames = self._pad(x[:, : x.shape[1] - self.num_conditions])
         # The planes of conditions are constant, so one pixel is enough.
@@ -227,18 +233,28 @@ class WarpMix(nn.Module):
         return picture if picture.shape[2:] == (height, width) else picture[..., :height, :width]
 
     def _pad(self, x: Tensor, scale: int = 1) -> Tensor:
-        """Pad the right and bottom by repeating the border, to multiples of ``inner_multiple / scale``."""
+        """Pad (N, C, h, w) at the right and bottom by repeating the border, to multiples of ``inner_multiple / scale``.
+
+        ``scale``: 1 for pictures at full size, 2 at half size.
+        """
         down, across = (-side % (self.inner_multiple // scale) for side in x.shape[2:])
         return F.pad(x, (0, across, 0, down), mode="replicate") if down or across else x
 
     def _film(self, values: Tensor | None) -> list[Tensor | None]:
-        """Return the scales and shifts of all modulated layers for the conditions, or None per layer without them."""
+        """Return the scales and shifts of all modulated layers for the conditions ``values`` (N, num_conditions).
+
+        Without conditions, the result is None for each layer. The view is left out: it only moves the stored frame.
+        """
         if self.film is None or values is None:
             return [None] * (1 + 2 * len(self.up))
         return [*self.film(torch.cat([values[:, : -NUM_LEVELS - NUM_VIEW], values[:, -NUM_LEVELS:]], 1))]
 
     def _mix(self, latest: Tensor, outputs: Tensor, recalled: Tensor | None, recall: Tensor | None) -> Tensor:
-        """Mix warped and synthesised picture in float32: half-precision positions are wrong by several pixels."""
+        """Mix the warped ``latest`` frame, the synthesised picture and, by ``recall``, the stored frame ``recalled``.
+
+        ``outputs``: the network's output channels, see ``parts``; ``recall``: the stored frame's share, (N, 1, 1, 1).
+        The computation is in float32, because positions in half precision are wrong by several pixels.
+        """
         with torch.autocast(outputs.device.type, enabled=False):
             # Make the output contiguous, because tanh of a slice of channels takes seven times as long.
             direct, *others = outputs.float().contiguous().split(self.parts, dim=1)

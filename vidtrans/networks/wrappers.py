@@ -33,6 +33,7 @@ class AdaptedGenerator(nn.Module):
     """
 
     def __init__(self, network: Any, in_channels: int, ports: PortSettings) -> None:  # noqa: ANN401  (a generator)
+        """Wrap another tool's ``network``; ``in_channels``: number of channels of the input before conversion."""
         super().__init__()
         if ports.conditions != getattr(network, "weighted_looks", 0):
             raise ValueError("ports.conditions is not the number of the network's looks")
@@ -110,6 +111,7 @@ class ClassGenerator(nn.Module):
     class_colours: Tensor
 
     def __init__(self, painter: Any, colours: np.ndarray) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter`` of class logits; ``colours``: (K, 3) uint8, one per class."""
         super().__init__()
         if getattr(painter, "residual", False):
             why = "the generator adds to its input frame, and classes are no picture"
@@ -134,21 +136,26 @@ class ClassGenerator(nn.Module):
 
 
 class CurrentCode:
-    """The style codes (N, size) of the batch that a generator currently processes; a deep copy starts without codes."""
+    """The style codes (N, size) of the batch that a generator is processing. A deep copy of it contains no codes."""
 
     def __init__(self) -> None:
         self.values: Tensor | None = None
 
     def __deepcopy__(self, memo: dict[int, Any]) -> CurrentCode:
+        """Return an object without codes; a copied generator shares it among its norms."""
         copied = CurrentCode()
         memo[id(self)] = copied
         return copied
 
 
 class CodedNorm(nn.Module):
-    """A norm whose output is scaled and shifted by the style code. Before training it equals the inner norm."""
+    """A norm whose output is scaled and shifted by the style code. Before training it equals the inner ``norm``.
+
+    ``size``: length of the style code; ``current``: the code of the batch that is being processed.
+    """
 
     def __init__(self, norm: nn.Module, channels: int, size: int, current: CurrentCode) -> None:
+        """Wrap ``norm``; ``size``: length of the style code, ``current``: holds the code of the current batch."""
         super().__init__()
         self.norm, self.current = norm, current
         self.scale = nn.Parameter(torch.zeros(size, channels))
@@ -177,6 +184,7 @@ class CodedGenerator(nn.Module):
     """
 
     def __init__(self, painter: Any, in_channels: int, size: int) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter``, and each of its norms; ``size``: length of the style code."""
         super().__init__()
         self.painter, self.picture_channels, self.code_size = painter, in_channels, size
         self.multiple: int = painter.multiple
@@ -211,6 +219,7 @@ class PlateGenerator(nn.Module):
     scene: Tensor
 
     def __init__(self, painter: Any, size: tuple[int, int]) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter``; ``size``: (width, height) of the background plate."""
         super().__init__()
         if getattr(painter, "residual", False):
             why = "the generator adds to its input frame, so it keeps the background already"
@@ -235,13 +244,16 @@ class PlateGenerator(nn.Module):
         return self.plate.cpu().numpy()
 
     def set_plate(self, plate: np.ndarray, scene: np.ndarray) -> None:
-        """Set the backgrounds of targets and source frames, (H, W, 3) uint8 each, of the size at construction."""
+        """Set the background of the targets, ``plate``, and of the source frames, ``scene``, (H, W, 3) uint8 each.
+
+        H and W are the ``size`` (width, height) with which the generator was created.
+        """
         self.plate.copy_(torch.from_numpy(plate))
         self.scene.copy_(torch.from_numpy(scene))
 
 
 class RecurrentGenerator(nn.Module):
-    """A generator that composites its last output, warped along the motion, with the picture of a ``painter``.
+    """A generator that mixes its last output, warped along the motion, with the picture of the ``painter``, by a mask.
 
     The painter is any generator that takes (N, ``in_channels``, H, W). The method follows vid2vid (Wang et al.,
     "Video-to-Video Synthesis", NeurIPS 2018, section 3.1) with precomputed flow: where a mask is high, the output is
@@ -254,6 +266,7 @@ class RecurrentGenerator(nn.Module):
     remembers: ClassVar[bool] = True
 
     def __init__(self, painter: Any, in_channels: int) -> None:  # noqa: ANN401  (a generator)
+        """Wrap the generator ``painter``; ``in_channels``: its number of input channels."""
         super().__init__()
         self.painter = painter
         self.in_channels = in_channels
@@ -271,14 +284,17 @@ class RecurrentGenerator(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """(N, in + 4, H, W), of which the last 4 channels are a ``flow.history`` → (N, 3, H, W)."""
+        """(N, in + 4, H, W) → (N, 3, H, W), both in [−1, 1]; the last 4 input channels are a history.
+
+        The history is the warped previous output with its confidence, see ``flow.history``.
+        """
         return self.forward_with_repaint(x)[0]
 
     def forward_with_repaint(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the output and the repainted picture, (N, 3, H, W); in training both are equal without any history.
+        """Return the output, and the painter's picture before it is mixed with the last output, (N, 3, H, W) each.
 
-        The painter receives no gradients from the output: with them it would learn soft pictures, which are easy to
-        keep.
+        In training both are equal for an example without a history. The painter receives no gradients from the output:
+        with them it would learn soft pictures, which are easy to keep.
         """
         repainted = self.painter(x[:, :-4])
         if not torch.is_grad_enabled():
@@ -291,8 +307,9 @@ class RecurrentGenerator(nn.Module):
         return painted.index_copy(0, rows, self.compose(painted[rows], x[rows])), repainted
 
     def compose(self, repainted: Tensor, x: Tensor) -> Tensor:
-        """Return the ``repainted`` picture (N, 3, H, W) composited with the history in ``x``, the whole input.
+        """Return the painter's picture ``repainted`` (N, 3, H, W), mixed with the warped last output in ``x``.
 
+        ``x``: the generator's whole input, (N, in + 4, H, W).
         With s the trust in the warped last output w, h = s·w, and k the keeper's mask: (1 − s·k) · repainted + k·h.
         """
         keep = self.keeper(torch.cat([repainted, x], 1))

@@ -50,9 +50,9 @@ def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``meas
 
 
 def critic_class(name: str) -> Any:  # noqa: ANN401  (a class, ``measure.LookMeasure``)
-    """Return the measure class that scores models trained with measure ``name``: another network, if installed.
+    """Return the class of the measure that scores models trained with measure ``name``.
 
-    If no other network is installed, it is the class of measure ``name``.
+    It is ``CRITIC``, which uses another network; if that is not installed, it is the class of measure ``name``.
     """
     critic = CRITIC.load()
     try:

@@ -69,12 +69,16 @@ def _cached_digest(path: Path, size: int, modified_ns: int) -> str:
 
 
 class EfficientNetTrunk(nn.Module):
-    """The stem and blocks 0 … ``last`` with the weights in file ``path``; BatchNorms are folded into convolutions."""
+    """The stem and blocks 0 … ``last`` of EfficientNet-Lite, with the weights in file ``path``.
+
+    BatchNorms are folded into convolutions.
+    """
 
     mean: Tensor
     deviation: Tensor
 
     def __init__(self, path: Path, last: int) -> None:
+        """Load the layers up to block ``last`` from the weights file ``path``."""
         super().__init__()
         weights: Mapping[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
         self.stem = _FoldedConv(weights, "_conv_stem", "_bn0", stride=2)
@@ -107,6 +111,7 @@ class _FoldedConv(nn.Module):
     bias: Tensor
 
     def __init__(self, weights: Mapping[str, Tensor], conv: str, norm: str, *, stride: int = 1) -> None:
+        """Create the layer from the tensors in ``weights`` with the name prefixes ``conv`` and ``norm``."""
         super().__init__()
         kernel = weights[f"{conv}.weight"]
         scale = weights[f"{norm}.weight"] / (weights[f"{norm}.running_var"] + NORM_EPSILON).sqrt()
@@ -130,6 +135,7 @@ class _Block(nn.Module):
     """An inverted residual block: expansion, depthwise convolution, projection."""
 
     def __init__(self, weights: Mapping[str, Tensor], name: str, stride: int) -> None:
+        """Create the block from the tensors in ``weights`` with the prefix ``name``."""
         super().__init__()
         expands = f"{name}._expand_conv.weight" in weights
         self.expand = _FoldedConv(weights, f"{name}._expand_conv", f"{name}._bn0") if expands else None
@@ -147,7 +153,10 @@ class _Block(nn.Module):
 
 
 class EfficientNetLite(nn.Module, FeatureMeasure):
-    """The measure with features of EfficientNet-Lite0 (stem, blocks 0, 2, 4 and 10); subclasses may change ``size``."""
+    """The perceptual measure with features of EfficientNet-Lite0: the outputs of the stem and blocks 0, 2, 4 and 10.
+
+    Subclasses may use a larger network by another ``size`` (1 or 2) and other ``taps``.
+    """
 
     size: ClassVar[int] = 0
     taps: ClassVar[tuple[int, ...]] = (STEM_TAP, 0, 2, 4, 10)
@@ -172,7 +181,10 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
 
 
 class Critic(EfficientNetLite):
-    """EfficientNet-Lite1 with taps at the same stages, for scoring models trained with the smaller network."""
+    """The measure with features of EfficientNet-Lite1, which scores models trained with the smaller network.
+
+    Its taps are at the same stages.
+    """
 
     size: ClassVar[int] = 1
     parts: ClassVar[int] = 1

@@ -42,14 +42,17 @@ class LookMeasure(Protocol):
         """Return the representation of a single picture, by ``number``, from the representation of a batch."""
 
     def style(self, embedding: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the distance of a single picture's representation from a style: a scalar of about 0 to 10.
+        """Return the distance of one picture's representation from a style, about 0 to 10; ``where``: pixel weights.
 
-        The distance is a weighted mean over pixels, so it does not depend on the area with weights above 0; it is
-        finite if all weights are 0.
+        ``embedding``: from ``see``; ``manner``: the style's representation, from ``manner``. The distance is a weighted
+        mean over pixels, so it does not depend on the area with weights above 0; it is finite if all weights are 0.
         """
 
     def content(self, embedding: Any, input_embedding: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
-        """Return the mean content distance of pictures from their inputs, a scalar; ``where`` multiplies the errors."""
+        """Return the mean content distance of pictures from their input frames; ``where``: factors on the errors.
+
+        ``embedding``, ``input_embedding``: representations of pictures and input frames, from ``see``.
+        """
 
     @classmethod
     def identity(cls) -> str:
@@ -57,7 +60,7 @@ class LookMeasure(Protocol):
 
 
 class FeatureMeasure:
-    """A measure: style by Gram matrices, means and deviations of features, content by normalised features.
+    """A perceptual measure that compares features of a network: their statistics for style, their values for content.
 
     Gatys et al., "Image Style Transfer Using Convolutional Neural Networks", CVPR 2016. Each squared error is divided
     by the mean square of the target, so that taps of any network have equal weight. Each part of a picture is compared
@@ -93,7 +96,11 @@ class FeatureMeasure:
     def style(
         self, embedding: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None
     ) -> Tensor:
-        """Return the weighted sum over taps of the relative squared errors of Gram matrices, means and deviations."""
+        """Return the style distance by errors of Gram matrices, means and deviations; ``where``: pixel weights.
+
+        The errors are squared, relative to the style's mean squares, and weighted by tap. ``embedding``: features of a
+        single picture; ``manner``: the style, from ``manner``.
+        """
         total = embedding[0].new_zeros((), dtype=torch.float32)
         for weight, features, targets in zip(self.style_weights, embedding, manner, strict=True):
             parts, weights, shares = _in_parts(features, self.parts), None, None
@@ -106,7 +113,10 @@ class FeatureMeasure:
         return total
 
     def content(self, embedding: Features, input_embedding: Features, where: Tensor | None = None) -> Tensor:
-        """Return the weighted sum over taps of squared feature distances, normalised per picture to ignore colours."""
+        """Return the content distance: mean squared differences of the features, weighted by tap and by ``where``.
+
+        Features are normalised per picture and channel, so that colours have little effect.
+        """
         total = embedding[0].new_zeros((), dtype=torch.float32)
         for weight, features, targets in zip(self.content_weights, embedding, input_embedding, strict=True):
             if weight:
@@ -175,7 +185,7 @@ def weighted_error(values: Tensor, targets: Tensor, where: Tensor | None) -> Ten
 
 
 def resize_weights(where: Tensor, features: Tensor) -> Tensor:
-    """Return pixel weights, (N, 1, H, W), averaged to the size of features (N, C, h, w): (N, 1, h, w)."""
+    """Return pixel weights ``where`` (N, 1, H, W), averaged to the size of features (N, C, h, w): (N, 1, h, w)."""
     return F.interpolate(where, features.shape[2:], mode="area")
 
 
@@ -237,7 +247,10 @@ def to_matte(picture: np.ndarray, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Style:
-    """The style of a picture: a measure's representation ``manner``, and the ``colours`` at each scale, (3, M)."""
+    """The style of a picture: its representation ``manner`` by a measure, and its ``colours``, (3, M) for each scale.
+
+    The scales are ``COLOUR_SCALES``.
+    """
 
     manner: Any
     colours: list[Tensor]

@@ -43,7 +43,11 @@ class Patches(torch.nn.Module):
         return "patches 1"
 
     def see(self, pictures: Tensor) -> tuple[Projected, list[Tensor]]:
-        """Return for each scale the projections of patches, and for each content scale the lightness (N, 1, h, w)."""
+        """Return the measure's representation of pictures (N, 3, H, W) in [−1, 1].
+
+        It is the projections of the patches for each of ``SCALES``, and the lightness (N, 1, h, w), normalised by its
+        surroundings, for each of ``CONTENT_SCALES``.
+        """
         exact = enlarge_to(pictures.float(), MIN_SIDE_PX)
         projected = []
         for factor in SCALES:
@@ -65,9 +69,11 @@ class Patches(torch.nn.Module):
     def style(
         self, embedding: tuple[Projected, list[Tensor]], manner: Projected, where: Tensor | None = None
     ) -> Tensor:
-        """Return ``STYLE_SCALE`` times the mean squared distance of the patch distributions, summed over scales.
+        """Return the style distance by the distributions of patches, summed over scales; ``where``: pixel weights.
 
-        With weights ``where``, only patches with a mean weight above 0.5 count.
+        Distances are mean squares. Their sum is multiplied by ``STYLE_SCALE``. ``embedding``: a single picture's
+        representation, from ``see``; ``manner``: the style, from ``manner``. Only patches with a mean weight above 0.5
+        count.
         """
         total = manner[0].new_zeros(())
         for factor, projections, targets in zip(SCALES, embedding[0], manner, strict=True):

@@ -77,7 +77,7 @@ def _find_vgg() -> tuple[Path, str]:
 
 
 class DistilledVGG(nn.Module):
-    """The frozen distilled network up to relu4_1, with taps at relu1_1, relu2_1, relu3_1 and relu4_1.
+    """A frozen VGG-19 of a sixteenth of the size, by distillation: features at relu1_1, relu2_1, relu3_1, relu4_1.
 
     Convolutions have zero padding, like VGG's: mirror padding has no deterministic gradient on a GPU.
     """

@@ -13,7 +13,7 @@ from vidtrans.core.registry import Entry, Registry
 
 @dataclass(frozen=True)
 class ExportEntry(Entry):
-    """An export format: the ``suffix`` of its files, and ``takes_whole``: whether a file can include the pairing."""
+    """An export format in the registry: ``suffix`` of its files; ``takes_whole``: its files can include the pairing."""
 
     suffix: str
     takes_whole: bool = True

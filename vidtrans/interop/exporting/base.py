@@ -48,7 +48,9 @@ class ExportFormat:
         """Raise UsageError if the format cannot represent the model, or if a required package is not installed."""
 
     def write(self, path: Path, subject: ExportSubject) -> Table:
-        """Write the model to the temporary ``path``, compare the file with the model, and return report statistics.
+        """Write the model to the temporary ``path``, and compare the file with the model.
+
+        Return facts about the file, such as its differences from the model, for the command's report.
 
         Raises:
             UsageError: A package that writes the format is not installed.

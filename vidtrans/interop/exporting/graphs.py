@@ -149,7 +149,7 @@ class _PlainAdapted(nn.Module):
 
 
 class _PlainConditionalNorm(nn.Module):
-    """``ConditionalNorm`` as an instance norm, whose statistics all exporters compute from the picture."""
+    """``ConditionalNorm`` with torch's instance norm, which every exporter can write."""
 
     def __init__(self, norm: ConditionalNorm) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class _PlainConditionalNorm(nn.Module):
 
 
 def _exportable_norm(norm: SingleNorm) -> nn.Module:
-    """Return the norm of a single picture as an instance norm with the same scale and shift."""
+    """Return a ``SingleNorm``, the instance norm that accepts a single pixel, as torch's instance norm."""
     instance_norm = nn.InstanceNorm2d(norm.num_features, norm.eps, affine=True)
     instance_norm.weight, instance_norm.bias = norm.weight, norm.bias
     return instance_norm
@@ -211,7 +211,10 @@ def _to_exportable(module: Any) -> nn.Module:  # noqa: ANN401  (a layer)
 
 @torch.no_grad()
 def smallest_side(generator: Any, channels: int) -> int:  # noqa: ANN401  (a generator)
-    """Return an input side in pixels at which every ``ReflectPad`` can mirror; found by doubling ``multiple``."""
+    """Return an input side in pixels at which no ``ReflectPad`` of a generator gets a picture too small to mirror.
+
+    ``channels``: number of input channels. The side is the generator's ``multiple``, doubled until it suffices.
+    """
     paddings = [m for m in generator.modules() if isinstance(m, ReflectPad)]
     side, small = int(generator.multiple), []
     if any(isinstance(m, nn.InstanceNorm2d) for m in generator.modules()):
@@ -248,6 +251,7 @@ class NetworkGraph(nn.Module):
     """The network for any picture size, (N, C, H, W) float32 in [−1, 1] → (N, 3, H, W): pad by mirroring, run, crop."""
 
     def __init__(self, generator: Any, channels: int) -> None:  # noqa: ANN401  (a generator)
+        """Create the module; ``channels``: number of the generator's input channels."""
         super().__init__()
         self.multiple, self.smallest = int(generator.multiple), smallest_side(generator, channels)
         self.network = to_exportable(generator)
@@ -276,13 +280,14 @@ class UnitGraph(nn.Module):
 
 
 class WholeGraph(nn.Module):
-    """The whole model, from RGB to RGB: the pairing, the network, and the pairing's ``finish``.
+    """The whole model, from RGB to RGB: the pairing, the network, and the pairing's last step, ``finish``.
 
     ``eight_bits``: input and output are (N, H, W, 3) uint8; otherwise (N, 3, H, W) floats in [0, 1], with a clamped
     input and an output that is not rounded.
     """
 
     def __init__(self, network: NetworkGraph, pairing: PairingOperators, *, eight_bits: bool) -> None:
+        """Create the module; ``eight_bits``: input and output are uint8 instead of floats in [0, 1]."""
         super().__init__()
         self.network, self.pairing, self.eight_bits = network, pairing, eight_bits
 
@@ -297,9 +302,13 @@ class WholeGraph(nn.Module):
 
 
 class CodedOperators(PairingOperators):
-    """The ``inner`` operators of a pairing, with the planes of a style code appended to their output."""
+    """The ``inner`` operators of a pairing, with the planes of a style code appended to their output.
+
+    ``conditions``: the values of the code planes, 0 to 1.
+    """
 
     def __init__(self, inner: PairingOperators, pairing: Pairing, conditions: tuple[float, ...]) -> None:
+        """Create the operators; ``conditions``: the style code's plane values, 0 to 1."""
         super().__init__(pairing, conditions)
         self.inner = inner
         self.smallest = inner.smallest  # type: ignore[misc]
@@ -323,7 +332,10 @@ def pairing_operators(subject: ExportSubject) -> PairingOperators:
 
 
 def build_graph(subject: ExportSubject, *, eight_bits: bool) -> NetworkGraph | WholeGraph:
-    """Return the module to export for a model. ``eight_bits``: see ``WholeGraph``; ignored without the pairing."""
+    """Return the module to export, with the pairing if ``subject.whole``; ``eight_bits``: its pictures are uint8 then.
+
+    See ``WholeGraph``; without the pairing, input and output are float32.
+    """
     network = NetworkGraph(subject.generator, subject.in_channels)
     if not subject.whole:
         return network.eval()
@@ -391,7 +403,10 @@ def _compare_network(subject: ExportSubject, run: Run, frame: np.ndarray) -> Com
 
 
 def _compare_whole(subject: ExportSubject, operators: PairingOperators, run: Run, frame: np.ndarray) -> Comparison:
-    """Compare the network input from ``operators`` with a render's, and the file's output with the model's."""
+    """Compare the output of a file that includes the pairing with the model's, for ``frame`` (H, W, 3) uint8.
+
+    Compare also the network input that ``operators`` make of the frame with the network input of a render.
+    """
     guide, expected = render_input(subject, frame)
     with torch.no_grad():
         levels = operators(torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)))[None].float())

@@ -18,7 +18,8 @@ from vidtrans.interop.exporting.base import ExportFormat, ExportSubject, build_d
 from vidtrans.interop.exporting.graphs import NetworkGraph, WholeGraph, build_graph, check_file
 
 OPSET = 17  # Version of the ONNX operator set of exported files.
-# Largest number of iterations of a line-following loop (8 pixels each); programs refuse loops without a limit.
+# Largest number of iterations of a loop that extends edge lines in the picture, by up to 8 pixels per iteration.
+# Programs refuse loops without a limit.
 MAX_ITERATIONS = 4096
 INPUT, OUTPUT = "input", "output"  # Names of the graph's input and output.
 # Description of input and output in a file that contains the network without pairing.

@@ -40,12 +40,12 @@ class Layout:
 
     @classmethod
     def for_export(cls, origin: Table) -> Layout:
-        """Return an empty layout for writing a file of a model whose record has the table ``origin``."""
+        """Return an empty layout for writing a file; ``origin``: the facts about the imported file in the record."""
         return cls(counted=origin.get("counters", True))
 
     @property
     def origin(self) -> Table:
-        """Return the table ``origin`` for ``for_export``: whether the file's batch norms lack batch counters."""
+        """Return the facts about the file that ``for_export`` needs: ``counters`` is False without batch counters."""
         return {"counters": False} if any(name.endswith(COUNTER) for name in self.constants) else {}
 
     def tensor(self, ours: str, theirs: str, shape: Shape) -> None:
@@ -54,9 +54,9 @@ class Layout:
         self.shapes[theirs] = shape
 
     def conv(self, ours: str, theirs: str, shape: Shape, *, bias: bool, zero_bias: bool = False) -> None:
-        """Map the tensor names of a convolution from ``ours`` to ``theirs``; ``shape``: (outputs, inputs, k, k).
+        """Map a convolution's tensor names ``ours`` to ``theirs``; ``zero_bias``: only vidtrans's has a bias, of 0.
 
-        ``zero_bias``: vidtrans's convolution has a bias that the file lacks, so the bias is 0.
+        ``shape``: (outputs, inputs, k, k); ``bias``: vidtrans's convolution and the file's have a bias.
         """
         self._map_weights(ours, theirs, shape, shape[0], bias=bias, zero_bias=zero_bias)
 
@@ -65,7 +65,7 @@ class Layout:
         self._map_weights(ours, theirs, shape, shape[1], bias=bias, zero_bias=zero_bias)
 
     def _map_weights(self, ours: str, theirs: str, shape: Shape, outputs: int, *, bias: bool, zero_bias: bool) -> None:
-        """Map the tensor names of a convolution's weight and bias; see ``conv``."""
+        """Map the names of a convolution's weight, of this ``shape``, and of its bias (``outputs``,); see ``conv``."""
         self.tensor(f"{ours}.weight", f"{theirs}.weight", shape)
         if bias:
             self.tensor(f"{ours}.bias", f"{theirs}.bias", (outputs,))
@@ -235,12 +235,15 @@ LABEL_PORTS: Table = {"in_scale": (0.5,), "in_shift": (0.5,)}
 
 
 def label_ports(channels: int) -> Table:
-    """Return ``PortSettings`` for a number of input channels: up to 4 are a picture in [−1, 1], more are labels."""
+    """Return the ``PortSettings`` for a number of input channels: {} up to 4 (a picture), else ``LABEL_PORTS``."""
     return dict(LABEL_PORTS) if channels > MAX_PICTURE_CHANNELS else {}
 
 
 def label_pairing(channels: int, options: Mapping[str, str]) -> Table:
-    """Return the pairing 'labels' from options of pix2pixHD or SPADE; {} if their channel count is not ``channels``."""
+    """Return the pairing 'labels' that the training options of pix2pixHD or SPADE describe.
+
+    It is {} if the options do not describe labels, or labels with another number of ``channels``.
+    """
     num_labels = options.get("label_nc", "")
     if not num_labels.isdecimal() or len(num_labels) > 4 or not int(num_labels):
         return {}

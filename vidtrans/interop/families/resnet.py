@@ -43,30 +43,32 @@ FRAME_PAIRING = {"name": "aligned", "settings": {}}  # The pairing for networks 
 class LayerWalk:
     """A pass over the tool's list of layers that maps each layer to vidtrans's. ``at``: the current index in the list.
 
-    ``settings``: vidtrans's settings of the generator; ``norm`` and ``conv_bias`` are used. ``ours``: the name of
-    vidtrans's layer. ``inputs``, ``outputs``: numbers of channels.
+    ``prefix``: the name of the list in the file. ``settings``: vidtrans's settings of the generator; ``norm`` and
+    ``conv_bias`` are used. ``dropout``: the tool's residual blocks contain dropout. ``ours``: the name of vidtrans's
+    layer. ``inputs``, ``outputs``: numbers of channels.
     """
 
     def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
+        """Start at the first layer of the list ``prefix``; ``dropout``: the tool's residual blocks have dropout."""
         self.layout, self.at = layout, 0
         self._prefix, self._norm, self._dropout = prefix, settings["norm"], dropout
         self._biased = self._norm == "plain-instance" or settings.get("conv_bias", False)
         self._norm_length = 0 if self._norm == "none" else 1  # Number of entries of a norm in vidtrans's layer lists
 
     def entrance(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the tensor names of the first layer, with a 7×7 kernel, and advance to the next layer."""
+        """Map the tensor names of the first layer ``ours``, with a 7×7 kernel, to the tool's; go to the next layer."""
         self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 7, 7))
         self.at += 4
 
     def down(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map the tensor names of a layer that halves the picture size, perhaps with a ``blur``, and advance."""
+        """Map the tensor names of a layer ``ours`` that halves the size, perhaps with a ``blur``; go to the next."""
         self._layer(ours, 0, self._name_at(0), self._name_at(1), (outputs, inputs, 3, 3))
         if blur:
             self.layout.tensor(f"{ours}.{2 + self._norm_length}.filt", f"{self._name_at(3)}.filt", (outputs, 1, 3, 3))
         self.at += 4 if blur else 3
 
     def block(self, ours: str, channels: int) -> None:
-        """Map the tensor names of the two convolutions of a residual block, and advance."""
+        """Map the tensor names of the two convolutions of the residual block ``ours``; go to the next layer."""
         inside, shape = f"{self._name_at(0)}.conv_block", (channels, channels, 3, 3)
         second = 6 if self._dropout else 5
         self._layer(f"{ours}.branch", 1, f"{inside}.1", f"{inside}.2", shape)
@@ -74,7 +76,7 @@ class LayerWalk:
         self.at += 1
 
     def up(self, ours: str, inputs: int, outputs: int, *, blur: bool = False) -> None:
-        """Map the tensor names of a layer that doubles the picture size, perhaps with a ``blur``, and advance."""
+        """Map the tensor names of a layer ``ours`` that doubles the size, perhaps with a ``blur``; go to the next."""
         if blur:
             self.layout.tensor(f"{ours}.0.filt", f"{self._name_at(0)}.filt", (inputs, 1, 4, 4))
             self._layer(ours, 1, self._name_at(1), self._name_at(2), (outputs, inputs, 3, 3))
@@ -85,13 +87,13 @@ class LayerWalk:
         self.at += 4 if blur else 3
 
     def head(self, ours: str, inputs: int, outputs: int) -> None:
-        """Map the tensor names of the last layer, with a 7×7 kernel and a bias, and advance."""
+        """Map the tensor names of the last layer ``ours``, with a 7×7 kernel and a bias; go to the end of the list."""
         self.layout.conv(f"{ours}.1", self._name_at(1), (outputs, inputs, 7, 7), bias=True)
         self.at += HEAD_LENGTH
 
     @property
     def _has_zero_bias(self) -> bool:
-        """Return whether vidtrans's convolutions have a bias that the tool's lack; such a bias must be 0."""
+        """Return whether the tool's convolutions lack a bias that vidtrans's convolutions have; it must then be 0."""
         return self._norm == "none" and not self._biased
 
     def _name_at(self, step: int) -> str:
@@ -99,7 +101,10 @@ class LayerWalk:
         return f"{self._prefix}.{self.at + step}"
 
     def _layer(self, ours: str, at: int, conv: str, norm: str, shape: tuple[int, int, int, int]) -> None:
-        """Map the tensor names of a convolution, with index ``at`` in vidtrans's list of layers, and of its norm."""
+        """Map the tensor names of a convolution to ``conv``, and of the norm after it to ``norm``, in the file.
+
+        The convolution is entry ``at`` of vidtrans's layer list ``ours``; ``shape``: (outputs, inputs, k, k).
+        """
         self.layout.conv(f"{ours}.{at}", conv, shape, bias=self._biased, zero_bias=self._has_zero_bias)
         self.layout.norm(f"{ours}.{at + 1}", norm, shape[0], self._norm)
 
@@ -123,7 +128,7 @@ class Sizes:
 
     @property
     def origin(self) -> Table:
-        """Return the table ``origin`` for a later export: whether dropout exists, which shifts the layer indices."""
+        """Return the facts about the file that a later export needs: dropout layers, which shift the layer indices."""
         return {"dropout": True} if self.dropout else {}
 
 
@@ -159,7 +164,10 @@ def first_layer_settings(shapes: Shapes) -> Table:
 
 
 def map_body(walk: LayerWalk, ours: str, sizes: Sizes, width: int) -> None:
-    """Map the tensor names of all layers but the last; the first layer has ``width`` channels."""
+    """Map the tensor names of all layers but the last. ``ours``: vidtrans's module that contains these layers.
+
+    ``width``: the number of channels after the first layer.
+    """
     steps = list(itertools.pairwise(width * 2**i for i in range(sizes.halvings + 1)))
     walk.entrance(f"{ours}.entrance", sizes.inputs, width)
     for i, (a, b) in enumerate(steps):
@@ -198,7 +206,10 @@ class PeerResnet(Family):
 
 
 def _map_tensors(layout: Layout, settings: Table, sizes: Sizes, body: str) -> Layout:
-    """Map all tensor names of a generator without enhancers; ``body``: vidtrans's module of all but the last layer."""
+    """Map all tensor names of a generator without enhancers; return ``layout``.
+
+    ``body``: the name of vidtrans's module that contains all layers but the last.
+    """
     walk = LayerWalk(layout, "model", settings, dropout=sizes.dropout)
     map_body(walk, body, sizes, sizes.width)
     walk.head("head", sizes.width, sizes.outputs)

@@ -86,7 +86,10 @@ class PeerSpade(LabelFamily):
 
 
 def start_size(num_positions: int) -> tuple[int, int]:
-    """Return the likely (height, width) of a map with ``num_positions``: 1:2, or else the most nearly square size."""
+    """Return the likely (height, width) of a feature map from its number of positions, height × width.
+
+    It is 1:2 if possible, else the most nearly square size.
+    """
     if not 0 < num_positions <= MAX_START_SIDE**2:
         return 1, 1
     if num_positions % 2 == 0 and math.isqrt(num_positions // 2) ** 2 == num_positions // 2:

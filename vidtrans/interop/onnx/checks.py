@@ -176,10 +176,9 @@ def _check_input(path: Path, port: Port, channels: Collection[int]) -> None:
 
 
 def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, rounds: float = 1) -> str:
-    """Return the reason for refusing an operator; '' if it is allowed.
+    """Return why operator ``node`` is refused, or ''; ``rounds``: product of the iterations of the enclosing loops.
 
-    ``bounds``: constants that can limit a loop, by name; None where loops are forbidden. ``rounds``: the number of
-    iterations of the enclosing loops.
+    ``bounds``: constants that can limit a loop, by name; None where loops are forbidden.
     """
     name = f"{node.domain}.{node.op}"[:80] if node.domain else node.op[:80]
     is_standard = node.domain in STANDARD_DOMAINS or node.domain == RUNTIME_DOMAIN
@@ -201,14 +200,20 @@ def _refusal_reason(node: Node, graph: Graph, bounds: dict[str, float] | None, r
 
 
 def _is_bounded(loop: Node, bounds: dict[str, float], rounds: float) -> bool:
-    """Return whether a constant limits the iterations of a loop, and the loop outputs only its last values."""
+    """Return whether a constant in ``bounds`` limits a loop's iterations, and the loop outputs only its last values.
+
+    The limit times ``rounds``, the iterations of the enclosing loops, is at most ``MAX_ITERATIONS``.
+    """
     [body, *others], limit = loop.bodies, bounds.get(loop.inputs[0]) if loop.inputs else None
     is_small = limit is not None and 0 <= limit * rounds <= MAX_ITERATIONS
     return not others and is_small and len(body.outputs) == len(loop.inputs) - 1 == len(loop.outputs) + 1
 
 
 def _refusal_reason_inside(loop: Node, graph: Graph, bounds: dict[str, float], rounds: float) -> str:
-    """Return the reason for refusing an operator inside a bounded loop; '' if all are allowed."""
+    """Return the reason for refusing an operator inside a bounded loop; '' if all its operators are allowed.
+
+    ``bounds``, ``rounds``: see ``_refusal_reason``.
+    """
     body, rounds = loop.bodies[0], rounds * max(1, bounds[loop.inputs[0]])
     inner_names = body.computed_names() | body.initializers.keys()
     visible_bounds = {name: value for name, value in bounds.items() if name not in inner_names} | body.bounds()

@@ -202,6 +202,7 @@ class _Reader:
     """A parser of one ONNX file that limits the number of fields, and so the time."""
 
     def __init__(self, data: Buffer, path: Path) -> None:
+        """Create a parser of the bytes ``data``; ``path`` names the file in errors."""
         self.data, self.path, self.graph = data, path, Graph()
         self.fields_left, self.nodes, self.depth = MAX_FIELDS, 0, 0
 

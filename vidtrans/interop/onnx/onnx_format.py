@@ -46,7 +46,10 @@ DEFAULT_PREDICTOR_RANGE = "0..1"  # Name of the default value range of the pictu
 
 @dataclass(frozen=True)
 class StyleLooks:
-    """The styles of a network with a style input: names and vectors. ``reason``: their origin, for messages."""
+    """The styles of a network with a style input: the input ``port``, and the styles' names and vectors.
+
+    ``reason``: where the styles come from, for messages.
+    """
 
     port: Port
     names: tuple[str, ...]
@@ -76,7 +79,10 @@ class StyleLooks:
 
 
 def find_looks(path: Path, inputs: GraphInputs, hints: Hints) -> StyleLooks | None:
-    """Return a network's styles, one per style weight or per picture of the user; None without a style input.
+    """Return a network's styles; None if it has no style input.
+
+    With a predictor there is a style for each of the user's pictures; otherwise each number of the style input is the
+    weight of one style.
 
     Raises UsageError if the style input needs a predictor or does not accept one, ModelError, MediaError.
     """
@@ -106,7 +112,10 @@ def find_looks(path: Path, inputs: GraphInputs, hints: Hints) -> StyleLooks | No
 
 
 def _predict_vectors(path: Path, hints: Hints, length: int) -> tuple[tuple[float, ...], ...]:
-    """Return the predictor's style vectors for the user's pictures. Raises ModelError, MediaError, UsageError."""
+    """Return the style vectors of ``length`` numbers that the predictor in file ``path`` gives for the user's pictures.
+
+    Raises ModelError, MediaError, UsageError.
+    """
     if detect_format(path) != "onnx":
         raise UsageError(f"--predictor {path}", "it is no ONNX file", "give the network that predicts styles")
     graph = read_graph(path)
@@ -188,7 +197,10 @@ def describe_onnx(path: Path, hints: Hints = NO_HINTS) -> OnnxDescription:
 
 
 def _generator(path: Path, inputs: GraphInputs, trial: Trial, input_range: str) -> Table:
-    """Return the settings of ``OnnxGraph`` without styles; ``input_range``: the name of the input's value range."""
+    """Return the settings of ``OnnxGraph``, except those of its styles, from the inputs and the test runs ``trial``.
+
+    ``input_range``: the name of the input's value range.
+    """
     shape = inputs.picture.shape or ()
     pictures = shape[0] if len(shape) == 4 and isinstance(shape[0], int) else 1
     _, high = RANGE_ENDS.get(input_range, (0.0, 1.0))
@@ -211,7 +223,11 @@ def _generator(path: Path, inputs: GraphInputs, trial: Trial, input_range: str) 
 
 
 def _ports(trial: Trial, input_range: str, output_range: tuple[float, float], bgr: bool) -> Table:
-    """Return the ``PortSettings`` that convert [−1, 1] to ``input_range`` (a name), ``output_range`` to [−1, 1]."""
+    """Return the ``PortSettings`` that convert pictures in [−1, 1] to the graph's input range, and its output back.
+
+    ``input_range``: a name in ``RANGE_ENDS`` or 'imagenet'; ``output_range``: (low, high); ``bgr``: the graph's colours
+    are in the order blue, green, red.
+    """
     channels = min(trial.channels, 3)
     scale, shift = input_affine(input_range, channels, bgr)
     low, high = output_range
@@ -233,7 +249,11 @@ def _findings(
     bounds: tuple[float, float] | None,
     bgr: bool,
 ) -> dict[str, RangeFinding]:
-    """Return the results of the test runs with their reasons, for messages, by subject such as 'size'."""
+    """Return the results of the test runs with their reasons, for messages, by subject such as 'size'.
+
+    ``bounds``: the (low, high) that the graph imposes on its output, or None; ``bgr``: its colours are in the order
+    blue, green, red.
+    """
     free = "any" if trial.multiple == 1 else f"any, in multiples of {trial.multiple}"
     size = f"{trial.size[1]}x{trial.size[0]}" if trial.size else free
     how = "limited by its last operators" if bounds else "from the smallest and largest values of trial outputs"
@@ -318,9 +338,9 @@ class OnnxFormat(ForeignFormat):
 
 
 def exported_graph(path: Path, graph: Graph, text: str | bytes = b"") -> ForeignModel | None:
-    """Return the model of a graph that 'vidtrans model export' wrote; None for any other graph.
+    """Return the model of a graph that 'vidtrans model export' wrote, or None; ``text``: its separate description.
 
-    ``text``: the description for a graph that has none because it was converted from TorchScript. Raises ModelError.
+    A graph that was converted from TorchScript does not contain its description. Raises ModelError.
     """
     exported = ExportedModel.read(text or graph.metadata.get(METADATA_KEY, ""))
     if exported is None:

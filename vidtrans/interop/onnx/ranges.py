@@ -31,7 +31,7 @@ class Affine:
 
 
 def affine_at_input(graph: Graph, name: str) -> Affine | None:
-    """Return the affine map that a graph applies to its input ``name``; None if it applies none."""
+    """Return the affine map (scale, shift) with which a graph's first operators change input ``name``; None if none."""
     constants, consumers = graph.constants(), _consumers(graph)
     scale, shift, steps = np.ones(1), np.zeros(1), 0
     for _ in range(MAX_STEPS):
@@ -148,7 +148,10 @@ class RangeFinding:
 
 
 def input_affine(name: str, channels: int, bgr: bool = False) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the (scale, shift) from colours in [0, 1] to the range ``name``, for all channels or per channel."""
+    """Return the (scale, shift) from colours in [0, 1] to the range ``name``, one number each or one per channel.
+
+    ``bgr``: the numbers per channel are in the order blue, green, red.
+    """
     if name != IMAGENET:
         low, high = RANGE_ENDS[name]
         return (high - low,), (low,)
@@ -174,7 +177,10 @@ def _range_of_graph(affine: Affine | None) -> tuple[RangeFinding, bool] | None:
 
 
 def _internal_ranges(bgr: bool) -> list[np.ndarray]:
-    """Return the lower and upper ends of common internal ranges, (2, 1) for all channels or (2, 3) per channel."""
+    """Return the lower and upper ends of the ranges to which graphs commonly normalise their input themselves.
+
+    Each is (2, 1) for all channels, or (2, 3) per channel; ``bgr``: in the order blue, green, red.
+    """
     mean, deviation = (v[::-1] if bgr else v for v in (MEAN, DEVIATION))
     per_channel = [np.array([-mean / deviation, (1 - mean) / deviation]), np.array([-255 * mean, 255 - 255 * mean])]
     if bgr:  # Ranges with a single number for all channels fit both RGB and BGR
@@ -193,7 +199,10 @@ def _is_near(inner: np.ndarray, target: np.ndarray) -> bool:
 
 
 def known_range(graph: Graph, port: Port, user_range: str) -> tuple[RangeFinding | None, bool]:
-    """Return the input range if it is known without test runs, else None; and whether the input's colours are BGR."""
+    """Return the range of input ``port`` if known without test runs, or None; and whether its channels are B, G, R.
+
+    ``user_range``: the name of the range that the user states, or ''.
+    """
     bgr = graph.metadata.get("Image.BitmapPixelFormat", "").lower().startswith("bgr")
     graph_range = _range_of_graph(affine_at_input(graph, port.name))
     bgr |= bool(graph_range and graph_range[1])
@@ -217,7 +226,7 @@ def bounds_range(bounds: tuple[float, float] | None) -> str | None:
 
 @dataclass(frozen=True)
 class RangeCandidate:
-    """A pair of ranges (name of the input's, (low, high) of the output's) and its cost; a high cost means unlikely."""
+    """A possible input range (by name) with the output range (low, high); a high ``cost`` means that it is unlikely."""
 
     input: str
     output: tuple[float, float]
@@ -227,7 +236,7 @@ class RangeCandidate:
 def choose_ranges(
     trials: Table, channels: int, bounds: tuple[float, float] | None, allowed: Sequence[str]
 ) -> tuple[RangeFinding, tuple[float, float]]:
-    """Return the input range, and the output's (low, high), for which the test outputs are most like pictures.
+    """Return the input range, and the output's (low, high), for which test outputs (``trials``) are most like pictures.
 
     ``trials``: ``Trial.ranges``; ``channels``: number of output channels; ``bounds``: the (low, high) that the graph
     imposes on the output, or None; ``allowed``: names of the input ranges to choose from.
@@ -253,12 +262,19 @@ def choose_ranges(
 
 
 def _similarity(trials: Table, first: str, second: str) -> float:
-    """Return the correlation of the outputs for two input ranges, given by name; 0 if unknown."""
+    """Return the correlation (−1 to 1) of the test outputs for two input ranges, given by name; 0 if unknown.
+
+    ``trials``: ``Trial.ranges``.
+    """
     return float(trials[first]["alike"].get(second, trials[second]["alike"].get(first, 0.0)))
 
 
 def _rate_range(name: str, stats: Table, channels: int, bounds: tuple[float, float] | None) -> RangeCandidate:
-    """Return a candidate for an input range; each implausible property of the test outputs increases the cost."""
+    """Return the input range ``name`` as a candidate; each implausible property of the test outputs adds to its cost.
+
+    ``stats``: statistics of the test outputs for this range; ``channels``: number of output channels; ``bounds``: the
+    (low, high) that the graph imposes on the output, or None.
+    """
     cost = 1 - stats["structure"]
     nominal = bounds_range(bounds)
     if channels == 1:  # Edge maps and depth maps do not fill a range, so their ends are not compared
@@ -292,7 +308,10 @@ def _end_distance(smallest: float, largest: float, ends: tuple[float, float]) ->
 
 
 def _output_ends(stats: Table) -> tuple[float, float]:
-    """Return the (low, high) of an unlimited output: a common range that it fills, or its values' range plus 10 %."""
+    """Return the (low, high) of an output that the graph does not limit, from the statistics of its values.
+
+    It is the common range that the values fill, or the range of the values plus 10 % at each end.
+    """
     smallest, largest = stats["quantiles"][0], stats["quantiles"][-1]
     for ends in RANGE_ENDS.values():
         if _end_distance(smallest, largest, ends) <= END_TOLERANCE:

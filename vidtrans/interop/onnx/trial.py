@@ -124,7 +124,10 @@ def predict_styles(
 
 
 def _trial_request(path: Path, port: Port, ranges: Sequence[str], layout: str = "") -> Table:
-    """Return a request to the test process for the picture input ``port``. Raises UsageError."""
+    """Return the request by which the test process runs a network with picture input ``port``. Raises UsageError.
+
+    ``ranges``: names of the input ranges to try; ``layout``: 'nchw', 'nhwc', or '' for both.
+    """
     check_installed(str(path))
     layouts = [feed for feed in input_layouts(port) if not layout or feed[0].endswith(layout.removeprefix("n"))]
     if not layouts:
@@ -218,6 +221,7 @@ class TrialRun:
     """The test of one network: its session, the request, and the axis order and number of channels of its input."""
 
     def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)
+        """Create the session of the network that the request names. Raises TrialError if ONNX Runtime refuses it."""
         onnxruntime.set_default_logger_severity(4)
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = request["threads"]
@@ -300,7 +304,10 @@ class TrialRun:
         return self._run(trial_picture(size[0], size[1], SEEDS[0]), *self.request["ranges"][0][1:])
 
     def _multiple(self, base: tuple[int, int], view: OutputView) -> int:
-        """Return the smallest number of pixels that divides all valid sides; 0 if only size ``base`` works."""
+        """Return the number of pixels of which input sides must be multiples; 0 if only the size ``base`` works.
+
+        It is the smallest of ``MULTIPLES`` that divides the (height, width) ``base`` and by which both can grow.
+        """
         for multiple in MULTIPLES:
             if any(side % multiple for side in base):
                 continue
@@ -326,7 +333,10 @@ class TrialRun:
         return bool(np.abs(corners[0] - corners[1]).mean() > SEAM_THRESHOLD * outputs[0].std())
 
     def _choose_output(self, views: list[OutputView], outputs: list[np.ndarray]) -> OutputView:
-        """Return the main picture output: preferably of the input's size and in colour, or the fused output."""
+        """Return the view of the main output: preferably of the input's size and in colour, and fused from the others.
+
+        ``views``: the outputs that are pictures.
+        """
         best = max((v[3] == 1, v[2] >= 3) for v in views)
         views = [v for v in views if (v[3] == 1, v[2] >= 3) == best]
         fused = [v for v in views if "fus" in self.request["outputs"][v[0]].lower()]
@@ -364,7 +374,10 @@ class TrialRun:
         return [o if isinstance(o, np.ndarray) else np.empty(0) for o in outputs]
 
     def _try_ranges(self, size: tuple[int, int], view: OutputView) -> Table:
-        """Return statistics of the output by input range, with the correlations of the outputs for different ranges."""
+        """Return statistics of the output ``view`` on synthetic pictures of ``size`` (height, width), by input range.
+
+        They include the correlations of the outputs for different ranges.
+        """
         statistics: Table = {}
         outputs: dict[str, np.ndarray] = {}
         for name, scale, shift in self.request["ranges"]:
