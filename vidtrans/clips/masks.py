@@ -254,7 +254,7 @@ class Mask:
 
 
 def find_ground(mask: Clip, steps: Sequence[int], context: Context, *, inverted: bool = False) -> Colour | None:
-    """Return the background colour of all frames of a mask, or None if its grey levels are coverage.
+    """Return the background colour of a mask, the same for all its frames, or None if its grey levels are coverage.
 
     Masks of objects are reported, and a warning is given if nothing, everything or hardly anything is inside in the
     frames ``steps``, the numbers of the mask's frames that are used. ``inverted``: black is inside. Raises MediaError,

@@ -136,7 +136,7 @@ class Dream(Command):
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
         def prepare() -> Work:
-            """Plan the dream; return its work, and its forecast for --dry-run."""
+            """Plan the dream video; return the job that renders it, with the estimate that --dry-run prints."""
             from vidtrans.dreaming.dream_job import DreamJob  # torch
             from vidtrans.dreaming.dream_planning import DreamSpec, plan_dream
 

@@ -197,7 +197,7 @@ class HistoryFrame:
         return replace(self, view=self.view @ view, colours=colours @ self.colours)
 
     def render(self) -> Tensor:
-        """Return the picture as seen by the camera now."""
+        """Return this earlier frame's picture, transformed to the virtual camera's current view and colours."""
         return transform(self.picture, self.view, self.colours)
 
 

@@ -75,7 +75,7 @@ class RaftSmall(Raft):
     name, network, weights = "raft-small", "raft_small", "Raft_Small_Weights"
 
 
-# Functions for the cache keys, which the registry names
+# Functions that return a network's part of a cache key; ``FLOWS`` names them by these names
 raft_identity, raft_small_identity = Raft.identity, RaftSmall.identity
 
 

@@ -295,7 +295,7 @@ class TorchEngine:
             return self._network(x.to(self._dtype, memory_format=self._memory_format)).to(torch.float32)
 
     def _forward(self, inputs: Tensor, deep: bool) -> Tensor:
-        """Run one batch, (N, H, W, C) uint8 or 16-bit levels in int32 → (N, H, W, 3) as ``to_levels`` returns it."""
+        """Run one batch, (N, H, W, C), uint8 or 16-bit levels in int32; return (N, H, W, 3), 16 bits if ``deep``."""
         (height, width), middle = inputs.shape[1:3], 127.5 if inputs.dtype == torch.uint8 else 32767.5
         x = inputs if inputs.device.type == self.place.type else to_device(inputs, self.device)
         x = (x if self._plate is None else torch.cat([x, expand_plate(self._plate, x)], dim=3)).permute(0, 3, 1, 2)

@@ -143,7 +143,7 @@ class Track:
 
 
 class ObjectTracker:
-    """Tracks an object from a frame, (H, W, 3) uint8, in which its ``track`` is known.
+    """Tracks one object through the frames, from a ``frame`` (H, W, 3) uint8 in which its state, ``track``, is known.
 
     ``side``: of the network's windows, in pixels.
     """

@@ -134,7 +134,7 @@ class _FrameOptimisation:
     """
 
     def __init__(self, network: Optimised, frame: Tensor, past: Tensor, shares: Sequence[float], side: int) -> None:
-        """Create the task; ``past``: the history, ``shares``: style weights, ``side``: their short side in pixels."""
+        """Create the task; ``past``: the history; ``shares``: style weights; ``side``: their pictures' short side in px."""
         self.network, self.frame, self.shares, self.side = network, frame, shares, side
         self.past = past
         self.warped, self.trust = past[:, :3], (past[:, 3:] + 1) / 2

@@ -49,7 +49,8 @@ LEVELS = (0.0, 0.075, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.825, 0.875, 0.
 MOTION_SHARES = tuple(min(1.0, TRUST_GAIN * level) for level in LEVELS)
 NETWORK_SHARES = (0.0,) * len(LEVELS)  # Shares of transferred paint if only the network's picture is used
 FEATHER_LINES = 270  # Short side of a frame in pixels, per pixel of erosion and blur of the paint's edge
-FAINT = 8 / 255  # Colour difference from the frame, and opacity of paint, of 0 to 1, up to which they are invisible
+# Paint is invisible up to this opacity, or up to this colour difference from the frame; both are from 0 to 1.
+FAINT = 8 / 255
 BYTES_PER_PIXEL = 32  # Memory use of a loaded painting, in bytes per pixel
 LOADED_BYTES, MIN_LOADED = 1 << 30, 2 * NEAREST + 1  # Limit of the paintings in memory; the number that a frame needs
 # Calibration

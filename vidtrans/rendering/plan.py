@@ -247,7 +247,7 @@ class RenderPlan:
 
     @property
     def guide_is_source(self) -> bool:
-        """Return whether the filter's guide is the source at the size of the result, so that it is read only once."""
+        """Return whether the temporal filter's guide frames are the source at the result's size, read only once."""
         plain = self.guide is None and self.exposure is None and not (self.is_deep or self.picture.alpha)
         return plain and (self.picture.width, self.picture.height) == self.size
 

@@ -225,7 +225,7 @@ class CacheEntry:
 
     @property
     def stage(self) -> str:
-        """Return the name of the entry's stage."""
+        """Return the name of the stage whose output the entry holds, such as "infer"."""
         return self.folder.parent.name
 
     @property

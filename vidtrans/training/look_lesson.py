@@ -119,7 +119,7 @@ class LookRequest:
         return trained | own
 
     def forecast(self, minutes: float | None, context: Context) -> Table | None:
-        """Return the report of a dry run; None if the dataset or the style pictures do not exist yet. See ``learn``."""
+        """Return the dry run's report on ``minutes`` of training; None if dataset or style pictures do not exist."""
         folder = self.dataset / FOLDER
         self._check_dataset_exists()
         if not self.dataset.exists():

@@ -222,7 +222,7 @@ class TrainingSettings(JoinedSettings):
         return cls(**values, weights=weights, method_settings=method)
 
     def values(self) -> Table:
-        """Return the values by key, without the settings of other methods."""
+        """Return the settings' values by key, without those of training methods other than ``method``."""
         run = {f.name: getattr(self, f.name) for f in fields(self) if f.metadata}
         weights = {weight_key(name): weight for name, weight in self.weights.items()}
         return run | weights | {f.name: getattr(self.method_settings, f.name) for f in fields(self.method_settings)}

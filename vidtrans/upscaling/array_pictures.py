@@ -118,7 +118,7 @@ def _product(weights: np.ndarray, rows: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=64)
 def round_trip_kernel(small: int, large: int) -> np.ndarray:
     """Return the mean kernel, five weights, of enlarging a row from ``small`` to ``large`` pixels and shrinking it."""
-    # Only the ratio of the sizes matters, because most pixels are far from the ends.
+    # A short row of the same ratio of sizes gives the same kernel: most of its pixels are far from its ends.
     small, large = KERNEL_ROW_PX, round(KERNEL_ROW_PX * min(large / small, MAX_FACTOR))
     there, back = _row_weights(small, large, cv2.INTER_CUBIC), _row_weights(large, small, cv2.INTER_AREA)
     mixed = back.all @ there.all

@@ -421,7 +421,7 @@ def _errors(finest: DetailScale, output: np.ndarray, source: np.ndarray) -> tupl
 
 
 def _moments(scales: Sequence[DetailScale]) -> np.ndarray:
-    """Return five numbers for each of N scales, (5, N).
+    """Return five statistics of the detail at each of N scales, (5, N): powers, a product, and two deviations.
 
     They are the power of the true detail and of its prediction, the product of the two, and the standard deviation of
     their difference, estimated by the quantiles LOW and MIDDLE.

@@ -41,9 +41,9 @@ FRAME_PAIRING = {"name": "aligned", "settings": {}}  # The pairing for networks 
 
 
 class LayerWalk:
-    """A pass over the tool's list of layers that maps each layer to vidtrans's. ``at``: the current index in the list.
+    """A pass over the layer list of another tool's network that maps each layer to a layer of vidtrans's network.
 
-    ``prefix``: the name of the list in the file. ``settings``: vidtrans's settings of the generator; ``norm`` and
+    ``at``: the current index in the list. ``prefix``: the name of the list in the file. ``settings``: vidtrans's settings of the generator; ``norm`` and
     ``conv_bias`` are used. ``dropout``: the tool's residual blocks contain dropout. ``ours``: the name of vidtrans's
     layer. ``inputs``, ``outputs``: numbers of channels.
     """
