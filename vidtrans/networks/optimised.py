@@ -134,7 +134,7 @@ class _FrameOptimisation:
     """
 
     def __init__(self, network: Optimised, frame: Tensor, past: Tensor, shares: Sequence[float], side: int) -> None:
-        """Create the task; ``past``: the history; ``shares``: style weights; ``side``: their pictures' short side in px."""
+        """Create the task; ``past``: the history; ``shares``: style weights; ``side``: short side of styles in px."""
         self.network, self.frame, self.shares, self.side = network, frame, shares, side
         self.past = past
         self.warped, self.trust = past[:, :3], (past[:, 3:] + 1) / 2

@@ -43,9 +43,9 @@ FRAME_PAIRING = {"name": "aligned", "settings": {}}  # The pairing for networks 
 class LayerWalk:
     """A pass over the layer list of another tool's network that maps each layer to a layer of vidtrans's network.
 
-    ``at``: the current index in the list. ``prefix``: the name of the list in the file. ``settings``: vidtrans's settings of the generator; ``norm`` and
-    ``conv_bias`` are used. ``dropout``: the tool's residual blocks contain dropout. ``ours``: the name of vidtrans's
-    layer. ``inputs``, ``outputs``: numbers of channels.
+    ``at``: the current index in the list. ``prefix``: the name of the list in the file. ``settings``: vidtrans's
+    settings of the generator; ``norm`` and ``conv_bias`` are used. ``dropout``: the tool's residual blocks contain
+    dropout. ``ours``: the name of vidtrans's layer. ``inputs``, ``outputs``: numbers of channels.
     """
 
     def __init__(self, layout: Layout, prefix: str, settings: Table, *, dropout: bool) -> None:
