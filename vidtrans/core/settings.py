@@ -117,8 +117,14 @@ def _coerce(value: Any, hint: Any, name: str) -> Any:  # noqa: ANN401  (types of
             return str(value)  # such as size = 256
         elif type(value) is option:
             return value
-    type_names = {float: "a finite number", types.NoneType: '"none"'}
-    expected = " or ".join(type_names.get(o, getattr(o, "__name__", str(o))) for o in options)
+    type_names: dict[Any, str] = {
+        bool: "true or false",
+        int: "a whole number",
+        float: "a finite number",
+        str: "text",
+        types.NoneType: '"none"',
+    }
+    expected = " or ".join(type_names.get(o, "a list" if typing.get_origin(o) is tuple else str(o)) for o in options)
     raise UsageError(f"{name} = {_quote(value)}", f"it must be {expected}", "see 'vidtrans preset show'")
 
 
