@@ -279,7 +279,7 @@ class Run(Command):
         if trained["steps"] < MIN_SHARP_STEPS and not trained["cached"]:
             more = "more --minutes" if self.minutes else "more --steps"
             context.note(
-                f"{count(trained['steps'], 'step')} give a blurred sketch: the same with {more} goes on from it"
+                f"{count(trained['steps'], 'step')} give a blurred sketch: continue with the same command and {more}"
             )
         return trained | {"cached": made["cached"] and trained["cached"]}
 

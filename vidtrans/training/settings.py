@@ -74,7 +74,7 @@ class TrainingSettings(JoinedSettings):
         False, "paint onto the still background of the training pictures: for clips of this one camera position only"
     )
     rollout_fraction: float = option(
-        0.0, "share of a batch that goes on from the network's own outputs; for next-frame", bounds=(0.0, 1.0)
+        0.0, "share of a batch that continues the network's own outputs; for next-frame", bounds=(0.0, 1.0)
     )
     max_rollout_length: int = option(
         120, "longest rollout, in steps of the model; reached at half of the run", bounds=(4, 10_000)

@@ -163,7 +163,7 @@ class StripJob:
         return self.files(at).error() if at < len(self.steps) else ""
 
     def start(self) -> None:
-        """Start the process that is next, or again: it goes on from what was saved. Raises UserError."""
+        """Start the next process of the job, or continue a stopped one from the saved chunks. Raises UserError."""
         seal = self.record.get("seal")
         if not isinstance(seal, str) or not hmac.compare_digest(self._seal().encode(), seal.encode("utf-8", "replace")):
             raise UserError(f"{self.folder}: this job is not one that you have started here — style the strip again")

@@ -97,7 +97,7 @@ def render_passes(context: Any) -> str:
 
 @button("cancel", "Cancel", of_job=True)
 def cancel(job: StripJob) -> None:
-    """End the job; what is rendered is kept, and Resume goes on from there."""
+    """End the job. Rendered frames are kept, and Resume continues with the others."""
     job.cancel()
     MONITOR.watch()
 

@@ -109,7 +109,7 @@ def _stop(process: subprocess.Popen[bytes], folder: Path) -> None:
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    logging.info("vidtrans: stopped; finished work is saved, and the same workflow goes on from there")
+    logging.info("vidtrans: stopped; finished work is saved, and the same workflow continues it")
 
 
 def _outcome(folder: Path, exit_status: int) -> dict[str, Any]:
