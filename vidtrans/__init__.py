@@ -31,6 +31,7 @@ LIBRARY = {
     "ClipScores": "vidtrans.commands.results:ClipScores",
     "CommandResult": "vidtrans.commands.results:CommandResult",
     "Deflicker": "vidtrans.library.frame_model:DeflickeredFrames",
+    "DatasetPair": "vidtrans.library.opened_dataset:DatasetPair",
     "DeviceError": "vidtrans.core.errors:DeviceError",
     "Event": "vidtrans.core.events:Event",
     "FrameModel": "vidtrans.library.frame_model:FrameModel",
@@ -41,6 +42,8 @@ LIBRARY = {
     "ModelError": "vidtrans.core.errors:ModelError",
     "Note": "vidtrans.core.events:Note",
     "OpenedClip": "vidtrans.library.opened_clip:OpenedClip",
+    "OpenedDataset": "vidtrans.library.opened_dataset:OpenedDataset",
+    "PictureCritic": "vidtrans.library.picture_critic:PictureCritic",
     "PluginError": "vidtrans.core.errors:PluginError",
     "Preview": "vidtrans.core.events:Preview",
     "ProbedClip": "vidtrans.commands.results:ProbedClip",
@@ -55,7 +58,11 @@ LIBRARY = {
     "VidtransError": "vidtrans.core.errors:VidtransError",
     "VoteOutcome": "vidtrans.commands.results:VoteOutcome",
     "load_model": "vidtrans.library.frame_model:load_model",
+    "medium_names": "vidtrans.strokes.media:medium_names",
+    "medium_picture": "vidtrans.strokes.media:medium_picture",
+    "model_suffixes": "vidtrans.models.formats:model_suffixes",
     "open_clip": "vidtrans.library.opened_clip:open_clip",
+    "open_dataset": "vidtrans.library.opened_dataset:open_dataset",
     "write_clip": "vidtrans.library.opened_clip:write_clip",
 }
 # The functions' parameters are in ``__init__.pyi``, which docs/generate.py writes from the commands.

@@ -35,8 +35,15 @@ from vidtrans.library.frame_model import load_model as load_model
 from vidtrans.library.opened_clip import OpenedClip as OpenedClip
 from vidtrans.library.opened_clip import open_clip as open_clip
 from vidtrans.library.opened_clip import write_clip as write_clip
+from vidtrans.library.opened_dataset import DatasetPair as DatasetPair
+from vidtrans.library.opened_dataset import OpenedDataset as OpenedDataset
+from vidtrans.library.opened_dataset import open_dataset as open_dataset
 from vidtrans.library.picture_arrays import ClipFrame as ClipFrame
+from vidtrans.library.picture_critic import PictureCritic as PictureCritic
 from vidtrans.library.propagator import Propagator as Propagator
+from vidtrans.models.formats import model_suffixes as model_suffixes
+from vidtrans.strokes.media import medium_names as medium_names
+from vidtrans.strokes.media import medium_picture as medium_picture
 
 __version__: str
 LIBRARY: dict[str, str]

@@ -10,10 +10,11 @@ from typing import Any
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Progress, Report, Stop, ignore_event
+from vidtrans.core.files import CACHE_FOLDER
 from vidtrans.core.machine import check_device_name, device_kind
 from vidtrans.core.options import Group, option
 from vidtrans.core.registry import unknown_name
-from vidtrans.store.cache import FOLDER, Cache
+from vidtrans.store.cache import Cache
 from vidtrans.video.io.encoding import CPU, HARDWARE_DECODERS
 
 
@@ -27,7 +28,7 @@ class Context:
     """
 
     cache_dir: Path = option(
-        Path(FOLDER),
+        Path(CACHE_FOLDER),
         "Cache folder for intermediate results; it must hold no other files.",
         Group.CACHE,
         variable="VIDTRANS_CACHE_DIR",

@@ -25,6 +25,7 @@ typed attributes. `settings` are tables as in a preset, say
 `{"training": {"lr": 4e-4}}`. `report` is called with [progress](#progress-and-stops), and `stop` ends a job. Mistakes
 raise [errors](#errors); where some of several clips or trainings failed, that is `BatchError`, after all others are
 done."""
+NAMES = """What there is to choose from, for programs that list it."""
 EVENTS = """A callback, `report=`, gets an `Event`: one of the classes here. A job whose `Stop` was requested finishes
 the frame or the step, keeps what is done, and raises `Interrupted`."""
 ERRORS = """All of them are `VidtransError`s: `str(error)` is one line that says what happened, why, and what to do;
@@ -37,7 +38,7 @@ def python_page() -> str:
     for name in sorted(FUNCTIONS):
         function = getattr(vidtrans, name)
         text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
-    return text + _results_section() + _frames_section() + _events_section() + _errors_section()
+    return text + _results_section() + _frames_section() + _names_section() + _events_section() + _errors_section()
 
 
 def _results_section() -> str:
@@ -90,9 +91,15 @@ def _frames_section() -> str:
     return text
 
 
-def _names_in(place: str) -> list[str]:
-    """Return the public names whose module is ``place``, or in it."""
-    return sorted((n for n, found in vidtrans.LIBRARY.items() if found.startswith(place)), key=str.casefold)
+def _names_in(*places: str) -> list[str]:
+    """Return the public names whose module is one of ``places``, or in it."""
+    return sorted((n for n, found in vidtrans.LIBRARY.items() if found.startswith(places)), key=str.casefold)
+
+
+def _names_section() -> str:
+    """Return the section on the functions that list media and files of models."""
+    names = _names_in("vidtrans.strokes", "vidtrans.models")
+    return f"\n## Names\n\n{NAMES}\n" + "".join(f"\n### {n}\n\n{_docstring(getattr(vidtrans, n))}\n" for n in names)
 
 
 def _events_section() -> str:

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import vidtrans
+
 ROOMS = ("session",)  # single files
 WIDTH, HEIGHT, ACROSS, DOWN, MARGIN = 118, 44, 24, 46, 16  # of a box, between boxes, around all; in pixels
 STYLE = """<style>
@@ -53,7 +55,7 @@ def _rooms(package: Path) -> Iterator[tuple[str, Iterator[Path]]]:
 
 
 def imports(files: dict[str, list[Path]], package: Path) -> dict[str, set[str]]:
-    """Return for each room the other rooms that its files import."""
+    """Return for each room the other rooms that its files import; the package's public names count as the library's."""
     found: dict[str, set[str]] = {}
     for room, paths in files.items():
         names: set[str] = set()
@@ -61,7 +63,8 @@ def imports(files: dict[str, list[Path]], package: Path) -> dict[str, set[str]]:
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
                 if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == package.name:
                     parts = (node.module or "").split(".")
-                    names |= {parts[1]} if len(parts) > 1 else {alias.name for alias in node.names}
+                    public = {"library" if alias.name in vidtrans.LIBRARY else alias.name for alias in node.names}
+                    names |= {parts[1]} if len(parts) > 1 else public
         found[room] = names & set(files) - {room}
     return found
 

@@ -23,9 +23,10 @@ from vidtrans.cli.click_commands import FileOrName
 from vidtrans.cli.main import cli, run
 from vidtrans.config.recipe import Recipe, make_recipe, preset_text, read_tables
 from vidtrans.core.errors import VidtransError
+from vidtrans.core.files import DATASET_FILE
 from vidtrans.core.settings import parse_assignment, parse_size, parse_time, parse_value
 from vidtrans.curves.curve import parse_curve
-from vidtrans.data.dataset import INDEX, open_dataset
+from vidtrans.data.dataset import open_dataset
 from vidtrans.inference.device import resolve_device
 from vidtrans.rendering.settings_grid import parse_variations
 from vidtrans.session import Context
@@ -154,11 +155,11 @@ JSON = {name: HOSTILE[name] for name in ("digits", "negative", "lists", "open li
 
 @pytest.mark.parametrize("key", ["format", "key", "preset", "recipe", "size", "pairing", "sources", "frames", "rate"])
 def test_in_the_index_of_a_dataset(key: str, place: Path, tmp_path: Path) -> None:
-    value = json.loads((place / "clip.dataset" / INDEX).read_text())
+    value = json.loads((place / "clip.dataset" / DATASET_FILE).read_text())
     held = value["sources"][0] if key == "rate" else value
     held[key] = "HERE"
     for name, text in JSON.items():
-        (tmp_path / INDEX).write_text(json.dumps(value).replace('"HERE"', text))
+        (tmp_path / DATASET_FILE).write_text(json.dumps(value).replace('"HERE"', text))
         check_refused_in_a_line(lambda: open_dataset(tmp_path), name)
 
 

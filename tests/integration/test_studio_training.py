@@ -14,9 +14,9 @@ from processes import until
 from studio_server import RunningStudio, studio
 
 import vidtrans as api
-from vidtrans.core.files import write_json
+from vidtrans.core.files import TRAINING_FILE, write_json
 from vidtrans.models.model_file import read_record
-from vidtrans.training.training_words import STATUS_FILE, TrainingSummary
+from vidtrans.training.training_words import TrainingSummary
 from vidtrans.video.images.picture import write_picture
 
 PANEL = "document.querySelector('studio-training')"
@@ -41,7 +41,7 @@ def pretended(root: Path) -> None:
         write_picture(folder / file, scene(64, 48, 3))
     scores = [(40 * n, {"psnr": value, "sharpness": 0.5}) for n, value in enumerate((20, 24, 23, 23, 23.5), 1)]
     words = TrainingSummary(scores, 200, 200, True, 40, [(100, "the discriminator has won: wait")])
-    write_json(folder / STATUS_FILE, words.table())
+    write_json(folder / TRAINING_FILE, words.table())
 
 
 @pytest.mark.thorough
@@ -101,7 +101,7 @@ def test_a_training_is_one_item_of_the_shelf_and_what_is_asked_of_it_is_checked(
     assert "report" not in found["files"]
     (running.root / "a.train" / "preview.png").unlink()  # a run that has not painted yet
     assert running.ask("/thumb", name="a.train")[0] == 200
-    (running.root / "a.train" / STATUS_FILE).write_text("[broken")
+    (running.root / "a.train" / TRAINING_FILE).write_text("[broken")
     assert running.ask("/api/training", name="a.train")[1]["status"] == {}
     assert running.ask("/api/training", name="later.train")[1]["film"] == []
     (running.root / "out.train").symlink_to(running.root.parent)

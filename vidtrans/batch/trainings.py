@@ -15,10 +15,10 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import add_estimates, count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import ignore_event
-from vidtrans.core.files import digest_of
+from vidtrans.core.files import DATASET_FILE, digest_of
 from vidtrans.core.machine import is_distributed
 from vidtrans.core.settings import Table
-from vidtrans.data.dataset import INDEX, Dataset, open_dataset
+from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.making import dataset_digest
 from vidtrans.models.model_file import SUFFIX
@@ -82,7 +82,7 @@ def train_varied(request: VariedTraining, context: Context) -> Table:
     dataset, output = open_dataset(request.dataset), _output_of(request)
     if output.exists() and not output.is_dir():
         raise UsageError(str(output), "it is a file, but the models go into a folder", "give another path with -o")
-    check_place(output, [request.dataset / INDEX], folder=True)
+    check_place(output, [request.dataset / DATASET_FILE], folder=True)
     variants = request.sweep or tuple(ABLATIONS.load(request.kind)(request.recipe, dataset, context))
     check_variants(request.sweep, context)
     _check_table_picture(output / TABLE_PICTURE, _lineage_digest(request), context)

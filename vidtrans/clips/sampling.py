@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 
 import numpy as np
 
@@ -41,7 +41,7 @@ def reading_passes(numbers: Sequence[int]) -> list[Sequence[int]]:
 
 def read_clip_frames(
     clip: Clip, numbers: Sequence[int], frame_format: FrameFormat, context: Context
-) -> Iterator[Frame]:
+) -> Generator[Frame, None, None]:
     """Yield the frames of a clip with these increasing numbers: in one pass if they are close, else by seeking."""
     with clip.reader(frame_format, context.decode_threads) as reader:
         for group in reading_passes(numbers):

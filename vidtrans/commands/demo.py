@@ -14,11 +14,10 @@ from vidtrans.commands.options import check_minutes, output_option
 from vidtrans.commands.text_reports import shell_path
 from vidtrans.core.costs import count, duration, round_time
 from vidtrans.core.events import without_advice
-from vidtrans.core.files import PACKAGE
+from vidtrans.core.files import CACHE_FOLDER, PACKAGE
 from vidtrans.core.options import Group, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
-from vidtrans.store.cache import FOLDER
 
 # Bundled clips: the film that the model learns, and the clip that it is rendered onto
 FILM, CLIP = PACKAGE / "assets" / "flower.mp4", PACKAGE / "assets" / "friday.mp4"
@@ -84,8 +83,10 @@ class Demo(Command):
         began = time.monotonic()
         context = replace(context, report=without_advice(context.report))  # The user of the demo chose no settings.
         folder = self.output or refuse_link(Path("vidtrans-demo"))
-        if context.cache_dir == Path(FOLDER).absolute():
-            context = replace(context, cache_dir=folder / FOLDER)  # The folder of the demo contains all its files.
+        if context.cache_dir == Path(CACHE_FOLDER).absolute():
+            context = replace(
+                context, cache_dir=folder / CACHE_FOLDER
+            )  # The demo's folder contains all its files.
         if self.from_nothing:
             recipe = make_recipe(BY_HEART_PRESET, None, FROM_NOTHING_TABLES)
             start_from, max_steps, rendered_clip = None, MAX_STEPS, FILM

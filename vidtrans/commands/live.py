@@ -127,7 +127,7 @@ class Live(PageServerCommand):
         from vidtrans.live.live_controls import SavedControls, presets_path
         from vidtrans.live.live_session import first_controls, open_session
         from vidtrans.models.at_once import predict_model_from_pictures
-        from vidtrans.models.look_pictures import medium_picture
+        from vidtrans.strokes.media import medium_picture
 
         models = self._load_models(context)
         pictures, look = self._pictures(models)

@@ -56,8 +56,8 @@ class Sheet(Command):
     def make(self, context: Context) -> Table:
         """Write a contact sheet of a video, a folder of pictures, or a dataset. Raises UsageError, MediaError."""
         from vidtrans.clips.indexing import content_digest, open_clip
-        from vidtrans.core.files import base_name
-        from vidtrans.data.dataset import INDEX, open_dataset
+        from vidtrans.core.files import DATASET_FILE, base_name
+        from vidtrans.data.dataset import open_dataset
         from vidtrans.data.making import dataset_digest
         from vidtrans.evaluation.contact_sheet import (
             SheetPairing,
@@ -73,7 +73,7 @@ class Sheet(Command):
 
         source, start, end = self.source, self.start, self.end
         output = self.output or refuse_link(Path(f"{base_name(source).removesuffix('.dataset')}.sheet.png"))
-        is_dataset = (source / INDEX).is_file()
+        is_dataset = (source / DATASET_FILE).is_file()
         columns = [SheetPairing.of(name, context) for name in self.pairings]
         pairings = [one.pairing for one in columns]
         for pairing in pairings:

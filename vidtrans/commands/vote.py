@@ -14,6 +14,7 @@ from vidtrans.commands.text_reports import Terminal
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
+from vidtrans.core.files import digest_of
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table
 from vidtrans.session import Context
@@ -102,22 +103,23 @@ class Vote(PageServerCommand):
         Raises UsageError, MediaError, ModelError.
         """
         from vidtrans.core.files import base_name
-        from vidtrans.output.result import refuse_link
-        from vidtrans.voting.result_page import Material, check_left_out, check_page, report
+        from vidtrans.output.result import Result, refuse_link
+        from vidtrans.voting.result_page import Material, check_left_out
         from vidtrans.voting.vote_log import SUFFIX, VoteLog, read_votes_on
 
         if self.results and not self.clips:
-            return report(VoteLog.merged(self.results), self.output, self.left_out, Material(), (), context)
+            return self._report(VoteLog.merged(self.results), self.output, Material(), context)
         stimuli, study = self._study(context)
         if self.results:
             log, page = VoteLog.merged(self.results), self.output
             if (log.study.digests, log.study.items) != (study.digests, study.items):
                 remedy = "name the clips that were voted on, in their order, with the options of that vote"
                 raise UsageError(str(self.results[0]), "its votes are on other conditions", remedy)
-            return report(log, page, self.left_out, self._material(stimuli, study, context), self.clips, context)
+            return self._report(log, page, self._material(stimuli, study, context), context)
         page = self.output or refuse_link(Path(f"{base_name(self.clips[0])}.vote.html"))
         votes = page.with_suffix(SUFFIX)
-        check_page(page, votes, self.clips, study, context)
+        Result(page, "", self.clips, context, lineage=_lineage(study)).existing()
+        Result(votes, "", self.clips, context).check()
         check_left_out(read_votes_on(study, votes), self.left_out)
         self._note_limits(stimuli, study, context)
         if context.dry_run:
@@ -128,7 +130,7 @@ class Vote(PageServerCommand):
         report_context = replace(
             context, stop=Stop()
         )  # The stop request that ended the server must not stop the report.
-        return report(log, page, self.left_out, material, self.clips, report_context) | {"log": str(votes)}
+        return self._report(log, page, material, report_context) | {"log": str(votes)}
 
     def show(self, table: Table, terminal: Terminal) -> int:
         """Print the table of votes by condition and then the report; return the exit status."""
@@ -232,6 +234,31 @@ class Vote(PageServerCommand):
         finally:
             opened.close()
         return opened.log
+
+    def _report(self, log: VoteLog, output: Path | None, material: Material, context: Context) -> Table:
+        """Return the outcome of a log, and write its page to ``output``; without votes, nothing is written.
+
+        Raises UsageError if a name of --leave-out has no votes, or another result is at ``output``.
+        """
+        from vidtrans.output.result import produce
+        from vidtrans.voting.result_page import VERSION, outcome, write_page
+
+        table = outcome(log, self.left_out, material)
+        if output is None or not any(log.votes.values()):
+            return {"output": None, "seconds": 0.0, "cached": False} | table
+
+        def make(path: Path) -> Table:
+            """Write the page to ``path``."""
+            write_page(path, table, log.study, material.examples)
+            return {}
+
+        key = {"command": "vote", "version": VERSION, "table": table, "examples": sorted(material.examples)}
+        return produce(context, output, key, self.clips, lambda: make, lineage=_lineage(log.study)) | table
+
+
+def _lineage(study: Study) -> str:
+    """Return a digest that all pages of one vote share, so that a new page may replace an earlier one."""
+    return digest_of(["vote", list(study.digests), study.is_real])
 
 
 def _figures(table: Table) -> tuple[list[str], list[list[str]]]:

@@ -32,6 +32,9 @@ _STALE_AGE_S = 86_400.0
 # Maximum ``name_length`` of a suffix that a partial file's name keeps; a longer one is not a file type
 _MAX_SUFFIX_LENGTH = 32
 PACKAGE = Path(__file__).parent.parent  # Folder of the package, with its data files
+CACHE_FOLDER = ".vidtrans"  # Default name of the cache folder
+DATASET_FILE = "dataset.json"  # Name of the index file in a dataset's folder
+TRAINING_FILE = "training.json"  # Name of the status file in the folder of a training's previews
 IN_USE = "another program has it open"  # Reason in the error for a file that cannot be replaced
 # Maximum size in bytes of a file for ``read_small_file``; no JSON file that vidtrans writes is larger
 _MAX_SMALL_BYTES = 1 << 28

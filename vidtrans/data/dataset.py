@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from vidtrans.core.errors import MediaError, PluginError, UsageError
-from vidtrans.core.files import read_small_json, write_json
+from vidtrans.core.files import DATASET_FILE, read_small_json, write_json
 from vidtrans.core.settings import Table, parse_rate
 from vidtrans.core.system import path_as_stored
 from vidtrans.pairing import PAIRINGS
@@ -30,7 +30,6 @@ from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.video.images.picture import picture_size
 
 FORMAT = 1  # Version of the dataset's file format.
-INDEX = "dataset.json"  # Name of the index file in a dataset's folder.
 # The use of a frame: 'gap' frames separate 'train' from 'val'; a 'dropped' frame has a record but no picture.
 Role = Literal["train", "val", "gap", "dropped"]
 
@@ -216,12 +215,12 @@ def write_index(folder: Path, dataset: Dataset) -> None:
         "sources": list(dataset.sources),
         "frames": [{k: v for k, v in asdict(r).items() if v not in (None, ())} for r in dataset.records],
     }
-    write_json(folder / INDEX, value, indent=1)
+    write_json(folder / DATASET_FILE, value, indent=1)
 
 
 def open_dataset(folder: Path) -> Dataset:
     """Read a dataset folder. Raises MediaError if it is not a dataset, or if its index is damaged."""
-    index = folder / INDEX
+    index = folder / DATASET_FILE
     if not index.is_file():
         why = "no such folder" if not folder.exists() else "not a dataset (it has no dataset.json)"
         raise MediaError(str(folder), why, "make one with 'vidtrans make-dataset VIDEO'")

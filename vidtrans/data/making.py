@@ -23,6 +23,7 @@ from vidtrans.core.costs import TRIAL_FRAMES, add_estimates, add_seconds, estima
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Progress, Report, Stop
 from vidtrans.core.files import (
+    DATASET_FILE,
     convert_disk_errors,
     copy,
     digest_file,
@@ -37,7 +38,7 @@ from vidtrans.core.files import (
     write_json,
 )
 from vidtrans.core.settings import Size, Table, parse_size
-from vidtrans.data.dataset import INDEX, Dataset, FrameRecord, open_dataset, write_index
+from vidtrans.data.dataset import Dataset, FrameRecord, open_dataset, write_index
 from vidtrans.data.dataset_planning import DatasetPlan, DatasetSpec, PlannedDataset
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import FolderSource, Source
@@ -154,7 +155,7 @@ def existing_dataset(output: Path, key: str, context: Context) -> Dataset | None
         existing = open_dataset(output)
     if existing is not None and existing.key == key:
         return existing
-    if not (output / INDEX).exists() and any(output.iterdir()):
+    if not (output / DATASET_FILE).exists() and any(output.iterdir()):
         # Never delete a folder that is not known to be a dataset, not even with --overwrite.
         raise UsageError(str(output), "it exists and is not a dataset", "choose another folder with -o")
     if not context.overwrite and any(output.iterdir()):
@@ -306,4 +307,4 @@ def _restore_deleted(folder: Path, planned: Dataset, output: Path, existing: Dat
 def dataset_digest(context: Context, dataset: Dataset) -> str:
     """Return the digest of the index and of the existing pictures, for the cache key of a training."""
     pictures = [[n, context.cache.digest(dataset.path(n))] for n in dataset.files()]
-    return digest_of([context.cache.digest(dataset.folder / INDEX), *pictures])
+    return digest_of([context.cache.digest(dataset.folder / DATASET_FILE), *pictures])

@@ -25,6 +25,7 @@ from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe, overlaid, render_recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import NEVER_STOP, Report, Stop, ignore_event
+from vidtrans.core.files import CACHE_FOLDER
 from vidtrans.core.settings import Size, Time
 from vidtrans.curves.curve import CurveClock
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE, CutDetector
@@ -42,7 +43,6 @@ from vidtrans.rendering.frame_by_frame import FrameByFrame, resize_to_result
 from vidtrans.rendering.frame_renderer import ModelInputs, PreparedFrame
 from vidtrans.rendering.planned_strokes import StreamStrokes
 from vidtrans.session import Context
-from vidtrans.store.cache import FOLDER
 from vidtrans.temporal.stream import Sample, filter_samples
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
@@ -217,7 +217,7 @@ def load_model(
     *,
     settings: Tables | None = None,
     device: str = "auto",
-    cache_dir: str | Path = FOLDER,
+    cache_dir: str | Path = CACHE_FOLDER,
     report: Report = ignore_event,
 ) -> FrameModel:
     """Load a model by name or file; several models form a chain, in which each takes the output of the previous one.
@@ -255,7 +255,7 @@ class DeflickeredFrames:
         temporal: str = "window",
         settings: Mapping[str, Any] | None = None,
         device: str = "auto",
-        cache_dir: str | Path = FOLDER,
+        cache_dir: str | Path = CACHE_FOLDER,
         report: Report = ignore_event,
         stop: Stop | None = None,
     ) -> None:

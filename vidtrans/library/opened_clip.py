@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Generator, Iterable, Iterator, Sequence, Sized
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from fractions import Fraction
@@ -16,17 +16,18 @@ from types import TracebackType
 from typing import Any, overload
 
 from vidtrans.clips import indexing
+from vidtrans.clips.aligned_clip import match_frames
+from vidtrans.clips.sampling import read_clip_frames, spread_numbers
 from vidtrans.core.costs import count
-from vidtrans.core.errors import Interrupted, UsageError
+from vidtrans.core.errors import Interrupted, MediaError, UsageError
 from vidtrans.core.events import Report, Stop, ignore_event
-from vidtrans.core.files import write_atomically
-from vidtrans.core.settings import Time, parse_time
+from vidtrans.core.files import CACHE_FOLDER, write_atomically
+from vidtrans.core.settings import Size, Time, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.library.picture_arrays import ClipFrame, check_frames, to_array
 from vidtrans.output.delivery import Assembly, Delivery
 from vidtrans.output.result import check_place
 from vidtrans.session import Context
-from vidtrans.store.cache import FOLDER
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import Frame
 from vidtrans.video.io.encoder import SegmentWriter
@@ -66,9 +67,24 @@ class OpenedClip:
         return self.clip.path
 
     @property
+    def name(self) -> str:
+        """Return the name of the file or folder, without its parents."""
+        return self.clip.name
+
+    @property
+    def digest(self) -> str:
+        """Return a SHA-256 (hex) of the content: sources with the same digest have the same frames."""
+        return self.clip.digest
+
+    @property
     def size(self) -> tuple[int, int]:
         """Return the (width, height) in pixels."""
         return self.clip.index.width, self.clip.index.height
+
+    @property
+    def sample_aspect_ratio(self) -> Fraction:
+        """Return the width of a pixel divided by its height, 1 for square pixels."""
+        return self.clip.index.sample_aspect_ratio
 
     @property
     def fps(self) -> Fraction:
@@ -79,6 +95,14 @@ class OpenedClip:
     def times(self) -> tuple[Fraction, ...]:
         """Return the exact time of each frame in seconds from the clip's start."""
         return tuple(self._time(number) for number in self.frames)
+
+    @property
+    def start_timestamp(self) -> Fraction:
+        """Return the file's timestamp, in seconds, of the moment from which ``times`` count.
+
+        The sound of the file has timestamps of the same clock.
+        """
+        return self.clip.index.pts[0] * self.clip.index.time_base
 
     @property
     def duration(self) -> Fraction:
@@ -97,11 +121,7 @@ class OpenedClip:
         return len(self.frames)
 
     def __iter__(self) -> Iterator[ClipFrame]:
-        with closing(
-            self.clip.frames(self._format, self.context.decode_threads, self.frames.start, self.frames.stop)
-        ) as frames:
-            for frame in frames:
-                yield self._clip_frame(frame)
+        return self.read()
 
     @overload
     def __getitem__(self, key: int) -> ClipFrame: ...
@@ -125,6 +145,57 @@ class OpenedClip:
         if number not in self.frames:
             raise IndexError(f"no frame of {self.path.name} is at {time} s or later in this part")
         return self._read(number)
+
+    def read(
+        self, numbers: Sequence[int] | None = None, *, size: tuple[int, int] | None = None
+    ) -> Generator[ClipFrame, None, None]:
+        """Yield frames in order; those that are near each other are decoded in one pass, others by seeking.
+
+        Args:
+            numbers: the numbers of the frames, increasing; by default all.
+            size: the (width, height) to which frames are scaled; by default that of the clip.
+
+        Raises:
+            IndexError: The clip has no frame of a number.
+            MediaError: A frame cannot be read.
+            UsageError: The numbers do not increase.
+        """
+        frame_format = self._format if size is None else replace(self._format, size=Size(exact=size))
+        if numbers is None:
+            frames = self.clip.frames(frame_format, self.context.decode_threads, self.frames.start, self.frames.stop)
+        else:
+            frames = self._read_numbers([self.frames[number] for number in numbers], frame_format)
+        with closing(frames):
+            for frame in frames:
+                yield self._clip_frame(frame)
+
+    def _read_numbers(self, numbers: list[int], frame_format: FrameFormat) -> Generator[Frame, None, None]:
+        """Yield the frames with these numbers in the file. Raises MediaError, UsageError."""
+        if any(number >= following for number, following in itertools.pairwise(numbers)):
+            raise UsageError("numbers", "they do not increase", "give each frame once, in order")
+        unread = dict.fromkeys(numbers)
+        for frame in read_clip_frames(self.clip, numbers, frame_format, self.context) if numbers else ():
+            del unread[frame.index]
+            yield frame
+        if unread:
+            raise MediaError(self.name, f"frame {min(unread)} could not be read", "check the file")
+
+    def spread(self, count: int) -> list[int]:
+        """Return the numbers of ``count`` frames, spread evenly over the clip; of a shorter clip, of all frames."""
+        return spread_numbers(len(self), max(1, count))
+
+    def match(self, other: OpenedClip) -> tuple[list[int], str]:
+        """Return the number of the frame of ``other`` for each frame of this clip, and a text on differences.
+
+        A single picture is that of all frames. Folders of pictures are matched by the numbers in their names, clips
+        with equally many frames one to one, other clips by time; where ``other`` has no frame, the one before it is
+        repeated. The text is empty if there are no differences.
+        """
+        numbers, text = match_frames(
+            self.clip.index, other.clip.index, self.frames.start, self.frames.stop, name=self.name
+        )
+        first, last = other.frames[0], other.frames[-1]
+        return [min(max(number, first), last) - first for number in numbers], text
 
     def close(self) -> None:
         """Close the decoder of indexed frames. The clip remains usable."""
@@ -169,7 +240,7 @@ def open_clip(
     end: str | int | None = None,
     deep: bool = False,
     allow_damaged: bool = False,
-    cache_dir: str | Path = FOLDER,
+    cache_dir: str | Path = CACHE_FOLDER,
     report: Report = ignore_event,
     stop: Stop | None = None,
 ) -> OpenedClip:
@@ -191,11 +262,25 @@ def open_clip(
     """
     context = Context(cache_dir=Path(cache_dir), allow_damaged=allow_damaged, report=report, stop=stop or Stop())
     with with_stop_message(f"{Path(path).name} was not read to its end", "open it again"):
-        clip = indexing.open_clip(context, path_as_stored(Path(path)))
-    if not clip.index.same_size:
+        opened = open_with(context, path_as_stored(Path(path)), deep=deep)
+    if not opened.clip.index.same_size:
         raise UsageError(str(path), "its pictures differ in size", "open them one by one")
-    span = clip.trim(*(parse_time(str(time)) if time is not None else None for time in (start, end)))
-    return OpenedClip(clip, context, range(*span), deep=deep)
+    span = opened.clip.trim(*(parse_time(str(time)) if time is not None else None for time in (start, end)))
+    return opened[slice(*span)]
+
+
+def open_with(context: Context, path: Path, *, deep: bool = False) -> OpenedClip:
+    """Open a clip for an application, with its context: cache, decoder, report and stop.
+
+    Pictures may differ in size, and ``size`` is that of the first. ``deep``: 16 bits per channel. Raises MediaError.
+    """
+    clip = indexing.open_clip(context, path)
+    return OpenedClip(clip, context, range(clip.index.num_frames), deep=deep)
+
+
+def digest_with(context: Context, path: Path) -> str:
+    """Return the SHA-256 (hex) of a source's content, without decoding it. Raises MediaError if it cannot be read."""
+    return indexing.content_digest(context, path)
 
 
 def write_clip(
@@ -236,7 +321,7 @@ def write_clip(
     encoding.check_container(path, single=False)
     remedy = "give its frames again"
     with with_stop_message(f"{path.name} is not written", remedy), TemporaryDirectory(prefix="vidtrans-") as folder:
-        context = Context(cache_dir=Path(folder) / FOLDER, report=report, stop=stop or Stop())
+        context = Context(cache_dir=Path(folder) / CACHE_FOLDER, report=report, stop=stop or Stop())
         segment = Path(folder) / f"segment.{encoding.chunk_codec.segments}"
         if like is not None:
             assembly = _encode_like(like, frames, path, encoding, segment, context.stop)

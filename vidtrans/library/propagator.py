@@ -19,13 +19,13 @@ from vidtrans.config.recipe import make_recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Report, Stop, ignore_event
+from vidtrans.core.files import CACHE_FOLDER
 from vidtrans.core.settings import Time
 from vidtrans.library.opened_clip import OpenedClip, with_stop_message
 from vidtrans.library.picture_arrays import copy_to_array
 from vidtrans.propagation.propagating import PaintingJob, render_painted
 from vidtrans.propagation.requests import PropagateRequest
 from vidtrans.session import Context
-from vidtrans.store.cache import FOLDER
 from vidtrans.video.images.picture import write_picture
 
 
@@ -45,7 +45,7 @@ class Propagator:
         follow: str = "auto",
         settings: Mapping[str, Mapping[str, Any]] | None = None,
         device: str = "auto",
-        cache_dir: str | Path = FOLDER,
+        cache_dir: str | Path = CACHE_FOLDER,
         report: Report = ignore_event,
         stop: Stop | None = None,
     ) -> None:

@@ -112,7 +112,7 @@ def load_format(name: str) -> ModelFormat:
 
 
 def model_suffixes() -> list[str]:
-    """Return the file suffixes that are appended to a model name, in search order."""
+    """Return the suffixes of model files ('.safetensors', …), plug-ins included, in the order of a search by name."""
     return list(dict.fromkeys(suffix for _, kind in _formats() for suffix in kind.suffixes))
 
 

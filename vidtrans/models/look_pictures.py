@@ -21,7 +21,6 @@ from vidtrans.core.system import path_as_stored
 from vidtrans.curves.curve import parse_curve, parse_names
 from vidtrans.models.model_file import IDENTITY, list_models
 from vidtrans.pipeline.render import look_named
-from vidtrans.strokes.media import FOLDER as MEDIA
 from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import medium_of_tables
 from vidtrans.video.io.picture_paths import is_picture
@@ -287,12 +286,6 @@ def is_style(name: str, folder: Path = Path()) -> bool:
 def is_medium(name: str, folder: Path = Path()) -> bool:
     """Return whether a text is a painting medium's name or file; a picture with a medium's name is a picture."""
     return name.endswith(MEDIUM_SUFFIX) if is_file(name, folder) else name in medium_names()
-
-
-def medium_picture(name: str) -> Path | None:
-    """Return the path of a painting medium's sample picture; None if there is none."""
-    path = MEDIA / f"{name}.jpg"
-    return path if path.is_file() else None
 
 
 def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:

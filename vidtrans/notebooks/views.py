@@ -13,10 +13,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from vidtrans import OpenedClip, open_clip, open_dataset, write_clip
 from vidtrans.core.errors import VidtransError
-from vidtrans.data.dataset import open_dataset
-from vidtrans.evaluation.contact_sheet import dataset_sheet
-from vidtrans.library.opened_clip import OpenedClip, open_clip, write_clip
 from vidtrans.video.images.picture import encode_jpeg, read_picture, resize
 from vidtrans.video.io.picture_paths import is_picture
 from vidtrans.video.plots import cell_size
@@ -47,7 +45,7 @@ def dataset_view(folder: Path) -> str:
     """Return the HTML view of a few pairs of a dataset, with input beside target."""
     try:
         dataset = open_dataset(folder)
-        sheet = dataset_sheet(dataset, NUM_DATASET_ROWS).draw() if dataset.pairs else None
+        sheet = dataset.sheet(NUM_DATASET_ROWS) if len(dataset) else None
     except VidtransError as error:
         return text_view(str(error))
     return "" if sheet is None else _page("picture", name=folder.name, data=_jpeg(sheet))

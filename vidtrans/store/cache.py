@@ -35,6 +35,7 @@ from vidtrans.core.costs import size as format_size
 from vidtrans.core.errors import UsageError, VidtransError
 from vidtrans.core.events import NEVER_STOP, Note, Report, Stop
 from vidtrans.core.files import (
+    CACHE_FOLDER,
     PROCESS,
     check_regular_file,
     digest_file,
@@ -81,7 +82,6 @@ STOP_CHECK_S = 0.5  # Interval, in seconds, at which a request to stop is checke
 LOG_FOLDER = "log"  # Name of the folder with the log of rendered chunks, in the cache folder
 LOG_RETENTION_S = 30 * 86_400.0  # Age in seconds of a log file's last line at which the file is deleted
 MAX_LOG_FILE_BYTES = 1 << 28  # Size in bytes of the largest log file that is read, with about half a million chunks
-FOLDER = ".vidtrans"  # Default name of the cache folder
 REPORT_STEP_BYTES = 10**9  # The cache's size is reported when it passes a multiple of this number of bytes
 TAG_FILE = "CACHEDIR.TAG"  # Name of the file that marks a folder as a cache
 # Largest number of characters of a path relative to the cache folder: stage, key, and a file's temporary name
@@ -494,7 +494,7 @@ def check_cache_folder(root: Path) -> None:
     if is_too_long(str(root), MAX_INNER_PATH):
         why = f"paths in it would have more than the {max_path_length()} characters that Windows takes"
         raise UsageError(f"--cache-dir {root}", why, "give a shorter one, or switch on long paths")
-    if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == FOLDER:
+    if not root.exists() or (root / TAG_FILE).is_file() or root.resolve().name == CACHE_FOLDER:
         return
     if not root.is_dir():
         raise UsageError(f"--cache-dir {root}", "it is a file, not a folder", "give a new or an empty folder")

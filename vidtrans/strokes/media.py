@@ -41,6 +41,12 @@ def medium_names() -> tuple[str, ...]:
     return tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 
 
+def medium_picture(name: str) -> Path | None:
+    """Return the path of a built-in medium's sample picture, a JPEG file; None if there is none of this name."""
+    path = FOLDER / f"{name}.jpg"
+    return path if path.is_file() else None
+
+
 def load_medium(name: str, folder: Path = Path()) -> Medium:
     """Load a medium by name, or from a file relative to ``folder``: TOML, a brush or a painting. Raises UsageError."""
     suffix = Path(name).suffix.lower()

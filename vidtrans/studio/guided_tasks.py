@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
+from vidtrans import medium_names
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
-from vidtrans.strokes.media import medium_names
 
 Answers = Mapping[str, str]  # Answers of the user by question name
 

@@ -19,18 +19,17 @@ import av
 import cv2
 import numpy as np
 
-from vidtrans.clips.indexing import Clip, open_clip
+from vidtrans import OpenedClip
 from vidtrans.core.errors import MediaError, VidtransError
 from vidtrans.core.files import write_atomically, write_json
 from vidtrans.core.settings import Size, Table
+from vidtrans.library.opened_clip import open_with
 from vidtrans.session import Context
 from vidtrans.video.colour.conversion import FromRGB
 from vidtrans.video.colour.tags import tag_bt709
-from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import encode_jpeg, encode_png, read_picture, resize
-from vidtrans.video.io.clip import FrameCursor
 from vidtrans.video.io.container import open_media, picture_stream
-from vidtrans.video.io.picture_paths import is_picture, pictures_in
+from vidtrans.video.io.picture_paths import is_picture, is_picture_source, pictures_in
 from vidtrans.video.io.sound import decode_sound, sound_track
 from vidtrans.video.io.timestamps import ClockFilter
 
@@ -49,7 +48,7 @@ class MediaProcess:
 
     def __init__(self, cache: Path) -> None:
         self._context = Context(cache_dir=cache, allow_damaged=True)
-        self._current: tuple[str, Clip, FrameCursor] | None = None
+        self._current: tuple[str, OpenedClip] | None = None
         self._last_frame = 0
         self._actions: dict[str, Callable[[Table], tuple[Table, bytes]]] = {
             "check": self._check,
@@ -111,37 +110,35 @@ class MediaProcess:
         mark = f"{path} {path.stat().st_mtime_ns} {path.stat().st_size}"
         if self._current is None or self._current[0] != mark:
             if self._current is not None:
-                self._current[2].close()
-            clip = open_clip(self._context, path)
-            self._current = mark, clip, clip.cursor(FrameFormat(), 0)
-        _, clip, cursor = self._current
+                self._current[1].close()
+            self._current = mark, open_with(self._context, path)
+        _, clip = self._current
         if number > self._last_frame + SEEK_DISTANCE:
-            cursor.close()  # Otherwise it would decode all frames in between
+            clip.close()  # Otherwise it would decode all frames in between
         self._last_frame = number
-        if not 0 <= number < clip.index.num_frames:
-            raise MediaError(f"frame {number}", "the clip has no such frame", f"give 0 to {clip.index.num_frames - 1}")
-        return cursor(number).rgb
+        if not 0 <= number < len(clip):
+            raise MediaError(f"frame {number}", "the clip has no such frame", f"give 0 to {len(clip) - 1}")
+        return clip[number].rgb
 
     def _release(self, request: Table) -> tuple[Table, bytes]:
         """Close the open clip, because Windows cannot move an open file."""
         if self._current is not None:
-            self._current[2].close()
+            self._current[1].close()
         self._current = None
         return {}, b""
 
     def _proxy(self, request: Table) -> tuple[Table, bytes]:
         """Write the proxy of a clip, a small video in which browsers seek fast, and ``facts.json`` with its facts."""
         path, folder = Path(request["path"]), Path(request["folder"])
-        clip = open_clip(self._context, path)
-        index = clip.index
-        times = [float((pts - index.pts[0]) * index.time_base) for pts in index.pts]
+        clip = open_with(self._context, path)
+        width, height = clip.size
         facts: Table = {
-            "width": index.width,
-            "height": index.height,
-            "frames": index.num_frames,
-            "fps": float(index.rate),
-            "duration": float(sum(index.durations()) * index.time_base),
-            "times": [round(time, 5) for time in times],
+            "width": width,
+            "height": height,
+            "frames": len(clip),
+            "fps": float(clip.fps),
+            "duration": float(clip.duration),
+            "times": [round(float(time), 5) for time in clip.times],
             "shots": list(clip.shots),
         }
         folder.mkdir(parents=True, exist_ok=True)
@@ -180,28 +177,26 @@ def _rotate_upright(frame: av.VideoFrame) -> np.ndarray:
     return np.ascontiguousarray(np.rot90(small.to_ndarray(), frame.rotation // 90))
 
 
-def _write_proxy(clip: Clip, path: Path) -> list[float]:
+def _write_proxy(clip: OpenedClip, path: Path) -> list[float]:
     """Write the proxy video of a clip with its sound; return the peaks of the sound, 0 to 1."""
-    index = clip.index
-    width, height = Size(short=min(PROXY_SIDE_PX, index.width, index.height)).of(index.width, index.height)
+    width, height = Size(short=min(PROXY_SIDE_PX, *clip.size)).of(*clip.size)
     width, height = max(2, width // 2 * 2), max(2, height // 2 * 2)
-    base, start = Fraction(1, 90_000), float(index.pts[0] * index.time_base)
+    base = Fraction(1, 90_000)
     with av.open(f"file:{path}", "w", format="mp4", options={"movflags": "+faststart"}) as out:
         options = {"preset": "veryfast", "tune": "fastdecode", "crf": "24", "g": str(PROXY_GOP), "bf": "0"}
-        stream = out.add_stream("libx264", rate=max(1, round(index.rate)), options=options)
+        stream = out.add_stream("libx264", rate=max(1, round(clip.fps)), options=options)
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt, stream.codec_context.time_base = width, height, "yuv420p", base
         tag_bt709(stream.codec_context)
-        sound = None if clip.is_pictures else _Sound(clip.path, out, start)
-        form, convert = FrameFormat(Size(exact=(width, height))), FromRGB(width, height, "yuv420p")
-        for frame in clip.frames(form, 0):
+        sound = None if is_picture_source(clip.path) else _Sound(clip.path, out, float(clip.start_timestamp))
+        convert = FromRGB(width, height, "yuv420p")
+        for frame in clip.read(size=(width, height)):
             picture = convert(frame.rgb)
-            time = (frame.pts - index.pts[0]) * index.time_base
-            picture.pts, picture.time_base = round(time / base), base
+            picture.pts, picture.time_base = round(frame.time / base), base
             for packet in stream.encode(picture):
                 out.mux(packet)
             if sound is not None:
-                sound.write_until(float(time) + 1)
+                sound.write_until(float(frame.time) + 1)
         for packet in stream.encode(None):
             out.mux(packet)
         return sound.finish() if sound is not None else []

@@ -20,8 +20,9 @@ from threading import Lock
 
 from filelock import FileLock, Timeout
 
+from vidtrans import model_suffixes
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.files import folder_bytes, move_into_place
+from vidtrans.core.files import DATASET_FILE, TRAINING_FILE, folder_bytes, move_into_place
 from vidtrans.core.settings import Table
 from vidtrans.core.system import (
     WINDOWS,
@@ -31,10 +32,7 @@ from vidtrans.core.system import (
     retry_while_in_use,
     windows_name_problem,
 )
-from vidtrans.data.dataset import INDEX as DATASET_FILE
-from vidtrans.models.formats import model_suffixes
 from vidtrans.studio import STATE
-from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.video.io.picture_paths import VIDEO_SUFFIXES, is_frame, is_picture
 
 MAX_ITEMS = 20_000  # Largest number of files and folders in the file list of the page
@@ -300,7 +298,7 @@ def _folder_kind(path: Path) -> str:
     """Return the kind of a folder: dataset, training, pictures (a clip, or painted key frames) or folder."""
     if (path / DATASET_FILE).is_file():
         return "dataset"
-    if path.suffix == ".train" and (path / STATUS_FILE).is_file():
+    if path.suffix == ".train" and (path / TRAINING_FILE).is_file():
         return "training"
     entries = [entry for entry, _ in zip(os.scandir(path), range(NUM_SAMPLED_FILES), strict=False)]
     pictures = [entry for entry in entries if is_frame(Path(entry.name))]

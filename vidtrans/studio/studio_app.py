@@ -18,13 +18,12 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from vidtrans import medium_names, medium_picture
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
-from vidtrans.core.files import digest_of, write_bytes
+from vidtrans.core.files import TRAINING_FILE, digest_of, write_bytes
 from vidtrans.core.settings import Table
 from vidtrans.core.text_files import is_count, read_table
-from vidtrans.models.look_pictures import medium_picture
-from vidtrans.strokes.media import medium_names
 from vidtrans.studio.easel_routes import EaselHandlers
 from vidtrans.studio.guided_tasks import TASKS, find_task
 from vidtrans.studio.live_host import LIVE_PATH
@@ -42,7 +41,6 @@ from vidtrans.studio.messages import (
 from vidtrans.studio.project_folder import RESERVED_BYTES, ProjectFolder, file_kind, has_forbidden_characters
 from vidtrans.studio.studio_jobs import FOLDER_SUFFIX, continue_training, extend_training
 from vidtrans.studio.studio_session import StudioSession, SupersededRequest
-from vidtrans.training.training_words import STATUS_FILE
 from vidtrans.web import MAX_MESSAGE
 from vidtrans.web.server import WebServer, qr_svg, shared_files
 
@@ -349,7 +347,7 @@ class StudioApp:
         if not name.endswith(FOLDER_SUFFIX):
             raise UsageError(name, "it is no training", f"give a folder whose name ends in {FOLDER_SUFFIX}")
         there = set(self.folder.names(name))
-        status = read_table(self.folder.existing(f"{name}/{STATUS_FILE}")) if STATUS_FILE in there else None
+        status = read_table(self.folder.existing(f"{name}/{TRAINING_FILE}")) if TRAINING_FILE in there else None
         film = [PurePosixPath(file) for file in self.folder.names(f"{name}/film")]
         numbered = [file for file in film if file.stem.isdecimal() and file.suffix == ".png"]
         return {

@@ -14,10 +14,10 @@ from typing import Protocol, TypeVar
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, ignore_event
+from vidtrans.core.files import CACHE_FOLDER
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line, module_command
 from vidtrans.core.text_files import parse_own_table, read_table
-from vidtrans.store.cache import FOLDER
 from vidtrans.studio.easel_store import EaselStore
 from vidtrans.studio.guided_tasks import CommandStep
 from vidtrans.studio.live_host import LiveCommand, LiveHost
@@ -64,7 +64,7 @@ class StudioSession:
     ) -> None:
         self.folder, self.commands, self._report = folder, commands, report
         self.queue = JobQueue(folder.state / "jobs", folder.root, at_once, commands.words)
-        self.media = Media(folder.state / "media", folder.root / FOLDER)
+        self.media = Media(folder.state / "media", folder.root / CACHE_FOLDER)
         self.uploads = Uploads(folder, self.media.check)
         self.easel = EaselStore(folder, self.media.check)
         self.live = LiveHost(live, report)

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from vidtrans.core.files import ignore_files_in_use, remove, write_bytes, write_json
+from vidtrans.core.files import TRAINING_FILE, ignore_files_in_use, remove, write_bytes, write_json
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
 from vidtrans.inference.engine import Engine
@@ -31,7 +31,7 @@ from vidtrans.training.training_page import (
     resample_curve,
     write_report,
 )
-from vidtrans.training.training_words import STATUS_FILE, TrainingSummary, best_step, loss_label, score_steps
+from vidtrans.training.training_words import TrainingSummary, best_step, loss_label, score_steps
 from vidtrans.training.validation import pair_input, pick_evenly, render_pair
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.plots import GAP, Chart, ChartCurve, Colour, ContactSheet, blank_picture, cell_size, join_row
@@ -102,7 +102,7 @@ class TrainingMonitor:
     def _write_status(self) -> None:
         """Write the status file, ``training.json``."""
         with ignore_files_in_use(self.note):
-            write_json(self.folder / STATUS_FILE, self.words().table())
+            write_json(self.folder / TRAINING_FILE, self.words().table())
 
     def milestones(self, total: int) -> dict[int, list[Task]]:
         """Return the functions to call during a run of ``total`` steps, by the step after which they are called."""

@@ -1,7 +1,7 @@
 """Held-out scores of a training: when to score, which state is best, when to stop, and a summary in sentences.
 
 The summary states the quality of the outputs, whether they still improve, and the next steps. The studio's page and the
-report show the same sentences; the page reads them from ``STATUS_FILE``.
+report show the same sentences; the page reads them from ``core.files.TRAINING_FILE``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 from vidtrans.core.settings import Table
 from vidtrans.training import LOSSES, METHODS, Label
 
-STATUS_FILE = "training.json"  # Name of the status file in the folder of a run's previews.
 # Smallest visible change of each score of quality, in its unit; the first score that is known is the main score.
 VISIBLE_CHANGE = {"psnr": 0.2, "mean_iou": 0.01, "feature_likeness": 0.01, "patch_distance": 0.01}
 # Names of the scores that the studio plots.

@@ -14,10 +14,8 @@ from pathlib import Path
 from jinja2 import Template
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.files import digest_of, write_bytes
+from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
-from vidtrans.output.result import Result, produce
-from vidtrans.session import Context
 from vidtrans.video.images.picture import encode_jpeg, resize
 from vidtrans.video.plots import cell_size, round_values
 from vidtrans.video.report_page import load_page
@@ -31,7 +29,7 @@ PLOT_WIDTH_PX, LABEL_WIDTH_PX, ROW_HEIGHT_PX, TOP_PX = 760, 170, 34, 8
 AXIS_HEIGHT_PX = 34  # Height of the axis below the rows of the plot
 EXAMPLE_PX = 320  # Longest side of the example picture of a condition
 MAX_STRENGTH = 4.0  # Largest plotted strength, in log-odds: the interval of a condition that won all votes is very long
-VERSION = 1  # Version of the page, part of its cache key
+VERSION = 1  # Version of the page, part of the key of its record
 
 
 @dataclass(frozen=True)
@@ -49,15 +47,6 @@ class Material:
     measured: str = ""
 
 
-def check_page(page: Path, votes: Path, sources: Sequence[Path], study: Study, context: Context) -> None:
-    """Raise UsageError if the page or the log of votes cannot be written.
-
-    Also raises UsageError if another result is at the path of the page. ``sources``: the input files.
-    """
-    Result(page, "", sources, context, lineage=_lineage(study)).existing()
-    Result(votes, "", sources, context).check()
-
-
 def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
     """Raise UsageError if a person whose votes are to be left out has not voted."""
     if unknown := [name for name in names if name not in log.votes]:
@@ -65,40 +54,23 @@ def check_left_out(log: VoteLog, names: Sequence[str]) -> None:
         raise UsageError(f"--leave-out {unknown[0]}", "nobody of this name has voted", remedy)
 
 
-def report(
-    log: VoteLog,
-    output: Path | None,
-    left_out: Sequence[str],
-    material: Material,
-    sources: Sequence[Path],
-    context: Context,
-) -> Table:
-    """Return the outcome of a log without the votes of the people in ``left_out``, and write its page to ``output``.
+def outcome(log: VoteLog, left_out: Sequence[str], material: Material) -> Table:
+    """Return the outcome of a log without the votes of the people in ``left_out``, compared with the critic's.
 
-    ``material``: further content of the page. ``sources``: the input files. Nothing is written if nobody has voted.
-    Raises UsageError if a name of ``left_out`` has no votes, or another result is at ``output``.
+    Raises UsageError if a name of ``left_out`` has no votes.
     """
     check_left_out(log, left_out)
     table = summarise(log, left_out)
-    if material.distances is not None:
-        table = set_against_critic(table, log, left_out, material.distances, material.measured)
-    if output is None or not any(log.votes.values()):
-        return {"output": None, "seconds": 0.0, "cached": False} | table
-    names = log.study.conditions[:-1] if log.study.is_real else log.study.conditions
-
-    def make(path: Path) -> Table:
-        """Render the page and write it to ``path``."""
-        page = render(table, f"Vote: {', '.join(names)}", material.examples)
-        write_bytes(path, page.encode("utf-8", "replace"))
-        return {}
-
-    key = {"command": "vote", "version": VERSION, "table": table, "examples": sorted(material.examples)}
-    return produce(context, output, key, sources, lambda: make, lineage=_lineage(log.study)) | table
+    if material.distances is None:
+        return table
+    return set_against_critic(table, log, left_out, material.distances, material.measured)
 
 
-def _lineage(study: Study) -> str:
-    """Return a digest that all pages of one vote share, so that a new page may replace an earlier one."""
-    return digest_of(["vote", list(study.digests), study.is_real])
+def write_page(path: Path, table: Table, study: Study, examples: Mapping[str, bytes]) -> None:
+    """Write the page of an outcome; ``examples``: a JPEG file of each condition, by name. Raises OSError."""
+    names = study.conditions[:-1] if study.is_real else study.conditions
+    page = render(table, f"Vote: {', '.join(names)}", examples)
+    write_bytes(path, page.encode("utf-8", "replace"))
 
 
 @dataclass(frozen=True)

@@ -14,14 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from vidtrans.clips.aligned_clip import match_frames
-from vidtrans.clips.indexing import Clip, content_digest, open_clip
-from vidtrans.clips.sampling import read_clip_frames, spread_numbers
+from vidtrans import OpenedClip
 from vidtrans.core.costs import count
-from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
+from vidtrans.library.opened_clip import digest_with, open_with
 from vidtrans.session import Context
-from vidtrans.video.frame_format import DEFAULT_FORMAT
 from vidtrans.video.frame_numbers import stem_key
 from vidtrans.video.images.picture import encode_jpeg, encode_png, picture_size, read_picture, resize
 from vidtrans.video.io.picture_paths import files_to_read, is_picture_source, is_stack
@@ -112,7 +110,7 @@ class PictureStimuli(Stimuli):
     """Stimuli that are pictures in files or folders; those of the conditions are matched by name, else by order."""
 
     def __init__(self, paths: Sequence[Path], context: Context) -> None:
-        self.digests = tuple(content_digest(context, path) for path in paths)
+        self.digests = tuple(digest_with(context, path) for path in paths)
         file_lists = [files_to_read(path) for path in paths]
         by_name = [{stem_key(file.name): file for file in files} for files in file_lists]
         common = [stem for stem in by_name[0] if all(stem in files for files in by_name)]
@@ -141,7 +139,7 @@ class PictureStimuli(Stimuli):
 
         Positions are used if the reference has equally many pictures. Raises UsageError if neither applies, MediaError.
         """
-        content_digest(context, reference)  # Raises for unreadable files
+        digest_with(context, reference)  # Raises for unreadable files
         files = files_to_read(reference)
         by_name = {stem_key(file.name): file for file in files}
         if all(item in by_name for item in self.items):
@@ -159,37 +157,33 @@ class ClipStimuli(Stimuli):
     """
 
     def __init__(self, paths: Sequence[Path], seconds: float, context: Context) -> None:
-        self._clips, self._context = [open_clip(context, path) for path in paths], context
+        self._clips, self._context = [open_with(context, path) for path in paths], context
         self.digests = tuple(clip.digest for clip in self._clips)
         self.is_motion = seconds > 0
         total = self._num_frames()
-        length = min(total, max(1, round(seconds * float(self._first_clip.index.rate)))) if seconds else 1
+        length = min(total, max(1, round(seconds * float(self._first_clip.fps)))) if seconds else 1
         if seconds and length < 2:
             raise UsageError(f"--seconds {seconds:g}", "that is less than two frames", "give more seconds, or --stills")
-        self._spans = [range(n, n + length) for n in _spread_excerpts(total, length)]
-        self.items = tuple(f"{self._time_s(span.start):.3f} s" for span in self._spans)
+        self._spans = [range(n, n + length) for n in _spread_excerpts(self._first_clip[:total], length)]
+        times = self._first_clip.times
+        self.items = tuple(f"{float(times[span.start]):.3f} s" for span in self._spans)
 
     @property
-    def _first_clip(self) -> Clip:
+    def _first_clip(self) -> OpenedClip:
         """Return the clip of the first condition, whose frames define the excerpts."""
         return self._clips[0]
 
-    def _time_s(self, frame: int) -> float:
-        """Return the time of a frame of the first clip, in s from its start."""
-        index = self._first_clip.index
-        return float((index.pts[frame] - index.pts[0]) * index.time_base)
-
     def _num_frames(self) -> int:
         """Return the number of frames of the first clip that all clips cover; report clips that differ."""
-        shortest = min(self._clips, key=lambda clip: clip.index.duration_s)
-        counts = {clip.index.num_frames for clip in self._clips}
+        shortest = min(self._clips, key=lambda clip: clip.duration)
+        counts = {len(clip) for clip in self._clips}
         if len(counts) == 1:
             return counts.pop()
-        index, lasts = self._first_clip.index, shortest.index.duration_s
-        total = sum(self._time_s(n) < lasts - 1e-6 for n in range(index.num_frames))
-        if total < index.num_frames:
+        lasts = float(shortest.duration)
+        total = sum(float(time) < lasts - 1e-6 for time in self._first_clip.times)
+        if total < len(self._first_clip):
             self._context.warn_once(f"{shortest.name}: it is the shortest: of all, the first {lasts:.2f} s are shown")
-        rates = {f"{float(clip.index.rate):g}" for clip in self._clips}
+        rates = {f"{float(clip.fps):g}" for clip in self._clips}
         if len(rates) > 1:
             how = f"shown at those of {self._first_clip.name}; where a clip has fewer, its frames stay longer"
             self._context.warn_once(f"the clips have {' and '.join(sorted(rates))} frames a second: {how}")
@@ -198,13 +192,11 @@ class ClipStimuli(Stimuli):
     @cached_property
     def _matched_frames(self) -> list[list[int]]:
         """The frame numbers of each clip that correspond to the frames of the first clip."""
-        first = self._first_clip.index
-        return [match_frames(first, clip.index, 0, first.num_frames)[0] for clip in self._clips]
+        return [self._first_clip.match(clip)[0] for clip in self._clips]
 
     def sizes(self, item: int) -> list[Size]:
         """Return the displayed size, (width, height), of each clip."""
-        indexes = [clip.index for clip in self._clips]
-        return [(round(index.width * index.sample_aspect_ratio), index.height) for index in indexes]
+        return [(round(clip.size[0] * clip.sample_aspect_ratio), clip.size[1]) for clip in self._clips]
 
     def frames(self, condition: int, item: int, *, only_middle: bool = False) -> tuple[list[np.ndarray], float]:
         """Return the frames of an excerpt in a condition, (H, W, 3) uint8, and the rate of the first clip.
@@ -213,26 +205,20 @@ class ClipStimuli(Stimuli):
         """
         clip, span = self._clips[condition], self._spans[item]
         numbers = [self._matched_frames[condition][n] for n in ([_middle_frame(span)] if only_middle else span)]
-        unique = sorted(set(numbers))
         size = self.sizes(item)[condition]
-        read = {f.index: resize(f.rgb, *size) for f in read_clip_frames(clip, unique, DEFAULT_FORMAT, self._context)}
-        if missing := [n for n in unique if n not in read]:
-            raise MediaError(clip.name, f"frame {missing[0]} could not be read", "check the file")
-        return [read[n] for n in numbers], float(self._first_clip.index.rate)
+        read = {frame.index: resize(frame.rgb, *size) for frame in clip.read(sorted(set(numbers)))}
+        return [read[n] for n in numbers], float(self._first_clip.fps)
 
     def counterparts(self, reference: Path, context: Context) -> Callable[[int], np.ndarray]:
         """Return a function from an item's number to the frame of ``reference`` at the middle of its excerpt."""
-        clip = open_clip(context, reference)
-        steps, note = match_frames(
-            self._first_clip.index, clip.index, 0, self._first_clip.index.num_frames, self._first_clip.name
-        )
+        clip = open_with(context, reference)
+        steps, note = self._first_clip.match(clip)
         if note:
             context.warn_once(f"{clip.name}: {note}", clip.path)
 
         def read(item: int) -> np.ndarray:
             """Return the frame of ``reference``, (H, W, 3) uint8, for item number ``item``."""
-            number = steps[_middle_frame(self._spans[item])]
-            (frame,) = read_clip_frames(clip, [number], DEFAULT_FORMAT, context)
+            (frame,) = clip.read([steps[_middle_frame(self._spans[item])]])
             return frame.rgb
 
         return read
@@ -243,13 +229,14 @@ def _middle_frame(span: range) -> int:
     return span[len(span) // 2]
 
 
-def _spread_excerpts(total: int, length: int) -> list[int]:
-    """Return the first frames of excerpts of ``length`` frames, spread evenly over ``total`` frames.
+def _spread_excerpts(clip: OpenedClip, length: int) -> list[int]:
+    """Return the first frames of excerpts of ``length`` frames, spread evenly over a clip.
 
     Neighbouring excerpts overlap by half at most.
     """
     if length == 1:
-        return spread_numbers(total, MAX_ITEMS)
+        return clip.spread(MAX_ITEMS)
+    total = len(clip)
     number = min(MAX_ITEMS, 1 + 2 * (total - length) // length)
     return [n * (total - length) // max(1, number - 1) for n in range(number)]
 
@@ -261,7 +248,7 @@ def open_stimuli(paths: Sequence[Path], seconds: float, context: Context) -> Sti
     different kinds or have nothing in common, MediaError.
     """
     for path in paths:
-        content_digest(context, path)  # Raises for missing or unreadable files
+        digest_with(context, path)  # Raises for missing or unreadable files
     kinds = [is_picture_source(path) and not is_stack(path) for path in paths]
     if len(set(kinds)) > 1:
         picture, clip = paths[kinds.index(True)], paths[kinds.index(False)]

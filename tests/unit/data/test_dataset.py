@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import Interrupted, MediaError
 from vidtrans.core.events import Stop, ignore_event
+from vidtrans.core.files import DATASET_FILE
 from vidtrans.core.settings import Size
-from vidtrans.data.dataset import INDEX, Dataset, open_dataset
+from vidtrans.data.dataset import Dataset, open_dataset
 from vidtrans.data.dataset_planning import plan_dataset, split_roles
 from vidtrans.data.making import write_pictures
 from vidtrans.data.settings import DatasetSettings
@@ -122,8 +123,8 @@ def places(dataset: Dataset) -> list[tuple[list[int], int, str]]:
 
 
 def change(folder: Path, damage: Callable[[Any], Any]) -> None:
-    value = damage(json.loads((folder / INDEX).read_text()))
-    (folder / INDEX).write_text(json.dumps(value))
+    value = damage(json.loads((folder / DATASET_FILE).read_text()))
+    (folder / DATASET_FILE).write_text(json.dumps(value))
 
 
 def changed(**changes: Any) -> Callable[[dict[str, Any]], Any]:
@@ -150,7 +151,7 @@ def test_a_deleted_picture_drops_its_pairs_alone(tmp_path: Path) -> None:
 def test_a_damaged_index_is_a_media_error_that_names_it(tmp_path: Path) -> None:
     put(tmp_path / "secret.png")
     folder = make_dataset(tmp_path / "d")
-    whole = (folder / INDEX).read_bytes()
+    whole = (folder / DATASET_FILE).read_bytes()
     damages = [
         lambda v: [],
         lambda v: {k: x for k, x in v.items() if k != "frames"},
@@ -165,12 +166,12 @@ def test_a_damaged_index_is_a_media_error_that_names_it(tmp_path: Path) -> None:
         frame_changed(0, target="../secret.png"),
     ]
     for number, damage in enumerate(damages):
-        (folder / INDEX).write_bytes(whole)
+        (folder / DATASET_FILE).write_bytes(whole)
         change(folder, damage)
         with pytest.raises(MediaError) as caught:
             open_dataset(folder)
         assert str(folder) in str(caught.value), number
     for data in (b"", b"{", b"\xff\xfe", b"[" * 100_000):
-        (folder / INDEX).write_bytes(data)
+        (folder / DATASET_FILE).write_bytes(data)
         with pytest.raises(MediaError, match="damaged"):
             open_dataset(folder)

@@ -16,7 +16,8 @@ from datasets import put
 
 import vidtrans as api
 from vidtrans.core.errors import MediaError
-from vidtrans.data.dataset import INDEX, check_sizes, open_dataset
+from vidtrans.core.files import DATASET_FILE
+from vidtrans.data.dataset import check_sizes, open_dataset
 from vidtrans.data.dataset_planning import DatasetPlan, plan_dataset
 from vidtrans.data.settings import DatasetSettings
 from vidtrans.data.sources import ClipSource
@@ -120,9 +121,9 @@ def test_a_dataset_holds_full_size_pairs_until_they_are_deleted_and_an_index_wit
     put(first, 1, (50, 40))
     with pytest.raises(MediaError, match="50x40"):
         check_sizes(open_dataset(Path("d")).role("val"))
-    index = json.loads(Path("d", INDEX).read_text())
+    index = json.loads(Path("d", DATASET_FILE).read_text())
     for wrong in (["../../x.png", "c.full.target/1.png"], ["c.full/1.png"], 7):
         next(frame for frame in index["frames"] if "full" in frame)["full"] = wrong
-        Path("d", INDEX).write_text(json.dumps(index))
+        Path("d", DATASET_FILE).write_text(json.dumps(index))
         with pytest.raises(MediaError, match="damaged"):
             open_dataset(Path("d"))
