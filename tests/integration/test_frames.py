@@ -68,6 +68,105 @@ def test_a_part_is_a_clip() -> None:
         vidtrans.open_clip("nothing.mkv")
 
 
+def test_chosen_frames_of_a_clip_are_read_in_order_and_scaled() -> None:
+    frames = exact_clip(60)
+    clip = vidtrans.open_clip("c.mkv")
+    part = clip[20:]
+    assert equal((f.rgb for f in part.read([0, 3, 39])), (frames[n] for n in (20, 23, 59)))
+    assert [f.index for f in part.read([0, 39])] == [0, 39]
+    assert {f.rgb.shape for f in clip.read(size=(32, 24))} == {(24, 32, 3)}
+    assert list(clip.read([])) == []
+    assert (clip.spread(3), part.spread(2), clip[:2].spread(5)) == ([10, 30, 50], [10, 30], [0, 1])
+    with pytest.raises(UsageError, match="increase"):
+        list(clip.read([3, 3]))
+    with pytest.raises(IndexError):
+        list(part.read([40]))
+
+
+def test_frames_of_two_clips_are_matched() -> None:
+    exact_clip(12)
+    write_clip(Path("slow.mkv"), moving_frames(4, SIZE), rate=10, codec="ffv1", pix_fmt="bgr0")
+    clip, slow = vidtrans.open_clip("c.mkv"), vidtrans.open_clip("slow.mkv")
+    numbers, text = clip.match(slow)
+    assert numbers == [n // 3 for n in range(12)]
+    assert "c.mkv 12: matched by time" in text
+    assert clip.match(clip) == (list(range(12)), "")
+    assert clip[4:8].match(clip[4:8]) == ([0, 1, 2, 3], "")
+    assert clip.match(slow[:2])[0] == [0, 0, 0, *[1] * 9]
+
+
+def test_a_clip_states_its_content_and_its_clock() -> None:
+    frames = moving_frames(4, SIZE)
+    for name, begin in (("a.mkv", 0), ("late.mkv", 5120)):
+        write_clip(Path(name), frames, pts=[begin + 512 * n for n in range(4)], codec="ffv1", pix_fmt="bgr0")
+    Path("copy.mkv").write_bytes(Path("a.mkv").read_bytes())
+    clip, copy, late = (vidtrans.open_clip(name) for name in ("a.mkv", "copy.mkv", "late.mkv"))
+    assert (clip.name, clip.sample_aspect_ratio) == ("a.mkv", 1)
+    assert clip.digest == copy.digest != late.digest
+    assert late.start_timestamp - clip.start_timestamp == pytest.approx(1 / 3, abs=2e-3)
+    assert late.times == pytest.approx(clip.times, abs=2e-3)
+
+
+# Datasets
+
+
+def test_a_dataset_is_a_sequence_of_pairs() -> None:
+    exact_clip(12)
+    folder = Path("d")
+    vidtrans.make_dataset("c.mkv", folder, size=32, settings={"dataset": {"val_block_size": 2, "val_gap": 1}})
+    dataset = vidtrans.open_dataset(folder)
+    assert (len(dataset), dataset.pairing, dataset.path) == (10, "edges", folder)
+    pair = dataset[3]
+    assert (pair.input.dtype, pair.input.shape[:2], pair.target.shape) == (np.uint8, pair.target.shape[:2], (32, 43, 3))
+    assert np.array_equal(pair.target, cv2.imread(str(folder / pair.name))[..., ::-1])
+    assert sum(one.held_out for one in dataset) == 2
+    assert np.array_equal(dataset[3].input, pair.input)
+    (folder / pair.name).unlink()
+    assert pair.name not in [one.name for one in vidtrans.open_dataset(folder)]
+    assert dataset.sheet(2).shape[2] == 3
+    with pytest.raises(IndexError):
+        dataset[10]
+    with pytest.raises(MediaError):
+        vidtrans.open_dataset("nothing")
+
+
+def test_frames_of_an_unpaired_dataset_have_the_name_of_their_domain() -> None:
+    for name in ("a", "b"):
+        exact_clip(8, name=f"{name}.mkv")
+    vidtrans.make_dataset("a.mkv", output="d", unpaired=["b.mkv"], size=32)
+    pairs = list(vidtrans.open_dataset("d"))
+    assert {pair.domain for pair in pairs} == {"a", "b"}
+    assert np.array_equal(pairs[0].input, pairs[0].target)
+
+
+# Distances of pictures
+
+
+def test_a_critic_prefers_the_same_content_and_the_same_style() -> None:
+    critic = vidtrans.PictureCritic()
+    frame, noise = moving_frames(1, SIZE)[0], np.random.default_rng(0).integers(0, 256, (48, 64, 3), np.uint8)
+    near = np.clip(frame.astype(int) + 8, 0, 255).astype(np.uint8)
+    assert critic.name
+    assert critic.distance(frame, frame) == 0 <= critic.distance(near, frame) < critic.distance(noise, frame)
+    assert critic.distance(frame, frame.astype(np.uint16) * 257) == 0
+    from_style = critic.distance_from_style(torch.from_numpy(frame))
+    assert 0 <= from_style(frame) < from_style(noise)
+    with pytest.raises(UsageError):
+        critic.distance(frame, frame[..., 0])
+
+
+# Names
+
+
+def test_media_and_files_of_models_are_listed() -> None:
+    assert "oil" in vidtrans.medium_names()
+    picture = vidtrans.medium_picture("oil")
+    assert picture is not None
+    assert picture.is_file()
+    assert vidtrans.medium_picture("no-medium") is None
+    assert ".safetensors" in vidtrans.model_suffixes()
+
+
 # Models
 
 

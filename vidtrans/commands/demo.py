@@ -84,9 +84,7 @@ class Demo(Command):
         context = replace(context, report=without_advice(context.report))  # The user of the demo chose no settings.
         folder = self.output or refuse_link(Path("vidtrans-demo"))
         if context.cache_dir == Path(CACHE_FOLDER).absolute():
-            context = replace(
-                context, cache_dir=folder / CACHE_FOLDER
-            )  # The demo's folder contains all its files.
+            context = replace(context, cache_dir=folder / CACHE_FOLDER)  # The demo's folder contains all its files.
         if self.from_nothing:
             recipe = make_recipe(BY_HEART_PRESET, None, FROM_NOTHING_TABLES)
             start_from, max_steps, rendered_clip = None, MAX_STEPS, FILM

@@ -63,7 +63,7 @@ class OpenedDataset:
             pair_input(self._pairing, pair),
             read_picture(pair.target),
             pair.target.relative_to(self.path).as_posix(),
-            pair.role != "train",
+            pair.role == "val",
             domains[pair.domain] if domains else "",
         )
 

@@ -36,8 +36,9 @@ class PictureCritic:
     def distance_from_style(self, style: object) -> Callable[[object], float]:
         """Return a function that measures the distance of a picture from the style of the picture ``style``.
 
-        Textures and colours are compared, not what the pictures show (Gatys et al., CVPR 2016). Raises UsageError for
-        objects that are no pictures, as does the function.
+        Textures and colours are compared, not what the pictures show (Gatys et al., CVPR 2016). Each part of a picture
+        is compared with the whole style, so that even ``style`` itself has a distance. Raises UsageError for objects
+        that are no pictures, as does the function.
         """
         with torch.no_grad():
             manner = self._measure.manner(_to_network_input(_to_picture(style)))

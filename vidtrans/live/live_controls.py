@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from vidtrans import medium_names
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import read_small_json, write_json
 from vidtrans.core.options import Option, Use, option, option_factory, option_of, options_of, settings_with_use
@@ -30,7 +31,6 @@ from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.pipeline.render import RENDER
 from vidtrans.pipeline.stage import PictureStage
-from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import StrokesSettings
 from vidtrans.upscaling import STREAM_MODES
 
