@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import vidtrans
-from vidtrans.core.events import Event, Note, Progress
+from vidtrans import Event, Note, Progress
 
 
 def report(event: Event) -> None:

@@ -17,7 +17,6 @@ import cv2
 import numpy as np
 
 import vidtrans
-from vidtrans.strokes.media import medium_names
 from vidtrans.video.plots import ContactSheet
 
 CELL, ACROSS = (300, 200), 6  # pixels; pictures in a row
@@ -73,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sheet", type=Path, help="the sheet, or a folder for small pictures")
     parser.add_argument("files", type=Path, nargs="+")
-    parser.add_argument("--media", type=lambda text: text.split(","), default=list(medium_names()))
+    parser.add_argument("--media", type=lambda text: text.split(","), default=list(vidtrans.medium_names()))
     options = parser.parse_args()
     titles = ["", *options.media]
     rows, notes = list[list[np.ndarray]](), list[list[str]]()

@@ -16,8 +16,8 @@ NODES += ("dream", "evaluate")
 
 
 def current() -> str:
+    from vidtrans import medium_names
     from vidtrans.commands.page_commands import PageCommands
-    from vidtrans.strokes.media import medium_names
 
     commands = PageCommands(lambda text: None)
     tables: dict[str, dict[str, Any]] = {command: {} for command in NODES}
