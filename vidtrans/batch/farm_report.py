@@ -12,14 +12,12 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-
-from jinja2 import Template
 
 from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
-from vidtrans.video.report_page import Filter, load_page
+from vidtrans.video.report_page import load_page
 
 NUM_SLOWEST = 12  # Number of chunks in the list of the slowest ones
 OVERLAP_TOLERANCE_S = 2e-3  # Overlap in time of two chunks that is ignored, in seconds, because times are rounded
@@ -276,21 +274,10 @@ def render(report: FarmReport, title: str) -> str:
         y_px += HOST_GAP_PX
     now, then = report.simulate_another_machine()
     sizes = {"height": y_px, "width": WIDTH_PX, "row": LANE_HEIGHT_PX, "axis": AXIS_HEIGHT_PX}
-    return _template().render(
+    page = load_page(Path(__file__).with_suffix(".html"), clock=format_clock, span=format_duration)
+    return page.render(
         report=report, title=title, bars=bars, rows=rows, now=now, then=then, ticks=_ticks(report), **sizes
     )
-
-
-@cache
-def _template() -> Template:
-    """Return the page's Jinja template with the filters that it uses."""
-    filters: dict[str, Filter] = {
-        "px": "{:.1f}".format,
-        "count": "{:,}".format,
-        "clock": format_clock,
-        "span": format_duration,
-    }
-    return load_page(Path(__file__).with_suffix(".html"), filters)
 
 
 def _x_px(report: FarmReport, moment: float) -> float:

@@ -108,4 +108,4 @@ def _data_uri(kind: str, data: bytes) -> str:
 
 def _page(template: str, **values: object) -> str:
     """Return the HTML of one of the views in the template ``views.html``. ``template``: the view's name."""
-    return load_page(Path(__file__).with_name("views.html"), {}).render(view=template, **values)
+    return load_page(Path(__file__).with_name("views.html")).render(view=template, **values)

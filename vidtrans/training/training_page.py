@@ -6,13 +6,12 @@ import base64
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import cv2
 import numpy as np
-from jinja2 import Template
 
 from vidtrans.core.files import write_bytes
 from vidtrans.core.settings import Table
@@ -262,17 +261,12 @@ def write_report(path: Path, report: TrainingReport) -> None:
     write_bytes(path, render(report).encode("utf-8", "replace"))
 
 
-@cache
-def _template() -> Template:
-    """Load the page's Jinja template with its filters."""
-    filters = {"figure": _format_value, "short": short, "count": "{:,}".format, "px": "{:.1f}".format}
-    return load_page(Path(__file__).with_suffix(".html"), filters)
-
-
 def render(report: TrainingReport) -> str:
     """Return the report as an HTML page. All text is escaped."""
     sheets, strip = _pick_evenly(report.sheets, MAX_SHEETS), report.rollout.strip if report.rollout else []
-    return _template().render(
+    page = load_page(Path(__file__).with_suffix(".html"), figure=_format_value, short=short)
+    return page.render(
+        title=report.title,
         report=report,
         film=_film_context(report),
         rollout_strip=_data_uris(strip, FILM_SIDE_PX, STRIP_BYTES),

@@ -8,10 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-
-from jinja2 import Template
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import write_bytes
@@ -110,10 +107,11 @@ def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
         is_cut = not low - 1e-9 <= row["low"] <= row["high"] <= high + 1e-9
         x, left, right = (to_x(row[name]) for name in ("value", "low", "high"))
         bars.append(ScoreBar(row["name"], x, left, right, TOP_PX + ROW_HEIGHT_PX * (n + 0.5), title_text, is_cut))
-    ticks = [(to_x(value), f"{100 * value:.0f} %" if is_real else f"{value:g}") for value in round_values(low, high, 6)]
+    ticks = [(to_x(value), _percent(value) if is_real else f"{value:g}") for value in round_values(low, high, 6)]
     height = TOP_PX + ROW_HEIGHT_PX * len(rows) + AXIS_HEIGHT_PX
     pictures = {name: base64.b64encode(file).decode() for name, file in examples.items()}
-    return _load_template().render(
+    page = load_page(Path(__file__).with_suffix(".html"), percent=_percent, chance=chance_text, more=more_text)
+    return page.render(
         table=table,
         title=title,
         is_real=is_real,
@@ -126,6 +124,11 @@ def render(table: Table, title: str, examples: Mapping[str, bytes]) -> str:
         label=LABEL_WIDTH_PX,
         bottom=height - AXIS_HEIGHT_PX,
     )
+
+
+def _percent(share: float) -> str:
+    """Format a share, 0 to 1, as ``42 %``."""
+    return f"{100 * share:.0f} %"
 
 
 def _axis_range(rows: list[Table]) -> tuple[float, float]:
@@ -142,10 +145,3 @@ def examples_of(stimuli: Stimuli, names: tuple[str, ...]) -> dict[str, bytes]:
         [picture] = stimuli.show(condition, item, only_middle=True).frames
         examples[name] = encode_jpeg(resize(picture, *cell_size(picture, EXAMPLE_PX)), JPEG_QUALITY)
     return examples
-
-
-@cache
-def _load_template() -> Template:
-    """Return the Jinja template of the page."""
-    filters = {"px": lambda x: f"{x:.1f}", "percent": lambda x: f"{100 * x:.0f} %", "chance": chance_text}
-    return load_page(Path(__file__).with_suffix(".html"), filters | {"more": more_text})
