@@ -9,7 +9,7 @@ import pytest
 from chain import TINY, refuse, said, said_json, tiny_flags
 
 from vidtrans.batch import jobs
-from vidtrans.batch.executors.inline import InlineExecutor
+from vidtrans.batch.executors import InlineExecutor
 from vidtrans.config.recipe import make_recipe
 from vidtrans.data.dataset import open_dataset
 from vidtrans.models.model_file import read_record

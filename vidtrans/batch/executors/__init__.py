@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from vidtrans.core.errors import Interrupted, UsageError, describe_error
@@ -110,7 +110,7 @@ class Executor(Protocol):
 EXECUTORS = Registry(
     "executor",
     {
-        "inline": Entry("vidtrans.batch.executors.inline:InlineExecutor", "this process, one task at a time"),
+        "inline": Entry("vidtrans.batch.executors:InlineExecutor", "this process, one task at a time"),
         "local": Entry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one on each device"),
         "ray": Entry(
             "vidtrans.batch.executors.ray:RayExecutor",
@@ -169,3 +169,34 @@ def is_disk_full(error: Exception) -> bool:
 def shared_options(context: Context) -> Table:
     """Return the fields of a context for another process: all except device, report and stop. Picklable."""
     return {name: getattr(context, name) for name in SHARED_OPTIONS}
+
+
+class InlineExecutor:
+    """An executor that runs each task in this process, during ``receive``. A crash ends the batch.
+
+    It is for debugging, and for tasks that are shorter than the start of a process.
+    """
+
+    takes_address: ClassVar[bool] = False
+    slots = 1
+
+    def __init__(self, context: Context, jobs: int | None, address: str) -> None:
+        self._context = context
+        self._submitted: list[tuple[Task, Report]] = []
+
+    def submit(self, task: Task, report: Report) -> None:
+        """Store the task; ``receive`` runs it."""
+        self._submitted.append((task, report))
+
+    def receive(self, timeout_s: float) -> tuple[Task, TaskResult] | None:
+        """Run the submitted task, and return it with its result; None if no task was submitted."""
+        if not self._submitted:
+            return None
+        task, report = self._submitted.pop()
+        return task, run_task(task, replace(self._context, report=report))
+
+    def stop(self, exit_status: int) -> None:
+        """Do nothing: the task checks the same stop request as the batch."""
+
+    def close(self) -> None:
+        """Do nothing: this executor owns no processes or files."""

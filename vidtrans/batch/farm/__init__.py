@@ -1,11 +1,12 @@
 """Jobs for render-farm queues: the commands that render clips in parts, in each queue's format.
 
 A format is a function that takes a ``FarmJob`` and returns the text of a file. Its commands are lines for a POSIX
-shell; on Windows this is Git for Windows' bash. ``json`` has lists of arguments, which need no shell.
+shell; on Windows this is Git for Windows' bash. The formats that are of no certain queue are in this file.
 """
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -65,16 +66,44 @@ class FarmJob:
         return f"cd {shlex.quote(str(self.folder))} && {' '.join([*variables, shlex.join(command)])}"
 
 
+def write_commands(job: FarmJob) -> str:
+    """Return the job as lines for a POSIX shell, for queues without dependencies between tasks.
+
+    The commands may run in any order; the part that ends last joins the clip.
+    """
+    lines: list[str] = []
+    for clip in job.clips:
+        if clip.is_divided:
+            commands = [clip.part_command(str(part), join=True) for part in range(1, clip.parts + 1)]
+        else:
+            commands = [clip.whole_command]
+        lines += map(job.shell_line, commands)
+    return "\n".join(lines)
+
+
+def write_json_job(job: FarmJob) -> str:
+    """Return the job as JSON text; ``part`` and ``join`` are lists of arguments, null for a clip of one part."""
+    clips = [
+        {
+            "source": clip.source,
+            "output": clip.output,
+            "parts": clip.parts,
+            "command": clip.whole_command,
+            "part": clip.part_command("{part}") if clip.is_divided else None,  # A number, or a range such as 3-5
+            "join": clip.join_command if clip.is_divided else None,
+        }
+        for clip in job.clips
+    ]
+    table = {"name": job.name, "folder": str(job.folder), "environment": dict(job.environment), "clips": clips}
+    return json.dumps(table, indent=2)
+
+
 # Registry of the formats of farm jobs: values of --print-jobs
 JOB_FORMATS = Registry(
     "job format",
     {
-        "commands": Entry(
-            "vidtrans.batch.farm.commands:write_commands", "bash commands, one per line: xargs, OpenCue's cuecmd"
-        ),
-        "json": Entry(
-            "vidtrans.batch.farm.json_job:write_json_job", "clips, parts and lists of arguments, for a program"
-        ),
+        "commands": Entry("vidtrans.batch.farm:write_commands", "bash commands, one per line: xargs, OpenCue's cuecmd"),
+        "json": Entry("vidtrans.batch.farm:write_json_job", "clips, parts and lists of arguments, for a program"),
         "openjd": Entry(
             "vidtrans.batch.farm.openjd:write_openjd", "an Open Job Description of bash commands: Deadline Cloud"
         ),
