@@ -21,10 +21,11 @@ from variants import least
 from vidtrans.core.errors import ModelError, UsageError
 from vidtrans.core.settings import Table, from_table
 from vidtrans.inference.torch_engine import to_pictures
-from vidtrans.interop import torchscript, torchscript_process
+from vidtrans.interop import torchscript_process
 from vidtrans.interop.exporting import EXPORTS, graphs
 from vidtrans.interop.exporting.base import ExportSubject
 from vidtrans.interop.exporting.graphs import pairing_operators, render_input, run_model
+from vidtrans.interop.onnx import trial
 from vidtrans.interop.torchscript import TorchScriptFormat
 from vidtrans.models.formats import ForeignFormat, Hints, detect_format, load_format
 from vidtrans.models.model_record import NORMALISATION, ModelRecord, parse_record
@@ -132,7 +133,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
         torchscript_process.convert(path, target, channels, exported=request["exported"])
         return subprocess.CompletedProcess(command, 0, b'{"error": ""}')
 
-    monkeypatch.setattr(torchscript, "subprocess", SimpleNamespace(run=convert, TimeoutExpired=TimeoutError))
+    monkeypatch.setattr(trial, "subprocess", SimpleNamespace(run=convert, TimeoutExpired=TimeoutError))
 
 
 def read_back(model: ExportSubject) -> ExportSubject:

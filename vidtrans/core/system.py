@@ -116,14 +116,6 @@ def command_line(words: Sequence[str]) -> str:
     return subprocess.list2cmdline(words) if WINDOWS else shlex.join(words)
 
 
-def module_command(module: str) -> list[str]:
-    """Return the command line of a Python process that calls ``main`` of a module.
-
-    It does not use ``-m``, with which a file in the working folder could replace a module of Python.
-    """
-    return [sys.executable, "-P", "-c", f"from {module} import main; main()"]
-
-
 def is_alive(pid: int) -> bool:
     """Return whether a process is running; a zombie process is not."""
     if not WINDOWS:  # On Windows, ``os.kill`` ends the process.

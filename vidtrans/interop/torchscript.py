@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import subprocess
 import tempfile
 import zipfile
 from dataclasses import replace
@@ -11,12 +9,12 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
+from vidtrans.core.child_process import module_command
 from vidtrans.core.errors import ModelError, UsageError
-from vidtrans.core.system import module_command
 from vidtrans.interop.exported import ExportedModel, read_description
 from vidtrans.interop.onnx.graph_reading import read_graph
 from vidtrans.interop.onnx.onnx_format import describe_onnx, exported_graph, graph_model, graph_weights
-from vidtrans.interop.onnx.trial import check_installed
+from vidtrans.interop.onnx.trial import check_installed, run_request
 from vidtrans.models.formats import NO_HINTS, ForeignFormat, ForeignModel, Hints
 
 FAMILY = "TorchScript program"  # Family name of TorchScript models.
@@ -87,15 +85,5 @@ def _convert_once(path: Path, mtime_ns: int) -> bytes:
             "exported": exported is not None,
             "channels": exported.in_channels if exported and not exported.whole else 0,
         }
-        try:
-            done = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_S)
-            answer = json.loads(done.stdout)
-        except subprocess.TimeoutExpired:
-            raise ModelError(str(path), f"it runs for more than {TIMEOUT_S} s", "use a smaller network") from None
-        except ValueError:
-            why = f"its program crashed the conversion process (status {done.returncode})"
-            raise ModelError(str(path), why, "do not use this file") from None
-        if answer.get("error"):
-            remedy = "export it as ONNX in the program that made it"
-            raise ModelError(str(path), f"it cannot be converted: {answer['error']}", remedy)
+        run_request(path, COMMAND, request, TIMEOUT_S, "export it as ONNX in the program that made it")
         return target.read_bytes()

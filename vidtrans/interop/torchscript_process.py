@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.core.child_process import limit_resources
 from vidtrans.core.errors import first_line
 from vidtrans.core.machine import import_onnx_runtime
-from vidtrans.interop.onnx.trial import TrialError, answer_request, limit_process, trial_picture
+from vidtrans.interop.onnx.trial import TrialError, answer_request, trial_picture
 
 # Picture sizes (height, width) in pixels to try; fixed sizes are often square.
 SIZES = ((256, 512), (256, 256), (512, 512), (224, 224), (128, 128))
@@ -33,7 +34,7 @@ class ConversionError(TrialError):
 def main() -> None:
     """Convert the program named in a request; the answer contains an error, or is empty."""
     with answer_request() as (request, _):
-        limit_process(request["memory"], 8 * request["seconds"], writes=True)
+        limit_resources(request["memory"], 8 * request["seconds"])
         convert(request["path"], request["target"], request["channels"], exported=request["exported"])
 
 

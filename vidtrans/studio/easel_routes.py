@@ -6,8 +6,8 @@ import asyncio
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from ipaddress import ip_address
@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from vidtrans.core.child_process import start_detached
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import digest_of, write_bytes
 from vidtrans.core.settings import Table
@@ -85,20 +86,10 @@ def _opener(path: Path, root: Path) -> str:
 
 def _start_program(words: Sequence[str], path: Path) -> None:
     """Start a program for the file ``path``. Raises UsageError if it ends with an error at once."""
-    process = subprocess.Popen(
-        words,
-        cwd=Path(words[0]).parent,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        status = process.wait(START_WAIT_S)
-    except subprocess.TimeoutExpired:  # The program runs
-        threading.Thread(target=process.wait, daemon=True, name="own program").start()
-        return
-    if status:
+    process = start_detached(words, Path(words[0]).parent, subprocess.DEVNULL)
+    with suppress(subprocess.TimeoutExpired):  # The program runs
+        process.wait(START_WAIT_S)
+    if process.returncode:
         raise _open_error(path, "no program is set up for this kind of file")
 
 

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 
 from vidtrans import OpenedClip
+from vidtrans.core.child_process import limit_resources, take_output
 from vidtrans.core.errors import MediaError, VidtransError
 from vidtrans.core.files import write_atomically, write_json
 from vidtrans.core.settings import Size, Table
@@ -256,17 +257,6 @@ class _Sound:
         return self._peaks
 
 
-def limit_resources() -> None:
-    """Limit the memory of this process, disable core files and lower its priority, if the system supports that."""
-    with suppress(ImportError, OSError, ValueError, AttributeError):
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    with suppress(OSError, AttributeError):
-        os.nice(5)
-
-
 def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
     """Answer requests, one per line, until the input ends; an error becomes the answer to its request."""
     process = MediaProcess(cache)
@@ -281,7 +271,7 @@ def serve(requests: BinaryIO, answers: BinaryIO, cache: Path) -> None:
 
 def main() -> None:
     """Run the decoding process on standard input and output; the first argument is the cache folder."""
-    limit_resources()
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # Output that libraries print goes to standard error
-    serve(sys.stdin.buffer, answers, Path(sys.argv[1]))
+    limit_resources(MAX_MEMORY_BYTES)
+    with suppress(OSError, AttributeError):  # Windows has no such priority
+        os.nice(5)
+    serve(sys.stdin.buffer, take_output(), Path(sys.argv[1]))

@@ -11,10 +11,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from vidtrans.core.child_process import end_process, module_command
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
 from vidtrans.core.files import folder_bytes, read_small_json, write_bytes, write_json
 from vidtrans.core.settings import Table
-from vidtrans.core.system import module_command
 
 COMMAND = module_command("vidtrans.studio.media_process")  # Command line of the decoding process, without its argument
 TIMEOUT_S, FRAME_TIMEOUT_S = 30.0, 300.0  # Limits of requests; the first frame of a long clip needs its index
@@ -81,12 +81,9 @@ class MediaReader:
     def _end_process(self) -> None:
         """Kill the decoding process, if there is one, and close its pipes."""
         if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            for pipe in (self._process.stdin, self._process.stdout):
-                if pipe is not None:
-                    with suppress(OSError):
-                        pipe.close()
+            end_process(self._process)
+            if self._process.stdout is not None:
+                self._process.stdout.close()
             self._process = None
 
 

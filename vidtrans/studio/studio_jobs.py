@@ -6,10 +6,8 @@ the process of the command writes the files of ``core/job_folder.py``.
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,11 +16,12 @@ from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from vidtrans.core.child_process import VIDTRANS, start_detached
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import read_small_file, write_json
 from vidtrans.core.job_folder import JobFolder
 from vidtrans.core.settings import Table
-from vidtrans.core.system import WINDOWS, command_line, module_command
+from vidtrans.core.system import WINDOWS, command_line
 from vidtrans.core.text_files import parse_table
 from vidtrans.studio.guided_tasks import CommandStep
 
@@ -32,7 +31,6 @@ TRAINING_COMMANDS = ("train", "look")  # Commands that train a model and have th
 FOLDER_SUFFIX = ".train"  # Suffix of a model's preview folder, which its training writes
 # Options that set the length and the start of a training; removed when a training is extended
 LENGTH_OPTIONS = ("steps", "minutes", "as_is", "fresh")
-COMMAND = module_command("vidtrans.cli.main")  # Command line of the vidtrans command, without its arguments
 MAX_STARTS = 4  # Most starts of a job whose process ends without a result, for example because memory is full
 MAX_START_S = 20.0  # Longest time, in s, from the start of a process until it has its lock
 # Name of a job folder: the job number with at least 6 digits, such as 000012
@@ -237,19 +235,8 @@ def extend_training(job: StudioJob, outcome: Table) -> CommandStep:
 def start_process(job: Path, root: Path) -> None:
     """Start the process of a job in the project folder ``root``; the process outlives the server."""
     words = StudioJobFolder(job).read().words
-    detached = {"creationflags": 0x00000208} if WINDOWS else {"start_new_session": True}  # A new group, no console
     with (job / "log.txt").open("ab") as log:
-        process = subprocess.Popen(
-            [*COMMAND, *words, "--job-folder", str(job)],
-            cwd=root,
-            stdin=subprocess.DEVNULL,
-            stdout=log,  # Until the process has its lock
-            stderr=log,
-            env={name: value for name, value in os.environ.items() if name != "PYTHONSTARTUP"},
-            **detached,
-        )
-    # An ended process stays a zombie until its parent waits for it, so a thread waits.
-    threading.Thread(target=process.wait, daemon=True, name=f"job {job.name}").start()
+        start_detached([*VIDTRANS, *words, "--job-folder", str(job)], root, log)
 
 
 class JobQueue:

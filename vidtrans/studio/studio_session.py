@@ -12,11 +12,12 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from vidtrans.core.child_process import VIDTRANS
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, ignore_event
 from vidtrans.core.files import CACHE_FOLDER
 from vidtrans.core.settings import Table
-from vidtrans.core.system import command_line, module_command
+from vidtrans.core.system import command_line
 from vidtrans.core.text_files import parse_own_table, read_table
 from vidtrans.studio.easel_store import EaselStore
 from vidtrans.studio.guided_tasks import CommandStep
@@ -26,7 +27,6 @@ from vidtrans.studio.project_folder import ProjectFolder, Uploads
 from vidtrans.studio.studio_jobs import JobQueue, StudioJob
 
 POLL_S = 0.4  # Interval, in s, at which the job queue is checked
-COMMAND = module_command("vidtrans.cli.main")  # Command line of the vidtrans command, without its arguments
 QUICK_TIMEOUT_S = 180.0  # Longest time, in s, of an estimate or a preview
 Answer = TypeVar("Answer")  # Result type of a function that runs in a thread
 
@@ -219,7 +219,7 @@ class StudioSession:
             self._superseded.add(earlier)
             earlier.kill()
         process = await asyncio.create_subprocess_exec(
-            *COMMAND,
+            *VIDTRANS,
             *words,
             "--json",
             cwd=self.folder.root,

@@ -22,6 +22,7 @@ from typing import IO
 
 import av
 
+from vidtrans.core.child_process import end_process
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import NEVER_STOP, Progress, Report, Stop, ignore_event
 
@@ -174,8 +175,7 @@ class RunningProgram:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._process.kill()  # Has no effect if the program has ended
-        self._process.wait()
+        end_process(self._process)
         for thread in self._threads:
             thread.join(timeout=5)
 

@@ -6,8 +6,10 @@ import copy
 import json
 import os
 import pickle
+import subprocess
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -41,7 +43,6 @@ from vidtrans.pairing.look_pairing import LookPairing  # noqa: E402
 from vidtrans.pairing.pairing_records import make_pairing  # noqa: E402
 
 CPU = Device("cpu", "cpu")
-ANSWER = trial._run_process
 RANGES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 
 
@@ -49,15 +50,16 @@ RANGES = {"0..1": (0.0, 1.0), "-1..1": (-1.0, 1.0), "0..255": (0.0, 255.0)}
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Try networks here: half the time of a trial is the start of its process. Bombs and the command line start one."""
 
-    def answer(path: Path, request: dict[str, Any]) -> dict[str, Any]:
+    def answer(command: list[str], input: bytes, **_: object) -> subprocess.CompletedProcess[bytes]:
+        request = json.loads(input)
         try:
-            run = trial.TrialRun(json.loads(json.dumps(request)), onnxruntime)
+            run = trial.TrialRun(request, onnxruntime)
             found = run.predict() if "pictures" in request else run.find()
         except trial.TrialError as error:
-            return {"error": str(error)}
-        return json.loads(json.dumps(found))  # type: ignore[no-any-return]
+            found = {"error": str(error)}
+        return subprocess.CompletedProcess(command, 0, json.dumps(found).encode())
 
-    monkeypatch.setattr(trial, "_run_process", answer)
+    monkeypatch.setattr(trial, "subprocess", SimpleNamespace(run=answer, TimeoutExpired=TimeoutError))
 
 
 def picture(height: int = 96, width: int = 128, seed: int = 3) -> np.ndarray:
@@ -203,7 +205,7 @@ def in_our_format(path: Path, made: Any, **settings: Any) -> Path:
 def test_hostile_graphs_are_refused_before_anything_runs_in_a_file_of_their_own_and_in_a_model_file(
     name: str, graph: Any, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(trial, "_run_process", None)
+    monkeypatch.setattr(trial, "subprocess", None)
     path = save(Path("n.onnx"), graph)
     with pytest.raises(ModelError, match=said) as caught:
         described(path)
@@ -214,7 +216,7 @@ def test_hostile_graphs_are_refused_before_anything_runs_in_a_file_of_their_own_
 
 
 def test_what_takes_all_memory_ends_in_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "_run_process", ANSWER)
+    monkeypatch.setattr(trial, "subprocess", subprocess)
     monkeypatch.setattr(trial, "MEMORY_BYTES", 3 << 30)
     with pytest.raises(ModelError, match=r"n\.onnx"):
         described(save(Path("n.onnx"), next(iter(bombs()))[1]))

@@ -97,7 +97,7 @@ def test_a_damaged_program_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("program", "why"),
-    [('print(\'{"error": "why"}\')', "it cannot be converted: why — export it as ONNX"), ("exit(7)", r"\(status 7\)")],
+    [('print(\'{"error": "why"}\')', "net.pt: why — export it as ONNX"), ("exit(7)", r"\(status 7\)")],
 )
 def test_what_ends_a_conversion_is_said(program: str, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("vidtrans.interop.torchscript.COMMAND", [sys.executable, "-c", program])

@@ -20,11 +20,11 @@ from contextlib import suppress
 from typing import IO, Any, BinaryIO, ClassVar
 
 from vidtrans.batch.executors import Task, TaskResult, run_task, shared_options
+from vidtrans.core.child_process import end_process, module_command, take_output
 from vidtrans.core.errors import VidtransError
 from vidtrans.core.events import Event, Progress, Report, Stop
 from vidtrans.core.machine import num_cuda_devices, set_up_heap
 from vidtrans.core.settings import Table
-from vidtrans.core.system import module_command
 from vidtrans.session import Context
 
 REPORT_S = 0.2  # Minimum interval of a worker's progress messages, in seconds
@@ -112,7 +112,6 @@ class Worker:
         )
         pipes = self._process.stdin, self._process.stdout, self._process.stderr
         self._stdin, stdout, stderr = (pipe for pipe in pipes if pipe)
-        self._outputs = stdout, stderr
         self._readers = [
             threading.Thread(target=self._read_messages, args=(stdout, messages), daemon=True),
             threading.Thread(target=self._read_lines, args=(stderr,), daemon=True),
@@ -132,17 +131,9 @@ class Worker:
 
     def end(self) -> None:
         """End the process, even if it is busy."""
-        with suppress(OSError):
-            self._stdin.close()  # An idle worker ends when its input is closed.
-        try:
-            self._process.wait(EXIT_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        end_process(self._process, EXIT_TIMEOUT_S)
         for reader in self._readers:
             reader.join()
-        for pipe in self._outputs:
-            pipe.close()
 
     @property
     def exit_reason(self) -> str:
@@ -157,7 +148,7 @@ class Worker:
 
         Runs in a thread.
         """
-        with suppress(Exception):  # The process has ended, or its message is unreadable.
+        with stdout, suppress(Exception):  # The process has ended, or its message is unreadable.
             while True:
                 message = pickle.load(stdout)
                 if message == "ready":
@@ -168,9 +159,10 @@ class Worker:
 
     def _read_lines(self, stderr: IO[bytes]) -> None:
         """Store the last lines of the process's standard error. Runs in a thread."""
-        for line in stderr:
-            if text := line.decode(errors="replace").strip():
-                self._lines.append(text)
+        with stderr:
+            for line in stderr:
+                if text := line.decode(errors="replace").strip():
+                    self._lines.append(text)
 
 
 def devices_for(device: str, jobs: int | None) -> list[str]:
@@ -184,8 +176,7 @@ def main() -> None:
     """Run a worker process: execute tasks from standard input until it is closed."""
     set_up_heap()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # The parent process handles Ctrl-C and sends the stop request.
-    writer = _MessageWriter(os.fdopen(os.dup(1), "wb"))
-    os.dup2(2, 1)
+    writer = _MessageWriter(take_output())
     messages = sys.stdin.buffer
     from vidtrans.session import Context
 

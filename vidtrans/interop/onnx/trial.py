@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.util import find_spec
@@ -22,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
+from vidtrans.core.child_process import limit_resources, module_command, take_output
 from vidtrans.core.errors import ModelError, UsageError, first_line
 from vidtrans.core.machine import cores, import_onnx_runtime
 from vidtrans.core.settings import Table
-from vidtrans.core.system import module_command
 from vidtrans.interop.onnx.checks import fixed_sides, input_layouts
 from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
 from vidtrans.interop.onnx.ranges import input_affine
@@ -100,7 +99,7 @@ def run_trial(
     """
     request = _trial_request(path, port, ranges, layout)
     request |= {"outputs": [out.name for out in graph.outputs], "style": style}
-    answer = _run_request(path, request)
+    answer = run_request(path, COMMAND, request, TIMEOUT_S)
     return Trial(**answer | {"size": tuple(answer["size"]) if answer["size"] else None})
 
 
@@ -117,7 +116,8 @@ def predict_styles(
     height, width = (request["height"] or request["width"], request["width"] or request["height"])
     pictures = read_pictures(width or STYLE_SIDE_PX, height or STYLE_SIDE_PX)
     request["pictures"] = [[base64.b64encode(each.tobytes()).decode(), each.shape] for each in pictures]
-    answer = _run_request(path, request | {"length": length}, "give the network that predicts this network's styles")
+    remedy = "give the network that predicts this network's styles"
+    answer = run_request(path, COMMAND, request | {"length": length}, TIMEOUT_S, remedy)
     if not np.isfinite(answer["vectors"]).all():
         raise ModelError(str(path), "it gives a style that is not finite (NaN or infinite)", "give another picture")
     return tuple(tuple(vector) for vector in answer["vectors"])
@@ -149,27 +149,24 @@ def _trial_request(path: Path, port: Port, ranges: Sequence[str], layout: str = 
     }
 
 
-def _run_request(path: Path, request: Table, remedy: str = REMEDY) -> dict[str, Any]:
-    """Return the test process's answer. Raises ModelError, with ``remedy``, if the answer contains an error."""
-    answer = _run_process(path, request)
-    if "error" in answer:
-        raise ModelError(str(path), str(answer["error"]), remedy)
-    return answer
+def run_request(
+    path: Path, command: Sequence[str], request: Table, timeout_s: float, remedy: str = REMEDY
+) -> dict[str, Any]:
+    """Return the answer of a process with limits that runs the network in a file. The process reads and prints JSON.
 
-
-def _run_process(path: Path, request: Table) -> dict[str, Any]:
-    """Run the test process and return its answer. Raises ModelError if the process times out or crashes."""
+    Raises ModelError if it runs longer than ``timeout_s`` or crashes; with ``remedy``, if its answer contains an error.
+    """
     try:
-        completed = subprocess.run(COMMAND, input=json.dumps(request).encode(), capture_output=True, timeout=TIMEOUT_S)
+        done = subprocess.run(command, input=json.dumps(request).encode(), capture_output=True, timeout=timeout_s)
+        answer: dict[str, Any] = json.loads(done.stdout)
     except subprocess.TimeoutExpired:
-        why = f"it needs more than {TIMEOUT_S} s for a few small pictures"
-        raise ModelError(str(path), why, "use a smaller network") from None
-    try:
-        answer: dict[str, Any] = json.loads(completed.stdout)
+        raise ModelError(str(path), f"it runs for more than {timeout_s} s", "use a smaller network") from None
     except ValueError:
-        last = completed.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or [""]
-        why = f"ONNX Runtime crashes with it (status {completed.returncode}{': ' * bool(last[0])}{last[0][:200]})"
+        last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:]
+        why = f"it crashes the process that runs it ({': '.join([f'status {done.returncode}', *last])[:200]})"
         raise ModelError(str(path), why, "do not use this file") from None
+    if answer.get("error"):
+        raise ModelError(str(path), str(answer["error"]), remedy)
     return answer
 
 
@@ -181,7 +178,7 @@ def main() -> None:
     """Answer one request: test the network, or predict style vectors if the request has pictures."""
     with answer_request() as (request, answer):
         runtime = import_onnx_runtime()  # Before the limits are set, because the import writes a temporary file
-        limit_process(request["memory"], request["seconds"] * request["threads"])
+        limit_resources(request["memory"], request["seconds"] * request["threads"], writes=False)
         run = TrialRun(request, runtime)
         answer |= run.predict() if "pictures" in request else run.find()
 
@@ -193,28 +190,15 @@ def answer_request() -> Iterator[tuple[Table, Table]]:
     A TrialError or a lack of memory becomes the ``error`` in the answer.
     """
     request, answer = json.load(sys.stdin), Table()
-    stdout = os.dup(1)
-    os.dup2(2, 1)  # Redirect the output of libraries to stderr
+    output = take_output()
     try:
         yield request, answer
     except TrialError as error:
         answer["error"] = str(error)
     except MemoryError:
         answer["error"] = "it takes too much memory"
-    with os.fdopen(stdout, "w", encoding="utf-8") as out:
-        json.dump(answer, out)
-
-
-def limit_process(memory: int, cpu_seconds: int, *, writes: bool = False) -> None:
-    """Limit this process's memory in bytes and its CPU time in seconds; ``writes``: it may write files."""
-    with suppress(ImportError, ValueError, OSError):  # Windows has no such limits, but the parent has a timeout
-        import resource
-
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
-        if not writes:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with output:
+        output.write(json.dumps(answer).encode())
 
 
 class TrialRun:
