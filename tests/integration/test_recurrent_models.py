@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 import vidtrans as api
 from vidtrans.data.augment import draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Example, Loader
+from vidtrans.data.loading import BatchPlan, Example, Loader
 from vidtrans.flow.history import (
     CHANNELS,
     BackwardFlow,
@@ -233,7 +233,8 @@ def taught(tmp_path_factory: pytest.TempPathFactory, one_thread: None) -> Path:
 
 def own_past(folder: Path, drifting: float) -> tuple[Loader, RecurrentFeedback]:
     dataset = open_dataset(folder)
-    loader = Loader(dataset.role("train"), dataset.pairing, batch=2, seed=0, multiple=16, recurrent=True)
+    plan = BatchPlan(batch_size=2, seed=0, multiple=16)
+    loader = Loader(dataset.role("train"), dataset.pairing, plan, recurrent=True)
     return loader, RecurrentFeedback(loader, "dis", drifting)
 
 

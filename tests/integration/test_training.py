@@ -21,7 +21,7 @@ from torch.nn import functional as F
 import vidtrans as api
 from vidtrans.core.events import Note, Stop, ignore_event
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
+from vidtrans.data.loading import BatchPlan, Loader, TrainingBatch, signed_planes
 from vidtrans.inference.device import Device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
@@ -82,8 +82,8 @@ def test_the_first_losses_are_those_of_the_papers_loop(clip: Path) -> None:
     d = build_discriminator("patchgan", {"channels": 8}, 4)
     initialise(g, 3)
     initialise(d, 4)
-    common: dict[str, Any] = {"multiple": g.multiple, "crop": 32, "jitter": settings.jitter, "flip": True}
-    loader = Loader(dataset.role("train"), dataset.pairing, batch=1, seed=3, **common)
+    plan = BatchPlan(batch_size=1, seed=3, multiple=g.multiple, crop=32, jitter=settings.jitter, flip=True)
+    loader = Loader(dataset.role("train"), dataset.pairing, plan)
     # In 64 bits: in 32, rounding, which each processor does in another order, grows to 1e-4 in some 20 steps.
     batches = [in_64_bits(loader.make(step)) for step in range(7)]
     wanted = paper_losses(copy.deepcopy(g.double()), copy.deepcopy(d.double()), batches, 10, seed=3)

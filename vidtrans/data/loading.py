@@ -181,39 +181,37 @@ class Batches(Protocol):
         return (self.make(step) for step in range(first, stop))
 
 
-class PictureBatches(Batches):
-    """The base of batches of pictures on disk.
+@dataclass(frozen=True, kw_only=True)
+class BatchPlan:
+    """The size of a batch, and how its examples are drawn.
 
-    Args:
-        pairs: Training pairs.
-        batch: Number of examples in a step.
+    Attributes:
+        batch_size: Number of examples in a step.
         seed: Determines order and geometry, together with the step.
         multiple: A divisor of the crop's sides, required by the network.
         crop: The crop's side in pixels; None for the largest that fits in every picture.
-        jitter: See ``draw_geometry``.
-        flip: See ``draw_geometry``.
-        zoom_range: See ``draw_geometry``.
-        share: The positions in a step's batch that this process loads; by default all.
+        jitter, flip, zoom_range: See ``draw_geometry``.
+        share: The positions in a step's batch that this process loads; None: all.
     """
 
-    def __init__(
-        self,
-        pairs: Sequence[Pair],
-        *,
-        batch: int,
-        seed: int,
-        multiple: int,
-        crop: int | None = None,
-        jitter: float = 1.0,
-        flip: bool = False,
-        zoom_range: float = 1.0,
-        share: range | None = None,
-    ) -> None:
-        self.pairs, self.batch, self.seed, self.jitter, self.flip = list(pairs), batch, seed, jitter, flip
-        self.zoom_range = zoom_range
-        self.share = range(batch) if share is None else share
+    batch_size: int
+    seed: int
+    multiple: int
+    crop: int | None = None
+    jitter: float = 1.0
+    flip: bool = False
+    zoom_range: float = 1.0
+    share: range | None = None
+
+
+class PictureBatches(Batches):
+    """The base of batches of pictures on disk, those of the training ``pairs``."""
+
+    def __init__(self, pairs: Sequence[Pair], plan: BatchPlan) -> None:
+        self.pairs, self.plan = list(pairs), plan
+        self.share = range(plan.batch_size) if plan.share is None else plan.share
         self.sizes = sorted({picture_size(p.target) for p in self.pairs})  # Photographs in a folder differ in size.
-        self.crop = crop_size(self.sizes, crop, multiple)
+        self.crop = crop_size(self.sizes, plan.crop, plan.multiple)
         self.growth = PictureGrowth((PictureScale(self.crop),))
         self.max_pixels = max(width * height for width, height in self.sizes)
         self.read = lru_cache(max(1, CACHE_BYTES // (3 * self.max_pixels)))(read_picture)
@@ -224,9 +222,10 @@ class PictureBatches(Batches):
 
     def draw(self, key: int, picture: np.ndarray, scale: PictureScale) -> tuple[np.random.Generator, Geometry]:
         """Return a random generator, seeded by the run's seed and ``key``, and its transform drawn for ``picture``."""
-        rng = np.random.Generator(np.random.Philox(key=(self.seed << 64) + key))
+        plan = self.plan
+        rng = np.random.Generator(np.random.Philox(key=(plan.seed << 64) + key))
         size = (picture.shape[1], picture.shape[0])
-        return rng, draw_geometry(rng, size, scale.crop, self.jitter * scale.scale, self.flip, self.zoom_range)
+        return rng, draw_geometry(rng, size, scale.crop, plan.jitter * scale.scale, plan.flip, plan.zoom_range)
 
 
 class NoiseLoader(Batches):
@@ -272,15 +271,8 @@ class Loader(PictureBatches):
         self,
         pairs: Sequence[Pair],
         pairing: Pairing,
+        plan: BatchPlan,
         *,
-        batch: int,
-        seed: int,
-        multiple: int,
-        crop: int | None = None,
-        jitter: float = 1.0,
-        flip: bool = False,
-        zoom_range: float = 1.0,
-        share: range | None = None,
         plate: np.ndarray | None = None,
         weigh: PixelWeights | None = None,
         recurrent: bool = False,
@@ -288,40 +280,30 @@ class Loader(PictureBatches):
         forget: float = 0.0,
         camera: float = 0.0,
     ) -> None:
-        super().__init__(
-            pairs,
-            batch=batch,
-            seed=seed,
-            multiple=multiple,
-            crop=crop,
-            jitter=jitter,
-            flip=flip,
-            zoom_range=zoom_range,
-            share=share,
-        )
+        super().__init__(pairs, plan)
         self.camera = camera
-        if camera and crop is not None:
-            width, height = Size(short=crop).of(*self.sizes[0])
-            self.crop = crop_size([(width, height)], None, multiple)
+        if camera and plan.crop is not None:
+            width, height = Size(short=plan.crop).of(*self.sizes[0])
+            self.crop = crop_size([(width, height)], None, plan.multiple)
             if self.sizes[0][1] > LARGEST_ZOOM * self.crop[1]:
                 why = f"the frames are more than {LARGEST_ZOOM:g} times as large as this window"
-                raise UsageError(f"training.crop_size={crop}", why, "raise it, or make the dataset smaller")
+                raise UsageError(f"training.crop_size={plan.crop}", why, "raise it, or make the dataset smaller")
             self.growth = PictureGrowth((PictureScale(self.crop),))
         self.pairing, self.plate, self.weigh, self.recurrent = pairing, plate, weigh, recurrent
         self.forget = forget if pairing.has_conditions else 0.0
         single = len(self.sizes) == 1 and pairing.pointwise and not camera
-        self.whole = whole and single and weigh is None and not self.forget and zoom_range == 1
+        self.whole = whole and single and weigh is None and not self.forget and plan.zoom_range == 1
 
     def indices(self, step: int) -> list[int]:
         """Return the indices of the pairs in the batch of ``step``, counted from 0."""
         count = len(self.pairs)
-        positions = range(step * self.batch, (step + 1) * self.batch)
-        return [int(epoch_order(self.seed, p // count, count)[p % count]) for p in positions]
+        positions = range(step * self.plan.batch_size, (step + 1) * self.plan.batch_size)
+        return [int(epoch_order(self.plan.seed, p // count, count)[p % count]) for p in positions]
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of ``step``, counted from 0."""
         indices = self.indices(step)
-        rows = [self._draw(indices[k], step * self.batch + k) for k in self.share]
+        rows = [self._draw(indices[k], step * self.plan.batch_size + k) for k in self.share]
         examples, pictures = zip(*rows, strict=True)
         inputs, targets, weights = zip(*pictures, strict=True)
         pixel_weights = None if self.weigh is None else np.stack(weights)
@@ -333,7 +315,7 @@ class Loader(PictureBatches):
 
         ``position``: the number of the example in the run, from 0.
         """
-        target, scale = self.read(self.pairs[index].target), self.growth.at(position // self.batch)
+        target, scale = self.read(self.pairs[index].target), self.growth.at(position // self.plan.batch_size)
         rng, geometry = self.draw((1 << 63) + position, target, scale)
         if self.camera:
             frame, count = (target.shape[1], target.shape[0]), len(self.pairs[index].inputs) + 1
@@ -423,7 +405,7 @@ class UnpairedLoader(PictureBatches):
         pairs: Training pairs of all domains.
         names: The names of the domains, for messages.
         num_frames: F.
-        batch, seed, multiple, crop, jitter, flip, zoom_range, share: As in ``PictureBatches``.
+        plan: The size of a batch, and how its examples are drawn.
 
     Raises:
         MediaError: A domain has no pictures.
@@ -434,33 +416,15 @@ class UnpairedLoader(PictureBatches):
         self,
         pairs: Sequence[Pair],
         names: Sequence[str],
-        *,
-        batch: int,
-        seed: int,
-        multiple: int,
+        plan: BatchPlan,
         num_frames: int = 1,
-        crop: int | None = None,
-        jitter: float = 1.0,
-        flip: bool = False,
-        zoom_range: float = 1.0,
-        share: range | None = None,
     ) -> None:
         self.domains = [_select_domain(number, name, pairs, num_frames) for number, name in enumerate(names)]
-        super().__init__(
-            pairs,
-            batch=batch,
-            seed=seed,
-            multiple=multiple,
-            crop=crop,
-            jitter=jitter,
-            flip=flip,
-            zoom_range=zoom_range,
-            share=share,
-        )
+        super().__init__(pairs, plan)
 
     def make(self, step: int) -> TrainingBatch:
         """Return the batch of ``step``, counted from 0."""
-        positions = [step * self.batch + k for k in self.share]
+        positions = [step * self.plan.batch_size + k for k in self.share]
         scale = self.growth.at(step)
         sources, inputs = zip(*(self._draw(self.domains[0], p, SOURCE_KEY + p, scale) for p in positions), strict=True)
         others = len(self.domains) - 1
@@ -474,7 +438,7 @@ class UnpairedLoader(PictureBatches):
         """
         count = len(domain.rows)
         epoch = domain.number * EPOCH_STRIDE + position // count
-        row = domain.rows[epoch_order(self.seed, epoch, count)[position % count]]
+        row = domain.rows[epoch_order(self.plan.seed, epoch, count)[position % count]]
         frames = [self.read(domain.pairs[number].target) for number in row]
         _, geometry = self.draw(key, frames[0], scale)
         return Example(row[0], geometry), np.concatenate([to_planes(geometry.apply(frame)) for frame in frames])

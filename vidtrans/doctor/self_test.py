@@ -30,7 +30,7 @@ from vidtrans.core.errors import TEMPORARY_REMEDY, Interrupted, UsageError, desc
 from vidtrans.core.events import Event, Progress, Stop, ignore_event
 from vidtrans.core.settings import Table
 from vidtrans.data.dataset import Pair
-from vidtrans.data.loading import Loader
+from vidtrans.data.loading import BatchPlan, Loader
 from vidtrans.doctor import Finding, State
 from vidtrans.doctor.checks import library_version
 from vidtrans.flow import FLOWS
@@ -481,17 +481,15 @@ def make_training(subject: SelfTestSubject, folder: Path, steps: int, side: int)
     discriminator = build_discriminator("patchgan", {"num_layers": 1, "channels": 16}, 6)
     initialise(discriminator, 1)
     generator = make_generator()
-    loader = Loader(
-        _make_pairs(folder, side),
-        pairing,
-        batch=TRAINING_BATCH_SIZE,
+    plan = BatchPlan(
+        batch_size=TRAINING_BATCH_SIZE,
         seed=0,
         multiple=generator.multiple,
         crop=side,
         jitter=settings.jitter,
         flip=True,
-        whole=subject.device.kind == "cuda",
     )
+    loader = Loader(_make_pairs(folder, side), pairing, plan, whole=subject.device.kind == "cuda")
     model = METHODS.load(settings.method)(generator, discriminator, settings, subject.device, precision)
     return TrainingState(folder, model, loader, 0, [steps], picture_channels=3, device=subject.device)
 

@@ -24,6 +24,7 @@ from vidtrans.data.clip_memory import ClipMemory, MemoryPlan
 from vidtrans.data.dataset import Dataset, Pair, check_sizes
 from vidtrans.data.loading import (
     Batches,
+    BatchPlan,
     Loader,
     NoiseLoader,
     PixelWeights,
@@ -274,14 +275,7 @@ class TrainingSetup:
         return Loader(
             self.pairs,
             self.pairing,
-            batch=settings.batch_size,
-            seed=self.context.seed,
-            multiple=multiple,
-            crop=settings.crop_size,
-            jitter=settings.jitter,
-            flip=settings.flip,
-            zoom_range=settings.zoom_range,
-            share=self.dist.share(settings.batch_size),
+            self._batch_plan(multiple),
             plate=self.plate.picture if self.plate else None,
             weigh=self._pixel_weights(),
             recurrent=settings.recurrent,
@@ -299,13 +293,16 @@ class TrainingSetup:
         if self.picture_size is not None:
             size = crop_size([self.picture_size], settings.crop_size, multiple)
             return UnpairedNoise(size, batch=settings.batch_size, num_frames=self._num_frames)
-        return UnpairedLoader(
-            self.dataset.role("train"),
-            self.dataset.domains,
-            batch=settings.batch_size,
+        pairs, plan = self.dataset.role("train"), self._batch_plan(multiple)
+        return UnpairedLoader(pairs, self.dataset.domains, plan, self._num_frames)
+
+    def _batch_plan(self, multiple: int) -> BatchPlan:
+        """Return the size of a batch and how its examples are drawn; ``multiple``: a divisor of the crop's sides."""
+        settings = self.settings
+        return BatchPlan(
+            batch_size=settings.batch_size,
             seed=self.context.seed,
             multiple=multiple,
-            num_frames=self._num_frames,
             crop=settings.crop_size,
             jitter=settings.jitter,
             flip=settings.flip,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ from plates import before, dataset_of, panned
 import vidtrans as api
 from vidtrans.data.background_plate import SAME_SCENE, STILL, find_background_plate, find_motion_weights, visible_share
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader
+from vidtrans.data.loading import BatchPlan, Loader
 from vidtrans.video.images.picture import read_picture, write_picture
 
 repeatable = hypothesis_settings(max_examples=8)
@@ -63,12 +62,12 @@ def test_the_plate_is_cut_and_mirrored_as_the_pair_is(still: Path) -> None:
     dataset = open_dataset(still)
     pairs = dataset.role("train")
     target = read_picture(pairs[0].target)
-    options: Any = {"batch": 6, "seed": 1, "multiple": 16, "crop": 32, "jitter": 1.3, "flip": True}
-    own = Loader(pairs[:1], dataset.pairing, plate=target, **options)
+    plan = BatchPlan(batch_size=6, seed=1, multiple=16, crop=32, jitter=1.3, flip=True)
+    own = Loader(pairs[:1], dataset.pairing, plan, plate=target)
     for step in range(4):
         batch = own.make(step)
         assert np.array_equal(batch.inputs[:, -3:], batch.targets)
-    plain, plated = (Loader(pairs, dataset.pairing, plate=plate, **options).make(2) for plate in (None, target))
+    plain, plated = (Loader(pairs, dataset.pairing, plan, plate=plate).make(2) for plate in (None, target))
     assert plated.inputs.shape[1] == plain.inputs.shape[1] + 3
     assert np.array_equal(plated.inputs[:, :-3], plain.inputs)
     assert np.array_equal(plated.targets, plain.targets)
@@ -82,7 +81,8 @@ def test_the_weights_of_a_shot_are_1_on_average_and_even_where_the_camera_moves(
     motion = find_motion_weights(dataset, pairs, 4.0)
     known = {p.target for p in pairs if int(p.target.stem) < 24}
     assert set(motion.plates) == known
-    made = Loader(pairs, dataset.pairing, batch=len(pairs), seed=0, multiple=16, weigh=motion).make(0)
+    plan = BatchPlan(batch_size=len(pairs), seed=0, multiple=16)
+    made = Loader(pairs, dataset.pairing, plan, weigh=motion).make(0)
     assert made.weights is not None
     assert made.weights.shape == (len(pairs), 1, *made.targets.shape[2:])
     even = np.array([w.min() == w.max() == 1 for w in made.weights])

@@ -19,6 +19,7 @@ from vidtrans.data import loading as loader_module
 from vidtrans.data.augment import crop_size, draw_geometry
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.loading import (
+    BatchPlan,
     Loader,
     NoiseLoader,
     PictureGrowth,
@@ -34,10 +35,12 @@ from vidtrans.video.images.picture import read_picture, resize
 repeatable = hypothesis_settings(max_examples=12)
 
 
+PLAN = BatchPlan(batch_size=3, seed=5, multiple=8, crop=16, jitter=1.2, flip=True)
+
+
 def loader(folder: Path, pairing: str = "next-frame", **options: Any) -> Loader:
     dataset = open_dataset(make_dataset(folder, pairing))
-    given = {"batch": 3, "seed": 5, "multiple": 8, "crop": 16, "jitter": 1.2, "flip": True} | options
-    return Loader(dataset.pairs, dataset.pairing, **given)
+    return Loader(dataset.pairs, dataset.pairing, replace(PLAN, **options))
 
 
 def equal(a: TrainingBatch, b: TrainingBatch) -> bool:
@@ -61,8 +64,8 @@ def test_a_batch_is_the_same_whatever_was_made_before_it(tmp_path: Path, monkeyp
 
 
 def test_the_shares_of_a_batch_are_that_batch(tmp_path: Path) -> None:
-    whole = loader(tmp_path / "a", batch=6).make(3)
-    shares = [loader(tmp_path / "a", batch=6, share=range(i, i + 2)).make(3) for i in (0, 2, 4)]
+    whole = loader(tmp_path / "a", batch_size=6).make(3)
+    shares = [loader(tmp_path / "a", batch_size=6, share=range(i, i + 2)).make(3) for i in (0, 2, 4)]
     joined = [np.concatenate([getattr(s, side) for s in shares]) for side in ("inputs", "targets")]
     assert equal(TrainingBatch(*joined), whole)
 
@@ -78,12 +81,12 @@ def test_a_picture_that_vanishes_while_training_is_a_media_error(tmp_path: Path)
 
 def test_jitter_and_flip_do_to_the_input_what_they_do_to_the_target(tmp_path: Path) -> None:
     """Input and target are one picture here: they stay one, and their place differs from draw to draw."""
-    made = loader(tmp_path / "a", "aligned", batch=8)
+    made = loader(tmp_path / "a", "aligned", batch_size=8)
     for step in range(4):
         batch = made.make(step)
         assert np.array_equal(batch.inputs, batch.targets)
-    one_pair: dict[str, Any] = {"batch": 8, "multiple": 8, "crop": 16, "jitter": 1.2, "flip": True}
-    same_pair, other_seed = (Loader(made.pairs[:1], made.pairing, seed=seed, **one_pair) for seed in (1, 2))
+    plans = [replace(made.plan, seed=seed) for seed in (1, 2)]
+    same_pair, other_seed = (Loader(made.pairs[:1], made.pairing, plan) for plan in plans)
     first, second = ([x.tobytes() for x in same_pair.make(step).inputs] for step in (0, 1))
     assert len(set(first)) > 4
     assert first != second  # the second epoch draws anew
@@ -120,7 +123,7 @@ def pair_of(name: str, seed: int, domain: int = 0) -> Pair:
 
 def test_a_batch_shows_the_whole_picture_scaled_down_and_then_at_full_size() -> None:
     pairs = [pair_of("a.png", 1)]
-    loader = Loader(pairs, make_pairing("edges", {}), batch=1, seed=0, multiple=16)
+    loader = Loader(pairs, make_pairing("edges", {}), BatchPlan(batch_size=1, seed=0, multiple=16))
     before = [loader.make(step) for step in range(8)]
     loader.growth = GROWTH
     after = [loader.make(step) for step in range(8)]
@@ -135,7 +138,7 @@ def test_a_batch_shows_the_whole_picture_scaled_down_and_then_at_full_size() -> 
 
 def test_domains_and_noise_grow_alike() -> None:
     pairs = [pair_of("a.png", 1), pair_of("b.png", 2, domain=1)]
-    unpaired = UnpairedLoader(pairs, ("a", "b"), batch=2, seed=0, multiple=16)
+    unpaired = UnpairedLoader(pairs, ("a", "b"), BatchPlan(batch_size=2, seed=0, multiple=16))
     noise = NoiseLoader((64, 32), make_pairing("edges", {}), batch=2)
     for loader in (unpaired, noise, UnpairedNoise((64, 32), batch=2)):
         loader.growth = GROWTH

@@ -11,7 +11,7 @@ from datasets import make_dataset
 
 from vidtrans.data.augment import apply_colour_variant
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader
+from vidtrans.data.loading import BatchPlan, Loader
 from vidtrans.pairing.next_frame import (
     CHANNELS,
     POSITION_CHANNELS,
@@ -27,7 +27,7 @@ POSITIONS = (0.125, 0.25, 0.375)
 def loader(folder: Path, forget: float, count: int = 400) -> Loader:
     pairs = [replace(pair, nearest=POSITIONS) for pair in open_dataset(make_dataset(folder, "next-frame")).pairs]
     told = NextFrame(NextFrameSettings(1, len(pairs[0].inputs), "nearest"))
-    return Loader(pairs, told, batch=count, seed=3, multiple=8, crop=16, jitter=1.0, flip=False, forget=forget)
+    return Loader(pairs, told, BatchPlan(batch_size=count, seed=3, multiple=8, crop=16), forget=forget)
 
 
 def told_values(batch_inputs: np.ndarray) -> np.ndarray:

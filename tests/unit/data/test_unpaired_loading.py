@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import TrainingBatch, UnpairedLoader
+from vidtrans.data.loading import BatchPlan, TrainingBatch, UnpairedLoader
 
 repeatable = hypothesis_settings(max_examples=6)
 THREE = {"counts": (8, 5, 4), "sizes": ((40, 32), (32, 40), (40, 40))}
@@ -32,10 +32,10 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_domains(tmp_path_factory.mktemp("three"), **THREE)  # type: ignore[arg-type]
 
 
-def loader(folder: Path, **options: Any) -> UnpairedLoader:
+def loader(folder: Path, num_frames: int = 1, **options: Any) -> UnpairedLoader:
     dataset = open_dataset(folder)
-    given = {"batch": 3, "seed": 5, "multiple": 8, "crop": 16, "flip": True} | options
-    return UnpairedLoader(dataset.role("train"), dataset.domains, **given)
+    plan = BatchPlan(**{"batch_size": 3, "seed": 5, "multiple": 8, "crop": 16, "flip": True} | options)
+    return UnpairedLoader(dataset.role("train"), dataset.domains, plan, num_frames)
 
 
 def equal(a: TrainingBatch, b: TrainingBatch) -> bool:
@@ -52,7 +52,7 @@ def numbers(planes: np.ndarray) -> list[list[int]]:
 @repeatable
 @given(seed=st.integers(0, 2**63 - 1), step=st.integers(0, 500), frames=st.integers(1, 3), batch=st.integers(1, 4))
 def test_a_batch_depends_on_seed_and_step_alone(two: Path, seed: int, step: int, frames: int, batch: int) -> None:
-    options = {"seed": seed, "num_frames": frames, "batch": batch}
+    options = {"seed": seed, "num_frames": frames, "batch_size": batch}
     used, fresh = loader(two, **options), loader(two, **options)
     used.make(step + 7), used.make(0)
     whole = used.make(step)
@@ -64,7 +64,7 @@ def test_a_batch_depends_on_seed_and_step_alone(two: Path, seed: int, step: int,
 
 
 def test_the_source_is_the_input_and_the_others_take_turns_as_the_target(three: Path) -> None:
-    made = loader(three, batch=3)
+    made = loader(three)
     batches = list(made.stream(0, 8))
     inputs = [n for batch in batches for (n,) in numbers(batch.inputs)]
     targets = [n for batch in batches for (n,) in numbers(batch.targets)]

@@ -24,7 +24,7 @@ from vidtrans.core.events import Event, Note, Progress, Stop
 from vidtrans.core.options import options_of
 from vidtrans.data.augment import Geometry, draw_geometry
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Loader, signed_planes, to_planes
+from vidtrans.data.loading import BatchPlan, Loader, signed_planes, to_planes
 from vidtrans.inference.device import CPU, Device, resolve_device, to_device
 from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -215,8 +215,8 @@ def test_the_device_transforms_as_the_loader_does(crop: tuple[int, int], jitter:
 
 def loaders(folder: Path, pairing: str) -> list[Loader]:
     dataset = open_dataset(make_dataset(folder, pairing))
-    given: dict[str, Any] = {"batch": 3, "seed": 5, "multiple": 8, "crop": 16, "jitter": 1.2, "flip": True}
-    return [Loader(dataset.pairs, dataset.pairing, whole=whole, **given) for whole in (False, True)]
+    plan = BatchPlan(batch_size=3, seed=5, multiple=8, crop=16, jitter=1.2, flip=True)
+    return [Loader(dataset.pairs, dataset.pairing, plan, whole=whole) for whole in (False, True)]
 
 
 @pytest.mark.parametrize("pairing", ["next-frame", "colorize"])

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.dataset_planning import split_roles
-from vidtrans.data.loading import Loader, TrainingBatch, signed_planes
+from vidtrans.data.loading import BatchPlan, Loader, TrainingBatch, signed_planes
 from vidtrans.pairing.next_frame import CHANNELS, NextFrame, NextFrameSettings
 from vidtrans.training.feedback import (
     MIN_LENGTH,
@@ -81,7 +81,7 @@ def loader_of(files: list[Path], pairing: NextFrame, batch: int = 4) -> Loader:
         return Pair(tuple(files[i] for i in step.inputs), files[step.target], "train", (0, 0), place, step.phase)
 
     pairs = [pair(place, step) for place, step in enumerate(pairing.pair_positions(len(files)))]
-    return Loader(pairs, pairing, batch=batch, seed=0, multiple=16, crop=None, jitter=1.0, flip=True)
+    return Loader(pairs, pairing, BatchPlan(batch_size=batch, seed=0, multiple=16, flip=True))
 
 
 def chains_of(loader: Loader, **settings: Any) -> RolloutPool:

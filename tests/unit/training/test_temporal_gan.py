@@ -15,7 +15,7 @@ from directed_clip import lossless
 
 import vidtrans as api
 from vidtrans.data.dataset import open_dataset
-from vidtrans.data.loading import Example, Loader, signed_planes
+from vidtrans.data.loading import BatchPlan, Example, Loader, signed_planes
 from vidtrans.inference.device import Device
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 from vidtrans.training.feedback import RecurrentFeedback, RolloutPool
@@ -50,8 +50,8 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def chains_of(folder: Path, *, drifting: float = 0.3, **settings: Any) -> RolloutPool:
     dataset = open_dataset(folder / "clip.dataset")
-    options: dict[str, Any] = {"batch": 4, "seed": 0, "multiple": 16, "jitter": 1.3, "flip": True, "recurrent": True}
-    loader = Loader(dataset.role("train"), dataset.pairing, **options)
+    plan = BatchPlan(batch_size=4, seed=0, multiple=16, jitter=1.3, flip=True)
+    loader = Loader(dataset.role("train"), dataset.pairing, plan, recurrent=True)
     made = TrainingSettings.of(recurrent_fraction=0.8, **(ON | settings))
     return RolloutPool(loader, RecurrentFeedback(loader, "dis", drifting), made)
 
