@@ -37,8 +37,7 @@ from vidtrans.models.model_file import load_generator, read_record
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.wrappers import RecurrentGenerator
 from vidtrans.training.feedback import RecurrentFeedback, RolloutPool
-from vidtrans.training.losses.pixels import texture_distance
-from vidtrans.training.losses.temporal import temporal
+from vidtrans.training.losses.pixels import temporal, texture_distance
 from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.pix2pix import Pix2Pix
 from vidtrans.training.settings import TrainingSettings

@@ -238,7 +238,7 @@ METHODS = Registry(
             settings=ClassMethodSettings,
         ),
         "colour-classes": Method(
-            "vidtrans.training.methods.colour_class_method:ColourClassMethod",
+            "vidtrans.training.methods.class_method:ColourClassMethod",
             "grey to colour, bins of colours as classes: Zhang, Isola and Efros, ECCV 2016",
             curves={"cross_entropy": Label("Cross-entropy", "Of the right colours; lower is better.", aim=-math.inf)},
         ),
@@ -355,7 +355,7 @@ LOSSES = Registry(
             Label("G: perceptual", "Distance between output and target as a network sees them."),
         ),
         "temporal": Loss(
-            "vidtrans.training.losses.temporal:Temporal",
+            "vidtrans.training.losses.pixels:Temporal",
             "the L1 to the output before, where the source is the same: steadier, softer",
             Label("G: temporal", "Distance to the previous output where the source is unchanged."),
             weight=4.0,

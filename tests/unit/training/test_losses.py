@@ -36,7 +36,7 @@ from vidtrans.training.losses.pixels import L1, Gradients
 from vidtrans.training.losses.rarity import rarity, weigh
 from vidtrans.training.losses.structure import structure
 from vidtrans.training.methods.base import TrainingStep
-from vidtrans.training.methods.colour_class_method import ColourClassMethod
+from vidtrans.training.methods.class_method import ColourClassMethod
 from vidtrans.training.settings import TrainingSettings
 from vidtrans.video.images.picture import read_picture, resize
 

@@ -1,4 +1,4 @@
-"""Pixel losses: the L1 of pix2pix, the squared error, image gradients, and the local amount of texture."""
+"""Pixel losses: the L1 of pix2pix, the squared error, image gradients, local texture, and the last output."""
 
 from __future__ import annotations
 
@@ -52,6 +52,14 @@ class Texture(Term):
         return step.sum_over_outputs(lambda picture: texture_distance(picture, step.target))
 
 
+class Temporal(Term):
+    """The L1 distance between the output and the previous output, warped to this frame, weighted by confidence."""
+
+    def forward(self, step: LossContext) -> Tensor | None:
+        """Return the loss; None if the step has no previous outputs."""
+        return None if step.past is None else temporal(step.output, step.past)
+
+
 def texture_distance(fake: Tensor, target: Tensor) -> Tensor:
     """Return the L1 distance between the local amounts of texture in two batches of pictures, (N, C, H, W) each.
 
@@ -66,3 +74,14 @@ def _roughness(x: Tensor) -> Tensor:
     inner = x[..., 1:-1, 1:-1]
     around = x[..., :-2, 1:-1] + x[..., 2:, 1:-1] + x[..., 1:-1, :-2] + x[..., 1:-1, 2:]
     return F.avg_pool2d((inner - around / 4).abs(), min(8, *inner.shape[-2:]), 4)
+
+
+def temporal(fake: Tensor, past: Tensor) -> Tensor:
+    """Return the mean difference of outputs ``fake`` from the warped previous outputs, weighted by confidence.
+
+    ``fake``: (N, 3, H, W). ``past``: (N, 4, H, W), the previous outputs and their confidence, see ``flow.history``.
+
+    The loss of Lai et al. (ECCV 2018); vid2vid (Wang et al., NeurIPS 2018) uses discriminators instead.
+    """
+    confidence = (past[:, 3:] + 1) / 2
+    return F.l1_loss(confidence * fake, past[:, :3])

@@ -39,8 +39,8 @@ from vidtrans.networks.wrappers import RecurrentGenerator
 from vidtrans.pairing.base import Pairing
 from vidtrans.training import ADVERSARIAL, UnpairedMethodSettings, health
 from vidtrans.training.losses.adversarial import generator_loss
+from vidtrans.training.losses.pixels import temporal
 from vidtrans.training.losses.structure import structure
-from vidtrans.training.losses.temporal import temporal
 from vidtrans.training.methods.augmented_views import AugmentedViewSampler
 from vidtrans.training.methods.base import (
     Setup,
