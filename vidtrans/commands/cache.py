@@ -28,8 +28,6 @@ class CacheList(Command):
 
     def describe(self, table: Table) -> str:
         """Return the number and total size of the entries of each stage, as text. ``table``: the result of ``make``."""
-        from vidtrans.store.stages import STAGES
-
         lines = []
         for name in STAGES:
             sizes = [row["bytes"] for row in table["entries"] if row["stage"] == name]
