@@ -92,16 +92,6 @@ def write_clip(path: Path, frames: Iterable[np.ndarray], rate: int = 25, *, tone
     return path
 
 
-def write_parts(folder: Path, clip: Path, count: int, frames: int, short: int = 256) -> list[Path]:
-    """Write ``count`` clips of ``frames`` frames each from one clip; a clip that is too short is looped."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shown = [frame[: frame.shape[0] // 2 * 2, : frame.shape[1] // 2 * 2] for frame in read_frames(clip, short=short)]
-    return [
-        write_clip(folder / f"{number:03d}.mp4", [shown[(7 * number + i) % len(shown)] for i in range(frames)])
-        for number in range(count)
-    ]
-
-
 def write_folder(folder: Path, frames: Sequence[np.ndarray]) -> Path:
     """Write frames as numbered PNG files of a folder, unless it is there."""
     if not folder.exists():

@@ -68,6 +68,15 @@ def test_what_pages_include_is_there() -> None:
     assert [name for names in included for name in names if not (ROOT / name).is_file()] == []
 
 
+def test_the_benchmarks_that_pages_and_code_name_are_there() -> None:
+    sources = [*PAGES, *(ROOT / "vidtrans").rglob("*.py"), *(ROOT / "examples").rglob("*.md")]
+    pages = [path for path in sources if path.name != "CHANGELOG.md"]  # it tells the history
+    found = {name for page in pages for name in re.findall(r"\bbenchmarks(?:[./][a-z]\w*)+", page.read_text("utf-8"))}
+    names = {name.removesuffix(".py").replace(".", "/") for name in found if not name.endswith(".md")}
+    assert len(names) > 10
+    assert [n for n in sorted(names) if not ((ROOT / n).is_dir() or (ROOT / f"{n}.py").is_file())] == []
+
+
 def test_what_benchmarks_import_is_there() -> None:
     trees = [ast.parse(path.read_text("utf-8")) for path in (ROOT / "benchmarks").rglob("*.py")]
     nodes = [node for tree in trees for node in ast.walk(tree)]

@@ -10,7 +10,7 @@ conditions this is Firth's correction (Biometrika 1993), half a vote; it keeps t
 has won, or lost, all its votes. With more conditions half a vote for each pair would pull the strongest and the
 weakest together; the exponent was chosen by simulation, with 40 votes on five conditions. The intervals are profile
 likelihood intervals: estimate ± 1.96 standard errors covers the truth too rarely where preferences are strong and votes
-few (benchmarks/vote/coverage.py).
+few ("Votes" in benchmarks/RESULTS.md).
 """
 
 from __future__ import annotations
