@@ -20,6 +20,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
 PACKAGES = Path(__file__).resolve().parent / "packages"
 SOURCE = "vidtrans>=0.1,<0.2"
 TORCH_FAMILY = re.compile(r"(torch|torchvision|torchaudio|triton.*|pytorch-triton.*|nvidia-.*|cuda-.*)", re.IGNORECASE)
@@ -51,24 +55,19 @@ def plan(*words: str) -> list[dict[str, Any]]:
         return [entry["metadata"] for entry in json.loads(report.read_text(encoding="utf-8"))["install"]]
 
 
-def name_of(requirement: str) -> str:
-    found = re.match(r"[A-Za-z0-9._-]+", requirement.strip())
-    return re.sub(r"[-_.]+", "-", found.group()).lower() if found else ""
-
-
-def requirements_of(source: str) -> tuple[list[str], list[str]]:
-    """Return vidtrans' own requirements without torch, and those of torch. Raises InstallError."""
+def requirements_of(source: str) -> tuple[list[str], SpecifierSet]:
+    """Return vidtrans' own requirements without torch, and the tested versions of torch. Raises InstallError."""
     (own,) = plan("--no-deps", "--ignore-installed", source)
-    if needs := own.get("requires_python"):
-        lowest = tuple(map(int, re.findall(r"\d+", needs)[:2]))
-        if sys.version_info[:2] < lowest:
-            raise InstallError(f"vidtrans needs Python {needs}, and ComfyUI runs on {sys.version.split()[0]}")
-    needed = [one for one in own.get("requires_dist", []) if "extra ==" not in one.replace("'", '"')]
-    torch = [one for one in needed if name_of(one) == "torch"]
-    return [one for one in needed if not TORCH_FAMILY.fullmatch(name_of(one))], torch
+    python = own.get("requires_python") or ""
+    if sys.version.split()[0] not in SpecifierSet(python, prereleases=True):
+        raise InstallError(f"vidtrans needs Python {python}, and ComfyUI runs on {sys.version.split()[0]}")
+    stated = map(Requirement, own.get("requires_dist", []))
+    needed = [one for one in stated if not one.marker or one.marker.evaluate({"extra": ""})]
+    torch = next((one.specifier for one in needed if one.name == "torch"), SpecifierSet())
+    return [str(one) for one in needed if not TORCH_FAMILY.fullmatch(one.name)], torch
 
 
-def check_torch(requirements: list[str]) -> str:
+def check_torch(tested: SpecifierSet) -> str:
     """Return a warning if the environment's torch is outside the versions that vidtrans was tested with; else ''.
 
     Raises InstallError if there is no torch.
@@ -77,17 +76,9 @@ def check_torch(requirements: list[str]) -> str:
         version = metadata.version("torch")
     except metadata.PackageNotFoundError:
         raise InstallError("this Python has no torch — run this with the Python that runs ComfyUI") from None
-    have = _numbers(version)
-    for sign, bound in re.findall(r"(>=|<)\s*([0-9.]+)", " ".join(requirements)):
-        limit = _numbers(bound)
-        if (sign == ">=" and have < limit) or (sign == "<" and have >= limit):
-            return f"torch {version} is outside of what vidtrans was tested with ({sign}{bound}); it is left as it is"
+    if bounds := ", ".join(str(one) for one in tested if not one.contains(version, prereleases=True)):
+        return f"torch {version} is outside of what vidtrans was tested with ({bounds}); it is left as it is"
     return ""
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    found = re.match(r"[0-9.]+", version)
-    return tuple(int(part) for part in (found.group() if found else "0").split(".") if part)
 
 
 def install(source: str) -> list[str]:
@@ -95,7 +86,7 @@ def install(source: str) -> list[str]:
     own, torch = requirements_of(source)
     if warning := check_torch(torch):
         say(f"vidtrans: warning: {warning}")
-    missing = [one for one in plan(*own) if not TORCH_FAMILY.fullmatch(name_of(one["name"]))]
+    missing = [one for one in plan(*own) if not TORCH_FAMILY.fullmatch(canonicalize_name(one["name"]))]
     exact = [f"{one['name']}=={one['version']}" for one in missing]
     # Beside the folder first: an installation that fails leaves the one before it.
     with tempfile.TemporaryDirectory(dir=PACKAGES.parent, prefix="packages-") as folder:

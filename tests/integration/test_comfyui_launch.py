@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from clips import moving_frames, write_clip
 from comfy_pack import load_file
+from packaging.specifiers import SpecifierSet
 
 from vidtrans.core.errors import UsageError
 
@@ -169,7 +170,7 @@ def test_a_torch_that_was_not_tested_is_named_and_kept_and_without_any_it_is_the
     warnings = {"2.13.0+cpu": "", "2.8": "", "2.99.0+cu999": "(<2.14)", "2.14.0": "(<2.14)", "2.6.0": "(>=2.8)"}
     for version, warning in warnings.items():
         monkeypatch.setattr(metadata, "version", lambda name, version=version: version)
-        found = install.check_torch(["torch<2.14,>=2.8"])
+        found = install.check_torch(SpecifierSet("<2.14,>=2.8"))
         assert warning in found
         assert bool(found) == bool(warning)
     monkeypatch.setattr(metadata, "version", missing)
