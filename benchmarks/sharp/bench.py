@@ -21,9 +21,10 @@ from benchmarks import harness
 from benchmarks.clips import Span, read_frames
 from benchmarks.sharp.looks import LOOKS
 from benchmarks.tables import head, row
+from vidtrans.flow.warping import shrink
 from vidtrans.metrics.picture_quality import psnr_of, sharpness
 from vidtrans.upscaling import MODES, array_pictures
-from vidtrans.upscaling.array_pictures import blur, shrink, size_of
+from vidtrans.upscaling.array_pictures import blur, size_of
 from vidtrans.upscaling.enlarging import enlarge_by_luma, find_faults, upscale, upscale_stream
 
 PARTS = ("perfect", "imperfect", "cost")

@@ -11,10 +11,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from vidtrans.flow.warping import shrink
 from vidtrans.interop.onnx.trial import trial_picture
 from vidtrans.metrics.picture_quality import psnr_of
 from vidtrans.upscaling import MODES, STREAM_MODES, array_pictures, tensor_pictures
-from vidtrans.upscaling.array_pictures import blur, shrink, size_of
+from vidtrans.upscaling.array_pictures import blur, size_of
 from vidtrans.upscaling.enlarging import (
     FAULTLESS,
     Faults,

@@ -11,11 +11,12 @@ import numpy as np
 
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.machine import cores
+from vidtrans.flow.warping import shrink
 from vidtrans.pairing.class_colours import ClassColours
 from vidtrans.rendering.plan import RenderPlan
 from vidtrans.session import Context
 from vidtrans.upscaling import BY_CLASS, MEASURED
-from vidtrans.upscaling.array_pictures import shrink, size_of, unit
+from vidtrans.upscaling.array_pictures import size_of, unit
 from vidtrans.upscaling.enlarging import FAULTLESS, Faults, find_faults, upscale, upscale_on
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import resize

@@ -25,6 +25,7 @@ from vidtrans.core.costs import TRIAL_FRAMES, add_estimates, estimate, without_o
 from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.core.threads import Prefetcher, StepClock
+from vidtrans.flow.warping import shrink
 from vidtrans.grading.learning import affine_colours
 from vidtrans.grading.transfer import AffineColours
 from vidtrans.inference.engine import Engine, wrong_products_warning
@@ -45,7 +46,7 @@ from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import RawOutputs, StateStore
 from vidtrans.store.stages import FaultsStage
 from vidtrans.upscaling import VERSION
-from vidtrans.upscaling.array_pictures import shrink, unit
+from vidtrans.upscaling.array_pictures import unit
 from vidtrans.upscaling.enlarging import Faults, find_faults
 from vidtrans.video.colour.conversion import composite_over, to_uint8
 from vidtrans.video.images.picture import read_picture, resize

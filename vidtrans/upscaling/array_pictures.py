@@ -12,10 +12,13 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from vidtrans.flow.warping import grow, shrink
+
 Size = tuple[int, int]  # (width, height) in pixels
 STRIP_PIXELS = 2**15  # Approximate number of pixels in a strip of rows
 # Limit of the multiplications in one matrix product: BLAS divides larger ones among threads, which wait for each other
 MAX_PRODUCT = 2**18
+enlarge_linear = grow  # Bilinear interpolation, which never overshoots; ``shrink`` is an operation, too
 KERNEL_ROW_PX, MAX_FACTOR = 64, 32  # Length of the row in which the kernel is measured; largest scale factor
 
 
@@ -131,19 +134,9 @@ def size_of(picture: np.ndarray) -> Size:
     return picture.shape[1], picture.shape[0]
 
 
-def shrink(picture: np.ndarray, size: Size) -> np.ndarray:
-    """Shrink a picture to a size by area averaging."""
-    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
 def enlarge(picture: np.ndarray, size: Size) -> np.ndarray:
     """Enlarge a picture to a size by bicubic interpolation."""
     return cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC)
-
-
-def enlarge_linear(picture: np.ndarray, size: Size) -> np.ndarray:
-    """Enlarge a picture or a map to a size by bilinear interpolation, which never overshoots."""
-    return cv2.resize(picture, size, interpolation=cv2.INTER_LINEAR)
 
 
 def extremes(picture: np.ndarray, reach: int = 1) -> tuple[np.ndarray, np.ndarray]:
