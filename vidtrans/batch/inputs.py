@@ -6,12 +6,13 @@ import glob
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import base_name
+from vidtrans.core.mask_files import MaskFile, parse_mask
 from vidtrans.core.system import name_key, path_as_stored, path_key
 from vidtrans.output.result import check_parents, refuse_link
 from vidtrans.rendering.requested_output import default_ending
@@ -209,6 +210,17 @@ def mattes_for(clips: Sequence[Path], path: Path, option: str, name: str = "") -
             raise UsageError(option, why, f"name the matte as the clip: {clip_name}.matte.mkv")
         chosen += matches
     return chosen
+
+
+def masks_for(clips: Sequence[Path], text: str, option: str) -> list[MaskFile]:
+    """Return the mask of each clip: one found in its pictures, the same file for all, or the video with its name.
+
+    ``text``: the value of an ``option``, as ``parse_mask`` reads it. Raises UsageError; see ``mattes_for``.
+    """
+    mask = parse_mask(text)
+    if mask.terms:
+        return [mask] * len(clips)
+    return [replace(mask, path=path) for path in mattes_for(clips, mask.path, option)]
 
 
 def _starts_with_name(name: str, start: str) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.masks import Mask
+from vidtrans.clips.masks import MaskOfClip
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.settings import Size
 from vidtrans.curves.curve import CurveClock
@@ -109,7 +109,7 @@ class ClipSignals(SignalTracks):
         return times
 
 
-def mask_shares(mask: Mask, num_frames: int, threads: int) -> np.ndarray:
+def mask_shares(mask: MaskOfClip, num_frames: int, threads: int) -> np.ndarray:
     """Return the share, 0 to 1, of each frame's area that a mask covers, (num_frames,); 0 for frames without a mask."""
     shares, index = np.zeros(num_frames), mask.clip.index
     with closing(mask.mattes(Size(short=MASK_SIDE_PX).of(index.width, index.height), threads)) as matte:

@@ -17,7 +17,6 @@ from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
-from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile
 from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Size, Table, Time, to_table
 from vidtrans.flow.cuts import ANALYSIS_SHORT_SIDE
@@ -374,14 +373,6 @@ def with_picture_fps(clip: Clip, rate: float) -> Clip:
         return clip
     exact = Fraction(rate).limit_denominator(1001)
     return replace(clip, index=replace(clip.index, time_base=1 / exact, rate=exact))
-
-
-def mask_digest(context: Context, mask: MaskFile) -> str:
-    """Return the digest of a mask's content and inversion. Raises MediaError."""
-    digest = content_digest(context, mask.path)
-    if mask.sequence is not None:  # The whole sequence decides which levels are inside
-        digest += " " + content_digest(context, mask.sequence)
-    return f"{INVERTED_PREFIX}{digest}" if mask.inverted else digest
 
 
 def note_end_in_frames(clip: Clip, stop: int, start: Time | None, end: Time | None, context: Context) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from functools import partial
+from typing import Protocol
 
 import cv2
 import numpy as np
@@ -204,6 +205,34 @@ class MatteReader:
         return grey
 
 
+class MaskOfClip(Protocol):
+    """A mask for the frames of a clip from ``first`` on, one for each of ``steps``. ``clip``: has the mask's shape.
+
+    ``inverted``: what the mask shows is outside. ``label``: the mask as the user wrote it.
+    """
+
+    @property
+    def clip(self) -> Clip: ...
+
+    @property
+    def first(self) -> int: ...
+
+    @property
+    def steps(self) -> Sequence[int]: ...
+
+    @property
+    def inverted(self) -> bool: ...
+
+    @property
+    def label(self) -> str: ...
+
+    def for_key(self) -> Table:
+        """Return the properties that affect the mattes, for cache keys."""
+
+    def mattes(self, size: tuple[int, int], threads: int, feather: Feather = ...) -> MatteReader:
+        """Return a reader of the mattes at a (width, height), blurred by σ = ``feather(frame)`` pixels."""
+
+
 @dataclass(frozen=True)
 class Mask:
     """A mask aligned with a clip: ``steps[i]`` is the number of the mask's frame for the clip's frame ``first + i``.
@@ -238,6 +267,11 @@ class Mask:
         else:
             ground = find_ground(mask_clip, steps, context, inverted=mask.inverted)
         return cls(mask_clip, steps, first, mask.inverted, ground)
+
+    @property
+    def label(self) -> str:
+        """Return the path of the mask's file."""
+        return str(self.clip.path)
 
     def for_key(self) -> Table:
         """Return the properties that affect the mattes, for cache keys."""

@@ -39,7 +39,9 @@ class Curves(Command):
     sound: Path | None = option(
         None, "A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT
     )
-    mask: Path | None = option(None, "The mask whose share of the picture is 'mask'.", Group.INPUT)
+    mask: str | None = option(
+        None, "The mask whose share of the picture is 'mask'.", Group.INPUT, metavar="MASK", access="path"
+    )
     cuts: str = CUTS_OPTION("auto")
     output: Path | None = option(
         None, "A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")
@@ -74,17 +76,17 @@ class Curves(Command):
         from vidtrans.clips.clip_signals import clip_clock, mask_shares
         from vidtrans.clips.cut_list import with_cuts
         from vidtrans.clips.indexing import open_clip
-        from vidtrans.clips.masks import Mask
         from vidtrans.core.files import digest_of
-        from vidtrans.core.mask_files import MaskFile
+        from vidtrans.core.mask_files import parse_mask
         from vidtrans.curves.curve import sample_curves
+        from vidtrans.masking.found_masks import open_mask
         from vidtrans.output.result import produce
 
         assert self.clip is not None
         clip = with_cuts(open_clip(context, self.clip), self.cuts)
         frames, shares = clip.index.num_frames, None
         if self.mask is not None:
-            mask = Mask.open(MaskFile(self.mask), clip, 0, frames, context)
+            mask = open_mask(parse_mask(self.mask), clip, 0, frames, context)
             shares = lambda: mask_shares(mask, frames, context.decode_threads)  # noqa: E731
         samples = sample_curves(self.curve, clip_clock(clip, self.sound, shares))
         table = {"output": None, "frames": frames, "seconds": 0.0, "cached": False}

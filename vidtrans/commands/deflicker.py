@@ -126,8 +126,9 @@ class Deflicker(Command):
 
     def _make_one(self, context: Context) -> Table:
         """Filter one clip, unless its result is up to date; return the result table."""
-        from vidtrans.clips.indexing import content_digest, mask_digest
+        from vidtrans.clips.indexing import content_digest
         from vidtrans.config.recipe import warn_about_programs
+        from vidtrans.masking.found_masks import mask_digest
         from vidtrans.models.loaded_model import load_model
         from vidtrans.models.model_file import IDENTITY
         from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -160,7 +161,8 @@ class Deflicker(Command):
             **strokes_digest(settings.strokes, context),
         }
         digest = request_digest(one_clip, settings, target, stills=is_picture_source(processed), masked=bool(mask))
-        sources = [p for p in (processed, self.source, mask and mask.path, *settings.strokes.files) if p]
+        masks = mask.files if mask else []
+        sources = [p for p in (processed, self.source, *masks, *settings.strokes.files) if p]
         result = Result(target.output, digest, sources, context, target.folder, began=began)
 
         def prepare() -> Work:

@@ -103,7 +103,7 @@ class Dream(Command):
     def _paths(self) -> list[Path]:
         """Return the paths of all input files except models: seed, driving video, sound and mask."""
         mask = optional_mask(self.mask)
-        return [p for p in (self._source, self.blend, self.sound, mask and mask.path) if p]
+        return [p for p in (self._source, self.blend, self.sound, *(mask.files if mask else [])) if p]
 
     def make(self, context: Context) -> Table:
         """Generate frames by repeated prediction, and write them as a video or pictures.
@@ -157,9 +157,10 @@ class Dream(Command):
 
     def _digest(self, models: Sequence[LoadedModel], target: OutputTarget, context: Context) -> str:
         """Return the digest of all inputs that affect the result. Raises UsageError, and MediaError if unreadable."""
-        from vidtrans.clips.indexing import content_digest, mask_digest
+        from vidtrans.clips.indexing import content_digest
         from vidtrans.core.files import digest_of
         from vidtrans.flow.survey import VERSION as SURVEY_VERSION
+        from vidtrans.masking.found_masks import mask_digest
         from vidtrans.output.delivery import VERSION as ASSEMBLY_VERSION
         from vidtrans.pairing.pairing_records import pairing_record
         from vidtrans.rendering.requested_output import ffmpeg_version_for

@@ -77,7 +77,7 @@ class Look(Command):
         default_text="all of it",
         form="main",
     )
-    keep: Path | None = KEEP_OPTION(None)
+    keep: str | None = KEEP_OPTION(None)
     minutes: float | None = MINUTES_OPTION(None)
     fresh: bool = FRESH_OPTION(False)
     as_is: bool = AS_IS_OPTION(False)
@@ -171,13 +171,13 @@ class Look(Command):
 
     def _lesson(self, context: Context) -> LookRequest:
         """Return the request for the training: style pictures, clips and masks to learn on, and output."""
-        from vidtrans.batch.inputs import match_clips
+        from vidtrans.batch.inputs import masks_for
         from vidtrans.models.look_pictures import look_names
         from vidtrans.training.look_lesson import LookRequest
 
         clips = expand_clips(self.on, self.recipe) if self.on else []
         area = Area.parse(self.crop) if self.crop is not None else None
-        masks = match_clips(clips, self.keep, "its mask") if self.keep else []
+        masks = masks_for(clips, self.keep, "--keep") if self.keep else []
         output = self._output(look_names(self.pictures))
         return LookRequest.of(self.pictures, clips, output, self.recipe, context, area, masks)
 

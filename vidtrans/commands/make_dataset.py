@@ -52,12 +52,13 @@ class MakeDataset(Command):
     _: KW_ONLY
     each: bool = option(False, "Make one dataset per video; --target may be a folder, too.", Group.BATCH)
     target: Path | None = TARGET_OPTION(None)
-    matte: Path | None = option(
+    matte: str | None = option(
         None,
         "A matte, which the network sees too, in one more channel: white on what it is to tell from the rest. With "
         "several clips: one for all, or a folder with a video of each clip's name. Renders then need a mask.",
         Group.INPUT,
         metavar="MATTE",
+        access="path",
     )
     unpaired: tuple[Path, ...] = option(
         (),
@@ -99,7 +100,7 @@ class MakeDataset(Command):
 
     def _make_one(self, context: Context) -> Table:
         """Make one dataset of all ``videos``; return its table."""
-        from vidtrans.batch.inputs import mattes_for
+        from vidtrans.batch.inputs import masks_for
         from vidtrans.data.dataset_planning import DatasetSpec, default_output
         from vidtrans.data.domains import find_domains
         from vidtrans.data.making import make_dataset
@@ -112,7 +113,7 @@ class MakeDataset(Command):
         output = self.output or refuse_link(default_output(self.videos, domains))
         extractor = FrameExtractor.of_pairing(make_pairing(*self.recipe.choice("pairing")), context)
         videos = [video for domain in domains for video in domain.videos] or self.videos
-        mattes = mattes_for(videos, self.matte, "--matte") if self.matte else ()
+        mattes = masks_for(videos, self.matte, "--matte") if self.matte else ()
         spec = DatasetSpec(videos, self.recipe, self.target, self.start, self.end, extractor, domains, mattes=mattes)
         return make_dataset(spec, output, context, restore=self.restore)
 

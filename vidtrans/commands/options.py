@@ -103,6 +103,7 @@ KEEP_OPTION = _shared_option(
     "folder. With several clips: one for all, or a folder with a video of each clip's name.",
     Group.INPUT,
     metavar="MATTE",
+    access="path",
 )
 # --minutes: training time in minutes, instead of a number of steps
 MINUTES_OPTION = _shared_option(

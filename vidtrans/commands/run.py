@@ -37,6 +37,7 @@ from vidtrans.config.recipe import (
 )
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import parse_mask
 from vidtrans.core.options import Group, Use, argument, option, settings_with_use
 from vidtrans.core.settings import Table
 from vidtrans.pipeline.render import RenderingSettings
@@ -94,7 +95,7 @@ class Run(Command):
         Group.INPUT,
     )
     target: Path | None = TARGET_OPTION(None)
-    keep: Path | None = KEEP_OPTION(None)
+    keep: str | None = KEEP_OPTION(None)
     minutes: float | None = MINUTES_OPTION(None)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
@@ -192,7 +193,8 @@ class Run(Command):
             *self._training_clips,
             *self.looks,
             *self.apply,
-            *(path for path in (self.target, self.keep) if path),
+            *([self.target] if self.target else []),
+            *(parse_mask(self.keep).files if self.keep else []),
         ]
         check_renders(renders, output, sources, self.recipe, context)
         if note:

@@ -1,9 +1,9 @@
-"""Parse the options for masks and regions: ``man=man.mkv``, ``not:man.mkv``, ``man=ink``."""
+"""Parse the options for masks and regions: ``man=man.mkv``, ``not:man.mkv``, ``person - face``, ``man=ink``."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,20 +14,83 @@ from vidtrans.core.system import name_key, path_as_stored
 INVERTED_PREFIX = "not:"  # Prefix of a mask's file or name that selects the inverted mask: not:man.mkv
 KEEP = "keep"  # Value in the place of a region's model that keeps the source's frames unchanged
 NAME_PATTERN = re.compile(r"[^\W\d][\w-]*")  # Valid names of masks: a letter or _, then letters, digits, _ and -
+FILE = "file"  # The kind of a term that is a mask's file, not found in the picture
+PERSON, FACE, KEY, COLOUR, LUMA = "person", "face", "key", "colour", "luma"  # Kinds of terms that are found
+# What each kind of mask that is found in the picture is, for help and errors
+FOUND_MASKS = {
+    PERSON: "the people",
+    FACE: "the faces",
+    KEY: "what stands before a green or blue screen; key:#00b140 names the screen's colour",
+    COLOUR: "a colour, as in colour:#c03020, and how far others may differ: colour:#c03020,30",
+    LUMA: "the bright parts, or a range of brightness: luma:0.2..0.6",
+}
+# Default distance of the colours that a mask of a colour includes, in CIELAB units (ΔE of 1976)
+DEFAULT_TOLERANCE = 25.0
+_NUMBER = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_TERM = re.compile(
+    rf"(?P<kind>{PERSON}|{FACE}|{KEY}(?::(?P<screen>#[0-9a-f]{{6}}))?"
+    rf"|{COLOUR}:(?P<colour>#[0-9a-f]{{6}})(?:,(?P<tolerance>{_NUMBER}))?"
+    rf"|{LUMA}(?::(?P<low>{_NUMBER})\.\.(?P<high>{_NUMBER}))?)",
+    re.IGNORECASE,
+)
+_INVERTED = re.compile(r"not(?::\s*|\s+)", re.IGNORECASE)  # The word before a term, or before a file
+_OPERATOR = re.compile(r"\s+([+-])\s+")  # Between terms that may be files, whose names contain + and -
+_CLOSE_OPERATOR = re.compile(r"\s*([+-])\s*")  # Between terms that are found
+
+
+@dataclass(frozen=True)
+class MaskTerm:
+    """One term of a mask: what is found in the picture, or a file.
+
+    Attributes:
+        kind: ``FILE``, or a key of ``FOUND_MASKS``.
+        value: The file's path; or the colour, '#rrggbb', '' for a screen's that is found by itself.
+        low: The tolerance around a colour, in CIELAB units; or the least brightness, 0 to 1.
+        high: The largest brightness, 0 to 1.
+        inverted: Whether the term is what it does not cover.
+        is_subtracted: Whether it is taken out of the terms before it, which it else adds to.
+    """
+
+    kind: str
+    value: str = ""
+    low: float = 0.0
+    high: float = 1.0
+    inverted: bool = False
+    is_subtracted: bool = False
+
+    def __str__(self) -> str:
+        text = {
+            FILE: self.value,
+            KEY: f"{KEY}:{self.value}" if self.value else KEY,
+            COLOUR: f"{COLOUR}:{self.value},{self.low:g}",
+            LUMA: f"{LUMA}:{self.low:g}..{self.high:g}",
+        }.get(self.kind, self.kind)
+        return f"not {text}" if self.inverted else text
 
 
 @dataclass(frozen=True)
 class MaskFile:
-    """The file of a matte: white where the style is applied, black if ``inverted``. ``name``: for ``--region``.
+    """A mask: white where the style is applied, black if ``inverted``. ``name``: for ``--region``.
 
-    ``sequence``: the folder of masks to which this picture belongs, whose values decide which is inside; None: a single
-    file.
+    Attributes:
+        path: The file; the text of a mask that is found in the picture.
+        inverted: Whether black is inside.
+        name: The mask's name, for ``--region``; '' without one.
+        sequence: The folder of masks to which this picture belongs, whose values decide which is inside; None: a single
+            file.
+        terms: The terms of a mask that is found in the picture; () for a file.
     """
 
     path: Path
     inverted: bool = False
     name: str = ""
     sequence: Path | None = None
+    terms: tuple[MaskTerm, ...] = ()
+
+    @property
+    def files(self) -> list[Path]:
+        """Return the files that the mask is read from."""
+        return [Path(term.value) for term in self.terms if term.kind == FILE] if self.terms else [self.path]
 
     def inverse(self) -> MaskFile:
         """Return the mask with black and white exchanged."""
@@ -47,9 +110,10 @@ class RegionLook:
 
 
 def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> MaskFile:
-    """Parse a mask option, ``[not:]FILE``. If a file with the whole text as its name exists, return that file.
+    """Parse a mask option: ``[not:]FILE``, or a mask that is found in the picture, as ``person - face``.
 
-    ``folder``: the base of a relative path. ``named``: the text is ``NAME=[not:]FILE``. Raises UsageError.
+    If a file with the whole text as its name exists, return that file. ``folder``: the base of a relative path.
+    ``named``: the text is ``NAME=MASK``. Raises UsageError.
     """
     whole = path_as_stored(folder / text)
     if whole.exists():
@@ -57,11 +121,77 @@ def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> Mask
     before, equals, rest = text.partition("=")
     name = name_key(before) if named and equals and NAME_PATTERN.fullmatch(name_key(before)) else ""
     file = rest if name else text
+    if terms := parse_terms(file, folder):
+        return MaskFile(Path(file), name=name, terms=terms)
     inverted = file.startswith(INVERTED_PREFIX) and not path_as_stored(folder / file).exists()
     file = file.removeprefix(INVERTED_PREFIX) if inverted else file
     if not file:
         raise UsageError(f"--mask {text}", "it names no file", "write --mask FILE, --mask not:FILE or --mask NAME=FILE")
     return MaskFile(path_as_stored(folder / file), inverted, name)
+
+
+def parse_terms(text: str, folder: Path = Path()) -> tuple[MaskTerm, ...]:
+    """Parse a mask that is found in the picture: terms joined by + and -; () for the name of a file.
+
+    ``folder``: the base of relative paths of files among the terms. Raises UsageError.
+    """
+    if path_as_stored(folder / text).exists():
+        return ()
+    parts = _OPERATOR.split(text.strip())
+    if len(parts) == 1:
+        close = _CLOSE_OPERATOR.split(text.strip())
+        parts = close if all(_found_term(part) for part in close[::2]) else parts
+    found = [_found_term(part) for part in parts[::2]]
+    if not any(found):
+        _check_no_term(text)
+        return ()
+    terms = []
+    for number, (term, part) in enumerate(zip(found, parts[::2], strict=True)):
+        if term is None:
+            _check_no_term(part)
+            inverted = _INVERTED.match(part)
+            path = path_as_stored(folder / (part[inverted.end() :] if inverted else part))
+            term = MaskTerm(FILE, str(path), inverted=bool(inverted))
+        terms.append(replace(term, is_subtracted=number > 0 and parts[2 * number - 1] == "-"))
+    return tuple(terms)
+
+
+def mask_text(mask: MaskFile, change: Callable[[Path], str] = str) -> str:
+    """Return the text of a found mask, in which ``change(path)`` replaces the paths of files."""
+    texts = []
+    for number, term in enumerate(mask.terms):
+        own = replace(term, value=change(Path(term.value))) if term.kind == FILE else term
+        texts += [*(["-" if term.is_subtracted else "+"] if number else []), str(own)]
+    return " ".join(texts)
+
+
+def _found_term(text: str) -> MaskTerm | None:
+    """Parse one term that is found in the picture; None for the name of a file. Raises UsageError."""
+    inverted = _INVERTED.match(text)
+    match = _TERM.fullmatch(text[inverted.end() :] if inverted else text)
+    if not match:
+        return None
+    kind, given = match["kind"].partition(":")[0].lower(), match.groupdict()
+    term = MaskTerm(kind, inverted=bool(inverted))
+    if kind == KEY:
+        return replace(term, value=(given["screen"] or "").lower())
+    if kind == COLOUR:
+        return replace(term, value=given["colour"].lower(), low=float(given["tolerance"] or DEFAULT_TOLERANCE))
+    if kind == LUMA:
+        low, high = float(given["low"] or 0.5), float(given["high"] or 1.0)
+        if not 0 <= low < high <= 1:
+            raise UsageError(f"the mask '{text}'", "its range is not within 0 to 1", "as in luma:0.2..0.6")
+        return replace(term, low=low, high=high)
+    return term
+
+
+def _check_no_term(text: str) -> None:
+    """Raise UsageError for a text that begins as a mask of a colour, a screen or a brightness, and is none."""
+    start = _INVERTED.sub("", text, count=1).partition(":")
+    if start[1] and start[0].lower() in (KEY, COLOUR, LUMA):
+        kind = start[0].lower()
+        remedy = {KEY: "as in key:#00b140", COLOUR: "as in colour:#c03020 or colour:#c03020,30"}
+        raise UsageError(f"the mask '{text}'", f"not a {kind}", remedy.get(kind, "as in luma:0.2..0.6"))
 
 
 def optional_mask(text: str | None) -> MaskFile | None:

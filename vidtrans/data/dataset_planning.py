@@ -17,7 +17,6 @@ import numpy as np
 from vidtrans.clips.cut_list import AUTO, OFF, cuts_for_key, with_cuts
 from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.clips.label_maps import NUM_SAMPLE_FRAMES, report_labels, with_palette
-from vidtrans.clips.masks import Mask
 from vidtrans.clips.sampling import segment_centres, spread_numbers
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
@@ -49,6 +48,7 @@ from vidtrans.data.sources import (
 from vidtrans.data.target_classes import TargetMaps, report_classes, with_clip_names, with_found_classes
 from vidtrans.flow.survey import VERSION as SURVEY_VERSION
 from vidtrans.flow.survey import Survey, find_blurred, find_near_duplicates
+from vidtrans.masking.found_masks import mask_digest, open_mask
 from vidtrans.pairing.aligned import Matched, Unpaired
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.labels import Labels
@@ -333,8 +333,8 @@ class DatasetSpec:
     end: Time | None = None
     extractor: PictureExtractor | None = None
     domains: Sequence[Domain] = ()
-    keep: Sequence[Path] = ()
-    mattes: Sequence[Path] = ()
+    keep: Sequence[MaskFile] = ()
+    mattes: Sequence[MaskFile] = ()
 
     def __post_init__(self) -> None:
         parse_size(self.settings.size)
@@ -404,8 +404,8 @@ class DatasetSpec:
                 "span": [str(self.start), str(self.end)],
                 "stage": [DatasetStage.id(), SURVEY_VERSION],
                 **({"device": context.device_kind} if self.extractor else {}),
-                **({"keep": [content_digest(context, mask) for mask in self.keep]} if self.keep else {}),
-                **({"mattes": [content_digest(context, matte) for matte in self.mattes]} if self.mattes else {}),
+                **({"keep": [mask_digest(context, mask) for mask in self.keep]} if self.keep else {}),
+                **({"mattes": [mask_digest(context, matte) for matte in self.mattes]} if self.mattes else {}),
                 **({"domains": self._domain_numbers, "crop_bars": self.settings.crop_bars} if self.domains else {}),
             }
         )
@@ -520,8 +520,8 @@ class DatasetSpec:
             self.pairing.guides,
             self.extractor,
             target_steps=steps,
-            mask=Mask.open(MaskFile(self.keep[number]), clip, first, stop, context) if self.keep else None,
-            matte=Mask.open(MaskFile(self.mattes[number]), clip, first, stop, context) if self.mattes else None,
+            mask=open_mask(self.keep[number], clip, first, stop, context) if self.keep else None,
+            matte=open_mask(self.mattes[number], clip, first, stop, context) if self.mattes else None,
         )
         return source, self._source_table(clip, other, source, clip)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from vidtrans.clips.aligned_clip import describe_sequence, match_sequence
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.masks import Mask
+from vidtrans.clips.masks import MaskOfClip
 from vidtrans.clips.sampling import reading_passes, spread_numbers
 from vidtrans.core.costs import count
 from vidtrans.core.errors import MediaError
@@ -78,9 +78,9 @@ class ClipSource:
     extractor: PictureExtractor | None = None
     bars: Bars = NO_BARS
     target_steps: Mapping[int, int] | None = None
-    mask: Mask | None = None
+    mask: MaskOfClip | None = None
     classes: ClassColours | None = None
-    matte: Mask | None = None
+    matte: MaskOfClip | None = None
 
     @property
     def name(self) -> str:
@@ -185,7 +185,7 @@ class ClipSource:
             for picture in pictures:
                 yield classes.resized(picture, *size.of(picture.shape[1], picture.shape[0]))
 
-    def _mattes(self, mask: Mask, numbers: list[int], size: Size) -> Generator[np.ndarray, None, None]:
+    def _mattes(self, mask: MaskOfClip, numbers: list[int], size: Size) -> Generator[np.ndarray, None, None]:
         """Yield the mattes of the frames, (H, W) uint8, stretched to the frames' size."""
         for group, full in self._by_size(numbers):
             with closing(mask.mattes(size.of(*full), threads=0)) as matte_of:

@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from vidtrans.clips.indexing import Clip, with_picture_fps
-from vidtrans.clips.masks import Mask
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.errors import UsageError
@@ -33,6 +32,7 @@ from vidtrans.dreaming.sequencer import statistics_in
 from vidtrans.flow.survey import Survey
 from vidtrans.inference.engine import wrong_products_warning
 from vidtrans.inference.torch_engine import to_pictures
+from vidtrans.masking.found_masks import open_mask
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
 from vidtrans.pairing.pairing_records import pairing_record
@@ -126,7 +126,7 @@ class MaskedBackground:
         # Number of the clip's frame for each frame of the dream, at the time of the dream's frame plus a quarter of a
         # frame, because containers round their timestamps.
         self._frames = [bisect_right(times, (n + Fraction(5, 4)) / rate) - 1 for n in range(num_frames)]
-        self._mask = Mask.open(mask, self.clip, 0, index.num_frames, context)
+        self._mask = open_mask(mask, self.clip, 0, index.num_frames, context)
         if index.num_frames > 1 and num_frames / rate > times[-1]:
             context.warn_once(
                 f"{seed.clip.name} ends {float(times[-1]):.2f} s after the seed: its last frame is seen around the "

@@ -22,8 +22,8 @@ from vidtrans.core.files import digest_of, write_atomically
 from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Size, Table, Time
 from vidtrans.flow.warping import grow
-from vidtrans.matting.matte_edges import VERSION as EDGES
-from vidtrans.matting.matte_edges import cut_out, finish_edge, refine_edge, shrink_frame
+from vidtrans.masking.matte_edges import VERSION as EDGES
+from vidtrans.masking.matte_edges import cut_out, finish_edge, refine_edge, shrink_frame
 from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
 from vidtrans.matting.object_mattes import (
     LOST,

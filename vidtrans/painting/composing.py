@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
-from vidtrans.clips.masks import Mask, MatteReader
+from vidtrans.clips.masks import MaskOfClip, MatteReader
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.settings import Size, Table, to_table
 from vidtrans.flow.warping import blur, grow, shrink, warp
@@ -380,7 +380,7 @@ class Paint:
     maps: KeyMaps  # Flow from the clip's frames to the key frames
     reliance: Reliance
     layer: bool = False  # Whether the result is only the paint, transparent where nothing is painted
-    within: Mask | None = None  # Mask outside of which corrections have no effect; None for the whole frame
+    within: MaskOfClip | None = None  # Mask outside of which corrections have no effect; None for the whole frame
 
     def painter(self, size: tuple[int, int]) -> PaintComposer:
         """Return the composer for frames of a (width, height)."""

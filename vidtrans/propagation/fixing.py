@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from vidtrans.clips.indexing import open_clip
-from vidtrans.clips.masks import Mask
 from vidtrans.clips.sampling import read_clip_frames
 from vidtrans.config.recipe import PROGRAM_REFUSAL, programs_in
 from vidtrans.core.errors import UsageError
@@ -21,6 +20,7 @@ from vidtrans.core.files import digest_of
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table
 from vidtrans.core.system import path_key
+from vidtrans.masking.found_masks import open_mask
 from vidtrans.output.result import Result, Work, check_named, recorded, refuse_link, replaces_own
 from vidtrans.painting.composing import Paint, Reliance
 from vidtrans.painting.corrections import Correction, find_correction, merge
@@ -55,7 +55,7 @@ def fix(request: FixRequest, context: Context) -> Table:
     with ExitStack() as stack:
         builder = _JobBuilder(replace(context, overwrite=overwrite), stack, request.program)
         job = builder.corrected_job(request, output)
-        sources = [request.render, job.plan.clip.path, *([request.mask.path] if request.mask else [])]
+        sources = [request.render, job.plan.clip.path, *(request.mask.files if request.mask else [])]
         sources += key_frame_files(request.painted, "--painted", needed=False)
         made_of = describe(request.COMMAND, vars(request), context)
         result = Result(output, _digest(job), sources, context, folder, lineage, overwrite, made_of, began)
@@ -147,7 +147,7 @@ class _JobBuilder:
         self._stack.enter_context(closing(maps))
         within = None
         if request.mask is not None:
-            within = Mask.open(request.mask, plan.clip, plan.frames.start, plan.stop, self.context)
+            within = open_mask(request.mask, plan.clip, plan.frames.start, plan.stop, self.context)
         known = plan.corrections.within if plan.corrections else within
         if (known and known.for_key()) != (within and within.for_key()):
             why = f"'{request.render.name}' is a corrected result, whose corrections have another mask"

@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from vidtrans.clips.cut_list import with_cuts
-from vidtrans.clips.indexing import Clip, content_digest, mask_digest, open_clip
+from vidtrans.clips.indexing import Clip, content_digest, open_clip
 from vidtrans.core.costs import add_estimates, estimate
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Preview
@@ -22,6 +22,7 @@ from vidtrans.core.settings import Table
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import make_dataset
+from vidtrans.masking.found_masks import mask_digest
 from vidtrans.models.loaded_model import LoadedModel, load_engine, load_model
 from vidtrans.models.model_file import IDENTITY, SUFFIX
 from vidtrans.models.render_settings import ResolvedRenderSettings
@@ -150,7 +151,7 @@ class PaintingJob:
     def result(self) -> Result:
         """Return the requested result, with the digest of everything that affects it. Raises UsageError, MediaError."""
         request, target, context = self.request, self.target, self.context
-        sources = [request.video, *([request.mask.path] if request.mask else []), *self.files]
+        sources = [request.video, *(request.mask.files if request.mask else []), *self.files]
         sources += self.settings.strokes.files
         made_of = describe(request.COMMAND, vars(request), context)
         tables = ("pairing", "dataset", "generator", "discriminator", "training", "card")

@@ -106,7 +106,7 @@ def _recipes_of(recipe: Recipe, clip: Clip, span: tuple[int, int]) -> list[Recip
 
 def _masks_of(mask: MaskFile | None, clip: Clip, span: tuple[int, int], context: Context) -> Sequence[MaskFile | None]:
     """Return each picture's mask: one mask for all, or one file of a folder for each. Raises UsageError for a video."""
-    if mask is None or (is_picture(mask.path) and not is_picture_sequence(mask.path)):
+    if mask is None or mask.terms or (is_picture(mask.path) and not is_picture_sequence(mask.path)):
         return [mask] * (span[1] - span[0])
     if not is_picture_sequence(mask.path):
         raise UsageError(str(mask.path), "a video cannot mask pictures of several sizes", "give a folder of pictures")

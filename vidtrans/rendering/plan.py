@@ -16,11 +16,12 @@ from vidtrans.clips.clip_signals import clip_clock, mask_shares
 from vidtrans.clips.cut_list import with_cuts
 from vidtrans.clips.indexing import Clip, ExposureCorrection, note_end_in_frames, with_picture_fps
 from vidtrans.clips.label_maps import label_setting_changes
-from vidtrans.clips.masks import Mask
+from vidtrans.clips.masks import MaskOfClip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Size, Time, parse_size
 from vidtrans.curves.curve import CurveClock, small_plot
+from vidtrans.masking.found_masks import open_mask
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.models.render_settings import ResolvedRenderSettings, output_classes
 from vidtrans.output.delivery import Delivery
@@ -73,7 +74,7 @@ class RenderPlan:
     first: int
     stop: int
     drawn: bool = False
-    mask: Mask | None = None
+    mask: MaskOfClip | None = None
     guide: AlignedClip | None = None
     trimmed: bool = False
     pattern: str = ""
@@ -235,7 +236,7 @@ class RenderPlan:
         return Draft(self.rendering.draft_step) if self.rendering.draft_step > 1 else None
 
     @property
-    def input_mask(self) -> Mask | None:
+    def input_mask(self) -> MaskOfClip | None:
         """Return the mask if it is part of the network's input; else None."""
         return self.mask if self.pairing.uses_mask else None
 
@@ -365,7 +366,7 @@ def plan_render(
         first,
         stop,
         drawn,
-        Mask.open(mask, clip, first, stop, context) if mask else None,
+        open_mask(mask, clip, first, stop, context) if mask else None,
         guide,
         trimmed=span != (None, None),
         pattern=pattern,

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from vidtrans.clips.indexing import Clip, mask_digest
-from vidtrans.clips.masks import Mask
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.masks import MaskOfClip
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
 from vidtrans.curves.curve import CurveClock
 from vidtrans.curves.tracks import digest_value_file
 from vidtrans.grading.learning import affine_colours
 from vidtrans.grading.transfer import AffineColours
+from vidtrans.masking.found_masks import mask_digest, open_mask
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.pipeline.stage import FrameValues
 from vidtrans.session import Context
@@ -46,7 +47,7 @@ class PlannedStrokes:
 
     medium: Medium
     settings: StrokesSettings
-    fine: Mask | None = None
+    fine: MaskOfClip | None = None
     digests: Table = field(default_factory=dict)
 
     @classmethod
@@ -62,7 +63,7 @@ class PlannedStrokes:
         if palette := settings.pictures.get("palette"):
             _read_palette(palette)
         mask = settings.fine_mask
-        fine = Mask.open(mask, clip, first, stop, context) if mask else None
+        fine = open_mask(mask, clip, first, stop, context) if mask else None
         return cls(load_medium(settings.medium), settings, fine, _digests(settings, context))
 
     def for_key(self, values: FrameValues) -> Table:

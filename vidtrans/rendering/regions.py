@@ -9,7 +9,7 @@ from typing import Self
 
 import numpy as np
 
-from vidtrans.clips.masks import Mask, MatteReader
+from vidtrans.clips.masks import MaskOfClip, MatteReader
 from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.models.loaded_model import LoadedModel
@@ -26,7 +26,7 @@ class RegionLayer:
     ``look``: the index of the style; None: the base render, which is also visible outside all regions.
     """
 
-    mask: Mask
+    mask: MaskOfClip
     look: int | None
 
 

@@ -329,7 +329,7 @@ class RenderJob:
         plans = [(x, self.plan if x.look is None else self.regions.looks[x.look]) for x in self.regions.layers]
         return [
             {
-                "mask": str(layer.mask.clip.path),
+                "mask": layer.mask.label,
                 "inverted": layer.mask.inverted,
                 "model": plan.model.name,
                 "temporal": plan.settings.filter_name,

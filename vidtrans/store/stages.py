@@ -22,6 +22,7 @@ STAGES = Registry(
     {
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
         "mask-levels": Entry("vidtrans.store.stages:MaskLevelsStage", "levels of a mask, which say what is inside"),
+        "found-mask": Entry("vidtrans.store.stages:FoundMaskStage", "masks found in pictures: people, faces, a screen"),
         "exposure": Entry("vidtrans.store.stages:ExposureStage", "exposure flicker of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
@@ -103,6 +104,19 @@ class MaskLevelsStage(Stage):
     name: ClassVar[str] = "mask-levels"
     mask: str  # Content digest of the mask's clip
     used: list[int]  # [first, stop) frames
+    libraries: Table
+
+
+@dataclass(frozen=True)
+class FoundMaskStage(Stage):
+    """The stage of the mattes of what is found in a clip's pictures: people, faces, a screen, a colour."""
+
+    name: ClassVar[str] = "found-mask"
+    source: str  # Content digest
+    shots: list[int]
+    term: str
+    screen: list[float]  # Channel and colour of a screen; [] for other terms
+    method: str  # Versions of the methods, and digests of the networks
     libraries: Table
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile, parse_mask
+from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile, mask_text, parse_mask
 from vidtrans.core.options import Group, Use, option, settings_over_time
 from vidtrans.core.settings import Table, to_table
 from vidtrans.curves.curve import MovingSettings, replace_curve_files
@@ -50,6 +50,9 @@ def map_strokes_files(table: Table, change: Callable[[Path], str]) -> Table:
         if not given or not isinstance(given, str) or (name == "medium" and not is_medium_file(given)):
             continue
         mask = parse_mask(given) if name == "fine" else MaskFile(Path(given))
+        if mask.terms:
+            found[name] = mask_text(mask, change)
+            continue
         found[name] = f"{INVERTED_PREFIX if mask.inverted else ''}{change(mask.path)}"
     return found
 
@@ -140,7 +143,7 @@ class StrokesSettings(MovingSettings):
     def files(self) -> list[Path]:
         """Return the paths of all input files: the medium, the pictures, and the mask. Raises UsageError."""
         found = [Path(self.medium)] if is_medium_file(self.medium) else []
-        return [*found, *self.pictures.values(), *([self.fine_mask.path] if self.fine_mask else [])]
+        return [*found, *self.pictures.values(), *(self.fine_mask.files if self.fine_mask else [])]
 
     @property
     def pictures(self) -> dict[str, Path]:

@@ -97,11 +97,11 @@ def assign_mattes(requests: list[StylizeRequest]) -> list[StylizeRequest]:
     """In each request, replace a mask that is a folder of videos by the video for this clip. Raises UsageError."""
     videos = [request.video for request in requests]
     masks = {mask: mask for request in requests[:1] for mask in request.masks}
-    paths = {mask: mattes_for(videos, mask.path, "--mask", mask.name) for mask in masks}
+    paths = {mask: mattes_for(videos, mask.path, "--mask", mask.name) for mask in masks if not mask.terms}
 
     def own(mask: MaskFile, number: int) -> MaskFile:
         """Return a mask with the file for the clip with the index ``number``."""
-        return replace(mask, path=paths[mask][number])
+        return mask if mask.terms else replace(mask, path=paths[mask][number])
 
     return [
         replace(

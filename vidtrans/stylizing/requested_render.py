@@ -8,12 +8,12 @@ from functools import cached_property
 from pathlib import Path
 
 from vidtrans.clips.cut_list import AUTO, OFF
-from vidtrans.clips.indexing import Clip, content_digest, mask_digest, open_clip, with_picture_fps
-from vidtrans.clips.masks import Mask
+from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_picture_fps
 from vidtrans.config.recipe import Recipe, warn_about_programs
 from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table, to_table
+from vidtrans.masking.found_masks import mask_digest, open_mask
 from vidtrans.models.at_once import predict_model_from_pictures
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.models.model_chain import load_model_chain
@@ -160,7 +160,9 @@ class RequestedRender:
         files = [part.path for render in self.renders for part in render.model.parts]
         files += [path for render in self.renders for path in render.look_files]
         files += [path for strokes in self.strokes for path in strokes.files]
-        sources = [path for path in (request.video, *(mask.path for mask in request.masks), *files) if path]
+        sources = [
+            path for path in (request.video, *(file for mask in request.masks for file in mask.files), *files) if path
+        ]
         made_of = describe(request.COMMAND, vars(request), self.context)
         return Result(
             target.output, self._digest(), sources, self.context, target.folder, made_of=made_of, began=self.began
@@ -272,7 +274,7 @@ class RequestedRender:
         region_renders = list({id(one): one for _, one in self.regions if one._look_key != self._look_key}.values())
         numbers = {id(render): number for number, render in enumerate(region_renders)}
         layers = [
-            RegionLayer(Mask.open(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
+            RegionLayer(open_mask(file, rest.clip, rest.first, rest.stop, self.context), numbers.get(id(render)))
             for file, render in self.regions
         ]
         return RegionPlans(tuple(render._plan(clip, self) for render in region_renders), tuple(layers))

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.mask_files import MaskFile, RegionLook
+from vidtrans.core.mask_files import MaskFile, RegionLook, mask_text, parse_mask
 from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.models.look_pictures import (
@@ -157,6 +157,8 @@ def _to_json(value: object) -> Any:  # noqa: ANN401  (a JSON value)
         return {"path": str(value)}
     if isinstance(value, Time):
         return {"time": str(value)}
+    if isinstance(value, MaskFile) and value.terms:
+        return {"found": [mask_text(value), value.name]}
     if isinstance(value, MaskFile):
         return {"mask": [str(value.path), value.inverted, value.name, value.sequence and str(value.sequence)]}
     if isinstance(value, RegionLook):
@@ -182,6 +184,9 @@ def _from_json(value: Any) -> Any:  # noqa: ANN401
     if kind == "mask":
         file, inverted, name, sequence = content
         return MaskFile(Path(file), inverted, name, Path(sequence) if sequence else None)
+    if kind == "found":
+        text, name = content
+        return replace(parse_mask(text), name=name)
     if kind == "region":
         mask, models, look = content
         return RegionLook(_from_json(mask), tuple(models), look)
@@ -212,6 +217,9 @@ def _move_paths(
         elif kind == "mask":
             file, inverted, name, sequence = content
             content = [move(Path(file)), inverted, name, sequence and move(Path(sequence))]
+        elif kind == "found":
+            text, name = content
+            content = [mask_text(parse_mask(text), move), name]
         elif kind == "region":
             mask, names, look = content
             content = [move_value(mask), models(names), replace_picture_paths(look, folder, move) if look else ""]

@@ -15,6 +15,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import ignore_event
 from vidtrans.core.files import PACKAGE, canonical_json
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
 from vidtrans.data.dataset_planning import DatasetSpec
@@ -59,7 +60,7 @@ class LookRequest:
     output: Path
     recipe: Recipe
     area: Area | None = None
-    keep: Sequence[Path] = ()
+    keep: Sequence[MaskFile] = ()
     fresh: bool = False
     as_is: bool = False
 
@@ -72,7 +73,7 @@ class LookRequest:
         recipe: Recipe,
         context: Context,
         area: Area | None = None,
-        keep: Sequence[Path] = (),
+        keep: Sequence[MaskFile] = (),
     ) -> LookRequest:
         """Return the request; without ``clips``, train on the package's frames. Raises UsageError, MediaError.
 
@@ -87,8 +88,8 @@ class LookRequest:
         styles = [open_clip(context, picture) for picture in pictures]
         if area is not None:
             area.within(styles[0].name, styles[0].index.width, styles[0].index.height)
-        for mask in keep:
-            open_clip(context, mask)
+        for file in (file for mask in keep for file in mask.files):
+            open_clip(context, file)
         return cls(names, styles, clips or [FRAMES], output, recipe, area, keep)
 
     @property

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vidtrans.matting.matte_edges import cut_out, unmix_edge
+from vidtrans.masking.matte_edges import cut_out, unmix_edge
 
 
 def strands(size: tuple[int, int] = (320, 240)) -> np.ndarray:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from things import moving_thing, overlap, with_strokes
 
-from vidtrans.matting.matte_edges import finish_edge, move_edge, refine_edge
+from vidtrans.masking.matte_edges import finish_edge, move_edge, refine_edge
 from vidtrans.matting.matte_job import lost_ranges, suggest_frames
 from vidtrans.matting.matte_request import OFF, ON
 from vidtrans.matting.network import Box, CropWindow

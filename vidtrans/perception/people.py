@@ -1,0 +1,399 @@
+"""Find people and faces in frames, and follow them: mattes and joints of people, boxes and landmarks of faces.
+
+The networks are those of MediaPipe (Google, Apache 2.0; ``assets/LICENCES.md``): selfie segmentation, which is precise
+for people who fill a good part of its picture; BlazePose (Bazarevsky et al., "BlazePose: On-device Real-time Body Pose
+Tracking", 2020), which separates one whole figure from others and finds its joints; and BlazeFace (Bazarevsky et al.,
+2019). They see squares cut out of the frame. A search runs the first over squares of several sizes; what it finds is
+looked at by the second, which says whether it is a person, and that is followed from frame to frame.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import ClassVar, NamedTuple
+
+import cv2
+import numpy as np
+
+from vidtrans.core.files import PACKAGE, digest_file
+from vidtrans.perception.layer_list import LayerList
+
+NETWORKS = PACKAGE / "assets" / "networks"  # Folder of the networks' files
+VERSION = 1  # Version of the search and of the following, for cache keys
+SIDE_PX, FACE_SIDE_PX = 256, 128  # Sides of the networks' pictures
+INSIDE = 0.5  # Value of a matte from which a pixel is inside
+# Search
+TILE_SHARES, TILE_STEP = (1.0, 0.6), 0.55  # Sides of the squares as shares of the frame's short side; step in sides
+MIN_TILE_SHARE = 0.012  # Least area of a candidate as a share of a square
+SAME_BOX, SAME_MATTE = 0.6, 0.5  # Overlap (IoU) from which two boxes, or two mattes, are the same
+MAX_CANDIDATES = 10  # Largest number of candidates, from the largest on, that are looked at
+# Looks at a person
+MARGIN, PORTRAIT_MARGIN = 1.3, 1.35  # Side of the square of a look, relative to the longer side of the person's box
+NUM_JOINTS, SURE_JOINTS = 33, 12  # Joints of the network; the number of the best ones that give the confidence
+PERSON, LOST = 0.66, 0.4  # Confidence from which a candidate is a person; below which a followed person is lost
+SMALL_SHARE, SMALL_PERSON = 0.01, 0.75  # Share of the frame below which a person needs a higher confidence: this one
+SAME_PERSON = 0.7  # Share of a candidate inside another person from which both are the same
+TURN_BELOW = 0.6  # Confidence below which the square is turned by quarters, because the person may be upside down
+FACE_AGREEMENT = 0.5  # Overlap of both networks' mattes from which a candidate with a face is a person
+PORTRAIT_HEIGHT, PORTRAIT_EDGE = 0.4, 0.03  # Height, and distance from the lower edge, of a half-length figure
+MIN_AREA_RATIO = 0.3  # Area relative to the frame before, below which a followed person is lost
+MIN_PART = 0.1  # Least area of a part of a person, relative to its largest part
+# Faces
+ANCHORS_PER_CELL = ((16, 2), (8, 6))  # BlazeFace: cells of a side, and anchors in each
+FACE_CANDIDATE, FACE, FACE_LOST = 0.6, 0.72, 0.5  # Score at first, at a second look, and below which a face is lost
+SAME_FACE = 0.3  # Overlap (IoU) from which two boxes are the same face
+FACE_MARGIN = 2.2  # Side of the square in which a face is followed, relative to its box
+RIGHT_EYE, LEFT_EYE, NOSE, MOUTH, RIGHT_EAR, LEFT_EAR = range(6)  # BlazeFace's landmarks
+# Oval of a face, in distances between the eyes' middle and the mouth: above the eyes, below the mouth; least width
+ABOVE_EYES, BELOW_MOUTH, MIN_WIDTH, OVAL_BLUR = 1.0, 0.7, 0.72, 0.07
+
+
+@cache
+def network(name: str) -> LayerList:
+    """Return one of the networks 'person', 'pose' and 'face', in eval mode."""
+    return LayerList(NETWORKS / f"{name}.safetensors").eval()
+
+
+@cache
+def identity() -> str:
+    """Return the version of the methods with the digests of the networks, for cache keys."""
+    return " ".join([str(VERSION), *(digest_file(NETWORKS / f"{n}.safetensors") for n in ("person", "pose", "face"))])
+
+
+class Square(NamedTuple):
+    """A square of a frame: its corner (x, y) and its side in pixels, and quarter turns that its picture is turned by.
+
+    It may reach over the frame's borders.
+    """
+
+    x: float
+    y: float
+    side: float
+    turns: int = 0
+
+    @classmethod
+    def around(cls, box: Sequence[float], margin: float, turns: int = 0) -> Square:
+        """Return the square around a box (left, top, right, bottom): its longer side times ``margin``."""
+        left, top, right, bottom = box
+        side = max(right - left, bottom - top, 8.0) * margin
+        return cls((left + right - side) / 2, (top + bottom - side) / 2, side, turns)
+
+    def crop(self, frame: np.ndarray, size: int) -> np.ndarray:
+        """Return the picture of the square in a frame (H, W, 3) uint8, (size, size, 3)."""
+        shrunk, scale = frame, 1.0
+        while self.side * scale > 2 * size and min(shrunk.shape[:2]) > 2:  # Against aliasing
+            shrunk, scale = cv2.pyrDown(shrunk), scale / 2
+        turned = cv2.warpAffine(
+            shrunk,
+            self._matrix(size, scale),
+            (size, size),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+        return np.ascontiguousarray(np.rot90(turned, self.turns))
+
+    def paste(self, picture: np.ndarray, frame: tuple[int, int]) -> np.ndarray:
+        """Return a matte (size, size) of the square at its place in a frame of a (width, height), 0 outside."""
+        upright = np.ascontiguousarray(np.rot90(picture, -self.turns))
+        return cv2.warpAffine(upright, self._matrix(len(picture), 1.0), frame, flags=cv2.INTER_LINEAR)
+
+    def points(self, points: np.ndarray) -> np.ndarray:
+        """Convert positions (n, 2) in the square's picture, x and y from 0 to 1, to pixels of the frame."""
+        x, y = points[:, 0] - 0.5, points[:, 1] - 0.5
+        for _ in range(self.turns % 4):
+            x, y = -y, x
+        return np.stack([self.x + (x + 0.5) * self.side, self.y + (y + 0.5) * self.side], axis=1)
+
+    def _matrix(self, size: int, scale: float) -> np.ndarray:
+        """Return the affine matrix, (2, 3), from pixels of the square's picture to those of a scaled frame."""
+        step = self.side * scale / size
+        return np.array([[step, 0, self.x * scale + (step - 1) / 2], [0, step, self.y * scale + (step - 1) / 2]])
+
+
+@dataclass(frozen=True)
+class Found:
+    """A person or a face in a frame.
+
+    Attributes:
+        matte: The matte, (H, W) float32 from 0 to 1.
+        box: The bounding box (left, top, right, bottom) in pixels.
+        confidence: From 0 to 1.
+        points: The joints or landmarks, (n, 3): x and y in pixels, and a score from 0 to 1.
+        turns: The quarter turns of the square in which a person was seen.
+        is_portrait: Whether a person reaches over the lower edge of the frame.
+    """
+
+    matte: np.ndarray
+    box: tuple[float, float, float, float]
+    confidence: float
+    points: np.ndarray
+    turns: int = 0
+    is_portrait: bool = False
+
+    @property
+    def area(self) -> float:
+        """Return the area of the matte in pixels."""
+        return float(self.matte.sum())
+
+
+class PersonFinder:
+    """Finds the people in frames (H, W, 3) uint8, and follows them from frame to frame."""
+
+    kind: ClassVar[str] = "person"
+
+    def search(self, frame: np.ndarray, known: Sequence[Found] = ()) -> list[Found]:
+        """Return the people in a frame, the surest first; those that ``known`` contains are left out."""
+        found: list[Found] = []
+        taken = np.maximum.reduce([one.matte for one in known]) if known else None
+        for box in self._candidates(frame)[:MAX_CANDIDATES]:
+            rows, columns = slice(max(0, int(box[1])), int(box[3]) + 1), slice(max(0, int(box[0])), int(box[2]) + 1)
+            if taken is not None and taken[rows, columns].mean() > 0.4:
+                continue
+            person = self._identify(frame, box)
+            if person is not None and not any(_is_same(person, other) for other in known):
+                found.append(person)
+        kept: list[Found] = []
+        for person in sorted(found, key=lambda one: (one.is_portrait, one.confidence), reverse=True):
+            if not any(_is_same(person, other) for other in kept):
+                kept.append(person)
+        return kept
+
+    def advance(self, frame: np.ndarray, last: Found) -> Found | None:
+        """Return a person of the frame before in the next frame; None if the person is lost."""
+        if last.is_portrait:
+            person = _look_at_portrait(frame, last.box, last.confidence)
+        else:
+            person = _look(frame, last.box, last.turns)
+            if person is None or person.confidence < TURN_BELOW:
+                turned = [_look(frame, last.box, (last.turns + k) % 4) for k in (1, 3)]
+                seen = [one for one in (person, *turned) if one is not None]
+                person = max(seen, key=lambda one: one.confidence, default=None)
+        is_lost = person is None or person.confidence < LOST or person.area < MIN_AREA_RATIO * last.area
+        return None if is_lost else person
+
+    def _candidates(self, frame: np.ndarray) -> list[tuple[float, float, float, float]]:
+        """Return the boxes that may show a person, the largest first."""
+        squares = list(_tiles(frame.shape[1], frame.shape[0]))
+        mattes = network("person").run([square.crop(frame, SIDE_PX) for square in squares])[0][:, 0]
+        sized: list[tuple[float, tuple[float, float, float, float]]] = []
+        for square, matte in zip(squares, mattes, strict=True):
+            count, _, figures, _ = cv2.connectedComponentsWithStats((matte > INSIDE).astype(np.uint8))
+            for left, top, across, down, area in figures[1:count]:
+                if area >= MIN_TILE_SHARE * matte.size:
+                    scale = square.side / SIDE_PX
+                    x, y = square.x + left * scale, square.y + top * scale
+                    sized.append((float(area) * scale**2, (x, y, x + across * scale, y + down * scale)))
+        kept: list[tuple[float, float, float, float]] = []
+        for _, box in sorted(sized, reverse=True):
+            if all(_box_overlap(box, other) < SAME_BOX for other in kept):
+                kept.append(box)
+        return kept
+
+    def _identify(self, frame: np.ndarray, box: tuple[float, float, float, float]) -> Found | None:
+        """Return the person in a box; None if it shows none."""
+        person = _look(frame, box, 0)
+        person = person and (_look(frame, person.box, 0) or person)
+        if person is None or person.confidence < PERSON:
+            start = person.box if person else box
+            turned = [one for k in (1, 2, 3) if (one := _look(frame, start, k)) is not None]
+            best = max(turned, key=lambda one: one.confidence, default=None)
+            if best is not None and best.confidence >= SMALL_PERSON:
+                best = _look(frame, best.box, best.turns) or best
+                near = _segment(frame, best.box, best.turns)
+                if best.confidence >= PERSON and overlap(near, best.matte) >= FACE_AGREEMENT:
+                    return best
+        if person is None:
+            return None
+        near, height = _segment(frame, person.box), frame.shape[0]
+        agrees = overlap(near, person.matte) >= FACE_AGREEMENT
+        least = PERSON if person.area >= SMALL_SHARE * person.matte.size else SMALL_PERSON
+        if person.confidence < least and not (agrees and _has_face(frame, near, person.box)):
+            return None
+        low_enough = person.box[3] >= height * (1 - PORTRAIT_EDGE)
+        if agrees and low_enough and person.box[3] - person.box[1] >= PORTRAIT_HEIGHT * height:
+            return replace(person, matte=near, is_portrait=True)
+        return person
+
+
+def _is_same(person: Found, other: Found) -> bool:
+    """Return whether two mattes show the same person: they agree, or the first lies within the other."""
+    inside = person.matte > INSIDE
+    within = float((inside & (other.matte > INSIDE)).sum()) / max(1, int(inside.sum()))
+    return within >= SAME_PERSON or overlap(person.matte, other.matte) >= SAME_MATTE
+
+
+def _look(frame: np.ndarray, box: Sequence[float], turns: int) -> Found | None:
+    """Return the person that BlazePose sees in the square around a box; None if it is empty."""
+    square = Square.around(box, MARGIN, turns)
+    masks, heat = network("pose").run([square.crop(frame, SIDE_PX)])
+    matte = square.paste(1 / (1 + np.exp(-np.clip(masks[0, 0], -30, 30))), (frame.shape[1], frame.shape[0]))
+    points = _joints(heat[0, :NUM_JOINTS], square)
+    kept, bounds = _main_parts(matte)
+    if bounds is None:
+        return None
+    confidence = float(np.sort(points[:, 2])[-SURE_JOINTS:].mean())
+    return Found(kept, bounds, confidence, points, turns)
+
+
+def _look_at_portrait(frame: np.ndarray, box: Sequence[float], confidence: float) -> Found | None:
+    """Return the half-length figure around a box by selfie segmentation; None if it is empty."""
+    kept, bounds = _main_parts(_segment(frame, box))
+    return None if bounds is None else Found(kept, bounds, confidence, np.empty((0, 3)), is_portrait=True)
+
+
+def _segment(frame: np.ndarray, box: Sequence[float], turns: int = 0) -> np.ndarray:
+    """Return the matte of selfie segmentation in the square around a box, (H, W)."""
+    square = Square.around(box, PORTRAIT_MARGIN, turns)
+    return square.paste(network("person").run([square.crop(frame, SIDE_PX)])[0][0, 0], (frame.shape[1], frame.shape[0]))
+
+
+def _joints(heat: np.ndarray, square: Square) -> np.ndarray:
+    """Return the joints of heat maps (n, h, w): (n, 3), x and y in pixels of the frame, and the score."""
+    count, height, width = heat.shape
+    scores = 1 / (1 + np.exp(-np.clip(heat, -30, 30)))
+    best = scores.reshape(count, -1).argmax(1)
+    rows, columns = best // width, best % width
+    places = np.stack([(columns + 0.5) / width, (rows + 0.5) / height], axis=1)
+    return np.concatenate([square.points(places), scores.reshape(count, -1).max(1)[:, None]], axis=1)
+
+
+def _main_parts(matte: np.ndarray) -> tuple[np.ndarray, tuple[float, float, float, float] | None]:
+    """Return a matte without its small separate parts, and the box of the rest; None for an empty one."""
+    count, labels, figures, _ = cv2.connectedComponentsWithStats((matte > INSIDE).astype(np.uint8))
+    areas = figures[1:, cv2.CC_STAT_AREA]
+    if not len(areas) or areas.max() < 24:
+        return matte, None
+    large = [k + 1 for k, area in enumerate(areas) if area >= MIN_PART * areas.max()]
+    if len(large) < count - 1:
+        small = ~np.isin(labels, [0, *large])
+        matte = np.where(cv2.dilate(small.astype(np.uint8), np.ones((7, 7), np.uint8)) > 0, np.minimum(matte, 0), matte)
+    left, top = (min(figures[k][edge] for k in large) for edge in (cv2.CC_STAT_LEFT, cv2.CC_STAT_TOP))
+    right = max(figures[k][cv2.CC_STAT_LEFT] + figures[k][cv2.CC_STAT_WIDTH] for k in large)
+    bottom = max(figures[k][cv2.CC_STAT_TOP] + figures[k][cv2.CC_STAT_HEIGHT] for k in large)
+    return matte, (float(left), float(top), float(right), float(bottom))
+
+
+def _has_face(frame: np.ndarray, matte: np.ndarray, box: Sequence[float]) -> bool:
+    """Return whether a face is found in a box, and lies inside a matte (H, W)."""
+    height, width = matte.shape
+    for face in _sure_faces(frame, [Square.around(box, 1.1), Square.around(box, 1.8)]):
+        x, y = (face.box[0] + face.box[2]) / 2, (face.box[1] + face.box[3]) / 2
+        if 0 <= x < width and 0 <= y < height and matte[int(y), int(x)] > INSIDE:
+            return True
+    return False
+
+
+class FaceFinder:
+    """Finds the faces in frames (H, W, 3) uint8, and follows them from frame to frame."""
+
+    kind: ClassVar[str] = "face"
+
+    def search(self, frame: np.ndarray, known: Sequence[Found] = ()) -> list[Found]:
+        """Return the faces in a frame, the surest first; those that ``known`` contains are left out."""
+        squares = list(_tiles(frame.shape[1], frame.shape[0], (*TILE_SHARES, 0.36)))
+        found = _sure_faces(frame, squares)
+        return [one for one in found if all(_box_overlap(one.box, other.box) < SAME_FACE for other in known)]
+
+    def advance(self, frame: np.ndarray, last: Found) -> Found | None:
+        """Return a face of the frame before in the next frame; None if it is lost."""
+        near = _faces_in(frame, [Square.around(last.box, FACE_MARGIN)], FACE_LOST)
+        return max(near, key=lambda one: _box_overlap(one.box, last.box), default=None)
+
+
+def _sure_faces(frame: np.ndarray, squares: Sequence[Square]) -> list[Found]:
+    """Return the faces in squares of a frame that a second, nearer look confirms, the surest first."""
+    found: list[Found] = []
+    for face in _faces_in(frame, squares, FACE_CANDIDATE):
+        near = _faces_in(frame, [Square.around(face.box, FACE_MARGIN)], FACE)
+        again = max(near, key=lambda one: _box_overlap(one.box, face.box), default=None)
+        if again is not None and all(_box_overlap(again.box, other.box) < SAME_FACE for other in found):
+            found.append(again)
+    return sorted(found, key=lambda one: -one.confidence)
+
+
+def _faces_in(frame: np.ndarray, squares: Sequence[Square], least: float) -> list[Found]:
+    """Return the faces in squares of a frame whose score is at least ``least``, the surest first."""
+    pictures = [square.crop(frame, FACE_SIDE_PX) for square in squares]
+    values, logits = network("face").run(pictures, signed=True)
+    scores = 1 / (1 + np.exp(-np.clip(logits[..., 0], -30, 30)))
+    anchors, seen = _anchors(), []
+    for square, own, score in zip(squares, values, scores, strict=True):
+        for number in np.flatnonzero(score >= least):
+            places = own[number].reshape(8, 2) / FACE_SIDE_PX
+            centre, size = places[0] + anchors[number], places[1]
+            corners = square.points(np.stack([centre - size / 2, centre + size / 2]))
+            landmarks = square.points(places[2:] + anchors[number])
+            seen.append((float(score[number]), (*corners[0], *corners[1]), landmarks))
+    kept: list[tuple[float, tuple[float, float, float, float], np.ndarray]] = []
+    for one in sorted(seen, key=lambda one: -one[0]):
+        if all(_box_overlap(one[1], other[1]) < SAME_FACE for other in kept):
+            kept.append(one)
+    size = frame.shape[1], frame.shape[0]
+    return [
+        Found(face_oval(points, size), box, score, np.column_stack([points, np.full(len(points), score)]))
+        for score, box, points in kept
+    ]
+
+
+@cache
+def _anchors() -> np.ndarray:
+    """Return the centres of BlazeFace's anchors, (896, 2), from 0 to 1."""
+    found = []
+    for cells, repeats in ANCHORS_PER_CELL:
+        y, x = (np.mgrid[0:cells, 0:cells] + 0.5) / cells
+        found.append(np.repeat(np.stack([x.ravel(), y.ravel()], axis=1), repeats, axis=0))
+    return np.concatenate(found).astype(np.float32)
+
+
+def face_oval(landmarks: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return the matte, (H, W) float32, of the oval of a face with BlazeFace's landmarks (6, 2), in pixels.
+
+    ``size``: the (width, height) of the frame.
+    """
+    eyes, ears = (landmarks[RIGHT_EYE] + landmarks[LEFT_EYE]) / 2, (landmarks[RIGHT_EAR] + landmarks[LEFT_EAR]) / 2
+    up = eyes - landmarks[MOUTH]
+    length = max(float(np.hypot(*up)), 1.0)
+    up = up / length
+    top, bottom = eyes + ABOVE_EYES * length * up, landmarks[MOUTH] - BELOW_MOUTH * length * up
+    half_height = float(np.hypot(*(top - bottom))) / 2
+    across = np.array([-up[1], up[0]])
+    centre = (top + bottom) / 2 + 0.5 * float((ears - eyes) @ across) * across  # A face that is turned lies behind
+    half_width = max(float(np.hypot(*(landmarks[LEFT_EAR] - landmarks[RIGHT_EAR]))) / 2, MIN_WIDTH * half_height)
+    matte = np.zeros((size[1], size[0]), np.float32)
+    axes, angle = (half_width, half_height), math.degrees(math.atan2(across[1], across[0]))
+    ellipse = cv2.RotatedRect(tuple(map(float, centre)), tuple(2 * float(axis) for axis in axes), angle)
+    cv2.ellipse(matte, ellipse, 1.0, -1, cv2.LINE_AA)
+    return cv2.GaussianBlur(matte, (0, 0), max(0.5, OVAL_BLUR * half_height))
+
+
+def _tiles(width: int, height: int, shares: Sequence[float] = TILE_SHARES) -> Iterator[Square]:
+    """Yield the squares that a search looks at: one around the whole frame, and rows of squares of each share."""
+    longer, shorter = max(width, height), min(width, height)
+    yield Square((width - longer) / 2, (height - longer) / 2, longer)
+    for share in shares:
+        side = share * shorter
+        starts = []
+        for length in (width, height):
+            count = max(1, math.ceil((length - side) / (side * TILE_STEP) - 1e-6) + 1)
+            starts.append(np.linspace(0, max(0.0, length - side), count))
+        yield from (Square(float(x), float(y), side) for y in starts[1] for x in starts[0])
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Return the intersection over union of two mattes (H, W), from 0 to 1; 0 if both are empty."""
+    one, other = first > INSIDE, second > INSIDE
+    return float((one & other).sum() / max(1, (one | other).sum()))
+
+
+def _box_overlap(first: Sequence[float], second: Sequence[float]) -> float:
+    """Return the intersection over union of two boxes (left, top, right, bottom)."""
+    across = max(0.0, min(first[2], second[2]) - max(first[0], second[0]))
+    down = max(0.0, min(first[3], second[3]) - max(first[1], second[1]))
+    areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return across * down / max(1e-6, sum(areas) - across * down)
+
+
+FINDERS = {finder.kind: finder for finder in (PersonFinder, FaceFinder)}  # Finders by what they find
