@@ -23,6 +23,7 @@ from vidtrans.commands.text_reports import cost_text, timing
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
+from vidtrans.core.mask_files import FACE, KEY, PERSON
 from vidtrans.core.options import Group, argument, option
 from vidtrans.core.settings import Table, Time
 from vidtrans.session import Context
@@ -39,6 +40,8 @@ class Matte(Command):
     """Cut one thing out of VIDEO: paint it on one frame, and it is followed through the clip.
 
     vidtrans matte clip.mp4 --frame 12=painted.png
+
+    vidtrans matte clip.mp4 --person
 
     A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
     green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what
@@ -78,6 +81,20 @@ class Matte(Command):
         "programs' networks become models by 'vidtrans model import'.",
         Group.INPUT,
         file="model",
+    )
+    person: bool = option(
+        False, "Cut out one person, who is found and followed by itself; painted frames correct it.", Group.INPUT
+    )
+    at: str = option(
+        "",
+        "A point on the person, in pixels of the clip, where several are found, and the frame: 640,360@12.",
+        Group.INPUT,
+        metavar="X,Y[@FRAME]",
+    )
+    face: bool = option(False, "Cut out the faces.", Group.INPUT)
+    key: bool = option(False, "Cut out what stands before a green or blue screen.", Group.INPUT)
+    screen: str = option(
+        "", "The screen's colour, #rrggbb.", Group.INPUT, metavar="COLOUR", default_text="found in the clip"
     )
     names: str = option(
         "",
@@ -132,7 +149,9 @@ class Matte(Command):
         from vidtrans.matting.matte_job import make_mattes
 
         # Repeat the check of __post_init__, because only now are the clips in folders counted.
-        if is_batch(self.video, self.batch) and (self.frame or (self.keyframes is None and not self.model)):
+        if is_batch(self.video, self.batch) and (
+            self.frame or (self.keyframes is None and not self.model and not self._found)
+        ):
             raise _one_clip_only()
 
         def work(video: Path, output: Path | None, is_only: bool) -> partial[Table]:
@@ -172,14 +191,28 @@ class Matte(Command):
             self.end,
             self.first_number,
             self.model or "",
+            self._found,
+            self.at,
+            self.screen,
         )
+
+    @property
+    def _found(self) -> str:
+        """Return what is found without painting, '' for nothing. Raises UsageError for several."""
+        chosen = [name for name in (PERSON, FACE, KEY) if getattr(self, name)]
+        if len(chosen) > 1:
+            raise UsageError(f"--{chosen[0]} --{chosen[1]}", "a matte is of one thing", "give one of them")
+        return chosen[0] if chosen else ""
 
     def describe(self, table: Table) -> str:
         """Return the mattes' paths, confidence and frames to paint next, as text. ``table``: the result of ``make``."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
         keys = f"the pictures of '{Path(self.model).name}'" if self.model else keys
+        keys = {PERSON: "the person", FACE: "the faces", KEY: "the screen"}.get(self._found, keys)
         if table.get("dry_run"):
-            what = f"make a matte of {frames} from" if self.model else f"follow through {frames} what is on"
+            what = (
+                f"make a matte of {frames} from" if self.model or self._found else f"follow through {frames} what is on"
+            )
             return f"would {what} {keys}, into {table['output']}{cost_text(table)}"
         things: dict[str, Table] = table.get("things") or {"": table}
         outputs = ", ".join(own["output"] for own in things.values())

@@ -19,11 +19,17 @@ from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.costs import add_estimates, count
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
 from vidtrans.core.files import digest_of, write_atomically
+from vidtrans.core.mask_files import FACE, KEY, PERSON, MaskTerm
 from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Size, Table, Time
 from vidtrans.flow.warping import grow
+from vidtrans.masking.found_masks import VERSION as FOUND_MASKS
+from vidtrans.masking.keying import VERSION as KEYING
+from vidtrans.masking.keying import Screen, remove_spill
 from vidtrans.masking.matte_edges import VERSION as EDGES
 from vidtrans.masking.matte_edges import cut_out, finish_edge, refine_edge, shrink_frame
+from vidtrans.matting.found_mattes import VERSION as FOUND
+from vidtrans.matting.found_mattes import Choice, PeopleSearch, PersonMattes, TermMattes
 from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
 from vidtrans.matting.object_mattes import (
     LOST,
@@ -43,6 +49,7 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.output.result import Result, Work, check_named, check_parents, check_place, produce_all, refuse_link
 from vidtrans.painting.key_frames import key_frame_files, named_frames, warn_unreadable
 from vidtrans.perception.efficientnet_lite import EfficientNetLite
+from vidtrans.perception.people import identity
 from vidtrans.rendering.plan import RenderPlan, plan_render
 from vidtrans.rendering.render_job import RenderJob
 from vidtrans.rendering.requested_output import OutputTarget, default_output, is_one_picture, request_digest
@@ -153,7 +160,7 @@ class MatteJob:
     def painted_paths(self) -> dict[int, Path]:
         """Return the file of each painted frame, by frame number; {} with a model. Raises UsageError, MediaError."""
         request = self.request
-        if self.model is not None:
+        if self.model is not None or not (request.frames or request.keyframes):
             return {}
         files = [] if request.keyframes is None else key_frame_files(request.keyframes)
         if request.keyframes is not None:
@@ -186,6 +193,11 @@ class MatteJob:
             "versions": [EDGES, GROWING, MatteNetworkStage.id(), MatteStage.id(), EfficientNetLite.identity()],
             "seed": self.context.seed,
             "suggest": request.suggest,
+            **(
+                {"found": [request.found, request.at, request.screen, FOUND, KEYING, FOUND_MASKS, identity()]}
+                if request.found
+                else {}
+            ),
             **({"model": segmenter_key(self.model, self.context)} if self.model else {}),
         }
         model_files = [self.model.path] if self.model and self.model.path else []
@@ -218,8 +230,15 @@ class MatteJob:
         if self.model is not None:
             fps = self.settings.rendering.picture_fps
             return {MATTE: ModelMattes(opaque(self.clip), self.model, self.span, fps, self.context)}
+        if self.request.found in (FACE, KEY):
+            return {
+                MATTE: TermMattes(MaskTerm(self.request.found, self.request.screen), self.clip, self.span, self.context)
+            }
         index, found = self.clip.index, {}
         size = Size(short=self.matting.size).of(index.width, index.height)
+        people = self._find_person(size) if self.request.found == PERSON else {}
+        if people and not self.painted:
+            return {MATTE: PersonMattes(MatteSource(self.clip, self.span, size, people), self.matting, self.context)}
         for name in self.request.brushes.things:
             small: dict[int, np.ndarray] = {}
             for frame, painted in self.painted.items():
@@ -232,9 +251,20 @@ class MatteJob:
                 colour = "#" + bytes(self.request.brushes.things[name]).hex()
                 why = f"'{name}' is painted on no frame (in {colour})"
                 raise MediaError(str(next(iter(self.painted_paths.values()))), why, "paint it, or leave out its name")
-            source = MatteSource(self.clip, self.span, size, small)
+            source = MatteSource(self.clip, self.span, size, dict(sorted((people | small).items())))
             found[name] = SweptMattes(source, self.matting, self.context)
         return found
+
+    def _find_person(self, size: tuple[int, int]) -> dict[int, np.ndarray]:
+        """Return the chosen person's mattes (h, w) uint8 in one frame of each shot; painted shots are left out.
+
+        Raises UsageError.
+        """
+        choice = Choice.parse(self.request.at) if self.request.at else None
+        search = PeopleSearch(self.clip, self.span, size, choice, self._sheet_path("people"), self.context)
+        shots = self.clip.shots_in(*self.span)
+        painted = [shot for shot in shots if any(frame in shot for frame in self.painted)]
+        return {n: matte for n, matte in search.mattes().items() if not any(n in shot for shot in painted)}
 
     def _check_size(self, path: Path, name: str, small: np.ndarray) -> None:
         """Raise MediaError if the object ``name`` vanishes at the working size; warn if it is small there.
@@ -292,7 +322,8 @@ class MatteJob:
             thing: {f: p.mattes[thing] for f, p in self.painted.items() if thing in p.mattes and thing not in p.grown}
             for thing in self.request.brushes.things
         }
-        paint = MattePaint(self.mattes, exact, name, self.matting, request.with_colours)
+        screen = getattr(self.mattes[name], "screen", None)
+        paint = MattePaint(self.mattes, exact, name, self.matting, request.with_colours, screen)
         target, identity = self._target(name), load_model(IDENTITY, self.context)
         span = request.start, request.end
         clip = self.clip if request.with_colours else opaque(self.clip)
@@ -305,7 +336,7 @@ class MatteJob:
     def _warn_unpainted_shots(self, name: str) -> None:
         """Warn about shots in which an object has no painted frame, unless a model segments it."""
         source = self.mattes[name].source
-        if self.model is not None:
+        if self.model is not None or self.request.found in (FACE, KEY):
             return
         whose = "" if name == MATTE else f" of '{name}'"
         for shot in source.shots:
@@ -317,7 +348,7 @@ class MatteJob:
     def _confidence_entries(self, name: str) -> Table:
         """Return an object's entries in the result table: confidences, lost ranges and suggested frames."""
         source = self.mattes[name].source
-        shots = [shot for shot in source.shots if self.model or any(key in shot for key in source.painted)]
+        shots = [shot for shot in source.shots if not source.painted or any(key in shot for key in source.painted)]
         inside = {frame: self.mattes[name].at(frame).confidence for shot in shots for frame in shot}
         least, painted = min(inside, key=lambda frame: inside[frame]), sorted(source.painted)
         return {
@@ -426,6 +457,7 @@ class MattePaint:
         mattes: The mattes of all objects, by name.
         exact: Painted mattes (H, W) uint8 at the clip's own size, by object and frame.
         layer: Whether the result has the colours of the clip, with the matte as alpha.
+        screen: The screen whose light is taken out of the colours; None without one.
     """
 
     mattes: Mapping[str, ObjectMattes]
@@ -433,6 +465,7 @@ class MattePaint:
     name: str
     settings: MattingSettings
     layer: bool = False
+    screen: Screen | None = None
 
     def painter(self, size: tuple[int, int]) -> MattePaint:
         """Return this object, because its mattes get the size of the frames with which it is called."""
@@ -472,7 +505,8 @@ class MattePaint:
         ``picture``, ``matte`` and ``working_size`` are not used.
         """
         del picture, matte, working_size
-        return cut_out(source, self._matte(frame, source))
+        clean = source if self.screen is None else remove_spill(source, self.screen)
+        return cut_out(clean, self._matte(frame, source))
 
     def _matte(self, frame: int, source: np.ndarray) -> np.ndarray:
         """Return the matte, (H, W) float32 in [0, 1], of a frame, (H, W, 3) uint8 or uint16.
@@ -487,7 +521,7 @@ class MattePaint:
         else:
             found = {name: mattes.at(frame).matte for name, mattes in self.mattes.items()}
             small = found[self.name] / np.maximum(sum(found.values()), 1)
-            if settings.edge == "refined":
+            if settings.edge == "refined" and not isinstance(self.mattes[self.name], TermMattes):
                 matte = refine_edge(small, shrink_frame(source, small.shape[::-1]), source)
             else:
                 matte = grow(small, whole) if small.shape[::-1] != whole else small

@@ -17,6 +17,7 @@ import numpy as np
 from vidtrans.clips.masks import MaskLevels, object_matte
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
+from vidtrans.core.mask_files import FACE, KEY, PERSON
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.models.loaded_model import LoadedModel
@@ -255,6 +256,8 @@ def _frequent_colours(rgb: np.ndarray) -> str:
 class MatteRequest:
     """A request for mattes from painted ``frames`` (time, picture), a folder ``keyframes`` of them, or a ``model``.
 
+    ``found``: what is found in the pictures instead, ``PERSON``, ``FACE`` or ``KEY``; a person may be painted, too.
+    ``at``: the point that chooses one of several people; ``screen``: the colour of a screen, '' to find it.
     ``with_colours``: deliver the clip's colours with the matte as alpha. ``suggest``: number of frames to suggest for
     painting. ``least_confidence``: the request fails if the confidence of any frame is lower.
     """
@@ -274,17 +277,30 @@ class MatteRequest:
     end: Time | None = None
     first_number: int | None = None
     model: str = ""
+    found: str = ""
+    at: str = ""
+    screen: str = ""
 
     def __post_init__(self) -> None:
         is_painted = self.keyframes is not None or bool(self.frames)
-        if not is_painted and not self.model:
-            why = "nothing says what is cut out"
-            raise UsageError("matte", why, "paint over a frame, and give it: --frame 12=painted.png")
+        if not is_painted and not self.model and not self.found:
+            remedy = "paint over a frame, and give it: --frame 12=painted.png; or add --person, --face or --key"
+            raise UsageError("matte", "nothing says what is cut out", remedy)
+        if self.found and (self.model or (is_painted and self.found != PERSON)):
+            raise UsageError(
+                f"--{self.found}", "the thing is found without painting or a model", "leave out the others"
+            )
+        if self.found and list(self.brushes.things) != [MATTE]:
+            raise UsageError("--names", f"--{self.found} finds one thing", "leave out one of them")
+        if self.at and self.found != PERSON:
+            raise UsageError("--at", "it chooses a person", "add --person")
+        if self.screen and self.found != KEY:
+            raise UsageError("--screen", "it is the colour of a screen", "add --key")
         if self.model and (is_painted or list(self.brushes.things) != [MATTE]):
             why = "the model finds one thing by itself"
             raise UsageError("--model", why, "leave out --frame, --keyframes and --names, or leave out --model")
-        if self.model and self.suggest:
-            raise UsageError("--suggest", "frames are not painted with --model", "leave out one of them")
+        if (self.model or self.found in (FACE, KEY)) and self.suggest:
+            raise UsageError("--suggest", "frames are painted only to follow a thing", "leave it out")
 
     @property
     def makes_file(self) -> bool:

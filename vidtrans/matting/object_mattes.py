@@ -22,7 +22,7 @@ from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import cv2
 import numpy as np
@@ -222,6 +222,15 @@ class ObjectTracker:
             if found is not None and found[1] >= SURE and (best is None or found[1] > best[1]):
                 best = found
         return best
+
+
+class Tracker(Protocol):
+    """The interface of trackers: ``track`` is the state after the last frame."""
+
+    track: Track
+
+    def advance(self, frame: np.ndarray) -> TrackedFrame:
+        """Return the object's matte, with its confidence, in the next ``frame``, (H, W, 3) uint8."""
 
 
 def limit_to_reach(matte: np.ndarray, warped: np.ndarray) -> np.ndarray:
@@ -458,9 +467,9 @@ class SweptMattes:
                 last, track = sweep.key, Track.of(self.source.painted[sweep.key])
                 if before is not None:
                     last, track = before[-1], Track.from_state(read_arrays(store.path(min(before))))
-                network, found = self._network(sweep.training_keys, task), list[TrackedFrame]()
+                found = list[TrackedFrame]()
                 with closing(self._frames(sorted([last, *block]), backwards=block.step < 0)) as frames:
-                    follower = ObjectTracker(network, next(frames), track, self.settings.window)
+                    follower = self._tracker(sweep, next(frames), track, task)
                     for frame in frames:
                         found.append(follower.advance(frame))
                         yield
@@ -469,6 +478,10 @@ class SweptMattes:
                 with store.writing(min(block)) as path, path.open("wb") as file:
                     np.savez_compressed(file, allow_pickle=False, **arrays)
             before = block
+
+    def _tracker(self, sweep: Sweep, frame: np.ndarray, track: Track, task: str) -> Tracker:
+        """Return the tracker of a sweep, from a ``frame`` (h, w, 3) in which the object is ``track``."""
+        return ObjectTracker(self._network(sweep.training_keys, task), frame, track, self.settings.window)
 
     def _frames(self, numbers: Sequence[int], *, backwards: bool) -> Generator[np.ndarray, None, None]:
         """Yield the frames with consecutive ``numbers`` at the working size, (h, w, 3) uint8."""
@@ -513,6 +526,28 @@ class SweptMattes:
             entry.finish({"steps": steps})
         self._networks = {training_keys: network}
         return network
+
+
+class ObjectMattes(Protocol):
+    """The interface of the mattes of one object. Call ``find`` before ``at``, and ``close`` after use."""
+
+    @property
+    def source(self) -> MatteSource: ...
+
+    def find(self, task: str) -> None:
+        """Compute the mattes of all frames; ``task`` names the object in progress reports."""
+
+    def at(self, frame: int) -> ScoredMatte:
+        """Return the matte of a frame, and its confidence."""
+
+    def for_key(self) -> list[str]:
+        """Return the keys of the mattes' cache entries, for cache keys of renders."""
+
+    def cost(self) -> Table:
+        """Estimate the time and disk use of ``find``."""
+
+    def close(self) -> None:
+        """Release the cache entries, so that they can be deleted."""
 
 
 def check_segmenter(model: LoadedModel) -> None:
@@ -643,6 +678,3 @@ class ModelMattes:
             samples = job.chain(engine).outputs(stack, lo, plan.stop)
             for _, picture in filter_samples(samples, method, wanted, plan.held_frames):
                 yield cv2.cvtColor(to_uint8(picture), cv2.COLOR_RGB2GRAY)
-
-
-ObjectMattes = SweptMattes | ModelMattes  # Mattes of one object by either method

@@ -221,6 +221,19 @@ class PersonFinder:
         is_lost = person is None or person.confidence < LOST or person.area < MIN_AREA_RATIO * last.area
         return None if is_lost else person
 
+    def recognise(self, frame: np.ndarray, matte: np.ndarray) -> Found | None:
+        """Return the person in a frame whose matte (H, W) float32 is known, as ``advance`` needs it; None if empty."""
+        kept, box = _main_parts(matte)
+        if box is None:
+            return None
+        seen = [one for one in _looks(frame, [(box, turns) for turns in range(4)]) if one is not None]
+        best = max(seen, key=lambda one: overlap(one.matte, kept), default=None)
+        near, height = _segments(frame, [(box, 0)])[0], len(frame)
+        is_low = box[3] >= height * (1 - PORTRAIT_EDGE) and box[3] - box[1] >= PORTRAIT_HEIGHT * height
+        if is_low and (best is None or overlap(near, kept) > overlap(best.matte, kept)):
+            return Found(kept, box, 1.0, np.empty((0, 3)), is_portrait=True)
+        return None if best is None else replace(best, matte=kept, box=box)
+
     def _candidates(self, frame: np.ndarray) -> list[tuple[float, float, float, float]]:
         """Return the boxes that may show a person, the largest first."""
         squares = list(_tiles(frame.shape[1], frame.shape[0]))

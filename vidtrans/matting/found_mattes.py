@@ -1,0 +1,310 @@
+"""Mattes of what is found in the pictures without painting: one person, the faces, what stands before a screen.
+
+A person is chosen in one frame (the only one, the most prominent, or the one at a point), and followed through the shot
+by the networks that find people. In other shots the person is the one that looks most alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import read_clip_frames
+from vidtrans.core.costs import estimate
+from vidtrans.core.errors import UsageError
+from vidtrans.core.files import write_atomically
+from vidtrans.core.mask_files import FACE, KEY, MaskTerm
+from vidtrans.core.settings import Size, Table, Time, parse_time
+from vidtrans.flow.estimator import DISMedium, grey
+from vidtrans.flow.warping import flow_consistency, halve, resize_flow, warp
+from vidtrans.masking.found_masks import FoundTerm
+from vidtrans.matting.object_mattes import (
+    MatteSource,
+    ScoredMatte,
+    Sweep,
+    SweptMattes,
+    Track,
+    TrackedFrame,
+    Tracker,
+)
+from vidtrans.perception.people import Found, PersonFinder, identity
+from vidtrans.session import Context
+from vidtrans.store.stages import MatteNetworkStage
+from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.images.picture import write_picture
+
+VERSION = 1  # Version of the choice and the following of one person, for cache keys
+CHOICE_STEP = 12  # Frames from one search for the person to the next, until one is found
+PROMINENT = 2.0  # Area relative to the next largest from which a person needs no choice
+SEARCH_STEP = 4  # Frames from one search for a lost person to the next
+ALIKE = 0.55  # Likeness of appearance, 0 to 1, from which somebody is the person that was lost
+KEPT_SHARE = 0.5  # Share of the last matte, moved along the flow, in the next one, where the flow is consistent
+COLOUR_BINS = 8  # Bins of each channel of the histogram of colours that describes a person's appearance
+SECONDS_PER_FRAME = {FACE: 0.02, KEY: 0.03}  # For the estimate of a dry run
+PERSON_SECONDS, SEARCH_SECONDS = 0.05, 0.6  # Time to follow a person through a frame; of a search
+POINT_COLOUR = (255, 210, 0)  # RGB of boxes and numbers on the picture of people
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The choice of a person: a point of the clip's pictures, in pixels, and the frame; None: the first with people."""
+
+    x: float
+    y: float
+    when: Time | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Choice:
+        """Parse X,Y or X,Y@FRAME, with a frame number or a time. Raises UsageError."""
+        place, at, when = text.partition("@")
+        try:
+            x, y = (float(part) for part in place.split(","))
+        except ValueError:
+            raise UsageError(f"--at {text}", "not X,Y or X,Y@FRAME", "as in --at 640,360@12") from None
+        return cls(x, y, parse_time(when) if at else None)
+
+
+@dataclass(frozen=True)
+class PeopleSearch:
+    """Chooses one person of a clip's frames [first, stop) (``span``), and finds the person in each shot.
+
+    ``size``: the (width, height) at which frames are searched. ``picture``: the path of the picture of several people.
+    """
+
+    clip: Clip
+    span: tuple[int, int]
+    size: tuple[int, int]
+    choice: Choice | None
+    picture: Path
+    context: Context
+
+    def mattes(self) -> dict[int, np.ndarray]:
+        """Return the person's mattes (h, w) uint8 by frame: one frame of each shot in which the person is found.
+
+        Raises UsageError if nobody is found, or there are several people and none is chosen.
+        """
+        frame, picture, person = self._choose()
+        looks = appearance(picture, person.matte)
+        found = {frame: person}
+        for shot in self.clip.shots_in(*self.span):
+            if frame not in shot and (seen := self._find_again(shot, looks)) is not None:
+                found[seen[0]] = seen[1]
+        return {number: np.rint(255 * one.matte).astype(np.uint8) for number, one in sorted(found.items())}
+
+    def _choose(self) -> tuple[int, np.ndarray, Found]:
+        """Return the chosen person, with the number of the frame and the frame, (h, w, 3) uint8."""
+        finder, numbers = PersonFinder(), list(range(*self.span, CHOICE_STEP))
+        if self.choice and self.choice.when is not None:
+            numbers = [self.clip.frame_at(self.choice.when)]
+            if not self.span[0] <= numbers[0] < self.span[1]:
+                raise UsageError(f"--at …@{self.choice.when}", "that frame is not rendered", "choose another frame")
+        for number, frame in self._frames(numbers):
+            people = finder.search(frame)
+            if people and self.choice:
+                return number, frame, self._person_at(people, number)
+            if people:
+                return number, frame, self._most_prominent(people, number, frame)
+        where = f"frame {numbers[0]} of {self.clip.name}" if len(numbers) == 1 else self.clip.name
+        raise UsageError("--person", f"nobody is found in {where}", "paint the person: --frame 12=painted.png")
+
+    def _person_at(self, people: Sequence[Found], number: int) -> Found:
+        """Return the person at the chosen point. Raises UsageError if there is none."""
+        assert self.choice is not None
+        scale = self.size[0] / self.clip.index.width
+        x, y = self.choice.x * scale, self.choice.y * scale
+        inside = [one for one in people if one.box[0] <= x <= one.box[2] and one.box[1] <= y <= one.box[3]]
+        if not inside:
+            places = "; ".join(self._place(one) for one in people)
+            why = f"nobody is found there in frame {number}"
+            raise UsageError(f"--at {self.choice.x:g},{self.choice.y:g}", why, f"people are at {places}")
+
+        def value(one: Found) -> float:
+            """Return the matte at the point, and how small the box is."""
+            row, column = min(int(y), len(one.matte) - 1), min(int(x), one.matte.shape[1] - 1)
+            return float(one.matte[row, column]) - 1e-9 * one.area
+
+        return max(inside, key=value)
+
+    def _most_prominent(self, people: Sequence[Found], number: int, frame: np.ndarray) -> Found:
+        """Return the person who is much larger than the others; else raise UsageError, with a picture of all."""
+        ordered = sorted(people, key=lambda one: -one.area)
+        if len(ordered) == 1 or ordered[0].area >= PROMINENT * ordered[1].area:
+            return ordered[0]
+        self._draw(ordered, frame)
+        places = "; ".join(f"{n}: --at {self._place(one)}@{number}" for n, one in enumerate(ordered, 1))
+        raise UsageError(
+            "--person", f"{len(ordered)} people are in frame {number} ({self.picture})", f"choose: {places}"
+        )
+
+    def _place(self, person: Found) -> str:
+        """Return the point X,Y, in pixels of the clip, that chooses a person: the middle of the matte's widest part."""
+        inner = cv2.distanceTransform((person.matte > 0.5).astype(np.uint8), cv2.DIST_L2, 3)
+        row, column = np.unravel_index(int(inner.argmax()), inner.shape)
+        scale = self.clip.index.width / self.size[0]
+        return f"{round((column + 0.5) * scale)},{round((row + 0.5) * scale)}"
+
+    def _draw(self, people: Sequence[Found], frame: np.ndarray) -> None:
+        """Write the picture of people with numbered boxes."""
+        drawn = frame.copy()
+        for number, one in enumerate(people, 1):
+            left, top, right, bottom = (round(edge) for edge in one.box)
+            cv2.rectangle(drawn, (left, top), (right, bottom), POINT_COLOUR, 2)
+            cv2.putText(drawn, str(number), (left + 6, top + 28), cv2.FONT_HERSHEY_SIMPLEX, 1, POINT_COLOUR, 2)
+        if not self.context.dry_run:
+            with write_atomically(self.picture) as temporary:
+                write_picture(temporary, drawn)
+
+    def _find_again(self, shot: range, looks: np.ndarray) -> tuple[int, Found] | None:
+        """Return the person in another shot, with the frame's number; None if nobody there looks alike."""
+        finder = PersonFinder()
+        for number, frame in self._frames(list(shot[::CHOICE_STEP])):
+            found = most_alike(finder.search(frame), frame, looks)
+            if found is not None:
+                return number, found
+        return None
+
+    def _frames(self, numbers: Sequence[int]) -> Generator[tuple[int, np.ndarray], None, None]:
+        """Yield frames (h, w, 3) uint8 with their numbers."""
+        form = FrameFormat(Size(exact=self.size))
+        for number in numbers:
+            for frame in read_clip_frames(self.clip, [number], form, self.context):
+                self.context.begin(f"looking for people in {self.clip.name}")
+                self.context.stop.check()
+                yield number, frame.rgb
+
+
+def appearance(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Return the histogram, of sum 1, of the colours of a frame (h, w, 3) uint8 inside a matte (h, w) from 0 to 1."""
+    inside = (matte > 0.5).astype(np.uint8)
+    lab = cv2.cvtColor(frame, cv2.COLOR_RGB2Lab)
+    found = cv2.calcHist([lab], [0, 1, 2], inside, [COLOUR_BINS // 2, 2 * COLOUR_BINS, 2 * COLOUR_BINS], [0, 256] * 3)
+    return np.asarray(found / max(1.0, float(found.sum())), np.float32)
+
+
+def most_alike(people: Sequence[Found], frame: np.ndarray, looks: np.ndarray) -> Found | None:
+    """Return the one of the people whose appearance is most like ``looks``; None if nobody is alike enough."""
+    likeness = [float(np.sqrt(appearance(frame, one.matte) * looks).sum()) for one in people]  # Bhattacharyya
+    best = int(np.argmax(likeness)) if likeness else 0
+    return people[best] if likeness and likeness[best] >= ALIKE else None
+
+
+class PersonTracker:
+    """Follows one person from a ``frame`` (h, w, 3) uint8 in which the state, ``track``, is known.
+
+    ``looks``: the appearance by which the person is known again after being lost.
+    """
+
+    def __init__(self, frame: np.ndarray, track: Track, looks: np.ndarray) -> None:
+        self.track, self.looks, self._finder = track, looks, PersonFinder()
+        self._last = self._finder.recognise(frame, track.matte.astype(np.float32) / 255)
+        self._flow, self._previous, self._frames_lost = DISMedium(), halve(grey(frame)), 0
+
+    def advance(self, frame: np.ndarray) -> TrackedFrame:
+        """Return the person's matte, with its confidence, in the next ``frame``, (h, w, 3) uint8."""
+        now = halve(grey(frame))
+        found = self._finder.advance(frame, self._last) if self._last is not None else None
+        if found is None:
+            if self._frames_lost % SEARCH_STEP == 0:
+                found = most_alike(self._finder.search(frame), frame, self.looks)
+            self._frames_lost += 1
+        self._last = found
+        if found is None:
+            self._previous = now
+            self.track.matte = np.zeros(frame.shape[:2], np.uint8)
+            return TrackedFrame(self.track.matte, 0.0)
+        self._frames_lost = 0
+        matte = self._steady(found.matte, now)
+        self._previous = now
+        self._last = replace(found, matte=matte)
+        self.track = Track.of(np.rint(255 * matte).astype(np.uint8))
+        inside = matte > 0.5
+        sure = float(matte[inside].mean()) if inside.any() else 0.0
+        return TrackedFrame(self.track.matte, sure * min(1.0, found.confidence if len(found.points) else 1.0))
+
+    def _steady(self, matte: np.ndarray, now: np.ndarray) -> np.ndarray:
+        """Blend a matte with the last one, moved along the flow, where that is consistent."""
+        height, width = matte.shape
+        flow, back = self._flow(now, self._previous), self._flow(self._previous, now)
+        share = cv2.resize(flow_consistency(flow, back), (width, height), interpolation=cv2.INTER_LINEAR)
+        moved = warp(self.track.matte.astype(np.float32) / 255, resize_flow(flow, width, height))
+        steady = matte + KEPT_SHARE * share * (moved - matte)
+        return steady if (steady > 0.5).any() else matte
+
+
+class PersonMattes(SweptMattes):
+    """The mattes of one person, followed from a frame of each shot by the networks that find people."""
+
+    @cached_property
+    def looks(self) -> Mapping[int, np.ndarray]:
+        """Return the appearance of the person in each frame in which the following begins."""
+        painted = zip(self.source.painted, self.painted(list(self.source.painted)), strict=True)
+        return {number: appearance(one.picture, one.matte) for number, one in painted}
+
+    def cost(self) -> Table:
+        """Estimate the time to follow the person."""
+        return estimate(PERSON_SECONDS * sum(len(sweep.frames) for sweep in self.sweeps), 0, 0)
+
+    def _tracker(self, sweep: Sweep, frame: np.ndarray, track: Track, task: str) -> Tracker:
+        """Return a tracker by the networks that find people."""
+        del task
+        return PersonTracker(frame, track, self.looks[sweep.key])
+
+    def _network_stage(self, training_keys: tuple[int, ...]) -> MatteNetworkStage:
+        """Return the cache stage of the networks, which are not trained."""
+        stage = super()._network_stage(training_keys)
+        return replace(stage, settings={"person": VERSION}, seed=0, weights=identity())
+
+
+class TermMattes:
+    """The mattes of faces, or of what stands before a screen, of a clip's frames [first, stop) (``span``)."""
+
+    def __init__(self, term: MaskTerm, clip: Clip, span: tuple[int, int], context: Context) -> None:
+        self._term, self.context = FoundTerm.of(term, clip, *span, context), context
+        self.source = MatteSource(clip, span, self._term.size, {})
+        self.screen = self._term.screen
+        self._reader: Generator[np.ndarray, None, None] | None = None
+        self._next, self._last = -1, ScoredMatte(np.empty((0, 0), np.float32), 0.0)
+
+    def find(self, task: str) -> None:
+        """Find the mattes of all frames; warn where there is nothing."""
+        del task
+        self._term.find(self.context)
+        if not self._term.num_occupied():
+            what = "no face" if self._term.term.kind == FACE else "nothing before the screen"
+            self.context.warn_once(f"{what} is found: the matte is empty", self.source.clip.path)
+
+    def at(self, frame: int) -> ScoredMatte:
+        """Return the matte of a frame, and 1 as its confidence."""
+        if self._reader is None or frame != self._next:
+            if frame == self._next - 1:
+                return self._last
+            self.close_reader()
+            self._reader = self._term.reader(self.context.decode_threads, range(frame, self.source.span[1]))
+        self._last = ScoredMatte(next(self._reader).astype(np.float32) / 255, 1.0)
+        self._next = frame + 1
+        return self._last
+
+    def for_key(self) -> list[str]:
+        """Return the key of the mattes' cache entry, for cache keys of renders."""
+        return [self._term.entry.key]
+
+    def cost(self) -> Table:
+        """Estimate the time to find the mattes."""
+        return estimate(SECONDS_PER_FRAME[self._term.term.kind] * (self.source.span[1] - self.source.span[0]), 0, 0)
+
+    def close_reader(self) -> None:
+        """Close the file of stored mattes."""
+        if self._reader is not None:
+            self._reader.close()
+        self._reader = None
+
+    def close(self) -> None:
+        """Release the cache entry, so that it can be deleted."""
+        self.close_reader()
+        self._term.close()
