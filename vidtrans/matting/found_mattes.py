@@ -44,7 +44,7 @@ CHOICE_STEP = 12  # Frames from one search for the person to the next, until one
 PROMINENT = 2.0  # Area relative to the next largest from which a person needs no choice
 SEARCH_STEP = 4  # Frames from one search for a lost person to the next
 ALIKE = 0.55  # Likeness of appearance, 0 to 1, from which somebody is the person that was lost
-KEPT_SHARE = 0.5  # Share of the last matte, moved along the flow, in the next one, where the flow is consistent
+KEPT_SHARE = 0.3  # Share of the last matte, moved along the flow, in the next one, where the flow is consistent
 COLOUR_BINS = 8  # Bins of each channel of the histogram of colours that describes a person's appearance
 SECONDS_PER_FRAME = {FACE: 0.02, KEY: 0.03}  # For the estimate of a dry run
 PERSON_SECONDS, SEARCH_SECONDS = 0.05, 0.6  # Time to follow a person through a frame; of a search
@@ -105,31 +105,34 @@ class PeopleSearch:
             if not self.span[0] <= numbers[0] < self.span[1]:
                 raise UsageError(f"--at …@{self.choice.when}", "that frame is not rendered", "choose another frame")
         for number, frame in self._frames(numbers):
+            if self.choice and self.choice.when is not None:
+                return number, frame, self._person_at(finder.search(frame), number, frame)
             people = finder.search(frame)
             if people and self.choice:
-                return number, frame, self._person_at(people, number)
+                return number, frame, self._person_at(people, number, frame)
             if people:
                 return number, frame, self._most_prominent(people, number, frame)
         where = f"frame {numbers[0]} of {self.clip.name}" if len(numbers) == 1 else self.clip.name
         raise UsageError("--person", f"nobody is found in {where}", "paint the person: --frame 12=painted.png")
 
-    def _person_at(self, people: Sequence[Found], number: int) -> Found:
-        """Return the person at the chosen point. Raises UsageError if there is none."""
+    def _person_at(self, people: Sequence[Found], number: int, frame: np.ndarray) -> Found:
+        """Return the person at the chosen point of a frame, (h, w, 3) uint8. Raises UsageError if there is none."""
         assert self.choice is not None
         scale = self.size[0] / self.clip.index.width
         x, y = self.choice.x * scale, self.choice.y * scale
-        inside = [one for one in people if one.box[0] <= x <= one.box[2] and one.box[1] <= y <= one.box[3]]
-        if not inside:
+        if not (0 <= x < self.size[0] and 0 <= y < self.size[1]):
+            size = f"{self.clip.index.width}x{self.clip.index.height}"
+            raise UsageError(
+                f"--at {self.choice.x:g},{self.choice.y:g}", f"{self.clip.name} is {size}", "give a point in it"
+            )
+        inside = [one for one in people if one.matte[int(y), int(x)] > 0.5]
+        person = min(inside, key=lambda one: one.area) if inside else PersonFinder().look_at(frame, x, y)
+        if person is None:
             places = "; ".join(self._place(one) for one in people)
-            why = f"nobody is found there in frame {number}"
-            raise UsageError(f"--at {self.choice.x:g},{self.choice.y:g}", why, f"people are at {places}")
-
-        def value(one: Found) -> float:
-            """Return the matte at the point, and how small the box is."""
-            row, column = min(int(y), len(one.matte) - 1), min(int(x), one.matte.shape[1] - 1)
-            return float(one.matte[row, column]) - 1e-9 * one.area
-
-        return max(inside, key=value)
+            why, remedy = f"nobody is found there in frame {number}", "paint the person: --frame 12=painted.png"
+            remedy = f"people are at {places}" if places else remedy
+            raise UsageError(f"--at {self.choice.x:g},{self.choice.y:g}", why, remedy)
+        return person
 
     def _most_prominent(self, people: Sequence[Found], number: int, frame: np.ndarray) -> Found:
         """Return the person who is much larger than the others; else raise UsageError, with a picture of all."""
@@ -204,6 +207,7 @@ class PersonTracker:
         self.track, self.looks, self._finder = track, looks, PersonFinder()
         self._last = self._finder.recognise(frame, track.matte.astype(np.float32) / 255)
         self._flow, self._previous, self._frames_lost = DISMedium(), halve(grey(frame)), 0
+        self._seen = track.matte.astype(np.float32) / 255  # The last matte, before it was blended
 
     def advance(self, frame: np.ndarray) -> TrackedFrame:
         """Return the person's matte, with its confidence, in the next ``frame``, (h, w, 3) uint8."""
@@ -215,24 +219,26 @@ class PersonTracker:
             self._frames_lost += 1
         self._last = found
         if found is None:
-            self._previous = now
+            self._previous, self._seen = now, np.zeros(frame.shape[:2], np.float32)
             self.track.matte = np.zeros(frame.shape[:2], np.uint8)
             return TrackedFrame(self.track.matte, 0.0)
         self._frames_lost = 0
         matte = self._steady(found.matte, now)
-        self._previous = now
-        self._last = replace(found, matte=matte)
+        self._previous, self._seen = now, found.matte
         self.track = Track.of(np.rint(255 * matte).astype(np.uint8))
         inside = matte > 0.5
         sure = float(matte[inside].mean()) if inside.any() else 0.0
         return TrackedFrame(self.track.matte, sure * min(1.0, found.confidence if len(found.points) else 1.0))
 
     def _steady(self, matte: np.ndarray, now: np.ndarray) -> np.ndarray:
-        """Blend a matte with the last one, moved along the flow, where that is consistent."""
+        """Blend a matte with the last one, moved along the flow, where that is consistent.
+
+        Blended mattes are not blended again: a limb that is missed once would be missed on and on.
+        """
         height, width = matte.shape
         flow, back = self._flow(now, self._previous), self._flow(self._previous, now)
         share = cv2.resize(flow_consistency(flow, back), (width, height), interpolation=cv2.INTER_LINEAR)
-        moved = warp(self.track.matte.astype(np.float32) / 255, resize_flow(flow, width, height))
+        moved = warp(self._seen, resize_flow(flow, width, height))
         steady = matte + KEPT_SHARE * share * (moved - matte)
         return steady if (steady > 0.5).any() else matte
 

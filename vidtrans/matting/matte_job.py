@@ -176,7 +176,8 @@ class MatteJob:
     @cached_property
     def painted(self) -> dict[int, PaintedFrame]:
         """Read the painted frames, by frame number. Raises MediaError."""
-        return {} if self.model else read_paintings(self.painted_paths, self.request.brushes, self.clip, self.context)
+        paths = self.painted_paths
+        return read_paintings(paths, self.request.brushes, self.clip, self.context) if paths else {}
 
     @cached_property
     def results(self) -> dict[str, Result]:

@@ -30,6 +30,7 @@ TILE_SHARES, TILE_STEP = (1.0, 0.6), 0.55  # Sides of the squares as shares of t
 MIN_TILE_SHARE = 0.012  # Least area of a candidate as a share of a square
 SAME_BOX, SAME_MATTE = 0.6, 0.5  # Overlap (IoU) from which two boxes, or two mattes, are the same
 MAX_CANDIDATES = 10  # Largest number of candidates, from the largest on, that are looked at
+POINT_SHARES = (0.35, 0.55, 0.8, 1.1)  # Sides of the squares around a chosen point, as shares of the short side
 # Looks at a person
 MARGIN, PORTRAIT_MARGIN = 1.3, 1.35  # Side of the square of a look, relative to the longer side of the person's box
 NUM_JOINTS, SURE_JOINTS = 33, 12  # Joints of the network; the number of the best ones that give the confidence
@@ -49,6 +50,7 @@ FACE_AGREEMENT = 0.5  # Overlap of both networks' mattes from which a candidate 
 PORTRAIT_HEIGHT, PORTRAIT_EDGE = 0.4, 0.03  # Height, and distance from the lower edge, of a half-length figure
 MIN_AREA_RATIO = 0.3  # Area relative to the frame before, below which a followed person is lost
 MIN_PART = 0.1  # Least area of a part of a person, relative to its largest part
+SURE_JOINT = 0.5  # Score from which a joint counts for the box of a person
 BODY = (0,), (11, 12), (23, 24), (25, 26), (27, 28)  # Joints of nose, shoulders, hips, knees and ankles
 # Faces
 ANCHORS_PER_CELL = ((16, 2), (8, 6))  # BlazeFace: cells of a side, and anchors in each
@@ -221,18 +223,31 @@ class PersonFinder:
         is_lost = person is None or person.confidence < LOST or person.area < MIN_AREA_RATIO * last.area
         return None if is_lost else person
 
+    def look_at(self, frame: np.ndarray, x: float, y: float) -> Found | None:
+        """Return the person at a point of a frame who is surest, even one that a search does not find; None for nobody.
+
+        ``x`` and ``y``: in pixels.
+        """
+        short = min(frame.shape[:2])
+        halves = [share * short / 2 / MARGIN for share in POINT_SHARES]
+        places = [((x - half, y - half, x + half, y + half), turns) for half in halves for turns in range(4)]
+        seen = [one for one in _looks(frame, places) if one is not None and _covers(one, x, y)]
+        again = _looks(frame, [(one.box, one.turns) for one in sorted(seen, key=lambda one: -one.confidence)[:3]])
+        sure = [one for one in (*seen, *again) if one is not None and one.confidence >= LIKELY and _covers(one, x, y)]
+        return max(sure, key=lambda one: one.confidence, default=None)
+
     def recognise(self, frame: np.ndarray, matte: np.ndarray) -> Found | None:
         """Return the person in a frame whose matte (H, W) float32 is known, as ``advance`` needs it; None if empty."""
         kept, box = _main_parts(matte)
         if box is None:
             return None
         seen = [one for one in _looks(frame, [(box, turns) for turns in range(4)]) if one is not None]
-        best = max(seen, key=lambda one: overlap(one.matte, kept), default=None)
+        best = max(seen, key=lambda one: overlap(one.matte, kept) * one.confidence, default=None)
         near, height = _segments(frame, [(box, 0)])[0], len(frame)
         is_low = box[3] >= height * (1 - PORTRAIT_EDGE) and box[3] - box[1] >= PORTRAIT_HEIGHT * height
         if is_low and (best is None or overlap(near, kept) > overlap(best.matte, kept)):
             return Found(kept, box, 1.0, np.empty((0, 3)), is_portrait=True)
-        return None if best is None else replace(best, matte=kept, box=box)
+        return None if best is None else replace(best, matte=kept, box=_with_joints(box, best.points))
 
     def _candidates(self, frame: np.ndarray) -> list[tuple[float, float, float, float]]:
         """Return the boxes that may show a person, the largest first."""
@@ -299,6 +314,12 @@ def _columns(box: Sequence[float], frame: np.ndarray) -> slice:
     return slice(left, max(left, min(int(box[2]), frame.shape[1] - 1)) + 1)
 
 
+def _covers(person: Found, x: float, y: float) -> bool:
+    """Return whether a person's matte is inside at a point, in pixels."""
+    height, width = person.matte.shape
+    return bool(person.matte[min(max(0, int(y)), height - 1), min(max(0, int(x)), width - 1)] > INSIDE)
+
+
 def _is_same(person: Found, other: Found) -> bool:
     """Return whether two mattes show the same person: they agree, or the first lies within the other."""
     inside = person.matte > INSIDE
@@ -326,8 +347,18 @@ def _looks(frame: np.ndarray, places: Sequence[Place]) -> list[Found | None]:
         kept, bounds = _main_parts(matte)
         points = _joints(maps[:NUM_JOINTS], square)
         score = float(np.sort(points[:, 2])[-SURE_JOINTS:].mean())
-        found.append(None if bounds is None else Found(kept, bounds, score, points, square.turns))
+        whole = None if bounds is None else _with_joints(bounds, points)
+        found.append(None if whole is None else Found(kept, whole, score, points, square.turns))
     return found
+
+
+def _with_joints(box: tuple[float, float, float, float], points: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a box that contains the sure joints (n, 3), too, as a matte may miss a limb that they show."""
+    sure = points[points[:, 2] >= SURE_JOINT]
+    if not len(sure):
+        return box
+    (left, top), (right, bottom) = sure[:, :2].min(0), sure[:, :2].max(0)
+    return min(box[0], float(left)), min(box[1], float(top)), max(box[2], float(right)), max(box[3], float(bottom))
 
 
 def _look_at_portrait(frame: np.ndarray, box: Sequence[float], confidence: float) -> Found | None:
