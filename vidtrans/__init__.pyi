@@ -492,6 +492,11 @@ def matte(
     frame: Path | Sequence[Path | str] | str = ...,
     keyframes: Path | str | None = ...,
     model: Path | str | None = ...,
+    person: bool = ...,
+    at: str = ...,
+    face: bool = ...,
+    key: bool = ...,
+    screen: str = ...,
     names: str = ...,
     inside: str = ...,
     outside: str = ...,
@@ -528,6 +533,8 @@ def matte(
     """Cut one thing out of VIDEO: paint it on one frame, and it is followed through the clip.
 
     vidtrans matte clip.mp4 --frame 12=painted.png
+
+    vidtrans matte clip.mp4 --person
 
     A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
     green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what

@@ -39,10 +39,11 @@ CUTS_OPTION = _shared_option(
 )
 # --mask, repeatable: mattes that limit the render, or that --region refers to by name
 MASKS_OPTION = _shared_option(
-    "A matte, white where the look is: a video, a picture, or a folder (of several clips one with a matte for "
-    "each); not:FILE for the other side. For --region, with a name: man=man.mkv.",
+    "Where the look is: person, face, key, colour:#rrggbb or luma, found in the pictures; or a matte, white there: a "
+    "video, a picture, or a folder (of several clips one with a matte for each). 'not person' or not:FILE for the "
+    "other side, ' + ' and ' - ' between several. For --region, with a name: man=person.",
     Group.LOOK,
-    metavar="[NAME=]MATTE",
+    metavar="[NAME=]MASK",
     access="path",
 )
 # --region, repeatable: the model or medium for a named mask
@@ -99,8 +100,8 @@ FIRST_NUMBER_OPTION = _shared_option(
 )
 # --keep: a matte of the content of the training clip that the style should not change
 KEEP_OPTION = _shared_option(
-    "A matte of the clip that is learned on, white where its content is kept, such as faces: a video, a picture, or a "
-    "folder. With several clips: one for all, or a folder with a video of each clip's name.",
+    "Where the content of the clip that is learned on is kept: face or person, or a matte, white there: a video, a "
+    "picture, or a folder. With several clips: one for all, or a folder with a video of each clip's name.",
     Group.INPUT,
     metavar="MATTE",
     access="path",
@@ -138,8 +139,11 @@ def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
 
     ``what``: the content where the mask is white, for the help. ``more``: additional help.
     """
-    text = f"A matte, white where {what} is{more}: a video, a picture, or a folder; not:FILE for the other side."
-    return option(None, text, Group.LOOK, metavar="MATTE", access="path")
+    text = (
+        f"Where {what} is{more}: person, face, key, colour:#rrggbb or luma, or a matte, white there: a video, a picture, "
+        "or a folder; 'not person' or not:FILE for the other side."
+    )
+    return option(None, text, Group.LOOK, metavar="MASK", access="path")
 
 
 def models_option(help: str, default: Any = ()) -> Any:  # noqa: ANN401
