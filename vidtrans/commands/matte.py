@@ -91,6 +91,9 @@ class Matte(Command):
         Group.INPUT,
         metavar="X,Y[@FRAME]",
     )
+    poses: Path | None = option(
+        None, "Also write the person's joints, the keypoints of --pairing pose.", Group.OUTPUT, metavar="FILE.json"
+    )
     face: bool = option(False, "Cut out the faces.", Group.INPUT)
     key: bool = option(False, "Cut out what stands before a green or blue screen.", Group.INPUT)
     screen: str = option(
@@ -194,12 +197,14 @@ class Matte(Command):
             self._found,
             self.at,
             self.screen,
+            self.poses,
         )
 
     @property
     def _found(self) -> str:
         """Return what is found without painting, '' for nothing. Raises UsageError for several."""
-        chosen = [name for name in (PERSON, FACE, KEY) if getattr(self, name)]
+        given = {PERSON: self.person, FACE: self.face, KEY: self.key}
+        chosen = [name for name, is_given in given.items() if is_given]
         if len(chosen) > 1:
             raise UsageError(f"--{chosen[0]} --{chosen[1]}", "a matte is of one thing", "give one of them")
         return chosen[0] if chosen else ""

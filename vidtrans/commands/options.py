@@ -140,8 +140,8 @@ def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
     ``what``: the content where the mask is white, for the help. ``more``: additional help.
     """
     text = (
-        f"Where {what} is{more}: person, face, key, colour:#rrggbb or luma, or a matte, white there: a video, a picture, "
-        "or a folder; 'not person' or not:FILE for the other side."
+        f"Where {what} is{more}: person, face, key, colour:#rrggbb or luma, or a matte, white there: a video, a "
+        "picture, or a folder; 'not person' or not:FILE for the other side."
     )
     return option(None, text, Group.LOOK, metavar="MASK", access="path")
 

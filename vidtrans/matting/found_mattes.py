@@ -33,7 +33,8 @@ from vidtrans.matting.object_mattes import (
     TrackedFrame,
     Tracker,
 )
-from vidtrans.perception.people import Found, PersonFinder, identity
+from vidtrans.matting.settings import MattingSettings
+from vidtrans.perception.people import NUM_JOINTS, Found, PersonFinder, identity, joints_of
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage
 from vidtrans.video.frame_format import FrameFormat
@@ -200,11 +201,12 @@ def most_alike(people: Sequence[Found], frame: np.ndarray, looks: np.ndarray) ->
 class PersonTracker:
     """Follows one person from a ``frame`` (h, w, 3) uint8 in which the state, ``track``, is known.
 
-    ``looks``: the appearance by which the person is known again after being lost.
+    ``looks``: the appearance by which the person is known again after being lost. ``wants_joints``: find the joints of
+    half-length figures, too.
     """
 
-    def __init__(self, frame: np.ndarray, track: Track, looks: np.ndarray) -> None:
-        self.track, self.looks, self._finder = track, looks, PersonFinder()
+    def __init__(self, frame: np.ndarray, track: Track, looks: np.ndarray, *, wants_joints: bool) -> None:
+        self.track, self.looks, self.wants_joints, self._finder = track, looks, wants_joints, PersonFinder()
         self._last = self._finder.recognise(frame, track.matte.astype(np.float32) / 255)
         self._flow, self._previous, self._frames_lost = DISMedium(), halve(grey(frame)), 0
         self._seen = track.matte.astype(np.float32) / 255  # The last matte, before it was blended
@@ -221,14 +223,15 @@ class PersonTracker:
         if found is None:
             self._previous, self._seen = now, np.zeros(frame.shape[:2], np.float32)
             self.track.matte = np.zeros(frame.shape[:2], np.uint8)
-            return TrackedFrame(self.track.matte, 0.0)
+            return TrackedFrame(self.track.matte, 0.0, np.zeros((NUM_JOINTS, 3)) if self.wants_joints else None)
         self._frames_lost = 0
         matte = self._steady(found.matte, now)
         self._previous, self._seen = now, found.matte
         self.track = Track.of(np.rint(255 * matte).astype(np.uint8))
         inside = matte > 0.5
         sure = float(matte[inside].mean()) if inside.any() else 0.0
-        return TrackedFrame(self.track.matte, sure * min(1.0, found.confidence if len(found.points) else 1.0))
+        confidence = sure * min(1.0, found.confidence if len(found.points) else 1.0)
+        return TrackedFrame(self.track.matte, confidence, joints_of(frame, found) if self.wants_joints else None)
 
     def _steady(self, matte: np.ndarray, now: np.ndarray) -> np.ndarray:
         """Blend a matte with the last one, moved along the flow, where that is consistent.
@@ -244,7 +247,30 @@ class PersonTracker:
 
 
 class PersonMattes(SweptMattes):
-    """The mattes of one person, followed from a frame of each shot by the networks that find people."""
+    """The mattes of one person, followed from a frame of each shot by the networks that find people.
+
+    ``wants_joints``: find the person's joints, too.
+    """
+
+    def __init__(
+        self, source: MatteSource, settings: MattingSettings, context: Context, *, wants_joints: bool = False
+    ) -> None:
+        super().__init__(source, settings, context)
+        self.wants_joints = wants_joints
+
+    def joints(self) -> dict[int, np.ndarray]:
+        """Return the joints, (33, 3), of each frame with the person: x and y in pixels of the clip, and a score."""
+        scale = self.source.clip.index.width / self.source.size[0]
+        found = {}
+        for frame in range(*self.source.span):
+            own = self.stored(frame, "joints")
+            if own is None and frame in self.source.painted:
+                [painted] = self.painted([frame])
+                person = PersonFinder().recognise(painted.picture, painted.matte)
+                own = joints_of(painted.picture, person) if person else None
+            if own is not None and own[:, 2].any():
+                found[frame] = own * (scale, scale, 1)
+        return found
 
     @cached_property
     def looks(self) -> Mapping[int, np.ndarray]:
@@ -259,12 +285,12 @@ class PersonMattes(SweptMattes):
     def _tracker(self, sweep: Sweep, frame: np.ndarray, track: Track, task: str) -> Tracker:
         """Return a tracker by the networks that find people."""
         del task
-        return PersonTracker(frame, track, self.looks[sweep.key])
+        return PersonTracker(frame, track, self.looks[sweep.key], wants_joints=self.wants_joints)
 
     def _network_stage(self, training_keys: tuple[int, ...]) -> MatteNetworkStage:
         """Return the cache stage of the networks, which are not trained."""
         stage = super()._network_stage(training_keys)
-        return replace(stage, settings={"person": VERSION}, seed=0, weights=identity())
+        return replace(stage, settings={"person": VERSION, "joints": self.wants_joints}, seed=0, weights=identity())
 
 
 class TermMattes:

@@ -18,7 +18,7 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_pictur
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.costs import add_estimates, count
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
-from vidtrans.core.files import digest_of, write_atomically
+from vidtrans.core.files import digest_of, write_atomically, write_json
 from vidtrans.core.mask_files import FACE, KEY, PERSON, MaskTerm
 from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Size, Table, Time
@@ -97,8 +97,20 @@ class MatteJob:
         sheet = self._sheet_path("sheet") if tables[0]["cached"] else self._write_frames_sheet()
         things = {name: table | {"sheet": str(sheet)} for name, table in zip(self.results, tables, strict=True)}
         whole = next(iter(things.values())) | ({} if list(things) == [MATTE] else {"things": things})
+        if self.request.poses is not None:
+            self._write_poses(self.request.poses)
         check_confidence(whole, self.request.least_confidence)
         return whole
+
+    def _write_poses(self, path: Path) -> None:
+        """Write the joints of the person as MediaPipe's landmarks, in pixels of the clip."""
+        mattes, index = self.mattes[MATTE], self.clip.index
+        assert isinstance(mattes, PersonMattes)
+        mattes.find("the person")  # From the cache, unless the matte was up to date and the poses are new
+        joints = {frame: [[round(float(v), 3) for v in row] for row in own] for frame, own in mattes.joints().items()}
+        frames = [{"frame": frame, "poseLandmarks": rows} for frame, rows in joints.items()]
+        check_parents(path)
+        write_json(path, {"width": index.width, "height": index.height, "frames": frames})
 
     def _prepare(self) -> Work:
         """Check the request, compute the mattes, and return the remaining work: renders and forecast."""
@@ -239,7 +251,14 @@ class MatteJob:
         size = Size(short=self.matting.size).of(index.width, index.height)
         people = self._find_person(size) if self.request.found == PERSON else {}
         if people and not self.painted:
-            return {MATTE: PersonMattes(MatteSource(self.clip, self.span, size, people), self.matting, self.context)}
+            return {
+                MATTE: PersonMattes(
+                    MatteSource(self.clip, self.span, size, people),
+                    self.matting,
+                    self.context,
+                    wants_joints=self.request.poses is not None,
+                )
+            }
         for name in self.request.brushes.things:
             small: dict[int, np.ndarray] = {}
             for frame, painted in self.painted.items():

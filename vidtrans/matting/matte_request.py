@@ -258,6 +258,7 @@ class MatteRequest:
 
     ``found``: what is found in the pictures instead, ``PERSON``, ``FACE`` or ``KEY``; a person may be painted, too.
     ``at``: the point that chooses one of several people; ``screen``: the colour of a screen, '' to find it.
+    ``poses``: the JSON file to write the person's joints to, or None.
     ``with_colours``: deliver the clip's colours with the matte as alpha. ``suggest``: number of frames to suggest for
     painting. ``least_confidence``: the request fails if the confidence of any frame is lower.
     """
@@ -280,6 +281,7 @@ class MatteRequest:
     found: str = ""
     at: str = ""
     screen: str = ""
+    poses: Path | None = None
 
     def __post_init__(self) -> None:
         is_painted = self.keyframes is not None or bool(self.frames)
@@ -294,6 +296,10 @@ class MatteRequest:
             raise UsageError("--names", f"--{self.found} finds one thing", "leave out one of them")
         if self.at and self.found != PERSON:
             raise UsageError("--at", "it chooses a person", "add --person")
+        if self.poses and (self.found != PERSON or is_painted):
+            raise UsageError("--poses", "joints are those of a person who is found", "give it with --person alone")
+        if self.poses and self.poses.suffix.lower() != ".json":
+            raise UsageError(f"--poses {self.poses}", "not a .json file", "as in --poses poses.json")
         if self.screen and self.found != KEY:
             raise UsageError("--screen", "it is the colour of a screen", "add --key")
         if self.model and (is_painted or list(self.brushes.things) != [MATTE]):

@@ -85,10 +85,14 @@ COLOURED = 12  # Mean difference of a pixel's channels, of 255, above which a mo
 
 
 class TrackedFrame(NamedTuple):
-    """The matte of a frame, (H, W) uint8, and the confidence in it, 0 to 1."""
+    """The matte of a frame, (H, W) uint8, and the confidence in it, 0 to 1.
+
+    ``joints``: those of a person, (n, 3): x and y in pixels, and a score from 0 to 1; None if they are not wanted.
+    """
 
     matte: np.ndarray
     confidence: float
+    joints: np.ndarray | None = None
 
 
 class Signals(NamedTuple):
@@ -401,6 +405,14 @@ class SweptMattes:
         sure = sum(one.confidence * w for one, w in zip(found, weights, strict=True))
         return ScoredMatte(np.asarray(matte, np.float32), float(sure))
 
+    def stored(self, frame: int, name: str) -> np.ndarray | None:
+        """Return what the first sweep through a frame stored under a ``name``; None for a painted frame."""
+        for sweep in self._of_frame.get(frame, ()):
+            block = block_with(frame, sweep.frames)
+            found: np.ndarray = self._load(sweep, block)[name][block.index(frame)]
+            return found
+        return None
+
     def for_key(self) -> list[str]:
         """Return the keys of the cache entries of all sweeps, for cache keys of renders."""
         return [self._entry(sweep).key for sweep in self.sweeps]
@@ -475,6 +487,8 @@ class SweptMattes:
                         yield
                 mattes, sure = np.stack([one.matte for one in found]), np.array([one.confidence for one in found])
                 arrays = {"mattes": mattes, "confidences": sure} | follower.track.state()
+                if found[0].joints is not None:
+                    arrays["joints"] = np.stack([one.joints for one in found if one.joints is not None])
                 with store.writing(min(block)) as path, path.open("wb") as file:
                     np.savez_compressed(file, allow_pickle=False, **arrays)
             before = block

@@ -377,6 +377,14 @@ def _segments(frame: np.ndarray, places: Sequence[Place]) -> list[np.ndarray]:
     return [square.paste(matte, size) for square, matte in zip(squares, mattes, strict=True)]
 
 
+def joints_of(frame: np.ndarray, person: Found) -> np.ndarray:
+    """Return the joints of a person in a frame, (33, 3), also of a half-length figure; all 0 if they are not seen."""
+    if len(person.points):
+        return person.points
+    seen = _look(frame, person.box, 0)
+    return np.zeros((NUM_JOINTS, 3)) if seen is None else seen.points
+
+
 def _joints(heat: np.ndarray, square: Square) -> np.ndarray:
     """Return the joints of heat maps (n, h, w): (n, 3), x and y in pixels of the frame, and the score."""
     count, height, width = heat.shape
