@@ -325,30 +325,30 @@ def _followed_mattes(term: FoundTerm, context: Context) -> Callable[[Chunk], Ite
             small = {frame.index: frame.rgb for frame in frames}
         raw = {number: np.zeros(size[::-1], np.float32) for number in span}
 
-        def follow(one: Found, frames: Iterator[int]) -> Found | None:
-            """Add what is found in one frame to the mattes, and follow it through others; return the last."""
-            last: Found | None = one
-            for number in frames:
-                context.stop.check()
-                last = finder.advance(small[number], last) if last else None
-                if last is not None:
-                    np.maximum(raw[number], last.matte, out=raw[number])
-            return last
+        def follow(start: int, one: Found) -> Found | None:
+            """Follow what is found in a frame both ways, and add it to the mattes if it is confirmed; return its end."""
+            seen = {start: one}
+            for frames in (range(start - 1, span.start - 1, -1), range(start + 1, span.stop)):
+                last: Found | None = one
+                for number in frames:
+                    context.stop.check()
+                    last = finder.advance(small[number], last) if last else None
+                    if last is not None:
+                        seen[number] = last
+            if not finder.is_confirmed([*seen.values()], len(span)):
+                return None
+            for number, each in seen.items():
+                np.maximum(raw[number], each.matte, out=raw[number])
+            return seen.get(span[-1])
 
         begin, end = chunk.first, span[-1]
         known = searched.get(begin)
         if known is None:
             known = finder.search(small[begin])
-        alive = []
-        for one in known:
-            np.maximum(raw[begin], one.matte, out=raw[begin])
-            follow(one, iter(range(begin - 1, span.start - 1, -1)))
-            if (last := follow(one, iter(range(begin + 1, span.stop)))) is not None:
-                alive.append(last)
+        alive = [last for one in known if (last := follow(begin, one)) is not None]
         late = finder.search(small[end], alive) if end > begin else []
         for one in late:
-            np.maximum(raw[end], one.matte, out=raw[end])
-            follow(one, iter(range(end - 1, span.start - 1, -1)))
+            follow(end, one)
         searched.clear()
         searched[end] = [*alive, *late] if end > begin else known
         steady = _steady(raw, small, range(chunk.first, chunk.stop))

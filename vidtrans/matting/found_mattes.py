@@ -42,6 +42,7 @@ from vidtrans.video.images.picture import write_picture
 
 VERSION = 1  # Version of the choice and the following of one person, for cache keys
 CHOICE_STEP = 12  # Frames from one search for the person to the next, until one is found
+CONFIRMING = 4  # Frames in which somebody who was found is looked at
 PROMINENT = 2.0  # Area relative to the next largest from which a person needs no choice
 SEARCH_STEP = 4  # Frames from one search for a lost person to the next
 ALIKE = 0.55  # Likeness of appearance, 0 to 1, from which somebody is the person that was lost
@@ -108,13 +109,25 @@ class PeopleSearch:
         for number, frame in self._frames(numbers):
             if self.choice and self.choice.when is not None:
                 return number, frame, self._person_at(finder.search(frame), number, frame)
-            people = finder.search(frame)
+            people = [one for one in finder.search(frame) if self._is_confirmed(number, one)]
             if people and self.choice:
                 return number, frame, self._person_at(people, number, frame)
             if people:
                 return number, frame, self._most_prominent(people, number, frame)
         where = f"frame {numbers[0]} of {self.clip.name}" if len(numbers) == 1 else self.clip.name
         raise UsageError("--person", f"nobody is found in {where}", "paint the person: --frame 12=painted.png")
+
+    def _is_confirmed(self, number: int, person: Found) -> bool:
+        """Return whether somebody who was found in a frame is a person in the following frames, too."""
+        finder, seen, last = PersonFinder(), [person], person
+        stop = min(number + CONFIRMING, self.span[1])
+        for _, frame in self._frames(list(range(number + 1, stop))):
+            following = finder.advance(frame, last)
+            if following is None:
+                break
+            last = following
+            seen.append(last)
+        return finder.is_confirmed(seen, stop - number)
 
     def _person_at(self, people: Sequence[Found], number: int, frame: np.ndarray) -> Found:
         """Return the person at the chosen point of a frame, (h, w, 3) uint8. Raises UsageError if there is none."""

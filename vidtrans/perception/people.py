@@ -38,6 +38,9 @@ PERSON, LOST = 0.85, 0.4  # Probability from which a candidate is a person; scor
 LIKELY = 0.45  # Score from which a candidate is looked at again
 # A person who is not upright: least score, least share of the frame, and largest number of candidates that are tried
 TURNED, TURNED_SHARE, MAX_TURNED = 0.75, 0.04, 2
+# Least number of frames in which a person or a face is seen, and least mean score of a person, or it is taken for a
+# mistake
+MIN_SEEN, CONFIRMED = 4, 0.62
 MAX_TAKEN = 0.4  # Share of a box that people who are known already may cover
 # A logistic regression of "the candidate is a person" on ``Signs``, fitted to 190 candidates of 12 sequences of DAVIS
 # 2016 (5 with people) and two films without people; it is right on those of 10 other clips (guides/masks.md)
@@ -209,6 +212,15 @@ class PersonFinder:
             if not any(_is_same(person, other) for other in kept):
                 kept.append(person)
         return kept
+
+    def is_confirmed(self, seen: Sequence[Found], num_frames: int) -> bool:
+        """Return whether what was found in one frame, and followed through others, is a person.
+
+        ``seen``: the frames in which it was seen; ``num_frames``: those through which it could be followed.
+        """
+        scores = [one.confidence for one in seen]
+        is_lasting = len(seen) >= min(MIN_SEEN, num_frames)
+        return is_lasting and (seen[0].is_portrait or sum(scores) / len(scores) >= CONFIRMED)
 
     def advance(self, frame: np.ndarray, last: Found) -> Found | None:
         """Return a person of the frame before in the next frame; None if the person is lost."""
@@ -431,6 +443,10 @@ class FaceFinder:
         squares = list(_tiles(frame.shape[1], frame.shape[0], (*TILE_SHARES, 0.36)))
         found = _sure_faces(frame, squares)
         return [one for one in found if all(_box_overlap(one.box, other.box) < SAME_FACE for other in known)]
+
+    def is_confirmed(self, seen: Sequence[Found], num_frames: int) -> bool:
+        """Return whether what was found in one frame, and followed through others, is a face."""
+        return len(seen) >= min(MIN_SEEN, num_frames)
 
     def advance(self, frame: np.ndarray, last: Found) -> Found | None:
         """Return a face of the frame before in the next frame; None if it is lost."""
