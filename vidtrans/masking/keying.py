@@ -83,25 +83,81 @@ def find_screen(frames: Iterable[np.ndarray]) -> Screen | None:
 def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
     """Return the matte, (H, W) float32 from 0 to 1, of what stands before a screen in a frame (H, W, 3) uint8."""
     height, width = frame.shape[:2]
-    short = min(height, width)
-    picture = frame.astype(np.float32) / 255
-    excess = _excess(picture, screen.channel)
-    level = cv2.extractChannel(picture, screen.channel)
-    own = np.array(screen.colour, np.float32)[None, None]
-    ratio = float(_excess(own, screen.channel)[0, 0]) / max(1e-3, screen.colour[screen.channel])
-    is_screen = (excess > SCREEN_RATIO * ratio * level) & (excess > MIN_EXCESS / 255 / 2)
-    local = _fill(excess, is_screen, short)
-    alpha = 1 - excess / np.maximum(local, 1e-3)
-    # Where much of the picture is nearly the screen's, its deviations are noise.
-    surely = is_screen & (alpha < 0.15)
-    noise = float(np.sqrt(np.mean(np.square(alpha[surely])))) if surely.any() else 0.0
-    low = min(0.15, NOISE_SIGMAS * noise)
-    alpha = np.clip((alpha - low) / (SOLID - low), 0, 1)
+    plates = _Plates.of(frame, screen)
+    excess = _excess(frame, screen.channel)
+    local = cv2.resize(plates.excess, (width, height), interpolation=cv2.INTER_LINEAR)
+    alpha = cv2.addWeighted(cv2.divide(excess, local, dtype=cv2.CV_32F), -1, excess, 0, 1, dtype=cv2.CV_32F)
+    mean = cv2.blur(alpha, (3, 3))
+    low = NOISE_SIGMAS * plates.noise
+    unsure = (cv2.dilate((mean < 0.94).astype(np.uint8), np.ones((SIDE, SIDE), np.uint8)) > 0) & (mean > low)
+    y, x = np.nonzero(unsure)
+    alpha[mean <= low] = 0
+    alpha[y, x] = plates.solve(frame[y, x], y / height, x / width)
     core = cv2.distanceTransform((alpha > CORE_ALPHA).astype(np.uint8), cv2.DIST_L2, 3)
-    return np.maximum(alpha, np.clip(core / (CORE_SHARE * short) - 1, 0, 1)).astype(np.float32)
+    return np.maximum(alpha, np.clip(core / (CORE_SHARE * min(height, width)) - 1, 0, 1)).astype(np.float32)
 
 
-def remove_spill(frame: np.ndarray, screen: Screen) -> np.ndarray:
+SIDE = 13
+SIGMA_F, SIGMA_B, SIGMA_C = 0.0, 0.0, 0.0
+FIG_Q = 0.35
+TEXTURE = 2.0
+SLOPE = 0.06
+
+
+@dataclass(frozen=True)
+class _Plates:
+    """The screen and the figure, each continued over the whole frame, (h, w, 3) float32 from 0 to 255, at a small size."""
+
+    screen: np.ndarray
+    figure: np.ndarray
+    excess: np.ndarray
+    noise: float
+    side: int = 0
+
+    @classmethod
+    def of(cls, frame: np.ndarray, screen: Screen) -> _Plates:
+        height, width = frame.shape[:2]
+        scale = min(1.0, FILL_SIDE_PX / min(height, width))
+        size = max(2, round(width * scale)), max(2, round(height * scale))
+        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        excess, level = _excess(small, screen.channel), cv2.extractChannel(small, screen.channel)
+        own = np.array(screen.colour, np.float32)[None, None]
+        ratio = float(_excess(own, screen.channel)[0, 0]) / max(1e-3, screen.colour[screen.channel])
+        is_screen = (excess > SCREEN_RATIO * ratio * level) & (excess > MIN_EXCESS / 2)
+        # Hair before the screen has the screen's ratio, too, but it has texture and edges, unlike shadows.
+        full = _excess(frame, screen.channel).astype(np.float32)
+        square = cv2.resize(full * full, size, interpolation=cv2.INTER_AREA)
+        mean = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
+        spread = np.sqrt(np.maximum(square - mean * mean, 0))
+        usual = float(np.median(spread[is_screen])) if is_screen.any() else 0.0
+        slope = cv2.morphologyEx(cv2.blur(excess, (3, 3)), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        strong = np.percentile(excess[is_screen], 75) if is_screen.any() else 1.0
+        surely = is_screen & (spread < TEXTURE * usual + 2) & (slope < SLOPE * strong + usual) & (excess > 0.3 * strong)
+        plate = _fill(small, cv2.erode(surely.astype(np.uint8), np.ones((3, 3), np.uint8)))
+        plate_excess = np.maximum(_excess(plate, screen.channel), 4)
+        share = excess / plate_excess
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
+        inner = cv2.erode((share < FIG_Q).astype(np.uint8), np.ones((3, 3), np.uint8))
+        figure = _fill(small, inner)
+        noise = usual / max(strong, 1)
+        return cls(plate, figure, plate_excess, float(noise))
+
+    def solve(self, colours, y, x):
+        h, w = self.excess.shape
+        at = (y * h).astype(np.int32), (x * w).astype(np.int32)
+        back, fore = self.screen[at], self.figure[at]
+        d = back - fore
+        weights = d
+        if SIGMA_F or SIGMA_B or SIGMA_C:
+            eye = np.eye(3, dtype=np.float32)
+            s = 9 * eye + SIGMA_F**2 * fore[:, :, None] * fore[:, None] + SIGMA_B**2 * back[:, :, None] * back[:, None]
+            lum = np.array([0.3, 0.59, 0.11]); lum /= np.linalg.norm(lum)
+            s = s + SIGMA_C**2 * (eye - lum[:, None] * lum)
+            weights = np.linalg.solve(s, d[..., None])[..., 0]
+        return np.clip(((back - colours) * weights).sum(1) / np.maximum((d * weights).sum(1), 1e-6), 0, 1)
+
+
+def remove_spill(frame: np.ndarray, screen: Screen, matte=None) -> np.ndarray:
     """Return a frame (H, W, 3) uint8 or uint16 in which no pixel has more of the screen's channel than the others."""
     others = [cv2.extractChannel(frame, k) for k in range(3) if k != screen.channel]
     limit = cv2.max(*others) if screen.channel == GREEN else cv2.addWeighted(others[0], 0.5, others[1], 0.5, 0)
@@ -133,29 +189,18 @@ def luma_matte(frame: np.ndarray, low: float, high: float) -> np.ndarray:
 def _excess(picture: np.ndarray, channel: int) -> np.ndarray:
     """Return how much more of a channel the pixels of a picture (H, W, 3) have than of both others, (H, W)."""
     others = [cv2.extractChannel(picture, k) for k in range(3) if k != channel]
-    return cv2.extractChannel(picture, channel) - cv2.max(*others)
+    return cv2.subtract(cv2.extractChannel(picture, channel), cv2.max(*others))
 
 
-def _fill(values: np.ndarray, known: np.ndarray, short: int) -> np.ndarray:
-    """Return ``values`` (H, W), smoothed over the pixels ``known`` (H, W) bool and continued over the others.
-
-    Pixels near others are left out, because they may be mixed with what stands before the screen.
-    """
-    height, width = values.shape
-    radius = max(1, round(EDGE_SHARE * short))
-    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    inner = cv2.erode(known.astype(np.uint8), kernel)
-    inner = inner if inner.any() else known.astype(np.uint8)
-    scale = min(1.0, FILL_SIDE_PX / short)
-    size = max(2, round(width * scale)), max(2, round(height * scale))
-    weight = cv2.resize(inner.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    total = cv2.resize(values * inner, size, interpolation=cv2.INTER_AREA)
-    levels = [(total, weight)]
+def _fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Return ``values`` (h, w, 3) float32, smoothed over the pixels ``known`` (h, w) uint8 and continued over the others."""
+    weight = known.astype(np.float32)
+    levels = [(values * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
         levels.append((cv2.pyrDown(levels[-1][0]), cv2.pyrDown(levels[-1][1])))
-    made = levels[-1][0] / np.maximum(levels[-1][1], 1e-6)
+    made = levels[-1][0] / np.maximum(levels[-1][1], 1e-6)[..., None]
     for total, weight in reversed(levels[:-1]):
         made = cv2.resize(made, weight.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        share = np.clip(2 * weight, 0, 1)
-        made = share * total / np.maximum(weight, 1e-3) + (1 - share) * made
-    return cv2.resize(cv2.GaussianBlur(made, (0, 0), 1.5), (width, height), interpolation=cv2.INTER_LINEAR)
+        share = np.clip(2 * weight, 0, 1)[..., None]
+        made += share * (total / np.maximum(weight, 1e-3)[..., None] - made)
+    return cv2.GaussianBlur(made, (0, 0), 1.5)
