@@ -26,7 +26,7 @@ EDGE_SHARE = 0.012  # Distance from what stands before the screen at which the s
 FILL_SIDE_PX = 180  # Short side at which the screen is estimated where something stands before it
 CORE_SHARE, CORE_ALPHA = (
     0.015,
-    0.4,
+    0.75,
 )  # Distance from the screen, of the short side, and alpha, from which holes are filled
 NOISE_SIGMAS = 2.5  # Standard deviations of the screen's noise that count as screen
 SOLID = 0.93  # Alpha that counts as opaque, before noise of what stands before the screen
@@ -83,25 +83,74 @@ def find_screen(frames: Iterable[np.ndarray]) -> Screen | None:
 def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
     """Return the matte, (H, W) float32 from 0 to 1, of what stands before a screen in a frame (H, W, 3) uint8."""
     height, width = frame.shape[:2]
-    plates = _Plates.of(frame, screen)
-    excess = _excess(frame, screen.channel)
-    local = cv2.resize(plates.excess, (width, height), interpolation=cv2.INTER_LINEAR)
-    alpha = cv2.addWeighted(cv2.divide(excess, local, dtype=cv2.CV_32F), -1, excess, 0, 1, dtype=cv2.CV_32F)
-    mean = cv2.blur(alpha, (3, 3))
-    low = NOISE_SIGMAS * plates.noise
-    unsure = (cv2.dilate((mean < 0.94).astype(np.uint8), np.ones((SIDE, SIDE), np.uint8)) > 0) & (mean > low)
-    y, x = np.nonzero(unsure)
-    alpha[mean <= low] = 0
-    alpha[y, x] = plates.solve(frame[y, x], y / height, x / width)
+    size = max(1, width // 2), max(1, height // 2)
+    half = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
+    plates = _Plates.of(half, screen)
+    up = lambda x: cv2.resize(x, size, interpolation=cv2.INTER_LINEAR)
+    back, fore = up(plates.screen), up(plates.figure)
+    half = half.astype(np.float32)
+    excess = _excess(half, screen.channel)
+    rough = 1 - excess / up(plates.excess)
+    smooth = cv2.blur(rough, (3, 3))
+    zero = smooth <= LOW
+    one = cv2.erode((smooth > HIGH).astype(np.uint8), np.ones((SIDE, SIDE), np.uint8)) > 0
+    alpha = one.astype(np.float32)
+    y, x = np.nonzero(~(zero | one))
+    if len(y):
+        alpha[y, x] = _solve(half[y, x], back[y, x], fore[y, x], plates.palette, rough[y, x])
+    scale = min(height, width) / 2
     core = cv2.distanceTransform((alpha > CORE_ALPHA).astype(np.uint8), cv2.DIST_L2, 3)
-    return np.maximum(alpha, np.clip(core / (CORE_SHARE * min(height, width)) - 1, 0, 1)).astype(np.float32)
+    deep = cv2.distanceTransform((alpha > 0.15).astype(np.uint8), cv2.DIST_L2, 3)
+    alpha = np.maximum(alpha, np.clip(core / (CORE_SHARE * scale) - 1, 0, 1)).astype(np.float32)
+    alpha = np.maximum(alpha, np.clip(deep / (DEEP_SHARE * scale) - 1, 0, 1)).astype(np.float32)
+    luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
+    bx = lambda v: cv2.blur(v, (GUIDE, GUIDE))
+    gain = (bx(alpha * small) - bx(alpha) * bx(small)) / (bx(small * small) - bx(small) ** 2 + EPS)
+    gain[zero | one] = 0
+    big = lambda x: cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR)
+    return np.clip(big(alpha) + big(gain) * (luma - big(small)), 0, 1)
 
 
-SIDE = 13
-SIGMA_F, SIGMA_B, SIGMA_C = 0.0, 0.0, 0.0
-FIG_Q = 0.35
+def _solve(colours, back, fore, palette, rough):
+    u = back - colours
+    dot = lambda x, y: np.einsum("nk,nk->n", x, y)
+    b2 = dot(back, back)
+    h = back * np.sqrt(KAPPA / b2)[:, None]
+    us = dot(u, h)
+    uu = dot(u, u)
+    uum = uu - us * us
+    d = back - fore
+    ds = dot(d, h)
+    bs = dot(back, h)
+    ub, bb = dot(u, back) - us * bs, b2 - bs * bs
+    ps = h @ palette.T
+    bf = back @ palette.T - bs[:, None] * ps
+    ud = np.concatenate([(dot(u, d) - us * ds)[:, None], ub[:, None] - (u @ palette.T - us[:, None] * ps)], axis=1)
+    dd = np.concatenate([(dot(d, d) - ds * ds)[:, None], bb[:, None] - 2 * bf + (palette * palette).sum(1) - ps * ps], axis=1)
+    dd = np.maximum(dd, 100)
+    a = np.clip(ud / dd, 0, 1)
+    cost = uum[:, None] - 2 * a * ud + a * a * dd
+    cost[:, 1:] += PENALTY * uu[:, None] + PENALTY0
+    if FREE:
+        a = np.concatenate([a, np.clip(rough, 0, 1)[:, None]], axis=1)
+        cost = np.concatenate([cost, FREE + FREE_SHARE * uu[:, None]], axis=1)
+    w = np.exp((cost.min(1, keepdims=True) - cost) / SOFT)
+    return (w * a).sum(1) / w.sum(1)
+
+
+KAPPA, FREE, FREE_SHARE = 0.95, 400.0, 0.0
+SURE, SURE_SIDE = 0.9, 5
+SOFT, PENALTY0 = 30.0, 0.0
+DEEP_SHARE = 0.08
+SIDE = 5
+LOW, HIGH = 0.04, 0.9
+WINDOW, PENALTY = 7, 0.0
+GUIDE, EPS = 5, 9
+FIG_Q, FIG_SLOPE = 0.35, 0.15
 TEXTURE = 2.0
-SLOPE = 0.06
+SLOPE = 0.25
+BINS, COLOURS = 5, 16
 
 
 @dataclass(frozen=True)
@@ -111,8 +160,7 @@ class _Plates:
     screen: np.ndarray
     figure: np.ndarray
     excess: np.ndarray
-    noise: float
-    side: int = 0
+    palette: np.ndarray
 
     @classmethod
     def of(cls, frame: np.ndarray, screen: Screen) -> _Plates:
@@ -130,31 +178,32 @@ class _Plates:
         mean = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
         spread = np.sqrt(np.maximum(square - mean * mean, 0))
         usual = float(np.median(spread[is_screen])) if is_screen.any() else 0.0
-        slope = cv2.morphologyEx(cv2.blur(excess, (3, 3)), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
+        kernel = np.ones((3, 3), np.uint8)
+        slope = cv2.morphologyEx(cv2.blur(excess, (3, 3)), cv2.MORPH_GRADIENT, kernel)
         strong = np.percentile(excess[is_screen], 75) if is_screen.any() else 1.0
         surely = is_screen & (spread < TEXTURE * usual + 2) & (slope < SLOPE * strong + usual) & (excess > 0.3 * strong)
-        plate = _fill(small, cv2.erode(surely.astype(np.uint8), np.ones((3, 3), np.uint8)))
+        plate = _fill(small, cv2.erode(surely.astype(np.uint8), kernel))
         plate_excess = np.maximum(_excess(plate, screen.channel), 4)
         share = excess / plate_excess
-        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (3, 3))
-        inner = cv2.erode((share < FIG_Q).astype(np.uint8), np.ones((3, 3), np.uint8))
-        figure = _fill(small, inner)
-        noise = usual / max(strong, 1)
-        return cls(plate, figure, plate_excess, float(noise))
-
-    def solve(self, colours, y, x):
-        h, w = self.excess.shape
-        at = (y * h).astype(np.int32), (x * w).astype(np.int32)
-        back, fore = self.screen[at], self.figure[at]
-        d = back - fore
-        weights = d
-        if SIGMA_F or SIGMA_B or SIGMA_C:
-            eye = np.eye(3, dtype=np.float32)
-            s = 9 * eye + SIGMA_F**2 * fore[:, :, None] * fore[:, None] + SIGMA_B**2 * back[:, :, None] * back[:, None]
-            lum = np.array([0.3, 0.59, 0.11]); lum /= np.linalg.norm(lum)
-            s = s + SIGMA_C**2 * (eye - lum[:, None] * lum)
-            weights = np.linalg.solve(s, d[..., None])[..., 0]
-        return np.clip(((back - colours) * weights).sum(1) / np.maximum((d * weights).sum(1), 1e-6), 0, 1)
+        flat = cv2.morphologyEx(share, cv2.MORPH_GRADIENT, kernel) < FIG_SLOPE
+        inner = cv2.erode(((share < FIG_Q) & flat).astype(np.uint8), kernel)
+        rough = 1 - full / cv2.resize(plate_excess, full.shape[::-1])
+        sure = cv2.erode((cv2.blur(rough, (3, 3)) > SURE).astype(np.uint8), np.ones((SURE_SIDE, SURE_SIDE), np.uint8))
+        weight = cv2.resize(sure.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+        mixed = cv2.resize(frame * sure[..., None], size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        only = (weight == 0) & (inner > 0)
+        weight[only] = 1
+        mixed[only] = small[only]
+        small = mixed / np.maximum(weight, 0.05)[..., None]
+        inner = (weight > 0.3).astype(np.uint8)
+        figure = _fill(small, weight)
+        chosen = small[inner > 0]
+        bins = (chosen * (BINS / 256)).astype(int) @ np.array([BINS * BINS, BINS, 1])
+        counts = np.bincount(bins, minlength=BINS**3)
+        sums = np.stack([np.bincount(bins, weights=chosen[:, k], minlength=BINS**3) for k in range(3)], axis=1)
+        order = np.argsort(-counts, kind="stable")[:COLOURS]
+        order = order[counts[order] > 0.005 * len(chosen)]
+        return cls(plate, figure, plate_excess, (sums[order] / counts[order, None]).astype(np.float32))
 
 
 def remove_spill(frame: np.ndarray, screen: Screen, matte=None) -> np.ndarray:
