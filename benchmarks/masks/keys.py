@@ -5,8 +5,8 @@
 The clips hold photographed and drawn figures, strands of hair of about a pixel, motion blur, soft shadows, uneven
 light, spill, noise and the losses of H.264 in 4:2:0. *frame* is the mean of |alpha - truth| over the frame, *band* over
 the pixels whose true alpha is between 2 and 98 %. ``chromakey`` and ``colorkey`` know the screen's true colour, and
-take the similarity and the blend, of a grid, that suit each clip and each of the two
-means best. *skin* is how far the colours after
+take the similarity and the blend, of a grid, with the least error over each
+clip's frames. *skin* is how far the colours after
 ``remove_spill`` are from the true ones where the figure is opaque, in levels of 255; *rim* the same where alpha is
 between 10 and 90 %, weighted by the true alpha, and *green* how much more of the screen's channel is left there than in
 the true colours. Constants of the code were chosen on the five clips with a star; the goals are for the other five.
@@ -265,14 +265,13 @@ def error(alphas: list[np.ndarray], made: list[Made]) -> Error:
 
 
 def ffmpeg_best(name: str, made: list[Made]) -> Error:
-    """Return the least errors, over the frame and over the band, of a filter of ffmpeg with any settings of the grid."""
+    """Return the errors of a filter of ffmpeg with those settings of the grid that err least over the frame."""
     form = "yuva420p" if name == "chromakey" else "rgba"
     lit = np.median(np.concatenate([one.rgb[one.alpha == 0] for one in made]), axis=0)
     colour = "0x" + "".join(f"{round(float(value)):02x}" for value in lit)
     frames = [av.VideoFrame.from_ndarray(one.rgb, format="rgb24").reformat(format=form) for one in made]
     options = [f"color={colour}:similarity={s:.3f}:blend={b}" for s in SIMILARITIES for b in BLENDS]
-    errors = [error(_filtered(name, each, frames), made) for each in options]
-    return Error(min(each.frame for each in errors), min(each.band for each in errors))
+    return min((error(_filtered(name, each, frames), made) for each in options), key=lambda one: one.frame)
 
 
 def _filtered(name: str, options: str, frames: list[av.VideoFrame]) -> list[np.ndarray]:

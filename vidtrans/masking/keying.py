@@ -106,7 +106,7 @@ def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
     luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
     small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
     bx = lambda v: cv2.blur(v, (GUIDE, GUIDE))
-    gain = (bx(alpha * small) - bx(alpha) * bx(small)) / (bx(small * small) - bx(small) ** 2 + EPS)
+    gain = BOOST * (bx(alpha * small) - bx(alpha) * bx(small)) / (bx(small * small) - bx(small) ** 2 + EPS)
     gain[zero | one] = 0
     big = lambda x: cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR)
     return np.clip(big(alpha) + big(gain) * (luma - big(small)), 0, 1)
@@ -141,6 +141,7 @@ def _solve(colours, back, fore, palette, rough):
 
 KAPPA, FREE, FREE_SHARE = 0.95, 400.0, 0.0
 SURE, SURE_SIDE = 0.9, 5
+BOOST = 1.3
 SOFT, PENALTY0 = 30.0, 0.0
 DEEP_SHARE = 0.08
 SIDE = 5
