@@ -18,7 +18,13 @@ from vidtrans.video.colour.conversion import to_uint8
 VERSION = 1  # Version of keys and of masks of colours, for cache keys
 GREEN, BLUE = 1, 2  # Channels of screens
 # Search for a screen: least excess of its channel, of 255, and least share of the pixels of the sampled frames
-MIN_EXCESS, MIN_SCREEN_SHARE = 24, 0.06
+MIN_EXCESS, MIN_SCREEN_SHARE = 24, 0.1
+SEARCH_SIZE = (96, 54)  # Width and height at which a screen is searched for
+# Least ratio of a screen's excess to its level, and least share of the upper border
+MIN_RATIO, MIN_BORDER = 0.3, 0.3
+# Largest deviations of MOST of the screen's pixels from its median: of the ratio, relative, and of the hue, in degrees;
+# and the largest median difference to the neighbours, relative
+MOST, MAX_RATIO_SPREAD, MAX_HUE_SPREAD, MAX_GRAIN = 0.8, 0.13, 6.0, 0.015
 HUE_BINS, HUE_REACH = 36, 1  # Bins of the histogram of hues; bins on either side of the most frequent one
 # A pixel belongs to the screen if its ratio of excess to level is at least this share of the screen's.
 SCREEN_RATIO = 0.8
@@ -41,6 +47,12 @@ class Screen:
     channel: int
     colour: tuple[float, float, float]
 
+    @property
+    def ratio(self) -> float:
+        """Return the excess of the screen's channel over the others, as a share of the channel."""
+        rest = max(self.colour[k] for k in range(3) if k != self.channel)
+        return (self.colour[self.channel] - rest) / max(1e-3, self.colour[self.channel])
+
     @classmethod
     def of_colour(cls, text: str) -> Screen | None:
         """Return the screen of a colour '#rrggbb'; None if that is neither green nor blue."""
@@ -55,103 +67,104 @@ class Screen:
 def find_screen(frames: Iterable[np.ndarray]) -> Screen | None:
     """Find the green or blue screen of frames (H, W, 3) uint8; None if there is none.
 
-    It is the most frequent hue among green and blue pixels, if it covers enough of the frames.
+    It is the most frequent hue among green and blue pixels, if it covers enough of the frames and of their border, and
+    is as even as cloth or paint: shadows change neither its hue nor its saturation. Lawns, leaves and skies do.
     """
-    pixels = np.concatenate(
-        [cv2.resize(each, (96, 54), interpolation=cv2.INTER_AREA).reshape(-1, 3) for each in frames]
-    )
+    small = np.stack([cv2.resize(each, SEARCH_SIZE, interpolation=cv2.INTER_AREA) for each in frames]).astype(np.float32)
+    pixels = small.reshape(1, -1, 3)  # One row, so that all frames are one picture
+    hue = cv2.cvtColor(pixels / 255, cv2.COLOR_RGB2HSV)[..., 0].reshape(small.shape[:3])
     best: tuple[float, Screen] | None = None
     for channel in (GREEN, BLUE):
-        excess = _excess(pixels[None].astype(np.float32), channel)[0]
-        chosen = pixels[excess >= MIN_EXCESS]
-        if len(chosen) < MIN_SCREEN_SHARE * len(pixels):
+        excess = _excess(pixels, channel).reshape(hue.shape)
+        level = np.maximum(small[..., channel], 1)
+        is_own = excess >= MIN_EXCESS
+        if is_own.mean() < MIN_SCREEN_SHARE:
             continue
-        hues = cv2.cvtColor(chosen[None].astype(np.float32) / 255, cv2.COLOR_RGB2HSV)[0, :, 0]
-        bins = (hues / 360 * HUE_BINS).astype(int) % HUE_BINS
+        bins = (hue[is_own] / 360 * HUE_BINS).astype(int) % HUE_BINS
         counts = np.bincount(bins, minlength=HUE_BINS)
         near = np.sum([np.roll(counts, shift) for shift in range(-HUE_REACH, HUE_REACH + 1)], axis=0)
-        peak = int(near.argmax())
-        distance = np.abs((bins - peak + HUE_BINS // 2) % HUE_BINS - HUE_BINS // 2)
-        own = chosen[distance <= HUE_REACH]
-        share = len(own) / len(pixels)
-        if share >= MIN_SCREEN_SHARE and (best is None or share > best[0]):
-            colour = np.median(own, axis=0) / 255
+        distance = np.abs((bins - int(near.argmax()) + HUE_BINS // 2) % HUE_BINS - HUE_BINS // 2)
+        is_own[is_own] = distance <= HUE_REACH
+        share = float(is_own.mean())
+        ratio = (excess / level)[is_own]
+        typical = float(np.median(ratio))
+        grain = np.stack([np.abs(one - cv2.blur(one, (3, 3))) for one in small[..., channel]]) / level
+        upper = is_own[:, : SEARCH_SIZE[1] // 2]
+        border = np.concatenate([is_own[:, 0].ravel(), upper[..., 0].ravel(), upper[..., -1].ravel()]).mean()
+        is_even = (
+            np.quantile(np.abs(ratio - typical), MOST) < MAX_RATIO_SPREAD * typical
+            and np.quantile(np.abs(hue[is_own] - np.median(hue[is_own])), MOST) < MAX_HUE_SPREAD
+            and float(np.median(grain[is_own])) < MAX_GRAIN
+        )
+        if share < MIN_SCREEN_SHARE or typical < MIN_RATIO or border < MIN_BORDER or not is_even:
+            continue
+        if best is None or share > best[0]:
+            colour = np.median(small[is_own], axis=0) / 255
             best = share, Screen(channel, (float(colour[0]), float(colour[1]), float(colour[2])))
     return best[1] if best else None
 
 
 def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
-    """Return the matte, (H, W) float32 from 0 to 1, of what stands before a screen in a frame (H, W, 3) uint8."""
+    """Return the matte, (H, W) float32 from 0 to 1, of what stands before a screen in a frame (H, W, 3) uint8.
+
+    It is solved at half the size, at which most videos keep their colours, and enlarged along the brightness by a fast
+    guided filter (He and Sun, 2015).
+    """
     height, width = frame.shape[:2]
     size = max(1, width // 2), max(1, height // 2)
     half = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-    plates = _Plates.of(half, screen)
-    up = lambda x: cv2.resize(x, size, interpolation=cv2.INTER_LINEAR)
-    back, fore = up(plates.screen), up(plates.figure)
-    half = half.astype(np.float32)
-    excess = _excess(half, screen.channel)
-    rough = 1 - excess / up(plates.excess)
-    smooth = cv2.blur(rough, (3, 3))
-    zero = smooth <= LOW
-    one = cv2.erode((smooth > HIGH).astype(np.uint8), np.ones((SIDE, SIDE), np.uint8)) > 0
-    alpha = one.astype(np.float32)
-    y, x = np.nonzero(~(zero | one))
+    excess = _excess(half.astype(np.float32), screen.channel)
+    plates = _Plates.of(half, excess, screen)
+    rough = 1 - excess * cv2.resize(1 / np.maximum(_excess(plates.screen, screen.channel), 4), size)
+    mean = cv2.blur(rough, (3, 3))
+    side = 2 * round(SOLID_DEPTH * min(height, width)) + 1
+    is_figure = cv2.erode((mean > 1 - SOLID_EXCESS).astype(np.uint8), np.ones((side, side), np.uint8))
+    alpha = is_figure.astype(np.float32)
+    unknown = (mean > NOISE) & (is_figure == 0)
+    y, x = np.nonzero(unknown)
     if len(y):
-        alpha[y, x] = _solve(half[y, x], back[y, x], fore[y, x], plates.palette, rough[y, x])
-    scale = min(height, width) / 2
-    core = cv2.distanceTransform((alpha > CORE_ALPHA).astype(np.uint8), cv2.DIST_L2, 3)
-    deep = cv2.distanceTransform((alpha > 0.15).astype(np.uint8), cv2.DIST_L2, 3)
-    alpha = np.maximum(alpha, np.clip(core / (CORE_SHARE * scale) - 1, 0, 1)).astype(np.float32)
-    alpha = np.maximum(alpha, np.clip(deep / (DEEP_SHARE * scale) - 1, 0, 1)).astype(np.float32)
-    luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    small = cv2.resize(luma, size, interpolation=cv2.INTER_AREA)
-    bx = lambda v: cv2.blur(v, (GUIDE, GUIDE))
-    gain = BOOST * (bx(alpha * small) - bx(alpha) * bx(small)) / (bx(small * small) - bx(small) ** 2 + EPS)
-    gain[zero | one] = 0
-    big = lambda x: cv2.resize(x, (width, height), interpolation=cv2.INTER_LINEAR)
-    return np.clip(big(alpha) + big(gain) * (luma - big(small)), 0, 1)
+        back, fore = (cv2.resize(plate, size, interpolation=cv2.INTER_LINEAR) for plate in (plates.screen, plates.figure))
+        at = y * size[0] + x
+        taken = [np.take(each.reshape(-1, 3), at, axis=0) for each in (half, back, fore)]
+        alpha[y, x] = _solve(taken[0].astype(np.float32), *taken[1:], plates.palette, rough[y, x])
+    depth = cv2.distanceTransform((alpha > HOLE_ALPHA).astype(np.uint8), cv2.DIST_L2, 3)
+    alpha = np.maximum(alpha, np.clip(depth * (2 / (HOLE_DEPTH * min(height, width))) - 1, 0, 1))
+    luma, small = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY).astype(np.float32) for each in (frame, half))
+    means = [cv2.blur(each, (GUIDE_PX, GUIDE_PX)) for each in (alpha, small, alpha * small, small * small)]
+    gain = SHARPNESS * (means[2] - means[0] * means[1]) / (means[3] - means[1] * means[1] + GUIDE_NOISE)
+    gain *= unknown
+    gain, offset = (cv2.resize(each, (width, height)) for each in (gain, alpha - gain * small))
+    return np.clip(cv2.add(cv2.multiply(gain, luma), offset), 0, 1)
+
+
+SOLID_DEPTH, SOLID_EXCESS, NOISE = 0.0045, 0.05, 0.04
+HOLE_ALPHA, HOLE_DEPTH = 0.5, 0.02
+GUIDE_PX, GUIDE_NOISE, SHARPNESS = 5, 9, 1.3
+SHADOW, FREE, SOFT = 0.9, 400.0, 30.0
+FIGURE_EXCESS, FIGURE_SLOPE, SCREEN_SLOPE, SCREEN_SPREAD, DARKEST = 0.35, 0.15, 0.35, 2.0, 0.3
+BINS, COLOURS = 5, 10
 
 
 def _solve(colours, back, fore, palette, rough):
-    u = back - colours
-    dot = lambda x, y: np.einsum("nk,nk->n", x, y)
-    b2 = dot(back, back)
-    h = back * np.sqrt(KAPPA / b2)[:, None]
-    us = dot(u, h)
-    uu = dot(u, u)
-    uum = uu - us * us
-    d = back - fore
-    ds = dot(d, h)
-    bs = dot(back, h)
-    ub, bb = dot(u, back) - us * bs, b2 - bs * bs
-    ps = h @ palette.T
-    bf = back @ palette.T - bs[:, None] * ps
-    ud = np.concatenate([(dot(u, d) - us * ds)[:, None], ub[:, None] - (u @ palette.T - us[:, None] * ps)], axis=1)
-    dd = np.concatenate([(dot(d, d) - ds * ds)[:, None], bb[:, None] - 2 * bf + (palette * palette).sum(1) - ps * ps], axis=1)
-    dd = np.maximum(dd, 100)
-    a = np.clip(ud / dd, 0, 1)
-    cost = uum[:, None] - 2 * a * ud + a * a * dd
-    cost[:, 1:] += PENALTY * uu[:, None] + PENALTY0
-    if FREE:
-        a = np.concatenate([a, np.clip(rough, 0, 1)[:, None]], axis=1)
-        cost = np.concatenate([cost, FREE + FREE_SHARE * uu[:, None]], axis=1)
-    w = np.exp((cost.min(1, keepdims=True) - cost) / SOFT)
-    return (w * a).sum(1) / w.sum(1)
+    def dot(one, other):
+        return np.einsum("nk,nk->n", one, other)
 
-
-KAPPA, FREE, FREE_SHARE = 0.95, 400.0, 0.0
-SURE, SURE_SIDE = 0.9, 5
-BOOST = 1.3
-SOFT, PENALTY0 = 30.0, 0.0
-DEEP_SHARE = 0.08
-SIDE = 5
-LOW, HIGH = 0.04, 0.9
-WINDOW, PENALTY = 7, 0.0
-GUIDE, EPS = 5, 9
-FIG_Q, FIG_SLOPE = 0.35, 0.15
-TEXTURE = 2.0
-SLOPE = 0.25
-BINS, COLOURS = 5, 16
+    ways = back * np.sqrt(SHADOW / np.maximum(dot(back, back), 1))[:, None]
+    away, way = back - colours, back - fore
+    away_s, way_s, back_s, palette_s = dot(away, ways), dot(way, ways), dot(back, ways), ways @ palette.T
+    away2, back2 = dot(away, away) - away_s**2, dot(back, back) - back_s**2
+    n, count = len(colours), len(palette)
+    along, length = np.empty((n, count + 1), np.float32), np.empty((n, count + 1), np.float32)
+    along[:, 0], length[:, 0] = dot(away, way) - away_s * way_s, dot(way, way) - way_s**2
+    along[:, 1:] = (dot(away, back) - away_s * back_s)[:, None] - away @ palette.T + away_s[:, None] * palette_s
+    length[:, 1:] = back2[:, None] - 2 * (back @ palette.T - back_s[:, None] * palette_s) - palette_s**2
+    length[:, 1:] += (palette**2).sum(axis=1)
+    alphas, costs = np.empty((n, count + 2), np.float32), np.empty((n, count + 2), np.float32)
+    alpha = np.clip(along / np.maximum(length, 100), 0, 1, out=alphas[:, :-1])
+    np.add(alpha * (alpha * np.maximum(length, 100) - 2 * along), away2[:, None], out=costs[:, :-1])
+    alphas[:, -1], costs[:, -1] = np.clip(rough, 0, 1), FREE
+    weights = cv2.exp((costs.min(axis=1, keepdims=True) - costs) / SOFT)
+    return dot(weights, alphas) / weights.sum(axis=1)
 
 
 @dataclass(frozen=True)
@@ -160,59 +173,92 @@ class _Plates:
 
     screen: np.ndarray
     figure: np.ndarray
-    excess: np.ndarray
     palette: np.ndarray
 
     @classmethod
-    def of(cls, frame: np.ndarray, screen: Screen) -> _Plates:
+    def of(cls, frame: np.ndarray, excess, screen: Screen) -> _Plates:
         height, width = frame.shape[:2]
         scale = min(1.0, FILL_SIDE_PX / min(height, width))
         size = max(2, round(width * scale)), max(2, round(height * scale))
-        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        excess, level = _excess(small, screen.channel), cv2.extractChannel(small, screen.channel)
-        own = np.array(screen.colour, np.float32)[None, None]
-        ratio = float(_excess(own, screen.channel)[0, 0]) / max(1e-3, screen.colour[screen.channel])
-        is_screen = (excess > SCREEN_RATIO * ratio * level) & (excess > MIN_EXCESS / 2)
-        # Hair before the screen has the screen's ratio, too, but it has texture and edges, unlike shadows.
-        full = _excess(frame, screen.channel).astype(np.float32)
-        square = cv2.resize(full * full, size, interpolation=cv2.INTER_AREA)
-        mean = cv2.resize(full, size, interpolation=cv2.INTER_AREA)
-        spread = np.sqrt(np.maximum(square - mean * mean, 0))
-        usual = float(np.median(spread[is_screen])) if is_screen.any() else 0.0
         kernel = np.ones((3, 3), np.uint8)
-        slope = cv2.morphologyEx(cv2.blur(excess, (3, 3)), cv2.MORPH_GRADIENT, kernel)
-        strong = np.percentile(excess[is_screen], 75) if is_screen.any() else 1.0
-        surely = is_screen & (spread < TEXTURE * usual + 2) & (slope < SLOPE * strong + usual) & (excess > 0.3 * strong)
-        plate = _fill(small, cv2.erode(surely.astype(np.uint8), kernel))
-        plate_excess = np.maximum(_excess(plate, screen.channel), 4)
-        share = excess / plate_excess
-        flat = cv2.morphologyEx(share, cv2.MORPH_GRADIENT, kernel) < FIG_SLOPE
-        inner = cv2.erode(((share < FIG_Q) & flat).astype(np.uint8), kernel)
-        rough = 1 - full / cv2.resize(plate_excess, full.shape[::-1])
-        sure = cv2.erode((cv2.blur(rough, (3, 3)) > SURE).astype(np.uint8), np.ones((SURE_SIDE, SURE_SIDE), np.uint8))
+        small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        own, level = _excess(small, screen.channel), cv2.extractChannel(small, screen.channel)
+        ratio = screen.ratio
+        is_screen = (own > SCREEN_RATIO * ratio * level) & (own > MIN_EXCESS / 2)
+        # Hair before the screen has the screen's ratio, too, but it has texture and edges, unlike shadows.
+        square, mean = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (excess * excess, excess))
+        spread = np.sqrt(np.maximum(square - mean * mean, 0))
+        usual, strong = 0.0, 1.0
+        if is_screen.any():
+            usual, strong = float(np.median(spread[is_screen])), float(np.percentile(own[is_screen], 75))
+        slope = cv2.morphologyEx(cv2.blur(own, (3, 3)), cv2.MORPH_GRADIENT, kernel)
+        is_flat = (spread < SCREEN_SPREAD * usual + 2) & (slope < SCREEN_SLOPE * strong + usual)
+        plate = _fill(small, cv2.erode((is_screen & is_flat & (own > DARKEST * strong)).astype(np.float32), kernel))
+        local = np.maximum(_excess(plate, screen.channel), 4)
+        share = own / local
+        is_flat = cv2.morphologyEx(share, cv2.MORPH_GRADIENT, kernel) < FIGURE_SLOPE
+        inner = cv2.erode(((share < FIGURE_EXCESS) & is_flat).astype(np.uint8), kernel)
+        sure = (cv2.blur(excess, (3, 3)) < SOLID_EXCESS * cv2.resize(local, (width, height))).astype(np.uint8)
+        sure = cv2.erode(sure, np.ones((5, 5), np.uint8))
         weight = cv2.resize(sure.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        mixed = cv2.resize(frame * sure[..., None], size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        mixed = cv2.resize(cv2.bitwise_and(frame, frame, mask=sure), size, interpolation=cv2.INTER_AREA)
         only = (weight == 0) & (inner > 0)
         weight[only] = 1
-        mixed[only] = small[only]
-        small = mixed / np.maximum(weight, 0.05)[..., None]
-        inner = (weight > 0.3).astype(np.uint8)
-        figure = _fill(small, weight)
-        chosen = small[inner > 0]
+        colours = np.where(only[..., None], small, mixed / np.maximum(weight, 0.05)[..., None])
+        figure = _fill(colours, weight)
+        chosen = colours[weight > 0.3]
         bins = (chosen * (BINS / 256)).astype(int) @ np.array([BINS * BINS, BINS, 1])
         counts = np.bincount(bins, minlength=BINS**3)
         sums = np.stack([np.bincount(bins, weights=chosen[:, k], minlength=BINS**3) for k in range(3)], axis=1)
         order = np.argsort(-counts, kind="stable")[:COLOURS]
         order = order[counts[order] > 0.005 * len(chosen)]
-        return cls(plate, figure, plate_excess, (sums[order] / counts[order, None]).astype(np.float32))
+        return cls(plate, figure, (sums[order] / counts[order, None]).astype(np.float32))
 
 
-def remove_spill(frame: np.ndarray, screen: Screen, matte=None) -> np.ndarray:
-    """Return a frame (H, W, 3) uint8 or uint16 in which no pixel has more of the screen's channel than the others."""
-    others = [cv2.extractChannel(frame, k) for k in range(3) if k != screen.channel]
-    limit = cv2.max(*others) if screen.channel == GREEN else cv2.addWeighted(others[0], 0.5, others[1], 0.5, 0)
-    clean = frame.copy()
-    clean[..., screen.channel] = cv2.min(cv2.extractChannel(frame, screen.channel), limit)
+def remove_spill(frame: np.ndarray, screen: Screen, matte: np.ndarray | None = None) -> np.ndarray:
+    """Return a frame (H, W, 3) uint8 or uint16 without the screen's light on what stands before it.
+
+    With a ``matte``, (H, W) float32 from 0 to 1, what is left of the screen in mixed pixels is taken away, too, and the
+    figure's colours are continued where the matte is empty.
+    """
+    full = 65535.0 if frame.dtype == np.uint16 else 255.0
+    clean = frame.astype(np.float32)
+    if matte is not None:
+        clean = _unmixed(clean, matte)
+    own = screen.channel
+    first, second = (cv2.extractChannel(clean, k) for k in range(3) if k != own)
+    most, mean = cv2.max(first, second), cv2.addWeighted(first, 0.5, second, 0.5, 0)
+    limit = cv2.addWeighted(most, LIMIT, mean, 1 - LIMIT, 0)
+    light = np.array(screen.colour, np.float32)
+    rest = [float(light[k]) for k in range(3) if k != own]
+    step = float(light[own]) - LIMIT * max(rest) - (1 - LIMIT) * sum(rest) / 2
+    spill = cv2.max(cv2.subtract(cv2.extractChannel(clean, own), limit), 0) / step
+    clean -= spill[..., None] * light
+    return np.clip(np.rint(clean), 0, full).astype(frame.dtype)
+
+
+LIMIT = 0.6
+UNMIX_ALPHA = 0.25
+
+
+def _unmixed(frame, matte):
+    height, width = matte.shape
+    scale = min(1.0, FILL_SIDE_PX / min(height, width))
+    size = max(2, round(width * scale)), max(2, round(height * scale))
+    filled = []
+    for known in (matte < 0.01, matte > 0.98):
+        mask = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
+        weight = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
+        total = cv2.resize(frame * mask[..., None], size, interpolation=cv2.INTER_AREA)
+        filled.append(_fill(total / np.maximum(weight, 1e-3)[..., None], weight))
+    back, fore = (cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in filled)
+    clean = np.where((matte < 0.5)[..., None], fore, frame)
+    y, x = np.nonzero((matte > 0) & (matte < 1))
+    alpha = matte[y, x, None]
+    behind, own = back[y, x], fore[y, x]
+    seen = behind + (frame[y, x] - behind) / np.maximum(alpha, 0.05)
+    share = alpha**2 / (alpha**2 + UNMIX_ALPHA**2)
+    clean[y, x] = own + share * (np.clip(seen, 0, None) - own)
     return clean
 
 
