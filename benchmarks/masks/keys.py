@@ -4,9 +4,8 @@
 
 The clips hold photographed and drawn figures, strands of hair of about a pixel, motion blur, soft shadows, uneven
 light, spill, noise and the losses of H.264 in 4:2:0. *frame* is the mean of |alpha - truth| over the frame, *band* over
-the pixels whose true alpha is between 2 and 98 %. ``chromakey`` and ``colorkey`` know the screen's true colour, and
-take the similarity and the blend, of a grid, with the least error over each
-clip's frames. *skin* is how far the colours after
+the pixels whose true alpha is between 2 and 98 %. ``chromakey`` and ``colorkey`` know the screen's true colour, and take
+the similarity and the blend, of a grid, with the least *frame* for each clip. *skin* is how far the colours after
 ``remove_spill`` are from the true ones where the figure is opaque, in levels of 255; *rim* the same where alpha is
 between 10 and 90 %, weighted by the true alpha, and *green* how much more of the screen's channel is left there than in
 the true colours. Constants of the code were chosen on the five clips with a star; the goals are for the other five.
@@ -18,9 +17,10 @@ from __future__ import annotations
 import argparse
 import io
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -30,7 +30,7 @@ import numpy as np
 import vidtrans
 from benchmarks import harness
 from benchmarks.tables import Goal, head, row
-from vidtrans.masking.keying import BLUE, GREEN, Screen, find_screen, key_screen, remove_spill
+from vidtrans.masking.keying import Screen, find_screen, key_screen, remove_spill
 from vidtrans.video.images.picture import read_picture, write_picture
 
 WIDTH, HEIGHT, FINE, FRAMES = 1280, 720, 4, 2
@@ -80,7 +80,7 @@ SCENES = (
 
 @dataclass
 class Made:
-    """A frame as a decoder gives it, with its true alpha and its figure's true colours, (H, W) and (H, W, 3) float32."""
+    """A frame as a decoder gives it, with the true alpha, (H, W), and colours of its figure, (H, W, 3)."""
 
     rgb: np.ndarray
     alpha: np.ndarray
@@ -98,7 +98,9 @@ class Canvas:
         self.scene, self.moment, self.rng = scene, moment, np.random.default_rng(scene.seed)
         self.alpha = np.zeros((HEIGHT, WIDTH), np.float32)
         self.colours, self.skin = np.zeros((HEIGHT, WIDTH, 3), np.float32), np.zeros((HEIGHT, WIDTH), np.float32)
-        noise = cv2.resize(self.rng.normal(size=(40, 64)).astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
+        noise = cv2.resize(
+            self.rng.normal(size=(40, 64)).astype(np.float32), (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC
+        )
         self.shading = 1 + 0.07 * noise + np.linspace(0.12, -0.12, WIDTH, dtype=np.float32)[None]
 
     def lay(self, alpha: np.ndarray, colour: tuple[int, int, int] | np.ndarray, is_skin: bool = False) -> None:
@@ -132,8 +134,8 @@ class Canvas:
         """Return a photograph, enlarged and moved, over the whole frame."""
         picture = read_picture(PHOTOS / name)
         matrix = np.float32([[scale, 0, at[0]], [0, scale, at[1]]])
-        kind = dict(flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
-        return cv2.warpAffine(picture, matrix, (WIDTH, HEIGHT), **kind).astype(np.float32)
+        size, border = (WIDTH, HEIGHT), cv2.BORDER_REPLICATE
+        return cv2.warpAffine(picture, matrix, size, flags=cv2.INTER_CUBIC, borderMode=border).astype(np.float32)
 
     @property
     def shift(self) -> float:
@@ -150,7 +152,9 @@ class Canvas:
 
     def cat(self) -> None:
         s, x, y = 1.6, 230 + self.shift, 140
-        self.lay(self.ellipse((x + s * 215, y + s * 165), (s * 150, s * 150), 2.5), self.photo("chelsea.jpg", s, (x, y)))
+        self.lay(
+            self.ellipse((x + s * 215, y + s * 165), (s * 150, s * 150), 2.5), self.photo("chelsea.jpg", s, (x, y))
+        )
 
     def head(self) -> None:
         x = 640 + self.shift
@@ -159,12 +163,15 @@ class Canvas:
         self.lay(self.polygon([(x - 200, 720), (x - 150, 520), (x + 150, 520), (x + 200, 720)], 1), (140, 40, 48))
 
     def hair(self) -> None:
-        self.strands((622 + self.shift, 252) if "person" in self.scene.parts else (640 + self.shift, 330), (106, 142), 520, 90, 0.5)
+        x, y = (622, 252) if "person" in self.scene.parts else (640, 330)
+        self.strands((x + self.shift, y), (106, 142), 520, 90, 0.5)
 
     def fur(self) -> None:
         self.strands((574 + self.shift, 404), (238, 238), 3000, 18, 1.2)
 
-    def strands(self, centre: tuple[float, float], axes: tuple[float, float], count: int, length: float, spread: float) -> None:
+    def strands(
+        self, centre: tuple[float, float], axes: tuple[float, float], count: int, length: float, spread: float
+    ) -> None:
         drawn = self.fine()
         for angle in self.rng.uniform(0, 2 * np.pi, count):
             root = np.array(centre) + np.array(axes) * 0.95 * (np.cos(angle), np.sin(angle))
@@ -181,7 +188,7 @@ class Canvas:
         arm = [(x, 700), (x + 20, 330), (x - 130, 430), (x - 10, 560)]
         torso, bare = self.fine(), self.fine()
         cv2.line(torso, *(tuple(int(FINE * v) for v in p) for p in ((x + 70, 330), (x + 70, 760))), 255, FINE * 150)
-        for one, other in zip(arm[1:], arm[2:], strict=False):
+        for one, other in pairwise(arm[1:]):
             cv2.line(bare, *(tuple(int(FINE * v) for v in p) for p in (one, other)), 255, FINE * 44, cv2.LINE_AA)
         for n in range(4):
             tip = (x + 30 + 34 * n, 120 + 10 * abs(n - 1))
@@ -341,15 +348,17 @@ def show(options: argparse.Namespace) -> None:
             peer = ffmpeg_best(name, made)
             values += [peer.frame, peer.band]
         colours = colour_errors(scene, screen, made, alphas)
-        rows.append((scene.design, [own.frame, own.band, *(values or [np.nan] * 4), *colours, min(times)]))
-        row(scene.name + (" *" if scene.design else ""), *(f"{v:.4f}" for v in rows[-1][1][:6]), *(f"{v:.1f}" for v in rows[-1][1][6:]))
+        values = [own.frame, own.band, *(values or [np.nan] * 4), *colours, min(times)]
+        rows.append((scene.design, values))
+        row(scene.name + (" *" if scene.design else ""), *_cells(values))
         if options.sheets:
-            draw(options.sheets / f"{scene.name.replace(', ', '-').replace(' ', '-')}.png", made[-1], alphas[-1], screen)
+            name = scene.name.replace(",", "").replace(" ", "-")
+            draw(options.sheets / f"{name}.png", made[-1], alphas[-1], screen)
     for words, wanted in (("mean of the starred", True), ("mean of the others", False)):
         some = [values for design, values in rows if design == wanted]
         if some:
             mean = np.nanmean(some, axis=0)
-            row(words, *(f"{v:.4f}" for v in mean[:6]), *(f"{v:.1f}" for v in mean[6:]))
+            row(words, *_cells(mean))
     if rows and not options.quick and not options.scenes:
         frame, band, *peers = mean[:6]
         print(f"\nerror over the band: {Goal('', most=0.03).verdict(float(band))} (at most .03)")
@@ -359,6 +368,10 @@ def show(options: argparse.Namespace) -> None:
         print("skin:", Goal("", most=3).verdict(float(mean[6])))
     if options.data:
         print("screens found where there is none:", *(list(false_screens(options.data)) or ["none"]), sep="\n  ")
+
+
+def _cells(values: Sequence[float]) -> list[str]:
+    return [*(f"{value:.4f}" for value in values[:6]), *(f"{value:.1f}" for value in values[6:])]
 
 
 def draw(path: Path, one: Made, alpha: np.ndarray, screen: Screen) -> None:

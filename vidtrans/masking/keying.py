@@ -1,8 +1,10 @@
 """Masks of colours and of brightness, and mattes of what stands before a green or blue screen.
 
-A screen is keyed by colour differences (Smith and Blinn, "Blue Screen Matting", SIGGRAPH 1996, and Vlahos's bound): how
-much more of the screen's channel a pixel has than of the others, relative to the screen at its place. The screen at
-each place is estimated from the frame, so that uneven light and soft shadows do not matter.
+A pixel before a screen is mixed: colour = α figure + (1 - α) screen (Smith and Blinn, "Blue Screen Matting", SIGGRAPH
+1996). Both colours are estimated at each place: the screen, with its uneven light and soft shadows, from the smooth
+areas of its hue; the figure from what surely shows it, nearby and as a palette of the whole frame. α is the mean of
+what these candidates give, weighted by how well each explains the pixel (after Chuang et al., "A Bayesian Approach to
+Digital Matting", CVPR 2001).
 """
 
 from __future__ import annotations
@@ -15,27 +17,36 @@ import numpy as np
 
 from vidtrans.video.colour.conversion import to_uint8
 
-VERSION = 1  # Version of keys and of masks of colours, for cache keys
+VERSION = 2  # Version of keys and of masks of colours, for cache keys
 GREEN, BLUE = 1, 2  # Channels of screens
-# Search for a screen: least excess of its channel, of 255, and least share of the pixels of the sampled frames
-MIN_EXCESS, MIN_SCREEN_SHARE = 24, 0.1
-SEARCH_SIZE = (96, 54)  # Width and height at which a screen is searched for
-# Least ratio of a screen's excess to its level, and least share of the upper border
-MIN_RATIO, MIN_BORDER = 0.3, 0.3
-# Largest deviations of MOST of the screen's pixels from its median: of the ratio, relative, and of the hue, in degrees;
-# and the largest median difference to the neighbours, relative
-MOST, MAX_RATIO_SPREAD, MAX_HUE_SPREAD, MAX_GRAIN = 0.8, 0.13, 6.0, 0.015
+# Search for a screen: (width, height) of the samples; least excess of its channel, of 255; least share of the pixels
+# and of the upper border; least ratio of the excess to the level
+SEARCH_SIZE = (96, 54)
+MIN_EXCESS, MIN_SCREEN_SHARE, MIN_BORDER, MIN_RATIO = 24, 0.1, 0.3, 0.3
 HUE_BINS, HUE_REACH = 36, 1  # Bins of the histogram of hues; bins on either side of the most frequent one
-# A pixel belongs to the screen if its ratio of excess to level is at least this share of the screen's.
-SCREEN_RATIO = 0.8
-EDGE_SHARE = 0.012  # Distance from what stands before the screen at which the screen is sampled, of the short side
-FILL_SIDE_PX = 180  # Short side at which the screen is estimated where something stands before it
-CORE_SHARE, CORE_ALPHA = (
-    0.015,
-    0.75,
-)  # Distance from the screen, of the short side, and alpha, from which holes are filled
-NOISE_SIGMAS = 2.5  # Standard deviations of the screen's noise that count as screen
-SOLID = 0.93  # Alpha that counts as opaque, before noise of what stands before the screen
+# Largest deviations of the share MOST of a screen's pixels from the median: of the ratio, relative, and of the hue, in
+# degrees; largest median difference of a pixel and its neighbours, relative
+MOST, MAX_RATIO_SPREAD, MAX_HUE_SPREAD, MAX_GRAIN = 0.8, 0.13, 6.0, 0.015
+FILL_SIDE_PX = 180  # Short side at which the screen and the figure are continued over the frame
+# Pixels from which the screen is estimated: least ratio of excess to level, as a share of the screen's; largest spread
+# within a block, in those of the screen's noise; largest slope, and least excess, as shares of the screen's
+SCREEN_RATIO, SCREEN_SPREAD, SCREEN_SLOPE, DARKEST = 0.8, 2.0, 0.35, 0.3
+# Areas that are the figure's although they have some of the screen's colour: largest excess and slope, as shares
+FIGURE_EXCESS, FIGURE_SLOPE = 0.35, 0.15
+# Opaque pixels: largest excess, as a share of the screen's, at this distance around, of the short side
+SOLID_EXCESS, SOLID_DEPTH = 0.05, 0.0045
+PURE_SIDE_PX = 5  # Window in which all pixels are opaque around one that shows the figure's colour
+NOISE = 0.04  # Alpha, of the mean of 3 × 3 pixels, that is the screen's noise
+BINS, COLOURS, MIN_COLOUR_SHARE = 5, 10, 0.005  # Bins of a channel, and the most frequent ones, which form the palette
+# The share of deviations along the screen's own colour that is explained by shadows, and not by the figure
+SHADOW = 0.9
+# In squared levels: the cost of alpha by the excess alone; differences of costs that change weights by a factor of e
+FREE_COST, SOFTNESS = 400.0, 30.0
+HOLE_ALPHA, HOLE_DEPTH = 0.5, 0.02  # What is this deep, of the short side, inside what is opaquer than this is opaque
+# Window of the guided filter, in pixels of the half size; its ε, in squared levels; gain that offsets blurred colours
+GUIDE_PX, GUIDE_NOISE, SHARPNESS = 5, 9.0, 1.3
+SPILL_LIMIT = 0.8  # Largest level without spill: 1 for that of the larger of the other channels, 0 for their mean
+EMPTY, UNMIX_ALPHA = 0.02, 0.25  # Alpha that is none; alpha whose colours are half of the pixel's, half of the plate's
 SOFT_EDGE = 0.35  # Range of a soft edge, as a share of a colour's tolerance
 LUMA_EDGE = 0.04  # Range of the soft edge of a range of brightness
 
@@ -70,7 +81,9 @@ def find_screen(frames: Iterable[np.ndarray]) -> Screen | None:
     It is the most frequent hue among green and blue pixels, if it covers enough of the frames and of their border, and
     is as even as cloth or paint: shadows change neither its hue nor its saturation. Lawns, leaves and skies do.
     """
-    small = np.stack([cv2.resize(each, SEARCH_SIZE, interpolation=cv2.INTER_AREA) for each in frames]).astype(np.float32)
+    small = np.stack([cv2.resize(each, SEARCH_SIZE, interpolation=cv2.INTER_AREA) for each in frames]).astype(
+        np.float32
+    )
     pixels = small.reshape(1, -1, 3)  # One row, so that all frames are one picture
     hue = cv2.cvtColor(pixels / 255, cv2.COLOR_RGB2HSV)[..., 0].reshape(small.shape[:3])
     best: tuple[float, Screen] | None = None
@@ -111,154 +124,165 @@ def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
     guided filter (He and Sun, 2015).
     """
     height, width = frame.shape[:2]
-    size = max(1, width // 2), max(1, height // 2)
+    short, size = min(height, width), (max(1, width // 2), max(1, height // 2))
     half = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     excess = _excess(half.astype(np.float32), screen.channel)
     plates = _Plates.of(half, excess, screen)
-    rough = 1 - excess * cv2.resize(1 / np.maximum(_excess(plates.screen, screen.channel), 4), size)
+    rough = 1 - excess * cv2.resize(1 / plates.excess, size)
     mean = cv2.blur(rough, (3, 3))
-    side = 2 * round(SOLID_DEPTH * min(height, width)) + 1
-    is_figure = cv2.erode((mean > 1 - SOLID_EXCESS).astype(np.uint8), np.ones((side, side), np.uint8))
-    alpha = is_figure.astype(np.float32)
-    unknown = (mean > NOISE) & (is_figure == 0)
-    y, x = np.nonzero(unknown)
-    if len(y):
-        back, fore = (cv2.resize(plate, size, interpolation=cv2.INTER_LINEAR) for plate in (plates.screen, plates.figure))
-        at = y * size[0] + x
-        taken = [np.take(each.reshape(-1, 3), at, axis=0) for each in (half, back, fore)]
-        alpha[y, x] = _solve(taken[0].astype(np.float32), *taken[1:], plates.palette, rough[y, x])
+    side = 2 * round(SOLID_DEPTH * short) + 1
+    is_solid = cv2.erode((mean > 1 - SOLID_EXCESS).astype(np.uint8), np.ones((side, side), np.uint8))
+    alpha = is_solid.astype(np.float32)
+    is_unknown = (mean > NOISE) & (is_solid == 0)
+    pixels = np.flatnonzero(is_unknown)
+    if len(pixels):
+        alpha.reshape(-1)[pixels] = plates.alpha(half, rough, pixels)
     depth = cv2.distanceTransform((alpha > HOLE_ALPHA).astype(np.uint8), cv2.DIST_L2, 3)
-    alpha = np.maximum(alpha, np.clip(depth * (2 / (HOLE_DEPTH * min(height, width))) - 1, 0, 1))
+    alpha = np.maximum(alpha, np.clip(depth * (2 / (HOLE_DEPTH * short)) - 1, 0, 1))
     luma, small = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY).astype(np.float32) for each in (frame, half))
-    means = [cv2.blur(each, (GUIDE_PX, GUIDE_PX)) for each in (alpha, small, alpha * small, small * small)]
-    gain = SHARPNESS * (means[2] - means[0] * means[1]) / (means[3] - means[1] * means[1] + GUIDE_NOISE)
-    gain *= unknown
+    window = (GUIDE_PX, GUIDE_PX)
+    mean, mean_luma = cv2.blur(alpha, window), cv2.blur(small, window)
+    covariance = cv2.blur(alpha * small, window) - mean * mean_luma
+    variance = cv2.blur(small * small, window) - mean_luma * mean_luma
+    gain = SHARPNESS * covariance / (variance + GUIDE_NOISE) * is_unknown
     gain, offset = (cv2.resize(each, (width, height)) for each in (gain, alpha - gain * small))
     return np.clip(cv2.add(cv2.multiply(gain, luma), offset), 0, 1)
 
 
-SOLID_DEPTH, SOLID_EXCESS, NOISE = 0.0045, 0.05, 0.04
-HOLE_ALPHA, HOLE_DEPTH = 0.5, 0.02
-GUIDE_PX, GUIDE_NOISE, SHARPNESS = 5, 9, 1.3
-SHADOW, FREE, SOFT = 0.9, 400.0, 30.0
-FIGURE_EXCESS, FIGURE_SLOPE, SCREEN_SLOPE, SCREEN_SPREAD, DARKEST = 0.35, 0.15, 0.35, 2.0, 0.3
-BINS, COLOURS = 5, 10
-
-
-def _solve(colours, back, fore, palette, rough):
-    def dot(one, other):
-        return np.einsum("nk,nk->n", one, other)
-
-    ways = back * np.sqrt(SHADOW / np.maximum(dot(back, back), 1))[:, None]
-    away, way = back - colours, back - fore
-    away_s, way_s, back_s, palette_s = dot(away, ways), dot(way, ways), dot(back, ways), ways @ palette.T
-    away2, back2 = dot(away, away) - away_s**2, dot(back, back) - back_s**2
-    n, count = len(colours), len(palette)
-    along, length = np.empty((n, count + 1), np.float32), np.empty((n, count + 1), np.float32)
-    along[:, 0], length[:, 0] = dot(away, way) - away_s * way_s, dot(way, way) - way_s**2
-    along[:, 1:] = (dot(away, back) - away_s * back_s)[:, None] - away @ palette.T + away_s[:, None] * palette_s
-    length[:, 1:] = back2[:, None] - 2 * (back @ palette.T - back_s[:, None] * palette_s) - palette_s**2
-    length[:, 1:] += (palette**2).sum(axis=1)
-    alphas, costs = np.empty((n, count + 2), np.float32), np.empty((n, count + 2), np.float32)
-    alpha = np.clip(along / np.maximum(length, 100), 0, 1, out=alphas[:, :-1])
-    np.add(alpha * (alpha * np.maximum(length, 100) - 2 * along), away2[:, None], out=costs[:, :-1])
-    alphas[:, -1], costs[:, -1] = np.clip(rough, 0, 1), FREE
-    weights = cv2.exp((costs.min(axis=1, keepdims=True) - costs) / SOFT)
-    return dot(weights, alphas) / weights.sum(axis=1)
-
-
 @dataclass(frozen=True)
 class _Plates:
-    """The screen and the figure, each continued over the whole frame, (h, w, 3) float32 from 0 to 255, at a small size."""
+    """What a frame's pixels are mixed of.
+
+    Attributes:
+        screen: The screen, and
+        figure: the figure, each continued over the whole frame, (h, w, 3) float32 from 0 to 255.
+        palette: The figure's most frequent colours, (n, 3) float32.
+        excess: The excess of the screen's channel over the others in the screen, (h, w), above 0.
+    """
 
     screen: np.ndarray
     figure: np.ndarray
     palette: np.ndarray
+    excess: np.ndarray
 
     @classmethod
-    def of(cls, frame: np.ndarray, excess, screen: Screen) -> _Plates:
+    def of(cls, frame: np.ndarray, excess: np.ndarray, screen: Screen) -> _Plates:
+        """Estimate them from a frame (H, W, 3) uint8 and its ``excess`` (H, W) float32."""
         height, width = frame.shape[:2]
-        scale = min(1.0, FILL_SIDE_PX / min(height, width))
-        size = max(2, round(width * scale)), max(2, round(height * scale))
-        kernel = np.ones((3, 3), np.uint8)
+        size, kernel = _small_size(width, height), np.ones((3, 3), np.uint8)
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        own, level = _excess(small, screen.channel), cv2.extractChannel(small, screen.channel)
-        ratio = screen.ratio
-        is_screen = (own > SCREEN_RATIO * ratio * level) & (own > MIN_EXCESS / 2)
-        # Hair before the screen has the screen's ratio, too, but it has texture and edges, unlike shadows.
-        square, mean = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (excess * excess, excess))
-        spread = np.sqrt(np.maximum(square - mean * mean, 0))
-        usual, strong = 0.0, 1.0
-        if is_screen.any():
-            usual, strong = float(np.median(spread[is_screen])), float(np.percentile(own[is_screen], 75))
-        slope = cv2.morphologyEx(cv2.blur(own, (3, 3)), cv2.MORPH_GRADIENT, kernel)
-        is_flat = (spread < SCREEN_SPREAD * usual + 2) & (slope < SCREEN_SLOPE * strong + usual)
-        plate = _fill(small, cv2.erode((is_screen & is_flat & (own > DARKEST * strong)).astype(np.float32), kernel))
+        plate = _screen_plate(small, excess, screen)
         local = np.maximum(_excess(plate, screen.channel), 4)
-        share = own / local
+        share = _excess(small, screen.channel) / local
         is_flat = cv2.morphologyEx(share, cv2.MORPH_GRADIENT, kernel) < FIGURE_SLOPE
-        inner = cv2.erode(((share < FIGURE_EXCESS) & is_flat).astype(np.uint8), kernel)
-        sure = (cv2.blur(excess, (3, 3)) < SOLID_EXCESS * cv2.resize(local, (width, height))).astype(np.uint8)
-        sure = cv2.erode(sure, np.ones((5, 5), np.uint8))
-        weight = cv2.resize(sure.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-        mixed = cv2.resize(cv2.bitwise_and(frame, frame, mask=sure), size, interpolation=cv2.INTER_AREA)
-        only = (weight == 0) & (inner > 0)
-        weight[only] = 1
-        colours = np.where(only[..., None], small, mixed / np.maximum(weight, 0.05)[..., None])
-        figure = _fill(colours, weight)
-        chosen = colours[weight > 0.3]
-        bins = (chosen * (BINS / 256)).astype(int) @ np.array([BINS * BINS, BINS, 1])
-        counts = np.bincount(bins, minlength=BINS**3)
-        sums = np.stack([np.bincount(bins, weights=chosen[:, k], minlength=BINS**3) for k in range(3)], axis=1)
-        order = np.argsort(-counts, kind="stable")[:COLOURS]
-        order = order[counts[order] > 0.005 * len(chosen)]
-        return cls(plate, figure, (sums[order] / counts[order, None]).astype(np.float32))
+        is_tinted = cv2.erode(((share < FIGURE_EXCESS) & is_flat).astype(np.uint8), kernel)
+        pure = (cv2.blur(excess, (3, 3)) < SOLID_EXCESS * cv2.resize(local, (width, height))).astype(np.uint8)
+        colours, weight = _masked(frame, cv2.erode(pure, np.ones((PURE_SIDE_PX, PURE_SIDE_PX), np.uint8)), size)
+        only_tinted = (weight == 0) & (is_tinted > 0)
+        colours[only_tinted], weight[only_tinted] = small[only_tinted], 1
+        return cls(plate, _fill(colours, weight), _palette(colours[weight > 0.3]), local)
+
+    def alpha(self, frame: np.ndarray, rough: np.ndarray, pixels: np.ndarray) -> np.ndarray:
+        """Return the alpha, float32, of some ``pixels``, by number, of a frame (H, W, 3) uint8.
+
+        ``rough``: the alpha by the excess alone, (H, W).
+        """
+        size = frame.shape[1], frame.shape[0]
+        screen, figure = (cv2.resize(each, size, interpolation=cv2.INTER_LINEAR) for each in (self.screen, self.figure))
+        seen, back, near = (
+            np.ascontiguousarray(np.take(each.reshape(-1, 3), pixels, axis=0).T, np.float32)
+            for each in (frame, screen, figure)
+        )
+        axis = back / np.sqrt(np.maximum(_dot(back, back), 1))
+        shrink = np.float32(1 - np.sqrt(1 - SHADOW))
+
+        def without_shadow(way: np.ndarray) -> np.ndarray:
+            """Return differences of colours, (3, n), with less of those along the screen's own colour."""
+            return way - shrink * _dot(way, axis) * axis
+
+        away = without_shadow(back - seen)
+        alphas, costs = [np.clip(rough.reshape(-1)[pixels], 0, 1)], [np.full(len(pixels), FREE_COST, np.float32)]
+        for figure in (near, *self.palette[..., None]):
+            way = without_shadow(back - figure)
+            alpha = np.clip(_dot(away, way) / np.maximum(_dot(way, way), 100), 0, 1)
+            left = away - alpha * way
+            alphas.append(alpha)
+            costs.append(_dot(left, left))
+        cost = np.stack(costs)
+        weights = cv2.exp((cost.min(axis=0) - cost) / SOFTNESS)
+        return (weights * np.stack(alphas)).sum(axis=0) / weights.sum(axis=0)
+
+
+def _screen_plate(small: np.ndarray, excess: np.ndarray, screen: Screen) -> np.ndarray:
+    """Return the screen continued over a reduced frame (h, w, 3) float32; ``excess``: that of the frame, (H, W).
+
+    Dark hair before the screen has the screen's hue, as shadows have, but it has texture and edges, unlike them.
+    """
+    kernel, size = np.ones((3, 3), np.uint8), small.shape[1::-1]
+    own, level = _excess(small, screen.channel), cv2.extractChannel(small, screen.channel)
+    is_screen = (own > SCREEN_RATIO * screen.ratio * level) & (own > MIN_EXCESS / 2)
+    if not is_screen.any():
+        return np.full_like(small, 255 * np.array(screen.colour, np.float32))
+    mean, square = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (excess, excess * excess))
+    spread = np.sqrt(np.maximum(square - mean * mean, 0))
+    usual, strong = float(np.median(spread[is_screen])), float(np.percentile(own[is_screen], 75))
+    slope = cv2.morphologyEx(cv2.blur(own, (3, 3)), cv2.MORPH_GRADIENT, kernel)
+    is_smooth = (spread < SCREEN_SPREAD * usual + 2) & (slope < SCREEN_SLOPE * strong + usual)
+    surely = cv2.erode((is_screen & is_smooth & (own > DARKEST * strong)).astype(np.uint8), kernel)
+    return _fill(small, (surely if surely.any() else is_screen).astype(np.float32))
+
+
+def _palette(colours: np.ndarray) -> np.ndarray:
+    """Return the means of the most frequent bins of colours (n, 3) from 0 to 255, (m, 3) float32."""
+    bins = (colours * (BINS / 256)).astype(int) @ np.array([BINS * BINS, BINS, 1])
+    counts = np.bincount(bins, minlength=BINS**3)
+    order = np.argsort(-counts, kind="stable")[:COLOURS]
+    order = order[counts[order] > MIN_COLOUR_SHARE * len(colours)]
+    sums = [np.bincount(bins, weights=colours[:, k], minlength=BINS**3)[order] for k in range(3)]
+    return np.stack([each / counts[order] for each in sums], axis=1).astype(np.float32)
+
+
+def _dot(one: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Return the scalar products of the columns of two arrays (3, n)."""
+    return np.einsum("kn,kn->n", one, other)
 
 
 def remove_spill(frame: np.ndarray, screen: Screen, matte: np.ndarray | None = None) -> np.ndarray:
     """Return a frame (H, W, 3) uint8 or uint16 without the screen's light on what stands before it.
 
-    With a ``matte``, (H, W) float32 from 0 to 1, what is left of the screen in mixed pixels is taken away, too, and the
-    figure's colours are continued where the matte is empty.
+    With a ``matte``, (H, W) float32 from 0 to 1, the screen is also taken out of mixed pixels, and the figure's colours
+    are continued where the matte is empty.
     """
-    full = 65535.0 if frame.dtype == np.uint16 else 255.0
-    clean = frame.astype(np.float32)
-    if matte is not None:
-        clean = _unmixed(clean, matte)
+    clean = frame.copy() if matte is None else _unmixed(frame, matte)
     own = screen.channel
-    first, second = (cv2.extractChannel(clean, k) for k in range(3) if k != own)
-    most, mean = cv2.max(first, second), cv2.addWeighted(first, 0.5, second, 0.5, 0)
-    limit = cv2.addWeighted(most, LIMIT, mean, 1 - LIMIT, 0)
+    others = [cv2.extractChannel(clean, k) for k in range(3) if k != own]
+    limit = cv2.addWeighted(cv2.max(*others), (1 + SPILL_LIMIT) / 2, cv2.min(*others), (1 - SPILL_LIMIT) / 2, 0)
+    spill = cv2.subtract(cv2.extractChannel(clean, own), limit)
+    at = np.nonzero(spill)
+    # The screen's light adds its whole colour: take away as much of it as brings its channel down to the limit.
     light = np.array(screen.colour, np.float32)
-    rest = [float(light[k]) for k in range(3) if k != own]
-    step = float(light[own]) - LIMIT * max(rest) - (1 - LIMIT) * sum(rest) / 2
-    spill = cv2.max(cv2.subtract(cv2.extractChannel(clean, own), limit), 0) / step
-    clean -= spill[..., None] * light
-    return np.clip(np.rint(clean), 0, full).astype(frame.dtype)
+    low, high = sorted(float(light[k]) for k in range(3) if k != own)
+    light /= max(0.1, float(light[own]) - (high * (1 + SPILL_LIMIT) + low * (1 - SPILL_LIMIT)) / 2)
+    clean[at] = np.maximum(np.rint(clean[at] - spill[at][:, None] * light), 0).astype(frame.dtype)
+    return clean
 
 
-LIMIT = 0.6
-UNMIX_ALPHA = 0.25
-
-
-def _unmixed(frame, matte):
+def _unmixed(frame: np.ndarray, matte: np.ndarray) -> np.ndarray:
+    """Return a frame whose mixed pixels have the figure's colours, nearby ones where there is little of it."""
     height, width = matte.shape
-    scale = min(1.0, FILL_SIDE_PX / min(height, width))
-    size = max(2, round(width * scale)), max(2, round(height * scale))
-    filled = []
-    for known in (matte < 0.01, matte > 0.98):
-        mask = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(np.float32)
-        weight = cv2.resize(mask, size, interpolation=cv2.INTER_AREA)
-        total = cv2.resize(frame * mask[..., None], size, interpolation=cv2.INTER_AREA)
-        filled.append(_fill(total / np.maximum(weight, 1e-3)[..., None], weight))
-    back, fore = (cv2.resize(each, (width, height), interpolation=cv2.INTER_LINEAR) for each in filled)
-    clean = np.where((matte < 0.5)[..., None], fore, frame)
+    size = _small_size(width, height)
+    plates = []
+    for known in (matte < EMPTY, matte > 1 - EMPTY):
+        mask = cv2.erode(known.astype(np.uint8), np.ones((3, 3), np.uint8))
+        plates.append(_fill(*_masked(frame, mask, size)))
+    clean = cv2.resize(np.rint(plates[1]).astype(frame.dtype), (width, height), interpolation=cv2.INTER_LINEAR)
     y, x = np.nonzero((matte > 0) & (matte < 1))
-    alpha = matte[y, x, None]
-    behind, own = back[y, x], fore[y, x]
-    seen = behind + (frame[y, x] - behind) / np.maximum(alpha, 0.05)
-    share = alpha**2 / (alpha**2 + UNMIX_ALPHA**2)
-    clean[y, x] = own + share * (np.clip(seen, 0, None) - own)
+    alpha, near = matte[y, x, None], clean[y, x].astype(np.float32)
+    cv2.copyTo(frame, (matte > 0).astype(np.uint8), clean)
+    behind = plates[0][y * size[1] // height, x * size[0] // width]
+    alone = np.clip(behind + (frame[y, x] - behind) / np.maximum(alpha, 0.05), 0, np.iinfo(frame.dtype).max)
+    share = alpha * alpha / (alpha * alpha + UNMIX_ALPHA * UNMIX_ALPHA)
+    clean[y, x] = np.rint(near + share * (alone - near)).astype(frame.dtype)
     return clean
 
 
@@ -288,9 +312,21 @@ def _excess(picture: np.ndarray, channel: int) -> np.ndarray:
     return cv2.subtract(cv2.extractChannel(picture, channel), cv2.max(*others))
 
 
-def _fill(values: np.ndarray, known: np.ndarray) -> np.ndarray:
-    """Return ``values`` (h, w, 3) float32, smoothed over the pixels ``known`` (h, w) uint8 and continued over the others."""
-    weight = known.astype(np.float32)
+def _small_size(width: int, height: int) -> tuple[int, int]:
+    """Return the (width, height) at which the screen and the figure are continued."""
+    scale = min(1.0, FILL_SIDE_PX / min(height, width))
+    return max(2, round(width * scale)), max(2, round(height * scale))
+
+
+def _masked(frame: np.ndarray, mask: np.ndarray, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+    """Reduce what a mask (H, W) uint8 shows of a frame to a (width, height); return it and its share, float32."""
+    weight = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    total = cv2.resize(cv2.bitwise_and(frame, frame, mask=mask), size, interpolation=cv2.INTER_AREA)
+    return total / np.maximum(weight, 0.05)[..., None], weight
+
+
+def _fill(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Return ``values`` (h, w, 3) float32, smoothed by the ``weight`` (h, w) float32 and continued where that is 0."""
     levels = [(values * weight[..., None], weight)]
     while min(levels[-1][1].shape) > 2:
         levels.append((cv2.pyrDown(levels[-1][0]), cv2.pyrDown(levels[-1][1])))
