@@ -30,6 +30,7 @@ MOST, MAX_RATIO_SPREAD, MAX_HUE_SPREAD, MAX_GRAIN = 0.8, 0.13, 6.0, 0.015
 FILL_SIDE_PX = 180  # Short side at which the screen and the figure are continued over the frame
 # Pixels from which the screen is estimated: least ratio of excess to level, as a share of the screen's; largest spread
 # within a block, in those of the screen's noise; largest slope, and least excess, as shares of the screen's
+SPREAD_PX, SPREAD_LEVELS = 5, 3.0
 SCREEN_RATIO, SCREEN_SPREAD, SCREEN_SLOPE, DARKEST = 0.8, 2.0, 0.35, 0.3
 # Areas that are the figure's although they have some of the screen's colour: largest excess and slope, as shares
 FIGURE_EXCESS, FIGURE_SLOPE = 0.35, 0.15
@@ -127,7 +128,8 @@ def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
     short, size = min(height, width), (max(1, width // 2), max(1, height // 2))
     half = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
     excess = _excess(half.astype(np.float32), screen.channel)
-    plates = _Plates.of(half, excess, screen)
+    luma, small = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY).astype(np.float32) for each in (frame, half))
+    plates = _Plates.of(half, excess, cv2.max(_spread(excess), _spread(small)), screen)
     rough = 1 - excess * cv2.resize(1 / plates.excess, size)
     mean = cv2.blur(rough, (3, 3))
     side = 2 * round(SOLID_DEPTH * short) + 1
@@ -138,8 +140,7 @@ def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
     if len(pixels):
         alpha.reshape(-1)[pixels] = plates.alpha(half, rough, pixels)
     depth = cv2.distanceTransform((alpha > HOLE_ALPHA).astype(np.uint8), cv2.DIST_L2, 3)
-    alpha = np.maximum(alpha, np.clip(depth * (2 / (HOLE_DEPTH * short)) - 1, 0, 1))
-    luma, small = (cv2.cvtColor(each, cv2.COLOR_RGB2GRAY).astype(np.float32) for each in (frame, half))
+    alpha = np.maximum(alpha, np.clip(depth / max(1.0, HOLE_DEPTH * short / 2) - 1, 0, 1))
     window = (GUIDE_PX, GUIDE_PX)
     mean, mean_luma = cv2.blur(alpha, window), cv2.blur(small, window)
     covariance = cv2.blur(alpha * small, window) - mean * mean_luma
@@ -166,12 +167,12 @@ class _Plates:
     excess: np.ndarray
 
     @classmethod
-    def of(cls, frame: np.ndarray, excess: np.ndarray, screen: Screen) -> _Plates:
-        """Estimate them from a frame (H, W, 3) uint8 and its ``excess`` (H, W) float32."""
+    def of(cls, frame: np.ndarray, excess: np.ndarray, spread: np.ndarray, screen: Screen) -> _Plates:
+        """Estimate them from a frame (H, W, 3) uint8, its ``excess``, and the ``spread`` at each pixel, (H, W) float32."""
         height, width = frame.shape[:2]
         size, kernel = _small_size(width, height), np.ones((3, 3), np.uint8)
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
-        plate = _screen_plate(small, excess, screen)
+        plate = _screen_plate(small, cv2.resize(spread, size, interpolation=cv2.INTER_AREA), screen)
         local = np.maximum(_excess(plate, screen.channel), 4)
         share = _excess(small, screen.channel) / local
         is_flat = cv2.morphologyEx(share, cv2.MORPH_GRADIENT, kernel) < FIGURE_SLOPE
@@ -213,23 +214,27 @@ class _Plates:
         return (weights * np.stack(alphas)).sum(axis=0) / weights.sum(axis=0)
 
 
-def _screen_plate(small: np.ndarray, excess: np.ndarray, screen: Screen) -> np.ndarray:
-    """Return the screen continued over a reduced frame (h, w, 3) float32; ``excess``: that of the frame, (H, W).
+def _screen_plate(small: np.ndarray, spread: np.ndarray, screen: Screen) -> np.ndarray:
+    """Return the screen continued over a reduced frame (h, w, 3) float32; ``spread``: of the pixels at a place, (h, w).
 
     Dark hair before the screen has the screen's hue, as shadows have, but it has texture and edges, unlike them.
     """
-    kernel, size = np.ones((3, 3), np.uint8), small.shape[1::-1]
+    kernel = np.ones((3, 3), np.uint8)
     own, level = _excess(small, screen.channel), cv2.extractChannel(small, screen.channel)
     is_screen = (own > SCREEN_RATIO * screen.ratio * level) & (own > MIN_EXCESS / 2)
     if not is_screen.any():
         return np.full_like(small, 255 * np.array(screen.colour, np.float32))
-    mean, square = (cv2.resize(each, size, interpolation=cv2.INTER_AREA) for each in (excess, excess * excess))
-    spread = np.sqrt(np.maximum(square - mean * mean, 0))
     usual, strong = float(np.median(spread[is_screen])), float(np.percentile(own[is_screen], 75))
     slope = cv2.morphologyEx(cv2.blur(own, (3, 3)), cv2.MORPH_GRADIENT, kernel)
-    is_smooth = (spread < SCREEN_SPREAD * usual + 2) & (slope < SCREEN_SLOPE * strong + usual)
+    is_smooth = (spread < SCREEN_SPREAD * usual + SPREAD_LEVELS) & (slope < SCREEN_SLOPE * strong + usual)
     surely = cv2.erode((is_screen & is_smooth & (own > DARKEST * strong)).astype(np.uint8), kernel)
     return _fill(small, (surely if surely.any() else is_screen).astype(np.float32))
+
+
+def _spread(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation of values, (H, W) float32, around each pixel."""
+    mean = cv2.blur(values, (SPREAD_PX, SPREAD_PX))
+    return cv2.sqrt(cv2.max(cv2.blur(values * values, (SPREAD_PX, SPREAD_PX)) - mean * mean, 0))
 
 
 def _palette(colours: np.ndarray) -> np.ndarray:
