@@ -33,7 +33,7 @@ FILL_SIDE_PX = 180  # Short side at which the screen and the figure are continue
 SPREAD_PX, SPREAD_LEVELS = 5, 3.0
 SCREEN_RATIO, SCREEN_SPREAD, SCREEN_SLOPE, DARKEST = 0.8, 2.0, 0.35, 0.3
 # Areas that are the figure's although they have some of the screen's colour: largest excess and slope, as shares
-FIGURE_EXCESS, FIGURE_SLOPE = 0.35, 0.15
+FIGURE_EXCESS, FIGURE_SLOPE = 0.65, 0.08
 # Opaque pixels: largest excess, as a share of the screen's, at this distance around, of the short side
 SOLID_EXCESS, SOLID_DEPTH = 0.05, 0.0045
 PURE_SIDE_PX = 5  # Window in which all pixels are opaque around one that shows the figure's colour
@@ -43,6 +43,7 @@ BINS, COLOURS, MIN_COLOUR_SHARE = 5, 10, 0.005  # Bins of a channel, and the mos
 SHADOW = 0.9
 # In squared levels: the cost of alpha by the excess alone; differences of costs that change weights by a factor of e
 FREE_COST, SOFTNESS = 400.0, 30.0
+HOLE_SCREEN = 0.1  # Alpha, in an enclosed area, by which it shows the screen
 HOLE_ALPHA, HOLE_DEPTH = 0.5, 0.02  # What is this deep, of the short side, inside what is opaquer than this is opaque
 # Window of the guided filter, in pixels of the half size; its ε, in squared levels; gain that offsets blurred colours
 GUIDE_PX, GUIDE_NOISE, SHARPNESS = 5, 9.0, 1.3
@@ -139,6 +140,7 @@ def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
     pixels = np.flatnonzero(is_unknown)
     if len(pixels):
         alpha.reshape(-1)[pixels] = plates.alpha(half, rough, pixels)
+    alpha[_is_enclosed(alpha, mean)] = 1
     depth = cv2.distanceTransform((alpha > HOLE_ALPHA).astype(np.uint8), cv2.DIST_L2, 3)
     alpha = np.maximum(alpha, np.clip(depth / max(1.0, HOLE_DEPTH * short / 2) - 1, 0, 1))
     window = (GUIDE_PX, GUIDE_PX)
@@ -168,7 +170,7 @@ class _Plates:
 
     @classmethod
     def of(cls, frame: np.ndarray, excess: np.ndarray, spread: np.ndarray, screen: Screen) -> _Plates:
-        """Estimate them from a frame (H, W, 3) uint8, its ``excess``, and the ``spread`` at each pixel, (H, W) float32."""
+        """Estimate them from a frame (H, W, 3) uint8, its ``excess``, and the ``spread`` at each pixel, (H, W)."""
         height, width = frame.shape[:2]
         size, kernel = _small_size(width, height), np.ones((3, 3), np.uint8)
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA).astype(np.float32)
@@ -212,6 +214,14 @@ class _Plates:
         cost = np.stack(costs)
         weights = cv2.exp((cost.min(axis=0) - cost) / SOFTNESS)
         return (weights * np.stack(alphas)).sum(axis=0) / weights.sum(axis=0)
+
+
+def _is_enclosed(alpha: np.ndarray, rough: np.ndarray) -> np.ndarray:
+    """Return where areas that are not opaque are enclosed and nowhere the screen, (H, W) bool: colours like its own."""
+    count, labels = cv2.connectedComponents((alpha < 1 - EMPTY).astype(np.uint8), connectivity=8)
+    shows_screen = np.bincount(labels[rough < HOLE_SCREEN], minlength=count) > 0
+    shows_screen[0] = True
+    return np.logical_not(shows_screen)[labels]
 
 
 def _screen_plate(small: np.ndarray, spread: np.ndarray, screen: Screen) -> np.ndarray:
