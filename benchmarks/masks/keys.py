@@ -6,9 +6,9 @@ The clips hold photographed and drawn figures, strands of hair of about a pixel,
 light, spill, noise and the losses of H.264 in 4:2:0. *frame* is the mean of |alpha - truth| over the frame, *band* over
 the pixels whose true alpha is between 2 and 98 %. ``chromakey`` and ``colorkey`` know the true colour of the screen;
 for each clip they take the similarity and the blend, of a grid, with the least *frame*. *skin* is how far the colours
-after ``remove_spill`` are from the true ones where the figure is opaque, in levels of 255; *rim* the same where alpha is
-between 10 and 90 %, weighted by the true alpha, and *green* how much more of the screen's channel is left there than in
-the true colours. Constants of the code were chosen on the five clips with a star; the goals are for the other five.
+after ``remove_spill`` are from the true ones where the figure is opaque, in levels of 255; *rim* the same where alpha
+is between 10 and 90 %, weighted by the true alpha, and *green* how much more of the screen's channel is left there than
+in the true colours. Constants of the code were chosen on the five clips with a star; the goals are for the other five.
 ``DATA``: a folder with video and photo, in which no screen may be found. ``--sheets`` draws the results.
 """
 
