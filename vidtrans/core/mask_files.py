@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from decimal import Decimal
 from pathlib import Path
 
 from vidtrans.core.errors import UsageError
@@ -60,10 +61,10 @@ class MaskTerm:
 
     def __str__(self) -> str:
         text = {
-            FILE: self.value,
+            FILE: f"./{self.value}" if _found_term(self.value) or _INVERTED.match(self.value) else self.value,
             KEY: f"{KEY}:{self.value}" if self.value else KEY,
-            COLOUR: f"{COLOUR}:{self.value},{self.low:g}",
-            LUMA: f"{LUMA}:{self.low:g}..{self.high:g}",
+            COLOUR: f"{COLOUR}:{self.value},{_decimal(self.low)}",
+            LUMA: f"{LUMA}:{_decimal(self.low)}..{_decimal(self.high)}",
         }.get(self.kind, self.kind)
         return f"not {text}" if self.inverted else text
 
@@ -135,7 +136,7 @@ def parse_terms(text: str, folder: Path = Path()) -> tuple[MaskTerm, ...]:
 
     ``folder``: the base of relative paths of files among the terms. Raises UsageError.
     """
-    if path_as_stored(folder / text).exists():
+    if any(path_as_stored(folder / name).exists() for name in (text, text.removeprefix(INVERTED_PREFIX)) if name):
         return ()
     parts = _OPERATOR.split(text.strip())
     if len(parts) == 1:
@@ -150,10 +151,17 @@ def parse_terms(text: str, folder: Path = Path()) -> tuple[MaskTerm, ...]:
         if term is None:
             _check_no_term(part)
             inverted = _INVERTED.match(part)
-            path = path_as_stored(folder / (part[inverted.end() :] if inverted else part))
-            term = MaskTerm(FILE, str(path), inverted=bool(inverted))
+            name = part[inverted.end() :] if inverted else part
+            if not name:
+                raise UsageError(f"the mask '{text}'", "a term of it names no file", "as in person - hat.png")
+            term = MaskTerm(FILE, str(path_as_stored(folder / name)), inverted=bool(inverted))
         terms.append(replace(term, is_subtracted=number > 0 and parts[2 * number - 1] == "-"))
     return tuple(terms)
+
+
+def _decimal(value: float) -> str:
+    """Return a number in digits, without an exponent."""
+    return format(Decimal(repr(value)).normalize(), "f")
 
 
 def mask_text(mask: MaskFile, change: Callable[[Path], str] = str) -> str:

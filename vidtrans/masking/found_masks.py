@@ -9,7 +9,7 @@ three along the optical flow; its edge is then drawn along the picture's by a gu
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -130,7 +130,7 @@ class FoundMask:
     def for_key(self) -> Table:
         """Return the properties that affect the mattes, for cache keys."""
         terms = [
-            [str(term), term.is_subtracted, mattes.for_key() if isinstance(mattes, Mask) else mattes.entry.key]
+            [term.inverted, term.is_subtracted, mattes.for_key() if isinstance(mattes, Mask) else mattes.entry.key]
             for term, mattes in self.terms
         ]
         return {"found": terms} | ({"inverted": True} if self.inverted else {})
@@ -231,7 +231,7 @@ class FoundTerm:
         chunks = [chunk for chunk in self.chunks if chunk.first < self.stop and self.first < chunk.stop]
         with self.entry.locked(wait_for=f"another run that looks for a mask in {self.clip.name}"):
             store = ChunkStore(self.entry, ".nut")
-            missing = [chunk for chunk in chunks if not store.is_done(chunk.number)]
+            missing = [chunk for chunk in chunks if not store.is_done(chunk.number) or self._count(chunk) is None]
             total, done = sum(chunk.stop - chunk.first for chunk in missing), 0
             mattes_of = _MATTE_MAKERS.get(self.term.kind, _pixel_mattes)(self, context)
             outputs = RawOutputs(store, self.chunks, self.size)
@@ -253,7 +253,13 @@ class FoundTerm:
     def num_occupied(self) -> int:
         """Return the number of frames, in the chunks that are used, in which something was found."""
         chunks = [chunk for chunk in self.chunks if chunk.first < self.stop and self.first < chunk.stop]
-        return sum(int(read_small_json(self._count_path(chunk))["occupied"]) for chunk in chunks)
+        return sum(self._count(chunk) or 0 for chunk in chunks)
+
+    def _count(self, chunk: Chunk) -> int | None:
+        """Return the number of a chunk's frames in which something was found; None if it is missing or damaged."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return int(read_small_json(self._count_path(chunk))["occupied"])
+        return None
 
     def _count_path(self, chunk: Chunk) -> Path:
         """Return the file with the number of a chunk's frames in which something was found."""
@@ -271,12 +277,6 @@ class FoundTerm:
                 found = outputs.read(number)
                 assert found is not None  # ``find`` stored it, and it is pinned
                 yield cv2.extractChannel(found, 0)
-
-    def close(self) -> None:
-        """Release the cache entry, so that it can be deleted."""
-        for pin in self._pins:
-            pin.release()
-        self._pins = []
 
     def pixel_matte(self, frame: np.ndarray) -> np.ndarray:
         """Return the matte of a screen, a colour or a brightness, (H, W) float32, of a frame (H, W, 3) uint8."""
@@ -315,7 +315,9 @@ def _followed_mattes(term: FoundTerm, context: Context) -> Callable[[Chunk], Ite
     from vidtrans.perception.people import FINDERS, Found
 
     finder, size = FINDERS[term.term.kind](), _search_size(term.size)
-    searched: dict[int, list[Found]] = {}  # The last search: a chunk's end is the next chunk's beginning
+    # The last search: a chunk's end is the next chunk's beginning. What was followed to there is not part of it, so
+    # that the mattes of a chunk do not depend on the chunks made before.
+    searched: dict[int, list[Found]] = {}
 
     def mattes(chunk: Chunk) -> Iterator[np.ndarray]:
         """Yield the mattes of a chunk's frames."""
@@ -346,11 +348,11 @@ def _followed_mattes(term: FoundTerm, context: Context) -> Callable[[Chunk], Ite
         if known is None:
             known = finder.search(small[begin])
         alive = [last for one in known if (last := follow(begin, one)) is not None]
-        late = finder.search(small[end], alive) if end > begin else []
-        for one in late:
+        at_end = finder.search(small[end]) if end > begin else known
+        for one in finder.new_ones(at_end, alive) if end > begin else []:
             follow(end, one)
         searched.clear()
-        searched[end] = [*alive, *late] if end > begin else known
+        searched[end] = at_end
         steady = _steady(raw, small, range(chunk.first, chunk.stop))
         if size == term.size:
             yield from (_to_levels(draw_edge(steady[n], small[n], small[n])) for n in range(chunk.first, chunk.stop))

@@ -197,16 +197,9 @@ class PersonFinder:
 
     kind: ClassVar[str] = "person"
 
-    def search(self, frame: np.ndarray, known: Sequence[Found] = ()) -> list[Found]:
-        """Return the people in a frame, the surest first; those that ``known`` contains are left out."""
-        taken = np.maximum.reduce([one.matte for one in known]) if known else None
-        boxes = [
-            box
-            for box in self._candidates(frame)
-            if taken is None or taken[_rows(box, frame), _columns(box, frame)].mean() <= MAX_TAKEN
-        ]
-        seen = self._identify(frame, boxes[:MAX_CANDIDATES])
-        found = [person for person in seen if not any(_is_same(person, other) for other in known)]
+    def search(self, frame: np.ndarray) -> list[Found]:
+        """Return the people in a frame, the surest first."""
+        found = self._identify(frame, self._candidates(frame)[:MAX_CANDIDATES])
         kept: list[Found] = []
         for person in sorted(found, key=lambda one: (one.is_portrait, one.confidence), reverse=True):
             if not any(_is_same(person, other) for other in kept):
@@ -221,6 +214,14 @@ class PersonFinder:
         scores = [one.confidence for one in seen]
         is_lasting = len(seen) >= min(MIN_SEEN, num_frames)
         return is_lasting and (seen[0].is_portrait or sum(scores) / len(scores) >= CONFIRMED)
+
+    def new_ones(self, found: Sequence[Found], known: Sequence[Found]) -> list[Found]:
+        """Return the people of ``found`` that none of the ``known`` ones, of the same frame, covers."""
+        if not known:
+            return list(found)
+        taken = np.maximum.reduce([one.matte for one in known])
+        free = [one for one in found if taken[_rows(one.box, taken), _columns(one.box, taken)].mean() <= MAX_TAKEN]
+        return [one for one in free if not any(_is_same(one, other) for other in known)]
 
     def advance(self, frame: np.ndarray, last: Found) -> Found | None:
         """Return a person of the frame before in the next frame; None if the person is lost."""
@@ -438,10 +439,12 @@ class FaceFinder:
 
     kind: ClassVar[str] = "face"
 
-    def search(self, frame: np.ndarray, known: Sequence[Found] = ()) -> list[Found]:
-        """Return the faces in a frame, the surest first; those that ``known`` contains are left out."""
-        squares = list(_tiles(frame.shape[1], frame.shape[0], (*TILE_SHARES, 0.36)))
-        found = _sure_faces(frame, squares)
+    def search(self, frame: np.ndarray) -> list[Found]:
+        """Return the faces in a frame, the surest first."""
+        return _sure_faces(frame, list(_tiles(frame.shape[1], frame.shape[0], (*TILE_SHARES, 0.36))))
+
+    def new_ones(self, found: Sequence[Found], known: Sequence[Found]) -> list[Found]:
+        """Return the faces of ``found`` that are none of the ``known`` ones of the same frame."""
         return [one for one in found if all(_box_overlap(one.box, other.box) < SAME_FACE for other in known)]
 
     def is_confirmed(self, seen: Sequence[Found], num_frames: int) -> bool:

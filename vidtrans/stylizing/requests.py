@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.clips.cut_list import AUTO, OFF
 from vidtrans.config.recipe import Recipe
-from vidtrans.core.mask_files import MaskFile, RegionLook, mask_text, parse_mask
+from vidtrans.core.mask_files import FILE, MaskFile, MaskTerm, RegionLook, mask_text
 from vidtrans.core.settings import Table, Time, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.models.look_pictures import (
@@ -158,7 +158,7 @@ def _to_json(value: object) -> Any:  # noqa: ANN401  (a JSON value)
     if isinstance(value, Time):
         return {"time": str(value)}
     if isinstance(value, MaskFile) and value.terms:
-        return {"found": [mask_text(value), value.name]}
+        return {"found": [[list(astuple(term)) for term in value.terms], value.inverted, value.name]}
     if isinstance(value, MaskFile):
         return {"mask": [str(value.path), value.inverted, value.name, value.sequence and str(value.sequence)]}
     if isinstance(value, RegionLook):
@@ -185,8 +185,9 @@ def _from_json(value: Any) -> Any:  # noqa: ANN401
         file, inverted, name, sequence = content
         return MaskFile(Path(file), inverted, name, Path(sequence) if sequence else None)
     if kind == "found":
-        text, name = content
-        return replace(parse_mask(text), name=name)
+        terms, inverted, name = content
+        mask = MaskFile(Path(), inverted, name, terms=tuple(MaskTerm(*term) for term in terms))
+        return replace(mask, path=Path(mask_text(mask)))
     if kind == "region":
         mask, models, look = content
         return RegionLook(_from_json(mask), tuple(models), look)
@@ -218,8 +219,9 @@ def _move_paths(
             file, inverted, name, sequence = content
             content = [move(Path(file)), inverted, name, sequence and move(Path(sequence))]
         elif kind == "found":
-            text, name = content
-            content = [mask_text(parse_mask(text), move), name]
+            terms, *rest = content
+            terms = [[own, move(Path(text)) if own == FILE else text, *traits] for own, text, *traits in terms]
+            content = [terms, *rest]
         elif kind == "region":
             mask, names, look = content
             content = [move_value(mask), models(names), replace_picture_paths(look, folder, move) if look else ""]
