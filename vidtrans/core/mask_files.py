@@ -116,15 +116,14 @@ def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> Mask
     If a file with the whole text as its name exists, return that file. ``folder``: the base of a relative path.
     ``named``: the text is ``NAME=MASK``. Raises UsageError.
     """
-    whole = path_as_stored(folder / text)
-    if whole.exists():
-        return MaskFile(whole)
+    if _is_file(folder / text):
+        return MaskFile(path_as_stored(folder / text))
     before, equals, rest = text.partition("=")
     name = name_key(before) if named and equals and NAME_PATTERN.fullmatch(name_key(before)) else ""
     file = rest if name else text
     if terms := parse_terms(file, folder):
         return MaskFile(Path(file), name=name, terms=terms)
-    inverted = file.startswith(INVERTED_PREFIX) and not path_as_stored(folder / file).exists()
+    inverted = file.startswith(INVERTED_PREFIX) and not _is_file(folder / file)
     file = file.removeprefix(INVERTED_PREFIX) if inverted else file
     if not file:
         raise UsageError(f"--mask {text}", "it names no file", "write --mask FILE, --mask not:FILE or --mask NAME=FILE")
@@ -136,7 +135,7 @@ def parse_terms(text: str, folder: Path = Path()) -> tuple[MaskTerm, ...]:
 
     ``folder``: the base of relative paths of files among the terms. Raises UsageError.
     """
-    if any(path_as_stored(folder / name).exists() for name in (text, text.removeprefix(INVERTED_PREFIX)) if name):
+    if any(_is_file(folder / name) for name in (text, text.removeprefix(INVERTED_PREFIX)) if name):
         return ()
     parts = _OPERATOR.split(text.strip())
     if len(parts) == 1:
@@ -157,6 +156,14 @@ def parse_terms(text: str, folder: Path = Path()) -> tuple[MaskTerm, ...]:
             term = MaskTerm(FILE, str(path_as_stored(folder / name)), inverted=bool(inverted))
         terms.append(replace(term, is_subtracted=number > 0 and parts[2 * number - 1] == "-"))
     return tuple(terms)
+
+
+def _is_file(path: Path) -> bool:
+    """Return whether a file or folder exists; a text that is too long for a name is none."""
+    try:
+        return path_as_stored(path).exists()
+    except OSError:
+        return False
 
 
 def _decimal(value: float) -> str:
