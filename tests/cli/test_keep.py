@@ -15,6 +15,7 @@ import vidtrans as api
 from vidtrans.config.recipe import make_recipe
 from vidtrans.core.errors import Interrupted
 from vidtrans.core.events import Event, Note, Progress, Stop
+from vidtrans.core.mask_files import MaskFile
 from vidtrans.data.dataset import Pair, open_dataset
 from vidtrans.data.dataset_planning import DatasetSpec
 from vidtrans.data.making import make_dataset
@@ -79,9 +80,8 @@ def test_a_mask_that_keeps_nothing_or_all_or_does_not_fit_is_told(
     mask: list[np.ndarray], says: tuple[str, ...], clip: Path
 ) -> None:
     heard: list[Event] = []
-    spec = DatasetSpec(
-        [clip], make_recipe(None, "look", {"dataset": {"size": "32"}}), keep=[write_folder(Path("m"), mask)]
-    )
+    keep = [MaskFile(write_folder(Path("m"), mask))]
+    spec = DatasetSpec([clip], make_recipe(None, "look", {"dataset": {"size": "32"}}), keep=keep)
     make_dataset(spec, Path("d.dataset"), Context(report=heard.append))
     told = [event.text for event in heard if isinstance(event, Note) and "mask m: " in event.text]
     assert len(told) == len(says)

@@ -16,10 +16,11 @@ from pictures_of_all_kinds import write_tiff
 from PIL import Image
 
 from vidtrans.clips.aligned_clip import match_frames
-from vidtrans.clips.indexing import mask_digest, open_clip
+from vidtrans.clips.indexing import open_clip
 from vidtrans.clips.masks import Mask, MaskLevels
 from vidtrans.core.events import Note
 from vidtrans.core.mask_files import INVERTED_PREFIX, MaskFile
+from vidtrans.masking.found_masks import mask_digest
 from vidtrans.session import Context
 from vidtrans.video.images.picture import resize, write_picture
 from vidtrans.video.io.clip import ClipIndex

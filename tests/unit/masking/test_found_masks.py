@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
@@ -22,14 +23,18 @@ from vidtrans.masking.found_masks import draw_edge, mask_digest, open_mask
 from vidtrans.masking.keying import colour_matte, luma_matte
 from vidtrans.perception.people import PersonFinder
 from vidtrans.session import Context
-from vidtrans.store.cache import Cache
 from vidtrans.video.images.picture import read_picture
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 SIZE = (160, 128)
-CUT, COUNT = 16, 22  # The first shot shows a person, the second nobody
-CHUNK = 6  # Frames of a chunk: the first shot has three
-FACE_BOX = np.s_[22:40, 30:62]  # Rows and columns inside the face, in all frames of the first shot
+CUT, COUNT = 14, 18  # The first shot shows a person, the second nobody
+CHUNK = 6  # Frames of a chunk: the first shot has three chunks
+
+
+def face_area(number: int) -> tuple[slice, slice]:
+    """The rows and columns of an area inside the face in a frame of the first shot."""
+    middle = round(82 - 4 / 3 * number)
+    return slice(26, 46), slice(middle - 8, middle + 8)
 
 
 def portrait(left: int = 0, size: tuple[int, int] = SIZE) -> np.ndarray:
@@ -79,19 +84,19 @@ def same(one: Sequence[np.ndarray], other: Sequence[np.ndarray]) -> bool:
 
 def test_a_person_is_covered_in_one_shot_and_nothing_in_the_other(film: Path, people: list[np.ndarray]) -> None:
     assert open_clip(Context(), film).shots == (0, CUT)
-    assert all((matte[FACE_BOX] > 200).all() for matte in people[:CUT])
+    assert all((matte[face_area(number)] > 200).all() for number, matte in enumerate(people[:CUT]))
     assert all(0.1 < (matte > 127).mean() < 0.75 for matte in people[:CUT])
     assert not any(matte.any() for matte in people[CUT:])
 
 
 def test_a_face_is_part_of_its_person(film: Path, people: list[np.ndarray]) -> None:
     faces = mattes_of("face", film, Context())
-    assert all((matte[FACE_BOX] > 127).mean() > 0.9 for matte in faces[:CUT])
-    assert all((face > 127).sum() < 0.6 * (person > 127).sum() for face, person in zip(faces, people[:CUT], strict=False))
+    assert all((matte[face_area(number)] > 127).mean() > 0.95 for number, matte in enumerate(faces[:CUT]))
+    assert all((a > 127).sum() < 0.4 * (b > 127).sum() for a, b in zip(faces[:CUT], people, strict=False))
     assert not any(matte.any() for matte in faces[CUT:])
 
 
-@pytest.mark.parametrize("span", [(0, 4), (8, 12), (14, 20)])
+@pytest.mark.parametrize("span", [(8, 11), (11, 16)])
 def test_mattes_do_not_depend_on_the_frames_that_are_used(
     span: tuple[int, int], film: Path, people: list[np.ndarray]
 ) -> None:
@@ -118,6 +123,8 @@ def test_mattes_do_not_depend_on_an_interruption_or_on_chunks_that_were_lost(
     for lost in ("chunk-000001.nut", "occupied-000001.json"):
         (folder / lost).unlink()
         assert same(mattes_of("person", film, Context()), people)
+    (folder / "occupied-000002.json").write_bytes(b"{")
+    assert same(mattes_of("person", film, Context()), people)
 
 
 def chunk_folders() -> list[Path]:
@@ -154,8 +161,8 @@ def test_terms_are_inverted_added_and_subtracted(film: Path) -> None:
     without = found("person - left.png")
     assert close(without, [matte * (1 - left / 255.0) for matte in person])
     assert close(found("person - not left.png"), [matte * (left / 255.0) for matte in person])
-    assert close(found("person - not:left.png + luma:0.6..1"), list(map(np.maximum, found("person - not left.png"), bright)))
-    assert same(found("- person") if False else found("person - person"), found("person - person"))
+    right_gone = found("person - not:left.png + luma:0.6..1")
+    assert same(right_gone, list(map(np.maximum, found("person - not left.png"), bright)))
     assert same(found("left + right.png"), [left] * 4)  # a file with this name is the mask
 
 
@@ -169,7 +176,7 @@ def test_colours_and_brightness_follow_the_formula() -> None:
     colours[:, 80:] = (32, 64, 192)
     lossless(Path("c.mkv"), [np.dstack([ramp] * 3), colours])
     context = Context()
-    grey, both = mattes_of("luma:0.25..0.5", Path("c.mkv"), context)
+    grey, _ = mattes_of("luma:0.25..0.5", Path("c.mkv"), context)
     level = ramp[0] / 255.0
     assert (grey[:, (level > 0.28) & (level < 0.47)] == 255).all()
     assert (grey[:, (level < 0.22) | (level > 0.53)] == 0).all()
@@ -179,7 +186,6 @@ def test_colours_and_brightness_follow_the_formula() -> None:
     assert (red[:, 84:] == 0).all()
     assert np.abs(red - 255 * colour_matte(colours, "#c03020", 25)).max() <= 3
     assert (mattes_of("colour:#c03020,300", Path("c.mkv"), context)[1] == 255).all()
-    assert both.shape == SIZE[::-1]
 
 
 def test_where_nothing_is_found_a_warning_says_so(film: Path) -> None:
@@ -195,16 +201,18 @@ def test_where_nothing_is_found_a_warning_says_so(film: Path) -> None:
 
 
 def test_without_a_screen_there_is_no_key(film: Path) -> None:
-    with pytest.raises(UsageError, match="film.mp4 shows no green or blue screen"):
+    with pytest.raises(UsageError, match=r"film\.mp4 shows no green or blue screen"):
         mattes_of("key", film, Context())
     with pytest.raises(UsageError, match="neither green nor blue"):
         mattes_of("key:#c03020", film, Context())
 
 
 def test_a_dry_run_stores_nothing_and_shows_what_single_frames_give(film: Path, people: list[np.ndarray]) -> None:
-    tried = mattes_of("person", film, Context(dry_run=True), 2, 4)
+    [person] = mattes_of("person", film, Context(dry_run=True), 0, 1)
+    assert ((person > 127) != (people[0] > 127)).mean() < 0.01
+    tried = mattes_of("face", film, Context(dry_run=True), 2, 4)
     assert not chunk_folders()
-    assert all(((one > 127) != (other > 127)).mean() < 0.1 for one, other in zip(tried, people[2:4], strict=True))
+    assert all((matte[face_area(number)] > 127).mean() > 0.95 for number, matte in enumerate(tried, 2))
 
 
 def test_keys_follow_the_term_the_clip_and_files_content(film: Path) -> None:
@@ -230,7 +238,7 @@ def test_keys_follow_the_term_the_clip_and_files_content(film: Path) -> None:
 def test_followed_mattes_are_steadier_than_those_of_single_frames() -> None:
     rng = np.random.default_rng(0)
     still = portrait(20).astype(np.float32)
-    frames = [np.clip(still + rng.normal(0, 12, still.shape), 0, 255).astype(np.uint8) for _ in range(CHUNK + 2)]
+    frames = [np.clip(still + rng.normal(0, 12, still.shape), 0, 255).astype(np.uint8) for _ in range(5)]
     clip = lossless(Path("noise.mkv"), frames)
     followed = mattes_of("person", clip, Context())
     alone = []
@@ -243,7 +251,7 @@ def test_followed_mattes_are_steadier_than_those_of_single_frames() -> None:
 def jitter(mattes: Sequence[np.ndarray]) -> float:
     """The mean absolute difference of consecutive mattes."""
     floats = [matte.astype(np.float32) for matte in mattes]
-    return float(np.mean([np.abs(a - b).mean() for a, b in zip(floats, floats[1:], strict=False)]))
+    return float(np.mean([np.abs(a - b).mean() for a, b in pairwise(floats)]))
 
 
 def test_large_clips_are_searched_small_and_their_edges_drawn_at_full_size() -> None:
@@ -251,11 +259,4 @@ def test_large_clips_are_searched_small_and_their_edges_drawn_at_full_size() -> 
     clip = lossless(Path("large.mkv"), frames)
     mattes = mattes_of("person", clip, Context())
     assert all(matte.shape == (576, 720) for matte in mattes)
-    assert all((matte[110:170, 160:260] > 200).all() for matte in mattes)
-
-
-def test_the_cache_can_be_cleared_after_a_mask_was_used(film: Path) -> None:
-    context = Context()
-    mattes_of("luma", film, context)
-    assert chunk_folders()
-    context.cache.clear() if hasattr(Cache, "clear") else None
+    assert all((matte[120:200, 335:395] > 200).all() for matte in mattes)

@@ -29,6 +29,7 @@ from vidtrans.store.stages import (
     ExposureStage,
     FaultsStage,
     FilterStage,
+    FoundMaskStage,
     IndexStage,
     InferStage,
     MaskLevelsStage,
@@ -69,6 +70,9 @@ EXAMPLES: dict[str, Stage] = {
     ),
     "matte": MatteStage(network="00", key_frame=40, frames=[39, 0, -1], method=1),
     "match": MatchStage("00", "11", **SPANS, size=[228, 128], method=1, libraries=LIBRARIES),
+    "found-mask": FoundMaskStage(
+        "00", shots=[0, 30], term="key", screen=[1, 0.0, 0.6902, 0.251], method="1 1", libraries=LIBRARIES
+    ),
     "exposure": ExposureStage("00", shots=[0, 30], method=1, libraries=LIBRARIES),
     "filter": FilterStage(source="00", graph="hflip", program="7.1", libraries=LIBRARIES),
     "infer": InferStage(
@@ -108,6 +112,7 @@ GOLDEN = {
     "matte-network": "a96de122bf8c686d",
     "matte": "0f7cb4576a09ea8e",
     "match": "e136c3fae1aac934",
+    "found-mask": "28c9b1dd5eec0d63",
     "exposure": "d90da0ec8ba8e3bd",
     "filter": "1deb4ff29de68a31",
     "dataset": "d733031b40c55c63",
