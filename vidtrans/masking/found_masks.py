@@ -2,8 +2,9 @@
 
 Each term of a mask (people, faces, a screen, a colour, a brightness) has an entry of the cache with the mattes of
 chunks of frames, which any render of the clip shares. The people of a chunk are searched for at both of its ends and
-followed in between, forwards and backwards, at a small size. Single frames' mattes boil, so each becomes the median of
-three along the optical flow; its edge is then drawn along the picture's by a guided filter (He et al., ECCV 2010).
+followed in between, forwards and backwards, at a small size; where both ends disagree, the mattes fade. Single frames'
+mattes boil, so each becomes the median of three along the optical flow; its edge is then drawn along the picture's by a
+guided filter (He et al., ECCV 2010).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -21,7 +23,7 @@ from vidtrans.clips.indexing import Clip, content_digest
 from vidtrans.clips.masks import Feather, Mask, MaskOfClip, MatteReader, no_feather
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.errors import UsageError
-from vidtrans.core.events import Progress
+from vidtrans.core.events import Progress, Stop
 from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.mask_files import COLOUR, FACE, FILE, INVERTED_PREFIX, KEY, PERSON, MaskFile, MaskTerm, mask_text
 from vidtrans.core.settings import Size, Table
@@ -38,8 +40,13 @@ from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import resize
 from vidtrans.video.io.clip import Frame
 
+if TYPE_CHECKING:
+    from vidtrans.perception.people import FaceFinder, Found, PersonFinder
+
 VERSION = 1  # Version of found masks, for cache keys
 CHUNK_FRAMES = 24  # Frames of a chunk, at whose ends people are searched for
+# Frames in which a chunk fades to what the next one begins with; difference, relative to that, up to which it does not
+JOIN_FRAMES, MAX_STEP = 8, 0.05
 SEARCH_SIDE_PX = 360  # Short side, in pixels, of the frames in which people and faces are found
 MAX_SIDE_PX = 1080  # Largest short side of stored mattes, in pixels
 SCREEN_SAMPLES = 9  # Frames in which a screen is searched for
@@ -312,7 +319,7 @@ def _pixel_mattes(term: FoundTerm, context: Context) -> Callable[[Chunk], Iterat
 
 def _followed_mattes(term: FoundTerm, context: Context) -> Callable[[Chunk], Iterator[np.ndarray]]:
     """Return a function that yields the mattes (H, W) uint8 of a chunk's people or faces."""
-    from vidtrans.perception.people import FINDERS, Found
+    from vidtrans.perception.people import FINDERS
 
     finder, size = FINDERS[term.term.kind](), _search_size(term.size)
     # The last search: a chunk's end is the next chunk's beginning. What was followed to there is not part of it, so
@@ -325,34 +332,12 @@ def _followed_mattes(term: FoundTerm, context: Context) -> Callable[[Chunk], Ite
         form = FrameFormat(Size(exact=size))
         with closing(term.clip.frames(form, context.decode_threads, span.start, span.stop)) as frames:
             small = {frame.index: frame.rgb for frame in frames}
-        raw = {number: np.zeros(size[::-1], np.float32) for number in span}
-
-        def follow(start: int, one: Found) -> Found | None:
-            """Follow what is found in a frame both ways, and add it to the mattes if it is confirmed; return its end."""
-            seen = {start: one}
-            for frames in (range(start - 1, span.start - 1, -1), range(start + 1, span.stop)):
-                last: Found | None = one
-                for number in frames:
-                    context.stop.check()
-                    last = finder.advance(small[number], last) if last else None
-                    if last is not None:
-                        seen[number] = last
-            if not finder.is_confirmed([*seen.values()], len(span)):
-                return None
-            for number, each in seen.items():
-                np.maximum(raw[number], each.matte, out=raw[number])
-            return seen.get(span[-1])
-
         begin, end = chunk.first, span[-1]
-        known = searched.get(begin)
-        if known is None:
-            known = finder.search(small[begin])
-        alive = [last for one in known if (last := follow(begin, one)) is not None]
-        at_end = finder.search(small[end]) if end > begin else known
-        for one in finder.new_ones(at_end, alive) if end > begin else []:
-            follow(end, one)
+        at_begin = searched[begin] if begin in searched else finder.search(small[begin])
+        at_end = finder.search(small[end]) if end > begin else at_begin
         searched.clear()
         searched[end] = at_end
+        raw = _Following(finder, small, chunk, context.stop).mattes(at_begin, at_end)
         steady = _steady(raw, small, range(chunk.first, chunk.stop))
         if size == term.size:
             yield from (_to_levels(draw_edge(steady[n], small[n], small[n])) for n in range(chunk.first, chunk.stop))
@@ -362,6 +347,68 @@ def _followed_mattes(term: FoundTerm, context: Context) -> Callable[[Chunk], Ite
             yield from (_to_levels(draw_edge(steady[f.index], small[f.index], f.rgb)) for f in frames)
 
     return mattes
+
+
+@dataclass(frozen=True)
+class _Following:
+    """The following of people or faces through the frames of a chunk, and one frame on either side within the shot.
+
+    ``small``: the frames (h, w, 3) uint8 by number.
+    """
+
+    finder: PersonFinder | FaceFinder
+    small: dict[int, np.ndarray]
+    chunk: Chunk
+    stop: Stop
+
+    def mattes(self, at_begin: Sequence[Found], at_end: Sequence[Found]) -> dict[int, np.ndarray]:
+        """Return the mattes (h, w) float32 by frame of those found in the chunk's first and in the span's last frame.
+
+        At both ends they fade to what is found there, which is where the chunks before and after begin and end.
+        """
+        begin, lowest, end = self.chunk.first, min(self.small), max(self.small)
+        raw, alive = self._seed(range(lowest, end + 1), begin, at_begin), []
+        for one in at_begin:
+            self._follow(one, range(begin - 1, lowest - 1, -1), raw)
+            if (last := self._follow(one, range(begin + 1, end + 1), raw)) is not None:
+                alive.append(last)
+        if end == begin:
+            return raw
+        join = min(JOIN_FRAMES, end - begin)
+        for one in self.finder.new_ones(at_end, alive):
+            np.maximum(raw[end], one.matte, out=raw[end])
+            self._follow(one, range(end - 1, lowest - 1, -1), raw, join if begin > self.chunk.shot_first else 0)
+        ahead = self._seed(range(end - join + 1, end + 1), end, at_end)
+        if end < self.chunk.stop or np.abs(ahead[end] - raw[end]).sum() <= MAX_STEP * ahead[end].sum():
+            return raw
+        for one in at_end:
+            self._follow(one, range(end - 1, end - join, -1), ahead)
+        for number, matte in ahead.items():
+            raw[number] += (number - end + join) / join * (matte - raw[number])
+        return raw
+
+    def _seed(self, frames: range, number: int, found: Sequence[Found]) -> dict[int, np.ndarray]:
+        """Return empty mattes of frames, but those of what is found in one of them."""
+        mattes = {each: np.zeros(self.small[each].shape[:2], np.float32) for each in frames}
+        for one in found:
+            np.maximum(mattes[number], one.matte, out=mattes[number])
+        return mattes
+
+    def _follow(self, one: Found, frames: range, into: dict[int, np.ndarray], fade: int = 0) -> Found | None:
+        """Follow what is found through frames, and add it to mattes; return the last, None if it is lost.
+
+        ``fade``: the number of frames at the chunk's beginning in which it fades in.
+        """
+        last = one
+        for number in frames:
+            self.stop.check()
+            found = self.finder.advance(self.small[number], last)
+            if found is None:
+                return None
+            last = found
+            share = min(1.0, max(0, number - self.chunk.first) / fade) if fade else 1.0
+            np.maximum(into[number], np.float32(share) * last.matte, out=into[number])
+        return last
 
 
 # Functions from a term and the context to a function that yields the mattes of a chunk, by the term's kind
