@@ -364,51 +364,50 @@ class _Following:
     def mattes(self, at_begin: Sequence[Found], at_end: Sequence[Found]) -> dict[int, np.ndarray]:
         """Return the mattes (h, w) float32 by frame of those found in the chunk's first and in the span's last frame.
 
-        At both ends they fade to what is found there, which is where the chunks before and after begin and end.
+        Who is not confirmed by other frames is left out. At the chunk's end the mattes fade to what is found there, with
+        which the next chunk begins.
         """
-        begin, lowest, end = self.chunk.first, min(self.small), max(self.small)
-        raw, alive = self._seed(range(lowest, end + 1), begin, at_begin), []
-        for one in at_begin:
-            self._follow(one, range(begin - 1, lowest - 1, -1), raw)
-            if (last := self._follow(one, range(begin + 1, end + 1), raw)) is not None:
-                alive.append(last)
+        begin, end = self.chunk.first, max(self.small)
+        raw = {number: np.zeros(frame.shape[:2], np.float32) for number, frame in self.small.items()}
+        tracks = [track for one in at_begin if (track := self._track(begin, one))]
+        for track in tracks:
+            _add(track, raw)
         if end == begin:
             return raw
-        join = min(JOIN_FRAMES, end - begin)
-        for one in self.finder.new_ones(at_end, alive):
-            np.maximum(raw[end], one.matte, out=raw[end])
-            self._follow(one, range(end - 1, lowest - 1, -1), raw, join if begin > self.chunk.shot_first else 0)
-        ahead = self._seed(range(end - join + 1, end + 1), end, at_end)
-        if end < self.chunk.stop or np.abs(ahead[end] - raw[end]).sum() <= MAX_STEP * ahead[end].sum():
+        alive, join = [track[end] for track in tracks if end in track], min(JOIN_FRAMES, end - begin)
+        late = [track for one in self.finder.new_ones(at_end, alive) if (track := self._track(end, one))]
+        for track in late:
+            _add(track, raw, begin, join if begin > self.chunk.shot_first else 0)
+        if end < self.chunk.stop:
             return raw
-        for one in at_end:
-            self._follow(one, range(end - 1, end - join, -1), ahead)
-        for number, matte in ahead.items():
-            raw[number] += (number - end + join) / join * (matte - raw[number])
+        known = [one for one in at_end if one not in self.finder.new_ones([one], alive)]
+        ahead = {number: np.zeros_like(raw[number]) for number in range(end - join + 1, end + 1)}
+        for track in [*late, *(track for one in known if (track := self._track(end, one)))]:
+            _add({number: each for number, each in track.items() if number in ahead}, ahead)
+        if np.abs(ahead[end] - raw[end]).sum() > MAX_STEP * ahead[end].sum():
+            for number, matte in ahead.items():
+                raw[number] += (number - end + join) / join * (matte - raw[number])
         return raw
 
-    def _seed(self, frames: range, number: int, found: Sequence[Found]) -> dict[int, np.ndarray]:
-        """Return empty mattes of frames, but those of what is found in one of them."""
-        mattes = {each: np.zeros(self.small[each].shape[:2], np.float32) for each in frames}
-        for one in found:
-            np.maximum(mattes[number], one.matte, out=mattes[number])
-        return mattes
+    def _track(self, start: int, one: Found) -> dict[int, Found]:
+        """Return what is found in a frame in all frames through which it can be followed; {} if it is not confirmed."""
+        numbers, track = sorted(self.small), {start: one}
+        for frames in (reversed([n for n in numbers if n < start]), [n for n in numbers if n > start]):
+            last: Found | None = one
+            for number in frames:
+                self.stop.check()
+                last = self.finder.advance(self.small[number], last)
+                if last is None:
+                    break
+                track[number] = last
+        return track if self.finder.is_confirmed([*track.values()], len(numbers)) else {}
 
-    def _follow(self, one: Found, frames: range, into: dict[int, np.ndarray], fade: int = 0) -> Found | None:
-        """Follow what is found through frames, and add it to mattes; return the last, None if it is lost.
 
-        ``fade``: the number of frames at the chunk's beginning in which it fades in.
-        """
-        last = one
-        for number in frames:
-            self.stop.check()
-            found = self.finder.advance(self.small[number], last)
-            if found is None:
-                return None
-            last = found
-            share = min(1.0, max(0, number - self.chunk.first) / fade) if fade else 1.0
-            np.maximum(into[number], np.float32(share) * last.matte, out=into[number])
-        return last
+def _add(track: dict[int, Found], mattes: dict[int, np.ndarray], begin: int = 0, fade: int = 0) -> None:
+    """Add what was followed to the mattes of its frames; it fades in over the ``fade`` frames from ``begin`` on."""
+    for number, one in track.items():
+        share = min(1.0, max(0, number - begin) / fade) if fade else 1.0
+        np.maximum(mattes[number], np.float32(share) * one.matte, out=mattes[number])
 
 
 # Functions from a term and the context to a function that yields the mattes of a chunk, by the term's kind
