@@ -727,6 +727,7 @@ def serve_live(
     kiosk: bool = ...,
     upscale: str = ...,
     output_size: int = ...,
+    mask: str = ...,
     osc: str = ...,
     osc_out: str = ...,
     send: Sequence[str] | str = ...,

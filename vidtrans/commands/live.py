@@ -14,6 +14,7 @@ from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
+from vidtrans.core.mask_files import parse_live_mask
 from vidtrans.core.options import Group, Use, option, settings_with_use
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.live import MAX_OUTPUT_SIDE_PX
@@ -78,6 +79,14 @@ class Live(PageServerCommand):
         bounds=(0, MAX_OUTPUT_SIDE_PX),
         default_text="480, on an Nvidia GPU 1080",
     )
+    mask: str = option(
+        "",
+        "Where the look is seen, the source elsewhere: person, face, key (what stands before a green or blue screen), "
+        "colour:#c03020,25 or luma:0.5..1, found in each frame; 'not person' for the other side, joined by + and -.",
+        Group.LOOK,
+        metavar="MASK",
+        default_text="everywhere",
+    )
     osc: str = option("", "Listen for Open Sound Control at a UDP port.", Group.SERVER, metavar="[HOST:]PORT")
     osc_out: str = option("", "Send what changes by Open Sound Control.", Group.SERVER, metavar="HOST:PORT")
     send: tuple[str, ...] = option(
@@ -93,6 +102,7 @@ class Live(PageServerCommand):
             raise missing_model_error("live")
         self.check_address("see the page and use the models")
         self._stage_settings()
+        parse_live_mask(self.mask)
 
     def make(self, context: Context) -> Table:
         """Serve the live page until a stop is requested. Raises UsageError, ModelError, DeviceError."""
@@ -143,7 +153,9 @@ class Live(PageServerCommand):
             elif (shown := medium_picture(one.medium)) is not None:
                 mixtures[model.name] = ((shown, 1.0),)
         name = next(iter(models))
-        first = first_controls(name, rendering, strokes[name], upscale=self.upscale, output_size=self.output_size)
+        first = first_controls(
+            name, rendering, strokes[name], upscale=self.upscale, output_size=self.output_size, mask=self.mask
+        )
         saved = SavedControls(presets_path())
         return open_session(models, rendering, saved, self.output or Path(), context, first, mixtures, strokes)
 

@@ -171,6 +171,25 @@ def _decimal(value: float) -> str:
     return format(Decimal(repr(value)).normalize(), "f")
 
 
+def parse_live_mask(text: str) -> tuple[MaskTerm, ...]:
+    """Parse a mask of a live source, whose terms are all found in the picture; () for ''.
+
+    Texts come from pages on other machines, so no file is looked for. Raises UsageError.
+    """
+    terms: list[MaskTerm] = []
+    parts = _CLOSE_OPERATOR.split(text.strip()) if text.strip() else []
+    for number, part in enumerate(parts[::2]):
+        term = _found_term(part)
+        if term is None:
+            _check_no_term(part)
+            if not Path(part).suffix:
+                raise unknown_name("mask", _INVERTED.sub("", part, count=1)[:60], FOUND_MASKS)
+            remedy = f"use {', '.join(FOUND_MASKS)}, joined by + and -, each also with 'not'"
+            raise UsageError(f"mask {part[:60]}", "a file's frames belong to no live source", remedy)
+        terms.append(replace(term, is_subtracted=number > 0 and parts[2 * number - 1] == "-"))
+    return tuple(terms)
+
+
 def mask_text(mask: MaskFile, change: Callable[[Path], str] = str) -> str:
     """Return the text of a found mask, in which ``change(path)`` replaces the paths of files."""
     texts = []

@@ -25,6 +25,7 @@ from vidtrans.curves.expressions import Signal
 from vidtrans.curves.tracks import Track, read_data
 from vidtrans.dreaming.predictors import predicts_frames
 from vidtrans.live import MAX_OUTPUT_SIDE_PX
+from vidtrans.masking.live_masks import LiveMask
 from vidtrans.models.loaded_model import LoadedModel
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing, takes_strokes
@@ -47,7 +48,7 @@ MAX_PRESETS = 200  # Largest number of presets in the file of saved presets
 # Name of a saved preset: 1 to 60 characters without control characters, such as "Blue night"
 PRESET_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,60}")
 # Fields of ``Control`` that are sent to the page only if they are set
-OPTIONAL_TRAITS = ("empty", "step", "least", "offers", "around", "needs")
+OPTIONAL_TRAITS = ("empty", "step", "least", "offers", "suggestions", "around", "needs")
 # Settings classes whose settings with the use ``LIVE`` are sliders: (class, prefix of slider names, group on the page)
 SLIDERS: tuple[tuple[type, str, str], ...] = (
     *((stage.Settings, "", "picture" if issubclass(stage, PictureStage) else "look") for stage in RENDER),
@@ -134,6 +135,7 @@ class Control(Option):
         step: The step of a slider with integer values; 0: any number.
         least: The smallest value greater than 0 that OSC may set.
         offers: The list of names that the page offers.
+        suggestions: Texts that the page offers for a control that takes others too.
         around: Whether a new curve on the page oscillates around the default value.
         needs: The condition for showing it, by its name in ``suit`` of ``page/main.js``.
     """
@@ -145,6 +147,7 @@ class Control(Option):
     step: int = 0
     least: int = 0
     offers: Literal["", "models", "looks"] = ""
+    suggestions: tuple[str, ...] = ()
     around: bool = False
     needs: str = ""
 
@@ -229,6 +232,23 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
     )
     lerp: float = control(
         0.5, "past", "Share of the past", "share of the last picture, for lerp", bounds=(0.0, 0.98), needs="lerp"
+    )
+    mask: str = control(
+        "",
+        "mask",
+        "Mask",
+        "where the look is seen: person, face, key (before a green or blue screen), colour:#c03020, luma:0.5..1, "
+        "each also with 'not', joined by + and -; empty: everywhere",
+        empty="everywhere",
+        suggestions=("person", "not person", "face", "not face", "key"),
+    )
+    mask_share: float = control(
+        1.0,
+        "mask",
+        "Share of the mask",
+        "how far the mask hides the look; 0: the look is seen everywhere",
+        bounds=(0.0, 1.0),
+        needs="mask",
     )
     mirror: bool = option(False, "mirror the source, for a camera that faces you")
     freeze: bool = option(False, "keep painting the source's last frame")
@@ -363,6 +383,8 @@ class ControlState:
         if 0 < controls.size < SMALLEST_SIDE:
             remedy = f"choose {SMALLEST_SIDE} or more, or 0 for the training size"
             raise UsageError(f"size {controls.size}", "too small", remedy)
+        if controls.mask != self.controls.mask:
+            LiveMask.of(controls.mask)
         looks = [look for model in models.values() for look in looks_of(model)]
         if controls.look and controls.look not in looks:
             raise unknown_name("look", controls.look, looks)

@@ -68,7 +68,7 @@ def open_session(
 
     name = next(iter(models))
     first = controls or first_controls(name, rendering, strokes.get(name, StrokesSettings()))
-    state = ControlState(replace(first, look="")).with_values({"look": first.look}, models)
+    state = ControlState(replace(first, look="", mask="")).with_values({"look": first.look, "mask": first.mask}, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, media, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))
@@ -83,6 +83,7 @@ def first_controls(
     *,
     upscale: str = Controls.upscale,
     output_size: int = Controls.output_size,
+    mask: str = Controls.mask,
 ) -> Controls:
     """Return the control values at the start of a session. Raises UsageError for settings with key frames.
 
@@ -94,6 +95,7 @@ def first_controls(
         size=size,
         upscale=upscale,
         output_size=output_size,
+        mask=mask,
         past="off" if strokes.medium else Controls.past,  # Blending with past pictures would smear the paint
         look=settings.look,
         **slider_values(settings, constant_value),

@@ -7,6 +7,7 @@ of a shot.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Time
 from vidtrans.curves.curve import Curve, CurveClock
 from vidtrans.live.live_controls import MAX_WORKING_SIZE_PX, NO_MEDIUM, Controls, ControlState, looks_of
+from vidtrans.masking.live_masks import LiveMask
 from vidtrans.models.loaded_model import LoadedModel, load_engine
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import LookPairing
@@ -280,6 +282,40 @@ class Fader:
         return self._last_weights
 
 
+class StageMask:
+    """The mask of a session, which is found in a thread of its own while the models paint the same frame."""
+
+    def __init__(self) -> None:
+        self._mask: LiveMask | None = None
+        self._chosen: tuple[str, bool] = "", False  # The mask's text, and whether the source is mirrored
+        self._source: np.ndarray | None = None
+        self._thread = ThreadPoolExecutor(1, "live mask")
+        self._following: Future[None] | None = None
+
+    def begin(self, frame: np.ndarray, source: np.ndarray, controls: Controls, *, is_cut: bool) -> None:
+        """Begin to find the mask in the next frame, (H, W, 3) uint8, which may be mirrored.
+
+        ``source``: the frame as it came, the same array if it is painted again; the mask then stays as it is.
+        """
+        chosen = controls.mask, controls.mirror
+        is_new = chosen != self._chosen or self._mask is None
+        if is_new:
+            self._mask, self._chosen = LiveMask.of(controls.mask), chosen
+        assert self._mask is not None
+        if is_new or source is not self._source:
+            self._following = self._thread.submit(self._mask.follow, frame, starts_shot=is_new or is_cut)
+            self._source = source
+
+    def apply(self, picture: np.ndarray, source: np.ndarray, share: float) -> np.ndarray:
+        """Return a picture, outside of whose mask the source at its size is seen, with the weight ``share``."""
+        if self._following is not None:
+            self._following.result()
+            self._following = None
+        assert self._mask is not None
+        outside = np.float32(share) * (1 - self._mask.matte(source))
+        return cv2.blendLinear(picture, source, 1 - outside, outside)
+
+
 class StagePicture(NamedTuple):
     """The ``picture`` to show, and a view of the selected model's input; both (H, W, 3) uint8."""
 
@@ -298,6 +334,7 @@ class LiveStage:
         self._mean: np.ndarray | None = None  # The last picture, float32
         self._index = 0
         self._is_settled = True
+        self._mask = StageMask()
 
     @property
     def output_size(self) -> int:
@@ -319,7 +356,7 @@ class LiveStage:
 
         Raises UsageError, DeviceError.
         """
-        controls = state.controls
+        controls, source = state.controls, frame.rgb
         if controls.mirror:
             frame = SourceFrame(cv2.flip(frame.rgb, 1), frame.is_drawing, frame.is_cut)
         if frame.is_cut:
@@ -327,6 +364,10 @@ class LiveStage:
         # Models that were removed while they faded out are left out at once.
         weights = {name: share for name, share in self._fader.weights(controls, now).items() if name in self.models}
         weights = weights or {next(n for n in (*self._last_weights, *self.models) if n in self.models): 1.0}
+        has_mask = bool(controls.mask and controls.mask_share) and not frame.is_drawing
+        if has_mask:
+            num_guides = len(self.models[next(iter(weights))].pairing.guides)
+            self._mask.begin(_split_guides(frame.rgb, num_guides)[0], source, controls, is_cut=frame.is_cut)
         paintings = {}
         for name in weights:
             is_cut = frame.is_cut or name not in self._last_weights
@@ -334,6 +375,8 @@ class LiveStage:
         self._last_weights = weights
         first = paintings[next(iter(weights))]
         picture = self._blend_past(_mix(paintings, weights), first.guide, frame, controls)
+        if has_mask:
+            picture = self._mask.apply(picture, first.guide, controls.mask_share)
         return StagePicture(picture, first.model_input)
 
     def blend_picture(self, picture: np.ndarray, controls: Controls) -> np.ndarray:

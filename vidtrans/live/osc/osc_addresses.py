@@ -40,8 +40,9 @@ class OscMismatchError(ValueError):
 class OscAddress:
     """An OSC address of a session. ``name``: the name of a control, or a name in ACTIONS or REPORTS.
 
-    ``words``: the accepted texts; a number chooses one by its position from 1, and 0 chooses ''. ``min_positive``:
-    smaller numbers above 0 are raised to it. ``is_control``: the address sets a control and has a value.
+    ``words``: the accepted texts; a number chooses one by its position from 1, and 0 chooses ''. ``takes_texts``: other
+    texts are accepted too. ``min_positive``: smaller numbers above 0 are raised to it. ``is_control``: the address sets
+    a control and has a value.
     """
 
     name: str
@@ -53,6 +54,7 @@ class OscAddress:
     default: Argument = None
     min_positive: float = 0.0
     is_control: bool = False
+    takes_texts: bool = False
 
     @property
     def path(self) -> str:
@@ -86,7 +88,7 @@ class OscAddress:
             numbered = self.words if self.words[:1] == ("",) else ("", *self.words)
             place = round(_number(argument))
             word = numbered[place] if 0 <= place < len(numbered) else ""
-        if word not in self.words:
+        if word not in self.words and not (self.takes_texts and isinstance(argument, str)):
             raise OscMismatchError(f"send one of {', '.join(self.words) or 'nothing: there is none'}"[:200])
         return word
 
@@ -116,11 +118,23 @@ def _control_address(name: str, about: Table, offers: Mapping[str, tuple[str, ..
     default = about["default"]
     kinds: Mapping[type, Kind] = {bool: "switch", int: "whole", float: "number", str: "word"}
     choices = tuple(about.get("choices", ()))
-    if "offers" in about:
-        choices = (*([""] if "empty" in about else []), *offers[about["offers"]])
+    if "offers" in about or "suggestions" in about:
+        offered = offers[about["offers"]] if "offers" in about else about["suggestions"]
+        choices = (*([""] if "empty" in about else []), *offered)
     low, high = about.get("low", 0), about.get("high", 1)
     least = about.get("least", 0)
-    return OscAddress(name, kinds[type(default)], about["help"], low, high, choices, default, least, is_control=True)
+    return OscAddress(
+        name,
+        kinds[type(default)],
+        about["help"],
+        low,
+        high,
+        choices,
+        default,
+        least,
+        is_control=True,
+        takes_texts="suggestions" in about,
+    )
 
 
 def _pairing_addresses(models: Mapping[str, LoadedModel]) -> Iterator[OscAddress]:

@@ -44,16 +44,24 @@ export class Controls {
     row.className = "control";
     row.title = about.help ?? "";
     const caption = Object.assign(document.createElement("label"), { htmlFor: `control-${name}`, textContent: text });
-    const isList = about.choices || typeof about.default === "string";
+    const isText = about.suggestions !== undefined, isList = !isText && (about.choices || typeof about.default === "string");
     const input = document.createElement(isList ? "select" : "input");
     input.id = `control-${name}`;
     input.setAttribute("aria-description", about.help ?? "");
     const way = Object.assign(document.createElement("span"), { className: "way" });
     way.append(input);
     row.append(caption, way);
-    const entry = { row, input, about, scale: isList ? null : scaleOf(about), touched: -Infinity };
+    const entry = { row, input, about, scale: isList || isText ? null : scaleOf(about), touched: -Infinity };
     this.rows.set(name, entry);
-    if (isList) {
+    if (isText) {
+      Object.assign(input, { type: "text", placeholder: about.empty ?? "", autocomplete: "off" });
+      const list = Object.assign(document.createElement("datalist"), { id: `offered-${name}` });
+      list.append(...about.suggestions.map((value) => new Option(value, value)));
+      input.setAttribute("list", list.id);
+      way.append(list);
+      input.addEventListener("blur", () => this.put(name, this.values[name] ?? ""));
+    }
+    if (isList || isText) {
       if (about.choices) this.options(name, about.choices);
       input.addEventListener("change", () => this.moved(name, input.value));
       return row;
@@ -121,7 +129,8 @@ export class Controls {
     const entry = this.rows.get(name);
     if (!entry) return;
     if (!entry.scale) {
-      entry.input.value = value;
+      const isTyped = entry.about.suggestions && document.activeElement === entry.input;
+      if (!isTyped) entry.input.value = value;
       return;
     }
     const { low, high } = entry.scale;

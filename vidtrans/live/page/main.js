@@ -143,6 +143,7 @@ function suit() {
     enlarging: state.controls.upscale !== "off",
     lerp: state.controls.past === "lerp",
     looks: inUse.some((m) => m.looks.length > 1),
+    mask: state.controls.mask !== "",
     taught: inUse.some((m) => m.strokes),
     medium: inUse.some((m) => (state.controls.medium || m.medium || "none") !== "none"),
     clock: one.has_clock,
