@@ -61,12 +61,20 @@ def test_nothing_that_runs_a_program_is_offered_and_no_path_leads_out_of_the_fol
         ("dream", {"source": ["a.mp4"], "model": ["m"], "frames": 2, "zoom": "smooth('../moves.csv', 1)"}),
         ("curves", {"curve": ["low", "/etc/moves.csv"], "clip": "a.mp4"}),
         ("train", {"dataset": "d", "labeller": "../m.safetensors"}),
+        ("stylize", {"video": ["a.mp4"], "look": "oil", "mask": ["person + ../../a.mkv"]}),
+        ("deflicker", {"processed": "a.mp4", "mask": "person - /etc/a.mkv"}),
         ("stylize", {"video": ["a.mp4"], "look": "oil", "codec": "ffmpeg:libx264"}),  # the user's own program
     ],
 )
 def test_lists_presets_and_tables_of_elsewhere_are_refused(commands: PageCommands, name: str, values: Table) -> None:
     with pytest.raises(UsageError):
         commands.words(name, values)
+
+
+def test_masks_that_are_found_in_the_picture_are_taken(commands: PageCommands) -> None:
+    for mask in ("person", "not face", "key:#00b140 + luma:0.2..0.6", "person - holes.mkv"):
+        words = commands.words("stylize", {"video": ["a.mp4"], "look": "oil", "mask": [mask]})
+        assert words[words.index("--mask") + 1] == mask
 
 
 def test_curves_and_files_of_the_folder_are_taken_and_only_what_was_set_is_in_the_line(commands: PageCommands) -> None:

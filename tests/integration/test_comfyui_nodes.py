@@ -95,6 +95,27 @@ def test_loading_the_nodes_imports_neither_vidtrans_nor_torch() -> None:
     assert done.stdout.strip() == "[]"
 
 
+def test_a_mask_is_a_clip_or_what_is_found_in_the_picture(pack: ModuleType, film: Path) -> None:
+    nodes = sys.modules[f"{pack.__name__}.nodes.inputs"]
+    sockets = {one.name: one for one in node(pack, "Stylize").SOCKETS}
+    for given, read, num_clips in (
+        ("person", "person", 0),
+        ("not person + key:#00b140", "not person + key:#00b140", 0),
+        ("face - film.mp4", f"face - {film}", 1),
+        ("luma:0.2..0.6 - not film.mp4", f"luma:0.2..0.6 - not:{film}", 1),
+        ("film.mp4", str(film), 1),
+        (video(film), str(film), 1),
+    ):
+        clips: list[Any] = []
+        assert sockets["mask"].read(given, {}, clips) == read
+        assert len(clips) == num_clips
+    assert isinstance(sockets["mask"], nodes.MatteSocket)
+    with pytest.raises(ValueError, match="no such file"):
+        sockets["mask"].read("persn", {}, [])
+    with pytest.raises(ValueError, match="leads out"):
+        sockets["mask"].read("person + ../../a.mkv", {}, [])
+
+
 def test_a_node_writes_the_bytes_of_the_command_line_and_finds_them_again(
     pack: ModuleType, film: Path, tmp_path: Path
 ) -> None:

@@ -294,6 +294,23 @@ class TestControls:
             two.get_by_role("button", name="Delete calm").click()
             running.until(lambda: running.hub.saved.names == [])
 
+    def test_a_mask_is_chosen_or_typed_and_a_wrong_one_is_put_back(self, browser: Any, running: Running) -> None:
+        with page_at(browser, running.link()) as page:
+            offered = page.eval_on_selector_all("#offered-mask option", "all => all.map((one) => one.value)")
+            assert offered == ["person", "not person", "face", "not face", "key"]
+            assert page.is_hidden("#control-mask_share")
+            page.fill("#control-mask", "luma:0.5..1")
+            page.press("#control-mask", "Enter")
+            running.until(lambda: running.hub.state.controls.mask == "luma:0.5..1")
+            page.wait_for_selector("#control-mask_share")
+            page.fill("#control-mask", "man.mkv")
+            page.press("#control-mask", "Tab")
+            page.wait_for_selector("#problem:not([hidden])")
+            page.wait_for_function("() => document.getElementById('control-mask').value === 'luma:0.5..1'")
+            page.fill("#control-mask", "")
+            page.press("#control-mask", "Enter")
+            running.until(lambda: running.hub.state.controls.mask == "")
+
     @pytest.mark.thorough
     def test_a_key_and_a_knob_are_mapped_to_sliders(self, browser: Any, running: Running) -> None:
         midi = """window.port = { name: 'Knobs' };

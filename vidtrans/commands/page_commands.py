@@ -22,6 +22,7 @@ from vidtrans.config.recipe import preset_names
 from vidtrans.core.errors import MediaError, UsageError
 from vidtrans.core.events import Report
 from vidtrans.core.machine import release_cached_memory
+from vidtrans.core.mask_files import parse_mask
 from vidtrans.core.options import Group, Names, Parameter
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
@@ -39,6 +40,7 @@ HIDDEN_COMMANDS = (*TERMINAL_COMMANDS, "cache list", "cache clean")
 HIDDEN_PARAMETERS = ("cache_dir", "print_jobs", "chunk", "join", "shard", "executor", "settings", "dry_run")
 # Python types of JSON values that a parameter accepts, by the parameter's type; other types accept text
 JSON_TYPES: Mapping[Any, tuple[type, ...]] = {bool: (bool,), int: (int,), float: (int, float)}
+MASK = "mask"  # Name of the options that take masks
 LIVE_COMMAND = "live"  # Name of the command that ``LiveRoomCommand`` offers
 
 
@@ -140,8 +142,9 @@ class PageCommands:
             for file in parse_curve(text, parameter.name).files:
                 self._check_path(file)
         elif parameter.access == "path":
-            self._check_path(text)
-            for file in files_in(text):  # The text may contain curves, such as shares of looks.
+            # The text may contain curves, such as shares of looks, or terms of a mask.
+            mask = parse_mask(text, named=parameter.many).files if parameter.name == MASK else ()
+            for file in (text, *files_in(text), *map(str, mask)):
                 self._check_path(file)
         elif "://" in text or "\0" in text:
             raise _refused_value(parameter.name, text)

@@ -377,17 +377,7 @@ class ControlState:
         values = {name: value for name, value in values.items() if name not in curves}
         own = {name: value for name, value in values.items() if "." not in name}
         controls = from_table(Controls, to_table(self.controls) | own, "controls")
-        for name in (controls.model, controls.second):
-            if name and name not in models:
-                raise unknown_name("model", name, list(models))
-        if 0 < controls.size < SMALLEST_SIDE:
-            remedy = f"choose {SMALLEST_SIDE} or more, or 0 for the training size"
-            raise UsageError(f"size {controls.size}", "too small", remedy)
-        if controls.mask != self.controls.mask:
-            LiveMask.of(controls.mask)
-        looks = [look for model in models.values() for look in looks_of(model)]
-        if controls.look and controls.look not in looks:
-            raise unknown_name("look", controls.look, looks)
+        _check_controls(controls, models)
         pairing = {name: dict(table) for name, table in self.pairing.items()}
         for name, value in values.items():
             if name not in own:
@@ -444,6 +434,20 @@ class ControlState:
     def changes(self, pairing: Pairing) -> dict[str, float]:
         """Return the settings from the page, by name, that replace those of a model's ``pairing``."""
         return dict(self.pairing.get(pairing.name, {}))
+
+
+def _check_controls(controls: Controls, models: Mapping[str, LoadedModel]) -> None:
+    """Raise UsageError for an unknown model or look, a size that is too small, or a mask that is none."""
+    for name in (controls.model, controls.second):
+        if name and name not in models:
+            raise unknown_name("model", name, list(models))
+    if 0 < controls.size < SMALLEST_SIDE:
+        remedy = f"choose {SMALLEST_SIDE} or more, or 0 for the training size"
+        raise UsageError(f"size {controls.size}", "too small", remedy)
+    looks = [look for model in models.values() for look in looks_of(model)]
+    if controls.look and controls.look not in looks:
+        raise unknown_name("look", controls.look, looks)
+    LiveMask.of(controls.mask)
 
 
 def looks_of(model: LoadedModel) -> list[str]:

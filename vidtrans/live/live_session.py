@@ -68,7 +68,7 @@ def open_session(
 
     name = next(iter(models))
     first = controls or first_controls(name, rendering, strokes.get(name, StrokesSettings()))
-    state = ControlState(replace(first, look="", mask="")).with_values({"look": first.look, "mask": first.mask}, models)
+    state = ControlState(replace(first, look="")).with_values({"look": first.look}, models)
     hub = Hub(models, state, saved, folder, context.report)
     hub.pictures = PictureLooks(models, pictures or {}, media, open_model, context)
     hub.worker = StageWorker(open_stage, open_dreamer, state, hub, MovingControls(hub.sound))

@@ -220,13 +220,8 @@ class FoundTerm:
     @property
     def size(self) -> tuple[int, int]:
         """Return the (width, height) of stored mattes: that of the clip, within a limit."""
-        index = self.clip.index
-        short = min(index.width, index.height)
-        return (
-            (index.width, index.height)
-            if short <= MAX_SIDE_PX
-            else Size(short=MAX_SIDE_PX).of(index.width, index.height)
-        )
+        whole = self.clip.index.width, self.clip.index.height
+        return whole if min(whole) <= MAX_SIDE_PX else Size(short=MAX_SIDE_PX).of(*whole)
 
     @property
     def chunks(self) -> list[Chunk]:
@@ -284,6 +279,12 @@ class FoundTerm:
                 found = outputs.read(number)
                 assert found is not None  # ``find`` stored it, and it is pinned
                 yield cv2.extractChannel(found, 0)
+
+    def close(self) -> None:
+        """Release the cache entry, so that it can be deleted."""
+        for pin in self._pins:
+            pin.release()
+        self._pins = []
 
     def pixel_matte(self, frame: np.ndarray) -> np.ndarray:
         """Return the matte of a screen, a colour or a brightness, (H, W) float32, of a frame (H, W, 3) uint8."""
@@ -364,8 +365,8 @@ class _Following:
     def mattes(self, at_begin: Sequence[Found], at_end: Sequence[Found]) -> dict[int, np.ndarray]:
         """Return the mattes (h, w) float32 by frame of those found in the chunk's first and in the span's last frame.
 
-        Who is not confirmed by other frames is left out. At the chunk's end the mattes fade to what is found there, with
-        which the next chunk begins.
+        Who is not confirmed by other frames is left out. At the chunk's end the mattes fade to what is found there,
+        with which the next chunk begins.
         """
         begin, end = self.chunk.first, max(self.small)
         raw = {number: np.zeros(frame.shape[:2], np.float32) for number, frame in self.small.items()}
@@ -393,13 +394,13 @@ class _Following:
         """Return what is found in a frame in all frames through which it can be followed; {} if it is not confirmed."""
         numbers, track = sorted(self.small), {start: one}
         for frames in (reversed([n for n in numbers if n < start]), [n for n in numbers if n > start]):
-            last: Found | None = one
+            last = one
             for number in frames:
                 self.stop.check()
-                last = self.finder.advance(self.small[number], last)
-                if last is None:
+                seen = self.finder.advance(self.small[number], last)
+                if seen is None:
                     break
-                track[number] = last
+                track[number] = last = seen
         return track if self.finder.is_confirmed([*track.values()], len(numbers)) else {}
 
 

@@ -26,11 +26,12 @@ from vidtrans.masking.found_masks import SEARCH_SIDE_PX, draw_edge
 from vidtrans.masking.keying import Screen, colour_matte, find_screen, key_screen, luma_matte
 
 if TYPE_CHECKING:
-    from vidtrans.perception.people import Found, PersonFinder
+    from vidtrans.perception.people import FaceFinder, Found, PersonFinder
 
 LOOK_EVERY = 2  # Frames from one look at a person to the next
 PAST_SHARE = 0.5  # Share of the last matte, moved along the flow, in a new one, where the flow is consistent
-REACH = np.ones((5, 5), np.uint8)  # Window within which the last matte may move a new one's edge: it steadies, and drags nothing along
+# Window within which the last matte may move a new one's edge, so that it steadies edges and drags nothing along
+REACH = np.ones((5, 5), np.uint8)
 MAX_MISSES = 4  # Looks in a row that find nothing, after which a person is lost
 SAME = 0.5  # Overlap (IoU) of two mattes from which they show the same person
 MIN_SEARCH_GAP_S = 0.5  # Least pause between two searches, in s
@@ -46,7 +47,9 @@ class LiveMask:
         self._followers = {kind: LiveFollower(kind) for kind in (PERSON, FACE) if any(t.kind == kind for t in terms)}
         self._screens = {term.value: Screen.of_colour(term.value) for term in terms if term.kind == KEY and term.value}
         if wrong := next((colour for colour, screen in self._screens.items() if screen is None), ""):
-            raise UsageError(f"the mask 'key:{wrong}'", "it is neither green nor blue", "use colour:… for other colours")
+            raise UsageError(
+                f"the mask 'key:{wrong}'", "it is neither green nor blue", "use colour:… for other colours"
+            )
         self._small = np.empty((0, 0, 3), np.uint8)
 
     @classmethod
@@ -56,7 +59,10 @@ class LiveMask:
         return cls(terms) if terms else None
 
     def follow(self, frame: np.ndarray, *, starts_shot: bool = False) -> None:
-        """Find the mask in the next frame, (H, W, 3) uint8, which does not continue the one before if it ``starts_shot``."""
+        """Find the mask in the next frame, (H, W, 3) uint8.
+
+        ``starts_shot``: it does not continue the frame before.
+        """
         height, width = frame.shape[:2]
         size = Size(short=min(SEARCH_SIDE_PX, height, width)).of(width, height)
         small = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
@@ -97,8 +103,11 @@ class LiveMask:
 class _Followed:
     """A person or a face that is followed.
 
-    ``found``: as last seen. ``matte``: the matte in the last frame, (h, w) float32. ``age``: frames since the last look.
-    ``misses``: looks since then that found nothing.
+    Attributes:
+        found: As last seen.
+        matte: The matte in the last frame, (h, w) float32.
+        age: Frames since the last look.
+        misses: Looks in a row that found nothing.
     """
 
     found: Found
@@ -117,7 +126,7 @@ class LiveFollower:
         from vidtrans.perception.people import FINDERS
 
         self.matte = np.empty((0, 0), np.float32)
-        self._finder: PersonFinder = FINDERS[kind]()
+        self._finder: PersonFinder | FaceFinder = FINDERS[kind]()
         self._flow, self._grey = DISMedium(), np.empty((0, 0), np.uint8)
         self._followed: list[_Followed] = []
         self._search: _Search | None = None
@@ -192,13 +201,14 @@ class _Search:
     ``found``: the people, as they are in the last of the frames that were added; () until the search ``has_ended``.
     """
 
-    def __init__(self, finder: PersonFinder, frame: np.ndarray, known: Sequence[Found]) -> None:
+    def __init__(self, finder: PersonFinder | FaceFinder, frame: np.ndarray, known: Sequence[Found]) -> None:
         self._finder, self._known = finder, known
         self._frames: deque[np.ndarray] = deque()
         self._began_s = self._last_added_s = time.monotonic()
         self.found: Sequence[Found] = ()
         self.took_s = 0.0
-        self._thread = threading.Thread(target=self._run, args=(frame,), name="live mask search", daemon=True)
+        # Not a daemon: torch aborts a process that ends while a thread runs a network
+        self._thread = threading.Thread(target=self._run, args=(frame,), name="live mask search")
         self._thread.start()
 
     @property
@@ -215,7 +225,7 @@ class _Search:
 
     def _run(self, frame: np.ndarray) -> None:
         """Search the frame, and follow what is found through the frames that came meanwhile."""
-        found = self._finder.search(frame, self._known)
+        found = self._finder.new_ones(self._finder.search(frame), self._known)
         while found and self._frames:
             frame = self._frames.popleft()
             found = [now for one in found if (now := self._finder.advance(frame, one)) is not None]

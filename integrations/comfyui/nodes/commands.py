@@ -12,9 +12,9 @@ from comfy_api.latest import InputImpl, io, ui
 
 from .clips import ClipFile, read_pictures
 from .inputs import (
-    MATTE,
     ClipSocket,
     Dataset,
+    MatteSocket,
     MediumSocket,
     Model,
     PaintedSocket,
@@ -185,7 +185,7 @@ class VidtransStylize(CommandNode):
         ClipSocket("video", "The clip."),
         Socket("model", "A model of 'Train', 'Look', 'Grade' or 'Load model'.", optional=True),
         PicturesSocket("style", STYLE, "look", optional=True, remedy="connect one, or learn them with 'Look'"),
-        ClipSocket("mask", MASK, optional=True, types=MATTE),
+        MatteSocket("mask", MASK, optional=True),
         MediumSocket("look", "Or a medium to paint in."),
         PaletteSocket("palette", "A picture in whose colours strokes are painted.", remedy="connect one"),
     )
@@ -206,7 +206,7 @@ class VidtransDeflicker(CommandNode):
     SOCKETS = (
         ClipSocket("processed", "The clip that flickers."),
         ClipSocket("source", SOURCE, optional=True),
-        ClipSocket("mask", MASK, optional=True, types=MATTE),
+        MatteSocket("mask", MASK, optional=True),
     )
 
 
@@ -239,7 +239,7 @@ class VidtransPropagate(CommandNode):
     SOCKETS = (
         ClipSocket("video", "The clip."),
         PaintedSocket("painted", PAINTED, "keyframes"),
-        ClipSocket("mask", "A matte, white where the paint is.", optional=True, types=MATTE),
+        MatteSocket("mask", "A matte, white where the paint is.", optional=True),
     )
 
 
@@ -250,7 +250,7 @@ class VidtransFix(CommandNode):
     SOCKETS = (
         ClipSocket("render", "A result of 'Stylize' or 'Propagate', as it was written."),
         PaintedSocket("painted", "Frames of the result, painted over: IMAGE with 'numbers', or a folder."),
-        ClipSocket("mask", "A matte, white where corrections are seen.", optional=True, types=MATTE),
+        MatteSocket("mask", "A matte, white where corrections are seen.", optional=True),
     )
 
     @classmethod

@@ -7,17 +7,19 @@ milliseconds, and before vidtrans is installed. vidtrans itself checks the value
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from comfy_api.latest import io
 
 from .clips import ClipFile, clip_file, painted_folder, picture_files
 
 Model, Dataset = io.Custom("VIDTRANS_MODEL"), io.Custom("VIDTRANS_DATASET")
-MATTE = (io.Mask, io.Video, io.Image, io.String)  # the types of a clip that is a matte
+# a term of a mask that vidtrans finds in the picture, which needs no file; it checks the rest itself
+FOUND = re.compile(r"(not\s+|not:\s*)?(person|face|key|luma|(key|colour|luma):[^/\\]*)", re.IGNORECASE)
 NUMBERS = "The frame of each picture, counted from 0, such as '0, 48, 96'; of a folder they stand in the names."
 FOLDER_CODECS = ("png", "exr")  # a node's result is one file
 DEFAULTS = {("keyframes", "count"): 4, ("dream", "frames"): 120}  # of parameters that have none
@@ -52,16 +54,16 @@ class Socket:
 
 @dataclass(frozen=True)
 class ClipSocket(Socket):
-    """A clip: VIDEO, a path, or a short IMAGE batch; or a matte as MASK."""
+    """A clip: VIDEO, a path, or a short IMAGE batch."""
 
+    names: ClassVar[str] = "VIDEO or a path of any length"
     types: tuple[Any, ...] = field(default=(io.Video, io.Image, io.String), kw_only=True)
     takes_picture: bool = field(default=False, kw_only=True)  # an IMAGE batch of one picture is a picture, not a clip
     takes_part: bool = field(default=True, kw_only=True)  # False: the command has no option for a part of a clip
 
     def inputs(self) -> list[io.Input]:
         (one,) = super().inputs()
-        names = "MASK, VIDEO or a path" if io.Mask in self.types else "VIDEO or a path of any length"
-        one.tooltip = f"{self.tooltip} {names}; an IMAGE batch of at most 300 frames."
+        one.tooltip = f"{self.tooltip} {self.names}; an IMAGE batch of at most 300 frames."
         return [one]
 
     def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:
@@ -72,6 +74,27 @@ class ClipSocket(Socket):
             raise ValueError(f"{self.name}: a trimmed VIDEO cannot be learned on — save it, and load the file")
         clips.append(clip)
         return clip.path
+
+
+@dataclass(frozen=True)
+class MatteSocket(ClipSocket):
+    """A mask: a matte as MASK or as a clip, or the text of one that is found in the picture, as 'person - face'."""
+
+    names: ClassVar[str] = "MASK, VIDEO, a path, or what to find: person, not person, face, key"
+    types: tuple[Any, ...] = field(default=(io.Mask, io.Video, io.Image, io.String), kw_only=True)
+
+    def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:
+        if not isinstance(value, str):
+            return super().read(value, inputs, clips)
+        parts = re.split(r"(\s+[+-]\s+)", value.strip())
+        if not any(FOUND.fullmatch(part) for part in parts[::2]):
+            return super().read(value, inputs, clips)
+        for at, part in enumerate(parts):
+            if at % 2 == 0 and not FOUND.fullmatch(part):
+                inverted = re.match(r"not(\s+|:\s*)", part)
+                file = super().read(part[inverted.end() :] if inverted else part, inputs, clips)
+                parts[at] = f"not:{file}" if inverted else file
+        return "".join(parts)
 
 
 @dataclass(frozen=True)

@@ -80,6 +80,10 @@ def test_what_is_out_of_bounds_stays_at_the_end_and_numbers_choose_words(stage: 
         ("second", 2.0, "flower"),
         ("model", 2, "flower"),
         ("model", "identity", "identity"),
+        ("mask", "person - luma:0.9..1", "person - luma:0.9..1"),
+        ("mask", 2, "not person"),
+        ("mask", "a.mkv", "not person"),
+        ("mask", 0, ""),
     ):
         stage.send(address, given_value)
         stage.frame()

@@ -9,6 +9,7 @@ const OPEN = ["Input", "Look"]; // groups that are seen at first
 const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "vidtrans-medium": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
 const MEDIA = ["vidtrans-look", "vidtrans-medium"]; // formats of texts that may name a medium
 const CURVED = ["stylize", "deflicker", "propagate"]; // commands whose curves run over a clip that is there
+const MASKS = ["person", "not person", "face", "not face", "key"]; // masks that are found in the picture
 let lists = 0, forms = 0;
 
 export class CommandForm extends HTMLElement {
@@ -35,7 +36,7 @@ export class CommandForm extends HTMLElement {
     const one = property.type === "array" ? property.items : property;
     const value = given ?? property.default;
     const id = `option-${this.serial}-${this.command}-${name}`.replaceAll(" ", "-");
-    const input = this.input(id, one, property, value, isRequired);
+    const input = this.input(id, name, one, property, value, isRequired);
     const read = () => {
       const raw = one.type === "boolean" ? input.checked : input.value.trim();
       if (raw === "" || (given === undefined && raw === input.dataset.first) || (one.type === "boolean" && raw === Boolean(property.default) && given === undefined)) return undefined;
@@ -50,7 +51,7 @@ export class CommandForm extends HTMLElement {
     if (help) input.setAttribute("aria-describedby", `${id}-help`);
     const isFiles = property.type === "array" && property["x-access"] === "path";
     return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input,
-      isFiles && this.picker(label, one, input), help, one.format === "vidtrans-curve" && this.curve(label, one, property, input),
+      isFiles && this.picker(label, name, one, input), help, one.format === "vidtrans-curve" && this.curve(label, one, property, input),
       this.command === "stylize" && isSeen(one) && pictures(label, name, one, () => this.values(), (text) => {
         input.value = text;
         for (const event of ["input", "change"]) input.dispatchEvent(new Event(event, { bubbles: true }));
@@ -74,10 +75,10 @@ export class CommandForm extends HTMLElement {
     return panel;
   }
 
-  // Files of the shelf, to add to an option that takes several.
-  picker(label, one, input) {
+  // Files of the shelf, and masks that need none, to add to an option that takes several.
+  picker(label, name, one, input) {
     const kinds = KINDS[one.format ?? ""] ?? KINDS[""];
-    const offer = () => [h("option", { value: "" }, "add a file …"), ...state.items.filter((item) => kinds.includes(item.kind)).map((item) => h("option", { value: item.name }, item.name))];
+    const offer = () => [h("option", { value: "" }, "add a file …"), ...(name === "mask" ? MASKS : []).map((mask) => h("option", { value: mask }, mask)), ...state.items.filter((item) => kinds.includes(item.kind)).map((item) => h("option", { value: item.name }, item.name))];
     const picker = h("select", { "aria-label": `Add to ${label}` }, offer());
     picker.addEventListener("pointerdown", () => picker.replaceChildren(...offer()));
     picker.addEventListener("change", () => {
@@ -87,7 +88,7 @@ export class CommandForm extends HTMLElement {
     return picker;
   }
 
-  input(id, one, property, value, isRequired) {
+  input(id, name, one, property, value, isRequired) {
     if (one.type === "boolean") return h("input", { id, type: "checkbox", checked: Boolean(value) });
     const choices = one.enum ?? one.anyOf?.[0]?.enum;
     if (choices && property.type !== "array") {
@@ -102,12 +103,13 @@ export class CommandForm extends HTMLElement {
       return h("input", { id, type: "number", value: value ?? "", min: low ?? "", max: one.maximum ?? "", step: one.type === "integer" ? 1 : "any", required: isRequired });
     }
     const input = h("input", { id, type: "text", value: value ?? "", required: isRequired });
-    if (property["x-access"] === "path") {
+    const takesFiles = property["x-access"] === "path";
+    if (takesFiles || name === "mask") {
       const list = `files-${++lists}`, kinds = KINDS[one.format ?? ""] ?? KINDS[""];
       input.setAttribute("list", list);
-      const names = state.items.filter((item) => kinds.includes(item.kind)).map((item) => item.name);
-      const looks = MEDIA.includes(one.format) ? Object.keys(state.start.media) : [];
-      const offered = h("datalist", { id: list }, [...names, ...looks].map((text) => h("option", { value: text })));
+      const names = takesFiles ? state.items.filter((item) => kinds.includes(item.kind)).map((item) => item.name) : [];
+      const more = name === "mask" ? MASKS : MEDIA.includes(one.format) ? Object.keys(state.start.media) : [];
+      const offered = h("datalist", { id: list }, [...names, ...more].map((text) => h("option", { value: text })));
       this.append(offered);
       input.addEventListener("focus", () => { if (!offered.isConnected) this.append(offered); });
     }
