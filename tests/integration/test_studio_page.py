@@ -60,6 +60,34 @@ def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: 
         assert "clip, " in page.inner_text("studio-shelf li[data-name='my clip.deflickered.mp4']")
 
 
+def test_forms_offer_masks_that_need_no_file_and_take_others(browser: Any, running: RunningStudio) -> None:
+    masks = ["person", "not person", "face", "not face", "key"]
+    build = """async (command) => {
+      window.form = document.createElement("command-form");
+      document.body.append(window.form);
+      await window.form.build(command);
+      const { input } = window.form.fields.get("mask");
+      input.dispatchEvent(new Event("focus"));
+      const list = document.getElementById(input.getAttribute("list")) ?? input.parentElement.querySelector("select");
+      return [...list.options].map((one) => one.value).filter(Boolean);
+    }"""
+    type_mask = """() => {
+      window.form.fields.get("mask").input.value = "person - face";
+      return window.form.values().mask;
+    }"""
+    with page_of(browser, running) as page:
+        for command, read in (("deflicker", "person - face"), ("stylize", ["person - face"])):
+            assert page.evaluate(build, command) == masks
+            assert page.evaluate(type_mask) == read
+        page.evaluate(build, "stylize")
+        page.evaluate("""() => {
+          const { input } = window.form.fields.get("mask"), picker = input.parentElement.querySelector("select");
+          picker.value = "not person";
+          picker.dispatchEvent(new Event("change"));
+        }""")
+        assert page.evaluate("() => window.form.values().mask") == ["not person"]
+
+
 @pytest.mark.thorough
 def test_the_viewer_steps_marks_and_compares(browser: Any, running: RunningStudio) -> None:
     add(running, "a.mp4")

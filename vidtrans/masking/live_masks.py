@@ -21,7 +21,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.mask_files import COLOUR, FACE, KEY, PERSON, MaskTerm, parse_live_mask
 from vidtrans.core.settings import Size
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import flow_consistency, halve, resize_flow, warp
+from vidtrans.flow.warping import blur, flow_consistency, halve, resize_flow, warp
 from vidtrans.masking.found_masks import SEARCH_SIDE_PX, draw_edge
 from vidtrans.masking.keying import Screen, colour_matte, find_screen, key_screen, luma_matte
 
@@ -36,6 +36,9 @@ MAX_MISSES = 4  # Looks in a row that find nothing, after which a person is lost
 SAME = 0.5  # Overlap (IoU) of two mattes from which they show the same person
 MIN_SEARCH_GAP_S = 0.5  # Least pause between two searches, in s
 SEARCH_PAUSE = 3.0  # Pause after a search, relative to its duration, while somebody is followed; 1 while nobody is
+MAX_SEARCH_GAP_S = 10.0  # Longest pause between two searches of a picture that does not change, in s
+# A change of the picture: difference in grey levels after a blur, and share of the pixels beside what is followed
+CHANGE_LEVELS, CHANGE_SIGMA, CHANGE_SHARE = 12.0, 2.0, 0.003
 CATCH_UP_S = 0.1  # Interval, in s, of the frames in which a search follows what it found up to the present
 
 
@@ -130,22 +133,25 @@ class LiveFollower:
         self._flow, self._grey = DISMedium(), np.empty((0, 0), np.uint8)
         self._followed: list[_Followed] = []
         self._search: _Search | None = None
-        self._next_search_s = 0.0
+        self._next_search_s = self._last_search_s = 0.0
+        self._searched = self._searched_matte = np.empty((0, 0), np.float32)  # The picture of the last search, blurred
 
     def follow(self, frame: np.ndarray, *, starts_shot: bool) -> None:
         """Find what is followed in the next frame, (h, w, 3) uint8; search the frame itself if it ``starts_shot``."""
         before, self._grey = self._grey, halve(grey(frame))
+        began_s = time.monotonic()
         if starts_shot:
-            self._search = None
-            began_s = time.monotonic()
             self._followed = [_Followed(one, one.matte) for one in self._finder.search(frame)]
-            self._plan_search(time.monotonic() - began_s)
-        else:
-            if self._followed:
-                self._advance(frame, before)
-            self._search_on(frame)
+        elif self._followed:
+            self._advance(frame, before)
         none = np.zeros(frame.shape[:2], np.float32)
         self.matte = np.maximum.reduce([none, *(one.matte for one in self._followed)])
+        if starts_shot:
+            self._search = None
+            self._keep_searched(blur(self._grey.astype(np.float32), CHANGE_SIGMA))
+            self._plan_search(time.monotonic() - began_s)
+        else:
+            self._search_on(frame)
 
     def _advance(self, frame: np.ndarray, before: np.ndarray) -> None:
         """Move all mattes to the next frame, and look there at those that were looked at longest ago.
@@ -178,7 +184,7 @@ class LiveFollower:
         from vidtrans.perception.people import overlap
 
         if self._search is None:
-            if time.monotonic() >= self._next_search_s:
+            if time.monotonic() >= self._next_search_s and self._is_worth_searching():
                 self._search = _Search(self._finder, frame, [one.found for one in self._followed])
         elif not self._search.has_ended:
             self._search.add(frame)
@@ -188,6 +194,22 @@ class LiveFollower:
                     self._followed.append(_Followed(one, one.matte, LOOK_EVERY))
             self._plan_search(self._search.took_s)
             self._search = None
+
+    def _is_worth_searching(self) -> bool:
+        """Return whether the picture has changed since the last search, beside what is followed; else ask later."""
+        picture, now_s = blur(self._grey.astype(np.float32), CHANGE_SIGMA), time.monotonic()
+        known = cv2.resize(np.maximum(self.matte, self._searched_matte), picture.shape[::-1])
+        beside = cv2.dilate(known, np.ones((15, 15), np.uint8)) < 0.1
+        changed = (cv2.absdiff(picture, self._searched) > CHANGE_LEVELS) & beside
+        if changed.mean() < CHANGE_SHARE and now_s - self._last_search_s < MAX_SEARCH_GAP_S:
+            self._next_search_s = now_s + MIN_SEARCH_GAP_S
+            return False
+        self._keep_searched(picture)
+        return True
+
+    def _keep_searched(self, picture: np.ndarray) -> None:
+        """Keep the picture that is searched, blurred, (h / 2, w / 2) float32, to see later whether it has changed."""
+        self._searched, self._searched_matte, self._last_search_s = picture, self.matte, time.monotonic()
 
     def _plan_search(self, took_s: float) -> None:
         """Set the time of the next search. ``took_s``: how long the last one took, in s."""
