@@ -494,6 +494,7 @@ def matte(
     model: Path | str | None = ...,
     person: bool = ...,
     at: str = ...,
+    poses: Path | str | None = ...,
     face: bool = ...,
     key: bool = ...,
     screen: str = ...,
