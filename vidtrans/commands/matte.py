@@ -92,7 +92,7 @@ class Matte(Command):
         metavar="X,Y[@FRAME]",
     )
     poses: Path | None = option(
-        None, "Also write the person's joints, the keypoints of --pairing pose.", Group.OUTPUT, metavar="FILE.json"
+        None, "Also write the person's joints, as keypoints for the pairing 'pose'.", Group.OUTPUT, metavar="FILE.json"
     )
     face: bool = option(False, "Cut out the faces.", Group.INPUT)
     key: bool = option(False, "Cut out what stands before a green or blue screen.", Group.INPUT)

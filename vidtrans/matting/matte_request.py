@@ -306,7 +306,7 @@ class MatteRequest:
             why = "the model finds one thing by itself"
             raise UsageError("--model", why, "leave out --frame, --keyframes and --names, or leave out --model")
         if (self.model or self.found in (FACE, KEY)) and self.suggest:
-            raise UsageError("--suggest", "frames are painted only to follow a thing", "leave it out")
+            raise UsageError("--suggest", "frames are not painted with --model, --face or --key", "leave it out")
 
     @property
     def makes_file(self) -> bool:

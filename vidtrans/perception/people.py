@@ -177,6 +177,7 @@ class Found:
         points: The joints or landmarks, (n, 3): x and y in pixels, and a score from 0 to 1.
         turns: The quarter turns of the square in which a person was seen.
         is_portrait: Whether a person reaches over the lower edge of the frame.
+        has_face: Whether a face was found in a person when the frame was searched.
     """
 
     matte: np.ndarray
@@ -185,6 +186,7 @@ class Found:
     points: np.ndarray
     turns: int = 0
     is_portrait: bool = False
+    has_face: bool = False
 
     @property
     def area(self) -> float:
@@ -213,7 +215,7 @@ class PersonFinder:
         """
         scores = [one.confidence for one in seen]
         is_lasting = len(seen) >= min(MIN_SEEN, num_frames)
-        return is_lasting and (seen[0].is_portrait or sum(scores) / len(scores) >= CONFIRMED)
+        return is_lasting and (seen[0].is_portrait or seen[0].has_face or sum(scores) / len(scores) >= CONFIRMED)
 
     def new_ones(self, found: Sequence[Found], known: Sequence[Found]) -> list[Found]:
         """Return the people of ``found`` that none of the ``known`` ones, of the same frame, covers."""
@@ -294,6 +296,7 @@ class PersonFinder:
                 continue
             is_low = person.box[3] >= height * (1 - PORTRAIT_EDGE)
             is_portrait = agrees and is_low and person.box[3] - person.box[1] >= PORTRAIT_HEIGHT * height
+            person = replace(person, has_face=has_face)
             people.append(replace(person, matte=near, is_portrait=True) if is_portrait else person)
         large = [box for box in boxes if (box[2] - box[0]) * (box[3] - box[1]) >= TURNED_SHARE * width * height]
         shown = np.maximum.reduce([one.matte for one in people]) if people else None
