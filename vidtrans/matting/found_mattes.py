@@ -6,10 +6,12 @@ by the networks that find people. In other shots the person is the one that look
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -47,6 +49,7 @@ PROMINENT = 2.0  # Area relative to the next largest from which a person needs n
 SEARCH_STEP = 4  # Frames from one search for a lost person to the next
 ALIKE = 0.55  # Likeness of appearance, 0 to 1, from which somebody is the person that was lost
 KEPT_SHARE = 0.3  # Share of the last matte, moved along the flow, in the next one, where the flow is consistent
+MAX_RECENT, MAX_SKIPPED = 16, 24  # Mattes in memory; frames that are read, not sought, to reach a later one
 COLOUR_BINS = 8  # Bins of each channel of the histogram of colours that describes a person's appearance
 SECONDS_PER_FRAME = {FACE: 0.02, KEY: 0.03}  # For the estimate of a dry run
 PERSON_SECONDS, SEARCH_SECONDS = 0.05, 0.6  # Time to follow a person through a frame; of a search
@@ -314,7 +317,9 @@ class TermMattes:
         self.source = MatteSource(clip, span, self._term.size, {})
         self.screen = self._term.screen
         self._reader: Generator[np.ndarray, None, None] | None = None
-        self._next, self._last = -1, ScoredMatte(np.empty((0, 0), np.float32), 0.0)
+        self._next = -1
+        self._recent: OrderedDict[int, np.ndarray] = OrderedDict()
+        self._lock = Lock()  # Several threads cut out frames
 
     def find(self, task: str) -> None:
         """Find the mattes of all frames; warn where there is nothing."""
@@ -325,15 +330,19 @@ class TermMattes:
             self.context.warn_once(f"{what} is found: the matte is empty", self.source.clip.path)
 
     def at(self, frame: int) -> ScoredMatte:
-        """Return the matte of a frame, and 1 as its confidence."""
-        if self._reader is None or frame != self._next:
-            if frame == self._next - 1:
-                return self._last
-            self.close_reader()
-            self._reader = self._term.reader(self.context.decode_threads, range(frame, self.source.span[1]))
-        self._last = ScoredMatte(next(self._reader).astype(np.float32) / 255, 1.0)
-        self._next = frame + 1
-        return self._last
+        """Return the matte of a frame, and 1 as its confidence. Safe in several threads."""
+        with self._lock:
+            if frame not in self._recent:
+                if self._reader is None or not self._next <= frame < self._next + MAX_SKIPPED:
+                    self._close_reader()
+                    self._reader = self._term.reader(self.context.decode_threads, range(frame, self.source.span[1]))
+                    self._next = frame
+                for number in range(self._next, frame + 1):
+                    self._recent[number] = next(self._reader)
+                    if len(self._recent) > MAX_RECENT:
+                        self._recent.popitem(last=False)
+                self._next = frame + 1
+            return ScoredMatte(self._recent[frame].astype(np.float32) / 255, 1.0)
 
     def for_key(self) -> list[str]:
         """Return the key of the mattes' cache entry, for cache keys of renders."""
@@ -343,7 +352,7 @@ class TermMattes:
         """Estimate the time to find the mattes."""
         return estimate(SECONDS_PER_FRAME[self._term.term.kind] * (self.source.span[1] - self.source.span[0]), 0, 0)
 
-    def close_reader(self) -> None:
+    def _close_reader(self) -> None:
         """Close the file of stored mattes."""
         if self._reader is not None:
             self._reader.close()
@@ -351,5 +360,6 @@ class TermMattes:
 
     def close(self) -> None:
         """Release the cache entry, so that it can be deleted."""
-        self.close_reader()
+        with self._lock:
+            self._close_reader()
         self._term.close()

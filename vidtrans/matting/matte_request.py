@@ -17,7 +17,7 @@ import numpy as np
 from vidtrans.clips.masks import MaskLevels, object_matte
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
-from vidtrans.core.mask_files import FACE, KEY, PERSON
+from vidtrans.core.mask_files import FACE, KEY, PERSON, parse_terms
 from vidtrans.core.settings import Time, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.models.loaded_model import LoadedModel
@@ -294,6 +294,15 @@ class MatteRequest:
             )
         if self.found and list(self.brushes.things) != [MATTE]:
             raise UsageError("--names", f"--{self.found} finds one thing", "leave out one of them")
+        self._check_found(is_painted=is_painted)
+        if self.model and (is_painted or list(self.brushes.things) != [MATTE]):
+            why = "the model finds one thing by itself"
+            raise UsageError("--model", why, "leave out --frame, --keyframes and --names, or leave out --model")
+        if (self.model or self.found in (FACE, KEY)) and self.suggest:
+            raise UsageError("--suggest", "frames are not painted with --model, --face or --key", "leave it out")
+
+    def _check_found(self, *, is_painted: bool) -> None:
+        """Raise UsageError if an option for what is found does not fit; ``is_painted``: frames are painted."""
         if self.at and self.found != PERSON:
             raise UsageError("--at", "it chooses a person", "add --person")
         if self.poses and (self.found != PERSON or is_painted):
@@ -302,11 +311,8 @@ class MatteRequest:
             raise UsageError(f"--poses {self.poses}", "not a .json file", "as in --poses poses.json")
         if self.screen and self.found != KEY:
             raise UsageError("--screen", "it is the colour of a screen", "add --key")
-        if self.model and (is_painted or list(self.brushes.things) != [MATTE]):
-            why = "the model finds one thing by itself"
-            raise UsageError("--model", why, "leave out --frame, --keyframes and --names, or leave out --model")
-        if (self.model or self.found in (FACE, KEY)) and self.suggest:
-            raise UsageError("--suggest", "frames are not painted with --model, --face or --key", "leave it out")
+        if self.screen:
+            parse_terms(f"{KEY}:{self.screen}")  # Raises UsageError for what is no colour
 
     @property
     def makes_file(self) -> bool:
