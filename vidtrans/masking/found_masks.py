@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from vidtrans.perception.people import FaceFinder, Found, PersonFinder
 
 VERSION = 1  # Version of found masks, for cache keys
-CHUNK_FRAMES = 24  # Frames of a chunk, at whose ends people are searched for
+CHUNK_FRAMES = 48  # Frames of a chunk, at whose ends people are searched for
 # Frames in which a chunk fades to what the next one begins with; difference, relative to that, up to which it does not
 JOIN_FRAMES, MAX_STEP = 8, 0.05
 SEARCH_SIDE_PX = 360  # Short side, in pixels, of the frames in which people and faces are found
@@ -383,25 +383,33 @@ class _Following:
             return raw
         known = [one for one in at_end if one not in self.finder.new_ones([one], alive)]
         ahead = {number: np.zeros_like(raw[number]) for number in range(end - join + 1, end + 1)}
-        for track in [*late, *(track for one in known if (track := self._track(end, one)))]:
+        for track in [*late, *({end: one} for one in known)]:
             _add({number: each for number, each in track.items() if number in ahead}, ahead)
         if np.abs(ahead[end] - raw[end]).sum() > MAX_STEP * ahead[end].sum():
+            for one in known:
+                _add(self._followed(one, range(end - 1, end - join, -1)), ahead)
             for number, matte in ahead.items():
                 raw[number] += (number - end + join) / join * (matte - raw[number])
         return raw
 
     def _track(self, start: int, one: Found) -> dict[int, Found]:
         """Return what is found in a frame in all frames through which it can be followed; {} if it is not confirmed."""
-        numbers, track = sorted(self.small), {start: one}
-        for frames in (reversed([n for n in numbers if n < start]), [n for n in numbers if n > start]):
-            last = one
-            for number in frames:
-                self.stop.check()
-                seen = self.finder.advance(self.small[number], last)
-                if seen is None:
-                    break
-                track[number] = last = seen
-        return track if self.finder.is_confirmed([*track.values()], len(numbers)) else {}
+        lowest, highest = min(self.small), max(self.small)
+        track = {start: one} | self._followed(one, range(start - 1, lowest - 1, -1))
+        track |= self._followed(one, range(start + 1, highest + 1))
+        return track if self.finder.is_confirmed([*track.values()], len(self.small)) else {}
+
+    def _followed(self, one: Found, frames: range) -> dict[int, Found]:
+        """Follow what is found beside consecutive ``frames`` through them, until it is lost; return it by frame."""
+        track: dict[int, Found] = {}
+        last = one
+        for number in frames:
+            self.stop.check()
+            seen = self.finder.advance(self.small[number], last)
+            if seen is None:
+                break
+            track[number] = last = seen
+        return track
 
 
 def _add(track: dict[int, Found], mattes: dict[int, np.ndarray], begin: int = 0, fade: int = 0) -> None:
