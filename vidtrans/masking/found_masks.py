@@ -9,9 +9,10 @@ guided filter (He et al., ECCV 2010).
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,7 +33,7 @@ from vidtrans.flow.warping import flow_consistency, halve, resize_flow, warp
 from vidtrans.masking.keying import VERSION as KEYING_VERSION
 from vidtrans.masking.keying import Screen, colour_matte, find_screen, key_screen, luma_matte
 from vidtrans.session import Context
-from vidtrans.store.cache import CacheEntry, CachePin
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.store.chunks import ChunkStore, RawOutputs
 from vidtrans.store.stages import FoundMaskStage, libraries
@@ -180,7 +181,7 @@ def _term_mattes(
                 yield reader(number)
 
 
-@dataclass
+@dataclass(eq=False)
 class FoundTerm:
     """The mattes of one term in the chunks of a clip that the frames [first, stop) need.
 
@@ -201,7 +202,6 @@ class FoundTerm:
     screen: Screen | None
     entry: CacheEntry
     is_trial: bool
-    _pins: list[CachePin] = field(default_factory=list, repr=False)
 
     @classmethod
     def of(cls, term: MaskTerm, clip: Clip, first: int, stop: int, context: Context) -> FoundTerm:
@@ -250,7 +250,8 @@ class FoundTerm:
                         context.report(Progress(f"finding {what} in {self.clip.name}", done, total))
                         context.stop.check()
             self.entry.finish({"term": str(self.term)})
-            self._pins.append(self.entry.pin())
+            pin = self.entry.pin()
+            weakref.finalize(self, pin.release)  # A batch drops its masks one after the other
 
     def num_occupied(self) -> int:
         """Return the number of frames, in the chunks that are used, in which something was found."""
@@ -279,12 +280,6 @@ class FoundTerm:
                 found = outputs.read(number)
                 assert found is not None  # ``find`` stored it, and it is pinned
                 yield cv2.extractChannel(found, 0)
-
-    def close(self) -> None:
-        """Release the cache entry, so that it can be deleted."""
-        for pin in self._pins:
-            pin.release()
-        self._pins = []
 
     def pixel_matte(self, frame: np.ndarray) -> np.ndarray:
         """Return the matte of a screen, a colour or a brightness, (H, W) float32, of a frame (H, W, 3) uint8."""

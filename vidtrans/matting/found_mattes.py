@@ -359,7 +359,6 @@ class TermMattes:
         self._reader = None
 
     def close(self) -> None:
-        """Release the cache entry, so that it can be deleted."""
+        """Close the file of stored mattes."""
         with self._lock:
             self._close_reader()
-        self._term.close()
