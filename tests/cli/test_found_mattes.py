@@ -14,7 +14,7 @@ from clips import decode
 from directed_clip import lossless
 
 from vidtrans.core.files import PACKAGE
-from vidtrans.video.images.picture import read_picture
+from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.keypoints import NOSE, read_keypoints
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -83,6 +83,20 @@ def test_one_of_two_people_is_chosen_by_a_point(capsys: Capsys) -> None:
     made = decode(Path("two.matte.mkv"))[2]
     assert all(frame[36, 243].min() > 200 for frame in made)
     assert all(frame[FACE].max() < 60 for frame in made)
+
+
+def test_a_painted_person_is_found_again_after_a_cut(capsys: Capsys) -> None:
+    first, ground = [view(8 + n) for n in range(COUNT)], np.zeros((128, 160, 3), np.uint8)
+    lossless(Path("cut.mkv"), [*first, *(ground + 90 + n for n in range(3)), *(frame[:, ::-1] for frame in first)])
+    matte(capsys, "cut.mkv", "--person", "-o", "found.mkv")
+    paint = decode(Path("found.mkv"))[2][0]
+    write_picture(Path("paint.png"), paint)
+    table = matte(capsys, "cut.mkv", "--person", "--frame", "0=paint.png", "--set", "matting.steps=2")
+    made = decode(Path("cut.matte.mkv"))[2]
+    assert table["keyframes"][0] == 0
+    assert table["keyframes"][1] >= COUNT + 3
+    assert np.array_equal(made[0] > 127, paint > 127)
+    assert made[COUNT + 1].max() == 0
 
 
 @pytest.mark.usefixtures("_one")

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from vidtrans.perception.people import FaceFinder, Found, PersonFinder
 
 VERSION = 1  # Version of found masks, for cache keys
-CHUNK_FRAMES = 48  # Frames of a chunk, at whose ends people are searched for
+CHUNK_FRAMES = 24  # Frames of a chunk, at whose ends people are searched for
 # Frames in which a chunk fades to what the next one begins with; difference, relative to that, up to which it does not
 JOIN_FRAMES, MAX_STEP = 8, 0.05
 SEARCH_SIDE_PX = 360  # Short side, in pixels, of the frames in which people and faces are found

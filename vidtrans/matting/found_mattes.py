@@ -94,13 +94,20 @@ class PeopleSearch:
 
         Raises UsageError if nobody is found, or there are several people and none is chosen.
         """
-        frame, picture, person = self._choose()
-        looks = appearance(picture, person.matte)
-        found = {frame: person}
+        number, frame, person = self._choose()
+        chosen = np.rint(255 * person.matte).astype(np.uint8)
+        return dict(sorted(({number: chosen} | self.mattes_of({number: (frame, chosen)})).items()))
+
+    def mattes_of(self, known: Mapping[int, tuple[np.ndarray, np.ndarray]]) -> dict[int, np.ndarray]:
+        """Return a known person's mattes (h, w) uint8 by frame: one frame of each other shot with the person.
+
+        ``known``: a frame (h, w, 3) uint8, and the person's matte in it, (h, w) uint8, by frame number.
+        """
+        looks, found = np.mean([appearance(frame, matte / 255) for frame, matte in known.values()], axis=0), {}
         for shot in self.clip.shots_in(*self.span):
-            if frame not in shot and (seen := self._find_again(shot, looks)) is not None:
-                found[seen[0]] = seen[1]
-        return {number: np.rint(255 * one.matte).astype(np.uint8) for number, one in sorted(found.items())}
+            if not any(number in shot for number in known) and (seen := self._find_again(shot, looks)) is not None:
+                found[seen[0]] = np.rint(255 * seen[1].matte).astype(np.uint8)
+        return found
 
     def _choose(self) -> tuple[int, np.ndarray, Found]:
         """Return the chosen person, with the number of the frame and the frame, (h, w, 3) uint8."""

@@ -276,15 +276,20 @@ class MatteJob:
         return found
 
     def _find_person(self, size: tuple[int, int]) -> dict[int, np.ndarray]:
-        """Return the chosen person's mattes (h, w) uint8 in one frame of each shot; painted shots are left out.
+        """Return the person's mattes (h, w) uint8 in one frame of each shot that has no painted frame.
 
-        Raises UsageError.
+        The person is the painted one; without painted frames the chosen one. Raises UsageError.
         """
         choice = Choice.parse(self.request.at) if self.request.at else None
         search = PeopleSearch(self.clip, self.span, size, choice, self._sheet_path("people"), self.context)
-        shots = self.clip.shots_in(*self.span)
-        painted = [shot for shot in shots if any(frame in shot for frame in self.painted)]
-        return {n: matte for n, matte in search.mattes().items() if not any(n in shot for shot in painted)}
+        if not self.painted:
+            return search.mattes()
+        known = {
+            frame: (shrink_frame(one.picture, size), cv2.resize(matte, size, interpolation=cv2.INTER_AREA))
+            for frame, one in self.painted.items()
+            for matte in one.mattes.values()
+        }
+        return search.mattes_of(known)
 
     def _check_size(self, path: Path, name: str, small: np.ndarray) -> None:
         """Raise MediaError if the object ``name`` vanishes at the working size; warn if it is small there.
