@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 
 VERSION = 1  # Version of found masks, for cache keys
 CHUNK_FRAMES = 24  # Frames of a chunk, at whose ends people are searched for
+PROBE_STEP = 8  # Frames from one to the next within a chunk, in which a glance shows whether to search there, too
 # Frames in which a chunk fades to what the next one begins with; difference, relative to that, up to which it does not
 JOIN_FRAMES, MAX_STEP = 8, 0.05
 SEARCH_SIDE_PX = 360  # Short side, in pixels, of the frames in which people and faces are found
@@ -374,6 +375,7 @@ class _Following:
         late = [track for one in self.finder.new_ones(at_end, alive) if (track := self._track(end, one))]
         for track in late:
             _add(track, raw, begin, join if begin > self.chunk.shot_first else 0)
+        self._add_between([*tracks, *late], raw)
         if end < self.chunk.stop:
             return raw
         known = [one for one in at_end if one not in self.finder.new_ones([one], alive)]
@@ -386,6 +388,16 @@ class _Following:
             for number, matte in ahead.items():
                 raw[number] += (number - end + join) / join * (matte - raw[number])
         return raw
+
+    def _add_between(self, tracks: list[dict[int, Found]], raw: dict[int, np.ndarray]) -> None:
+        """Add those who come and go between both ends, whom a glance at a frame shows."""
+        for number in range(self.chunk.first + PROBE_STEP, max(self.small), PROBE_STEP):
+            if self.finder.may_show_more(self.small[number], raw[number]):
+                seen = [track[number] for track in tracks if number in track]
+                for one in self.finder.new_ones(self.finder.search(self.small[number]), seen):
+                    if track := self._track(number, one):
+                        _add(track, raw)
+                        tracks.append(track)
 
     def _track(self, start: int, one: Found) -> dict[int, Found]:
         """Return what is found in a frame in all frames through which it can be followed; {} if it is not confirmed."""

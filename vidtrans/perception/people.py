@@ -41,6 +41,7 @@ TURNED, TURNED_SHARE, MAX_TURNED = 0.75, 0.04, 2
 # Least number of frames in which a person or a face is seen, and least mean score of a person, or it is taken for a
 # mistake
 MIN_SEEN, CONFIRMED = 4, 0.62
+NEAR_SHARE = 0.03  # Least share of the frame of somebody whom a glance shows
 MAX_TAKEN = 0.4  # Share of a box that people who are known already may cover
 # A logistic regression of "the candidate is a person" on ``Signs``, fitted to 190 candidates of 12 sequences of DAVIS
 # 2016 (5 with people) and two films without people; it is right on those of 10 other clips (guides/masks.md)
@@ -207,6 +208,15 @@ class PersonFinder:
             if not any(_is_same(person, other) for other in kept):
                 kept.append(person)
         return kept
+
+    def may_show_more(self, frame: np.ndarray, known: np.ndarray) -> bool:
+        """Return whether a glance at a frame shows something as large as a near person outside of a matte (H, W)."""
+        whole = next(_tiles(frame.shape[1], frame.shape[0]))
+        matte = network("person").run([whole.crop(frame, SIDE_PX)])[0][0, 0]
+        free = whole.paste(matte, (frame.shape[1], frame.shape[0])) * (1 - known) > INSIDE
+        inner = cv2.erode(free.astype(np.uint8), np.ones((5, 5), np.uint8))
+        areas = cv2.connectedComponentsWithStats(inner)[2][1:, cv2.CC_STAT_AREA]
+        return bool(len(areas) and areas.max() >= NEAR_SHARE * known.size)
 
     def is_confirmed(self, seen: Sequence[Found], num_frames: int) -> bool:
         """Return whether what was found in one frame, and followed through others, is a person.
@@ -449,6 +459,11 @@ class FaceFinder:
     def new_ones(self, found: Sequence[Found], known: Sequence[Found]) -> list[Found]:
         """Return the faces of ``found`` that are none of the ``known`` ones of the same frame."""
         return [one for one in found if all(_box_overlap(one.box, other.box) < SAME_FACE for other in known)]
+
+    def may_show_more(self, frame: np.ndarray, known: np.ndarray) -> bool:
+        """Return whether a glance at a frame shows a near face outside of a matte (H, W)."""
+        whole = next(_tiles(frame.shape[1], frame.shape[0]))
+        return any(float((one.matte * (1 - known)).sum()) > 0.5 * one.area for one in _faces_in(frame, [whole], FACE))
 
     def is_confirmed(self, seen: Sequence[Found], num_frames: int) -> bool:
         """Return whether what was found in one frame, and followed through others, is a face."""
