@@ -495,6 +495,7 @@ def matte(
     person: bool = ...,
     at: str = ...,
     poses: Path | str | None = ...,
+    layers: Path | str | None = ...,
     face: bool = ...,
     key: bool = ...,
     screen: str = ...,

@@ -19,6 +19,8 @@ from things import FAST, clip_of, moving_thing, overlap, with_strokes, write_mas
 from torch import Tensor, nn
 
 from vidtrans.matting import object_mattes
+from vidtrans.video.images.exr import read_exr
+from vidtrans.video.images.still import PictureView
 
 Capsys = pytest.CaptureFixture[str]
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -99,6 +101,23 @@ def test_strokes_on_a_frame_are_enough(capsys: Capsys, mattes: list[np.ndarray])
     cv2.imwrite("p.png", painted[..., ::-1])
     matte(capsys, "--frame", "3=p.png", "-o", "m.mkv")
     assert overlap(decode(Path("m.mkv"))[2][3], mattes[3]) > 0.7
+
+
+def test_mattes_are_the_layers_of_one_exr_sequence(capsys: Capsys, mattes: list[np.ndarray]) -> None:
+    mask = np.zeros((120, 160, 3), np.uint8)
+    mask[mattes[0]] = (0, 0, 255)
+    mask[4:30, 100:150] = (255, 0, 0)
+    cv2.imwrite("two.png", mask[..., ::-1])
+    flags = "--frame", "0=two.png", "--names", "egg=blue,wall-of-brick=red", "-o", "m.mkv", "--end", "3"
+    matte(capsys, *flags, "--layers", "layers/%04d.exr")
+    assert sorted(path.name for path in Path("layers").iterdir()) == [f"{n:04d}.exr" for n in range(3)]
+    for name in ("egg", "wall-of-brick"):
+        made = decode(Path(f"m.{name}.mkv"))[2]
+        for frame in range(3):
+            view = PictureView(layer=name, span=(0.0, 1.0))
+            layer = read_exr(Path(f"layers/{frame:04d}.exr"), view).picture[..., 0] / 65535
+            assert np.abs(layer - made[frame][..., 0] / 255).max() < 0.006
+    assert "numbered EXR pictures" in refuse(capsys, 2, "matte", "c.mkv", *flags, "--layers", "layers.exr")
 
 
 @pytest.mark.thorough

@@ -94,6 +94,12 @@ class Matte(Command):
     poses: Path | None = option(
         None, "Also write the person's joints, as keypoints for the pairing 'pose'.", Group.OUTPUT, metavar="FILE.json"
     )
+    layers: Path | None = option(
+        None,
+        "Also write the mattes of all things as the named layers of one EXR sequence.",
+        Group.OUTPUT,
+        metavar="DIR/%05d.exr",
+    )
     face: bool = option(False, "Cut out the faces.", Group.INPUT)
     key: bool = option(False, "Cut out what stands before a green or blue screen.", Group.INPUT)
     screen: str = option(
@@ -151,6 +157,9 @@ class Matte(Command):
         from vidtrans.commands.propagate import keyframe_folder
         from vidtrans.matting.matte_job import make_mattes
 
+        for name, given in (("--poses", self.poses), ("--layers", self.layers), ("--at", self.at)):
+            if given and is_batch(self.video, self.batch):
+                raise UsageError(name, "it is of one clip, and there are several", "give one clip")
         # Repeat the check of __post_init__, because only now are the clips in folders counted.
         if is_batch(self.video, self.batch) and (
             self.frame or (self.keyframes is None and not self.model and not self._found)
@@ -198,6 +207,7 @@ class Matte(Command):
             self.at,
             self.screen,
             self.poses,
+            self.layers,
         )
 
     @property

@@ -18,7 +18,8 @@ from vidtrans.clips.indexing import Clip, content_digest, open_clip, with_pictur
 from vidtrans.clips.sampling import read_clip_frames, segment_centres
 from vidtrans.core.costs import add_estimates, count
 from vidtrans.core.errors import MediaError, UsageError, VidtransError
-from vidtrans.core.files import digest_of, write_atomically, write_json
+from vidtrans.core.events import Progress
+from vidtrans.core.files import digest_of, write_atomically, write_bytes, write_json
 from vidtrans.core.mask_files import FACE, KEY, PERSON, MaskTerm
 from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Size, Table, Time
@@ -58,7 +59,9 @@ from vidtrans.store.stages import MatteNetworkStage, MatteStage
 from vidtrans.upscaling import VERSION as UPSCALING
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.frame_numbers import sequence_numbers
+from vidtrans.video.images.exr import encode_mattes
 from vidtrans.video.images.picture import write_picture
+from vidtrans.video.io.encoder import picture_names
 from vidtrans.video.io.encoding import split_pattern
 from vidtrans.video.io.picture_paths import is_picture_source
 from vidtrans.video.plots import ContactSheet, cell_size
@@ -99,6 +102,8 @@ class MatteJob:
         whole = next(iter(things.values())) | ({} if list(things) == [MATTE] else {"things": things})
         if self.request.poses is not None:
             self._write_poses(self.request.poses)
+        if self.request.layers is not None:
+            self._write_layers(self.request.layers)
         check_confidence(whole, self.request.least_confidence)
         return whole
 
@@ -111,6 +116,32 @@ class MatteJob:
         frames = [{"frame": frame, "poseLandmarks": rows} for frame, rows in joints.items()]
         check_parents(path)
         write_json(path, {"width": index.width, "height": index.height, "frames": frames})
+
+    def _write_layers(self, output: Path) -> None:
+        """Write the mattes of all objects as the layers of one sequence of OpenEXR pictures."""
+        folder, pattern = split_pattern(output)
+        first, stop = self.span
+        names = picture_names((), range(first, stop), "exr", pattern)
+        for name, mattes in self.mattes.items():
+            mattes.find("the thing" if name == MATTE else f"'{name}'")  # From the cache, as for poses
+        paints = {name: self._paint(name) for name in self.mattes}
+        check_parents(folder)
+        folder.mkdir(exist_ok=True)
+        with closing(self.clip.frames(FrameFormat(), self.context.decode_threads, first, stop)) as frames:
+            for frame, name in zip(frames, names, strict=True):
+                layers = {thing: paint.matte(frame.index, frame.rgb) for thing, paint in paints.items()}
+                write_bytes(folder / name, encode_mattes(layers))
+                self.context.report(Progress(f"writing {folder.name}", frame.index - first + 1, stop - first))
+                self.context.stop.check()
+
+    def _paint(self, name: str) -> MattePaint:
+        """Return the painter of an object's matte."""
+        exact = {
+            thing: {f: p.mattes[thing] for f, p in self.painted.items() if thing in p.mattes and thing not in p.grown}
+            for thing in self.request.brushes.things
+        }
+        screen = getattr(self.mattes[name], "screen", None)
+        return MattePaint(self.mattes, exact, name, self.matting, self.request.with_colours, screen)
 
     def _prepare(self) -> Work:
         """Check the request, compute the mattes, and return the remaining work: renders and forecast."""
@@ -343,12 +374,7 @@ class MatteJob:
         """Return the render plan of an object, after all checks. Raises UsageError, MediaError."""
         request = self.request
         self._warn_unpainted_shots(name)
-        exact = {
-            thing: {f: p.mattes[thing] for f, p in self.painted.items() if thing in p.mattes and thing not in p.grown}
-            for thing in self.request.brushes.things
-        }
-        screen = getattr(self.mattes[name], "screen", None)
-        paint = MattePaint(self.mattes, exact, name, self.matting, request.with_colours, screen)
+        paint = self._paint(name)
         target, identity = self._target(name), load_model(IDENTITY, self.context)
         span = request.start, request.end
         clip = self.clip if request.with_colours else opaque(self.clip)
@@ -514,7 +540,7 @@ class MattePaint:
     def __call__(self, frame: int, output: np.ndarray, source: np.ndarray) -> np.ndarray:
         """Return the matte of a frame as a grey picture of the output's shape and dtype."""
         full = np.iinfo(output.dtype).max
-        grey = np.rint(full * self._matte(frame, source)).astype(output.dtype)
+        grey = np.rint(full * self.matte(frame, source)).astype(output.dtype)
         return cv2.merge([grey, grey, grey])
 
     def lift(
@@ -531,9 +557,9 @@ class MattePaint:
         """
         del picture, matte, working_size
         clean = source if self.screen is None else remove_spill(source, self.screen)
-        return cut_out(clean, self._matte(frame, source))
+        return cut_out(clean, self.matte(frame, source))
 
-    def _matte(self, frame: int, source: np.ndarray) -> np.ndarray:
+    def matte(self, frame: int, source: np.ndarray) -> np.ndarray:
         """Return the matte, (H, W) float32 in [0, 1], of a frame, (H, W, 3) uint8 or uint16.
 
         Where the mattes of several objects sum to more than 1, they are divided by the sum.

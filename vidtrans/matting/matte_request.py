@@ -26,7 +26,7 @@ from vidtrans.session import Context
 from vidtrans.strokes.settings import NO_STROKES
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
 from vidtrans.video.images.picture import read_layers
-from vidtrans.video.io.encoding import CODECS, PICTURES, codecs_with_alpha
+from vidtrans.video.io.encoding import CODECS, PICTURES, codecs_with_alpha, split_pattern
 from vidtrans.video.io.picture_paths import is_picture_source
 
 Colour = tuple[int, int, int]  # Red, green and blue, 0 to 255
@@ -258,7 +258,8 @@ class MatteRequest:
 
     ``found``: what is found in the pictures instead, ``PERSON``, ``FACE`` or ``KEY``; a person may be painted, too.
     ``at``: the point that chooses one of several people; ``screen``: the colour of a screen, '' to find it.
-    ``poses``: the JSON file to write the person's joints to, or None.
+    ``poses``: the JSON file to write the person's joints to, or None. ``layers``: the numbered EXR pictures to
+    write all mattes to, as layers, or None.
     ``with_colours``: deliver the clip's colours with the matte as alpha. ``suggest``: number of frames to suggest for
     painting. ``least_confidence``: the request fails if the confidence of any frame is lower.
     """
@@ -282,6 +283,7 @@ class MatteRequest:
     at: str = ""
     screen: str = ""
     poses: Path | None = None
+    layers: Path | None = None
 
     def __post_init__(self) -> None:
         is_painted = self.keyframes is not None or bool(self.frames)
@@ -295,6 +297,8 @@ class MatteRequest:
         if self.found and list(self.brushes.things) != [MATTE]:
             raise UsageError("--names", f"--{self.found} finds one thing", "leave out one of them")
         self._check_found(is_painted=is_painted)
+        if self.layers and (not split_pattern(self.layers)[1] or self.layers.suffix.lower() != ".exr"):
+            raise UsageError(f"--layers {self.layers}", "no numbered EXR pictures", "as in --layers mattes/%05d.exr")
         if self.model and (is_painted or list(self.brushes.things) != [MATTE]):
             why = "the model finds one thing by itself"
             raise UsageError("--model", why, "leave out --frame, --keyframes and --names, or leave out --model")

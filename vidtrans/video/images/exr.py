@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -49,8 +49,9 @@ from vidtrans.video.images.still import (
 
 MAGIC = b"\x76\x2f\x31\x01"  # First four bytes of an OpenEXR file
 _HEADER_OFFSET = 8  # Bytes before the first header of a file
-TILED, _DEEP, MULTIPART = 0x200, 0x800, 0x1000  # Flags in the version field of a file
+TILED, LONG_NAMES, _DEEP, MULTIPART = 0x200, 0x400, 0x800, 0x1000  # Flags in the version field of a file
 DWA = (8, 9)  # Numbers of the DWA compressions, which depend on the names of channels
+MAX_SHORT_NAME_BYTES = 31  # Longest name of a channel in a file without the flag ``LONG_NAMES``
 _HALF_BYTES, _OTHER_BYTES = 2, 4  # Bytes per sample of half floats, and of floats and integers
 _SPACES = ("colorInteropID", "oiio:ColorSpace")  # Names of attributes that state a colour space
 # Names of the attributes whose values are read.
@@ -429,6 +430,48 @@ def encode_exr(picture: np.ndarray) -> bytes:
     frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(light), format=pix_fmt)
     frame.pts = 0
     return b"".join(bytes(packet) for packet in (*context.encode(frame), *context.encode(None)))
+
+
+def encode_mattes(mattes: Mapping[str, np.ndarray]) -> bytes:
+    """Encode mattes, (H, W) float32 from 0 to 1, as the layers of one OpenEXR file; equal mattes give equal bytes.
+
+    A matte is the channel ``NAME.A``, in half floats, each line compressed by ZIP. FFmpeg's encoder has no channels but
+    those of a picture.
+    """
+    names = sorted(f"{name}.A" for name in mattes)
+    planes = [mattes[name.removesuffix(".A")].astype("<f2") for name in names]
+    height, width = planes[0].shape
+    channels = b"".join(name.encode() + b"\0" + struct.pack("<iiii", 1, 0, 1, 1) for name in names) + b"\0"
+    window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    attributes = (
+        ("channels", "chlist", channels),
+        ("compression", "compression", b"\x02"),  # ZIPS: a line in each chunk
+        ("dataWindow", "box2i", window),
+        ("displayWindow", "box2i", window),
+        ("lineOrder", "lineOrder", b"\0"),
+        ("pixelAspectRatio", "float", struct.pack("<f", 1)),
+        ("screenWindowCenter", "v2f", bytes(8)),
+        ("screenWindowWidth", "float", struct.pack("<f", 1)),
+    )
+    has_long_names = max(len(name.encode()) for name in names) > MAX_SHORT_NAME_BYTES
+    head = MAGIC + struct.pack("<I", 2 | (LONG_NAMES if has_long_names else 0))
+    for name, kind, value in attributes:
+        head += name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
+    head += b"\0"
+    chunks = [_zip_line(number, b"".join(plane[number].tobytes() for plane in planes)) for number in range(height)]
+    offsets = np.cumsum([len(head) + 8 * height, *map(len, chunks)])[:-1]
+    return head + offsets.astype("<u8").tobytes() + b"".join(chunks)
+
+
+def _zip_line(number: int, line: bytes) -> bytes:
+    """Return the chunk of a line: its bytes with even places first, as differences, deflated where that is shorter."""
+    values = np.frombuffer(line, np.uint8)
+    ordered = np.concatenate([values[::2], values[1::2]]).astype(np.int16)
+    steps = np.diff(ordered, prepend=ordered[:1]) + 128
+    steps[0] = ordered[0]
+    packed = zlib.compress((steps & 255).astype(np.uint8).tobytes(), 4)
+    packed = packed if len(packed) < len(line) else line
+    return struct.pack("<ii", number, len(packed)) + packed
 
 
 def read_exr(path: Path, view: PictureView = PICTURE) -> Still:
