@@ -97,6 +97,7 @@ def test_where_nobody_is_found_a_warning_says_so(capsys: Capsys) -> None:
         assert same(frames("o.mkv"), wanted)
 
 
+@pytest.mark.thorough
 def test_a_part_of_the_clip_and_a_batch_have_the_mattes_of_the_whole(capsys: Capsys) -> None:
     shutil.rmtree(".vidtrans")
     part = stylized(capsys, *DARK, "--mask", "person", "--start", "0.1s")
@@ -121,6 +122,7 @@ def test_regions_have_found_masks(capsys: Capsys) -> None:
     assert [(one["mask"], one["inverted"]) for one in table["regions"]] == [("person", True)]
 
 
+@pytest.mark.thorough
 def test_a_correction_of_a_render_with_a_found_mask(capsys: Capsys) -> None:
     rest = stylized(capsys, *DARK, "--mask", "not person")
     picture = rest[2].copy()
@@ -156,6 +158,7 @@ def masks_in(fields: dict[str, object]) -> list[MaskFile]:
     return [mask for mask in (fields["mask"], *(region.mask for region in regions)) if isinstance(mask, MaskFile)]
 
 
+@pytest.mark.thorough
 def test_parts_are_joined_to_the_whole(capsys: Capsys) -> None:
     shutil.rmtree(".vidtrans")
     words = (*STYLIZE, "o.mkv", *DARK, "--mask", "person", "--set=rendering.chunk_frames=4")
@@ -243,6 +246,7 @@ def mattes_in(folder: Path) -> Frames:
     return [read_picture(path)[..., 0] for path in sorted(folder.glob("*.png"))]
 
 
+@pytest.mark.thorough
 def test_look_keeps_what_is_found(capsys: Capsys) -> None:
     look = ("look", "view.png", "--on", "film.mkv", "--set=dataset.size=64")
     cv2.imwrite("view.png", view("coffee.jpg", 0))

@@ -42,7 +42,7 @@ def _two() -> None:
 
 
 def matte(capsys: Capsys, *flags: object) -> dict[str, Any]:
-    return said_json(capsys, "matte", *flags)
+    return said_json(capsys, "matte", *flags, "--set", "matting.size=128")
 
 
 @pytest.mark.usefixtures("_one")
@@ -68,7 +68,7 @@ def test_one_person_is_cut_out_and_the_joints_are_written(capsys: Capsys) -> Non
 
 @pytest.mark.usefixtures("_two")
 def test_one_of_two_people_is_chosen_by_a_point(capsys: Capsys) -> None:
-    text = said(capsys, 2, "matte", "two.mkv", "--person")
+    text = said(capsys, 2, "matte", "two.mkv", "--person", "--set", "matting.size=128")
     assert "2 people are in frame 0" in text
     assert "--at " in text
     assert "@0" in text
@@ -85,6 +85,7 @@ def test_one_of_two_people_is_chosen_by_a_point(capsys: Capsys) -> None:
     assert all(frame[FACE].max() < 60 for frame in made)
 
 
+@pytest.mark.thorough
 def test_a_painted_person_is_found_again_after_a_cut(capsys: Capsys) -> None:
     first, ground = [view(8 + n) for n in range(COUNT)], np.zeros((128, 160, 3), np.uint8)
     lossless(Path("cut.mkv"), [*first, *(ground + 90 + n for n in range(3)), *(frame[:, ::-1] for frame in first)])

@@ -94,6 +94,7 @@ def test_a_person_is_painted_and_followed_without_another_search(stage: LiveStag
     assert np.abs(both - whole).mean() < 1.5
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("kind", ["person", "face"])
 def test_who_comes_later_is_found_while_frames_go_on_and_who_leaves_is_forgotten(kind: str) -> None:
     follower = LiveFollower(kind)

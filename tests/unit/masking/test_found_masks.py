@@ -242,6 +242,7 @@ def test_keys_follow_the_term_the_clip_and_files_content(film: Path) -> None:
     assert key("luma - n.png") != key("luma - m.png")
 
 
+@pytest.mark.thorough
 def test_followed_mattes_are_steadier_than_those_of_single_frames() -> None:
     rng = np.random.default_rng(0)
     still = portrait(20).astype(np.float32)
