@@ -130,6 +130,8 @@ def test_what_stands_before_a_screen_is_cut_out_without_its_light(capsys: Capsys
 
 @pytest.mark.usefixtures("_one")
 def test_what_cannot_be_found_is_refused_in_a_line(capsys: Capsys) -> None:
+    flags = "stylize", "one.mkv", "--look", "oil", "-o", "m.mkv", "--mask"
+    assert "did you mean 'person'?" in refuse(capsys, 2, *flags, "persn")
     lossless(Path("none.mkv"), [np.full((96, 128, 3), 90 + n, np.uint8) for n in range(3)])
     cases = {
         ("none.mkv", "--person"): "nobody is found in frame 0 of none.mkv",

@@ -83,7 +83,7 @@ class Matte(Command):
         file="model",
     )
     person: bool = option(
-        False, "Cut out one person, who is found and followed by itself; painted frames correct it.", Group.INPUT
+        False, "Cut out one person, found and followed without painting; painted frames correct it.", Group.INPUT
     )
     at: str = option(
         "",

@@ -9,7 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from vidtrans.core.errors import UsageError
-from vidtrans.core.registry import unknown_name
+from vidtrans.core.registry import nearest_name, unknown_name
 from vidtrans.core.system import name_key, path_as_stored
 
 INVERTED_PREFIX = "not:"  # Prefix of a mask's file or name that selects the inverted mask: not:man.mkv
@@ -127,6 +127,9 @@ def parse_mask(text: str, folder: Path = Path(), *, named: bool = False) -> Mask
     file = file.removeprefix(INVERTED_PREFIX) if inverted else file
     if not file:
         raise UsageError(f"--mask {text}", "it names no file", "write --mask FILE, --mask not:FILE or --mask NAME=FILE")
+    near = "" if Path(file).suffix else nearest_name(file, FOUND_MASKS)
+    if near and not _is_file(folder / file):
+        raise UsageError(f"--mask {text}", "no such file", f"did you mean '{near}'?")
     return MaskFile(path_as_stored(folder / file), inverted, name)
 
 
