@@ -25,7 +25,7 @@ typed attributes. `settings` are tables as in a preset, say
 `{"training": {"lr": 4e-4}}`. `report` is called with [progress](#progress-and-stops), and `stop` ends a job. Mistakes
 raise [errors](#errors); where some of several clips or trainings failed, that is `BatchError`, after all others are
 done."""
-NAMES = """What there is to choose from, for programs that list it."""
+NAMES = """Lists of the media, and of the endings of model files, for programs that show them."""
 EVENTS = """A callback, `report=`, gets an `Event`: one of the classes here. A job whose `Stop` was requested finishes
 the frame or the step, keeps what is done, and raises `Interrupted`."""
 ERRORS = """All of them are `VidtransError`s: `str(error)` is one line that says what happened, why, and what to do;

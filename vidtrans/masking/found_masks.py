@@ -445,8 +445,8 @@ def _steady(raw: dict[int, np.ndarray], small: dict[int, np.ndarray], wanted: ra
     for one, other in zip(sorted(raw), sorted(raw)[1:], strict=False):
         if raw[one].any() or raw[other].any():
             there, back = flow(greys[one], greys[other]), flow(greys[other], greys[one])
-            moved[one, other] = _moved(raw[other], raw[one], there, back)
-            moved[other, one] = _moved(raw[one], raw[other], back, there)
+            moved[one, other] = moved_matte(raw[other], raw[one], there, back)
+            moved[other, one] = moved_matte(raw[one], raw[other], back, there)
     for number in wanted:
         own = raw[number]
         near = [moved[number, other] for other in (number - 1, number + 1) if (number, other) in moved]
@@ -459,7 +459,7 @@ def _steady(raw: dict[int, np.ndarray], small: dict[int, np.ndarray], wanted: ra
     return found
 
 
-def _moved(matte: np.ndarray, own: np.ndarray, flow: np.ndarray, back: np.ndarray) -> np.ndarray:
+def moved_matte(matte: np.ndarray, own: np.ndarray, flow: np.ndarray, back: np.ndarray) -> np.ndarray:
     """Return a neighbour's matte moved to a frame along the flow, where that is consistent; else the frame's own."""
     height, width = own.shape
     share = cv2.resize(flow_consistency(flow, back), (width, height), interpolation=cv2.INTER_LINEAR)

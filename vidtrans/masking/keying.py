@@ -154,7 +154,7 @@ def key_screen(frame: np.ndarray, screen: Screen) -> np.ndarray:
 
 @dataclass(frozen=True)
 class _Plates:
-    """What a frame's pixels are mixed of.
+    """The colours of which a frame's pixels are mixtures.
 
     Attributes:
         screen: The screen, and

@@ -24,8 +24,8 @@ from vidtrans.core.files import write_atomically
 from vidtrans.core.mask_files import FACE, KEY, MaskTerm
 from vidtrans.core.settings import Size, Table, Time, parse_time
 from vidtrans.flow.estimator import DISMedium, grey
-from vidtrans.flow.warping import flow_consistency, halve, resize_flow, warp
-from vidtrans.masking.found_masks import FoundTerm
+from vidtrans.flow.warping import halve
+from vidtrans.masking.found_masks import FoundTerm, moved_matte
 from vidtrans.matting.object_mattes import (
     MatteSource,
     ScoredMatte,
@@ -261,11 +261,8 @@ class PersonTracker:
 
         Blended mattes are not blended again: a limb that is missed once would be missed on and on.
         """
-        height, width = matte.shape
         flow, back = self._flow(now, self._previous), self._flow(self._previous, now)
-        share = cv2.resize(flow_consistency(flow, back), (width, height), interpolation=cv2.INTER_LINEAR)
-        moved = warp(self._seen, resize_flow(flow, width, height))
-        steady = matte + KEPT_SHARE * share * (moved - matte)
+        steady = matte + KEPT_SHARE * (moved_matte(self._seen, matte, flow, back) - matte)
         return steady if (steady > 0.5).any() else matte
 
 
