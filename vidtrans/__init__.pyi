@@ -494,6 +494,7 @@ def matte(
     model: Path | str | None = ...,
     person: bool = ...,
     at: str = ...,
+    segmenter: Path | str = ...,
     poses: Path | str | None = ...,
     layers: Path | str | None = ...,
     face: bool = ...,

@@ -166,6 +166,8 @@ def test_parts_of_a_render_and_files_of_models(tiny_model: Path, monkeypatch: py
     [rendered] = do("codec")
     assert (rendered["codec"], rendered["depth"]) == ("prores-lt", 10)
     assert len(decode(Path("small.mov"))[2]) == COUNT
+    [cut_out] = do("segmenter")
+    assert (cut_out["frames"], cut_out["keyframes"]) == (COUNT, [2])
     shown, _ = do("model-format")
     assert shown["format"] == "npz"
     assert same("look.mp4", "filtered.mp4")

@@ -52,6 +52,11 @@ CASES = {
     "flow_methods": Case("flow-method", [*STYLIZE, "--model=look", "--set=temporal.flow=camera"], {"frames": COUNT}),
     "filters": Case("temporal-filter", [*STYLIZE, "--model=look", "--temporal=still"], {"frames": COUNT}),
     "engines": Case("engine", [*STYLIZE, "--model=look", "--engine=double"], {"engine": "double fp32"}),
+    "segmenters": Case(
+        "segmenter",
+        ["matte", "clip.mp4", "-o", "out.mkv", "--at=9,9", "--segmenter=colour", "--set=matting.size=64"],
+        {"frames": COUNT, "keyframes": [0]},
+    ),
     "model_formats": Case("model-format", [*STYLIZE, "--model=look.npz"], {"frames_inferred": COUNT}),
 }
 

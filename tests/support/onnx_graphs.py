@@ -286,3 +286,150 @@ def bombs() -> Iterator[tuple[str, Any]]:
 
 
 assert onnx.__version__
+
+
+SEEN, SIDE = 32, 64  # Sides of the tiny segmenter's features and of its input
+
+
+def _graph(nodes: Sequence[Any], inputs: dict[str, Any], outputs: Sequence[str], constants: Sequence[Any]) -> Any:
+    """A model of several named inputs, with their shapes, and outputs."""
+    graph = helper.make_graph(
+        list(nodes),
+        "graph",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        list(constants),
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR)
+
+
+def save_segmenter(folder: Path, prefixes: Sequence[str] = ("", "", "", ""), *, fixed: int = 0) -> Path:
+    """Write the four graphs of an interactive segmenter that finds what has the colour of the thing it remembers.
+
+    ``prefixes``: of the names of their inputs and outputs. ``fixed``: number of memories of the attention; 0: any.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    node, (encoder, attention, decoder, memory) = helper.make_node, prefixes
+    pool = {"kernel_shape": [2, 2], "strides": [2, 2]}
+    cells = SEEN * SEEN
+    save(
+        folder / "image_encoder.onnx",
+        _graph(
+            [
+                node("AveragePool", [f"{encoder}image"], [f"{encoder}pix_feat"], **pool),
+                node("Add", [f"{encoder}pix_feat", "nothing"], [f"{encoder}vision_feats"]),
+                node("Identity", ["positions"], [f"{encoder}vision_pos_embed"]),
+                node("Identity", [f"{encoder}image"], [f"{encoder}high_res_feat0"]),
+                node("Identity", [f"{encoder}pix_feat"], [f"{encoder}high_res_feat1"]),
+            ],
+            {f"{encoder}image": [1, 3, SIDE, SIDE]},
+            [f"{encoder}{n}" for n in ("pix_feat", "high_res_feat0", "high_res_feat1", "vision_feats")]
+            + [f"{encoder}vision_pos_embed"],
+            [constant("nothing", [0]), constant("positions", np.zeros((cells, 1, 3)))],
+        ),
+    )
+    of = [f"{memory}{n}" for n in ("mask_for_mem", "pix_feat")]
+    made = [f"{memory}{n}" for n in ("maskmem_features", "maskmem_pos_enc", "temporal_code")]
+    save(  # The features inside the mask, and the mask
+        folder / "memory_encoder.onnx",
+        _graph(
+            [
+                node("AveragePool", [of[0]], ["small"], **pool),
+                node("Greater", ["small", "zero"], ["inside"]),
+                node("Cast", ["inside"], ["mask"], to=TensorProto.FLOAT),
+                node("Mul", [of[1], "mask"], ["masked"]),
+                node("Concat", ["masked", "mask"], [made[0]], axis=1),
+                node("Identity", ["positions"], [made[1]]),
+                node("Identity", ["times"], [made[2]]),
+            ],
+            {of[0]: [1, 1, SIDE, SIDE], of[1]: [1, 3, SEEN, SEEN]},
+            made,
+            [
+                constant("zero", [0]),
+                constant("positions", np.zeros((cells, 1, 4))),
+                constant("times", np.zeros((7, 1, 1, 4))),
+            ],
+        ),
+    )
+    given = ("current_vision_feat", "current_vision_pos_embed", "memory_0", "memory_1", "memory_pos_embed")
+    names = [attention + name for name in given]
+    save(  # Differences from the mean colour in the memory; the other inputs are read, and change nothing
+        folder / "memory_attention.onnx",
+        _graph(
+            [
+                node("ReduceSum", [names[3], "axes"], ["sums"]),
+                node("Split", ["sums", "parts"], ["colours", "area"], axis=1),
+                node("Div", ["colours", "area"], ["colour"]),
+                node("Sub", [names[0], "colour"], ["away"]),
+                node("ReduceSum", [names[2]], ["pointers"], keepdims=0),
+                node("ReduceSum", [names[4]], ["times"], keepdims=0),
+                node("ReduceSum", [names[1]], ["places"], keepdims=0),
+                node("Sum", ["pointers", "times", "places"], ["all"]),
+                node("Mul", ["all", "none"], ["nothing"]),
+                node("Add", ["away", "nothing"], [f"{attention}image_embed"]),
+            ],
+            {
+                names[0]: [1, 3, SEEN, SEEN],
+                names[1]: [cells, 1, 3],
+                names[2]: ["pointers", 4],
+                names[3]: [fixed or "memories", 4, SEEN, SEEN],
+                names[4]: ["tokens", 1, 4],
+            },
+            [f"{attention}image_embed"],
+            [constant("axes", [0, 2, 3], np.int64), constant("parts", [3, 1], np.int64), constant("none", [0])],
+        ),
+    )
+    given = ("point_coords", "point_labels", "image_embed", "high_res_feats_0", "high_res_feats_1")
+    names, made = [decoder + n for n in given], [decoder + n for n in ("obj_ptr", "mask_for_mem", "pred_mask")]
+    grid = np.stack(np.meshgrid(np.arange(SEEN), np.arange(SEEN)))[None] * (SIDE / SEEN)
+    save(  # Without points what is not away from the memory; else a disc around the mean of the points
+        folder / "image_decoder.onnx",
+        _graph(
+            [
+                node("Abs", [names[2]], ["away"]),
+                node("ReduceSum", ["away", "channel"], ["distance"]),
+                node("Sub", ["far", "distance"], ["like"]),
+                node("Greater", [names[1], "zero"], ["given"]),
+                node("Cast", ["given"], ["weights"], to=TensorProto.FLOAT),
+                node("ReduceSum", ["weights"], ["number"], keepdims=0),
+                node("Unsqueeze", ["weights", "last"], ["column"]),
+                node("Mul", [names[0], "column"], ["chosen"]),
+                node("ReduceSum", ["chosen", "channel"], ["total"], keepdims=0),
+                node("Max", ["number", "one"], ["divisor"]),
+                node("Div", ["total", "divisor"], ["middle"]),
+                node("Reshape", ["middle", "shape"], ["point"]),
+                node("Sub", ["grid", "point"], ["offsets"]),
+                node("Mul", ["offsets", "offsets"], ["squares"]),
+                node("ReduceSum", ["squares", "channel"], ["square"]),
+                node("Sub", ["radius", "square"], ["disc"]),
+                node("Greater", ["number", "zero"], ["prompted"]),
+                node("Where", ["prompted", "disc", "like"], ["mask"]),
+                node("Clip", ["mask", "least", "most"], [made[2]]),
+                node("Resize", [made[2], "", "scales"], [made[1]], mode="linear"),
+                node("Identity", ["pointer"], [made[0]]),
+            ],
+            {
+                names[0]: [1, "points", 2],
+                names[1]: [1, "points"],
+                names[2]: [1, 3, SEEN, SEEN],
+                names[3]: [1, 3, SIDE, SIDE],
+                names[4]: [1, 3, SEEN, SEEN],
+            },
+            made,
+            [
+                constant("channel", [1], np.int64),
+                constant("last", [2], np.int64),
+                constant("shape", [1, 2, 1, 1], np.int64),
+                constant("zero", 0.0),
+                constant("one", 1.0),
+                constant("far", 1.5),
+                constant("grid", grid),
+                constant("radius", 36.0),
+                constant("least", -10.0),
+                constant("most", 10.0),
+                constant("scales", [1, 1, SIDE / SEEN, SIDE / SEEN]),
+                constant("pointer", np.ones((1, 4))),
+            ],
+        ),
+    )
+    return folder

@@ -87,9 +87,18 @@ class Matte(Command):
     )
     at: str = option(
         "",
-        "A point on the person, in pixels of the clip, where several are found, and the frame: 640,360@12.",
+        "A point on the person or thing, or a box around it (left, top, right, bottom), in pixels of the clip, and "
+        "the frame: 640,360@12.",
         Group.INPUT,
-        metavar="X,Y[@FRAME]",
+        metavar="X,Y[,X,Y][@FRAME]",
+    )
+    segmenter: str = option(
+        "",
+        "Follow it by another segmenter: a folder with the ONNX files of SAM 2, EdgeTAM or EfficientTAM, or one of an "
+        "installed package.",
+        Group.INPUT,
+        metavar="DIR|NAME[:PATH]",
+        access="path",
     )
     poses: Path | None = option(
         None, "Also write the person's joints, as keypoints for the pairing 'pose'.", Group.OUTPUT, metavar="FILE.json"
@@ -162,7 +171,7 @@ class Matte(Command):
                 raise UsageError(name, "it is of one clip, and there are several", "give one clip")
         # Repeat the check of __post_init__, because only now are the clips in folders counted.
         if is_batch(self.video, self.batch) and (
-            self.frame or (self.keyframes is None and not self.model and not self._found)
+            self.frame or (self.keyframes is None and not self.model and not self._found and not self.at)
         ):
             raise _one_clip_only()
 
@@ -186,7 +195,7 @@ class Matte(Command):
 
     def _request(self) -> MatteRequest:
         """Return the request for the mattes of the first clip, from all options. Raises UsageError."""
-        from vidtrans.matting.matte_request import Brushes, MatteRequest, parse_frame
+        from vidtrans.matting.matte_request import Brushes, Choice, MatteRequest, parse_frame
 
         brushes = Brushes.of(self.inside, self.outside, self.names)
         return MatteRequest(
@@ -204,7 +213,8 @@ class Matte(Command):
             self.first_number,
             self.model or "",
             self._found,
-            self.at,
+            Choice.parse(self.at) if self.at else None,
+            self.segmenter,
             self.screen,
             self.poses,
             self.layers,
@@ -223,11 +233,11 @@ class Matte(Command):
         """Return the mattes' paths, confidence and frames to paint next, as text. ``table``: the result of ``make``."""
         frames, keys = count(table["frames"], "frame"), count(len(table["keyframes"]), "painted frame")
         keys = f"the pictures of '{Path(self.model).name}'" if self.model else keys
+        keys = f"what is at {self.at}" if self.at and not self._found else keys
         keys = {PERSON: "the person", FACE: "the faces", KEY: "the screen"}.get(self._found, keys)
         if table.get("dry_run"):
-            what = (
-                f"make a matte of {frames} from" if self.model or self._found else f"follow through {frames} what is on"
-            )
+            is_found = self.model or self._found or self.at
+            what = f"make a matte of {frames} from" if is_found else f"follow through {frames} what is on"
             return f"would {what} {keys}, into {table['output']}{cost_text(table)}"
         things: dict[str, Table] = table.get("things") or {"": table}
         outputs = ", ".join(own["output"] for own in things.values())

@@ -144,7 +144,8 @@ class PageCommands:
         elif parameter.access == "path":
             # The text may contain curves, such as shares of looks, or terms of a mask.
             mask = parse_mask(text, named=parameter.many).files if parameter.name == MASK else ()
-            for file in (text, *files_in(text), *map(str, mask)):
+            behind_name = text.partition(":")[2]  # As in onnx:FOLDER
+            for file in (text, *files_in(text), *map(str, mask), *([behind_name] if behind_name else [])):
                 self._check_path(file)
         elif "://" in text or "\0" in text:
             raise _refused_value(parameter.name, text)

@@ -21,6 +21,7 @@ _REGISTRIES = {
     "engines": Entry("vidtrans.inference:ENGINES", ""),
     "executors": Entry("vidtrans.batch.executors:EXECUTORS", ""),
     "model_formats": Entry("vidtrans.models.formats:FORMATS", ""),
+    "segmenters": Entry("vidtrans.matting.segmenters:SEGMENTERS", ""),
     "commands": Entry("vidtrans.commands:COMMANDS", ""),
 }
 

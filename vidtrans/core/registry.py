@@ -36,6 +36,7 @@ GROUPS = (
     "engines",
     "executors",
     "model_formats",
+    "segmenters",
     "commands",
 )
 VARIABLE = "VIDTRANS_PLUGINS"  # Environment variable that lists plug-ins under development, as module:object

@@ -22,10 +22,11 @@ from vidtrans.core.costs import estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import write_atomically
 from vidtrans.core.mask_files import FACE, KEY, MaskTerm
-from vidtrans.core.settings import Size, Table, Time, parse_time
+from vidtrans.core.settings import Size, Table
 from vidtrans.flow.estimator import DISMedium, grey
 from vidtrans.flow.warping import halve
 from vidtrans.masking.found_masks import FoundTerm, moved_matte
+from vidtrans.matting.matte_request import Choice
 from vidtrans.matting.object_mattes import (
     MatteSource,
     ScoredMatte,
@@ -36,7 +37,7 @@ from vidtrans.matting.object_mattes import (
     Tracker,
 )
 from vidtrans.matting.settings import MattingSettings
-from vidtrans.perception.people import NUM_JOINTS, Found, PersonFinder, identity, joints_of
+from vidtrans.perception.people import NUM_JOINTS, Found, PersonFinder, box_overlap, identity, joints_of
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage
 from vidtrans.video.frame_format import FrameFormat
@@ -50,29 +51,11 @@ SEARCH_STEP = 4  # Frames from one search for a lost person to the next
 ALIKE = 0.55  # Likeness of appearance, 0 to 1, from which somebody is the person that was lost
 KEPT_SHARE = 0.3  # Share of the last matte, moved along the flow, in the next one, where the flow is consistent
 MAX_RECENT, MAX_SKIPPED = 16, 24  # Mattes in memory; frames that are read, not sought, to reach a later one
+SAME_BOX = 0.3  # Intersection over union from which a box given by the user is that of a person
 COLOUR_BINS = 8  # Bins of each channel of the histogram of colours that describes a person's appearance
 SECONDS_PER_FRAME = {FACE: 0.02, KEY: 0.03}  # For the estimate of a dry run
 PERSON_SECONDS, SEARCH_SECONDS = 0.05, 0.6  # Time to follow a person through a frame; of a search
 POINT_COLOUR = (255, 210, 0)  # RGB of boxes and numbers on the picture of people
-
-
-@dataclass(frozen=True)
-class Choice:
-    """The choice of a person: a point of the clip's pictures, in pixels, and the frame; None: the first with people."""
-
-    x: float
-    y: float
-    when: Time | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Choice:
-        """Parse X,Y or X,Y@FRAME, with a frame number or a time. Raises UsageError."""
-        place, at, when = text.partition("@")
-        try:
-            x, y = (float(part) for part in place.split(","))
-        except ValueError:
-            raise UsageError(f"--at {text}", "not X,Y or X,Y@FRAME", "as in --at 640,360@12") from None
-        return cls(x, y, parse_time(when) if at else None)
 
 
 @dataclass(frozen=True)
@@ -112,10 +95,12 @@ class PeopleSearch:
     def _choose(self) -> tuple[int, np.ndarray, Found]:
         """Return the chosen person, with the number of the frame and the frame, (h, w, 3) uint8."""
         finder, numbers = PersonFinder(), list(range(*self.span, CHOICE_STEP))
+        if self.choice:
+            self.choice.check_inside((self.clip.index.width, self.clip.index.height), self.clip.name)
         if self.choice and self.choice.when is not None:
             numbers = [self.clip.frame_at(self.choice.when)]
             if not self.span[0] <= numbers[0] < self.span[1]:
-                raise UsageError(f"--at …@{self.choice.when}", "that frame is not rendered", "choose another frame")
+                raise UsageError(f"--at {self.choice}", "that frame is not rendered", "choose another frame")
         for number, frame in self._frames(numbers):
             if self.choice and self.choice.when is not None:
                 return number, frame, self._person_at(finder.search(frame), number, frame)
@@ -140,22 +125,24 @@ class PeopleSearch:
         return finder.is_confirmed(seen, stop - number)
 
     def _person_at(self, people: Sequence[Found], number: int, frame: np.ndarray) -> Found:
-        """Return the person at the chosen point of a frame, (h, w, 3) uint8. Raises UsageError if there is none."""
+        """Return the person at the chosen place of a frame, (h, w, 3) uint8. Raises UsageError if there is none."""
         assert self.choice is not None
         scale = self.size[0] / self.clip.index.width
-        x, y = self.choice.x * scale, self.choice.y * scale
-        if not (0 <= x < self.size[0] and 0 <= y < self.size[1]):
-            size = f"{self.clip.index.width}x{self.clip.index.height}"
-            raise UsageError(
-                f"--at {self.choice.x:g},{self.choice.y:g}", f"{self.clip.name} is {size}", "give a point in it"
-            )
-        inside = [one for one in people if one.matte[int(y), int(x)] > 0.5]
-        person = min(inside, key=lambda one: one.area) if inside else PersonFinder().look_at(frame, x, y)
+        corners = [(x * scale, y * scale) for x, y in self.choice.corners]
+        x, y = np.mean(corners, axis=0)
+        if len(corners) == 2:
+            near = {one.box: box_overlap(one.box, (*corners[0], *corners[1])) for one in people}
+            inside = [one for one in people if near[one.box] >= SAME_BOX]
+            person = max(inside, key=lambda one: near[one.box], default=None)
+        else:
+            inside = [one for one in people if one.matte[int(y), int(x)] > 0.5]
+            person = min(inside, key=lambda one: one.area, default=None)
+        person = person or PersonFinder().look_at(frame, float(x), float(y))
         if person is None:
             places = "; ".join(self._place(one) for one in people)
             why, remedy = f"nobody is found there in frame {number}", "paint the person: --frame 12=painted.png"
             remedy = f"people are at {places}" if places else remedy
-            raise UsageError(f"--at {self.choice.x:g},{self.choice.y:g}", why, remedy)
+            raise UsageError(f"--at {self.choice}", why, remedy)
         return person
 
     def _most_prominent(self, people: Sequence[Found], number: int, frame: np.ndarray) -> Found:
@@ -234,6 +221,10 @@ class PersonTracker:
         self._flow, self._previous, self._frames_lost = DISMedium(), halve(grey(frame)), 0
         self._seen = track.matte.astype(np.float32) / 255  # The last matte, before it was blended
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the person's state as named arrays."""
+        return self.track.state()
+
     def advance(self, frame: np.ndarray) -> TrackedFrame:
         """Return the person's matte, with its confidence, in the next ``frame``, (h, w, 3) uint8."""
         now = halve(grey(frame))
@@ -302,10 +293,10 @@ class PersonMattes(SweptMattes):
         """Estimate the time to follow the person."""
         return estimate(PERSON_SECONDS * sum(len(sweep.frames) for sweep in self.sweeps), 0, 0)
 
-    def _tracker(self, sweep: Sweep, frame: np.ndarray, track: Track, task: str) -> Tracker:
+    def _tracker(self, sweep: Sweep, frame: np.ndarray, state: Mapping[str, np.ndarray] | None, task: str) -> Tracker:
         """Return a tracker by the networks that find people."""
         del task
-        return PersonTracker(frame, track, self.looks[sweep.key], wants_joints=self.wants_joints)
+        return PersonTracker(frame, self._track(sweep, state), self.looks[sweep.key], wants_joints=self.wants_joints)
 
     def _network_stage(self, training_keys: tuple[int, ...]) -> MatteNetworkStage:
         """Return the cache stage of the networks, which are not trained."""

@@ -30,7 +30,7 @@ from vidtrans.masking.keying import Screen, remove_spill
 from vidtrans.masking.matte_edges import VERSION as EDGES
 from vidtrans.masking.matte_edges import cut_out, finish_edge, refine_edge, shrink_frame
 from vidtrans.matting.found_mattes import VERSION as FOUND
-from vidtrans.matting.found_mattes import Choice, PeopleSearch, PersonMattes, TermMattes
+from vidtrans.matting.found_mattes import PeopleSearch, PersonMattes, TermMattes
 from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
 from vidtrans.matting.object_mattes import (
     LOST,
@@ -41,6 +41,7 @@ from vidtrans.matting.object_mattes import (
     check_segmenter,
     segmenter_key,
 )
+from vidtrans.matting.segmenters import SegmenterMattes, VideoSegmenter, open_segmenter
 from vidtrans.matting.settings import MattingSettings
 from vidtrans.matting.stroke_masks import VERSION as GROWING
 from vidtrans.matting.stroke_masks import grow_mask
@@ -68,6 +69,7 @@ from vidtrans.video.plots import ContactSheet, cell_size
 
 REACH, MAX_REACH = 12.0, 96  # Frames on either side that a painted frame improves: decay length, and maximum
 MIN_AREA_PX = 64  # Area at the working size below which tracking is unreliable, in pixels
+MIN_CHOSEN_SHARE = 1e-4  # Least share of a frame that a segmenter's choice covers
 SHEET_FRAMES, CELL_WIDTH_PX, SHEET_COLUMNS = 12, 480, 3  # Layout of the contact sheet
 SHADE = 0.3  # Factor on the brightness of the background in the contact sheet
 
@@ -149,7 +151,7 @@ class MatteJob:
         for what in ("painted", "sheet"):
             self._sheet_path(what)
         for mattes in self.mattes.values():
-            if isinstance(mattes, ModelMattes):  # painted mattes were checked when they were read
+            if isinstance(mattes, ModelMattes | SegmenterMattes):  # painted mattes were checked when they were read
                 mattes.check()
         if not self.context.dry_run:
             if self.painted:
@@ -177,6 +179,11 @@ class MatteJob:
         model = load_model(self.request.model, self.context)
         check_segmenter(model)
         return model
+
+    @cached_property
+    def segmenter(self) -> tuple[VideoSegmenter, Table] | None:
+        """Return the segmenter, and its properties for cache keys; None without one. Raises UsageError, ModelError."""
+        return open_segmenter(self.request.segmenter) if self.request.segmenter else None
 
     @cached_property
     def matting(self) -> MattingSettings:
@@ -238,10 +245,11 @@ class MatteJob:
             "seed": self.context.seed,
             "suggest": request.suggest,
             **(
-                {"found": [request.found, request.at, request.screen, FOUND, KEYING, FOUND_MASKS, identity()]}
+                {"found": [request.found, str(request.at), request.screen, FOUND, KEYING, FOUND_MASKS, identity()]}
                 if request.found
                 else {}
             ),
+            **({"segmenter": [self.segmenter[1], str(request.at)]} if self.segmenter else {}),
             **({"model": segmenter_key(self.model, self.context)} if self.model else {}),
         }
         model_files = [self.model.path] if self.model and self.model.path else []
@@ -280,11 +288,11 @@ class MatteJob:
             }
         index, found = self.clip.index, {}
         size = Size(short=self.matting.size).of(index.width, index.height)
-        people = self._find_person(size) if self.request.found == PERSON else {}
-        if people and not self.painted:
+        chosen = self._find_person(size) if self.request.found == PERSON else self._chosen(size)
+        if chosen and not self.painted and self.segmenter is None:
             return {
                 MATTE: PersonMattes(
-                    MatteSource(self.clip, self.span, size, people),
+                    MatteSource(self.clip, self.span, size, chosen),
                     self.matting,
                     self.context,
                     wants_joints=self.request.poses is not None,
@@ -298,21 +306,44 @@ class MatteJob:
                     is_small = matte.shape[::-1] == size
                     small[frame] = matte if is_small else cv2.resize(matte, size, interpolation=cv2.INTER_AREA)
                     self._check_size(self.painted_paths[frame], name, small[frame])
-            if not small:
+            if not small and not chosen:
                 colour = "#" + bytes(self.request.brushes.things[name]).hex()
                 why = f"'{name}' is painted on no frame (in {colour})"
                 raise MediaError(str(next(iter(self.painted_paths.values()))), why, "paint it, or leave out its name")
-            source = MatteSource(self.clip, self.span, size, dict(sorted((people | small).items())))
-            found[name] = SweptMattes(source, self.matting, self.context)
+            source = MatteSource(self.clip, self.span, size, dict(sorted((chosen | small).items())))
+            found[name] = (
+                SegmenterMattes(source, self.matting, self.context, self.segmenter)
+                if self.segmenter
+                else SweptMattes(source, self.matting, self.context)
+            )
         return found
+
+    def _chosen(self, size: tuple[int, int]) -> dict[int, np.ndarray]:
+        """Return the matte (h, w) uint8 of what the segmenter finds at the chosen place, by frame; {} without a choice.
+
+        Raises UsageError if nothing is there.
+        """
+        choice, index = self.request.at, self.clip.index
+        if choice is None or self.segmenter is None:
+            return {}
+        choice.check_inside((index.width, index.height), self.clip.name)
+        number = self.span[0] if choice.when is None else self.clip.frame_at(choice.when)
+        if not self.span[0] <= number < self.span[1]:
+            raise UsageError(f"--at {choice}", "that frame is not rendered", "choose another frame")
+        scale = size[0] / index.width
+        [frame] = read_clip_frames(self.clip, [number], FrameFormat(Size(exact=size)), self.context)
+        matte = self.segmenter[0].matte_at(frame.rgb, [(x * scale, y * scale) for x, y in choice.corners])
+        if not MIN_CHOSEN_SHARE <= (matte >= 0.5).mean() < 1:
+            why = f"the segmenter finds {'all of frame' if matte.mean() > 0.5 else 'nothing there in frame'} {number}"
+            raise UsageError(f"--at {choice}", why, "choose another point, or a box: --at LEFT,TOP,RIGHT,BOTTOM")
+        return {number: np.rint(255 * matte).astype(np.uint8)}
 
     def _find_person(self, size: tuple[int, int]) -> dict[int, np.ndarray]:
         """Return the person's mattes (h, w) uint8 in one frame of each shot that has no painted frame.
 
         The person is the painted one; without painted frames the chosen one. Raises UsageError.
         """
-        choice = Choice.parse(self.request.at) if self.request.at else None
-        search = PeopleSearch(self.clip, self.span, size, choice, self._sheet_path("people"), self.context)
+        search = PeopleSearch(self.clip, self.span, size, self.request.at, self._sheet_path("people"), self.context)
         if not self.painted:
             return search.mattes()
         known = {

@@ -253,11 +253,48 @@ def _frequent_colours(rgb: np.ndarray) -> str:
 
 
 @dataclass(frozen=True)
+class Choice:
+    """The choice of a thing: where it is in the clip's pictures, and in which frame.
+
+    ``corners``: a point, (x, y) in pixels, or the two corners of a box. ``when`` None: the first frame with the thing.
+    """
+
+    corners: tuple[tuple[float, float], ...]
+    when: Time | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> Choice:
+        """Parse X,Y or LEFT,TOP,RIGHT,BOTTOM, with @FRAME behind it, a frame number or a time. Raises UsageError."""
+        place, at, when = text.partition("@")
+        try:
+            numbers = [float(part) for part in place.split(",")]
+        except ValueError:
+            numbers = []
+        if len(numbers) not in (2, 4):
+            remedy = "as in --at 640,360@12, or with a box's corners: --at 500,200,780,700@12"
+            raise UsageError(f"--at {text}", "not X,Y or X,Y@FRAME", remedy)
+        corners = tuple(zip(numbers[::2], numbers[1::2], strict=True))
+        if len(corners) == 2 and not (corners[0][0] < corners[1][0] and corners[0][1] < corners[1][1]):
+            raise UsageError(f"--at {text}", "the box has no area", "give its left, top, right and bottom edge")
+        return cls(corners, parse_time(when) if at else None)
+
+    def __str__(self) -> str:
+        place = ",".join(f"{number:g}" for corner in self.corners for number in corner)
+        return place if self.when is None else f"{place}@{self.when}"
+
+    def check_inside(self, size: tuple[int, int], clip: str) -> None:
+        """Raise UsageError if the point, or a corner, lies outside of pictures of ``size``, (width, height)."""
+        if not all(0 <= x <= size[0] - 1 and 0 <= y <= size[1] - 1 for x, y in self.corners):
+            raise UsageError(f"--at {self}", f"{clip} is {size[0]}x{size[1]}", "give a point in it")
+
+
+@dataclass(frozen=True)
 class MatteRequest:
     """A request for mattes from painted ``frames`` (time, picture), a folder ``keyframes`` of them, or a ``model``.
 
     ``found``: what is found in the pictures instead, ``PERSON``, ``FACE`` or ``KEY``; a person may be painted, too.
-    ``at``: the point that chooses one of several people; ``screen``: the colour of a screen, '' to find it.
+    ``at``: the point that chooses one of several people, or the thing that a ``segmenter`` follows; ``screen``: the
+    colour of a screen, '' to find it. ``segmenter``: a folder with ONNX files, or a segmenter's name; '' for none.
     ``poses``: the JSON file to write the person's joints to, or None. ``layers``: the numbered EXR pictures to
     write all mattes to, as layers, or None.
     ``with_colours``: deliver the clip's colours with the matte as alpha. ``suggest``: number of frames to suggest for
@@ -280,15 +317,17 @@ class MatteRequest:
     first_number: int | None = None
     model: str = ""
     found: str = ""
-    at: str = ""
+    at: Choice | None = None
+    segmenter: str = ""
     screen: str = ""
     poses: Path | None = None
     layers: Path | None = None
 
     def __post_init__(self) -> None:
         is_painted = self.keyframes is not None or bool(self.frames)
-        if not is_painted and not self.model and not self.found:
+        if not is_painted and not self.model and not self.found and not (self.segmenter and self.at):
             remedy = "paint over a frame, and give it: --frame 12=painted.png; or add --person, --face or --key"
+            remedy = "choose it: --at X,Y@FRAME, or --frame 12=painted.png" if self.segmenter else remedy
             raise UsageError("matte", "nothing says what is cut out", remedy)
         if self.found and (self.model or (is_painted and self.found != PERSON)):
             raise UsageError(
@@ -307,9 +346,16 @@ class MatteRequest:
 
     def _check_found(self, *, is_painted: bool) -> None:
         """Raise UsageError if an option for what is found does not fit; ``is_painted``: frames are painted."""
-        if self.at and self.found != PERSON:
-            raise UsageError("--at", "it chooses a person", "add --person")
-        if self.poses and (self.found != PERSON or is_painted):
+        if self.at and self.found != PERSON and not self.segmenter:
+            raise UsageError("--at", "it chooses a person, or what a segmenter follows", "add --person, or --segmenter")
+        if self.segmenter and (self.model or self.found in (FACE, KEY)):
+            other = f"--{self.found}" if self.found else "--model"
+            raise UsageError(f"--segmenter and {other}", "each finds the thing by itself", "leave out one of them")
+        if self.segmenter and self.at and (is_painted or list(self.brushes.things) != [MATTE]):
+            raise UsageError(
+                "--at", "the thing is painted already", "leave it out, or --frame, --keyframes and --names"
+            )
+        if self.poses and (self.found != PERSON or is_painted or self.segmenter):
             raise UsageError("--poses", "joints are those of a person who is found", "give it with --person alone")
         if self.poses and self.poses.suffix.lower() != ".json":
             raise UsageError(f"--poses {self.poses}", "not a .json file", "as in --poses poses.json")

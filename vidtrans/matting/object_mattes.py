@@ -156,6 +156,10 @@ class ObjectTracker:
         self.network, self.track, self.side = network, track, side
         self._flow, self._previous = DISMedium(), halve(grey(frame))
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the object's state as named arrays."""
+        return self.track.state()
+
     def advance(self, frame: np.ndarray) -> TrackedFrame:
         """Return the object's matte, with its confidence, in the next ``frame``, (H, W, 3) uint8 of the same size."""
         warped = self._warp_matte(frame)
@@ -229,9 +233,10 @@ class ObjectTracker:
 
 
 class Tracker(Protocol):
-    """The interface of trackers: ``track`` is the state after the last frame."""
+    """The interface of trackers."""
 
-    track: Track
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the state after the last frame as named arrays, to store it."""
 
     def advance(self, frame: np.ndarray) -> TrackedFrame:
         """Return the object's matte, with its confidence, in the next ``frame``, (H, W, 3) uint8."""
@@ -476,26 +481,34 @@ class SweptMattes:
             if store.is_done(min(block)):
                 yield from itertools.repeat(None, len(block))
             else:
-                last, track = sweep.key, Track.of(self.source.painted[sweep.key])
+                last, state = sweep.key, None
                 if before is not None:
-                    last, track = before[-1], Track.from_state(read_arrays(store.path(min(before))))
+                    last, state = before[-1], read_arrays(store.path(min(before)))
                 found = list[TrackedFrame]()
                 with closing(self._frames(sorted([last, *block]), backwards=block.step < 0)) as frames:
-                    follower = self._tracker(sweep, next(frames), track, task)
+                    follower = self._tracker(sweep, next(frames), state, task)
                     for frame in frames:
                         found.append(follower.advance(frame))
                         yield
                 mattes, sure = np.stack([one.matte for one in found]), np.array([one.confidence for one in found])
-                arrays = {"mattes": mattes, "confidences": sure} | follower.track.state()
+                arrays = {"mattes": mattes, "confidences": sure} | follower.state()
                 if found[0].joints is not None:
                     arrays["joints"] = np.stack([one.joints for one in found if one.joints is not None])
                 with store.writing(min(block)) as path, path.open("wb") as file:
                     np.savez_compressed(file, allow_pickle=False, **arrays)
             before = block
 
-    def _tracker(self, sweep: Sweep, frame: np.ndarray, track: Track, task: str) -> Tracker:
-        """Return the tracker of a sweep, from a ``frame`` (h, w, 3) in which the object is ``track``."""
-        return ObjectTracker(self._network(sweep.training_keys, task), frame, track, self.settings.window)
+    def _tracker(self, sweep: Sweep, frame: np.ndarray, state: Mapping[str, np.ndarray] | None, task: str) -> Tracker:
+        """Return the tracker of a sweep from a ``frame`` (h, w, 3).
+
+        ``state``: what the tracker of the block before it stored; None at the painted frame.
+        """
+        network = self._network(sweep.training_keys, task)
+        return ObjectTracker(network, frame, self._track(sweep, state), self.settings.window)
+
+    def _track(self, sweep: Sweep, state: Mapping[str, np.ndarray] | None) -> Track:
+        """Return the object's stored state, or that of the painted frame."""
+        return Track.of(self.source.painted[sweep.key]) if state is None else Track.from_state(state)
 
     def _frames(self, numbers: Sequence[int], *, backwards: bool) -> Generator[np.ndarray, None, None]:
         """Yield the frames with consecutive ``numbers`` at the working size, (h, w, 3) uint8."""

@@ -288,7 +288,7 @@ class PersonFinder:
                     sized.append((float(area) * scale**2, (x, y, x + across * scale, y + down * scale)))
         kept: list[tuple[float, float, float, float]] = []
         for _, box in sorted(sized, reverse=True):
-            if all(_box_overlap(box, other) < SAME_BOX for other in kept):
+            if all(box_overlap(box, other) < SAME_BOX for other in kept):
                 kept.append(box)
         return kept
 
@@ -458,7 +458,7 @@ class FaceFinder:
 
     def new_ones(self, found: Sequence[Found], known: Sequence[Found]) -> list[Found]:
         """Return the faces of ``found`` that are none of the ``known`` ones of the same frame."""
-        return [one for one in found if all(_box_overlap(one.box, other.box) < SAME_FACE for other in known)]
+        return [one for one in found if all(box_overlap(one.box, other.box) < SAME_FACE for other in known)]
 
     def may_show_more(self, frame: np.ndarray, known: np.ndarray) -> bool:
         """Return whether a glance at a frame shows a near face outside of a matte (H, W)."""
@@ -472,7 +472,7 @@ class FaceFinder:
     def advance(self, frame: np.ndarray, last: Found) -> Found | None:
         """Return a face of the frame before in the next frame; None if it is lost."""
         near = _faces_in(frame, [Square.around(last.box, FACE_MARGIN)], FACE_LOST)
-        return max(near, key=lambda one: _box_overlap(one.box, last.box), default=None)
+        return max(near, key=lambda one: box_overlap(one.box, last.box), default=None)
 
 
 def _sure_faces(frame: np.ndarray, squares: Sequence[Square]) -> list[Found]:
@@ -480,8 +480,8 @@ def _sure_faces(frame: np.ndarray, squares: Sequence[Square]) -> list[Found]:
     found: list[Found] = []
     for face in _faces_in(frame, squares, FACE_CANDIDATE):
         near = _faces_in(frame, [Square.around(face.box, FACE_MARGIN)], FACE)
-        again = max(near, key=lambda one: _box_overlap(one.box, face.box), default=None)
-        if again is not None and all(_box_overlap(again.box, other.box) < SAME_FACE for other in found):
+        again = max(near, key=lambda one: box_overlap(one.box, face.box), default=None)
+        if again is not None and all(box_overlap(again.box, other.box) < SAME_FACE for other in found):
             found.append(again)
     return sorted(found, key=lambda one: -one.confidence)
 
@@ -501,7 +501,7 @@ def _faces_in(frame: np.ndarray, squares: Sequence[Square], least: float) -> lis
             seen.append((float(score[number]), (*corners[0], *corners[1]), landmarks))
     kept: list[tuple[float, tuple[float, float, float, float], np.ndarray]] = []
     for one in sorted(seen, key=lambda one: -one[0]):
-        if all(_box_overlap(one[1], other[1]) < SAME_FACE for other in kept):
+        if all(box_overlap(one[1], other[1]) < SAME_FACE for other in kept):
             kept.append(one)
     size = frame.shape[1], frame.shape[0]
     return [
@@ -560,7 +560,7 @@ def overlap(first: np.ndarray, second: np.ndarray) -> float:
     return float((one & other).sum() / max(1, (one | other).sum()))
 
 
-def _box_overlap(first: Sequence[float], second: Sequence[float]) -> float:
+def box_overlap(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the intersection over union of two boxes (left, top, right, bottom)."""
     across = max(0.0, min(first[2], second[2]) - max(first[0], second[0]))
     down = max(0.0, min(first[3], second[3]) - max(first[1], second[1]))

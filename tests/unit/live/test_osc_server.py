@@ -113,14 +113,14 @@ def test_a_flood_leaves_the_newest_value_and_the_stage_paints(running: Running, 
         try:
             for level in range(0, 80, 10):  # every frame is painted, or overtaken by a newer one
                 page.picture(page.frame(flat(level)))
+            while page.message("osc")["malformed"] <= 10:  # a busy machine reads few of them while it paints
+                pass
         finally:
             stop.set()
             thread.join()
         time.sleep(0.2)  # the system's buffer is empty then
         controller.send("strength", 1.25)
         page.state(strength=1.25)
-        controller.push(b"damage")
-        assert page.message("osc")["malformed"] > 10
     assert len(running.notes) < 30
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import struct
+import zlib
 from contextlib import closing
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import pytest
 from exr_files import FLOAT, HALF, WHOLE, attribute, exr_bytes, multipart_bytes
 
 from vidtrans.core.errors import MediaError
-from vidtrans.video.images.exr import encode_exr, list_channels, read_header
+from vidtrans.video.images.exr import encode_exr, encode_mattes, list_channels, read_header
 from vidtrans.video.images.exr import read_exr as read_layer
 from vidtrans.video.images.picture import picture_size, read_picture
 from vidtrans.video.images.still import PictureView, Still
@@ -285,3 +287,44 @@ def test_a_table_of_more_chunks_than_lines_is_refused() -> None:
     first = struct.pack("<Q", begin + 8 * 5)
     longer = data[:begin] + first * 5 + data[begin + 32 :]
     assert "cut short or damaged" in refused(longer)
+
+
+def written_channels(data: bytes) -> dict[str, np.ndarray]:
+    """The channels of a file of zipped lines, (H, W) each, in order."""
+    header = read_header(put(data))
+    kinds = {name: np.float32 if size == 4 else np.float16 for name, size in header.channels.items()}
+    offsets = np.frombuffer(data[header.end : header.end + 8 * header.height], "<u8")
+    found: dict[str, list[np.ndarray]] = {name: [] for name in sorted(kinds)}
+    length = header.width * sum(header.channels.values())
+    for at in map(int, offsets):
+        (size,) = struct.unpack("<i", data[at + 4 : at + 8])
+        line = data[at + 8 : at + 8 + size]
+        if size < length:
+            steps = np.frombuffer(zlib.decompress(line), np.uint8).astype(np.int64)
+            ordered = (np.cumsum(np.concatenate([steps[:1], steps[1:] - 128])) & 255).astype(np.uint8)
+            halves = np.zeros(length, np.uint8)
+            halves[::2], halves[1::2] = ordered[: (length + 1) // 2], ordered[(length + 1) // 2 :]
+            line = halves.tobytes()
+        for name, rows in found.items():
+            share = header.width * header.channels[name]
+            rows.append(np.frombuffer(line[:share], kinds[name]))
+            line = line[share:]
+    return {name: np.stack(rows) for name, rows in found.items()}
+
+
+def test_mattes_are_layers_and_a_cryptomatte_that_gives_them_back() -> None:
+    rng = np.random.default_rng(0)
+    mattes = {name: rng.random((5, 7)).astype(np.float32) / 3 for name in ("man", "car", "a-name-of-many-letters-here")}
+    mattes["man"][:2] = 0
+    data = encode_mattes(mattes)
+    manifest = json.loads(data[(at := data.index(b'{"')) : data.index(b"}", at) + 1])
+    assert (manifest["man"], manifest["car"]) == ("0380680a", "882071ea")  # MurmurHash3_32 of the package mmh3
+    assert b"cryptomatte/3ae39a5/name\0string\0\x0c\0\0\0CryptoObject" in data
+    channels = written_channels(data)
+    ranks = [(f"CryptoObject0{n}.{a}", f"CryptoObject0{n}.{b}") for n in range(2) for a, b in ("RG", "BA")]
+    for name, matte in mattes.items():
+        assert np.abs(channels[f"{name}.A"] - matte).max() < 0.001
+        own = np.array([int(manifest[name], 16)], np.uint32).view(np.float32)[0]
+        assert np.array_equal(sum(np.where(channels[i] == own, channels[s], 0) for i, s in ranks), matte)
+    shares = np.stack([channels[share] for _, share in ranks])
+    assert (np.diff(shares, axis=0) <= 0).all()  # the largest first

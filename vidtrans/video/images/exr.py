@@ -11,6 +11,8 @@ to white, without a curve.
 
 from __future__ import annotations
 
+import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -51,6 +53,8 @@ MAGIC = b"\x76\x2f\x31\x01"  # First four bytes of an OpenEXR file
 _HEADER_OFFSET = 8  # Bytes before the first header of a file
 TILED, LONG_NAMES, _DEEP, MULTIPART = 0x200, 0x400, 0x800, 0x1000  # Flags in the version field of a file
 DWA = (8, 9)  # Numbers of the DWA compressions, which depend on the names of channels
+CRYPTOMATTE = "CryptoObject"  # Name of the Cryptomatte of mattes
+MAX_UINT32 = 0xFFFFFFFF
 MAX_SHORT_NAME_BYTES = 31  # Longest name of a channel in a file without the flag ``LONG_NAMES``
 _HALF_BYTES, _OTHER_BYTES = 2, 4  # Bytes per sample of half floats, and of floats and integers
 _SPACES = ("colorInteropID", "oiio:ColorSpace")  # Names of attributes that state a colour space
@@ -435,17 +439,28 @@ def encode_exr(picture: np.ndarray) -> bytes:
 def encode_mattes(mattes: Mapping[str, np.ndarray]) -> bytes:
     """Encode mattes, (H, W) float32 from 0 to 1, as the layers of one OpenEXR file; equal mattes give equal bytes.
 
-    A matte is the channel ``NAME.A``, in half floats, each line compressed by ZIP. FFmpeg's encoder has no channels but
-    those of a picture.
+    A matte is the channel ``NAME.A``, in half floats; all are also one Cryptomatte, from which compositors choose by
+    name. Each line is compressed by ZIP. FFmpeg's encoder has no channels but those of a picture.
     """
-    names = sorted(f"{name}.A" for name in mattes)
-    planes = [mattes[name.removesuffix(".A")].astype("<f2") for name in names]
-    height, width = planes[0].shape
-    channels = b"".join(name.encode() + b"\0" + struct.pack("<iiii", 1, 0, 1, 1) for name in names) + b"\0"
+    planes = {f"{name}.A": matte.astype("<f2") for name, matte in mattes.items()} | _cryptomatte(mattes)
+    names = sorted(planes)
+    height, width = planes[names[0]].shape
+    channels = b"".join(
+        name.encode() + b"\0" + struct.pack("<iiii", 1 if planes[name].dtype == "<f2" else 2, 0, 1, 1) for name in names
+    )
     window = struct.pack("<4i", 0, 0, width - 1, height - 1)
+    ids = {name: f"{_cryptomatte_id(name):08x}" for name in sorted(mattes)}
+    texts = {
+        "name": CRYPTOMATTE,
+        "hash": "MurmurHash3_32",
+        "conversion": "uint32_to_float32",
+        "manifest": json.dumps(ids, separators=(",", ":")),
+    }
+    key = f"cryptomatte/{_cryptomatte_id(CRYPTOMATTE):08x}"[:-1]
     attributes = (
-        ("channels", "chlist", channels),
+        ("channels", "chlist", channels + b"\0"),
         ("compression", "compression", b"\x02"),  # ZIPS: a line in each chunk
+        *((f"{key}/{name}", "string", text.encode()) for name, text in sorted(texts.items())),
         ("dataWindow", "box2i", window),
         ("displayWindow", "box2i", window),
         ("lineOrder", "lineOrder", b"\0"),
@@ -458,9 +473,47 @@ def encode_mattes(mattes: Mapping[str, np.ndarray]) -> bytes:
     for name, kind, value in attributes:
         head += name.encode() + b"\0" + kind.encode() + b"\0" + struct.pack("<i", len(value)) + value
     head += b"\0"
-    chunks = [_zip_line(number, b"".join(plane[number].tobytes() for plane in planes)) for number in range(height)]
+    chunks = [_zip_line(y, b"".join(planes[name][y].tobytes() for name in names)) for y in range(height)]
     offsets = np.cumsum([len(head) + 8 * height, *map(len, chunks)])[:-1]
     return head + offsets.astype("<u8").tobytes() + b"".join(chunks)
+
+
+def _cryptomatte(mattes: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the channels of a Cryptomatte of mattes (H, W), (H, W) float32 by name.
+
+    Each pixel has the ids and the shares of the things that cover it, the largest share first: two of them in the
+    channels of each rank. Friedman and Jones, "Fully automatic ID mattes with support for motion blur and transparency"
+    (Cryptomatte), SIGGRAPH 2015; specification 1.2.0.
+    """
+    names = sorted(mattes)
+    shares = np.stack([mattes[name].astype(np.float32) for name in names])
+    ids = np.array([_cryptomatte_id(name) for name in names], np.uint32).view(np.float32)
+    order = np.argsort(-shares, axis=0, kind="stable")
+    found = {}
+    for rank in range(2 * math.ceil(len(names) / 2)):
+        which = order[min(rank, len(names) - 1)]
+        share = np.take_along_axis(shares, which[None], 0)[0] if rank < len(names) else np.zeros_like(shares[0])
+        layer, (id_channel, share_channel) = f"{CRYPTOMATTE}{rank // 2:02}", ("RG", "BA")[rank % 2]
+        found[f"{layer}.{id_channel}"] = np.where(share > 0, ids[which], np.float32(0)).astype("<f4")
+        found[f"{layer}.{share_channel}"] = share.astype("<f4")
+    return found
+
+
+def _cryptomatte_id(name: str) -> int:
+    """Return the id of a name: its MurmurHash3 of 32 bits, changed where it would not be a usual float32."""
+    data, found = name.encode(), 0
+    for at in range(0, len(data), 4):
+        block = int.from_bytes(data[at : at + 4], "little") * 0xCC9E2D51 & MAX_UINT32
+        block = (block << 15 | block >> 17) & MAX_UINT32
+        found ^= block * 0x1B873593 & MAX_UINT32
+        if at + 4 <= len(data):
+            found = (found << 13 | found >> 19) & MAX_UINT32
+            found = (found * 5 + 0xE6546B64) & MAX_UINT32
+    found ^= len(data)
+    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
+        found = (found ^ found >> shift) * factor & MAX_UINT32
+    found ^= found >> 16
+    return found if 0 < found >> 23 & 255 < 255 else found ^ 1 << 23
 
 
 def _zip_line(number: int, line: bytes) -> bytes:
