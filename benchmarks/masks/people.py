@@ -4,10 +4,10 @@
 
 ``DAVIS``: the folder with JPEGImages/480p and Annotations/480p. *person* is ``matte --person``, one person; *all* the
 mask ``person``, everybody. Only *alone* sequences show one person and nothing that belongs to the truth beside him; of
-the others the truth has a vehicle or a board, too. *point*: what ``--at`` chose. J is the intersection over union,
-jitter the movement of the edge beyond the truth's, in pixels. ``DATA``: a folder with video and photo: people are found
-in clips, laid with the found matte over photographs, and found again. There the first matte is the truth; *alpha* is
-the mean of |alpha - truth|. *ms* is processor time for a frame, with decoding.
+the others the truth has a vehicle or a board, too. *hint*: the box around the truth that ``--at`` chose. J is the
+intersection over union, jitter the movement of the edge beyond the truth's, in pixels. ``DATA``: a folder with video
+and photo: people are found in clips, laid with the found matte over photographs, and found again. There the first matte
+is the truth; *alpha* is the mean of |alpha - truth|. *ms* is processor time for a frame, with decoding.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from vidtrans.session import Context
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import read_picture, resize, write_picture
 
-ALONE = {"dance-twirl": "", "parkour": "", "breakdance": "290,330@0"}
+ALONE = {"dance-twirl": "", "parkour": "", "breakdance": "225,4,424,451@0"}
 BESIDE = {"scooter-black": "", "motocross-jump": "", "kite-surf": "", "paragliding-launch": "", "bmx-trees": ""}
 CLIPS = ("asl_walk.mkv", "carphone_176x144.mp4", "juggle.mp4", "bikes_5cuts.mp4", "dog.mp4")
 FRAMES, GROUNDS = 48, 2  # Frames of a clip that are laid over a photograph; photographs for each clip
@@ -47,11 +47,11 @@ def mattes(context: Context, clip: Clip, frames: int) -> Masks:
         return [reader(number) for number in range(frames)]
 
 
-def one_person(context: Context, sequence: Sequence, point: str, folder: Path) -> Masks | None:
+def one_person(context: Context, sequence: Sequence, hint: str, folder: Path) -> Masks | None:
     """Return the masks of one person by ``matte --person``, (H, W) bool; None if nobody is found or chosen."""
     output = folder / f"{sequence.name}.mkv"
     try:
-        vidtrans.matte(sequence.folder, output, person=True, at=point, cache_dir=context.cache_dir, overwrite=True)
+        vidtrans.matte(sequence.folder, output, person=True, at=hint, cache_dir=context.cache_dir, overwrite=True)
     except UsageError as error:
         print(f"{sequence.name}: {error}")
         return None
@@ -62,12 +62,12 @@ def one_person(context: Context, sequence: Sequence, point: str, folder: Path) -
 
 def davis(options: argparse.Namespace, context: Context) -> None:
     """Print the table of DAVIS."""
-    head("sequence", "point", "person J", "jitter", "all J")
+    head("sequence", "hint", "person J", "jitter", "all J")
     alone = []
-    for name, point in (ALONE | BESIDE).items():
+    for name, hint in (ALONE | BESIDE).items():
         sequence = Sequence(options.davis, name)
         truth = sequence.truth()
-        found = one_person(context, sequence, point, options.cache)
+        found = one_person(context, sequence, hint, options.cache)
         clip = open_clip(context, sequence.folder)
         every = [matte >= 128 for matte in mattes(context, clip, clip.index.num_frames)]
         scores = [
@@ -78,7 +78,7 @@ def davis(options: argparse.Namespace, context: Context) -> None:
         one = scores[0] if found else 0.0
         alone += [one] if name in ALONE else []
         moves = f"{jitter(found, truth):.2f}" if found else "–"
-        row(name, point or "–", f"{one:.3f}", moves, f"{scores[-1]:.3f}")
+        row(name, hint or "–", f"{one:.3f}", moves, f"{scores[-1]:.3f}")
     row("mean of those alone", "", f"{np.mean(alone):.3f}", "", "")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -14,6 +15,8 @@ from clips import decode
 from directed_clip import lossless
 
 from vidtrans.core.files import PACKAGE
+from vidtrans.matting.found_mattes import PersonMattes
+from vidtrans.matting.object_mattes import ScoredMatte, Sweep, SweptMattes
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.keypoints import NOSE, read_keypoints
 
@@ -83,6 +86,35 @@ def test_one_of_two_people_is_chosen_by_a_point(capsys: Capsys) -> None:
     made = decode(Path("two.matte.mkv"))[2]
     assert all(frame[36, 243].min() > 200 for frame in made)
     assert all(frame[FACE].max() < 60 for frame in made)
+    matte(capsys, "two.mkv", "--person", "--at", "170,6,316,126@1", "-o", "box.mkv")
+    boxed = decode(Path("box.mkv"))[2]
+    assert all(frame[36, 243].min() > 200 > 60 > frame[FACE].max() for frame in boxed)
+    empty = ("matte", "two.mkv", "--person", "--at", "150,0,158,8", "--set", "matting.size=128")
+    assert "nobody is found there in frame 0" in refuse(capsys, 2, *empty)
+
+
+def test_a_person_who_is_lost_is_also_followed_by_what_the_first_frame_teaches(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The networks that find people follow a spectator; the taught network holds."""
+    first, other = np.zeros((2, 4, 4), np.float32)
+    first[:2], other[2:] = 1, 1
+    found, taught = {n: ScoredMatte(other, 0.5) for n in range(4)}, {n: ScoredMatte(first, 0.8) for n in range(4)}
+    found[1] = ScoredMatte(first * 0.9, 0.9)
+    made: list[str] = []
+    for name in ("find", "at"):
+        monkeypatch.setattr(SweptMattes, name, lambda mattes, frame, of=found: of.get(frame) or made.append(frame))
+    mattes = PersonMattes.__new__(PersonMattes)
+    mattes.sweeps, mattes._is_taught = [Sweep(0, range(1, 4), (0,))], False
+    mattes._taught = SimpleNamespace(find=made.append, at=taught.get)  # type: ignore[assignment]
+    mattes.find("her")
+    assert made == ["her", "her"]
+    assert [mattes.at(n) is taught[n] for n in range(4)] == [True, False, True, True]
+    found |= {n: ScoredMatte(other, 0.9) for n in (2, 3)}
+    mattes._is_taught = False
+    mattes.find("him")
+    assert made[2:] == ["him"]  # sure enough
+    assert mattes.at(2) is found[2]
 
 
 @pytest.mark.thorough

@@ -18,7 +18,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.core.costs import estimate
+from vidtrans.core.costs import add_estimates, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import write_atomically
 from vidtrans.core.mask_files import FACE, KEY, MaskTerm
@@ -37,21 +37,23 @@ from vidtrans.matting.object_mattes import (
     Tracker,
 )
 from vidtrans.matting.settings import MattingSettings
-from vidtrans.perception.people import NUM_JOINTS, Found, PersonFinder, box_overlap, identity, joints_of
+from vidtrans.perception.people import NUM_JOINTS, Found, PersonFinder, identity, joints_of, overlap
 from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.images.picture import write_picture
 
-VERSION = 1  # Version of the choice and the following of one person, for cache keys
+VERSION = 2  # Version of the choice and the following of one person, for cache keys
 CHOICE_STEP = 12  # Frames from one search for the person to the next, until one is found
 CONFIRMING = 4  # Frames in which somebody who was found is looked at
 PROMINENT = 2.0  # Area relative to the next largest from which a person needs no choice
 SEARCH_STEP = 4  # Frames from one search for a lost person to the next
 ALIKE = 0.55  # Likeness of appearance, 0 to 1, from which somebody is the person that was lost
 KEPT_SHARE = 0.3  # Share of the last matte, moved along the flow, in the next one, where the flow is consistent
+# A person is lost where the confidence is below DOUBTFUL in more than MAX_DOUBTFUL_SHARE of the frames.
+DOUBTFUL, MAX_DOUBTFUL_SHARE = 0.6, 0.2
+AGREEING = 0.5  # Overlap (IoU) from which two ways to follow a person agree
 MAX_RECENT, MAX_SKIPPED = 16, 24  # Mattes in memory; frames that are read, not sought, to reach a later one
-SAME_BOX = 0.3  # Intersection over union from which a box given by the user is that of a person
 COLOUR_BINS = 8  # Bins of each channel of the histogram of colours that describes a person's appearance
 SECONDS_PER_FRAME = {FACE: 0.02, KEY: 0.03}  # For the estimate of a dry run
 PERSON_SECONDS, SEARCH_SECONDS = 0.05, 0.6  # Time to follow a person through a frame; of a search
@@ -129,15 +131,12 @@ class PeopleSearch:
         assert self.choice is not None
         scale = self.size[0] / self.clip.index.width
         corners = [(x * scale, y * scale) for x, y in self.choice.corners]
-        x, y = np.mean(corners, axis=0)
         if len(corners) == 2:
-            near = {one.box: box_overlap(one.box, (*corners[0], *corners[1])) for one in people}
-            inside = [one for one in people if near[one.box] >= SAME_BOX]
-            person = max(inside, key=lambda one: near[one.box], default=None)
+            person = PersonFinder().look_in(frame, (*corners[0], *corners[1]))
         else:
+            [(x, y)] = corners
             inside = [one for one in people if one.matte[int(y), int(x)] > 0.5]
-            person = min(inside, key=lambda one: one.area, default=None)
-        person = person or PersonFinder().look_at(frame, float(x), float(y))
+            person = min(inside, key=lambda one: one.area) if inside else PersonFinder().look_at(frame, x, y)
         if person is None:
             places = "; ".join(self._place(one) for one in people)
             why, remedy = f"nobody is found there in frame {number}", "paint the person: --frame 12=painted.png"
@@ -260,14 +259,49 @@ class PersonTracker:
 class PersonMattes(SweptMattes):
     """The mattes of one person, followed from a frame of each shot by the networks that find people.
 
+    Where those lose the person, a network that learns the person in these frames follows, too (``SweptMattes``), and
+    its matte counts where the two do not agree. ``is_painted``: it always does, because the user painted the person.
     ``wants_joints``: find the person's joints, too.
     """
 
     def __init__(
-        self, source: MatteSource, settings: MattingSettings, context: Context, *, wants_joints: bool = False
+        self,
+        source: MatteSource,
+        settings: MattingSettings,
+        context: Context,
+        *,
+        is_painted: bool = False,
+        wants_joints: bool = False,
     ) -> None:
         super().__init__(source, settings, context)
-        self.wants_joints = wants_joints
+        self.wants_joints, self._is_taught = wants_joints, is_painted
+        self._taught = SweptMattes(source, settings, context)
+
+    def find(self, task: str) -> None:
+        """Follow the person through all frames; ``task`` names the person in progress reports."""
+        super().find(task)
+        sure = [super(PersonMattes, self).at(frame).confidence for sweep in self.sweeps for frame in sweep.frames]
+        is_lost = bool(np.mean(np.array(sure or [1.0]) < DOUBTFUL) > MAX_DOUBTFUL_SHARE)
+        self._is_taught = self._is_taught or is_lost
+        if self._is_taught:
+            self._taught.find(task)
+
+    def at(self, frame: int) -> ScoredMatte:
+        """Return the person's matte in a frame, and its confidence."""
+        found = super().at(frame)
+        if not self._is_taught:
+            return found
+        taught = self._taught.at(frame)
+        return found if overlap(found.matte, taught.matte) >= AGREEING else taught
+
+    def for_key(self) -> list[str]:
+        """Return the keys of the cache entries of both ways to follow, for cache keys of renders."""
+        return [*super().for_key(), *self._taught.for_key()]
+
+    def close(self) -> None:
+        """Release the cache entries, so that they can be deleted."""
+        super().close()
+        self._taught.close()
 
     def joints(self) -> dict[int, np.ndarray]:
         """Return the joints, (33, 3), of each frame with the person: x and y in pixels of the clip, and a score."""
@@ -290,8 +324,9 @@ class PersonMattes(SweptMattes):
         return {number: appearance(one.picture, one.matte) for number, one in painted}
 
     def cost(self) -> Table:
-        """Estimate the time to follow the person."""
-        return estimate(PERSON_SECONDS * sum(len(sweep.frames) for sweep in self.sweeps), 0, 0)
+        """Estimate the time to follow the person, and to learn a person who is painted."""
+        own = estimate(PERSON_SECONDS * sum(len(sweep.frames) for sweep in self.sweeps), 0, 0)
+        return add_estimates([own, self._taught.cost()]) if self._is_taught else own
 
     def _tracker(self, sweep: Sweep, frame: np.ndarray, state: Mapping[str, np.ndarray] | None, task: str) -> Tracker:
         """Return a tracker by the networks that find people."""

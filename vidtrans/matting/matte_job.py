@@ -286,18 +286,9 @@ class MatteJob:
             return {
                 MATTE: TermMattes(MaskTerm(self.request.found, self.request.screen), self.clip, self.span, self.context)
             }
-        index, found = self.clip.index, {}
+        index, found = self.clip.index, dict[str, SweptMattes]()
         size = Size(short=self.matting.size).of(index.width, index.height)
         chosen = self._find_person(size) if self.request.found == PERSON else self._chosen(size)
-        if chosen and not self.painted and self.segmenter is None:
-            return {
-                MATTE: PersonMattes(
-                    MatteSource(self.clip, self.span, size, chosen),
-                    self.matting,
-                    self.context,
-                    wants_joints=self.request.poses is not None,
-                )
-            }
         for name in self.request.brushes.things:
             small: dict[int, np.ndarray] = {}
             for frame, painted in self.painted.items():
@@ -311,11 +302,13 @@ class MatteJob:
                 why = f"'{name}' is painted on no frame (in {colour})"
                 raise MediaError(str(next(iter(self.painted_paths.values()))), why, "paint it, or leave out its name")
             source = MatteSource(self.clip, self.span, size, dict(sorted((chosen | small).items())))
-            found[name] = (
-                SegmenterMattes(source, self.matting, self.context, self.segmenter)
-                if self.segmenter
-                else SweptMattes(source, self.matting, self.context)
-            )
+            if self.segmenter:
+                found[name] = SegmenterMattes(source, self.matting, self.context, self.segmenter)
+            elif self.request.found == PERSON:
+                more = {"is_painted": bool(self.painted), "wants_joints": self.request.poses is not None}
+                found[name] = PersonMattes(source, self.matting, self.context, **more)
+            else:
+                found[name] = SweptMattes(source, self.matting, self.context)
         return found
 
     def _chosen(self, size: tuple[int, int]) -> dict[int, np.ndarray]:

@@ -18,6 +18,9 @@ MEASURES = Registry(
             "vidtrans.perception.efficientnet_lite:EfficientNetLite",
             "features of EfficientNet-Lite0, which is installed with vidtrans",
         ),
+        "distilled-vgg": Entry(
+            "vidtrans.perception.vgg:DistilledVGG19", "features of VGG-19 at a sixteenth of its size, which ships"
+        ),
         "vgg19": Entry("vidtrans.perception.vgg:VGG19", "features of VGG-19, where torchvision and its weights are"),
         "patches": Entry(
             "vidtrans.perception.patches:Patches", "pixel patches: the fallback without a network; hardly any strokes"

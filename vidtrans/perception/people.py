@@ -261,6 +261,18 @@ class PersonFinder:
         sure = [one for one in (*seen, *again) if one is not None and one.confidence >= LIKELY and _covers(one, x, y)]
         return max(sure, key=lambda one: one.confidence, default=None)
 
+    def look_in(self, frame: np.ndarray, box: Sequence[float]) -> Found | None:
+        """Return the person in a box (left, top, right, bottom) of a frame, whose matte ends there; None for nobody."""
+        seen = [one for one in _looks(frame, [(box, turns) for turns in range(4)]) if one is not None]
+        sure = [one for one in seen if one.confidence >= LIKELY and box_overlap(one.box, box) >= SAME_FACE]
+        best = max(sure, key=lambda one: one.confidence * box_overlap(one.box, box), default=None)
+        if best is None:
+            return None
+        matte = np.zeros_like(best.matte)
+        inside = _rows(box, frame), _columns(box, frame)
+        matte[inside] = best.matte[inside]
+        return replace(best, matte=matte)
+
     def recognise(self, frame: np.ndarray, matte: np.ndarray) -> Found | None:
         """Return the person in a frame whose matte (H, W) float32 is known, as ``advance`` needs it; None if empty."""
         kept, box = _main_parts(matte)
