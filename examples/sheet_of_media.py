@@ -5,6 +5,8 @@ python examples/sheet_of_media.py SHEET.jpg FILE... [--media oil,pencil]
 Or write a small picture of each medium, as pages show them:
 
 python examples/sheet_of_media.py vidtrans/assets/media vidtrans/assets/frames/astronaut.jpg
+
+Names of models are taken, too, as of the paintings whose looks ship: --media starry-night,scream
 """
 
 from __future__ import annotations
@@ -59,7 +61,8 @@ def write_small(path: Path, media: list[str], folder: Path, cache: Path) -> None
         source[: width * SMALL[1] // SMALL[0]], [2 * side for side in SMALL], interpolation=cv2.INTER_CUBIC
     )
     for medium in media:
-        painter = vidtrans.load_model(medium, cache_dir=cache, settings={"strokes": {"size": COARSE}})
+        settings = {"strokes": {"size": COARSE}} if medium in vidtrans.medium_names() else {}
+        painter = vidtrans.load_model(medium, cache_dir=cache, settings=settings)
         small = cv2.resize(painter(upper), SMALL, interpolation=cv2.INTER_AREA)
         for quality in range(90, 20, -5):
             _, file = cv2.imencode(".jpg", small[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -63,6 +63,8 @@ LIBRARY = {
     "model_suffixes": "vidtrans.models.formats:model_suffixes",
     "open_clip": "vidtrans.library.opened_clip:open_clip",
     "open_dataset": "vidtrans.library.opened_dataset:open_dataset",
+    "painting_names": "vidtrans.models.paintings:painting_names",
+    "painting_picture": "vidtrans.models.paintings:painting_picture",
     "write_clip": "vidtrans.library.opened_clip:write_clip",
 }
 # The functions' parameters are in ``__init__.pyi``, which docs/generate.py writes from the commands.

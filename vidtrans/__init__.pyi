@@ -42,6 +42,8 @@ from vidtrans.library.picture_arrays import ClipFrame as ClipFrame
 from vidtrans.library.picture_critic import PictureCritic as PictureCritic
 from vidtrans.library.propagator import Propagator as Propagator
 from vidtrans.models.formats import model_suffixes as model_suffixes
+from vidtrans.models.paintings import painting_names as painting_names
+from vidtrans.models.paintings import painting_picture as painting_picture
 from vidtrans.strokes.media import medium_names as medium_names
 from vidtrans.strokes.media import medium_picture as medium_picture
 

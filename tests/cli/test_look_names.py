@@ -18,8 +18,11 @@ from style_pictures import write_style_pictures
 
 from vidtrans.config.recipe import render_recipe
 from vidtrans.core.errors import UsageError
+from vidtrans.core.files import digest_file
 from vidtrans.core.system import WINDOWS
 from vidtrans.models.look_pictures import parse_pictures
+from vidtrans.models.model_file import read_record
+from vidtrans.models.paintings import painting_model, painting_names, painting_picture
 from vidtrans.session import Context
 from vidtrans.strokes.media import medium_names
 from vidtrans.stylizing.requested_render import RequestedRender
@@ -46,7 +49,28 @@ def test_the_list_of_models_names_the_media(capsys: Capsys) -> None:
     table = said_json(capsys, "model", "list")
     assert list(table["media"]) == list(medium_names())
     assert all(one["summary"] and Path(one["file"]).is_file() for one in table["media"].values())
-    assert list(table["models"]) == ["flower", "water", "identity"]
+    assert list(table["models"]) == [*sorted(["flower", "water", *painting_names()]), "identity"]
+
+
+def test_paintings_that_ship_are_looks_by_name(capsys: Capsys) -> None:
+    assert len(painting_names()) >= 5
+    for name in painting_names():
+        assert painting_model(name).stat().st_size < 500_000
+        assert painting_picture(name) is not None
+        record = read_record(painting_model(name))
+        assert record.card["licence"] == "CC0-1.0"
+        assert record.card["notes"]
+        assert record.pairing["settings"]["looks"] == [name]
+    name = painting_names()[0]
+    table = said_json(capsys, "stylize", "clip.mkv", *SMALL, "--look", name)
+    assert table["output"] == f"clip.{name}.mkv"
+    said(capsys, 0, "stylize", "clip.mkv", *SMALL, "--model", name, "-o", "model.mkv")
+    assert digest_file(Path(table["output"])) == digest_file(Path("model.mkv"))
+    said(capsys, 0, "try", "clip.mkv", *SMALL[:2], "--look", name, "--vary", "strength=0.5,1", "-o", "try.png")
+    assert f"the look {name} stands alone" in refuse(capsys, 2, "stylize", "clip.mkv", "--look", f"{name}: 1, oil: 1")
+    refused = refuse(capsys, 2, "try", "clip.mkv", "--vary", f"look={name},stripes.png", "-o", "two.png")
+    assert f"try it alone: --look {name}" in refused
+    assert f"did you mean '{name}'?" in refuse(capsys, 2, "stylize", "clip.mkv", "--look", f"{name}s")
 
 
 def test_unknown_names_are_told_those_of_models_and_media_that_are_near(capsys: Capsys) -> None:

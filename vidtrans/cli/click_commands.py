@@ -133,9 +133,11 @@ class FileOrName(click.ParamType):
         """Return the names that start with ``incomplete``; if there are none, let the shell complete a file name."""
         from vidtrans.config.recipe import preset_names
         from vidtrans.models.model_file import IDENTITY, list_models
+        from vidtrans.models.paintings import painting_names
         from vidtrans.strokes.media import medium_names
 
-        known = {"model": lambda: [*list_models(), IDENTITY], "preset": preset_names}.get(self.name, medium_names)()
+        names_of = {"model": lambda: [*list_models(), IDENTITY], "preset": preset_names}
+        known = names_of.get(self.name, lambda: [*painting_names(), *medium_names()])()
         names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
 

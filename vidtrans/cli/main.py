@@ -72,6 +72,7 @@ class CommandGroup(click.Group):
 
     def _error_for_other_word(self, args: Sequence[str], ctx: click.Context) -> click.UsageError | None:
         """Return the error for a first word that is a file, a painting medium or 'help'; None for other words."""
+        from vidtrans.models.paintings import painting_names
         from vidtrans.strokes.media import medium_names
 
         word, rest = args[0], [name for name in args[1:2] if self.has_command(name)]
@@ -79,8 +80,8 @@ class CommandGroup(click.Group):
             return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
         if os.path.exists(word) or os.path.splitext(word)[1]:
             return click.UsageError(f"'{word}' is no command: write 'vidtrans stylize {word} --look oil'.", ctx)
-        if word in medium_names():
-            return click.UsageError(f"'{word}' is a medium: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
+        if word in (*medium_names(), *painting_names()):
+            return click.UsageError(f"'{word}' is a look: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
         return None
 
 

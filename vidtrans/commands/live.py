@@ -57,8 +57,8 @@ class Live(PageServerCommand):
     _: KW_ONLY
     looks: tuple[str, ...] = option(
         (),
-        "A picture whose style is painted in, without a model, a mixture, 'a.jpg: 0.6, b.jpg: 0.4', or a medium; "
-        "may be repeated. Of a model with several looks: the first one, by its name.",
+        "A picture whose style is painted in, without a model, a mixture, 'a.jpg: 0.6, b.jpg: 0.4', a medium, or a "
+        "painting that ships; may be repeated. Of a model with several looks: the first one, by its name.",
         Group.LOOK,
         ("--look",),
         metavar="PICTURE|LOOK",
@@ -137,6 +137,7 @@ class Live(PageServerCommand):
         from vidtrans.live.live_controls import SavedControls, presets_path
         from vidtrans.live.live_session import first_controls, open_session
         from vidtrans.models.at_once import predict_model_from_pictures
+        from vidtrans.models.paintings import painting_picture
         from vidtrans.strokes.media import medium_picture
 
         models = self._load_models(context)
@@ -150,7 +151,7 @@ class Live(PageServerCommand):
             models[model.name], strokes[model.name] = model, recipe.settings("strokes", StrokesSettings)
             if one.looks:
                 mixtures[model.name] = one.looks[one.value]
-            elif (shown := medium_picture(one.medium)) is not None:
+            elif (shown := medium_picture(one.medium) or painting_picture(one.painting)) is not None:
                 mixtures[model.name] = ((shown, 1.0),)
         name = next(iter(models))
         first = first_controls(
@@ -189,12 +190,12 @@ class Live(PageServerCommand):
             raise unknown_look_error(unknown[0], known_looks)
         pictures = [parse_pictures(look) for look in self._looks if look not in model_looks]
         for one in pictures:
-            if not one.medium and one.value not in one.looks:
+            if not one.medium and not one.painting and one.value not in one.looks:
                 raise UsageError("keyframes for look", "a live source has no timeline", "repeat --look")
             if one.has_clip:
                 why = "there is no clip, whose own style it would be"
                 raise UsageError(f"--look {one.value}", why, "name pictures alone")
-        if (many := sum(not one.medium for one in pictures)) > MAX_PICTURES:
+        if (many := sum(bool(one.looks) for one in pictures)) > MAX_PICTURES:
             raise UsageError("--look", f"it names {many} pictures", f"give up to {MAX_PICTURES}")
         return pictures, next(iter(model_looks), "")
 

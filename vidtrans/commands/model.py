@@ -46,7 +46,10 @@ class ModelList(Command):
         """Return a line for each model and painting medium, as text. ``table``: the result of ``make``."""
         models = [f"{name:20} {path}" for name, path in table["models"].items()]
         media = [f"{name:20} {one['summary']}" for name, one in table["media"].items()]
-        more = "'vidtrans stylize VIDEO --look NAME' paints in a medium", "'vidtrans model formats' lists more models"
+        more = (
+            "'vidtrans stylize VIDEO --look NAME' paints in a medium, or like a painting that ships",
+            "'vidtrans model formats' lists more models",
+        )
         return "\n".join([*models, *media, *more])
 
 

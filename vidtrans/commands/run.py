@@ -91,7 +91,7 @@ class Run(Command):
     at_once: bool = option(
         False,
         "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
-        "mixture, moments or a medium, as in 'vidtrans stylize'.",
+        "mixture, moments, a medium or a painting that ships, as in 'vidtrans stylize'.",
         Group.INPUT,
     )
     target: Path | None = TARGET_OPTION(None)

@@ -171,6 +171,13 @@ class Try(Command):
             columns.remove(chosen)
             first = str(chosen.value)
         named = {text: parse_pictures(text) for text in (first, *(str(v.value) for v in columns if v.key == "look"))}
+        if painting := next((text for text, each in named.items() if each.painting and len(named) > 1), ""):
+            why = f"{painting} is a model of its own, and one model is tried at a time"
+            raise UsageError("--vary look", why, f"try it alone: --look {painting}")
+        if painting := named[first].painting:
+            model = predict_model_from_pictures(named[first], context, self.video, self.recipe.pairing_changes)
+            strokes = self.recipe.settings("strokes", StrokesSettings)
+            return model, replace(rendering, look=""), strokes, columns, [], f"--look {painting}"
         if media := [text for text, each in named.items() if each.medium]:
             if other := next((text for text in named if text not in media), ""):
                 why = f"{media[0]} is a medium, and {other} is none"

@@ -26,6 +26,7 @@ from vidtrans.models.loaded_model import LoadedModel, load_model
 from vidtrans.models.look_pictures import CLIP, NamedPictures
 from vidtrans.models.model_file import IDENTITY, SUFFIX, save_model
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
+from vidtrans.models.paintings import painting_model
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.session import Context
 from vidtrans.store.stages import AtOnceStage
@@ -71,10 +72,13 @@ def predict_model_from_pictures(
 ) -> LoadedModel:
     """Return the model that renders a ``clip`` in the styles of pictures, from the cache or computed now.
 
-    For a painting medium (oil, ink …), return the identity model with the medium's name. The clip is read only if its
+    For a painting medium (oil, ink …), return the identity model with the medium's name; for a painting whose look
+    ships, its model. The clip is read only if its
     own style is mixed with the pictures' styles. ``changes``: settings of the model's pairing. Raises UsageError,
     MediaError.
     """
+    if pictures.painting:
+        return load_model(str(painting_model(pictures.painting)), context, changes)
     if pictures.medium:
         return replace(load_model(IDENTITY, context, changes), name=pictures.name)
     looks = {

@@ -20,6 +20,7 @@ from vidtrans.core.settings import Table, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.curves.curve import parse_curve, parse_names
 from vidtrans.models.model_file import IDENTITY, list_models
+from vidtrans.models.paintings import painting_names
 from vidtrans.pipeline.render import look_named
 from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import medium_of_tables
@@ -169,17 +170,18 @@ def _require_unique(text: str, readings: list[Reading]) -> Reading:
 
 @dataclass(frozen=True)
 class NamedPictures:
-    """The styles or the painting medium that a ``--look`` names."""
+    """The styles, the painting medium, or the painting with a look that ships, which a ``--look`` names."""
 
     looks: dict[str, Mixture]  # Mixtures of style pictures, by the name of the mixture
     value: str  # The value of ``--look`` that uses these mixture names
     medium: str = ""  # Name or file of the painting medium; '' for pictures
+    painting: str = ""  # Name of the painting whose look ships; '' for others
 
     @property
     def name(self) -> str:
         """Return the name of the model for these pictures, at most ``MAX_NAME_BYTES`` bytes long."""
-        if self.medium:
-            return medium_label(self.medium)
+        if self.medium or self.painting:
+            return self.painting or medium_label(self.medium)
         return "+".join(self.looks).encode()[:MAX_NAME_BYTES].decode(errors="ignore")
 
     @property
@@ -189,6 +191,8 @@ class NamedPictures:
 
     def with_model(self, recipe: Recipe) -> Recipe:
         """Return the recipe with these styles or this medium. Raises UsageError if the recipe has another medium."""
+        if self.painting:
+            return recipe.under({"rendering": {"look": ""}})
         if not self.medium:
             return recipe.under({"rendering": {"look": self.value}})
         other = medium_of_tables(recipe.tables)
@@ -232,12 +236,12 @@ def plain_name(text: str) -> str:
 
 
 def parse_pictures(look: str, folder: Path = Path()) -> NamedPictures:
-    """Return the pictures in ``folder``, or the painting medium, that a ``--look`` names. Raises UsageError."""
+    """Return the pictures in ``folder``, the medium or the painting that a ``--look`` names. Raises UsageError."""
     parts = parse_look_parts(look, partial(is_style, folder=folder))
     if not parts:
         raise _look_error(look, folder)
-    if media := [part.name for part in parts if is_medium(part.name, folder)]:
-        return _parse_medium(look, parts, media, folder)
+    if alone := [part.name for part in parts if stands_alone(part.name, folder)]:
+        return _parse_alone(look, parts, alone, folder)
     if not all(is_number(part.share) for part in parts if part.share):
         looks, used = _unique_names([((_style(part.name, folder), 1.0),) for part in parts])
         value = ", ".join(f"{name}: {part.share}" for name, part in zip(used, parts, strict=True))
@@ -279,8 +283,13 @@ def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list
 
 
 def is_style(name: str, folder: Path = Path()) -> bool:
-    """Return whether a text names a painting medium, the clip's own style, or a file in ``folder``."""
-    return name == CLIP or name in medium_names() or is_file(name, folder)
+    """Return whether a text names a medium, a painting that ships, the clip's own style, or a file in ``folder``."""
+    return name in (CLIP, *medium_names(), *painting_names()) or is_file(name, folder)
+
+
+def stands_alone(name: str, folder: Path = Path()) -> bool:
+    """Return whether a text is a medium, or a painting whose look ships: neither is mixed with other looks."""
+    return is_medium(name, folder) or (name in painting_names() and not is_file(name, folder))
 
 
 def is_medium(name: str, folder: Path = Path()) -> bool:
@@ -288,19 +297,23 @@ def is_medium(name: str, folder: Path = Path()) -> bool:
     return name.endswith(MEDIUM_SUFFIX) if is_file(name, folder) else name in medium_names()
 
 
-def _parse_medium(look: str, parts: Sequence[LookPart], media: Sequence[str], folder: Path) -> NamedPictures:
-    """Return the painting medium of a ``--look``. Raises UsageError if it is combined with other names.
+def _parse_alone(look: str, parts: Sequence[LookPart], alone: Sequence[str], folder: Path) -> NamedPictures:
+    """Return the medium or the painting of a ``--look``. Raises UsageError if it is combined with other names.
 
-    ``parts``: all names in the ``--look``; ``media``: the names of painting media among them.
+    ``parts``: all names in the ``--look``; ``alone``: the names of media and paintings among them.
     """
-    [first, *_] = media
+    [first, *_] = alone
+    is_painting = not is_medium(first, folder)
     if look == first:
+        if is_painting:
+            return NamedPictures({}, "", painting=look)
         return NamedPictures({}, "", str(path_as_stored(folder / look)) if is_file(look, folder) else look)
-    picture = next((part.name for part in parts if part.name not in media), "")
+    picture = next((part.name for part in parts if part.name not in alone), "")
     remedy = f"give --look {first} alone"
-    if picture:
+    if picture and not is_painting:
         remedy = f"to paint what a picture's look makes: --look {picture} --strokes {first}"
-    raise UsageError(f"--look '{look}'", f"the medium {first} stands alone, without shares and moments", remedy)
+    kind = "look" if is_painting else "medium"
+    raise UsageError(f"--look '{look}'", f"the {kind} {first} stands alone, without shares and moments", remedy)
 
 
 def _style(name: str, folder: Path) -> Style:
@@ -336,15 +349,15 @@ def _look_error(look: str, folder: Path) -> UsageError:
     if is_picture(Path(name)):
         return UsageError(f"--look {name}", "no such picture", missing_file_remedy(folder / name))
     models = [*list_models(), IDENTITY]
-    near = nearest_name(name, [*models, *medium_names()])
-    if near in models:
+    near = nearest_name(name, [*models, *medium_names(), *painting_names()])
+    if near in models and near not in painting_names():
         remedy = f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}"
     elif near:
         remedy = f"did you mean '{near}'?"
     elif set(name) & set(",:"):
         remedy = HINT
     else:
-        remedy = f"give a picture, or choose from: {', '.join(medium_names())}"
+        remedy = f"give a picture, or choose from: {', '.join((*painting_names(), *medium_names()))}"
     return UsageError(f"--look {name}", "there is no such medium or picture", remedy)
 
 

@@ -17,6 +17,7 @@ from vidtrans.core.system import path_as_stored
 from vidtrans.models.formats import NATIVE, ForeignFormat, ForeignModel, detect_format, load_format, model_suffixes
 from vidtrans.models.model_record import NORMALISATION, ModelRecord
 from vidtrans.models.native_format import NativeFormat
+from vidtrans.models.paintings import FOLDER as PAINTINGS
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.pairing_records import make_pairing
 from vidtrans.strokes.media import medium_names
@@ -129,8 +130,8 @@ def list_models() -> dict[str, Path]:
 
 
 def model_folders() -> list[Path]:
-    """Return the folders in which models are searched by name, in order; the last one has the bundled models."""
-    return [Path(), Path("models"), user_model_folder(), PACKAGE / "assets"]
+    """Return the folders in which models are searched by name, in order; the last two have the bundled models."""
+    return [Path(), Path("models"), user_model_folder(), PACKAGE / "assets", PAINTINGS]
 
 
 def user_model_folder() -> Path:

@@ -31,8 +31,8 @@ class InferSettings(StageSettings):
         "",
         "which look of a model with several: its name, or, of a model of many, a number, a picture, or 'shots:7' for "
         "one in each shot; keyframes: '0: dots, 120: lines'; by itself the first one, or the middle of all; without a "
-        "model: a medium (oil, watercolour, pencil …) or its TOML file, any picture, or a mixture, 'a.jpg: 0.6, "
-        "b.jpg: 0.4', in which 'clip' is the clip's own style",
+        "model: a medium (oil, watercolour, pencil …) or its TOML file, a painting that ships (starry-night …), any "
+        "picture, or a mixture, 'a.jpg: 0.6, b.jpg: 0.4', in which 'clip' is the clip's own style",
         Group.LOOK,
         uses=Use.VARY | Use.STREAM,
         file="look",

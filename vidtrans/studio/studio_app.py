@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from vidtrans import medium_names, medium_picture
+from vidtrans import medium_names, medium_picture, painting_names, painting_picture
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import TRAINING_FILE, digest_of, write_bytes
@@ -84,11 +84,14 @@ class StudioApp:
 
     @route("/api/start")
     async def start(self, request: Request) -> Response:
-        """Return the data that a page requests once: folder name, guided tasks, painting media and command names."""
+        """Return the data that a page requests once: names of the folder, of commands, media and paintings; tasks."""
         tasks = [task.table() for task in TASKS.values()]
         commands = await asyncio.to_thread(self.session.commands.names)
-        media = {name: medium_picture(name) is not None for name in medium_names()}  # Whether each has a picture
-        return JSONResponse({"folder": self.folder.root.name, "wishes": tasks, "media": media, "commands": commands})
+        # Whether each has a picture
+        media = {name: medium_picture(name) is not None for name in medium_names()}
+        paintings = {name: painting_picture(name) is not None for name in painting_names()}
+        looks = {"media": media, "paintings": paintings}
+        return JSONResponse({"folder": self.folder.root.name, "wishes": tasks, "commands": commands} | looks)
 
     @route("/api/shelf")
     async def shelf(self, request: Request) -> Response:
@@ -297,11 +300,12 @@ class StudioApp:
 
     @route("/medium")
     async def medium(self, request: Request) -> Response:
-        """Return the sample picture of a painting medium (oil, ink …)."""
+        """Return the sample picture of a medium (oil, ink …) or of a painting."""
         name = text_in(request, "name")
-        picture = medium_picture(name) if name in medium_names() else None
+        picture = painting_picture(name) or (medium_picture(name) if name in medium_names() else None)
         if picture is None:
-            raise UsageError(name, "there is no picture of this medium", f"choose one of {', '.join(medium_names())}")
+            names = ", ".join((*painting_names(), *medium_names()))
+            raise UsageError(name, "there is no picture of this look", f"choose one of {names}")
         return FileResponse(picture)
 
     @route("/thumb")

@@ -7,7 +7,6 @@ import { isSeen, pictures } from "./wall.js";
 const GROUPS = ["Input", "Look", "Strokes", "Time and shots", "Training", "Camera and clock", "Output", "Speed and device", "Several clips", "Settings"];
 const OPEN = ["Input", "Look"]; // groups that are seen at first
 const KINDS = { "vidtrans-model": ["model"], "vidtrans-look": ["picture"], "vidtrans-medium": ["picture"], "": ["clip", "picture", "pictures", "dataset", "model"] };
-const MEDIA = ["vidtrans-look", "vidtrans-medium"]; // formats of texts that may name a medium
 const CURVED = ["stylize", "deflicker", "propagate"]; // commands whose curves run over a clip that is there
 const MASKS = ["person", "not person", "face", "not face", "key"]; // masks that are found in the picture
 let lists = 0, forms = 0;
@@ -108,7 +107,7 @@ export class CommandForm extends HTMLElement {
       const list = `files-${++lists}`, kinds = KINDS[one.format ?? ""] ?? KINDS[""];
       input.setAttribute("list", list);
       const names = takesFiles ? state.items.filter((item) => kinds.includes(item.kind)).map((item) => item.name) : [];
-      const more = name === "mask" ? MASKS : MEDIA.includes(one.format) ? Object.keys(state.start.media) : [];
+      const more = name === "mask" ? MASKS : one.format === "vidtrans-look" ? Object.keys(state.looks) : one.format === "vidtrans-medium" ? Object.keys(state.start.media) : [];
       const offered = h("datalist", { id: list }, [...names, ...more].map((text) => h("option", { value: text })));
       this.append(offered);
       input.addEventListener("focus", () => { if (!offered.isConnected) this.append(offered); });

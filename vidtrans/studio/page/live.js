@@ -60,10 +60,10 @@ export class LiveRoom extends HTMLElement {
       onclick: ({ currentTarget }) => this.toggle(currentTarget),
     }, picture && h("img", { src: picture, alt: `The style of ${name}`, loading: "lazy" }), h("span", {}, name));
     const focused = document.activeElement?.dataset?.name;
-    this.looks.replaceChildren(...Object.entries(state.start.media).map(([name, shown]) => pick("looks", name, shown && link("/medium", { name }))));
+    this.looks.replaceChildren(...Object.entries(state.looks).map(([name, shown]) => pick("looks", name, shown && link("/medium", { name }))));
     const pictures = state.items.filter((item) => item.kind === "picture"), models = state.items.filter((item) => item.kind === "model");
     for (const kind of CHOICES) {
-      const there = new Set([...(kind === "looks" ? Object.keys(state.start.media) : []), ...(kind === "looks" ? pictures : models).map((item) => item.name)]);
+      const there = new Set([...(kind === "looks" ? Object.keys(state.looks) : []), ...(kind === "looks" ? pictures : models).map((item) => item.name)]);
       for (const name of this.chosen[kind]) if (!there.has(name)) this.chosen[kind].delete(name);
     }
     this.files.replaceChildren(

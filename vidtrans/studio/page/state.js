@@ -7,8 +7,11 @@ class State extends EventTarget {
     this.items = [];
     this.byName = new Map();
     this.jobs = [];
-    this.start = { wishes: [], media: {}, commands: [], folder: "" };
+    this.start = { wishes: [], media: {}, paintings: {}, commands: [], folder: "" };
   }
+
+  // What --look takes by name: paintings whose looks ship, and media. Each is true where it has a picture.
+  get looks() { return { ...this.start.paintings, ...this.start.media }; }
 
   tell(type, detail) { this.dispatchEvent(new CustomEvent(type, { detail })); }
 

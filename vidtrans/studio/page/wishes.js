@@ -60,14 +60,14 @@ export class Wishes extends HTMLElement {
     return h("div", { className: "option" }, h("label", { for: id }, question.label), small ? h("div", { className: "chosen" }, input, small) : input, question.kind === "look" && this.looks(input));
   }
 
-  // The media, to choose by eye; and a wall of them all on a frame of the clip.
+  // Paintings and media, to choose by eye; and a wall of all media on a frame of the clip.
   looks(input) {
     const choose = (name) => { input.value = name; this.changed(); };
     const wall = h("div", { className: "wall" });
-    return h("div", { className: "looks" }, Object.entries(state.start.media).map(([name, shown]) =>
-      h("button", { type: "button", title: name, "data-look": name, "aria-label": `The medium ${name}`, onclick: () => choose(name) },
+    return h("div", { className: "looks" }, Object.entries(state.looks).map(([name, shown]) =>
+      h("button", { type: "button", title: name, "data-look": name, "aria-label": `The look ${name}`, onclick: () => choose(name) },
         shown ? h("img", { src: link("/medium", { name }), alt: "", loading: "lazy" }) : h("span", {}, name))),
-    h("button", { type: "button", onclick: () => this.hang(wall, choose) }, "All of them on my clip"), wall);
+    h("button", { type: "button", onclick: () => this.hang(wall, choose) }, "All media on my clip"), wall);
   }
 
   // Fill the wall, some looks at a time; a click on a picture chooses its look.
@@ -93,7 +93,7 @@ export class Wishes extends HTMLElement {
       if (!(kind in TAKEN)) continue;
       const names = state.items.filter((item) => TAKEN[kind].includes(item.kind)).map((item) => item.name);
       if (this.wish.name !== "flicker") names.sort((x, y) => Boolean(state.maker(x)) - Boolean(state.maker(y))); // sources before results
-      const looks = kind === "look" ? Object.keys(state.start.media) : [], own = Object.entries(choices);
+      const looks = kind === "look" ? Object.keys(state.looks) : [], own = Object.entries(choices);
       const chosen = (kind !== "source" || isAnswered ? input.value : "") || this.usual(kind, names, answered) || own[0]?.[0] || looks[0] || "";
       if (kind !== "look") answered.push(chosen);
       input.replaceChildren(...(chosen ? [] : [h("option", { value: "" }, "drop a file on the page, or choose one")]),
