@@ -6,6 +6,7 @@ A new entry, and a new setting that is a switch or a choice, is in here by being
 from __future__ import annotations
 
 import copy
+import sys
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from variants import LEAST, axes, pairwise
 
 from vidtrans.core.registry import Registry
 from vidtrans.core.settings import Table
-from vidtrans.networks import DISCRIMINATORS, GENERATORS
+from vidtrans.networks import DISCRIMINATORS, GENERATORS, UNTRAINED
 from vidtrans.networks.for_rendering import fold_norm
 from vidtrans.networks.init import build_discriminator, build_generator, initialise
 
@@ -105,3 +106,19 @@ def test_a_discriminator_in_any_variant_trains_from_its_smallest_size_up(name: s
     x = noise(1, 6, side, side)
     for a, b in zip(discriminator.eval().judge(x), again.eval().judge(x), strict=True):
         assert all(torch.equal(p, q) for p, q in zip(a, b, strict=True))
+
+
+def test_no_module_of_networks_holds_tensors() -> None:
+    """A model file that is loaded imports its network's module on the device "meta": such tensors had no values."""
+    for registry in (GENERATORS, UNTRAINED, DISCRIMINATORS):
+        for name in registry:
+            registry.load(name)
+    modules = [module for name, module in sys.modules.items() if name.startswith("vidtrans.networks.")]
+    found = [
+        f"{module.__name__}.{name}"
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, torch.Tensor)
+    ]
+    assert len(modules) > 10
+    assert not found

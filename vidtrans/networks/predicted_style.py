@@ -34,8 +34,6 @@ LATTICE_LEVELS = 4  # Number of levels per channel in the colour lattice of ``_m
 SMOOTH_VARIANCE, EDGE_VARIANCE = 0.04**2, 0.12**2
 MIN_HALO_LUMA = 0.02  # Luma difference, for luma in [−1, 1], at which a halo is corrected by half.
 LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709 weights of R'G'B'
-# The tone (3×3 matrix and offset, (12,) float32) that does not change colours
-IDENTITY_TONE = torch.cat([torch.eye(3).flatten(), torch.zeros(3)])
 # Names of the layers whose norms are predicted
 NORMED_LAYERS = (
     *(f"blocks.{n}.{half}" for n in range(NUM_BLOCKS) for half in ("first", "second")),
@@ -73,7 +71,10 @@ class PredictedStyle(nn.Module):
         super().__init__()
         self.looks, self.conditions = settings.looks, condition_channels(settings.looks)
         if settings.corrects:
-            self.tone = nn.Parameter(IDENTITY_TONE.repeat(max(settings.looks, 1), 1))
+            # A 3×3 matrix and an offset that change no colour. It is no constant of the module, because a model file
+            # that is loaded imports the module on the device "meta", where tensors have no values.
+            identity = torch.cat([torch.eye(3).flatten(), torch.zeros(3)])
+            self.tone = nn.Parameter(identity.repeat(max(settings.looks, 1), 1))
         self.corrects = settings.corrects
         looks, (first, second, third) = settings.looks, (settings.channels * 2**n for n in range(3))
         self.down = nn.ModuleList(
