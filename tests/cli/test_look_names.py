@@ -69,7 +69,11 @@ def test_paintings_that_ship_are_looks_by_name(capsys: Capsys) -> None:
     said(capsys, 0, "try", "clip.mkv", *SMALL[:2], "--look", name, "--vary", "strength=0.5,1", "-o", "try.png")
     assert f"the look {name} stands alone" in refuse(capsys, 2, "stylize", "clip.mkv", "--look", f"{name}: 1, oil: 1")
     refused = refuse(capsys, 2, "try", "clip.mkv", "--vary", f"look={name},stripes.png", "-o", "two.png")
-    assert f"try it alone: --look {name}" in refused
+    assert f"compare models: --model {name}" in refused
+    compared = ("try", "clip.mkv", "--model", name, "--model", painting_names()[1], "-o", "two.png")
+    said(capsys, 0, *compared, *SMALL[:2])
+    assert "compares models" in refuse(capsys, 2, "stylize", "clip.mkv", "--look", f"{name}, {painting_names()[1]}")
+    assert f"--look {name}" in refuse(capsys, 2, "look", name)
     assert f"did you mean '{name}'?" in refuse(capsys, 2, "stylize", "clip.mkv", "--look", f"{name}s")
 
 

@@ -92,9 +92,12 @@ def test_an_interrupted_run_goes_on_exactly(
 
 
 def test_a_fixed_number_of_memories_is_filled(capsys: Capsys, mattes: list[np.ndarray]) -> None:
-    save_segmenter(Path("sam"), fixed=7)
-    matte(capsys, "--frame", "0=000.png", "--segmenter", "sam")
-    assert overlap(made()[-1], mattes[-1]) > 0.8
+    write_mask("001.png", mattes[1])
+    for fixed in (1, 4):
+        save_segmenter(Path("sam"), fixed=fixed)
+        given = ("--frame", "0=000.png", "--frame", "1=001.png", "--segmenter", "sam")
+        matte(capsys, *given, "-o", f"{fixed}.mkv")
+        assert overlap(made(f"{fixed}.mkv")[-1], mattes[-1]) > 0.8
 
 
 def test_other_networks_are_refused_in_one_line(capsys: Capsys, mattes: list[np.ndarray]) -> None:
@@ -109,7 +112,9 @@ def test_other_networks_are_refused_in_one_line(capsys: Capsys, mattes: list[np.
     Path("two/memory_encoder.onnx").unlink()
     assert "no ONNX file in it is the memory encoder" in refuse(capsys, 3, *given, "two")
     save(Path("two/memory_encoder.onnx"), model([helper.make_node("Identity", ["x"], ["y"])]))
-    assert "memory_encoder.onnx, from x to y, is not a memory encoder (from mask" in refuse(capsys, 3, *given, "two")
+    text = refuse(capsys, 3, *given, "two")
+    assert "memory_encoder.onnx is no memory encoder that is known: it lacks the input 'mask_for_mem'" in text
+    assert "it also needs x" in text
     Path("two/memory_encoder.onnx").write_bytes(b"junk")
     assert "it is damaged" in refuse(capsys, 3, *given, "two")
     assert not Path("c.matte.mkv").exists()
@@ -141,6 +146,9 @@ def test_what_does_not_fit_together_is_refused(capsys: Capsys, mattes: list[np.n
 def test_choices_are_points_and_boxes() -> None:
     assert Choice.parse("4,5").corners == ((4, 5),)
     assert Choice.parse("4,5,8,9.5@0.5s").corners == ((4, 5), (8, 9.5))
+    Choice.parse("0,0,160,120").check_inside((160, 120), "c.mkv")  # all of it
+    with pytest.raises(UsageError, match="is 160x120"):
+        Choice.parse("160,0").check_inside((160, 120), "c.mkv")
     for text in ("", "4", "4,5,6", "a,b", "1,2,3,4,5"):
-        with pytest.raises(UsageError, match="not X,Y"):
+        with pytest.raises(UsageError, match="neither X,Y"):
             Choice.parse(text)

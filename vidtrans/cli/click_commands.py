@@ -136,8 +136,12 @@ class FileOrName(click.ParamType):
         from vidtrans.models.paintings import painting_names
         from vidtrans.strokes.media import medium_names
 
-        names_of = {"model": lambda: [*list_models(), IDENTITY], "preset": preset_names}
-        known = names_of.get(self.name, lambda: [*painting_names(), *medium_names()])()
+        if self.name == "model":
+            known = [*list_models(), IDENTITY]
+        else:
+            known = list(preset_names() if self.name == "preset" else medium_names())
+        if self.name == "look":
+            known = [*painting_names(), *known]
         names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
 

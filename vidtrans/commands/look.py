@@ -38,12 +38,17 @@ if TYPE_CHECKING:
 
 
 def check_pictures(pictures: Sequence[Path]) -> None:
-    """Raise UsageError if a style picture is the name of a painting medium, which cannot be learned from."""
-    from vidtrans.models.look_pictures import is_medium
+    """Raise UsageError if a style picture is the name of a medium, or of a painting whose look ships."""
+    from vidtrans.models.look_pictures import is_medium, stands_alone
 
     for name in map(str, pictures):
-        if is_medium(name):
-            raise UsageError(name, "it is a medium, and nothing is learned", f"vidtrans stylize VIDEO --look {name}")
+        if stands_alone(name):
+            why = (
+                "it is a medium, and nothing is learned"
+                if is_medium(name)
+                else "its look ships, and is learned already"
+            )
+            raise UsageError(name, why, f"vidtrans stylize VIDEO --look {name}")
 
 
 @dataclass(frozen=True)

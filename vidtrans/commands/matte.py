@@ -94,8 +94,8 @@ class Matte(Command):
     )
     segmenter: str = option(
         "",
-        "Follow it by another segmenter: a folder with the ONNX files of SAM 2, EdgeTAM or EfficientTAM, or one of an "
-        "installed package.",
+        "Follow the thing by another network: a folder with the ONNX files of SAM 2, EdgeTAM or EfficientTAM, or a "
+        "segmenter of an installed package.",
         Group.INPUT,
         metavar="DIR|NAME[:PATH]",
         access="path",
@@ -105,7 +105,7 @@ class Matte(Command):
     )
     layers: Path | None = option(
         None,
-        "Also write the mattes of all things as the named layers of one EXR sequence.",
+        "Also write the mattes of all things as the named layers, and as a Cryptomatte, of one EXR sequence.",
         Group.OUTPUT,
         metavar="DIR/%05d.exr",
     )
@@ -171,7 +171,7 @@ class Matte(Command):
                 raise UsageError(name, "it is of one clip, and there are several", "give one clip")
         # Repeat the check of __post_init__, because only now are the clips in folders counted.
         if is_batch(self.video, self.batch) and (
-            self.frame or (self.keyframes is None and not self.model and not self._found and not self.at)
+            self.frame or (self.keyframes is None and not self.model and not self._found)
         ):
             raise _one_clip_only()
 

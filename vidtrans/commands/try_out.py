@@ -172,8 +172,8 @@ class Try(Command):
             first = str(chosen.value)
         named = {text: parse_pictures(text) for text in (first, *(str(v.value) for v in columns if v.key == "look"))}
         if painting := next((text for text, each in named.items() if each.painting and len(named) > 1), ""):
-            why = f"{painting} is a model of its own, and one model is tried at a time"
-            raise UsageError("--vary look", why, f"try it alone: --look {painting}")
+            why = f"the look {painting} is a model of its own"
+            raise UsageError("--vary look", why, f"compare models: --model {painting} --model OTHER")
         if painting := named[first].painting:
             model = predict_model_from_pictures(named[first], context, self.video, self.recipe.pairing_changes)
             strokes = self.recipe.settings("strokes", StrokesSettings)

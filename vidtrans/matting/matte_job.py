@@ -31,7 +31,7 @@ from vidtrans.masking.matte_edges import VERSION as EDGES
 from vidtrans.masking.matte_edges import cut_out, finish_edge, refine_edge, shrink_frame
 from vidtrans.matting.found_mattes import VERSION as FOUND
 from vidtrans.matting.found_mattes import PeopleSearch, PersonMattes, TermMattes
-from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes
+from vidtrans.matting.matte_request import MATTE, Brushes, MatteRequest, Strokes, frame_of
 from vidtrans.matting.object_mattes import (
     LOST,
     MatteSource,
@@ -59,7 +59,6 @@ from vidtrans.session import Context
 from vidtrans.store.stages import MatteNetworkStage, MatteStage
 from vidtrans.upscaling import VERSION as UPSCALING
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.frame_numbers import sequence_numbers
 from vidtrans.video.images.exr import encode_mattes
 from vidtrans.video.images.picture import write_picture
 from vidtrans.video.io.encoder import picture_names
@@ -305,8 +304,8 @@ class MatteJob:
             if self.segmenter:
                 found[name] = SegmenterMattes(source, self.matting, self.context, self.segmenter)
             elif self.request.found == PERSON:
-                more = {"is_painted": bool(self.painted), "wants_joints": self.request.poses is not None}
-                found[name] = PersonMattes(source, self.matting, self.context, **more)
+                wants = self.request.poses is not None
+                found[name] = PersonMattes(source, self.matting, self.context, painted=small, wants_joints=wants)
             else:
                 found[name] = SweptMattes(source, self.matting, self.context)
         return found
@@ -320,9 +319,7 @@ class MatteJob:
         if choice is None or self.segmenter is None:
             return {}
         choice.check_inside((index.width, index.height), self.clip.name)
-        number = self.span[0] if choice.when is None else self.clip.frame_at(choice.when)
-        if not self.span[0] <= number < self.span[1]:
-            raise UsageError(f"--at {choice}", "that frame is not rendered", "choose another frame")
+        number = choice.frame_in(self.clip, self.span)
         scale = size[0] / index.width
         [frame] = read_clip_frames(self.clip, [number], FrameFormat(Size(exact=size)), self.context)
         matte = self.segmenter[0].matte_at(frame.rgb, [(x * scale, y * scale) for x, y in choice.corners])
@@ -475,10 +472,8 @@ def painted_paths_of(
     ``first_number``: the number of the clip's first frame in these names.
     """
     found: dict[int, Path] = {}
-    numbers = sequence_numbers(clip.index.names) or []
     for when, path in frames:
-        # In an image sequence, the user's frame number is the number in a file's name.
-        frame = numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
+        frame = frame_of(when, clip)
         if not 0 <= frame < clip.index.num_frames:
             last = clip.index.num_frames - 1
             why = f"the last frame of {clip.name} is {last}" if frame > 0 else f"{clip.name} has no such picture"

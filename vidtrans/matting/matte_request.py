@@ -14,6 +14,7 @@ from typing import ClassVar
 import cv2
 import numpy as np
 
+from vidtrans.clips.indexing import Clip
 from vidtrans.clips.masks import MaskLevels, object_matte
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import MediaError, UsageError
@@ -25,6 +26,8 @@ from vidtrans.models.render_settings import ResolvedRenderSettings
 from vidtrans.session import Context
 from vidtrans.strokes.settings import NO_STROKES
 from vidtrans.video.colour.conversion import to_uint8, to_uint16
+from vidtrans.video.frame_numbers import sequence_numbers
+from vidtrans.video.images.exr import CRYPTOMATTE
 from vidtrans.video.images.picture import read_layers
 from vidtrans.video.io.encoding import CODECS, PICTURES, codecs_with_alpha, split_pattern
 from vidtrans.video.io.picture_paths import is_picture_source
@@ -256,7 +259,8 @@ def _frequent_colours(rgb: np.ndarray) -> str:
 class Choice:
     """The choice of a thing: where it is in the clip's pictures, and in which frame.
 
-    ``corners``: a point, (x, y) in pixels, or the two corners of a box. ``when`` None: the first frame with the thing.
+    ``corners``: a point, (x, y) in pixels, or the two corners of a box. ``when`` None: the first frame with people, or
+    for a segmenter the first frame.
     """
 
     corners: tuple[tuple[float, float], ...]
@@ -272,11 +276,19 @@ class Choice:
             numbers = []
         if len(numbers) not in (2, 4):
             remedy = "as in --at 640,360@12, or with a box's corners: --at 500,200,780,700@12"
-            raise UsageError(f"--at {text}", "not X,Y or X,Y@FRAME", remedy)
+            raise UsageError(f"--at {text}", "neither X,Y nor LEFT,TOP,RIGHT,BOTTOM, with or without @FRAME", remedy)
         corners = tuple(zip(numbers[::2], numbers[1::2], strict=True))
         if len(corners) == 2 and not (corners[0][0] < corners[1][0] and corners[0][1] < corners[1][1]):
             raise UsageError(f"--at {text}", "the box has no area", "give its left, top, right and bottom edge")
         return cls(corners, parse_time(when) if at else None)
+
+    def frame_in(self, clip: Clip, span: tuple[int, int]) -> int:
+        """Return the number of the frame, by default the first of ``span`` [first, stop). Raises UsageError."""
+        frame = span[0] if self.when is None else frame_of(self.when, clip)
+        if not span[0] <= frame < span[1]:
+            why = f"the frames from {span[0]} to {span[1] - 1} are taken"
+            raise UsageError(f"--at {self}", why, "choose one of them, or other --start and --end")
+        return frame
 
     def __str__(self) -> str:
         place = ",".join(f"{number:g}" for corner in self.corners for number in corner)
@@ -284,8 +296,9 @@ class Choice:
 
     def check_inside(self, size: tuple[int, int], clip: str) -> None:
         """Raise UsageError if the point, or a corner, lies outside of pictures of ``size``, (width, height)."""
-        if not all(0 <= x <= size[0] - 1 and 0 <= y <= size[1] - 1 for x, y in self.corners):
-            raise UsageError(f"--at {self}", f"{clip} is {size[0]}x{size[1]}", "give a point in it")
+        last = 0 if len(self.corners) == 2 else 1  # A box may end at the edge
+        if not all(0 <= x <= size[0] - last and 0 <= y <= size[1] - last for x, y in self.corners):
+            raise UsageError(f"--at {self}", f"{clip} is {size[0]}x{size[1]}", "give a point or a box in it")
 
 
 @dataclass(frozen=True)
@@ -351,9 +364,13 @@ class MatteRequest:
         if self.segmenter and (self.model or self.found in (FACE, KEY)):
             other = f"--{self.found}" if self.found else "--model"
             raise UsageError(f"--segmenter and {other}", "each finds the thing by itself", "leave out one of them")
-        if self.segmenter and self.at and (is_painted or list(self.brushes.things) != [MATTE]):
+        if self.at and (is_painted or list(self.brushes.things) != [MATTE]):
             raise UsageError(
                 "--at", "the thing is painted already", "leave it out, or --frame, --keyframes and --names"
+            )
+        if self.layers and any(name.startswith(CRYPTOMATTE) for name in self.brushes.things):
+            raise UsageError(
+                "--names", f"layers whose names begin with {CRYPTOMATTE} are those of a Cryptomatte", "rename it"
             )
         if self.poses and (self.found != PERSON or is_painted or self.segmenter):
             raise UsageError("--poses", "joints are those of a person who is found", "give it with --person alone")
@@ -393,6 +410,12 @@ class MatteRequest:
 def usual_codec(*, with_colours: bool) -> str:
     """Return the default codec of videos with mattes, or of objects ``with_colours`` and alpha."""
     return "prores4444" if with_colours else "ffv1"
+
+
+def frame_of(when: Time, clip: Clip) -> int:
+    """Return the frame that the user means; in an image sequence a number is the one in a file's name."""
+    numbers = sequence_numbers(clip.index.names) or []
+    return numbers.index(when.frame) if when.frame in numbers else clip.frame_at(when)
 
 
 def parse_frame(text: str) -> tuple[Time, Path]:

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import cv2
 import numpy as np
@@ -53,7 +53,10 @@ class Role(NamedTuple):
     optional: frozenset[str] = frozenset()
 
 
-FEATURES, DETAIL = r"(pix_feat|image_embed(ding)?s?|vision_features)(_with_mem)?", r"high_res_feat(s|ures?)?_?"
+FEATURES, DETAIL = (
+    r"(pix_feat|image_embeds?|image_embeddings?|vision_features)(_with_mem)?",
+    r"high_res_feat(s|ures?)?_?",
+)
 ENCODER = Role(
     "image encoder",
     {"image": r"input|image|pixel_values"},
@@ -94,9 +97,9 @@ DECODER = Role(
 )
 MEMORY = Role(
     "memory encoder",
-    {"mask": r"mask_for_mem", "features": FEATURES, "is_predicted": r"mask_from_pts"},
+    {"mask": r"mask_for_mem", "features": FEATURES, "from_points": r"mask_from_pts"},
     {"memory": r"maskmem_features", "positions": r"maskmem_pos_enc", "times": r"temporal_code"},
-    frozenset({"is_predicted", "times"}),
+    frozenset({"from_points", "times"}),
 )
 ROLES = (ENCODER, ATTENTION, DECODER, MEMORY)
 
@@ -142,10 +145,13 @@ def open_folder(folder: Path | None, *, is_tried: bool = False) -> SamSegmenter:
     """
     if folder is not None and folder.is_file() and folder.suffix.lower() == ".onnx":
         folder = folder.parent  # One of the files stands for all
-    if folder is None or not folder.is_dir():
-        what = "--segmenter onnx" if folder is None else str(folder)
-        why = "the folder of the ONNX files is missing" if folder is None else "no such folder"
-        raise UsageError(what, why, GUIDE) if folder is None else MediaError(what, why, missing_file_remedy(folder))
+    if folder is None:
+        raise UsageError("--segmenter onnx", "the folder of the ONNX files is missing", "as in --segmenter onnx:DIR")
+    if not folder.is_dir():
+        why, remedy = "no such folder", missing_file_remedy(folder)
+        if folder.exists():
+            why, remedy = "it is no folder of ONNX files", GUIDE
+        raise MediaError(str(folder), why, remedy)
     check_installed(f"--segmenter {folder}")
     graphs = {path: read_graph(path) for path in sorted(folder.glob("*.onnx"))}
     found = {}
@@ -168,9 +174,21 @@ def _missing(role: Role, graphs: Mapping[Path, Graph]) -> str:
     near = next((path for path in graphs if word in path.name), None)
     if near is None:
         return f"no ONNX file in it is the {role.name}"
-    ports = [[port.name for port in found] for found in (graphs[near].inputs, graphs[near].outputs)]
-    wanted = f"{role.name} (from {', '.join(role.inputs)} to {', '.join(role.outputs)})"
-    return f"{near.name}, from {', '.join(ports[0])[:200]} to {', '.join(ports[1])[:200]}, is not a {wanted}"
+    graph, lacks = graphs[near], list[str]()
+    for what, ports, patterns in (("input", graph.inputs, role.inputs), ("output", graph.outputs, role.outputs)):
+        found = _match(ports, patterns)
+        lacking = [key for key in patterns if key not in found and key not in role.optional]
+        lacks += [f"the {what} '{_usual_name(patterns[key])}'" for key in lacking]
+        if what == "input":
+            unknown = [port.name for port in ports if port not in found.values()]
+    needs = f"; it also needs {', '.join(unknown)[:200]}" if unknown else ""
+    return f"{near.name} is no {role.name} that is known: it lacks {', '.join(lacks) or 'nothing'}{needs}"
+
+
+def _usual_name(pattern: str) -> str:
+    """Return the name that a pattern of names stands for: its first choice, without what may be missing."""
+    first = re.sub(r"\(([^()|]*)\|[^()]*\)\??", r"\1", re.sub(r"\([^()|]*\)\?", "", pattern))
+    return first.partition("|")[0].replace("?", "")
 
 
 class Seen(NamedTuple):
@@ -267,7 +285,7 @@ class SamSegmenter:
                 pointer = found
         height, width = self._mask_size
         whole = cv2.resize(matte.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)
-        return self._memorise(seen, (LOGIT_SCALE * whole - LOGIT_SCALE / 2)[None, None], pointer, is_predicted=False)
+        return self._memorise(seen, (LOGIT_SCALE * whole - LOGIT_SCALE / 2)[None, None], pointer)
 
     def advance(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
         """Return the thing's matte (H, W) in the next frame (H, W, 3), and the confidence in it.
@@ -280,7 +298,7 @@ class SamSegmenter:
         covered = matte > 0.05
         if not (matte >= 0.5).any():
             return matte, 0.0
-        memory = self._memorise(seen, for_memory, pointer, is_predicted=True)
+        memory = self._memorise(seen, for_memory, pointer)
         self._recent.appendleft(memory)
         if memory.pointer.size:
             self._pointers.appendleft(memory.pointer)
@@ -353,7 +371,9 @@ class SamSegmenter:
         ports = self._files[DECODER.name].inputs
         shape = ports["points"].shape or ()
         fixed = shape[1] if len(shape) == 3 and isinstance(shape[1], int) else 0
-        count = max(2, fixed)  # Graphs with a free number of points may need two
+        count = fixed or 2  # Graphs with a free number of points may need two
+        if len(corners) > count:
+            raise ModelError(str(self._files[DECODER.name].path), "it takes one point, and no box", "give a point")
         points, labels = np.zeros((1, count, 2), np.float32), np.full((1, count), OFF, np.float32)
         scale = np.array([self._side / seen.size[0], self._side / seen.size[1]], np.float32)
         for n, corner in enumerate(corners):
@@ -363,12 +383,16 @@ class SamSegmenter:
         keys = sorted(key for key in ports if key.startswith("detail"))
         feed = {"points": points, "labels": labels, "features": features}
         found = self._run(DECODER, feed | dict(zip(keys, details, strict=True)))
+        for key in ("mask", "for_memory"):
+            if found[key].ndim != 4 or found[key].shape[:2] != (1, 1):
+                file, name = self._files[DECODER.name], self._files[DECODER.name].outputs[key]
+                raise ModelError(str(file.path), f"its '{name}' is {list(found[key].shape)}, not one mask", GUIDE)
         pointer = found.get("pointer")
-        return found["mask"][0, 0], found["for_memory"][:1, :1], None if pointer is None else pointer.reshape(1, -1)
+        return found["mask"][0, 0], found["for_memory"], None if pointer is None else pointer.reshape(1, -1)
 
-    def _memorise(self, seen: Seen, mask: np.ndarray, pointer: np.ndarray | None, *, is_predicted: bool) -> Memory:
+    def _memorise(self, seen: Seen, mask: np.ndarray, pointer: np.ndarray | None) -> Memory:
         """Return the memory of a frame with a mask (1, 1, h, w) from -10 to 10."""
-        feed = {"mask": mask, "features": seen.features, "is_predicted": np.full((1, 1), is_predicted, np.float32)}
+        feed = {"mask": mask, "features": seen.features, "from_points": np.zeros((1, 1), np.float32)}
         found = self._run(MEMORY, feed)
         if "times" in found:
             self._times = found["times"]
@@ -379,15 +403,15 @@ class SamSegmenter:
         """Return a frame's features after memory attention."""
         ports = self._files[ATTENTION.name].inputs
         timed = [(one, -1) for one in self._known] + [(one, n) for n, one in enumerate(self._recent)]
-        timed = timed[:1] * (_fixed_count(ports["memory"]) - len(timed)) + timed  # A fixed number: repeat the first
+        timed = _with_count(timed, _fixed_count(ports["memory"]))
         positions = [one.positions.astype(np.float32) + self._time(which) for one, which in timed]
         feed = {"current": seen.current, "positions": seen.positions}
         if "pointers" in ports:
             own = [one.pointer for one in self._known if one.pointer.size] + list(self._pointers)
             length = (ports["pointers"].shape or ())[-1:]
             size = length[0] if length and isinstance(length[0], int) else seen.current.shape[1]
-            missing = _fixed_count(ports["pointers"]) - len(own)
-            own = (own[:1] or [np.zeros((1, size))]) * missing + own
+            fixed = _fixed_count(ports["pointers"])
+            own = _with_count(own or [np.zeros((1, size))] * min(1, fixed), fixed)
             feed["pointers"] = np.concatenate([np.zeros((0, size)), *own]).astype(np.float32)
             num_tokens = feed["pointers"].size // positions[0].shape[-1]  # A pointer becomes several tokens
             positions.append(np.zeros((num_tokens, 1, positions[0].shape[-1]), np.float32))
@@ -396,11 +420,19 @@ class SamSegmenter:
         return self._run(ATTENTION, feed)["features"]
 
     def _time(self, which: int) -> np.ndarray:
-        """Return the code of a distance in time: frames before the last one, or -1 for a known frame."""
+        """Return the code of a place in time: the number of kept frames since, or -1 for a known frame."""
         if self._times is None:
             return np.zeros(1, np.float32)
         codes = self._times.reshape(len(self._times), 1, 1, -1)
         return np.asarray(codes[min(which, len(codes) - 1)])
+
+
+T = TypeVar("T")
+
+
+def _with_count(items: list[T], count: int) -> list[T]:
+    """Return the first ``count`` items; if there are fewer, repeat the first one. All of them if the count is 0."""
+    return (items[:1] * (count - len(items)) + items)[:count] if count else items
 
 
 def _fixed_count(port: Port) -> int:

@@ -51,7 +51,7 @@ class VideoSegmenter(Protocol):
         """Forget all, and take a thing from one or several frames in which its matte is known."""
 
     def advance(self, frame: np.ndarray) -> tuple[np.ndarray, float]:
-        """Return the thing's matte in the next frame, and the confidence in it from 0 to 1."""
+        """Return the thing's matte in the next frame, and the confidence in it from 0 to 1; 0 where it is not seen."""
 
     def state(self) -> dict[str, np.ndarray]:
         """Return what ``restore`` needs to go on behind the last frame, as named arrays."""
@@ -83,7 +83,7 @@ def open_segmenter(text: str) -> tuple[VideoSegmenter, Table]:
         raise UsageError(f"--segmenter {text}", "neither a folder nor a segmenter", remedy)
     open_path: Callable[[Path | None], VideoSegmenter] = SEGMENTERS.load(name)
     segmenter = open_path(Path(path) if colon else None)
-    return segmenter, {"name": name, "version": VERSION} | SEGMENTERS.origin(name) | segmenter.identity()
+    return segmenter, {"name": name, "version": VERSION} | SEGMENTERS.origin(name) | {"own": segmenter.identity()}
 
 
 class SegmenterTracker:

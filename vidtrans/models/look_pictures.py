@@ -342,6 +342,8 @@ def _look_error(look: str, folder: Path) -> UsageError:
     several = [name.strip() for name in look.split(",")]
     if len(several) > 1 and all(is_style(name, folder) for name in several):
         remedy = f"compare them: vidtrans try VIDEO --vary look={','.join(several)}"
+        if any(each in painting_names() for each in several):
+            remedy = "give one; 'vidtrans try VIDEO --model ONE --model OTHER' compares models, as those of paintings"
         return UsageError(f"--look {look}", "a clip has one look", remedy)
     name = next((name for name in names if not is_style(name, folder)), look)
     if name and (folder / name).is_dir():
@@ -358,7 +360,7 @@ def _look_error(look: str, folder: Path) -> UsageError:
         remedy = HINT
     else:
         remedy = f"give a picture, or choose from: {', '.join((*painting_names(), *medium_names()))}"
-    return UsageError(f"--look {name}", "there is no such medium or picture", remedy)
+    return UsageError(f"--look {name}", "there is no such medium, painting or picture", remedy)
 
 
 def unknown_look_error(name: str, looks: Sequence[str]) -> UsageError:

@@ -23,7 +23,7 @@ MEASURES = Registry(
         ),
         "vgg19": Entry("vidtrans.perception.vgg:VGG19", "features of VGG-19, where torchvision and its weights are"),
         "patches": Entry(
-            "vidtrans.perception.patches:Patches", "pixel patches: the fallback without a network; hardly any strokes"
+            "vidtrans.perception.patches:Patches", "pixel patches, without a network: quick, hardly any strokes"
         ),
     },
 )

@@ -262,7 +262,7 @@ class PersonFinder:
         return max(sure, key=lambda one: one.confidence, default=None)
 
     def look_in(self, frame: np.ndarray, box: Sequence[float]) -> Found | None:
-        """Return the person in a box (left, top, right, bottom) of a frame, whose matte ends there; None for nobody."""
+        """Return the person in a box (left, top, right, bottom) of a frame, the matte clipped to it, or None."""
         seen = [one for one in _looks(frame, [(box, turns) for turns in range(4)]) if one is not None]
         sure = [one for one in seen if one.confidence >= LIKELY and box_overlap(one.box, box) >= SAME_FACE]
         best = max(sure, key=lambda one: one.confidence * box_overlap(one.box, box), default=None)

