@@ -65,6 +65,7 @@ LIBRARY = {
     "open_dataset": "vidtrans.library.opened_dataset:open_dataset",
     "painting_names": "vidtrans.models.paintings:painting_names",
     "painting_picture": "vidtrans.models.paintings:painting_picture",
+    "shipped_looks": "vidtrans.models.paintings:shipped_looks",
     "write_clip": "vidtrans.library.opened_clip:write_clip",
 }
 # The functions' parameters are in ``__init__.pyi``, which docs/generate.py writes from the commands.

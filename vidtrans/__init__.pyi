@@ -44,6 +44,7 @@ from vidtrans.library.propagator import Propagator as Propagator
 from vidtrans.models.formats import model_suffixes as model_suffixes
 from vidtrans.models.paintings import painting_names as painting_names
 from vidtrans.models.paintings import painting_picture as painting_picture
+from vidtrans.models.paintings import shipped_looks as shipped_looks
 from vidtrans.strokes.media import medium_names as medium_names
 from vidtrans.strokes.media import medium_picture as medium_picture
 

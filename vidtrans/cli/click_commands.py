@@ -6,7 +6,7 @@ import os
 import re
 import signal
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import MISSING
 from functools import partial
@@ -133,15 +133,16 @@ class FileOrName(click.ParamType):
         """Return the names that start with ``incomplete``; if there are none, let the shell complete a file name."""
         from vidtrans.config.recipe import preset_names
         from vidtrans.models.model_file import IDENTITY, list_models
-        from vidtrans.models.paintings import painting_names
+        from vidtrans.models.paintings import shipped_looks
         from vidtrans.strokes.media import medium_names
 
+        known: Sequence[str] = medium_names()
         if self.name == "model":
             known = [*list_models(), IDENTITY]
-        else:
-            known = list(preset_names() if self.name == "preset" else medium_names())
-        if self.name == "look":
-            known = [*painting_names(), *known]
+        elif self.name == "preset":
+            known = preset_names()
+        elif self.name == "look":
+            known = shipped_looks()
         names = [CompletionItem(name) for name in known if name.startswith(incomplete)]
         return names or [CompletionItem(incomplete, type="file")]
 

@@ -71,16 +71,15 @@ class CommandGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def _error_for_other_word(self, args: Sequence[str], ctx: click.Context) -> click.UsageError | None:
-        """Return the error for a first word that is a file, a painting medium or 'help'; None for other words."""
-        from vidtrans.models.paintings import painting_names
-        from vidtrans.strokes.media import medium_names
+        """Return the error for a first word that is a file, a look that ships or 'help'; None for other words."""
+        from vidtrans.models.paintings import shipped_looks
 
         word, rest = args[0], [name for name in args[1:2] if self.has_command(name)]
         if word == "help" and rest:
             return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
         if os.path.exists(word) or os.path.splitext(word)[1]:
             return click.UsageError(f"'{word}' is no command: write 'vidtrans stylize {word} --look oil'.", ctx)
-        if word in (*medium_names(), *painting_names()):
+        if word in shipped_looks():
             return click.UsageError(f"'{word}' is a look: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
         return None
 

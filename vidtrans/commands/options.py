@@ -173,11 +173,10 @@ def missing_model_error(command: str, inputs: Sequence[Path] = ()) -> UsageError
     ``inputs``: the command's clips; one of them may be the name of a look or model, without its option.
     """
     from vidtrans.models.model_file import list_models
-    from vidtrans.models.paintings import painting_names
-    from vidtrans.strokes.media import medium_names
+    from vidtrans.models.paintings import shipped_looks
 
     for path in inputs:
-        for kind, names in (("look", (*medium_names(), *painting_names())), ("model", list_models())):
+        for kind, names in (("look", shipped_looks()), ("model", list_models())):
             if str(path).lower() in names and not path.exists():
                 clip = next((str(other) for other in inputs if other != path), "VIDEO")
                 name = str(path).lower()

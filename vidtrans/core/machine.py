@@ -51,6 +51,16 @@ def import_onnx_runtime() -> Any:  # noqa: ANN401  (a module without types)
     return runtime
 
 
+def start_onnx_session(file: bytes, threads: int) -> Any:  # noqa: ANN401  (of a module without types)
+    """Return a session of ONNX Runtime on the CPU that logs nothing. Raises whatever ONNX Runtime raises."""
+    runtime = import_onnx_runtime()
+    runtime.set_default_logger_severity(4)
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 4
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # Waiting threads use no CPU time
+    return runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
 def set_up_heap() -> None:
     """Make glibc share one heap among all threads, and keep freed memory in it; without glibc, do nothing.
 

@@ -129,7 +129,7 @@ class PeopleSearch:
         """Return the person at the chosen place of a frame, (h, w, 3) uint8. Raises UsageError if there is none."""
         assert self.choice is not None
         scale = self.size[0] / self.clip.index.width
-        corners = [(x * scale, y * scale) for x, y in self.choice.corners]
+        corners = self.choice.scaled(scale)
         if len(corners) == 2:
             person = PersonFinder().look_in(frame, (*corners[0], *corners[1]))
         else:
@@ -277,7 +277,7 @@ class PersonMattes(SweptMattes):
         self._taught = self._teach([shot for shot in source.shots if self._painted & {*shot}])
 
     def _teach(self, shots: Sequence[range]) -> SweptMattes:
-        """Return the mattes of a network that learns the person, in some shots; elsewhere they are empty."""
+        """Return mattes by a network that learns the person in the given shots; they are empty in other shots."""
         known = {frame: matte for frame, matte in self.source.painted.items() if any(frame in shot for shot in shots)}
         return SweptMattes(replace(self.source, painted=known), self.settings, self.context)
 
@@ -301,14 +301,13 @@ class PersonMattes(SweptMattes):
 
     def at(self, frame: int) -> ScoredMatte:
         """Return the person's matte in a frame, and its confidence."""
-        return self._taught_at(frame) or super().at(frame)
+        return self._matte_in(frame)[0]
 
-    def _taught_at(self, frame: int) -> ScoredMatte | None:
-        """Return the taught network's matte where it is used; None elsewhere."""
-        taught = self._taught.at(frame)
-        if taught.confidence < LOST or overlap(super().at(frame).matte, taught.matte) >= AGREEING:
-            return None
-        return taught
+    def _matte_in(self, frame: int) -> tuple[ScoredMatte, bool]:
+        """Return the person's matte in a frame, and whether it is that of the taught network."""
+        found, taught = super().at(frame), self._taught.at(frame)
+        is_taught = taught.confidence >= LOST and overlap(found.matte, taught.matte) < AGREEING
+        return (taught if is_taught else found), is_taught
 
     def for_key(self) -> list[str]:
         """Return the keys of the cache entries of both ways to follow, for cache keys of renders."""
@@ -327,7 +326,7 @@ class PersonMattes(SweptMattes):
         scale = self.source.clip.index.width / self.source.size[0]
         found = {}
         for frame in range(*self.source.span):
-            if self._taught_at(frame) is not None:
+            if self._matte_in(frame)[1]:
                 continue  # The joints are those of somebody else
             own = self.stored(frame, "joints")
             if own is None and frame in self.source.painted:

@@ -320,9 +320,8 @@ class MatteJob:
             return {}
         choice.check_inside((index.width, index.height), self.clip.name)
         number = choice.frame_in(self.clip, self.span)
-        scale = size[0] / index.width
         [frame] = read_clip_frames(self.clip, [number], FrameFormat(Size(exact=size)), self.context)
-        matte = self.segmenter[0].matte_at(frame.rgb, [(x * scale, y * scale) for x, y in choice.corners])
+        matte = self.segmenter[0].matte_at(frame.rgb, choice.scaled(size[0] / index.width))
         if not MIN_CHOSEN_SHARE <= (matte >= 0.5).mean() < 1:
             why = f"the segmenter finds {'all of frame' if matte.mean() > 0.5 else 'nothing there in frame'} {number}"
             raise UsageError(f"--at {choice}", why, "choose another point, or a box: --at LEFT,TOP,RIGHT,BOTTOM")

@@ -282,6 +282,10 @@ class Choice:
             raise UsageError(f"--at {text}", "the box has no area", "give its left, top, right and bottom edge")
         return cls(corners, parse_time(when) if at else None)
 
+    def scaled(self, scale: float) -> list[tuple[float, float]]:
+        """Return the corners in pixels of a picture that is larger by the factor ``scale``."""
+        return [(x * scale, y * scale) for x, y in self.corners]
+
     def frame_in(self, clip: Clip, span: tuple[int, int]) -> int:
         """Return the number of the frame, by default the first of ``span`` [first, stop). Raises UsageError."""
         frame = span[0] if self.when is None else frame_of(self.when, clip)

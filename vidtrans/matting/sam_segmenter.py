@@ -9,7 +9,6 @@ Anything Model", CVPR 2025; Xiong et al., "Efficient Track Anything", arXiv:2411
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -22,11 +21,13 @@ import numpy as np
 
 from vidtrans.core.child_process import limit_resources, module_command
 from vidtrans.core.errors import MediaError, ModelError, UsageError, first_line
-from vidtrans.core.machine import cores, import_onnx_runtime
+from vidtrans.core.files import digest_file
+from vidtrans.core.machine import cores, import_onnx_runtime, start_onnx_session
 from vidtrans.core.registry import missing_file_remedy
 from vidtrans.core.settings import Table
 from vidtrans.interop.onnx.graph_reading import Graph, Port, read_graph
 from vidtrans.interop.onnx.trial import NUM_FILE_COPIES, TrialError, answer_request, check_installed, run_request
+from vidtrans.perception.people import overlap
 
 VERSION = 1  # Version of the way in which the memory is kept, for cache keys
 MEAN, STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # Of the pictures that the encoders are trained on
@@ -192,7 +193,7 @@ def _usual_name(pattern: str) -> str:
 
 
 class Seen(NamedTuple):
-    """What the encoder sees in a frame: features, their positions, and finer features, all with a batch of 1."""
+    """The encoder's outputs for one frame: features, their positions, and finer features, each with a batch of 1."""
 
     features: np.ndarray
     current: np.ndarray
@@ -225,16 +226,8 @@ class SamSegmenter:
 
     def identity(self) -> Table:
         """Return the digests of the files and the version of the runtime."""
-        return {"onnxruntime": import_onnx_runtime().__version__, "memory": VERSION, "files": self._digests}
-
-    @cached_property
-    def _digests(self) -> list[str]:
-        """Return the SHA-256 digests of the files, in the order of ``ROLES``."""
-        found = []
-        for role in ROLES:
-            with self._files[role.name].path.open("rb") as file:
-                found.append(hashlib.file_digest(file, "sha256").hexdigest())
-        return found
+        digests = [digest_file(self._files[role.name].path) for role in ROLES]
+        return {"onnxruntime": import_onnx_runtime().__version__, "memory": VERSION, "files": digests}
 
     @cached_property
     def _sessions(self) -> dict[str, Any]:
@@ -244,14 +237,10 @@ class SamSegmenter:
             memory = MEMORY_BYTES + NUM_FILE_COPIES * sum(path.stat().st_size for path in paths)
             request = {"folder": str(paths[0].parent.absolute()), "memory": memory, "threads": cores()}
             run_request(paths[0].parent, COMMAND, request, TIMEOUT_S, GUIDE)
-        runtime, found = import_onnx_runtime(), {}
-        runtime.set_default_logger_severity(4)
+        found = {}
         for name, one in self._files.items():
-            options = runtime.SessionOptions()
-            options.intra_op_num_threads, options.log_severity_level = cores(), 4
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # Waiting threads use no CPU time
             try:
-                found[name] = runtime.InferenceSession(one.path.read_bytes(), options, ["CPUExecutionProvider"])
+                found[name] = start_onnx_session(one.path.read_bytes(), cores())
             except MemoryError:
                 raise
             except Exception as error:  # ONNX Runtime has a dozen exception classes
@@ -280,8 +269,7 @@ class SamSegmenter:
         if len(rows):
             corners = [(float(columns.min()), float(rows.min())), (columns.max() + 1.0, rows.max() + 1.0)]
             logits, _, found = self._decode(seen, seen.current, corners)
-            other, own = _matte_of(logits, seen.size) >= 0.5, matte >= 0.5
-            if (other & own).sum() >= ALIKE * (other | own).sum():
+            if overlap(_matte_of(logits, seen.size), matte) >= ALIKE:
                 pointer = found
         height, width = self._mask_size
         whole = cv2.resize(matte.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR)

@@ -20,7 +20,7 @@ from vidtrans.core.settings import Table, parse_time
 from vidtrans.core.system import path_as_stored
 from vidtrans.curves.curve import parse_curve, parse_names
 from vidtrans.models.model_file import IDENTITY, list_models
-from vidtrans.models.paintings import painting_names
+from vidtrans.models.paintings import painting_names, shipped_looks
 from vidtrans.pipeline.render import look_named
 from vidtrans.strokes.media import medium_names
 from vidtrans.strokes.settings import medium_of_tables
@@ -284,7 +284,7 @@ def _unique_names(mixtures: Sequence[Mixture]) -> tuple[dict[str, Mixture], list
 
 def is_style(name: str, folder: Path = Path()) -> bool:
     """Return whether a text names a medium, a painting that ships, the clip's own style, or a file in ``folder``."""
-    return name in (CLIP, *medium_names(), *painting_names()) or is_file(name, folder)
+    return name in (CLIP, *shipped_looks()) or is_file(name, folder)
 
 
 def stands_alone(name: str, folder: Path = Path()) -> bool:
@@ -351,7 +351,7 @@ def _look_error(look: str, folder: Path) -> UsageError:
     if is_picture(Path(name)):
         return UsageError(f"--look {name}", "no such picture", missing_file_remedy(folder / name))
     models = [*list_models(), IDENTITY]
-    near = nearest_name(name, [*models, *medium_names(), *painting_names()])
+    near = nearest_name(name, [*models, *shipped_looks()])
     if near in models and near not in painting_names():
         remedy = f"did you mean the model '{near}'? vidtrans stylize VIDEO --model {near}"
     elif near:
@@ -359,7 +359,7 @@ def _look_error(look: str, folder: Path) -> UsageError:
     elif set(name) & set(",:"):
         remedy = HINT
     else:
-        remedy = f"give a picture, or choose from: {', '.join((*painting_names(), *medium_names()))}"
+        remedy = f"give a picture, or choose from: {', '.join(shipped_looks())}"
     return UsageError(f"--look {name}", "there is no such medium, painting or picture", remedy)
 
 

@@ -6,6 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from vidtrans.core.files import PACKAGE
+from vidtrans.strokes.media import medium_names
 
 FOLDER = PACKAGE / "assets" / "paintings"  # A model and a sample picture, a JPEG file, for each painting
 SUFFIX = ".safetensors"
@@ -15,6 +16,11 @@ SUFFIX = ".safetensors"
 def painting_names() -> tuple[str, ...]:
     """Return the names of the paintings whose looks ship, sorted."""
     return tuple(sorted(path.stem for path in FOLDER.glob(f"*{SUFFIX}")))
+
+
+def shipped_looks() -> tuple[str, ...]:
+    """Return the names that ``--look`` accepts without a file: of paintings and of media."""
+    return (*painting_names(), *medium_names())
 
 
 def painting_model(name: str) -> Path:

@@ -44,7 +44,7 @@ def resolve_measure(name: str) -> str:
         except UsageError:
             continue
         return candidate
-    raise AssertionError("patches need nothing")
+    raise AssertionError("distilled-vgg needs nothing")
 
 
 def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import PurePosixPath
 
-from vidtrans import medium_names, painting_names
+from vidtrans import shipped_looks
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import unknown_name
 from vidtrans.core.settings import Table
@@ -89,7 +89,7 @@ def _picture_steps(answers: Answers) -> list[CommandStep]:
     """Return the commands of the task "picture": render a clip in the style of a picture or a painting medium."""
     clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
     colours: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
-    if answers["how"] == "now" or look in (*medium_names(), *painting_names()):  # Neither needs training
+    if answers["how"] == "now" or look in shipped_looks():  # They need no training
         return [CommandStep("stylize", {"video": [clip], "look": look} | colours, f"{clip_name} like {_stem(look)}")]
     model = f"{_stem(look)}.{clip_name}.{answers['how']}min.safetensors"
     train = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}

@@ -18,7 +18,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from vidtrans import medium_names, medium_picture, painting_names, painting_picture
+from vidtrans import medium_names, medium_picture, painting_names, painting_picture, shipped_looks
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Stop
 from vidtrans.core.files import TRAINING_FILE, digest_of, write_bytes
@@ -304,8 +304,7 @@ class StudioApp:
         name = text_in(request, "name")
         picture = painting_picture(name) or (medium_picture(name) if name in medium_names() else None)
         if picture is None:
-            names = ", ".join((*painting_names(), *medium_names()))
-            raise UsageError(name, "there is no picture of this look", f"choose one of {names}")
+            raise UsageError(name, "there is no picture of this look", f"choose one of {', '.join(shipped_looks())}")
         return FileResponse(picture)
 
     @route("/thumb")

@@ -53,7 +53,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def answer(command: list[str], input: bytes, **_: object) -> subprocess.CompletedProcess[bytes]:
         request = json.loads(input)
         try:
-            run = trial.TrialRun(request, onnxruntime)
+            run = trial.TrialRun(request)
             found = run.predict() if "pictures" in request else run.find()
         except trial.TrialError as error:
             found = {"error": str(error)}

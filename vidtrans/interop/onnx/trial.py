@@ -23,7 +23,7 @@ import numpy as np
 
 from vidtrans.core.child_process import limit_resources, module_command, take_output
 from vidtrans.core.errors import ModelError, UsageError, first_line
-from vidtrans.core.machine import cores, import_onnx_runtime
+from vidtrans.core.machine import cores, import_onnx_runtime, start_onnx_session
 from vidtrans.core.settings import Table
 from vidtrans.interop.onnx.checks import fixed_sides, input_layouts
 from vidtrans.interop.onnx.graph_reading import REMEDY, Graph, Port
@@ -177,9 +177,9 @@ class TrialError(Exception):
 def main() -> None:
     """Answer one request: test the network, or predict style vectors if the request has pictures."""
     with answer_request() as (request, answer):
-        runtime = import_onnx_runtime()  # Before the limits are set, because the import writes a temporary file
+        import_onnx_runtime()  # Before the limits are set, because the import writes a temporary file
         limit_resources(request["memory"], request["seconds"] * request["threads"], writes=False)
-        run = TrialRun(request, runtime)
+        run = TrialRun(request)
         answer |= run.predict() if "pictures" in request else run.find()
 
 
@@ -204,16 +204,10 @@ def answer_request() -> Iterator[tuple[Table, Table]]:
 class TrialRun:
     """The test of one network: its session, the request, and the axis order and number of channels of its input."""
 
-    def __init__(self, request: Table, onnxruntime: Any) -> None:  # noqa: ANN401  (a module without types)
+    def __init__(self, request: Table) -> None:
         """Create the session of the network that the request names. Raises TrialError if ONNX Runtime refuses it."""
-        onnxruntime.set_default_logger_severity(4)
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = request["threads"]
-        options.log_severity_level = 4
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # Waiting threads use no CPU time
         try:
-            with open(request["path"], "rb") as file:
-                self.session = onnxruntime.InferenceSession(file.read(), options, providers=["CPUExecutionProvider"])
+            self.session = start_onnx_session(Path(request["path"]).read_bytes(), request["threads"])
         except MemoryError:
             raise
         except Exception as error:  # ONNX Runtime has a dozen exception classes
