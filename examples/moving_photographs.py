@@ -36,10 +36,11 @@ class Scenes:
         self.middle = (SIDE - 1) / 2
         self.grid = np.stack([columns, rows], axis=-1) - self.middle
 
-    def draw(self, rng: np.random.Generator, flat: float = 0) -> tuple[Array, Array, Array, Array]:
-        """Return a frame, the next one, the flow (SIDE, SIDE, 2) from it back to the first, and where that holds.
+    def draw(self, rng: np.random.Generator, flat: float = 0) -> tuple[Array, Array, Array, Array, Array]:
+        """Return a frame, the next one, the flow from it back to the first, where that holds, and the frame's original.
 
-        ``flat``: the share of scenes of low contrast, in whose noise no strokes are to be seen.
+        The flow is (SIDE, SIDE, 2), the mask 0 or 1. The original has no noise. ``flat``: the share of scenes of low
+        contrast, in whose noise no strokes are to be seen.
         """
         photograph, moved = self._photograph(rng), self._moved(self._motion(rng))
         view = self._view(photograph, rng)
@@ -56,7 +57,8 @@ class Scenes:
             first, second = (np.clip(grey + contrast * (each - each.mean()), 0, 1) for each in (first, second))
         if rng.random() < 0.3:
             second = second * (1 + rng.normal(0, 0.01))
-        return _spoilt(first, rng), _spoilt(second, rng), flow.astype(np.float32), holds.astype(np.float32)
+        spoilt = (_spoilt(frame, rng) for frame in (first, second))
+        return *spoilt, flow.astype(np.float32), holds.astype(np.float32), first.astype(np.float32)
 
     def _photograph(self, rng: np.random.Generator) -> Array:
         return self.photographs[rng.integers(len(self.photographs))]

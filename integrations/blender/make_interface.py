@@ -1,4 +1,4 @@
-"""Write the schemas and media of the installed vidtrans into the add-on, for a panel where no program is found.
+"""Write the schemas and looks of the installed vidtrans into the add-on, for a panel where no program is found.
 
 Run it before a release: ``python integrations/blender/make_interface.py [PROGRAM]``.
 """

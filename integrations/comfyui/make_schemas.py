@@ -16,7 +16,7 @@ NODES += ("dream", "evaluate")
 
 
 def current() -> str:
-    from vidtrans import medium_names
+    from vidtrans import medium_names, shipped_looks
     from vidtrans.commands.page_commands import PageCommands
 
     commands = PageCommands(lambda text: None)
@@ -25,7 +25,12 @@ def current() -> str:
         for name, table in commands.schema(command)["properties"].items():
             if "x-form" in table:
                 tables[command][name] = {key: value for key, value in table.items() if key in KEPT}
-    return json.dumps({"commands": tables, "media": medium_names()}, indent=1, ensure_ascii=False) + "\n"
+    return (
+        json.dumps(
+            {"commands": tables, "media": medium_names(), "looks": shipped_looks()}, indent=1, ensure_ascii=False
+        )
+        + "\n"
+    )
 
 
 if __name__ == "__main__":

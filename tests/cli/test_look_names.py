@@ -47,6 +47,7 @@ def odd() -> Path:
 
 def test_the_list_of_models_names_the_media(capsys: Capsys) -> None:
     table = said_json(capsys, "model", "list")
+    assert table["looks"] == [*painting_names(), *medium_names()]
     assert list(table["media"]) == list(medium_names())
     assert all(one["summary"] and Path(one["file"]).is_file() for one in table["media"].values())
     assert list(table["models"]) == [*sorted(["flower", "water", *painting_names()]), "identity"]

@@ -21,9 +21,10 @@ def test_the_flow_of_a_scene_leads_to_where_things_were(monkeypatch: pytest.Monk
     rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)
     errors, stills = [], []
     for seed in range(6):
-        first, second, flow, holds = scenes.draw(np.random.default_rng(seed), flat=0.5)
+        first, second, flow, holds, original = scenes.draw(np.random.default_rng(seed), flat=0.5)
         assert first.shape == second.shape == (SIDE, SIDE, 3)
         assert 0 <= first.min() <= first.max() <= 1
+        assert np.abs(cv2.GaussianBlur(first - original, (0, 0), 4)).mean() < 0.02
         back = cv2.remap(first, columns + flow[..., 0], rows + flow[..., 1], cv2.INTER_LINEAR)
         where = holds > 0
         assert where.mean() > 0.3

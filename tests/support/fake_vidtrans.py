@@ -82,7 +82,7 @@ def main() -> int:
     elif words[0] == "schema":
         sys.stdout.write(json.dumps(SCHEMA) + "\n")
     elif words[:2] == ["model", "list"]:
-        sys.stdout.write(json.dumps({"media": {"oil": {}, "pencil": {}}, "models": {}}) + "\n")
+        sys.stdout.write(json.dumps({"looks": ["oil", "pencil"], "models": {}}) + "\n")
     elif words[:2] == ["model", "show"]:
         sys.stdout.write(json.dumps({"pairing": {"name": "stack"}}) + "\n")
     else:

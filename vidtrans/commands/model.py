@@ -26,15 +26,17 @@ class ModelList(Command):
     """List models and media that can be given by name: models for --model, media for --look and --strokes."""
 
     def make(self, context: Context) -> Table:
-        """Return the paths of models, the summaries and files of painting media, the summaries of formats; by name."""
+        """Return the paths of models, names of looks, summaries and files of media, and summaries of formats."""
         from vidtrans.models.formats import FORMATS
         from vidtrans.models.model_file import IDENTITY, list_models
+        from vidtrans.models.paintings import shipped_looks
         from vidtrans.strokes.media import FOLDER, load_medium, medium_names
 
         found = {name: str(path) for name, path in list_models().items()}
         found[IDENTITY] = "built in: returns its input"
         return {
             "models": found,
+            "looks": list(shipped_looks()),
             "media": {
                 name: {"summary": load_medium(name).summary, "file": str(FOLDER / f"{name}.toml")}
                 for name in medium_names()

@@ -164,7 +164,6 @@ def _write_model(looks: Looks, output: Path) -> None:
     import torch
 
     from vidtrans.models.style_prediction import StylePrediction
-    from vidtrans.networks.predicted_style import CHANNELS
 
     prediction = StylePrediction()
     styles = [
@@ -173,7 +172,10 @@ def _write_model(looks: Looks, output: Path) -> None:
     ]
     names = list(looks)
     record = ModelRecord(
-        generator={"name": GENERATOR_NAME, "settings": {"looks": len(names), "corrects": True, "channels": CHANNELS}},
+        generator={
+            "name": GENERATOR_NAME,
+            "settings": {"looks": len(names), "corrects": True, "channels": prediction.channels},
+        },
         pairing={"name": "look", "version": 1, "settings": {"looks": names}},
         in_channels=3 + condition_planes(len(names)),
         out_channels=3,

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.models.formats import STYLE_PREDICTION, from_8_bits
-from vidtrans.networks.predicted_style import CHANNELS, NORMED_LAYERS, NORMS, PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import NORMED_LAYERS, NORMS, PredictedStyle, PredictedStyleSettings
 from vidtrans.pairing.look_pairing import condition_planes
 from vidtrans.perception.measure import crop_to_middle
 
@@ -46,6 +46,11 @@ class StylePrediction:
         from safetensors.torch import load_file
 
         return {name: values.float() for name, values in from_8_bits(load_file(str(self.path))).items()}
+
+    @property
+    def channels(self) -> int:
+        """Return the number of channels of the style transfer network at full size."""
+        return len(self.weights["transfer.down.0.weight"])
 
     def vector(self, picture: np.ndarray) -> np.ndarray:
         """Return the style vector, (100,) float32, of a picture (H, W, 3) uint8.
@@ -106,7 +111,7 @@ class StylePrediction:
     def network(self, styles: Sequence[Tensor]) -> PredictedStyle:
         """Return the style transfer network for ``styles``; each is (N,) float32, the norms followed by the tone."""
         looks = len(styles)
-        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks, True, CHANNELS))
+        network = PredictedStyle(3 + condition_planes(looks), 3, PredictedStyleSettings(looks, True, self.channels))
         state = network.state_dict()
         for number in range(len(network.down)):
             for part in ("weight", "bias"):

@@ -22,7 +22,7 @@ from vidtrans.networks.convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fade_flat_frames, read_conditions
 
-CHANNELS = 8  # Number of channels at full size of the network whose norms are predicted.
+CHANNELS = 16  # Number of channels at full size of the network whose norms are predicted.
 NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # Names of the parameters of a layer's norm.
 NUM_BLOCKS = 5  # Number of residual blocks.
 CELL_PX = 4  # Side of the square cells in which halos are detected, in pixels.
@@ -54,9 +54,9 @@ class PredictedStyleSettings:
     )
     corrects: bool = option(False, "colours of grey styles stay grey, and bright rims beside edges are removed")
     channels: int = option(
-        2 * CHANNELS,
-        "channels at full size; 2 and 4 times as many further in; the look at once, with which it begins, has 8",
-        bounds=(CHANNELS, 128),
+        CHANNELS,
+        "channels at full size; 2 and 4 times as many further in; the look at once, with which it begins, has as many",
+        bounds=(8, 128),
     )
 
 

@@ -21,6 +21,10 @@ SHIFT_RANGE_PX = 16  # Range of the random shifts of a picture relative to a mea
 MAX_ASPECT = 3  # Largest ratio of the sides of a style picture that is not cropped
 NUM_DIRECTIONS = 12  # Number of random directions in RGB for the colour distance
 COLOUR_SCALES = (2, 8)  # Factors of the average pooling before colours are compared
+TONE_SCALES = (8, 16)  # Factors of the average pooling before tones (light and dark) are compared
+# Added to the standard deviation of lightness in [−1, 1], so that the noise of an even picture has no tones
+MIN_TONE_DEVIATION = 0.1
+LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709 weights of R'G'B'
 # Short side of the style picture, in pixels, for the finest, middle and broadest strokes
 STROKE_SIDES = (128, 256, 512)
 SMALLEST_SIDE = 32  # Smallest side of a scaled style picture, in pixels
@@ -150,6 +154,26 @@ def sorted_distance(values: Tensor, targets: Tensor) -> Tensor:
     return (values - targets[..., positions]).square().mean()
 
 
+def tone_distance(output: Tensor, frames: Tensor) -> Tensor:
+    """Return the mean squared difference of normalised tones between pictures and their input frames: 0 to about 4.
+
+    Tones are the luma, averaged over squares of ``TONE_SCALES``, with mean 0 and deviation 1 per picture. Features that
+    are normalised per channel hardly see whether a large even area is lighter or darker than its surroundings: without
+    this distance, the style fills dark areas with the painting's ground. Pictures are (N, 3, H, W) in [−1, 1].
+    """
+    luma = output.new_tensor(LUMA).view(1, 3, 1, 1)
+    errors = []
+    for factor in TONE_SCALES:
+        if min(output.shape[2:]) < 2 * factor:
+            continue
+        tones, targets = (
+            _normalise(F.avg_pool2d((luma * x.float()).sum(1, keepdim=True), factor), MIN_TONE_DEVIATION)
+            for x in (output, frames)
+        )
+        errors.append(F.mse_loss(tones, targets))
+    return torch.stack(errors).mean() if errors else output.new_zeros(())
+
+
 def draw_shift(size: Sequence[int], random: torch.Generator) -> tuple[int, int]:
     """Draw a shift (rows, columns) in pixels for pictures of ``size`` (H, W), to apply before a measurement.
 
@@ -206,11 +230,11 @@ def _statistics(features: Tensor, weights: Tensor | None = None) -> tuple[Tensor
     return (shares * flat) @ flat.transpose(1, 2), mean, deviation
 
 
-def _normalise(features: Tensor) -> Tensor:
-    """Return features (N, C, h, w) with mean 0 and standard deviation 1 per picture and channel."""
+def _normalise(features: Tensor, smallest: float = 1e-3) -> Tensor:
+    """Return features (N, C, h, w) with mean 0 and deviation 1 per picture and channel; ``smallest`` is added to it."""
     exact = features.float()
     mean, deviation = exact.mean((2, 3), keepdim=True), exact.std((2, 3), correction=0, keepdim=True)
-    return (exact - mean) / (deviation + 1e-3)
+    return (exact - mean) / (deviation + smallest)
 
 
 def stroke_side(size: float) -> int:

@@ -11,14 +11,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.perception.measure import enlarge_to, sort_values, sorted_distance, weighted_error
+from vidtrans.perception.measure import LUMA, enlarge_to, sort_values, sorted_distance, weighted_error
 
 PATCH_PX, STRIDE_PX = 7, 2  # Side of a patch, and distance between neighbouring patches, in pixels
 SCALES = (1, 2, 4)  # Factors of the average pooling before patches are taken
 MIN_SIDE_PX = PATCH_PX * SCALES[-1]  # Smallest side of a picture in pixels, for one patch at the coarsest scale
 NUM_DIRECTIONS = 48  # Number of random directions of the sliced Wasserstein distance
 STYLE_SCALE = 20.0  # Factor on the style distance, so that it has about the size of the distance by network features
-LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709 weights of R'G'B'
 WINDOW_PX = 9  # Side of the window in which lightness is normalised, in pixels
 # Factors of the average pooling before lightness is compared, and the factor on the content distance
 CONTENT_SCALES, CONTENT_SCALE = (2, 4), 1.0

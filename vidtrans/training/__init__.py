@@ -78,6 +78,9 @@ class LookMethodSettings(MethodSettings):
         0.35, "weight of the style: 0.2 for a hint of it, 1 where strokes may hide the content", bounds=(0.0, 1000.0)
     )
     look_colour: float = option(10.0, "weight of the colours", bounds=(0.0, 1000.0))
+    look_tone: float = option(
+        1.0, "weight of tones: light and dark areas stay light and dark, as in the source", bounds=(0.0, 1000.0)
+    )
     look_keep: float = option(
         4.0, "weight of the distance from the source where the mask of --keep is white", bounds=(0.0, 1000.0)
     )

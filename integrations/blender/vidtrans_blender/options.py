@@ -50,15 +50,15 @@ class Field:
 
 
 def read_interface(cached: Path) -> dict[str, Any]:
-    """Return the schemas and media of the program that was found last, or else those of the add-on's release."""
+    """Return the schemas and looks of the program that was found last, or else those of the add-on's release."""
     for path in (cached, BUNDLED):
         try:
             found = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        if isinstance(found, dict) and isinstance(found.get("commands"), dict) and isinstance(found.get("media"), list):
+        if isinstance(found, dict) and isinstance(found.get("commands"), dict) and isinstance(found.get("looks"), list):
             return found
-    return {"commands": {}, "media": []}
+    return {"commands": {}, "looks": []}
 
 
 def fields_of(schema: Mapping[str, Any]) -> list[Field]:
@@ -140,11 +140,11 @@ def _is_default(field: Field, value: Any) -> bool:
 
 
 def model_words(look: str, file: str) -> list[str]:
-    """Return ``--model`` or ``--look``: of a medium, of ``identity``, or of ``FILE``, a model file or a picture."""
+    """Return ``--model`` or ``--look``: of a look that ships, ``identity``, or ``FILE``, a model file or a picture."""
     if look != FILE:
         return ["--model=identity"] if look == "identity" else [f"--look={look}"]
     if not file:
-        raise UserError("no model is chosen — choose a file under Model File, or a medium")
+        raise UserError("no model is chosen — choose a file under Model File, or a look")
     if not Path(file).is_file():
         raise UserError(f"{file}: this model is not there — choose another file under Model File")
     return [f"--look={file}"] if Path(file).suffix.lower() in PICTURES else [f"--model={file}"]

@@ -1,4 +1,4 @@
-"""Find the ``vidtrans`` program, and ask it for its schemas and media. No shell, no import of vidtrans."""
+"""Find the ``vidtrans`` program, and ask it for its schemas and looks. No shell, no import of vidtrans."""
 
 from __future__ import annotations
 
@@ -75,13 +75,13 @@ def ask(program: Path, *arguments: str) -> dict[str, Any]:
 
 
 def ask_interface(program: Path) -> dict[str, Any]:
-    """Return ``{"version", "commands": schemas, "media": names}`` of a program: what the panel is built from."""
+    """Return ``{"version", "commands": schemas, "looks": names}`` of a program: what the panel is built from."""
     if JOB_OPTION not in text_of(program, "stylize", "--help"):
         raise UserError(f"{program} is too old for this add-on (it has no {JOB_OPTION}) — uv tool upgrade vidtrans")
     commands = {name: ask(program, "schema", name) for name in COMMANDS}
-    media = sorted(ask(program, "model", "list", "--json").get("media", {}))
+    looks = list(ask(program, "model", "list", "--json").get("looks", []))
     version = text_of(program, "--version").split()[-1]
-    return {"version": version, "commands": commands, "media": media}
+    return {"version": version, "commands": commands, "looks": looks}
 
 
 def pairing_of(program: Path, model: str) -> str:

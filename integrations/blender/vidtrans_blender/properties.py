@@ -65,12 +65,12 @@ def config_path(name: str) -> Path:
 
 
 def interface() -> dict[str, Any]:
-    """Return the schemas and media that the panel is built from: those of the program that was found last."""
+    """Return the schemas and looks that the panel is built from: those of the program that was found last."""
     return read_interface(config_path("interface.json"))
 
 
 def refresh() -> bool:
-    """Ask the program for its schemas and media, and build the properties again if they changed.
+    """Ask the program for its schemas and looks, and build the properties again if they changed.
 
     Values of options that stay are kept. Returns whether they changed. Raises UserError.
     """
@@ -113,17 +113,17 @@ def property_of(field: Field) -> Any:
     return bpy.props.StringProperty(**words, subtype=subtype, default=str(field.default or ""))
 
 
-def settings_class(media: list[str], codecs: list[str], groups: dict[str, type]) -> type:
+def settings_class(looks: list[str], codecs: list[str], groups: dict[str, type]) -> type:
     """Return the group of a scene's settings: those of the add-on, and one group for each command."""
     file = (FILE, "Model File…", "A model file, or a picture", "FILE", number_of(FILE))
-    choices = [*items([*media, "identity"]), file]
+    choices = [*items([*looks, "identity"]), file]
     commands = [(key, label, "", "NONE", at) for at, (key, label) in enumerate(COMMANDS.items()) if key in groups]
     inputs = [("AUTO", "By the Model", ""), ("COLOUR", "Colour", ""), ("GUIDES", "Guides (stack)", "")]
     inputs.append(("LABELS", "Labels (object index)", ""))
     handle = "Frames rendered beyond those that the strip shows, on each side"
     still: dict[str, Any] = {"options": set()}  # one value for a whole clip: Blender offers no keyframes
     fields: dict[str, Any] = {
-        "look": bpy.props.EnumProperty(name="Look", items=choices, default="oil" if "oil" in media else FILE, **still),
+        "look": bpy.props.EnumProperty(name="Look", items=choices, default="oil" if "oil" in looks else FILE, **still),
         "model_file": bpy.props.StringProperty(name="Model File", subtype="FILE_PATH", **still),
         "handle": bpy.props.IntProperty(name="Handles", description=handle, default=12, min=0, **still),
         "whole": bpy.props.BoolProperty(name="Whole Clip", description="Render all frames of the file", **still),
@@ -150,7 +150,7 @@ def register() -> None:
             FIELDS[name] = [field for field in fields if field.name != "codec"]
             annotations = {field.name: property_of(field) for field in FIELDS[name]}
             groups[name] = type(f"VIDTRANS_PG_{name}", (bpy.types.PropertyGroup,), {"__annotations__": annotations})
-    _classes.extend([*groups.values(), settings_class(found["media"], codecs, groups)])
+    _classes.extend([*groups.values(), settings_class(found["looks"], codecs, groups)])
     for cls in _classes:
         bpy.utils.register_class(cls)
     bpy.types.Scene.vidtrans = bpy.props.PointerProperty(type=_classes[-1])

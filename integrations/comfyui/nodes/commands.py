@@ -14,8 +14,8 @@ from .clips import ClipFile, read_pictures
 from .inputs import (
     ClipSocket,
     Dataset,
+    LookSocket,
     MatteSocket,
-    MediumSocket,
     Model,
     PaintedSocket,
     PaletteSocket,
@@ -186,7 +186,7 @@ class VidtransStylize(CommandNode):
         Socket("model", "A model of 'Train', 'Look', 'Grade' or 'Load model'.", optional=True),
         PicturesSocket("style", STYLE, "look", optional=True, remedy="connect one, or learn them with 'Look'"),
         MatteSocket("mask", MASK, optional=True),
-        MediumSocket("look", "Or a medium to paint in."),
+        LookSocket("look", "Or a look that ships: of a painting, or a medium such as oil."),
         PaletteSocket("palette", "A picture in whose colours strokes are painted.", remedy="connect one"),
     )
 

@@ -122,11 +122,11 @@ class PaintedSocket(PicturesSocket):
         return painted_folder(value, inputs.get("numbers") or "", self.name)
 
 
-class MediumSocket(Socket):
-    """A choice of the media that vidtrans brings along."""
+class LookSocket(Socket):
+    """A choice of the looks that vidtrans brings along: of paintings and of media."""
 
     def inputs(self) -> list[io.Input]:
-        options = ["", *schemas()["media"]]
+        options = ["", *schemas()["looks"]]
         return [io.Combo.Input(self.name, options=options, default="", optional=True, tooltip=self.tooltip)]
 
 

@@ -23,6 +23,7 @@ from vidtrans.networks.painter import Painter, PainterSettings
 from vidtrans.pairing.look_pairing import LookPairing, LookSettings
 from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, critic_class, load_measure, resolve_measure
 from vidtrans.perception.efficientnet_lite import SHA256, EfficientNetTrunk
+from vidtrans.perception.measure import tone_distance
 from vidtrans.training.methods.base import TrainingStep
 from vidtrans.training.methods.look_method import LookMethod
 from vidtrans.training.settings import TrainingSettings
@@ -114,6 +115,21 @@ def paint(painter: Painter, shares: tuple[float, float], stroke: float) -> np.nd
     planes = LookPairing(LookSettings(("a", "b"))).conditioned(scene(32, 24, 0), np.array(shares), stroke)
     with torch.inference_mode():
         return painter(signed(planes))[0].numpy()  # type: ignore[no-any-return]
+
+
+def test_tones_see_a_dark_thing_that_is_filled_with_the_ground_and_no_other_palette() -> None:
+    frame = torch.full((1, 3, 192, 192), 0.6)
+    frame[:, :, 48:144, 48:144] = -0.7  # a dark coat before a light wall
+    hollow = frame.clone()
+    hollow[:, :, 56:136, 56:136] = 0.6
+    palette = torch.stack([0.4 * frame[:, 0] + 0.3, 0.5 * frame[:, 1], 0.3 * frame[:, 2] - 0.2], 1)
+    assert float(tone_distance(frame, frame)) == 0
+    assert float(tone_distance(palette, frame)) < 0.05
+    assert float(tone_distance(hollow, frame)) > 0.5
+    assert float(tone_distance(-frame, frame)) > 2
+    even = frame[..., :40]
+    assert float(tone_distance(even + 0.02 * torch.randn(even.shape), even)) < 0.05
+    assert float(tone_distance(frame[..., :12, :12], frame[..., :12, :12])) == 0
 
 
 def test_looks_and_strokes_are_different_and_mix() -> None:

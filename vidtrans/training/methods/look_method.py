@@ -2,10 +2,10 @@
 
 Johnson et al., "Perceptual Losses for Real-Time Style Transfer and Super-Resolution", ECCV 2016, on the frames of one
 clip; several styles as in Dumoulin et al. (ICLR 2017). Additional losses: the distribution of colours (sliced
-Wasserstein), since Gram matrices do not constrain large flat areas; and steadiness, along the clip's own motion (Ruder
-et al., GCPR 2016) and under a small synthetic motion with noise, as in ReReVST (Wang et al., TIP 2020). Areas with
-preserved content are excluded from the style's statistics (guided Gram matrices: Gatys et al., "Controlling Perceptual
-Factors", CVPR 2017).
+Wasserstein), since Gram matrices do not constrain large flat areas; tones, so that dark areas stay dark; and
+steadiness, along the clip's own motion (Ruder et al., GCPR 2016) and under a small synthetic motion with noise, as in
+ReReVST (Wang et al., TIP 2020). Areas with preserved content are excluded from the style's statistics (guided Gram
+matrices: Gatys et al., "Controlling Perceptual Factors", CVPR 2017).
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from vidtrans.perception.measure import (
     shift_pictures,
     to_matte,
     to_signed,
+    tone_distance,
     weighted_error,
     with_short_side,
 )
@@ -56,9 +57,9 @@ T = TypeVar("T")  # The type of an item that belongs to a style and a stroke siz
 
 
 class LookMethod(TrainingMethod):
-    """The training method of style pictures, with one generator. Losses: style, content, colour, steadiness."""
+    """The training method of style pictures, with one generator. Losses: style, content, colour, tone, steadiness."""
 
-    columns = ["style", "content", "colour", "steadiness"]  # noqa: RUF012
+    columns = ["style", "content", "colour", "tone", "steadiness"]  # noqa: RUF012
     preserves_content = True
 
     def __init__(self, setup: Setup) -> None:
@@ -112,7 +113,13 @@ class LookMethod(TrainingMethod):
             keep = self.upload(step.weights)[0] if step.weights is not None else None
             losses = self._losses(x, before, random, keep)
             own_settings = self.settings.own(LookMethodSettings)
-            loss_weights = (own_settings.look_style, 1.0, own_settings.look_colour, own_settings.look_steady)
+            loss_weights = (
+                own_settings.look_style,
+                1.0,
+                own_settings.look_colour,
+                own_settings.look_tone,
+                own_settings.look_steady,
+            )
             total = torch.stack([weight * loss for weight, loss in zip(loss_weights, losses, strict=True)]).sum()
             self.g.zero_grad()
             self.g.backward(total)
@@ -124,7 +131,7 @@ class LookMethod(TrainingMethod):
     def _losses(
         self, inputs: Tensor, earlier: Tensor, random: torch.Generator, keep: Tensor | None = None
     ) -> list[Tensor]:
-        """Return the unweighted style, content, colour and steadiness losses, a scalar each.
+        """Return the unweighted style, content, colour, tone and steadiness losses, a scalar each.
 
         Args:
             inputs: (N, 3 + conditions, H, W).
@@ -162,6 +169,7 @@ class LookMethod(TrainingMethod):
             torch.stack(style).mean(),
             content,
             torch.stack(colour).mean(),
+            tone_distance(output, frames),
             (view.confidence * (view.warp(output) - view_output).square()).mean(),
         ]
 
