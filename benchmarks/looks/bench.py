@@ -7,7 +7,7 @@ are in the examples of PyTorch. Five clips, of which the looks learn 28 frames a
 chosen on these clips. The judge is a network that no look is taught with.
 
 manner: distance from the style picture, and from what the frames show, as the judge sees it; "any clip" is a look that
-learned on the frames that ship, "patches" one that was taught without features.
+learned on the frames that ship, "efficientnet" one that was taught with other features.
 steady: warping error over the input's, per frame and after the window filter; "removed" is the share of the flicker
 above that of a flicker-free look of the same colours (one smooth colour map fitted over the clip), 1 at most; "sharp"
 the sharpness beside the unfiltered frames.
@@ -28,7 +28,7 @@ from benchmarks.consistency.cases import Case
 from benchmarks.consistency.measure import measure
 from benchmarks.consistency.methods import run_filter
 from benchmarks.looks.critic import Critic
-from benchmarks.looks.painted import OURS, PATCHES, REAL, SHIPPED, STEPS, Studio, Way, read_styles
+from benchmarks.looks.painted import OTHER, OURS, REAL, SHIPPED, STEPS, Studio, Way, read_styles
 from benchmarks.picture_looks import model_named
 from benchmarks.store import Store
 from benchmarks.tables import head, row
@@ -40,7 +40,7 @@ from vidtrans.video.images.picture import read_picture
 
 PUBLISHED = ("candy", "mosaic")
 CLIPS = ("dog", "lynx", "bbb", "bikes", "bedroom")
-WAYS = {way.name: way for way in (REAL, OURS, SHIPPED, PATCHES)}
+WAYS = {way.name: way for way in (REAL, OURS, SHIPPED, OTHER)}
 SIZES = {"256x256": (256, 256), "1080p": (1080, 1920)}
 ROUNDS = 5  # of the measurement of speed
 

@@ -29,10 +29,10 @@ class Way:
     on_clip: bool = True  # else on the frames that ship
 
 
-OURS, SHIPPED, PATCHES = (
-    Way("ours", "efficientnet"),
-    Way("any clip", "efficientnet", on_clip=False),
-    Way("patches", "patches", on_clip=False),
+OURS, SHIPPED, OTHER = (
+    Way("ours", "distilled-vgg"),
+    Way("any clip", "distilled-vgg", on_clip=False),
+    Way("efficientnet", "efficientnet", on_clip=False),
 )
 REAL = Way("published")
 

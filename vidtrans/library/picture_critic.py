@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from vidtrans.library.picture_arrays import to_array
-from vidtrans.perception import AUTO, load_critic
+from vidtrans.perception import CRITIC, load_measure
 from vidtrans.perception.measure import to_signed, with_short_side
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.images.picture import resize
@@ -19,14 +19,14 @@ SIDE_PX = 256  # Short side, in pixels, of the pictures whose features are compa
 class PictureCritic:
     """Distances of pictures from a style or from a target, by the features of a frozen network.
 
-    Models are not trained with this network if the extra ``looks`` is installed. Pictures are (H, W, 3) RGB, uint8 or
-    uint16, arrays or tensors, compared at a short side of 256 pixels on the CPU. Distances are at least 0, smaller is
-    nearer, and those of different critics (``name``) cannot be compared.
+    Looks are trained with another network by default. Pictures are (H, W, 3) RGB, uint8 or uint16, arrays or tensors,
+    compared at a short side of 256 pixels on the CPU. Distances are at least 0, smaller is nearer, and those of
+    different critics (``name``) cannot be compared.
     """
 
     def __init__(self) -> None:
-        """Load the network. Raises ModelError if its weights are damaged."""
-        self._measure = load_critic(AUTO)
+        """Load the network. Raises UsageError if its weights are not installed, ModelError if they are damaged."""
+        self._measure = load_measure(CRITIC)
 
     @property
     def name(self) -> str:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
+from vidtrans.core.errors import UsageError
 from vidtrans.flow import FLOWS
 from vidtrans.flow.estimator import grey
 from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import NOTICEABLE, FlowPair, masked_error, mean
 from vidtrans.metrics.picture_quality import l1_distance
-from vidtrans.perception import MEASURES, load_measure, resolve_measure
+from vidtrans.perception import CRITIC, load_measure
 from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ FramePair = tuple[np.ndarray, np.ndarray]  # A frame and the next one
 
 
 def network_patches() -> Describe | None:
-    """Return a function from pictures to features of the installed network of ``perception``; None without it."""
-    name = resolve_measure("auto")
-    if not hasattr(MEASURES.load(name), "features"):
+    """Return a function from pictures to features of EfficientNet-Lite0; None if its weights are not installed."""
+    try:
+        measure = load_measure(CRITIC)
+    except UsageError:
         return None
-    measure = load_measure(name)
     return lambda pictures: _describe(pictures, measure.features)
 
 

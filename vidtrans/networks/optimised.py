@@ -21,7 +21,7 @@ from vidtrans.core.options import option
 from vidtrans.core.settings import parse_size
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
-from vidtrans.perception import MEASURES, load_measure
+from vidtrans.perception import DEFAULT, MEASURES, load_measure
 from vidtrans.perception.measure import Style, draw_shift, shift_pictures, stroke_side
 
 FIRST_RATE, LAST_RATE = 0.06, 0.01  # Adam's learning rate in the first and in the last step, for colours in [−1, 1]
@@ -35,7 +35,7 @@ class OptimisedSettings:
     """Settings of ``Optimised``: sizes of the style pictures, perceptual measure, steps and loss weights."""
 
     sizes: tuple[str, ...] = option(("64x64",), "sizes of the style pictures, WxH: one for each look")
-    measure: str = option("patches", "perceptual measure that compares styles")
+    measure: str = option(DEFAULT, "perceptual measure that compares styles")
     first_steps: int = option(200, "steps of the first frame of a shot", bounds=(1, 10_000))
     next_steps: int = option(60, "steps of every other frame", bounds=(1, 10_000))
     style: float = option(2.0, "weight of the style", bounds=(0.0, 1000.0))

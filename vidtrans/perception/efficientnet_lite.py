@@ -28,13 +28,12 @@ STEM_TAP = -1  # Tap number of the stem's output; other taps are block numbers
 # SHA-256 (hex) of the weights file by network size, converted from Google's weights by ML Illustrated
 SHA256 = {
     0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    1: "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     2: "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
 }
 
 
 def find_weights(size: int) -> Path:
-    """Return the path of the weights file for a network ``size`` from 0 to 2.
+    """Return the path of the weights file for a network ``size``, one of ``SHA256``.
 
     Raises UsageError if the package with the weights is not installed, ModelError if the file is missing, damaged or of
     another version.
@@ -155,7 +154,7 @@ class _Block(nn.Module):
 class EfficientNetLite(nn.Module, FeatureMeasure):
     """The perceptual measure with features of EfficientNet-Lite0: the outputs of the stem and blocks 0, 2, 4 and 10.
 
-    Subclasses may use a larger network by another ``size`` (1 or 2) and other ``taps``.
+    Subclasses may use a larger network by another ``size``, one of ``SHA256``, and other ``taps``.
     """
 
     size: ClassVar[int] = 0
@@ -178,14 +177,3 @@ class EfficientNetLite(nn.Module, FeatureMeasure):
         Raises like ``find_weights``.
         """
         return f"efficientnet-lite{cls.size} {cls.weighing()} {_digest(find_weights(cls.size))}"
-
-
-class Critic(EfficientNetLite):
-    """The measure with features of EfficientNet-Lite1, which scores models trained with the smaller network.
-
-    Its taps are at the same stages.
-    """
-
-    size: ClassVar[int] = 1
-    parts: ClassVar[int] = 1
-    taps: ClassVar[tuple[int, ...]] = (STEM_TAP, 0, 3, 6, 14)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from vidtrans.core.options import option
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.networks import GENERATORS
-from vidtrans.perception import MEASURES
+from vidtrans.perception import CRITIC, DEFAULT, MEASURES
 
 
 class Label(NamedTuple):
@@ -73,7 +73,7 @@ class LookMethodSettings(MethodSettings):
     """Settings of the training method ``look``, which learns the styles of pictures."""
 
     look_pictures: tuple[str, ...] = option((), "paths of the style pictures, one for each look")
-    look_measure: str = option("auto", "the measure that compares styles", choices=("auto", *MEASURES))
+    look_measure: str = option(DEFAULT, "the measure that compares styles", choices=tuple(MEASURES))
     look_style: float = option(
         0.35, "weight of the style: 0.2 for a hint of it, 1 where strokes may hide the content", bounds=(0.0, 1000.0)
     )
@@ -160,9 +160,9 @@ class CUTSettings(UnpairedMethodSettings):
         1.0, "weight of the contrastive loss, which keeps the content of the input", bounds=(0.0, 1000.0)
     )
     contrastive_features: str = option(
-        "auto",
+        CRITIC,
         "features of the patches; own: the translator's, as in the paper; else a frozen network's",
-        choices=("own", "auto", *(name for name in MEASURES if name != "patches")),
+        choices=("own", *MEASURES),
     )
     contrastive_patches: int = option(192, "patches of a picture that are compared", bounds=(2, 4096))
     contrastive_temperature: float = option(
@@ -252,6 +252,7 @@ METHODS = Registry(
                 "style": Label("Style", "Distance to the style of the pictures; lower is better.", aim=-math.inf),
                 "content": Label("Content", "Distance to the content of the frames; lower is better.", aim=-math.inf),
                 "colour": Label("Colour", "Distance to the colours of the style pictures.", aim=-math.inf),
+                "tone": Label("Tone", "Difference of light and dark areas to those of the frames.", aim=-math.inf),
                 "steadiness": Label(
                     "Steadiness",
                     "Difference to the previous output along the motion, or to a moved view.",

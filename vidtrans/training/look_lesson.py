@@ -90,6 +90,7 @@ class LookRequest:
             area.within(styles[0].name, styles[0].index.width, styles[0].index.height)
         for file in (file for mask in keep for file in mask.files):
             open_clip(context, file)
+        _check_measures(recipe)
         return cls(names, styles, clips or [FRAMES], output, recipe, area, keep)
 
     @property
@@ -191,6 +192,15 @@ class LookRequest:
         return [folder / f"{name}.png" for name in self.names]
 
 
+def _check_measures(recipe: Recipe) -> None:
+    """Raise UsageError or ModelError if the weights that compare styles, or score looks, cannot be read."""
+    from vidtrans.perception import MEASURES, critic_name
+
+    measure = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
+    for name in (measure, critic_name(measure)):
+        MEASURES.load(name).identity()
+
+
 def _is_equal(path: Path, rgb: np.ndarray) -> bool:
     """Return whether the file ``path`` contains the picture ``rgb``, (H, W, 3) uint8."""
     from vidtrans.video.images.picture import read_picture
@@ -218,9 +228,9 @@ def make_optimised_look(
             "with --optimise it has to be one number, the length of the short side",
             "set one number; give width and height when rendering: 'vidtrans stylize' has --size",
         )
-    from vidtrans.perception import MEASURES, resolve_measure
+    from vidtrans.perception import MEASURES
 
-    measure = resolve_measure(recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure)
+    measure = recipe.settings("training", TrainingSettings).own(LookMethodSettings).look_measure
     clips = [open_clip(context, picture) for picture in pictures]
     key = {
         "command": "look --optimise",

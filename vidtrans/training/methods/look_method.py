@@ -30,7 +30,7 @@ from vidtrans.networks.painter import Painter
 from vidtrans.networks.predicted_style import PredictedStyle
 from vidtrans.pairing.base import Pairing
 from vidtrans.pairing.look_pairing import STROKE_LEVELS
-from vidtrans.perception import MEASURES, critic_class, load_critic, load_measure, resolve_measure
+from vidtrans.perception import MEASURES, critic_name, load_measure
 from vidtrans.perception.measure import (
     STROKE_SIDES,
     Style,
@@ -76,7 +76,7 @@ class LookMethod(TrainingMethod):
         self.average = WeightAverage(self.generator, self.settings.ema_decay) if self.settings.ema_decay else None
         self._sample_view = AugmentedViewSampler()
         self.measure = load_measure(own_settings.look_measure).to(self.device.torch)
-        self.critic = load_critic(own_settings.look_measure).to(self.device.torch)
+        self.critic = load_measure(critic_name(own_settings.look_measure)).to(self.device.torch)
         pictures = [crop_to_middle(read_picture(Path(path))) for path in own_settings.look_pictures]
         self.styles, self.critic_styles = (
             [[Style.of(picture, side, by) for side in STROKE_SIDES] for picture in pictures]
@@ -96,9 +96,9 @@ class LookMethod(TrainingMethod):
     def identity(settings: TrainingSettings) -> str:
         """Return the identifiers of the two networks that compare styles, and the digests of the style pictures."""
         own_settings = settings.own(LookMethodSettings)
-        measures = MEASURES.load(resolve_measure(own_settings.look_measure)), critic_class(own_settings.look_measure)
+        names = own_settings.look_measure, critic_name(own_settings.look_measure)
         pictures = [digest_file(Path(path)) for path in own_settings.look_pictures]
-        return ", ".join([*(m.identity() for m in measures), *pictures])
+        return ", ".join([*(MEASURES.load(name).identity() for name in names), *pictures])
 
     def optimize(self, step: TrainingStep) -> dict[str, float]:
         """Update the generator.
