@@ -106,10 +106,11 @@ def between(
     peak = float(np.iinfo(first.dtype).max)
     pictures = [frame.astype(np.float32) * np.float32(1 / peak) for frame in (first, second)]
     total: np.ndarray = np.zeros_like(pictures[0])
-    weight, certain = np.zeros(first.shape[:2], np.float32), 0.0
+    weight: np.ndarray = np.zeros(first.shape[:2], np.float32)
+    certain = 0.0
     sides = (share, motion, curves[0], pictures), (1 - share, motion.reverse, curves[1], pictures[::-1])
     for way, flows, curve, (here, there) in sides:
-        moved = np.float32(way) * flows.forth
+        moved: np.ndarray = np.float32(way) * flows.forth
         if curve is not None:
             moved = moved - np.float32(way * (1 - way)) * curve
         found, covered = project(moved, np.concatenate([moved, flows.forth], 2), flows.weights[0])
