@@ -36,6 +36,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "train": ("clip.dataset", "-o", "m.safetensors", "--steps", "1", *TRAINED),
     "stylize": ("clip.mp4", "--model", "next", "-o", "s.mp4", "--temporal", "off"),
     "deflicker": ("clip.mp4", "-o", "st.mp4", "--set=temporal.flow=dis-fast"),
+    "retime": ("clip.mp4", "-o", "re.mp4", "--speed", "2"),
     "dream": ("noise", "--model", "next", "--frames", "2", "-o", "dr.mp4", "--blend", "clip.mp4"),
     "try": ("clip.mp4", "--model", "next", "-o", "t.png", "--frames", "1", "--vary", "strength=1"),
     "run": ("clip2.mp4", "--apply", "clip.mp4", "-o", "r.mp4", "--steps", "1", *TRAINED, "--set=dataset.size=32"),

@@ -35,6 +35,7 @@ COMMANDS = Registry(
             ("matte", "matte:Matte", "A painted frame in, one thing cut out of the whole clip."),
             ("run", "run:Run", "The whole chain in one resumable command."),
             ("deflicker", "deflicker:Deflicker", "Take the flicker out of what any tool has made of a video."),
+            ("retime", "retime:Retime", "Frames between frames, slow motion, held frames, motion blur."),
             ("dream", "dream:Dream", "Generate frames from a seed, each predicted from the last."),
             ("try", "try_out:Try", "Draw a grid of settings on a few frames, in seconds.", "try_out"),
             ("keyframes", "keyframes:Keyframes", "Choose the frames of a clip to paint."),

@@ -50,7 +50,7 @@ class Use(Flags):
 
     RUN: commands that train and render offer its option. VARY: ``try`` compares values of it on one frame, and a marker
     on a timeline can set it. STREAM: it applies to a stream of single frames, as in a live session. LIVE: it is a
-    slider of the live page. DEFLICKER, DREAM: these commands read it.
+    slider of the live page. DEFLICKER, DREAM, RETIME: these commands read it.
     """
 
     RUN = auto()
@@ -59,6 +59,7 @@ class Use(Flags):
     LIVE = auto()
     DEFLICKER = auto()
     DREAM = auto()
+    RETIME = auto()
 
 
 @dataclass(frozen=True)

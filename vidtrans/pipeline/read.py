@@ -44,7 +44,10 @@ class ReadSettings(StageSettings):
         uses=Use.DEFLICKER,
     )
     picture_fps: float = option(
-        25.0, "frames a second where pictures become a video", bounds=(0.1, 1000.0), uses=Use.DEFLICKER | Use.DREAM
+        25.0,
+        "frames a second where pictures become a video",
+        bounds=(0.1, 1000.0),
+        uses=Use.DEFLICKER | Use.DREAM | Use.RETIME,
     )
     cuts: str = option(
         "auto",
@@ -52,13 +55,16 @@ class ReadSettings(StageSettings):
         "CSV of PySceneDetect, or the timeline of the clip (EDL, OTIO)",
         Group.TIME,
         metavar="auto|off|FILE",
-        uses=Use.RUN | Use.DEFLICKER,
+        uses=Use.RUN | Use.DEFLICKER | Use.RETIME,
         access="path",
         rare=True,
         form="more",
     )
     chunk_frames: int = option(
-        60, "frames saved at once; a crash costs at most these", bounds=(1, 100_000), uses=Use.DEFLICKER | Use.DREAM
+        60,
+        "frames saved at once; a crash costs at most these",
+        bounds=(1, 100_000),
+        uses=Use.DEFLICKER | Use.DREAM | Use.RETIME,
     )
 
 

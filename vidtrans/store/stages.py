@@ -36,6 +36,7 @@ STAGES = Registry(
         "faults": Entry("vidtrans.store.stages:FaultsStage", "faults of a model's pictures of a shot, to mend them"),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
         "parts": Entry("vidtrans.store.stages:PartsStage", "settings shared by hosts that render parts of a result"),
+        "retime": Entry("vidtrans.store.stages:RetimeStage", "encoded segments of a clip with changed time"),
         "dream": Entry("vidtrans.store.stages:DreamStage", "encoded segments of a dream, and states to resume from"),
     },
 )
@@ -345,3 +346,23 @@ class DreamStage(Stage):
     engine: Table
     libraries: Table
     upscale: Table = field(default_factory=dict)  # Mode and version, if pictures are enlarged before the encoder
+
+
+@dataclass(frozen=True)
+class RetimeStage(Stage):
+    """The stage of the encoded chunks of a clip with changed time."""
+
+    name: ClassVar[str] = "retime"
+    version: ClassVar[int] = 1
+    clip: str  # Content digest
+    shots: list[int]
+    times: list[list[str]]  # Nodes of the map of the clip's time to the result's, in seconds
+    rate: str
+    hold: int
+    shutter: str
+    holds_doubt: bool
+    chunk_frames: int
+    encoding: Table
+    picture: Table
+    made_by: int  # Version of the frames between frames
+    libraries: Table

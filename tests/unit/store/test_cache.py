@@ -38,6 +38,7 @@ from vidtrans.store.stages import (
     MatteStage,
     PartsStage,
     RenderStage,
+    RetimeStage,
     Stage,
     TrainStage,
 )
@@ -91,6 +92,20 @@ EXAMPLES: dict[str, Stage] = {
     "faults": FaultsStage({"source": "00", "model": "11"}, [4, 14, 24], method=2),
     "render": RenderStage("22", {"name": "off"}, {}, {}, **ENCODED, picture={"width": "456"}, libraries=LIBRARIES),
     "parts": PartsStage(output="renders/a.mp4"),
+    "retime": RetimeStage(
+        clip="00",
+        shots=[0, 30],
+        times=[["0", "0"], ["2", "4"]],
+        rate="50",
+        hold=1,
+        shutter="0",
+        holds_doubt=True,
+        chunk_frames=60,
+        **ENCODED,
+        picture={"width": "456"},
+        made_by=1,
+        libraries=LIBRARIES,
+    ),
     "dream": DreamStage(
         seed={"source": "00", "frames": [0, 1]},
         models=[{"digest": "11", "pairing": {"name": "next-frame"}}],
@@ -122,6 +137,7 @@ GOLDEN = {
     "faults": "69f2f8df71fdabe2",
     "render": "dcd917781b8cb1ad",
     "parts": "8a25ab19fef34ced",
+    "retime": "bddf134344cb7ff3",
     "dream": "0648e8ac9a154aff",
 }
 

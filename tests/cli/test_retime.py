@@ -1,0 +1,156 @@
+"""``vidtrans retime`` as people use it: rates, speeds, ramps, held frames, sound, resuming, and what is refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from chain import refuse, said, said_json
+from clips import decode, moving_frames, write_clip, write_folder
+
+import vidtrans as api
+from vidtrans.core.errors import Interrupted
+from vidtrans.core.events import Event, Progress, Stop
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+Capsys = pytest.CaptureFixture[str]
+LOSSLESS = ("--codec", "ffv1")
+
+
+def sound_of(path: Path) -> tuple[np.ndarray, int]:
+    """The samples of the first channel from time 0 on, and their rate."""
+    with av.open(str(path)) as container:
+        stream = container.streams.audio[0]
+        rate = stream.rate
+        found = np.zeros(int(float(container.duration or 0) / 1e6 * rate) + rate, np.float32)
+        for frame in container.decode(stream):
+            at = round(float(frame.pts * frame.time_base) * rate)
+            part = frame.to_ndarray()
+            samples = part[0].astype(np.float32) / (np.iinfo(part.dtype).max if part.dtype.kind == "i" else 1)
+            keep = samples[max(0, -at) :]
+            found[max(0, at) : max(0, at) + len(keep)] = keep
+    return found, rate
+
+
+def flash_and_click(path: Path, at: Fraction) -> Path:
+    """A second of grey at 25 fps: at one moment a white frame, and a burst in the sound."""
+    frames = [np.full((48, 64, 3), 60, np.uint8) for _ in range(50)]
+    frames[round(at * 25)][:] = 250
+    with av.open(str(path), "w") as container:
+        video: Any = container.add_stream("libx264", rate=25, options={"crf": "8"})
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p"
+        sound: Any = container.add_stream("flac", rate=48000, layout="mono")
+        for number, picture in enumerate(frames):
+            frame = av.VideoFrame.from_ndarray(picture, "rgb24")
+            frame.pts = number
+            container.mux(video.encode(frame))
+        container.mux(video.encode(None))
+        samples = np.zeros((1, 96000), np.int16)
+        samples[0, round(at * 48000) : round(at * 48000) + 96] = 20000
+        for first in range(0, 96000, 4096):
+            block = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[:, first : first + 4096]), "s16", "mono")
+            block.sample_rate, block.pts, block.time_base = 48000, first, Fraction(1, 48000)
+            container.mux(sound.encode(block))
+        container.mux(sound.encode(None))
+    return path
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(Path("clip.mp4"), moving_frames(12, shots=(0, 8)), rate=30, sound=True)
+
+
+def test_twice_the_rate_keeps_the_clips_frames_and_makes_those_between(clip: Path, capsys: Capsys) -> None:
+    table = said_json(capsys, "retime", clip, "--fps", "x2", "-o", "twice.mkv", *LOSSLESS)
+    assert (table["frames"], table["rate"], table["frames_between"]) == (24, "60", 10)
+    pts, base, frames = decode(Path("twice.mkv"))
+    assert [round(float(p * base), 3) for p in pts] == [round(n / 60, 3) for n in range(24)]
+    said(capsys, 0, "stylize", clip, "--model", "identity", "--temporal", "off", "-o", "same.mkv", *LOSSLESS)
+    _, _, source = decode(Path("same.mkv"))
+    assert all(np.array_equal(frames[2 * n], source[n]) for n in range(12))
+    between = frames[7].astype(int)
+    assert min(np.abs(between - source[n]).mean() for n in (3, 4)) > 0.1
+    assert np.array_equal(frames[15], frames[14])  # before a cut
+    assert np.array_equal(frames[23], frames[22])
+    with av.open("twice.mkv") as container:
+        assert container.streams.audio[0].codec_context.name == "aac"  # as it was
+    assert "up to date" in said(capsys, 0, "retime", clip, "--fps", "x2", "-o", "twice.mkv", *LOSSLESS)
+
+
+def test_pictures_and_sound_are_in_step_after_a_ramp(capsys: Capsys) -> None:
+    at = Fraction(6, 5)
+    source = flash_and_click(Path("flash.mkv"), at)
+    words = ("--speed", "0: 1, 1s: 0.5, 2s: 2", "--doubt", "make", *LOSSLESS)
+    for name in ("ramp.mkv", "ramp.mov"):
+        table = said_json(capsys, "retime", source, "-o", name, *(words if name.endswith("mkv") else words[:4]))
+        pts, base, frames = decode(Path(name))
+        shown = float(pts[int(np.argmax([frame.mean() for frame in frames]))] * base)
+        samples, rate = sound_of(Path(name))
+        heard = float(np.abs(samples).argmax()) / rate
+        assert abs(shown - heard) < 0.05, name
+        assert abs(len(pts) * 0.04 - table["duration_s"]) < 1e-6
+    followed = said_json(capsys, "retime", source, "--speed", "0.5", "--pitch", "follow", "-o", "slow.mkv")
+    assert followed["duration_s"] == 4.0
+    samples, rate = sound_of(Path("slow.mkv"))
+    assert abs(float(np.abs(samples).argmax()) / rate - 2.4) < 0.005
+    said(capsys, 0, "retime", source, "--speed", "0.5", "--pitch", "none", "-o", "silent.mkv")
+    with av.open("silent.mkv") as container:
+        assert not container.streams.audio
+
+
+def test_held_frames_and_an_open_shutter(clip: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "retime", clip, "--hold", 3, "-o", "threes.mkv", *LOSSLESS)
+    _, _, frames = decode(Path("threes.mkv"))
+    assert len(frames) == 12
+    assert all(np.array_equal(frames[n], frames[n // 3 * 3]) for n in range(12))
+    said(capsys, 0, "retime", clip, "--motion-blur", 180, "-o", "blurred.mkv", *LOSSLESS)
+    _, _, blurred = decode(Path("blurred.mkv"))
+    _, _, sharp = decode(clip)
+    gradients = [float(np.abs(np.diff(each[4].astype(float), axis=1)).mean()) for each in (blurred, sharp)]
+    assert gradients[0] < gradients[1]
+
+
+def test_a_folder_of_pictures_on_twos_becomes_a_film_in_which_all_frames_differ(capsys: Capsys) -> None:
+    drawn = [frame for frame in moving_frames(6) for _ in range(2)]
+    write_folder(Path("drawn"), drawn)
+    table = said_json(
+        capsys, "retime", "drawn", "--set", "rendering.picture_fps=24", "--fps", "24", "-o", "film.mkv", *LOSSLESS
+    )
+    assert (table["frames"], table["rate"], table["frames_between"]) == (12, "24", 5)
+    _, _, frames = decode(Path("film.mkv"))
+    assert all(not np.array_equal(a, b) for a, b in pairwise(frames[:11]))
+
+
+def test_a_stopped_run_goes_on_to_the_same_bytes(clip: Path) -> None:
+    settings = {"rendering": {"chunk_frames": 6}, "encoding": {"codec": "ffv1"}}
+    api.retime(clip, "whole.mkv", fps="x3", settings=settings, cache_dir="other")
+    stop = Stop()
+
+    def stop_at_twenty(event: Event) -> None:
+        if isinstance(event, Progress) and event.done == 20:
+            stop.request()
+
+    with pytest.raises(Interrupted):
+        api.retime(clip, "parts.mkv", fps="x3", settings=settings, report=stop_at_twenty, stop=stop)
+    api.retime(clip, "parts.mkv", fps="x3", settings=settings)
+    assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+
+
+def test_what_cannot_be_is_refused_in_one_line(clip: Path, capsys: Capsys) -> None:
+    for words, why in (
+        (("--speed", "0"), "keep it from 0.001 to 1000"),
+        (("--speed", "-1"), "keep it from 0.001 to 1000"),
+        (("--speed", "0: 1, 0.3s: 0"), "at frame 9 it is 0"),
+        (("--speed", "fast"), "is not known"),
+        (("--fps", "0"), "it is not a frame rate"),
+        (("--fps", "10000"), "it is not a frame rate"),
+        (("--fps", "x0"), "it is not a factor"),
+    ):
+        assert why in refuse(capsys, 2, "retime", clip, "-o", "x.mp4", *words), words
+    write_folder(Path("one"), moving_frames(1))
+    assert "it has one frame" in refuse(capsys, 2, "retime", "one", "--fps", "50", "-o", "x.mp4")
