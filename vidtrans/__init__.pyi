@@ -626,6 +626,34 @@ def propagate(
 
     vidtrans propagate clip.mp4 --keyframes clip.keyframes"""
 
+def retime(
+    video: Path | str,
+    output: Path | str | None = ...,
+    *,
+    fps: str = ...,
+    speed: str = ...,
+    hold: int = ...,
+    motion_blur: float = ...,
+    pitch: str = ...,
+    doubt: str = ...,
+    cuts: Path | str | None = ...,
+    codec: str | None = ...,
+    filter: str | None = ...,
+    cache_dir: Path | str = ...,
+    overwrite: bool = ...,
+    dry_run: bool = ...,
+    allow_damaged: bool = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report | None = ...,
+    stop: Stop | None = ...,
+) -> RenderedClip:
+    """Change the time of VIDEO: more frames a second, slow motion, speed ramps, held frames, motion blur.
+
+    Frames between two frames are made along the motion. Where the two show too different things, the nearer frame is
+    held. The sound is stretched with the pictures."""
+
 def run(
     video: Path | str | None = ...,
     *,
