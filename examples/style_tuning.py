@@ -10,7 +10,9 @@ The losses are those of ``training.methods.look_method`` (Johnson et al., ECCV 2
 VGG-19: a new style for each picture, from a pool (Ghiasi et al., BMVC 2017). Frames are photographs that ship here and
 with scikit-image, moved, with other ones moving before them, and noise; so the flow is known, and both frames are to be
 painted alike (Ruder et al., GCPR 2016). The content is compared with the frame before its noise. The stroke size is
-learned from paintings at 2/3 to 3/2 of the size. Needs hours on two cores; it goes on where it stopped.
+learned from paintings at 2/3 to 3/2 of the size. In a second phase places of one colour in the frame are to have one
+colour, too, so that no bright or coloured rims stand beside edges. Needs hours on two cores; it goes on where it
+stopped.
 """
 
 from __future__ import annotations
@@ -34,7 +36,13 @@ import vidtrans
 from vidtrans.core.files import PACKAGE
 from vidtrans.models.formats import to_8_bits
 from vidtrans.models.style_prediction import StylePrediction
-from vidtrans.networks.predicted_style import CHANNELS, NORMED_LAYERS, PredictedStyle, PredictedStyleSettings
+from vidtrans.networks.predicted_style import (
+    CHANNELS,
+    NORMED_LAYERS,
+    PredictedStyle,
+    PredictedStyleSettings,
+    mean_by_colour,
+)
 from vidtrans.perception.measure import Style, draw_shift, shift_pictures, tone_distance
 from vidtrans.perception.vgg import DistilledVGG19
 from vidtrans.video.images.picture import read_picture, resize
@@ -46,9 +54,22 @@ MEDIA = ("oil", "impasto", "gouache", "watercolour", "pastel", "crayon", "colour
 MEDIA += ("engraving", "pointillism", "mosaic", "stained-glass")
 DRAWN, PHOTOGRAPHS = 0.3, 0.04  # shares of the styles that are drawn by media, and of those that are photographs
 WARM_UP, AVERAGED, SAVED = 50, 0.995, 250
-RATE, FLAT = 1.2e-3, 0.2  # learning rate, which falls along a cosine; share of scenes of low contrast
+FLAT = 0.2  # share of scenes of low contrast
 WEIGHTS = {"style": 1.0, "content": 1.0, "colour": 10.0, "tone": 1.0, "steady": 40.0}
+CELL = 8  # side of the squares whose colours are compared, in pixels
 Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of the training: the learning rate falls along a cosine. ``even``: the weight of even colours."""
+
+    steps: int
+    rate: float
+    even: float
+
+
+PHASES = Phase(4000, 1.2e-3, 0.0), Phase(1200, 5e-4, 8.0)
 
 
 @dataclass(frozen=True)
@@ -185,8 +206,15 @@ def losses(student: Student, measure: DistilledVGG19, given: Mapping[str, Tensor
             [style.colour_distance(painted[n : n + 1], random) for n, (_, style) in enumerate(pairs)]
         ).mean(),
         "tone": tone_distance(painted, given["clean"]),
+        "even": _uneven(painted, given["clean"]),
         "steady": ((after - _warped(painted, given["flow"])).square() * holds).sum() / holds.sum() / 3,
     }
+
+
+def _uneven(painted: Tensor, frames: Tensor) -> Tensor:
+    """Return the mean squared difference of colours from the mean of all places of that colour in the frame."""
+    places, colours = F.avg_pool2d(frames, CELL), F.avg_pool2d(painted, CELL)
+    return F.mse_loss(colours, mean_by_colour(places, colours))
 
 
 def _warped(pictures: Tensor, flow: Tensor) -> Tensor:
@@ -212,7 +240,6 @@ def main() -> None:
     parser.add_argument("start", type=Path)
     parser.add_argument("styles", type=Path)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--state", type=Path, default=Path("style-tuning.pt"), help="of a training, to go on with")
     options = parser.parse_args()
     cv2.setNumThreads(1)
@@ -221,27 +248,29 @@ def main() -> None:
     drawn = drawn_photographs(sorted((PACKAGE / "assets" / "frames").glob("*.jpg"))[::2])
     targets = pool(prediction, measure, paintings, drawn)
     student = Student(prediction.weights)
-    optimizer = torch.optim.Adam(student.parameters(), RATE, (0.9, 0.99))
+    optimizer = torch.optim.Adam(student.parameters(), PHASES[0].rate, (0.9, 0.99))
     average = {name: value.detach().clone() for name, value in student.named_parameters()}
-    done, shown = 0, dict.fromkeys(WEIGHTS, 0.0)
+    done, shown = 0, dict.fromkeys([*WEIGHTS, "even"], 0.0)
     if options.state.exists():
         state = torch.load(options.state, weights_only=True)
         student.load_state_dict(state["student"])
         optimizer.load_state_dict(state["optimizer"])
         average, done = state["average"], state["done"]
-    for step in range(done, options.steps):
-        rate = RATE * min(1, (step + 1) / WARM_UP) * (1 + np.cos(np.pi * step / options.steps)) / 2 + 1e-6
+    plan = [(phase, step) for phase in PHASES for step in range(phase.steps)]
+    for step, (phase, at) in enumerate(plan[done:], done):
+        rate = phase.rate * min(1, (at + 1) / WARM_UP) * (1 + np.cos(np.pi * at / phase.steps)) / 2 + 1e-6
+        weights = WEIGHTS | {"even": phase.even}
         optimizer.param_groups[0]["lr"] = float(rate)
         chosen = np.random.default_rng((1, step)).integers(len(targets), size=BATCH)
         found = losses(student, measure, scenes_of(step, scenes), [targets[n] for n in chosen], step)
         optimizer.zero_grad()
-        torch.stack([WEIGHTS[name] * loss for name, loss in found.items()]).sum().backward()
+        torch.stack([weights[name] * loss for name, loss in found.items()]).sum().backward()
         nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimizer.step()
         for name, value in student.named_parameters():
             average[name].lerp_(value.detach(), 1 - AVERAGED)
         shown = {name: shown[name] + 0.02 * (float(loss.detach()) - shown[name]) for name, loss in found.items()}
-        if (step + 1) % SAVED == 0 or step + 1 == options.steps:
+        if (step + 1) % SAVED == 0 or step + 1 == len(plan):
             print(step + 1, *(f"{name} {value:.4f}" for name, value in shown.items()), flush=True)
             state = {"student": student.state_dict(), "optimizer": optimizer.state_dict(), "average": average}
             torch.save(state | {"done": step + 1}, options.state.with_suffix(".new"))

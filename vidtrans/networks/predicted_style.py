@@ -29,7 +29,7 @@ CELL_PX = 4  # Side of the square cells in which halos are detected, in pixels.
 # Radii in cells: of the guided filter, of the search for an edge near a halo, and of a halo's surroundings.
 FILTER_RADIUS, EDGE_RADIUS, WIDE_RADIUS = 3, 8, 30
 NUM_PASSES = 2  # Number of passes of the halo removal; each pass removes half of a halo.
-LATTICE_LEVELS = 4  # Number of levels per channel in the colour lattice of ``_mean_by_colour``.
+LATTICE_LEVELS = 4  # Number of levels per channel in the colour lattice of ``mean_by_colour``.
 # Variances of the frame's luma in [−1, 1]: in a smooth area, and at an edge.
 SMOOTH_VARIANCE, EDGE_VARIANCE = 0.04**2, 0.12**2
 MIN_HALO_LUMA = 0.02  # Luma difference, for luma in [−1, 1], at which a halo is corrected by half.
@@ -141,7 +141,7 @@ def remove_halos(frame: Tensor, picture: Tensor) -> Tensor:
     for _ in range(NUM_PASSES):
         slope, offset = _local_fit(luma, look - change, FILTER_RADIUS, SMOOTH_VARIANCE)
         base = _box(slope, FILTER_RADIUS) * luma + _box(offset, FILTER_RADIUS)
-        excess = base - _mean_by_colour(source, base)
+        excess = base - mean_by_colour(source, base)
         excess = excess - _box(excess, WIDE_RADIUS)
         bright = _luma(excess)
         change = change + F.relu(bright) / (bright.abs() + MIN_HALO_LUMA) * beside_edge * excess
@@ -178,7 +178,7 @@ def _local_fit(guide: Tensor, x: Tensor, radius: int, smooth: float) -> tuple[Te
     return slope, mean_x - slope * mean
 
 
-def _mean_by_colour(colours: Tensor, values: Tensor) -> Tensor:
+def mean_by_colour(colours: Tensor, values: Tensor) -> Tensor:
     """Return for each cell the mean of ``values`` over all cells of the same colour; all (N, 3, h, w).
 
     Means are computed at the points of a colour lattice, and interpolated between these points.
