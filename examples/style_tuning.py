@@ -43,8 +43,8 @@ from vidtrans.networks.predicted_style import (
     PredictedStyleSettings,
     mean_by_colour,
 )
+from vidtrans.perception.efficientnet_lite import EfficientNetLite
 from vidtrans.perception.measure import Style, draw_shift, shift_pictures, tone_distance
-from vidtrans.perception.vgg import DistilledVGG19
 from vidtrans.video.images.picture import read_picture, resize
 
 BATCH = 2  # scenes a step
@@ -55,7 +55,7 @@ MEDIA += ("engraving", "pointillism", "mosaic", "stained-glass")
 DRAWN, PHOTOGRAPHS = 0.3, 0.04  # shares of the styles that are drawn by media, and of those that are photographs
 WARM_UP, AVERAGED, SAVED = 50, 0.995, 250
 FLAT = 0.2  # share of scenes of low contrast
-WEIGHTS = {"style": 1.0, "content": 1.0, "colour": 10.0, "tone": 1.0, "steady": 40.0}
+WEIGHTS = {"style": 0.4, "content": 1.0, "colour": 10.0, "tone": 1.0, "steady": 40.0}
 CELL = 8  # side of the squares whose colours are compared, in pixels
 Array = np.ndarray
 
@@ -69,7 +69,7 @@ class Phase:
     even: float
 
 
-PHASES = Phase(4000, 1.2e-3, 0.0), Phase(1200, 5e-4, 8.0)
+PHASES = (Phase(2600, 1e-3, 4.0),)
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def cut(picture: Array, rng: np.random.Generator, side: int, *, changes: bool) -
 
 
 def pool(
-    prediction: StylePrediction, measure: DistilledVGG19, paintings: Sequence[Array], drawn: Sequence[Array]
+    prediction: StylePrediction, measure: EfficientNetLite, paintings: Sequence[Array], drawn: Sequence[Array]
 ) -> list[Target]:
     """Return the styles of parts of paintings, of drawn photographs, and of photographs."""
     rng = np.random.default_rng(3)
@@ -185,8 +185,13 @@ def _short(name: str) -> str:
     return name.replace(".1.", ".", 1) if name.startswith("down") else name.replace(".conv.", ".")
 
 
-def losses(student: Student, measure: DistilledVGG19, given: Mapping[str, Tensor], targets: Sequence[Target], step: int
-           ) -> dict[str, Tensor]:  # fmt: skip
+def losses(
+    student: Student,
+    measure: EfficientNetLite,
+    given: Mapping[str, Tensor],
+    targets: Sequence[Target],
+    step: int,
+) -> dict[str, Tensor]:
     """Return the losses of a step by the names of ``WEIGHTS``."""
     random = torch.Generator().manual_seed(step)
     styles = torch.from_numpy(np.stack([target.vector for target in targets])).float().repeat(2, 1)
@@ -243,7 +248,11 @@ def main() -> None:
     parser.add_argument("--state", type=Path, default=Path("style-tuning.pt"), help="of a training, to go on with")
     options = parser.parse_args()
     cv2.setNumThreads(1)
-    prediction, measure, scenes = StylePrediction(options.start), DistilledVGG19(), Scenes()
+    prediction, measure, scenes = (
+        StylePrediction(options.start),
+        EfficientNetLite().eval().requires_grad_(False),
+        Scenes(),
+    )
     paintings = [read_picture(path) for path in sorted(options.styles.iterdir())]
     drawn = drawn_photographs(sorted((PACKAGE / "assets" / "frames").glob("*.jpg"))[::2])
     targets = pool(prediction, measure, paintings, drawn)

@@ -7,7 +7,7 @@ are in the examples of PyTorch. Five clips, of which the looks learn 28 frames a
 chosen on these clips. The judge is a network that no look is taught with.
 
 manner: distance from the style picture, and from what the frames show, as the judge sees it; "any clip" is a look that
-learned on the frames that ship, "efficientnet" one that was taught with other features.
+learned on the frames that ship, "distilled-vgg" one that was taught with other features.
 steady: warping error over the input's, per frame and after the window filter; "removed" is the share of the flicker
 above that of a flicker-free look of the same colours (one smooth colour map fitted over the clip), 1 at most; "sharp"
 the sharpness beside the unfiltered frames.

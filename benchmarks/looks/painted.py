@@ -30,9 +30,9 @@ class Way:
 
 
 OURS, SHIPPED, OTHER = (
-    Way("ours", "distilled-vgg"),
-    Way("any clip", "distilled-vgg", on_clip=False),
-    Way("efficientnet", "efficientnet", on_clip=False),
+    Way("ours", "efficientnet"),
+    Way("any clip", "efficientnet", on_clip=False),
+    Way("distilled-vgg", "distilled-vgg", on_clip=False),
 )
 REAL = Way("published")
 

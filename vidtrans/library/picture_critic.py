@@ -25,7 +25,7 @@ class PictureCritic:
     """
 
     def __init__(self) -> None:
-        """Load the network. Raises UsageError if its weights are not installed, ModelError if they are damaged."""
+        """Load the network. Raises ModelError if its weights are damaged."""
         self._measure = load_measure(CRITIC)
 
     @property

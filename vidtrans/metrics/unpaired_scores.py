@@ -22,7 +22,7 @@ from vidtrans.flow.warping import warp
 from vidtrans.metrics import SCORING_FLOW
 from vidtrans.metrics.consistency import NOTICEABLE, FlowPair, masked_error, mean
 from vidtrans.metrics.picture_quality import l1_distance
-from vidtrans.perception import CRITIC, load_measure
+from vidtrans.perception import DEFAULT, load_measure
 from vidtrans.video.images.picture import resize
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ FramePair = tuple[np.ndarray, np.ndarray]  # A frame and the next one
 def network_patches() -> Describe | None:
     """Return a function from pictures to features of EfficientNet-Lite0; None if its weights are not installed."""
     try:
-        measure = load_measure(CRITIC)
+        measure = load_measure(DEFAULT)
     except UsageError:
         return None
     return lambda pictures: _describe(pictures, measure.features)

@@ -13,16 +13,16 @@ from vidtrans.core.registry import Entry, Registry
 MEASURES = Registry(
     "look measure",
     {
-        "distilled-vgg": Entry(
-            "vidtrans.perception.vgg:DistilledVGG19", "features of VGG-19 at a sixteenth of its size"
-        ),
         "efficientnet": Entry(
             "vidtrans.perception.efficientnet_lite:EfficientNetLite", "features of EfficientNet-Lite0"
         ),
+        "distilled-vgg": Entry(
+            "vidtrans.perception.vgg:DistilledVGG19", "features of VGG-19 at a sixteenth of its size"
+        ),
     },
 )
-DEFAULT = "distilled-vgg"  # Name of the measure that looks are trained with by default
-CRITIC = "efficientnet"  # Name of the measure that scores them
+# Names of the measure that looks are trained with by default, and of the one that then scores them
+DEFAULT, CRITIC = "efficientnet", "distilled-vgg"
 
 
 def load_measure(name: str) -> Any:  # noqa: ANN401  (a torch module, and ``measure.LookMeasure``)

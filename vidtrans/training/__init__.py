@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from vidtrans.core.options import option
 from vidtrans.core.registry import Entry, Registry
 from vidtrans.networks import GENERATORS
-from vidtrans.perception import CRITIC, DEFAULT, MEASURES
+from vidtrans.perception import DEFAULT, MEASURES
 
 
 class Label(NamedTuple):
@@ -75,7 +75,7 @@ class LookMethodSettings(MethodSettings):
     look_pictures: tuple[str, ...] = option((), "paths of the style pictures, one for each look")
     look_measure: str = option(DEFAULT, "the measure that compares styles", choices=tuple(MEASURES))
     look_style: float = option(
-        1.0, "weight of the style: 0.4 for a hint of it, 2 where strokes may hide the content", bounds=(0.0, 1000.0)
+        0.35, "weight of the style: 0.2 for a hint of it, 1 where strokes may hide the content", bounds=(0.0, 1000.0)
     )
     look_colour: float = option(10.0, "weight of the colours", bounds=(0.0, 1000.0))
     look_tone: float = option(
@@ -84,7 +84,7 @@ class LookMethodSettings(MethodSettings):
     look_keep: float = option(
         4.0, "weight of the distance from the source where the mask of --keep is white", bounds=(0.0, 1000.0)
     )
-    look_steady: float = option(10.0, "weight of the temporal-consistency loss", bounds=(0.0, 1000.0))
+    look_steady: float = option(16.0, "weight of the temporal-consistency loss", bounds=(0.0, 1000.0))
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ class CUTSettings(UnpairedMethodSettings):
         1.0, "weight of the contrastive loss, which keeps the content of the input", bounds=(0.0, 1000.0)
     )
     contrastive_features: str = option(
-        CRITIC,
+        DEFAULT,
         "features of the patches; own: the translator's, as in the paper; else a frozen network's",
         choices=("own", *MEASURES),
     )

@@ -17,7 +17,7 @@ from vidtrans.models.style_prediction import StylePrediction
 from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower
-from vidtrans.perception import load_measure
+from vidtrans.perception import DEFAULT, load_measure
 from vidtrans.perception.measure import Style, to_signed
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -105,7 +105,7 @@ def test_a_frame_comes_nearer_to_the_style_and_shows_the_same() -> None:
     style, frame = scene(48, 40, 1), scene(48, 48, 2)
     paint, x = generator(style, first_steps=40), seen(frame)
     made = paint(x)
-    measure = load_measure("distilled-vgg")
+    measure = load_measure(DEFAULT)
     wanted = Style.of(style, 256, measure)
     before, after = (float(measure.style(measure.see(p), wanted.manner)) for p in (to_signed(frame, CPU), made))
     assert after < 0.7 * before
