@@ -12,6 +12,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,9 +22,10 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.clips import Span, read_frames
 from benchmarks.tables import head, row
+from vidtrans.core.machine import cores
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.metrics.picture_quality import psnr, ssim
-from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, between, measure_motion
+from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, measure_motion
 from vidtrans.video.images.picture import write_picture
 
 LINES = 384
@@ -53,9 +55,10 @@ def ours(frames: Frames) -> Frames:
     guides = [Guide(frame, estimator) for frame in frames]
     motions = [measure_motion(a, b, estimator) for a, b in pairwise(guides)]
     around = [None, *motions, None]
-    return [
-        between(frames[n], frames[n + 1], 0.5, motion, around[n], around[n + 2])[0] for n, motion in enumerate(motions)
-    ]
+    with closing(Mixer(cores())) as mix:
+        return [
+            mix(frames[n], frames[n + 1], 0.5, motion, around[n], around[n + 2])[0] for n, motion in enumerate(motions)
+        ]
 
 
 def blend(frames: Frames) -> Frames:

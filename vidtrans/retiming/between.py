@@ -9,6 +9,8 @@ flow comes from is used alone, so that no contour is seen twice.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,15 +19,17 @@ import numpy as np
 
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import BORDER, grid_axes, resize_flow, warp
+from vidtrans.retiming.kernels import project
 
 FLOW_SHORT_SIDE = 384  # Short side at which flow is estimated, in pixels
-FLOW = "dis-fine"  # Flow method
+FLOW = "dis"  # Flow method
 COLOUR_SCALE = 8.0 / 255  # Difference of colours along a flow at which its weight falls to 1 / e
 AGREEMENT_SCALE = 10.0 / 255  # Difference of two fetched pictures at which their agreement falls to 1 / e
 TRUST_SCALE = 16.0 / 255  # As COLOUR_SCALE, for the trust in an acceleration
 CURVED = 0.7  # Share of the measured acceleration: it is noisy, and linear motion is the better guess
 SMOOTH_PX = 8.0  # Standard deviation of the smoothing of accelerations, in pixels of the flow's size
 MIN_WEIGHT = 1e-4  # Weight of a pixel that does not agree at all
+MEAN = np.full((1, 3), 1 / 3, np.float32)  # Weights of the channels in a mean
 SMALLEST = 4  # Smallest side, in pixels, of the pyramid that fills holes
 
 
@@ -83,78 +87,101 @@ def acceleration(after: Motion, before: Motion) -> np.ndarray:
     return np.asarray(np.float32(CURVED) * smoothed)
 
 
-def between(
-    first: np.ndarray,
-    second: np.ndarray,
-    share: float,
-    motion: Motion,
-    before: Motion | None = None,
-    after: Motion | None = None,
-) -> tuple[np.ndarray, float]:
-    """Return the picture at a ``share`` of the time from frame ``first`` to ``second``, and how far it is certain.
+class Mixer:
+    """Makes pictures between frames, on two threads if there are ``threads``."""
 
-    Frames are (H, W, 3) uint8 or uint16, and so is the picture. ``motion``: between them; ``before``: between the frame
-    before and ``first``; ``after``: between ``second`` and the frame after it. The certainty is the share of pixels,
-    0 to 1, of which both frames show the same.
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(max(1, min(2, threads)))
+
+    def close(self) -> None:
+        """End the threads."""
+        self._pool.shutdown()
+
+    def __call__(
+        self,
+        first: np.ndarray,
+        second: np.ndarray,
+        share: float,
+        motion: Motion,
+        before: Motion | None = None,
+        after: Motion | None = None,
+    ) -> tuple[np.ndarray, float]:
+        """Return the picture at a ``share`` of the time from frame ``first`` to ``second``, and how certain it is.
+
+        Frames are (H, W, 3) uint8 or uint16, and so is the picture. ``motion``: between them; ``before``: between the
+        frame before and ``first``; ``after``: between ``second`` and the frame after it. The certainty is the share of
+        pixels, 0 to 1, of which both frames show the same.
+        """
+        curves = _curves(motion, before, after)
+        peak = float(np.iinfo(first.dtype).max)
+        pictures = [np.asarray(frame * np.float32(1 / peak)) for frame in (first, second)]
+        sides = (share, motion, curves[0], pictures), (1 - share, motion.reverse, curves[1], pictures[::-1])
+        (one, one_trust, one_seen), (other, other_trust, other_seen) = self._pool.map(lambda side: _seen(*side), sides)
+        mixed = _mix(one, other, one_trust, other_trust)
+        certainty = max(one_seen, other_seen)
+        return np.rint(np.clip(mixed * np.float32(peak), 0, peak)).astype(first.dtype), certainty
+
+
+def _seen(
+    way: float, motion: Motion, curve: np.ndarray | None, pictures: Sequence[np.ndarray]
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Return the picture at the share ``way`` of the time, along the flow of the first of two ``pictures``.
+
+    Pictures are (H, W, 3) float32. The other results are how far its pixels are to be trusted, (H, W) float32, and the
+    share of pixels that both pictures show alike.
     """
+    found, covered = _carried(way, motion, curve)
+    height, width = pictures[0].shape[:2]
+    own = _fetch(pictures[0], -found[..., :2])
+    other = _fetch(pictures[1], found[..., 2:] - found[..., :2])
+    difference = cv2.GaussianBlur(cv2.transform(cv2.absdiff(own, other), MEAN), (0, 0), 1)
+    agreement = cv2.exp(difference * np.float32(-1 / AGREEMENT_SCALE))
+    seen = agreement * cv2.resize(np.minimum(covered, 1), (width, height), interpolation=cv2.INTER_LINEAR)
+    trust = cv2.GaussianBlur(seen + np.float32(1e-3), (0, 0), 1)
+    share_of_other = np.float32(way) * agreement
+    return _mix(own, other, 1 - share_of_other, share_of_other), trust, float((seen > np.exp(-1)).mean())
+
+
+def _mix(one: np.ndarray, other: np.ndarray, weight: np.ndarray, other_weight: np.ndarray) -> np.ndarray:
+    """Return the mean of pictures (H, W, 3) float32, weighted by (H, W) float32."""
+    # OpenCV adds 1e-5 to the sum of the weights
+    return cv2.blendLinear(one, other, weight * np.float32(1024), other_weight * np.float32(1024))
+
+
+def _fetch(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
+    """Return a picture (H, W, 3) float32, sampled bicubically along a flow, which may be of a smaller size."""
+    height, width = picture.shape[:2]
+    columns, rows = grid_axes(height, width)
+    u, v = cv2.split(resize_flow(np.ascontiguousarray(flow), width, height))
+    return cv2.remap(picture, u + columns, v + rows, cv2.INTER_CUBIC, borderMode=BORDER)
+
+
+def _curves(motion: Motion, before: Motion | None, after: Motion | None) -> list[np.ndarray | None]:
+    """Return the accelerations of the pixels of both frames; None without frames around them."""
     curves = [acceleration(motion, before.reverse) if before else None]
     curves.append(acceleration(motion.reverse, after) if after else None)
     if curves[0] is None and curves[1] is not None:
         curves[0] = warp(curves[1], motion.forth)
     elif curves[1] is None and curves[0] is not None:
         curves[1] = warp(curves[0], motion.back)
-    peak = float(np.iinfo(first.dtype).max)
-    pictures = [frame.astype(np.float32) * np.float32(1 / peak) for frame in (first, second)]
-    total: np.ndarray = np.zeros_like(pictures[0])
-    weight: np.ndarray = np.zeros(first.shape[:2], np.float32)
-    certain = 0.0
-    sides = (share, motion, curves[0], pictures), (1 - share, motion.reverse, curves[1], pictures[::-1])
-    for way, flows, curve, (here, there) in sides:
-        moved: np.ndarray = np.float32(way) * flows.forth
-        if curve is not None:
-            moved = moved - np.float32(way * (1 - way)) * curve
-        found, covered = project(moved, np.concatenate([moved, flows.forth], 2), flows.weights[0])
-        to_here, to_there = -found[..., :2], found[..., 2:] - found[..., :2]
-        own, other = (_fetch(picture, flow) for picture, flow in ((here, to_here), (there, to_there)))
-        difference = cv2.GaussianBlur(np.abs(own - other).mean(2), (0, 0), 1)
-        agreement = np.exp(difference * np.float32(-1 / AGREEMENT_SCALE))
-        share_of_other = (np.float32(way) * agreement)[..., None]
-        full = cv2.resize(np.minimum(covered, 1), agreement.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        trust = cv2.GaussianBlur(agreement * full + np.float32(1e-3), (0, 0), 1)
-        total += trust[..., None] * (own + share_of_other * (other - own))
-        weight += trust
-        certain = max(certain, float((agreement * full > np.exp(-1)).mean()))
-    mixed = total / weight[..., None]
-    return np.rint(np.clip(mixed, 0, 1) * np.float32(peak)).astype(first.dtype), certain
+    return curves
 
 
-def project(moved: np.ndarray, values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Carry ``values``, (h, w, C) float32, to where ``moved``, (h, w, 2) pixels, takes their pixels; fill the holes.
+def _carried(way: float, motion: Motion, curve: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the displacements of the first frame's pixels at the share ``way`` of the time, where they are then.
 
-    Where several pixels land on one, their values are averaged by ``weights``, (h, w). Returns the values (h, w, C),
-    and how many pixels landed on each, (h, w).
+    The displacements are to the moment and to the second frame, (h, w, 4); the second array, (h, w), says how many
+    pixels landed.
     """
-    height, width = weights.shape
-    columns, rows = grid_axes(height, width)
-    x, y = columns + moved[..., 0], rows + moved[..., 1]
-    left, top = np.floor(x), np.floor(y)
-    across, down = x - left, y - top
-    places, shares = [], []
-    for dy, dx in ((0, 0), (0, 1), (1, 0), (1, 1)):
-        column, row = left + dx, top + dy
-        inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-        share = (across if dx else 1 - across) * (down if dy else 1 - down)
-        places.append(np.where(inside, row * width + column, 0).astype(np.int64).ravel())
-        shares.append(np.where(inside, share, 0).ravel())
-    place, share = np.concatenate(places), np.concatenate(shares)
-    count = height * width
-    covered = np.bincount(place, share, count)
-    weighted = share * np.tile(weights.ravel(), 4)
-    total = np.bincount(place, weighted, count)
-    sums = [np.bincount(place, weighted * np.tile(values[..., n].ravel(), 4), count) for n in range(values.shape[2])]
-    carried = (np.stack(sums, 1) / np.maximum(total, 1e-12)[:, None]).astype(np.float32)
-    found = covered.astype(np.float32).reshape(height, width)
-    return _filled(carried.reshape(height, width, -1), np.minimum(found, 1)), found
+    moved: np.ndarray = np.float32(way) * motion.forth
+    if curve is not None:
+        moved = moved - np.float32(way * (1 - way)) * curve
+    height, width = motion.weights[0].shape
+    sums = np.zeros((height, width, 6), np.float32)
+    project(np.ascontiguousarray(moved), motion.forth, motion.weights[0], sums)
+    carried = sums[..., :4] / np.maximum(sums[..., 4:5], np.float32(1e-12))
+    covered = np.ascontiguousarray(sums[..., 5])
+    return _filled(carried, np.minimum(covered, 1)), covered
 
 
 def _filled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -169,11 +196,3 @@ def _filled(values: np.ndarray, known: np.ndarray) -> np.ndarray:
         certain = np.minimum(share * 4, 1)[..., None]
         found = around + certain * (weighted / np.maximum(share, 1e-6)[..., None] - around)
     return np.asarray(found, np.float32)
-
-
-def _fetch(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3) sampled along a flow, which may be of a smaller size."""
-    height, width = picture.shape[:2]
-    full = flow if flow.shape[:2] == (height, width) else resize_flow(flow, width, height)
-    columns, rows = grid_axes(height, width)
-    return cv2.remap(picture, columns + full[..., 0], rows + full[..., 1], cv2.INTER_CUBIC, borderMode=BORDER)

@@ -20,6 +20,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
+from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table
 from vidtrans.core.threads import BackgroundQueue, buffer_capacity
 from vidtrans.curves.curve import parse_curve
@@ -27,7 +28,7 @@ from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.survey import Survey
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
-from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Motion, between, measure_motion
+from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, Motion, measure_motion
 from vidtrans.retiming.schedule import MAX_SPEED, MIN_SPEED, Moment, Schedule, Timeline, speed_map
 from vidtrans.retiming.sound import write_stretched
 from vidtrans.session import Context
@@ -81,14 +82,16 @@ class FrameSource:
         self._index = {number: n for n, number in enumerate(self._numbers)}
         self._estimator = FlowEstimator(FLOW, FLOW_SHORT_SIDE)
         self._cursor = clip.cursor(FrameFormat(deep=deep), threads)
+        self._mix = Mixer(cores())
         self._frames: OrderedDict[int, np.ndarray] = OrderedDict()
         self._guides: OrderedDict[int, Guide] = OrderedDict()
         self._motions: OrderedDict[int, Motion] = OrderedDict()
         self.num_made = self.num_held = 0
 
     def close(self) -> None:
-        """Close the clip's file."""
+        """Close the clip's file, and end the threads."""
         self._cursor.close()
+        self._mix.close()
 
     def __call__(self, frame: int) -> np.ndarray:
         """Return a frame of the result, (H, W, 3) uint8 or uint16."""
@@ -114,7 +117,7 @@ class FrameSource:
         before = self._motion(n - 1) if self._follows(n - 1) else None
         after = self._motion(n + 1) if self._follows(n + 1) else None
         first, second = self._frame(moment.frame), self._frame(moment.after)
-        picture, certainty = between(first, second, share, motion, before, after)
+        picture, certainty = self._mix(first, second, share, motion, before, after)
         self.num_made += 1
         if self._spec.holds_doubt and certainty < CERTAIN:
             self.num_held += 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from vidtrans.core.compiling import compiled
 from vidtrans.strokes.kernels import (
     ALPHA,
     ANGLE,
@@ -24,7 +25,6 @@ from vidtrans.strokes.kernels import (
     Number,
     X,
     Y,
-    compiled,
     f32,
     noise,
     sample3,

@@ -8,27 +8,13 @@ of the result.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, cast
 
 import numpy as np
 
-from vidtrans.core.errors import VidtransError, first_line
-from vidtrans.core.files import digest_file
+from vidtrans.core.compiling import compiled
 
-try:
-    import numba
-    from numba.core.caching import FunctionCache
-except ImportError as error:  # Also raised for a NumPy version that Numba does not support
-    why = f"Numba cannot be imported: {first_line(error)}"
-    raise VidtransError("painting in strokes", why, "pip install --force-reinstall numba") from None
-if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-    raise VidtransError("painting in strokes", "NUMBA_DISABLE_JIT is set: nothing is compiled", "unset it")
-
-F = TypeVar("F", bound=Callable[..., Any])  # Type of a function to compile
 Number = Any  # Type of scalar arguments, which are float32 in compiled code
 f32: Any = np.float32  # Short name of the scalar type in compiled code
 
@@ -46,43 +32,6 @@ X, Y, ANGLE, ALPHA, RED, GREEN, BLUE, BEND, FRONT, BACK, NARROW = range(11)
 LIFE_COLUMNS = 11  # Number of columns of ``life``
 # Number of columns of a draw list: x, y, cos, sin, front, back, half width, bend, opacity, RGB, height, sprite
 DRAW_COLUMNS = 14
-
-
-class KernelCache(FunctionCache):
-    """A disk cache of compiled Numba functions; a damaged or unsaved function is compiled again."""
-
-    def __init__(self, function: Callable[..., object]) -> None:
-        super().__init__(function)
-        # Numba checks only the function's own file for changes, but functions of other files call those of this file.
-        self._cache_file._source_stamp = (self._cache_file._source_stamp, digest_file(Path(__file__)))
-
-    def load_overload(self, sig: object, target_context: object) -> object:
-        """Return the compiled code for a signature; None if the cache has none that is readable."""
-        try:
-            return super().load_overload(sig, target_context)
-        except Exception:  # A damaged pickle may raise anything
-            with suppress(OSError):
-                self.flush()
-            return None
-
-    def save_overload(self, sig: object, data: object) -> None:
-        """Save the compiled code for a signature. Disk errors are ignored."""
-        with suppress(OSError):
-            super().save_overload(sig, data)
-
-
-def compiled(function: F, signature: str | None = None) -> F:
-    """Compile a function with Numba on first use; without a writable cache folder, in each process again.
-
-    ``signature``: the only signature, compiled at once. Without it, each combination of types is compiled separately.
-    """
-    made: Any = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})(function)
-    with suppress(RuntimeError):  # No folder is writable
-        made._cache = KernelCache(function)
-    if signature:
-        made.compile(signature)
-        made.disable_compile()
-    return cast("F", made)
 
 
 def cache_folder() -> str | None:

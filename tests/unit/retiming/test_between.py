@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import pairwise
 
 import cv2
@@ -10,10 +11,12 @@ import pytest
 from clips import scene
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.retiming.between import Guide, Motion, between, measure_motion, project
+from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, Motion, measure_motion
+from vidtrans.retiming.kernels import project
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-ESTIMATOR = FlowEstimator("dis-fine", 384)
+ESTIMATOR = FlowEstimator(FLOW, FLOW_SHORT_SIDE)
+MIXER = Mixer(1)
 WIDTH, HEIGHT = 160, 112
 
 
@@ -38,7 +41,7 @@ def psnr(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize("share", [0.25, 0.5, 0.8])
 def test_a_moving_scene_is_much_nearer_to_the_truth_than_a_blend(share: float) -> None:
     first, second = at(0, 0, 0), at(6, 3, 9)
-    made, certainty = between(first, second, share, motion(first, second))
+    made, certainty = MIXER(first, second, share, motion(first, second))
     truth = at(6 * share, 3 * share, 9 * share)
     blend = (1 - share) * first.astype(float) + share * second
     assert psnr(made, truth) > psnr(blend, truth) + 6
@@ -50,32 +53,48 @@ def test_a_motion_that_slows_down_is_curved_in_time() -> None:
     frames = [at(x, 0, 0) for x in places]
     steps = [motion(a, b) for a, b in pairwise(frames)]
     truth = at(13.5, 0, 0)  # on the parabola through the last three and the first three
-    linear, _ = between(frames[1], frames[2], 0.5, steps[1])
-    curved, _ = between(frames[1], frames[2], 0.5, steps[1], steps[0], steps[2])
+    linear, _ = MIXER(frames[1], frames[2], 0.5, steps[1])
+    curved, _ = MIXER(frames[1], frames[2], 0.5, steps[1], steps[0], steps[2])
     assert psnr(curved, truth) > psnr(linear, truth) + 1
 
 
 def test_frames_that_show_different_things_are_uncertain() -> None:
     first, second = scene(WIDTH, HEIGHT, 1), scene(WIDTH, HEIGHT, 2)
-    _, certainty = between(first, second, 0.5, motion(first, second))
+    _, certainty = MIXER(first, second, 0.5, motion(first, second))
     assert certainty < 0.6
 
 
 def test_sixteen_bits_keep_their_range_and_a_still_scene_stays() -> None:
     first = at(0, 0, 0).astype(np.uint16) * 257
-    made, certainty = between(first, first, 0.5, motion(first, first))
+    made, certainty = MIXER(first, first, 0.5, motion(first, first))
     assert made.dtype == np.uint16
     assert np.abs(made.astype(int) - first).max() <= 257
     assert certainty == 1
 
 
-def test_values_are_carried_to_where_their_pixels_go_and_holes_are_filled() -> None:
-    values = np.zeros((12, 16, 1), np.float32)
-    values[:, 4:8] = 1
-    moved = np.zeros((12, 16, 2), np.float32)
-    moved[:, 4:8, 0] = 3
-    found, covered = project(moved, values, np.where(values[..., 0] > 0, 1, 0.01).astype(np.float32))
-    assert np.allclose(found[:, 8:11, 0], 1, atol=0.05)  # they weigh more than what was there
-    assert (covered[:, 4:7] == 0).all()
-    assert np.isfinite(found).all()
-    assert found[:, 4:7].max() <= 1
+def test_values_are_carried_to_where_their_pixels_go() -> None:
+    flow = np.zeros((12, 16, 2), np.float32)
+    flow[:, 4:8, 0] = 3
+    weights = np.where(flow[..., 0] > 0, 1, 0.01).astype(np.float32)
+    sums = np.zeros((12, 16, 6), np.float32)
+    project(flow, 2 * flow, weights, sums)
+    assert (sums[:, 4:7, 5] == 0).all()  # uncovered
+    assert (sums[:, 8:11, 5] == 2).all()  # what was there, and what came
+    assert np.allclose(sums[:, 8:11, 0] / sums[:, 8:11, 4], 3, atol=0.05)  # which weighs more
+    assert np.allclose(sums[..., 2], 2 * sums[..., 0])
+    out = np.full((12, 16, 2), 100, np.float32)
+    project(out, out, weights, sums)  # outside of the picture nothing lands
+    assert sums[..., 5].sum() == 12 * 16
+
+
+def test_pictures_do_not_depend_on_the_number_of_threads_and_may_be_larger_than_the_flow() -> None:
+    first, second = (np.asarray(cv2.resize(at(x, 0, x), (301, 211))) for x in (0, 5))
+    small = FlowEstimator("dis", 100)
+    flows = measure_motion(Guide(first, small), Guide(second, small), small)
+    made = []
+    for threads in (1, 3):
+        with closing(Mixer(threads)) as several:
+            made.append(several(first, second, 0.3, flows)[0])
+    assert np.array_equal(*made)
+    truth = np.asarray(cv2.resize(at(1.5, 0, 1.5), (301, 211)))
+    assert psnr(made[0], truth) > psnr(0.7 * first + 0.3 * second, truth) + 3

@@ -9,6 +9,7 @@ from pathlib import Path
 import numba
 import pytest
 
+from vidtrans.core import compiling
 from vidtrans.core.errors import VidtransError
 from vidtrans.doctor import checks
 from vidtrans.strokes import kernels
@@ -16,7 +17,7 @@ from vidtrans.strokes import kernels
 
 def import_again() -> None:
     """Run the module's code, beside the module that is imported."""
-    spec = importlib.util.spec_from_file_location("kernels_again", kernels.__file__)
+    spec = importlib.util.spec_from_file_location("compiling_again", compiling.__file__)
     assert spec is not None
     assert spec.loader is not None
     spec.loader.exec_module(importlib.util.module_from_spec(spec))
@@ -38,7 +39,7 @@ def test_without_a_compiler_one_line_says_what_to_do(monkeypatch: pytest.MonkeyP
 def test_damaged_code_is_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     for _ in range(2):
-        assert kernels.compiled(twice, "f8(f8)")(2) == 4
+        assert compiling.compiled(twice, "f8(f8)")(2) == 4
         files = [path for path in tmp_path.rglob("*.nb?") if path.is_file()]
         assert len(files) == 2  # the index and the code
         assert all(path.stat().st_size > 9 for path in files)
