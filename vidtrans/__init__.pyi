@@ -630,6 +630,8 @@ def retime(
     video: Path | str,
     output: Path | str | None = ...,
     *,
+    start: Time | str | None = ...,
+    end: Time | str | None = ...,
     fps: str = ...,
     speed: str = ...,
     hold: int = ...,

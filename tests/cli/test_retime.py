@@ -141,6 +141,20 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(clip: Path) -> None:
     assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
 
 
+def test_a_part_of_a_clip_is_as_it_is_in_the_whole(clip: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "retime", clip, "--fps", "x2", "-o", "whole.mkv", *LOSSLESS)
+    table = said_json(capsys, "retime", clip, "--fps", "x2", "--start", 2, "--end", 6, "-o", "part.mkv", *LOSSLESS)
+    assert (table["frames"], table["duration_s"]) == (8, 0.133)
+    whole, part = (decode(Path(name))[2] for name in ("whole.mkv", "part.mkv"))
+    assert all(np.array_equal(part[n], whole[4 + n]) for n in (0, 2, 4, 6))
+    assert (
+        max(np.abs(part[n].astype(int) - whole[4 + n]).mean() for n in (1, 3, 5)) < 3
+    )  # the frames around are not there
+    said(capsys, 0, "retime", clip, "--speed", "0.5", "--start", 2, "--end", 6, "-o", "slow.mkv")
+    samples, rate = sound_of(Path("slow.mkv"))
+    assert 0.2 < np.abs(samples[: rate // 5]).max() < 0.5
+
+
 def test_what_cannot_be_is_refused_in_one_line(clip: Path, capsys: Capsys) -> None:
     for words, why in (
         (("--speed", "0"), "keep it from 0.001 to 1000"),

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from vidtrans.commands.base import CACHE_OPTIONS, Command
-from vidtrans.commands.options import output_option
+from vidtrans.commands.options import END_OPTION, START_OPTION, output_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.text_reports import cost_text, timing
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.costs import count
 from vidtrans.core.errors import UsageError
 from vidtrans.core.options import Group, Use, argument, option, settings_with_use
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Table, Time
 from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
@@ -52,6 +52,8 @@ class Retime(Command):
     video: Path = argument()
     output: Path | None = output_option("The result.", "VIDEO.retimed.mp4, for pictures a folder")
     _: KW_ONLY
+    start: Time | None = START_OPTION(None)
+    end: Time | None = END_OPTION(None)
     fps: str = option(
         "source",
         "Frames per second of the result: a number, xN for N times the source's, or source.",
@@ -138,6 +140,7 @@ class Retime(Command):
             {
                 "command": "retime",
                 "clip": content_digest(context, self.video),
+                "span": [str(self.start), str(self.end)],
                 "speed": [self.speed, [content_digest(context, file) for file in files]],
                 "rate": [str(spec.rate), str(spec.factor), spec.hold, str(spec.shutter)],
                 "choices": [spec.pitch, spec.holds_doubt],
@@ -156,7 +159,9 @@ class Retime(Command):
 
             warn_about_programs(self.recipe.programs, context, ("encoding",))
             clip = with_picture_fps(open_clip(context, self.video), rendering.picture_fps)
-            job = RetimeJob(with_cuts(clip, rendering.cuts), spec, context, pattern=target.pattern)
+            job = RetimeJob(
+                with_cuts(clip, rendering.cuts), (self.start, self.end), spec, context, pattern=target.pattern
+            )
             target.check_holds(job.schedule.count)
             return Work(job.render, partial(result.forecast, job))
 

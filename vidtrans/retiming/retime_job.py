@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from statistics import median_low
 from typing import TypeVar
 
 import numpy as np
@@ -21,7 +22,7 @@ from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.machine import cores
-from vidtrans.core.settings import Table
+from vidtrans.core.settings import Table, Time
 from vidtrans.core.threads import BackgroundQueue, buffer_capacity
 from vidtrans.curves.curve import parse_curve
 from vidtrans.flow.estimator import FlowEstimator
@@ -36,6 +37,7 @@ from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, ChunkWriter
 from vidtrans.store.stages import RetimeStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.io.clip import ClipIndex
 from vidtrans.video.io.container import open_media
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings
@@ -45,6 +47,7 @@ from vidtrans.video.io.sound import sound_zero_s
 VERSION = 1  # Version of the frames between frames, for cache keys
 KEPT_FRAMES = 6  # Number of the clip's frames, and of motions, that are kept in memory
 SPEED = "--speed"  # Name of the option in errors
+VARIES = 0.05  # Deviation of the average frame rate from the usual one, from which a clip has a variable rate
 CERTAIN = 0.6  # Certainty of a picture between two frames below which the nearer frame is held, with ``holds_doubt``
 T = TypeVar("T")  # Type of a kept item
 BLUR_SAMPLES = 12  # Number of moments whose pictures are averaged to motion blur
@@ -149,13 +152,27 @@ def _kept(kept: OrderedDict[int, T], key: int, make: Callable[[], T]) -> T:
     return kept[key]
 
 
+def _usual_rate(index: ClipIndex) -> Fraction:
+    """Return the frame rate of a clip, or of most of its frames if it varies, in frames per second."""
+    usual = 1 / (Fraction(int(median_low(index.durations()))) * index.time_base)
+    return index.rate if abs(index.rate / usual - 1) < VARIES else usual.limit_denominator(1001)
+
+
 class RetimeJob:
     """Renders one retimed clip to a video or pictures."""
 
-    def __init__(self, clip: Clip, spec: RetimeSpec, context: Context, *, pattern: str = "") -> None:
+    def __init__(
+        self,
+        clip: Clip,
+        span: tuple[Time | None, Time | None],
+        spec: RetimeSpec,
+        context: Context,
+        *,
+        pattern: str = "",
+    ) -> None:
         self.clip, self.spec, self.context = clip, spec, context
-        index = clip.index
-        if index.num_frames < 2:
+        self.frames = range(*clip.trim(*span))
+        if len(self.frames) < 2:
             raise UsageError(clip.name, "it has one frame, and no time to change", "give a clip of two or more")
         self.schedule = self._schedule()
         total, length = self.schedule.count, spec.chunk_frames
@@ -169,19 +186,20 @@ class RetimeJob:
     def _schedule(self) -> Schedule:
         """Return which moments of the clip the frames of the result show. Raises UsageError."""
         index, spec, clip = self.clip.index, self.spec, self.clip
-        base, first = index.time_base, index.pts[0]
-        times = [(pts - first) * base for pts in index.pts]
-        end = times[-1] + index.last_duration * base
+        base, frames = index.time_base, self.frames
+        times = [(index.pts[n] - index.pts[frames[0]]) * base for n in frames]
+        end = times[-1] + index.durations()[frames[-1]] * base
         curve = parse_curve(spec.speed, SPEED)
         value = curve.over(clip_clock(clip), SPEED, float(MIN_SPEED), float(MAX_SPEED))
         constant = curve.constant
         if constant is not None and not MIN_SPEED <= constant <= MAX_SPEED:
             value(0)  # Raises the error
-        looks = clip.survey.looks or tuple(range(index.num_frames))
-        numbers = [n for n in range(index.num_frames) if n == 0 or looks[n] == n or n in clip.shots]
-        timeline = Timeline(tuple(numbers), tuple(times[n] for n in numbers), frozenset(clip.shots) - {0}, end)
-        rate = spec.rate or index.rate * spec.factor
-        return Schedule(timeline, speed_map(value, constant, times, end), rate, spec.hold)
+        looks = clip.survey.looks or range(index.num_frames)
+        numbers = [n for n in frames if n == frames[0] or looks[n] == n or n in clip.shots]
+        begins = tuple(times[n - frames[0]] for n in numbers)
+        timeline = Timeline(tuple(numbers), begins, frozenset(clip.shots) - {frames[0]}, end)
+        rate = spec.rate or _usual_rate(index) * spec.factor
+        return Schedule(timeline, speed_map(lambda n: value(frames[n]), constant, times, end), rate, spec.hold)
 
     def _as_clip(self) -> Clip:
         """Return a clip that describes the result's frames (times, size), for the encoder."""
@@ -233,17 +251,20 @@ class RetimeJob:
         if clip.is_pictures or clip.guides or spec.encoding.sound == "none" or spec.pitch == "none":
             return None
         origin = clip.origin or clip
-        begin = clip.index.pts[0] * clip.index.time_base - clip.offset_s
+        begin = clip.index.pts[self.frames[0]] * clip.index.time_base - clip.offset_s
+        end = begin + self.schedule.map.clip[-1]
         if not self._is_stretched:
-            return StreamCopy(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=self.schedule.rate)
+            copied = StreamCopy(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=self.schedule.rate)
+            return copied if len(self.frames) == clip.index.num_frames else replace(copied, start_s=begin, end_s=end)
         # FLAC would be exact everywhere, but few players read it in an MP4
         path = folder / ("sound.mka" if output.suffix == ".mkv" else "sound.m4a")
         if write_stretched(origin.path, begin, self.schedule.map, path, keeps_pitch=spec.pitch == "keep") is None:
             return None
         with open_media(path) as container:
             zero = sound_zero_s(container, path)
-        end = zero + self.schedule.map.duration
-        return StreamCopy(path, end_s=end, shift_s=-zero, rate=self.schedule.rate, only_sound=True)
+        return StreamCopy(
+            path, end_s=zero + self.schedule.map.duration, shift_s=-zero, rate=self.schedule.rate, only_sound=True
+        )
 
     def _render_chunks(self, store: ChunkStore, missing: Sequence[Chunk]) -> None:
         """Make and encode the frames of the missing chunks; a separate thread encodes."""
@@ -283,6 +304,7 @@ class RetimeJob:
         nodes = [[str(a), str(b)] for a, b in zip(time_map.clip, time_map.result, strict=True)]
         return RetimeStage(
             clip=self.clip.digest,
+            frames=[self.frames.start, self.frames.stop],
             shots=list(self.clip.shots),
             times=nodes,
             rate=str(self.schedule.rate),

@@ -355,6 +355,7 @@ class RetimeStage(Stage):
     name: ClassVar[str] = "retime"
     version: ClassVar[int] = 1
     clip: str  # Content digest
+    frames: list[int]  # First and stop
     shots: list[int]
     times: list[list[str]]  # Nodes of the map of the clip's time to the result's, in seconds
     rate: str

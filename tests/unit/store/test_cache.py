@@ -94,6 +94,7 @@ EXAMPLES: dict[str, Stage] = {
     "parts": PartsStage(output="renders/a.mp4"),
     "retime": RetimeStage(
         clip="00",
+        frames=[0, 50],
         shots=[0, 30],
         times=[["0", "0"], ["2", "4"]],
         rate="50",
@@ -137,7 +138,7 @@ GOLDEN = {
     "faults": "69f2f8df71fdabe2",
     "render": "dcd917781b8cb1ad",
     "parts": "8a25ab19fef34ced",
-    "retime": "bddf134344cb7ff3",
+    "retime": "a3018a3861f3405b",
     "dream": "0648e8ac9a154aff",
 }
 
