@@ -55,7 +55,7 @@ MEDIA += ("engraving", "pointillism", "mosaic", "stained-glass")
 DRAWN, PHOTOGRAPHS = 0.3, 0.04  # shares of the styles that are drawn by media, and of those that are photographs
 WARM_UP, AVERAGED, SAVED = 50, 0.995, 250
 FLAT = 0.2  # share of scenes of low contrast
-WEIGHTS = {"style": 0.65, "content": 1.0, "colour": 10.0, "tone": 1.0, "steady": 40.0}
+WEIGHTS = {"style": 1.3, "content": 1.0, "colour": 20.0, "tone": 1.0, "steady": 40.0}
 CELL = 8  # side of the squares whose colours are compared, in pixels
 Array = np.ndarray
 
@@ -69,7 +69,7 @@ class Phase:
     even: float
 
 
-PHASES = (Phase(2600, 1e-3, 4.0),)
+PHASES = (Phase(1100, 7e-4, 3.0),)
 
 
 @dataclass(frozen=True)

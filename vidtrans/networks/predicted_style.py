@@ -56,7 +56,7 @@ class PredictedStyleSettings:
     channels: int = option(
         CHANNELS,
         "channels at full size; 2 and 4 times as many further in; the look at once, with which it begins, has as many",
-        bounds=(8, 128),
+        bounds=(CHANNELS, 128),
     )
 
 
