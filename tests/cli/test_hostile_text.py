@@ -177,6 +177,7 @@ NEEDED: dict[str, list[str]] = {
     "train": ["DATASET", "-o", "made.safetensors", "--dry-run"],
     "stylize": ["CLIP", "--model", "identity", "-o", "made.mp4", "--dry-run"],
     "deflicker": ["CLIP", "--source", "CLIP", "-o", "made.mp4", "--dry-run"],
+    "retime": ["CLIP", "-o", "made.mp4", "--dry-run"],
     "dream": ["noise", "--model", "identity", "--frames", "2", "-o", "made.mp4", "--dry-run"],
     "try": ["CLIP", "--model", "identity", "-o", "made.png", "--dry-run"],
     "run": ["CLIP", "--apply", "CLIP", "-o", "made.mp4", "--dry-run"],
