@@ -653,8 +653,8 @@ def retime(
 ) -> RenderedClip:
     """Change the time of VIDEO: more frames a second, slow motion, speed ramps, held frames, motion blur.
 
-    Frames between two frames are made along the motion. Where the two show too different things, the nearer frame is
-    held. The sound is stretched with the pictures."""
+    Frames between two frames are made along the motion. Where the two differ too much, the nearer frame is held. The
+    sound is stretched with the pictures."""
 
 def run(
     video: Path | str | None = ...,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
 import numpy as np
 import pytest
 from chain import refuse, said, said_json
@@ -139,6 +140,35 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(clip: Path) -> None:
         api.retime(clip, "parts.mkv", fps="x3", settings=settings, report=stop_at_twenty, stop=stop)
     api.retime(clip, "parts.mkv", fps="x3", settings=settings)
     assert Path("parts.mkv").read_bytes() == Path("whole.mkv").read_bytes()
+
+
+def test_a_pause_stays_a_pause_and_nothing_is_made_of_what_comes_after_it(capsys: Capsys) -> None:
+    moving = moving_frames(8)
+    write_folder(Path("paused"), [*moving[:4], *[moving[3]] * 8, *moving[4:]])
+    said(capsys, 0, "retime", "paused", "--fps", "x2", "-o", "film.mkv", *LOSSLESS)
+    _, _, frames = decode(Path("film.mkv"))
+    assert all(np.array_equal(frames[n], frames[6]) for n in range(7, 23))
+    assert not np.array_equal(frames[24], frames[6])
+
+
+def test_motion_blur_ends_at_a_cut(clip: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "retime", clip, "--motion-blur", 720, "-o", "blurred.mkv", *LOSSLESS)
+    said(capsys, 0, "retime", clip, "-o", "sharp.mkv", *LOSSLESS)
+    blurred, sharp = (decode(Path(name))[2] for name in ("blurred.mkv", "sharp.mkv"))
+    assert np.abs(blurred[7].astype(int) - sharp[7]).mean() < 1  # the last frame of its shot
+
+
+def test_stretched_sound_goes_into_a_webm_and_transparency_is_told_to_be_lost(clip: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "retime", clip, "--speed", "0.5", "-o", "slow.webm")
+    with av.open("slow.webm") as container:
+        assert container.streams.audio[0].codec_context.name == "opus"
+    layers = [np.dstack([frame, np.full((48, 64), 128, np.uint8)]) for frame in moving_frames(3)]
+    Path("layers").mkdir()
+    for number, layer in enumerate(layers):
+        cv2.imwrite(f"layers/{number}.png", layer)
+    told = said(capsys, 0, "retime", "layers", "--fps", "x2", "--codec", "png", "-o", "out")
+    assert "transparency is not kept" in told
+    assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape[2] == 3 for path in Path("out").iterdir())
 
 
 def test_a_part_of_a_clip_is_as_it_is_in_the_whole(clip: Path, capsys: Capsys) -> None:

@@ -40,8 +40,8 @@ SPEED_HELP = (
 class Retime(Command):
     """Change the time of VIDEO: more frames a second, slow motion, speed ramps, held frames, motion blur.
 
-    Frames between two frames are made along the motion. Where the two show too different things, the nearer frame is
-    held. The sound is stretched with the pictures.
+    Frames between two frames are made along the motion. Where the two differ too much, the nearer frame is held. The
+    sound is stretched with the pictures.
     """
 
     CONTEXT: ClassVar = CACHE_OPTIONS

@@ -32,8 +32,8 @@ class KernelCache(FunctionCache):
         # Numba checks only the function's own file for changes, but functions of a package call those of its
         # ``kernels.py``.
         shared = Path(function.__code__.co_filename).with_name("kernels.py")
-        if shared.is_file():
-            self._cache_file._source_stamp = (self._cache_file._source_stamp, digest_file(shared))
+        files = [Path(__file__), *([shared] if shared.is_file() else [])]
+        self._cache_file._source_stamp = (self._cache_file._source_stamp, *map(digest_file, files))
 
     def load_overload(self, sig: object, target_context: object) -> object:
         """Return the compiled code for a signature; None if the cache has none that is readable."""

@@ -10,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from statistics import median_low
 from typing import TypeVar
@@ -21,6 +22,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.costs import TRIAL_FRAMES, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
+from vidtrans.core.files import digest_of
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table, Time
 from vidtrans.core.threads import BackgroundQueue, buffer_capacity
@@ -47,8 +49,12 @@ from vidtrans.video.io.sound import sound_zero_s
 VERSION = 1  # Version of the frames between frames, for cache keys
 KEPT_FRAMES = 6  # Number of the clip's frames, and of motions, that are kept in memory
 SPEED = "--speed"  # Name of the option in errors
+MAX_REPEATED = 4  # Largest number of equal frames in a row that stand for one drawing; more are a pause
 VARIES = 0.05  # Deviation of the average frame rate from the usual one, from which a clip has a variable rate
+EVEN = 1.25  # Largest ratio of the durations of two frames whose motion is compared for an acceleration
 CERTAIN = 0.6  # Certainty of a picture between two frames below which the nearer frame is held, with ``holds_doubt``
+# Name of the file of stretched sound, which says its format, by the ending of the result; others take AAC
+STRETCHED = {".mkv": "sound.mka", ".webm": "sound.webm"}
 T = TypeVar("T")  # Type of a kept item
 BLUR_SAMPLES = 12  # Number of moments whose pictures are averaged to motion blur
 
@@ -89,6 +95,8 @@ class FrameSource:
         self._frames: OrderedDict[int, np.ndarray] = OrderedDict()
         self._guides: OrderedDict[int, Guide] = OrderedDict()
         self._motions: OrderedDict[int, Motion] = OrderedDict()
+        self._last: tuple[int, np.ndarray] | None = None  # The last moment shown, and its picture
+        self._is_made = self._is_held = False  # Whether a part of it was made between frames, and held
         self.num_made = self.num_held = 0
 
     def close(self) -> None:
@@ -98,11 +106,15 @@ class FrameSource:
 
     def __call__(self, frame: int) -> np.ndarray:
         """Return a frame of the result, (H, W, 3) uint8 or uint16."""
-        shutter = self._spec.shutter
-        moments = self.schedule.moments(frame, shutter, BLUR_SAMPLES if shutter else 1)
-        if len(moments) == 1:
-            return self._picture(moments[0])
-        return self._blurred(moments)
+        shown = frame // self.schedule.hold
+        if self._last is None or self._last[0] != shown:
+            self._is_made = self._is_held = False
+            shutter = self._spec.shutter
+            moments = self.schedule.moments(frame, shutter, BLUR_SAMPLES if shutter else 1)
+            self._last = shown, self._picture(moments[0]) if len(moments) == 1 else self._blurred(moments)
+        self.num_made += self._is_made
+        self.num_held += self._is_held
+        return self._last[1]
 
     def _blurred(self, moments: Sequence[Moment]) -> np.ndarray:
         """Return the mean of the pictures of moments, in light that is about linear."""
@@ -117,19 +129,25 @@ class FrameSource:
             return self._frame(moment.frame)
         n = self._index[moment.frame]
         share, motion = float(moment.share), self._motion(n)
-        before = self._motion(n - 1) if self._follows(n - 1) else None
-        after = self._motion(n + 1) if self._follows(n + 1) else None
+        before = self._motion(n - 1) if self._follows(n - 1) and self._is_even(n - 1) else None
+        after = self._motion(n + 1) if self._follows(n + 1) and self._is_even(n) else None
         first, second = self._frame(moment.frame), self._frame(moment.after)
         picture, certainty = self._mix(first, second, share, motion, before, after)
-        self.num_made += 1
+        self._is_made = True
         if self._spec.holds_doubt and certainty < CERTAIN:
-            self.num_held += 1
+            self._is_held = True
             return first if share < 0.5 else second
         return picture
 
     def _follows(self, n: int) -> bool:
         """Return whether the distinct frame after the ``n``-th is of the same shot."""
         return 0 <= n < len(self._numbers) - 1 and self._numbers[n + 1] not in self.schedule.timeline.cuts
+
+    def _is_even(self, n: int) -> bool:
+        """Return whether the ``n``-th distinct frame and the next one last about equally long."""
+        times = self.schedule.timeline.times
+        one, other = times[n + 1] - times[n], times[n + 2] - times[n + 1]
+        return max(one, other) < EVEN * min(one, other)
 
     def _frame(self, number: int) -> np.ndarray:
         return _kept(self._frames, number, lambda: self._cursor(number).rgb)
@@ -150,6 +168,20 @@ def _kept(kept: OrderedDict[int, T], key: int, make: Callable[[], T]) -> T:
         while len(kept) > KEPT_FRAMES:
             kept.popitem(last=False)
     return kept[key]
+
+
+def distinct_frames(looks: Sequence[int], frames: range, shots: Sequence[int]) -> list[int]:
+    """Return the ``frames`` that differ from the one before, and the first and the last of a longer pause.
+
+    ``looks``: the first near-duplicate of each frame of the clip. ``shots``: the first frames of the shots.
+    """
+    starts = [n for n in frames if n == frames[0] or not looks or looks[n] == n or n in shots]
+    found = []
+    for first, stop in pairwise([*starts, frames.stop]):
+        found.append(first)
+        if stop - first > MAX_REPEATED:  # A pause, not a drawing on twos or threes: it lasts until its last frame
+            found.append(stop - 1)
+    return found
 
 
 def _usual_rate(index: ClipIndex) -> Fraction:
@@ -180,6 +212,10 @@ class RetimeJob:
         self.chunks = [Chunk(n, first, stop, 0, total) for n, (first, stop) in enumerate(ends)]
         self.delivery = Delivery(self._as_clip(), range(total), spec.encoding, pattern=pattern)
         self.delivery.report_changes(context)
+        if clip.index.findings.alpha:
+            context.warn_once(
+                f"{clip.name}: its transparency is not kept, transparent areas are laid on a ground", clip.path
+            )
         self._deep = self.delivery.depth > 8
         self._counts = {"frames_between": 0, "frames_held": 0}
 
@@ -194,8 +230,7 @@ class RetimeJob:
         constant = curve.constant
         if constant is not None and not MIN_SPEED <= constant <= MAX_SPEED:
             value(0)  # Raises the error
-        looks = clip.survey.looks or range(index.num_frames)
-        numbers = [n for n in frames if n == frames[0] or looks[n] == n or n in clip.shots]
+        numbers = distinct_frames(clip.survey.looks, frames, clip.shots)
         begins = tuple(times[n - frames[0]] for n in numbers)
         timeline = Timeline(tuple(numbers), begins, frozenset(clip.shots) - {frames[0]}, end)
         rate = spec.rate or _usual_rate(index) * spec.factor
@@ -212,6 +247,7 @@ class RetimeJob:
             rate=rate,
             names=(),
             zero=0,
+            findings=replace(index.findings, alpha=False),
         )
         return Clip(self.clip.path, "", made, Survey((0,)))
 
@@ -248,16 +284,29 @@ class RetimeJob:
     def _sound(self, output: Path, folder: Path) -> StreamCopy | None:
         """Return the sound to copy to the result: the clip's own, or a stretched one in ``folder``."""
         clip, spec = self.clip, self.spec
-        if clip.is_pictures or clip.guides or spec.encoding.sound == "none" or spec.pitch == "none":
+        if clip.is_pictures or clip.guides or spec.encoding.makes_pictures or spec.encoding.codec == "gif":
             return None
-        origin = clip.origin or clip
-        begin = clip.index.pts[self.frames[0]] * clip.index.time_base - clip.offset_s
-        end = begin + self.schedule.map.clip[-1]
+        origin, index = clip.origin or clip, clip.index
+        begin = index.pts[self.frames[0]] * index.time_base - clip.offset_s
+        is_silent = spec.encoding.sound == "none" or spec.pitch == "none"
+        if self._is_stretched and is_silent:
+            return None
         if not self._is_stretched:
-            copied = StreamCopy(origin.path, shift_s=-begin, rate=origin.index.rate, new_rate=self.schedule.rate)
-            return copied if len(self.frames) == clip.index.num_frames else replace(copied, start_s=begin, end_s=end)
+            found, is_part = origin.index.findings, len(self.frames) < index.num_frames
+            return StreamCopy(
+                origin.path,
+                start_s=begin if is_part else None,
+                end_s=begin + self.schedule.map.clip[-1] if is_part else None,
+                shift_s=-begin,
+                before_s=begin - origin.index.pts[0] * origin.index.time_base if is_part else Fraction(0),
+                rate=origin.index.rate,
+                new_rate=self.schedule.rate,
+                stereo=found.stereo,
+                projection=found.projection,
+                sound=not is_silent,
+            )
         # FLAC would be exact everywhere, but few players read it in an MP4
-        path = folder / ("sound.mka" if output.suffix == ".mkv" else "sound.m4a")
+        path = folder / STRETCHED.get(output.suffix.lower(), "sound.m4a")
         if write_stretched(origin.path, begin, self.schedule.map, path, keeps_pitch=spec.pitch == "keep") is None:
             return None
         with open_media(path) as container:
@@ -305,6 +354,7 @@ class RetimeJob:
         return RetimeStage(
             clip=self.clip.digest,
             frames=[self.frames.start, self.frames.stop],
+            distinct=digest_of(list(self.schedule.timeline.numbers)),
             shots=list(self.clip.shots),
             times=nodes,
             rate=str(self.schedule.rate),

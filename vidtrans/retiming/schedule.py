@@ -17,10 +17,8 @@ from math import ceil
 from vidtrans.core.errors import UsageError
 
 MIN_SPEED, MAX_SPEED = Fraction(1, 1000), Fraction(1000)  # Bounds of a speed
-MAX_FPS = 1000  # Largest frame rate of a result, in frames per second
 MAX_FRAMES = 10**7  # Largest number of frames of a result
 TICK = Fraction(1, 10**9)  # Resolution of the time map of a curve, in seconds
-SAMPLES_PER_FRAME = 8  # Number of samples of a speed curve per frame of the clip
 SNAP = Fraction(1, 64)  # Share of the time between two frames within which a moment is that of the nearer frame
 
 
@@ -164,4 +162,6 @@ class Schedule:
         begin = Fraction(frame // self.hold * self.hold) / self.rate
         length = shutter * self.hold / self.rate
         times = [begin + length * Fraction(2 * n + 1, 2 * samples) if length else begin for n in range(samples)]
-        return [self.timeline.moment(self.map.clip_time(time)) for time in times]
+        shown = [self.timeline.moment(self.map.clip_time(time)) for time in times]
+        cut = next((cut for cut in sorted(self.timeline.cuts) if cut > shown[0].frame), None)
+        return [moment for moment in shown if cut is None or moment.frame < cut]

@@ -32,7 +32,8 @@ SEARCH = 512  # Farthest that a piece is taken from its place, in samples
 COARSE = 4  # Only every so many samples are compared in the search
 BLOCK = 65_536  # Number of samples of the result that are made at once when pitch follows the speed
 BIT_RATE = 256_000  # Of the encoded sound, in bits per second
-MAX_CHANNELS = 2
+MAX_CHANNELS = 2  # Surround sound is mixed to stereo
+MAX_GAP_S = 4 * 3600  # Longest gap in seconds; a longer one means a damaged clock
 
 
 class Samples:
@@ -98,8 +99,10 @@ def with_speed(samples: Samples, channels: int, time_map: TimeMap) -> Iterator[n
     total = round(time_map.duration * RATE_HZ)
     result = np.array([float(time) * RATE_HZ for time in time_map.result])
     clip = np.array([float(time) * RATE_HZ for time in time_map.clip])
-    for first in range(0, total, BLOCK):
-        places = np.interp(np.arange(first, min(first + BLOCK, total)), result, clip)
+    slopes = np.diff(clip) / np.diff(result)
+    block = max(WINDOW, int(BLOCK / max(1.0, float(slopes.max()))))
+    for first in range(0, total, block):
+        places = np.interp(np.arange(first, min(first + block, total)), result, clip)
         whole = np.floor(places).astype(np.int64)
         share = (places - whole).astype(np.float32)[:, None]
         start = int(whole[0]) - 1
@@ -142,9 +145,12 @@ def _blocks(
                 first = round((part.pts * part.time_base - begin) * RATE_HZ)
             if abs(first - position) > RATE_HZ // 50 or position == 0:
                 samples = samples[max(0, position - first) :]
-                if first > position:
-                    yield np.zeros((first - position, channels), np.float32)
-                    position = first
+                if first - position > MAX_GAP_S * RATE_HZ:
+                    why = f"its sound has a gap of {(first - position) // RATE_HZ:,} s"
+                    raise MediaError(str(path), why, "cut the part that is wanted, and give that")
+                for at in range(position, first, RATE_HZ):
+                    yield np.zeros((min(RATE_HZ, first - at), channels), np.float32)
+                position = max(position, first)
             position += len(samples)
             yield np.nan_to_num(samples, nan=0.0, posinf=0.0, neginf=0.0)
     for part in resampler.resample(None):
@@ -152,13 +158,13 @@ def _blocks(
 
 
 def _encode(blocks: Iterator[np.ndarray], channels: int, output: Path) -> None:
-    """Encode sound to ``output``: FLAC in .mka, else AAC."""
-    codec = "flac" if output.suffix == ".mka" else "aac"
+    """Encode sound to ``output``: FLAC in .mka, Opus in .webm, else AAC."""
+    codec = {".mka": "flac", ".webm": "libopus"}.get(output.suffix, "aac")
     layout = "mono" if channels == 1 else "stereo"
     with av.open(str(output), "w") as container:
         stream: Any = container.add_stream(codec, rate=RATE_HZ)
         stream.layout = layout
-        if codec == "aac":
+        if codec != "flac":
             stream.bit_rate = BIT_RATE
         resampler = av.AudioResampler(stream.codec_context.format, layout, RATE_HZ, frame_size=1024)
         position = 0

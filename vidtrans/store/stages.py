@@ -356,6 +356,7 @@ class RetimeStage(Stage):
     version: ClassVar[int] = 1
     clip: str  # Content digest
     frames: list[int]  # First and stop
+    distinct: str  # Digest of the numbers of those that differ from the one before
     shots: list[int]
     times: list[list[str]]  # Nodes of the map of the clip's time to the result's, in seconds
     rate: str

@@ -252,7 +252,7 @@ METHODS = Registry(
                 "style": Label("Style", "Distance to the style of the pictures; lower is better.", aim=-math.inf),
                 "content": Label("Content", "Distance to the content of the frames; lower is better.", aim=-math.inf),
                 "colour": Label("Colour", "Distance to the colours of the style pictures.", aim=-math.inf),
-                "tone": Label("Tone", "Difference of light and dark areas to those of the frames.", aim=-math.inf),
+                "tone": Label("Tone", "Difference of light and dark areas from those of the frames.", aim=-math.inf),
                 "steadiness": Label(
                     "Steadiness",
                     "Difference to the previous output along the motion, or to a moved view.",

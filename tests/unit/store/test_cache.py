@@ -95,6 +95,7 @@ EXAMPLES: dict[str, Stage] = {
     "retime": RetimeStage(
         clip="00",
         frames=[0, 50],
+        distinct="11",
         shots=[0, 30],
         times=[["0", "0"], ["2", "4"]],
         rate="50",
@@ -138,7 +139,7 @@ GOLDEN = {
     "faults": "69f2f8df71fdabe2",
     "render": "dcd917781b8cb1ad",
     "parts": "8a25ab19fef34ced",
-    "retime": "a3018a3861f3405b",
+    "retime": "88ad5c4d304ce19c",
     "dream": "0648e8ac9a154aff",
 }
 
