@@ -157,7 +157,8 @@ def test_parts_of_a_render_and_files_of_models(tiny_model: Path, monkeypatch: py
     first, *_, last = decode(Path("old.mp4"))[2]
     assert np.ptp(last.reshape(-1, 3).mean(0)) > 10  # brown
     plain = decode(Path("unfiltered.mp4"))[2]
-    assert psnr(first, plain[0]) > 40 > psnr(last, plain[-1])
+    assert psnr(first, plain[0]) > 35  # only the encoder differs
+    assert psnr(last, plain[-1]) < psnr(first, plain[0]) - 5
     [rendered] = do("engine")
     assert rendered["engine"].startswith("double")
     [printed] = do("job-format")
