@@ -28,7 +28,7 @@ import cv2
 import numpy as np
 import torch
 from moving_photographs import SIDE, Scenes
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F
@@ -277,8 +277,6 @@ def main() -> None:
 
 def _write(output: Path, start: Path, student: Student, average: Mapping[str, Tensor]) -> None:
     """Write the averaged weights of the network, in 8 bits, beside the predictor's."""
-    from safetensors.torch import load_file
-
     now = {name: value.detach().clone() for name, value in student.named_parameters()}
     student.load_state_dict(average, strict=False)
     kept = {name: value for name, value in load_file(str(start)).items() if name.startswith("predict.")}

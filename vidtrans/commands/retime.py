@@ -31,8 +31,8 @@ OUTPUT_NAME = "retimed"  # Part of the default output's name: clip.retimed.mp4
 MAX_FACTOR = 100  # Largest factor of the clip's frame rate
 SPEED_HELP = (
     "A speed is a number, 0.5 for half, or a curve over the clip's time (see 'vidtrans curves --help'): "
-    "'0: 1, 2s: 0.25 ease, 4s: 1' slows down and speeds up again. Cuts stay cuts. Repeated frames, as of drawings on "
-    "twos, are left out and made anew."
+    "'0: 1, 2s: 0.25 ease, 4s: 1' slows down and speeds up again. Cuts stay cuts. Repeated frames, such as "
+    "drawings on twos, are replaced by frames between the drawings."
 )
 
 
@@ -69,7 +69,7 @@ class Retime(Command):
     )
     motion_blur: float = option(
         0.0,
-        "Blur along the motion, as by a shutter that is open for so many degrees of a frame: film has 180.",
+        "Motion blur, as the angle of a camera's shutter. Film cameras use 180 degrees.",
         Group.TIME,
         metavar="DEGREES",
         bounds=(0.0, 1080.0),

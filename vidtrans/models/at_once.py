@@ -73,9 +73,8 @@ def predict_model_from_pictures(
     """Return the model that renders a ``clip`` in the styles of pictures, from the cache or computed now.
 
     For a painting medium (oil, ink …), return the identity model with the medium's name; for a painting whose look
-    ships, its model. The clip is read only if its
-    own style is mixed with the pictures' styles. ``changes``: settings of the model's pairing. Raises UsageError,
-    MediaError.
+    ships, its model. The clip is read only if its own style is mixed with the pictures' styles. ``changes``: settings
+    of the model's pairing. Raises UsageError, MediaError.
     """
     if pictures.painting:
         return load_model(str(painting_model(pictures.painting)), context, changes)

@@ -21,6 +21,7 @@ from vidtrans.core.settings import Table
 from vidtrans.networks.convolutions import BlurredConv, TiledConv
 from vidtrans.networks.layers import ReflectPad
 from vidtrans.networks.painter import KERNEL, Block, Layer, condition_channels, fade_flat_frames, read_conditions
+from vidtrans.perception.measure import LUMA
 
 CHANNELS = 16  # Number of channels at full size of the network whose norms are predicted.
 NORMS = ("scale", "shift", "stroke_scale", "stroke_shift")  # Names of the parameters of a layer's norm.
@@ -33,7 +34,6 @@ LATTICE_LEVELS = 4  # Number of levels per channel in the colour lattice of ``me
 # Variances of the frame's luma in [−1, 1]: in a smooth area, and at an edge.
 SMOOTH_VARIANCE, EDGE_VARIANCE = 0.04**2, 0.12**2
 MIN_HALO_LUMA = 0.02  # Luma difference, for luma in [−1, 1], at which a halo is corrected by half.
-LUMA = (0.2126, 0.7152, 0.0722)  # ITU-R BT.709 weights of R'G'B'
 # Names of the layers whose norms are predicted
 NORMED_LAYERS = (
     *(f"blocks.{n}.{half}" for n in range(NUM_BLOCKS) for half in ("first", "second")),
@@ -55,7 +55,7 @@ class PredictedStyleSettings:
     corrects: bool = option(False, "colours of grey styles stay grey, and bright rims beside edges are removed")
     channels: int = option(
         CHANNELS,
-        "channels at full size; 2 and 4 times as many further in; the look at once, with which it begins, has as many",
+        "channels at full size; inner layers have 2 and 4 times as many; the default is that of the look at once",
         bounds=(CHANNELS, 128),
     )
 

@@ -3,8 +3,8 @@
 Both flows are projected forward to the moment (as in Niklaus and Liu, "Softmax Splatting for Video Frame
 Interpolation", CVPR 2020: where several pixels land, those that agree with the other frame weigh more). Motion is
 quadratic in time where the frames before and after are known (Xu et al., "Quadratic Video Interpolation", NeurIPS
-2019). Each flow gives two pictures, one from each frame; where they agree they are mixed, elsewhere the frame that the
-flow comes from is used alone, so that no contour is seen twice.
+2019). Along each flow, both frames give a picture. The two pictures are mixed where they agree. Elsewhere only the
+frame from which the flow starts is used, so that contours are not doubled.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import cv2
 import numpy as np
 
+from vidtrans.core.compiling import compiled
 from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.flow.warping import BORDER, grid_axes, resize_flow, warp
-from vidtrans.retiming.kernels import project
 
 FLOW_SHORT_SIDE = 384  # Short side at which flow is estimated, in pixels
 FLOW = "dis"  # Flow method
@@ -31,6 +32,7 @@ SMOOTH_PX = 8.0  # Standard deviation of the smoothing of accelerations, in pixe
 MIN_WEIGHT = 1e-4  # Weight of a pixel that does not agree at all
 MEAN = np.full((1, 3), 1 / 3, np.float32)  # Weights of the channels in a mean
 SMALLEST = 4  # Smallest side, in pixels, of the pyramid that fills holes
+f32: Any = np.float32  # Short name of the scalar type in compiled code
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,42 @@ def _carried(way: float, motion: Motion, curve: np.ndarray | None) -> tuple[np.n
     carried = sums[..., :4] / np.maximum(sums[..., 4:5], np.float32(1e-12))
     covered = np.ascontiguousarray(sums[..., 5])
     return _filled(carried, np.minimum(covered, 1)), covered
+
+
+@compiled
+def project(moved: np.ndarray, flow: np.ndarray, weights: np.ndarray, sums: np.ndarray) -> None:
+    """Add the displacements of pixels to where ``moved`` takes them, shared between the four nearest pixels.
+
+    ``moved``, ``flow``: (h, w, 2); ``weights``: (h, w); ``sums``: (h, w, 6) of zeros, which becomes the weighted sums
+    of ``moved`` and ``flow``, of the weights, and how many pixels landed. All float32.
+    """
+    height, width = weights.shape
+    for y in range(height):
+        for x in range(width):
+            u, v, weight = moved[y, x, 0], moved[y, x, 1], weights[y, x]
+            at_x, at_y = f32(x) + u, f32(y) + v
+            left, top = int(np.floor(at_x)), int(np.floor(at_y))
+            if left < -1 or top < -1 or left >= width or top >= height:
+                continue
+            across, down = at_x - f32(left), at_y - f32(top)
+            for dy in range(2):
+                row = top + dy
+                if row < 0 or row >= height:
+                    continue
+                share_y = down if dy else f32(1) - down
+                for dx in range(2):
+                    column = left + dx
+                    if column < 0 or column >= width:
+                        continue
+                    share = share_y * (across if dx else f32(1) - across)
+                    part = share * weight
+                    cell = sums[row, column]
+                    cell[0] += part * u
+                    cell[1] += part * v
+                    cell[2] += part * flow[y, x, 0]
+                    cell[3] += part * flow[y, x, 1]
+                    cell[4] += part
+                    cell[5] += share
 
 
 def _filled(values: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -35,7 +35,7 @@ from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, Motio
 from vidtrans.retiming.schedule import MAX_SPEED, MIN_SPEED, Moment, Schedule, Timeline, speed_map
 from vidtrans.retiming.sound import write_stretched
 from vidtrans.session import Context
-from vidtrans.store.chunking import Chunk
+from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.store.chunks import ChunkStore, ChunkWriter
 from vidtrans.store.stages import RetimeStage, media_libraries
 from vidtrans.video.frame_format import FrameFormat
@@ -61,11 +61,18 @@ BLUR_SAMPLES = 12  # Number of moments whose pictures are averaged to motion blu
 
 @dataclass(frozen=True)
 class RetimeSpec:
-    """What is asked for: a ``speed`` or curve, a frame ``rate`` or its factor, frames that are held, motion blur.
+    """The request for a retimed clip.
 
-    ``factor``: of the clip's rate; ``rate`` takes precedence. ``shutter``: of motion blur, as a share of a frame.
-    ``pitch``: what becomes of the sound's pitch, one of ``sound.PITCHES``. ``holds_doubt``: hold a frame rather than
-    show an uncertain picture.
+    Attributes:
+        speed: A number or a curve over the clip's time.
+        rate: The frame rate in frames per second; None: ``factor`` times the clip's rate.
+        factor: The factor of the clip's rate, if there is no ``rate``.
+        hold: The number of frames that show one picture.
+        shutter: The time that the shutter is open, as a share of a frame; 0: no motion blur.
+        pitch: "keep" keeps the sound's pitch, "follow" changes it with the speed, "none" leaves the sound out.
+        holds_doubt: Whether the nearer frame is shown instead of an uncertain picture.
+        encoding: The settings of encoding, without a frame rate.
+        chunk_frames: The number of frames of a chunk.
     """
 
     speed: str
@@ -207,9 +214,8 @@ class RetimeJob:
         if len(self.frames) < 2:
             raise UsageError(clip.name, "it has one frame, and no time to change", "give a clip of two or more")
         self.schedule = self._schedule()
-        total, length = self.schedule.count, spec.chunk_frames
-        ends = [(first, min(first + length, total)) for first in range(0, total, length)]
-        self.chunks = [Chunk(n, first, stop, 0, total) for n, (first, stop) in enumerate(ends)]
+        total = self.schedule.count
+        self.chunks = cut_into_chunks(0, total, (0,), spec.chunk_frames)
         self.delivery = Delivery(self._as_clip(), range(total), spec.encoding, pattern=pattern)
         self.delivery.report_changes(context)
         if clip.index.findings.alpha:
@@ -232,7 +238,7 @@ class RetimeJob:
             value(0)  # Raises the error
         numbers = distinct_frames(clip.survey.looks, frames, clip.shots)
         begins = tuple(times[n - frames[0]] for n in numbers)
-        timeline = Timeline(tuple(numbers), begins, frozenset(clip.shots) - {frames[0]}, end)
+        timeline = Timeline(tuple(numbers), begins, frozenset(clip.shots) - {frames[0]})
         rate = spec.rate or _usual_rate(index) * spec.factor
         return Schedule(timeline, speed_map(lambda n: value(frames[n]), constant, times, end), rate, spec.hold)
 
@@ -321,7 +327,7 @@ class RetimeJob:
         done = total - sum(chunk.stop - chunk.first for chunk in missing)
         size = self.clip.index.width, self.clip.index.height
         with (
-            self._frames() as frames,
+            closing(self._frames()) as frames,
             closing(ChunkWriter(store, self.chunks, self._segment)) as writer,
             closing(BackgroundQueue(buffer_capacity(*size))) as queue,
         ):
@@ -335,13 +341,9 @@ class RetimeJob:
             queue.finish()
             self._counts = {"frames_between": frames.num_made, "frames_held": frames.num_held}
 
-    @contextmanager
-    def _frames(self) -> Iterator[FrameSource]:
-        """Yield the maker of frames."""
-        with closing(
-            FrameSource(self.clip, self.schedule, self.spec, deep=self._deep, threads=self.context.decode_threads)
-        ) as frames:
-            yield frames
+    def _frames(self) -> FrameSource:
+        """Return the maker of frames, which has to be closed."""
+        return FrameSource(self.clip, self.schedule, self.spec, deep=self._deep, threads=self.context.decode_threads)
 
     def _segment(self, path: Path) -> SegmentWriter:
         """Return the writer of a chunk's video segment."""
@@ -373,7 +375,7 @@ class RetimeJob:
         total = self.schedule.count
         count = min(total, TRIAL_FRAMES)
         first = (total - count) // 2
-        with self._frames() as frames, tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
+        with closing(self._frames()) as frames, tempfile.TemporaryDirectory(prefix="vidtrans-") as folder:
             path = Path(folder) / "segment"
             frames(first)
             began = time.perf_counter()

@@ -105,13 +105,12 @@ class Timeline:
     """The distinct frames of a clip, with their times, in seconds from 0.
 
     ``numbers``: the frames that differ from the one before, increasing. ``times``: when they begin. ``cuts``: those
-    that begin a shot. ``end``: the end of the last one.
+    that begin a shot.
     """
 
     numbers: tuple[int, ...]
     times: tuple[Fraction, ...]
     cuts: frozenset[int]
-    end: Fraction
 
     def moment(self, time: Fraction) -> Moment:
         """Return the moment at a ``time``. Between two shots, and after the last frame, the earlier frame is held."""
@@ -149,10 +148,6 @@ class Schedule:
     def count(self) -> int:
         """Return the number of frames: as many as begin before the end, to half a frame, and at least one."""
         return max(1, ceil(self.map.duration * self.rate - Fraction(1, 2)))
-
-    def clip_time(self, frame: int) -> Fraction:
-        """Return the clip's time, in seconds, that a ``frame`` of the result shows."""
-        return self.map.clip_time(Fraction(frame // self.hold * self.hold) / self.rate)
 
     def moments(self, frame: int, shutter: Fraction = Fraction(0), samples: int = 1) -> list[Moment]:
         """Return the moments that a ``frame`` of the result shows: ``samples`` while the shutter is open.

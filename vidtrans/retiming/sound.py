@@ -23,13 +23,11 @@ from vidtrans.video.io.container import open_media
 from vidtrans.video.io.sound import decode_sound, sound_track
 from vidtrans.video.io.timestamps import ClockFilter
 
-# What becomes of the pitch: "keep"; "follow": it rises with the speed, as of a tape; "none": there is no sound
-PITCHES = ("keep", "follow", "none")
 RATE_HZ = 48_000  # Samples per second of the result
 WINDOW = 2048  # Length of the pieces that are overlapped, in samples
 HOP = WINDOW // 2  # Distance of the pieces in the result, in samples
 SEARCH = 512  # Farthest that a piece is taken from its place, in samples
-COARSE = 4  # Only every so many samples are compared in the search
+COARSE = 4  # Distance of the samples that the search compares, in samples
 BLOCK = 65_536  # Number of samples of the result that are made at once when pitch follows the speed
 BIT_RATE = 256_000  # Of the encoded sound, in bits per second
 MAX_CHANNELS = 2  # Surround sound is mixed to stereo
@@ -114,8 +112,8 @@ def with_speed(samples: Samples, channels: int, time_map: TimeMap) -> Iterator[n
 def write_stretched(path: Path, begin: Fraction, time_map: TimeMap, output: Path, *, keeps_pitch: bool) -> Path | None:
     """Write the sound of a file along a map of times; return the file, or None if there is no sound.
 
-    ``begin``: the time in the file, in seconds, of the clip's first picture. ``output``: the file's path without its
-    ending, which says its format. Raises MediaError for sound that cannot be decoded.
+    ``begin``: the time in the file, in seconds, of the clip's first picture. ``output``: the path of the
+    file, whose suffix determines the format. Raises MediaError for sound that cannot be decoded.
     """
     with open_media(path) as container:
         track = sound_track(container, path)

@@ -11,8 +11,7 @@ import pytest
 from clips import scene
 
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, Motion, measure_motion
-from vidtrans.retiming.kernels import project
+from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, Motion, measure_motion, project
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 ESTIMATOR = FlowEstimator(FLOW, FLOW_SHORT_SIDE)
