@@ -4,7 +4,7 @@ Both flows are projected forward to the moment (as in Niklaus and Liu, "Softmax 
 Interpolation", CVPR 2020: where several pixels land, those that agree with the other frame weigh more). Motion is
 quadratic in time where the frames before and after are known (Xu et al., "Quadratic Video Interpolation", NeurIPS
 2019). Along each flow, both frames give a picture. The two pictures are mixed where they agree. Elsewhere only the
-frame from which the flow starts is used, so that contours are not doubled.
+frame from which the flow starts is used, so that contours are seldom doubled.
 """
 
 from __future__ import annotations
