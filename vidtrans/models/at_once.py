@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 GENERATOR_NAME = "predicted-style"  # Name of the generator in ``networks`` whose norms are predicted
 # Short side of a frame, in pixels, at which strokes have the size that the networks were trained with
 TRAINED_SIZE_PX = 288
-VERSION = 7  # Version of the conversion of weights and pictures to a model file, for cache keys
+VERSION = 8  # Version of the conversion of weights and pictures to a model file, for cache keys
 MAX_LOOKS = 32  # Largest number of styles in one network
 NUM_CLIP_FRAMES = 5  # Number of a clip's frames whose mean style is the style of the clip
 

@@ -13,7 +13,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.flow.history import no_history, to_signed_range
 from vidtrans.inference import ENGINES
 from vidtrans.inference.device import resolve_device
-from vidtrans.models.style_prediction import StylePrediction
+from vidtrans.models.style_prediction import StylePrediction, ink_of
 from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.init import build_generator, initialise
 from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower
@@ -70,6 +70,21 @@ def test_a_wider_network_begins_as_a_narrower_one_and_learns_in_all_channels(net
     unused = wide.head.conv.weight.grad
     assert unused is not None
     assert unused[:, 16:].abs().min() > 0
+
+
+def test_painted_colours_come_nearer_to_the_pictures() -> None:
+    prediction, picture = StylePrediction(), scene(96, 96, 3)
+    frames = torch.from_numpy(np.stack([scene(96, 64, seed) for seed in (5, 6)])).permute(0, 3, 1, 2).float()
+    wanted = torch.from_numpy(picture).float().flatten(0, 1)
+
+    def distance(style: torch.Tensor) -> float:
+        with torch.inference_mode():
+            painted = prediction.network([style])(torch.nn.functional.pad(frames / 127.5 - 1, (0, 0, 0, 0, 0, 1)))
+        colours = (painted.permute(0, 2, 3, 1).reshape(-1, 3) + 1) * 127.5
+        return float((colours.mean(0) - wanted.mean(0)).norm() + (colours.T.cov() - wanted.T.cov()).norm() ** 0.5)
+
+    unmatched = torch.cat([prediction.norms(prediction.vector(picture)), ink_of([picture])])
+    assert distance(prediction.style([picture])) < 0.7 * distance(unmatched)
 
 
 @pytest.mark.thorough
