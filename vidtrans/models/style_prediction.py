@@ -44,8 +44,8 @@ MATCHED_SHARE = 0.8
 # Least standard deviation of the luma of painted photographs, and limits of its mean, all of 1, so that a nearly white,
 # black or even picture does not hide what a clip shows. Of 47 paintings all but a few of one colour are within them.
 MIN_CONTRAST, MAX_GAIN, LUMA_LIMITS = 0.14, 2.0, (0.2, 0.8)
-SAMPLE_PX = (192, 144)  # Width and height at which the photographs are painted
-SAMPLE_STEP, SAMPLE_MARGIN = 3, 4  # Every third pixel's colour is compared, except near the border
+SAMPLE_PX = (128, 96)  # Width and height at which the photographs are painted
+SAMPLE_STEP, SAMPLE_MARGIN = 2, 4  # Every second pixel's colour is compared, except near the border
 
 
 @dataclass

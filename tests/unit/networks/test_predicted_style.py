@@ -84,7 +84,7 @@ def test_painted_colours_come_nearer_to_the_pictures() -> None:
         return float((colours.mean(0) - wanted.mean(0)).norm() + (colours.T.cov() - wanted.T.cov()).norm() ** 0.5)
 
     unmatched = torch.cat([prediction.norms(prediction.vector(picture)), ink_of([picture])])
-    assert distance(prediction.style([picture])) < 0.7 * distance(unmatched)
+    assert distance(prediction.style([picture])) < 0.85 * distance(unmatched)
 
 
 @pytest.mark.thorough
