@@ -112,6 +112,19 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
     assert len(checked) <= length // (every * CHECK_INTERVAL) + 1
 
 
+def test_a_draft_follows_a_light_that_flickers_and_a_look_that_inverts_it() -> None:
+    """Only the painted frames between show what the look makes of the light; the draft knows it from its neighbours."""
+    count = RenderCount()
+    pictures = [np.rint(panned(n) * (0.9 if n in (1, 2, 3) else 0.7)).astype(np.uint8) for n in range(5)]
+    samples = samples_of(pictures, Counting(1), draft=Draft(4), count=count)
+    assert [sample.is_propagated for sample in samples] == [False, True, True, True, False]
+    for sample, picture in zip(samples[1:4], pictures[1:4], strict=True):
+        inner = np.s_[12:-12, 12:-12]
+        missed = np.abs((255 - picture)[inner].astype(float) - sample.output[inner]).mean()
+        carried = np.abs((255 - picture / 0.9 * 0.7)[inner] - (255 - picture)[inner]).mean()  # as it was, without
+        assert missed < 0.7 * carried
+
+
 def test_a_draft_carries_what_it_does_not_paint_to_where_it_belongs() -> None:
     pictures = [panned(i) for i in range(25)]
     engine, count = Counting(4), RenderCount()
