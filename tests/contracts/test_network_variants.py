@@ -6,6 +6,7 @@ A new entry, and a new setting that is a switch or a choice, is in here by being
 from __future__ import annotations
 
 import copy
+import subprocess
 import sys
 from typing import Any
 
@@ -122,3 +123,16 @@ def test_no_module_of_networks_holds_tensors() -> None:
     ]
     assert len(modules) > 10
     assert not found
+
+
+def test_networks_of_looks_at_once_and_the_translator_import_no_compiler_when_they_are_loaded() -> None:
+    """``torch.eye`` does so on the device "meta", which takes a second."""
+    program = (
+        "import sys, torch\n"
+        "from vidtrans.networks.init import build_generator\n"
+        "with torch.device('meta'):\n"
+        "    build_generator('predicted-style', {'looks': 1, 'corrects': True}, 5)\n"
+        "    build_generator('translator', {'colour_start': True}, 6)\n"
+        "assert 'torch._dynamo' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)

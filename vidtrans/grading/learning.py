@@ -22,8 +22,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Table
 from vidtrans.grading import UNPAIRED_METHODS
 from vidtrans.grading.lattice import SIZE, ColourLattice, ColourSamples, differences, interpolation, node_colours
-from vidtrans.grading.transfer import AffineColours, linear_map, match_colours, transport_colours
-from vidtrans.video.colour.conversion import resize_alpha, to_float, to_uint8
+from vidtrans.grading.transfer import linear_map, match_colours, opaque_colours, transport_colours
+from vidtrans.video.colour.conversion import to_float, to_uint8
 from vidtrans.video.images.picture_analysis import colour_differences
 
 # Alignment and sampling
@@ -54,9 +54,7 @@ SAMPLE_SIGMA = 0.03  # σ of the Gaussian of a sample's influence in the RGB cub
 MIN_CERTAINTY = 0.5  # Influence of samples (0 to 1) from which a colour's mapping counts as determined
 TOLERANCE, MAX_ITERATIONS, TINY = 1e-4, 600, 1e-30  # Of the conjugate gradients; the last prevents divisions by 0
 # Description
-SMALL_SIDE_PX = 192  # Short side to which unpaired pictures are scaled, in pixels
 LOOK_NOT_GRADE = 4.0  # Median ΔE2000 after the best grade above which the style is more than a colour grade
-OPAQUE = 0.5  # Alpha above which a pixel's colour is sampled
 FEW_COLOURS = 0.05  # Share of determined colours below which a warning says that others are extrapolated
 TONES = {"shadows": 0.2, "mid-tones": 0.45, "highlights": 0.8}  # Described grey levels, in [0, 1], by name
 VISIBLE_CAST = 2.0  # Smallest colour cast that is described, in CIE Lab's a and b
@@ -425,7 +423,7 @@ def learn_from_colours(
     Pictures are (H, W, 3) or, with alpha, (H, W, 4), uint8 or uint16. ``size``: nodes per side. ``method``: one of
     ``UNPAIRED_METHODS``. Raises UsageError if all pictures of a side are fully transparent.
     """
-    sides = [list(map(_opaque_colours, pictures)) for pictures in (before, after)]
+    sides = [list(map(opaque_colours, pictures)) for pictures in (before, after)]
     first, second = (np.concatenate(side) for side in sides)
     if not len(first) or not len(second):
         raise UsageError("vidtrans grade", "a picture is fully transparent", "give pictures with colours")
@@ -440,12 +438,6 @@ def learn_from_colours(
     learned = _describe_fit(grade, samples, len(sides[0]))
     scores = {k: v for k, v in learned.scores.items() if k != "delta_e"}  # Without pairs there is no ground truth
     return replace(learned, scores=scores, doubts=[])
-
-
-def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
-    """Return the affine map of colours in [0, 1] that the method ``linear`` learns, with which generators can start."""
-    first, second = (np.concatenate(list(map(_opaque_colours, pictures))) for pictures in (before, after))
-    return linear_map(first, second)
 
 
 def _describe_fit(grade: FittedGrade, samples: ColourSamples, count: int) -> LearnedGrade:
@@ -468,18 +460,6 @@ def _describe_fit(grade: FittedGrade, samples: ColourSamples, count: int) -> Lea
         doubts.append(f"{100 * seen:.1f} % of all colours were seen: the mapping of the others is extrapolated")
     scores = {"delta_e": round(median, 3), "colours_seen": round(seen, 4)}
     return LearnedGrade(grade, describe(lattice, before, grade.is_determined), scores, doubts, count)
-
-
-def _opaque_colours(picture: np.ndarray) -> np.ndarray:
-    """Return the colours of a shrunk picture's opaque pixels, (N, 3) float64 in [0, 1]."""
-    height, width = picture.shape[:2]
-    scale = min(1.0, SMALL_SIDE_PX / min(height, width))
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    if picture.shape[2] == 4:
-        rgba = to_float(resize_alpha(picture, *size))
-        return rgba[rgba[..., 3] > OPAQUE][:, :3].astype(np.float64)
-    small: np.ndarray = cv2.resize(to_float(picture), size, interpolation=cv2.INTER_AREA)
-    return small.reshape(-1, 3).astype(np.float64)
 
 
 Map = Callable[[np.ndarray], np.ndarray]  # A colour map of (…, 3) in [0, 1]

@@ -12,13 +12,17 @@ and not the content. Transporting whole distributions failed here: grass took th
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from vidtrans.grading.lattice import SIZE, ColourLattice, ColourSamples, node_colours
+from vidtrans.video.colour.conversion import resize_alpha, to_float
 
+SMALL_SIDE_PX = 192  # Short side to which unpaired pictures are scaled, in pixels
+OPAQUE = 0.5  # Alpha above which a pixel's colour is sampled
 COUNT = 20_000  # Number of colours that are sampled from each set of pictures
 NUM_ROTATIONS = 20  # Iterations of the transport, each along three random directions
 # A full transport would give a grey wall the colour of an equally large meadow, so it is only partly applied.
@@ -80,6 +84,24 @@ def linear_map(before: np.ndarray, after: np.ndarray) -> AffineColours:
     slopes, directions = np.linalg.eigh(free)
     matrix = (directions * np.clip(slopes, 1 / MAX_SLOPE, MAX_SLOPE)) @ directions.T
     return AffineColours(matrix, after.mean(axis=0) - matrix @ before.mean(axis=0))
+
+
+def affine_colours(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> AffineColours:
+    """Return the affine map of colours in [0, 1] that the method ``linear`` learns, with which generators can start."""
+    first, second = (np.concatenate(list(map(opaque_colours, pictures))) for pictures in (before, after))
+    return linear_map(first, second)
+
+
+def opaque_colours(picture: np.ndarray) -> np.ndarray:
+    """Return the colours of a shrunk picture's opaque pixels, (N, 3) float64 in [0, 1]."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, SMALL_SIDE_PX / min(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    if picture.shape[2] == 4:
+        rgba = to_float(resize_alpha(picture, *size))
+        return rgba[rgba[..., 3] > OPAQUE][:, :3].astype(np.float64)
+    small: np.ndarray = cv2.resize(to_float(picture), size, interpolation=cv2.INTER_AREA)
+    return small.reshape(-1, 3).astype(np.float64)
 
 
 def transport_colours(before: np.ndarray, after: np.ndarray, seed: int = 0) -> ColourSamples:

@@ -72,9 +72,10 @@ class PredictedStyle(nn.Module):
         self.looks, self.conditions = settings.looks, condition_channels(settings.looks)
         if settings.corrects:
             # A 3×3 matrix and an offset that change no colour. It is no constant of the module, because a model file
-            # that is loaded imports the module on the device "meta", where tensors have no values.
-            identity = torch.cat([torch.eye(3).flatten(), torch.zeros(3)])
-            self.tone = nn.Parameter(identity.repeat(max(settings.looks, 1), 1))
+            # that is loaded imports the module on the device "meta", where tensors have no values; there torch.eye()
+            # imports torch's compiler, which takes longer than a picture.
+            identity = [*(float(n % 4 == 0) for n in range(9)), 0.0, 0.0, 0.0]
+            self.tone = nn.Parameter(torch.tensor([identity] * max(settings.looks, 1)))
         self.corrects = settings.corrects
         looks, (first, second, third) = settings.looks, (settings.channels * 2**n for n in range(3))
         self.down = nn.ModuleList(

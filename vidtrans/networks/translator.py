@@ -59,7 +59,9 @@ class Translator(nn.Module):
         width, norm = settings.channels, settings.norm
         self.starts_with_colours = settings.colour_start
         if self.starts_with_colours:
-            self.register_buffer("colours", torch.eye(out_channels, 4))
+            # torch.eye() imports torch's compiler on the device "meta"
+            rows = [[float(row == column) for column in range(4)] for row in range(out_channels)]
+            self.register_buffer("colours", torch.tensor(rows))
         self.entrance = nn.Sequential(*convolution(4 * in_channels, width, norm=norm, mirror=True))
         self.down = nn.Sequential(*convolution(width, 2 * width, norm=norm, stride=2))
         self.multiple = 16 if settings.deep_blocks else 8  # An instance norm over a single value would give zero

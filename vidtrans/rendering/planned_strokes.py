@@ -16,8 +16,7 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.settings import Size, Table
 from vidtrans.curves.curve import CurveClock
 from vidtrans.curves.tracks import digest_value_file
-from vidtrans.grading.learning import affine_colours
-from vidtrans.grading.transfer import AffineColours
+from vidtrans.grading.transfer import AffineColours, affine_colours
 from vidtrans.masking.found_masks import mask_digest, open_mask
 from vidtrans.models.loaded_model import OWN_SIZES, LoadedModel
 from vidtrans.pipeline.stage import FrameValues

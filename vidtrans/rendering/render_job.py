@@ -26,8 +26,7 @@ from vidtrans.core.events import Progress
 from vidtrans.core.settings import Table
 from vidtrans.core.threads import Prefetcher, StepClock
 from vidtrans.flow.warping import shrink
-from vidtrans.grading.learning import affine_colours
-from vidtrans.grading.transfer import AffineColours
+from vidtrans.grading.transfer import AffineColours, affine_colours
 from vidtrans.inference.engine import Engine, wrong_products_warning
 from vidtrans.models.loaded_model import load_engine
 from vidtrans.models.model_chain import ModelChain, load_chain_engine

@@ -16,8 +16,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.data.dataset import Dataset, Pair
 from vidtrans.flow.bars import bars_of
 from vidtrans.grading.lattice import SIZE, ColourLattice
-from vidtrans.grading.learning import LearnedGrade, affine_colours, learn_from_colours
-from vidtrans.grading.transfer import AffineColours
+from vidtrans.grading.learning import LearnedGrade, learn_from_colours
+from vidtrans.grading.transfer import AffineColours, affine_colours
 from vidtrans.models.model_file import save_grade
 from vidtrans.networks.init import inner_generator
 from vidtrans.training.validation import pick_evenly
