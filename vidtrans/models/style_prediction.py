@@ -42,7 +42,7 @@ UNIFORM_DEVIATION = 0.02
 # distance to their colours .129 of 1 is left without, .093 at 0.5, .087 at 0.8, .089 at 1.
 MATCHED_SHARE = 0.8
 # Least standard deviation of the luma of painted photographs, and limits of its mean, all of 1, so that a nearly white,
-# black or even picture does not hide what a clip shows. Of 47 paintings all but a few of one colour are within them.
+# black or even picture does not hide what a clip shows. What is painted in the styles of 47 usual paintings is within.
 MIN_CONTRAST, MAX_GAIN, LUMA_LIMITS = 0.14, 2.0, (0.2, 0.8)
 SAMPLE_PX = (128, 96)  # Width and height at which the photographs are painted
 SAMPLE_STEP, SAMPLE_MARGIN = 2, 4  # Every second pixel's colour is compared, except near the border

@@ -22,7 +22,7 @@ from vidtrans.core.settings import parse_size
 from vidtrans.flow.history import CHANNELS
 from vidtrans.networks.painter import condition_channels, read_conditions
 from vidtrans.perception import DEFAULT, MEASURES, load_measure
-from vidtrans.perception.measure import Style, draw_shift, shift_pictures, stroke_side, tone_distance
+from vidtrans.perception.measure import Style, draw_shift, shift_pictures, stroke_side
 
 FIRST_RATE, LAST_RATE = 0.06, 0.01  # Adam's learning rate in the first and in the last step, for colours in [−1, 1]
 MAX_SIDE_PX = 2048  # Largest side of a style picture, in pixels
@@ -40,9 +40,6 @@ class OptimisedSettings:
     next_steps: int = option(60, "steps of every other frame", bounds=(1, 10_000))
     style: float = option(2.0, "weight of the style", bounds=(0.0, 1000.0))
     colour: float = option(20.0, "weight of its colours", bounds=(0.0, 1000.0))
-    tone: float = option(
-        2.0, "weight of the difference between what is light and dark in picture and frame", bounds=(0.0, 1000.0)
-    )
     smooth: float = option(4.0, "weight of differences between neighbouring pixels", bounds=(0.0, 1000.0))
     steady: float = option(20.0, "weight of the difference to the warped last output", bounds=(0.0, 1000.0))
 
@@ -169,7 +166,7 @@ class _FrameOptimisation:
         return picture.detach()
 
     def _loss(self, picture: Tensor, random: torch.Generator) -> Tensor:
-        """Return the loss of a picture: content, styles, colours, tones, roughness, and steadiness."""
+        """Return the loss of a picture: content, styles, colours, roughness, difference to the warped last output."""
         settings = self.network.settings
         shift = draw_shift(picture.shape[2:], random)
         shifted = shift_pictures(picture, shift)
@@ -180,7 +177,6 @@ class _FrameOptimisation:
         for share, style in self.styles:
             loss = loss + settings.style * share * self.measure.style(features, style.manner)
             loss = loss + settings.colour * share * style.colour_distance(shifted, random)
-        loss = loss + settings.tone * tone_distance(picture, self.frame)
         loss = loss + settings.smooth * _roughness(picture)
         if self.has_past:
             loss = loss + settings.steady * (self.trust * picture - self.warped).square().mean()

@@ -25,10 +25,11 @@ CHECK_INTERVAL = 16
 CELL_SIDE = 16  # Approximate side, in pixels, of the cells in which network inputs are compared
 # Confidence added to the flow's confidence, so that the frame distance alone weights the key frames where it is 0
 MIN_CONFIDENCE = 0.02
-# Constants of the change of warped outputs by what the warped guide lacks, for luma from 0 to 255; they were chosen on
-# the clips juggle and dog. The share of this change that is made; the σ in pixels by which what is lacking is smoothed,
-# as noise is not painted; the σ of its size, and the size at which the confidence falls to a third.
-SHARE, MISSING_SIGMA, ERROR_SIGMA, ERROR_SCALE = 0.85, 1.0, 1.5, 12.0
+# A warped output is changed where the warped guide differs from the frame's. The constants, for luma in [0, 255], were
+# chosen on the clips juggle and dog: the share of the change that is made, the σ in pixels by which the difference is
+# smoothed, as noise is not painted, the σ of its absolute value, and the difference at which the confidence falls to
+# a third.
+SHARE, DIFFERENCE_SIGMA, ERROR_SIGMA, ERROR_SCALE = 0.85, 1.0, 1.5, 12.0
 # Side of the cells in which slopes are computed, in pixels, and the window in cells; the variance of the luma below
 # which slopes are small; the largest slope
 SLOPE_CELL, SLOPE_WINDOW, MIN_VARIANCE, MAX_SLOPE = 4, (7, 7), 60.0, 2.0
@@ -173,7 +174,8 @@ class FlowPropagator:
         for key, share in ((before, last - sample.index), (after, sample.index - first)):
             picture, confidence = self._warp(key, target)
             pictures.append(picture)
-            weights.append(np.float32(share / (last - first)) * (confidence + np.float32(MIN_CONFIDENCE)))
+            # OpenCV adds 1e-5 to the sum of the weights, so they are made large
+            weights.append(np.float32(1024 * share / (last - first)) * (confidence + np.float32(MIN_CONFIDENCE)))
         full = np.iinfo(dtype).max
         sample.output = np.clip(np.rint(cv2.blendLinear(*pictures, *weights)), 0, full).astype(dtype)
         if sample.rendered is not None:
@@ -192,10 +194,10 @@ class FlowPropagator:
         height, width = target.luma.shape
         flow = resize_flow(forward, width, height)
         picture = warp(key.sample.output.astype(np.float32), flow, bicubic=True)
-        missing = cv2.GaussianBlur(target.luma - warp(key.luma, flow, bicubic=True), (0, 0), MISSING_SIGMA)
+        difference = cv2.GaussianBlur(target.luma - warp(key.luma, flow, bicubic=True), (0, 0), DIFFERENCE_SIGMA)
         small_flow = resize_flow(forward, *key.slopes.shape[1::-1])
         slopes = cv2.resize(warp(key.slopes, small_flow), (width, height), interpolation=cv2.INTER_LINEAR)
-        picture += np.float32(SHARE) * missing[..., None] * slopes
+        picture += np.float32(SHARE) * difference[..., None] * slopes
         confidence = cv2.resize(flow_consistency(forward, backward), (width, height), interpolation=cv2.INTER_LINEAR)
-        error = cv2.GaussianBlur(np.abs(missing), (0, 0), ERROR_SIGMA)
+        error = cv2.GaussianBlur(np.abs(difference), (0, 0), ERROR_SIGMA)
         return picture, confidence * cv2.exp(error * np.float32(-1 / ERROR_SCALE))
