@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import skimage
 
-from vidtrans.core.files import PACKAGE
+from vidtrans.core.files import PHOTOGRAPHS
 from vidtrans.video.images.picture import read_picture
 
 SIDE, LINES = 176, 288  # pixels of a scene, and lines of the picture that it is cut from
@@ -29,7 +29,7 @@ class Scenes:
     """Pairs of frames of moving photographs, with their flow. Pictures are (SIDE, SIDE, 3) float32 in [0, 1]."""
 
     def __init__(self) -> None:
-        found = [*(PACKAGE / "assets" / "frames").glob("*.jpg"), *Path(__file__).parent.glob("looks/*.jpg")]
+        found = [*PHOTOGRAPHS.glob("*.jpg"), *Path(__file__).parent.glob("looks/*.jpg")]
         found += [next((Path(skimage.__file__).parent / "data").glob(f"{name}.*")) for name in MORE]
         self.photographs = [read_picture(path).astype(np.float32) / 255 for path in sorted(found, key=lambda p: p.stem)]
         rows, columns = np.mgrid[:SIDE, :SIDE].astype(np.float32)

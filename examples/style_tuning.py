@@ -34,7 +34,7 @@ from torch.func import functional_call
 from torch.nn import functional as F
 
 import vidtrans
-from vidtrans.core.files import PACKAGE
+from vidtrans.core.files import PHOTOGRAPHS
 from vidtrans.models.formats import to_8_bits
 from vidtrans.models.style_prediction import StylePrediction
 from vidtrans.networks.predicted_style import (
@@ -53,7 +53,7 @@ POOL, STROKE = 800, 1.5  # styles in the pool; factor of the stroke size
 STYLE_SIDE = 360  # short side of a style picture, at which its strokes are painted, in pixels
 MEDIA = ("oil", "impasto", "gouache", "watercolour", "pastel", "crayon", "coloured-pencil", "pencil", "charcoal", "ink")
 MEDIA += ("engraving", "pointillism", "mosaic", "stained-glass")
-DRAWN, PHOTOGRAPHS = 0.3, 0.04  # shares of the styles that are drawn by media, and of those that are photographs
+DRAWN, PHOTOGRAPHIC = 0.3, 0.04  # shares of the styles that are drawn by media, and of those that are photographs
 WARM_UP, AVERAGED, SAVED = 50, 0.995, 250
 FLAT = 0.2  # share of scenes of low contrast
 WEIGHTS = {"style": 0.65, "content": 1.0, "colour": 10.0, "tone": 1.0, "even": 4.0, "steady": 40.0}
@@ -105,11 +105,11 @@ def pool(
 ) -> list[Target]:
     """Return the styles of parts of paintings, of drawn photographs, and of photographs."""
     rng = np.random.default_rng(3)
-    photographs = [read_picture(path) for path in sorted((PACKAGE / "assets" / "frames").glob("*.jpg"))]
+    photographs = [read_picture(path) for path in sorted(PHOTOGRAPHS.glob("*.jpg"))]
     found = []
     for _ in range(POOL):
         kind = rng.random()
-        source = drawn if kind < DRAWN else photographs if kind < DRAWN + PHOTOGRAPHS else paintings
+        source = drawn if kind < DRAWN else photographs if kind < DRAWN + PHOTOGRAPHIC else paintings
         stroke = 0.0 if rng.random() < 0.55 else float(rng.choice([-1, 1, rng.uniform(-1, 1)]))
         side = round(STYLE_SIDE * STROKE**stroke)
         # A part of a painting at the middle stroke size: the size of strokes must not be seen in the vector alone
@@ -244,7 +244,7 @@ def main() -> None:
         Scenes(),
     )
     paintings = [read_picture(path) for path in sorted(options.styles.iterdir())]
-    drawn = drawn_photographs(sorted((PACKAGE / "assets" / "frames").glob("*.jpg"))[::2])
+    drawn = drawn_photographs(sorted(PHOTOGRAPHS.glob("*.jpg"))[::2])
     targets = pool(prediction, measure, paintings, drawn)
     student = Student(prediction.weights)
     optimizer = torch.optim.Adam(student.parameters(), RATE, (0.9, 0.99))

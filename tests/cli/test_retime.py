@@ -158,7 +158,9 @@ def test_motion_blur_ends_at_a_cut(clip: Path, capsys: Capsys) -> None:
     assert np.abs(blurred[7].astype(int) - sharp[7]).mean() < 1  # the last frame of its shot
 
 
-def test_stretched_sound_goes_into_a_webm_and_transparency_is_told_to_be_lost(clip: Path, capsys: Capsys) -> None:
+def test_stretched_sound_goes_into_a_webm_and_a_warning_says_that_transparency_is_lost(
+    clip: Path, capsys: Capsys
+) -> None:
     said(capsys, 0, "retime", clip, "--speed", "0.5", "-o", "slow.webm")
     with av.open("slow.webm") as container:
         assert container.streams.audio[0].codec_context.name == "opus"
@@ -166,8 +168,8 @@ def test_stretched_sound_goes_into_a_webm_and_transparency_is_told_to_be_lost(cl
     Path("layers").mkdir()
     for number, layer in enumerate(layers):
         cv2.imwrite(f"layers/{number}.png", layer)
-    told = said(capsys, 0, "retime", "layers", "--fps", "x2", "--codec", "png", "-o", "out")
-    assert "transparency is not kept" in told
+    messages = said(capsys, 0, "retime", "layers", "--fps", "x2", "--codec", "png", "-o", "out")
+    assert "transparency is not kept" in messages
     assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape[2] == 3 for path in Path("out").iterdir())
 
 

@@ -113,10 +113,9 @@ def test_what_a_draft_needs_begins_and_ends_with_painted_frames(every: int, leng
 
 
 def test_a_draft_follows_a_light_that_flickers_and_a_look_that_inverts_it() -> None:
-    """Only the painted frames between show what the look makes of the light; the draft knows it from its neighbours."""
-    count = RenderCount()
+    """The light changes only in frames that are not painted."""
     pictures = [np.rint(panned(n) * (0.9 if n in (1, 2, 3) else 0.7)).astype(np.uint8) for n in range(5)]
-    samples = samples_of(pictures, Counting(1), draft=Draft(4), count=count)
+    samples = samples_of(pictures, Counting(1), draft=Draft(4))
     assert [sample.is_propagated for sample in samples] == [False, True, True, True, False]
     for sample, picture in zip(samples[1:4], pictures[1:4], strict=True):
         inner = np.s_[12:-12, 12:-12]

@@ -32,6 +32,7 @@ _STALE_AGE_S = 86_400.0
 # Maximum ``name_length`` of a suffix that a partial file's name keeps; a longer one is not a file type
 _MAX_SUFFIX_LENGTH = 32
 PACKAGE = Path(__file__).parent.parent  # Folder of the package, with its data files
+PHOTOGRAPHS = PACKAGE / "assets" / "frames"  # Folder of the photographs that ship
 CACHE_FOLDER = ".vidtrans"  # Default name of the cache folder
 DATASET_FILE = "dataset.json"  # Name of the index file in a dataset's folder
 TRAINING_FILE = "training.json"  # Name of the status file in the folder of a training's previews

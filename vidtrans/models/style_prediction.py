@@ -3,8 +3,8 @@
 Ghiasi et al. (BMVC 2017); the predictor is a MobileNetV2 (Sandler et al., CVPR 2018). The weights ship as 8-bit
 integers; the transfer network was fine-tuned for vidtrans (``assets/LICENCES.md``).
 
-What the network paints is usually duller than the picture. So a style also has a tone, a map of colours, for which the
-photographs that ship are painted once and compared with the picture. It is the same for every frame of every clip.
+The network's output is usually duller than the picture. A style therefore includes a tone, a colour map that corrects
+it. The tone is computed once, from photographs that ship and are painted in this style; it does not depend on the clip.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vidtrans.core.files import PACKAGE
+from vidtrans.core.files import PHOTOGRAPHS
 from vidtrans.grading.transfer import linear_map
 from vidtrans.models.formats import STYLE_PREDICTION, from_8_bits
 from vidtrans.networks.predicted_style import NORMED_LAYERS, NORMS, PredictedStyle, PredictedStyleSettings
@@ -42,7 +42,7 @@ UNIFORM_DEVIATION = 0.02
 # distance to their colours .129 of 1 is left without, .093 at 0.5, .087 at 0.8, .089 at 1.
 MATCHED_SHARE = 0.8
 # Least standard deviation of the luma of painted photographs, and limits of its mean, all of 1, so that a nearly white,
-# black or even picture does not hide what a clip shows. What is painted in the styles of 47 usual paintings is within.
+# black or even picture does not hide what a clip shows. The output for each of 47 paintings is within these limits.
 MIN_CONTRAST, MAX_GAIN, LUMA_LIMITS = 0.14, 2.0, (0.2, 0.8)
 SAMPLE_PX = (128, 96)  # Width and height at which the photographs are painted
 SAMPLE_STEP, SAMPLE_MARGIN = 2, 4  # Every second pixel's colour is compared, except near the border
@@ -115,10 +115,10 @@ class StylePrediction:
         return torch.cat([norms, self._matched_tone(norms, ink, pictures)])
 
     def _matched_tone(self, norms: Tensor, ink: Tensor, pictures: Sequence[np.ndarray]) -> Tensor:
-        """Return the tone ``ink``, (12,), followed by a map of what is painted with it to the colours of pictures.
+        """Return the tone of a style, (12,) float32: the colour map ``ink``, (12,), followed by a second colour map.
 
-        The map gives the colours of painted photographs the mean and covariance of the pictures' (``linear_map``),
-        and keeps light and dark apart.
+        The second map moves the mean and covariance of the colours of painted photographs towards those of the
+        pictures (``linear_map``). Its contrast is at least ``MIN_CONTRAST``, its mean luma within ``LUMA_LIMITS``.
         """
         network = self.network([torch.cat([norms, ink])])
         with torch.no_grad():
@@ -141,7 +141,7 @@ class StylePrediction:
     @cached_property
     def _photographs(self) -> Tensor:
         """Return every second of the photographs that ship, (N, 3, H, W) in [−1, 1]."""
-        paths = sorted((PACKAGE / "assets" / "frames").glob("*.jpg"))[::2]
+        paths = sorted(PHOTOGRAPHS.glob("*.jpg"))[::2]
         small = [cv2.resize(read_picture(path), SAMPLE_PX, interpolation=cv2.INTER_AREA) for path in paths]
         return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2).float() / 127.5 - 1
 

@@ -14,7 +14,7 @@ from vidtrans.clips.sampling import read_style_picture
 from vidtrans.config.recipe import Recipe
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import ignore_event
-from vidtrans.core.files import PACKAGE, canonical_json
+from vidtrans.core.files import PHOTOGRAPHS, canonical_json
 from vidtrans.core.mask_files import MaskFile
 from vidtrans.core.settings import Table, parse_size
 from vidtrans.data.dataset_planning import SUFFIX as DATASET_SUFFIX
@@ -33,7 +33,6 @@ from vidtrans.video.frame_format import Area
 if TYPE_CHECKING:
     import numpy as np
 
-FRAMES = PACKAGE / "assets" / "frames"  # Folder of the package's training frames, used if no clip is given.
 FOLDER = "looks"  # Name of the dataset's folder that stores the style pictures.
 VERSION = 2  # Version of the results of ``look --optimise``, a part of their cache key.
 MAX_SHORT_SIDE_PX = 512  # Maximum short side of a stored style picture, in pixels; no strokes need more detail.
@@ -91,7 +90,7 @@ class LookRequest:
         for file in (file for mask in keep for file in mask.files):
             open_clip(context, file)
         _check_measures(recipe)
-        return cls(names, styles, clips or [FRAMES], output, recipe, area, keep)
+        return cls(names, styles, clips or [PHOTOGRAPHS], output, recipe, area, keep)
 
     @property
     def dataset(self) -> Path:
@@ -108,7 +107,7 @@ class LookRequest:
         self._check_dataset_exists()
         import_for_training(self.dataset)
         dataset_table = make_dataset(self.spec(folder), self.dataset, context)
-        if self.clips == [FRAMES]:
+        if self.clips == [PHOTOGRAPHS]:
             context.note("no clip was given with --on: training uses the included pictures, which suit any clip")
         self.store(folder, context)
         trained = self._train(folder, minutes, context)
