@@ -23,9 +23,8 @@ from benchmarks import harness
 from benchmarks.clips import Span, read_frames
 from benchmarks.tables import head, row
 from vidtrans.core.machine import cores
-from vidtrans.flow.estimator import FlowEstimator
 from vidtrans.metrics.picture_quality import psnr, ssim
-from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, measure_motion
+from vidtrans.retiming.between import Mixer
 from vidtrans.video.images.picture import write_picture
 
 LINES = 384
@@ -51,11 +50,10 @@ Make = Callable[[Frames], Frames]
 
 def ours(frames: Frames) -> Frames:
     """Return the pictures midway between frames, as ``retime`` makes them."""
-    estimator = FlowEstimator(FLOW, FLOW_SHORT_SIDE)
-    guides = [Guide(frame, estimator) for frame in frames]
-    motions = [measure_motion(a, b, estimator) for a, b in pairwise(guides)]
-    around = [None, *motions, None]
     with closing(Mixer(cores())) as mix:
+        guides = [mix.guide(frame) for frame in frames]
+        motions = [mix.motion(a, b) for a, b in pairwise(guides)]
+        around = [None, *motions, None]
         return [
             mix(frames[n], frames[n + 1], 0.5, motion, around[n], around[n + 2])[0] for n, motion in enumerate(motions)
         ]

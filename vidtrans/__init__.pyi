@@ -630,6 +630,7 @@ def retime(
     video: Path | str,
     output: Path | str | None = ...,
     *,
+    guide: Path | str | None = ...,
     start: Time | str | None = ...,
     end: Time | str | None = ...,
     fps: str = ...,

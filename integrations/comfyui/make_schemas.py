@@ -12,7 +12,7 @@ from typing import Any
 FILE = Path(__file__).parent / "nodes" / "schemas.json"
 KEPT = ("type", "enum", "anyOf", "minimum", "exclusiveMinimum", "maximum", "default", "description", "format", "x-form")
 NODES = ("stylize", "deflicker", "keyframes", "propagate", "fix", "matte", "look", "grade", "make-dataset", "train")
-NODES += ("dream", "evaluate")
+NODES += ("dream", "retime", "evaluate")
 
 
 def current() -> str:

@@ -158,19 +158,65 @@ def test_motion_blur_ends_at_a_cut(clip: Path, capsys: Capsys) -> None:
     assert np.abs(blurred[7].astype(int) - sharp[7]).mean() < 1  # the last frame of its shot
 
 
-def test_stretched_sound_goes_into_a_webm_and_a_warning_says_that_transparency_is_lost(
-    clip: Path, capsys: Capsys
-) -> None:
+def test_stretched_sound_goes_into_a_webm(clip: Path, capsys: Capsys) -> None:
     said(capsys, 0, "retime", clip, "--speed", "0.5", "-o", "slow.webm")
     with av.open("slow.webm") as container:
         assert container.streams.audio[0].codec_context.name == "opus"
-    layers = [np.dstack([frame, np.full((48, 64), 128, np.uint8)]) for frame in moving_frames(3)]
+
+
+def test_transparency_moves_with_the_picture(capsys: Capsys) -> None:
     Path("layers").mkdir()
-    for number, layer in enumerate(layers):
+    for number in range(4):
+        layer = np.zeros((96, 128, 4), np.uint8)
+        layer[..., :3] = (0, 0, 255)
+        layer[30:70, 20 + 8 * number : 60 + 8 * number] = (40, 200, 90, 255)
         cv2.imwrite(f"layers/{number}.png", layer)
-    messages = said(capsys, 0, "retime", "layers", "--fps", "x2", "--codec", "png", "-o", "out")
-    assert "transparency is not kept" in messages
-    assert all(cv2.imread(str(path), cv2.IMREAD_UNCHANGED).shape[2] == 3 for path in Path("out").iterdir())
+    said(capsys, 0, "retime", "layers", "--fps", "x2", "--codec", "png", "-o", "out")
+    found = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(Path("out").iterdir())]
+    drawn = cv2.imread("layers/1.png", cv2.IMREAD_UNCHANGED)
+    assert np.array_equal(found[2][drawn[..., 3] > 0], drawn[drawn[..., 3] > 0])
+    assert np.array_equal(found[2][..., 3], drawn[..., 3])
+    made = found[3][50].astype(int)
+    assert np.abs(made[36:70] - (40, 200, 90, 255)).max() <= 3  # opaque, without red from where nothing was
+    assert made[:28, 3].max() <= 3
+    assert made[78:, 3].max() <= 3
+
+
+def test_a_guide_carries_drawings_to_its_frames(capsys: Capsys) -> None:
+    film = moving_frames(12, shots=(0, 6))
+    write_clip(Path("film.mp4"), film, rate=24, sound=True)
+    said(capsys, 0, "stylize", "film.mp4", "--model", "identity", "--temporal", "off", "-o", "same.mkv", *LOSSLESS)
+    painted = [255 - frame for frame in decode(Path("same.mkv"))[2]]
+    Path("drawn").mkdir()
+    for number in (0, 2, 4, 6, 8, 10):
+        cv2.imwrite(f"drawn/d_{number:04}.png", painted[number][..., ::-1])
+    table = said_json(capsys, "retime", "drawn", "--guide", "film.mp4", "-o", "carried.mkv", *LOSSLESS)
+    assert (table["frames"], table["rate"], table["frames_between"]) == (12, "24", 0)
+    frames = decode(Path("carried.mkv"))[2]
+    for number, frame in enumerate(frames):
+        error = np.abs(frame.astype(int) - painted[number]).mean()
+        held = np.abs(painted[number // 2 * 2].astype(int) - painted[number]).mean()
+        assert error <= held * (0.75 if number % 6 < 5 else 0.9), number  # before a cut there is one drawing
+    with av.open("carried.mkv") as container:
+        assert container.streams.audio
+    table = said_json(capsys, "retime", "drawn", "--guide", "film.mp4", "--fps", 48, "-o", "twice.mkv", *LOSSLESS)
+    assert (table["frames"], table["frames_between"]) == (24, 10)
+
+
+def test_a_render_with_more_frames_than_its_source_makes_those_between(clip: Path, capsys: Capsys) -> None:
+    words = "stylize", clip, "--model", "identity", "--temporal", "off", *LOSSLESS
+    said(capsys, 0, *words, "-o", "same.mkv")
+    table = said_json(capsys, *words, "--fps", 60, "-o", "between.mkv")
+    assert (table["frames"], table["duration_s"]) == (24, 0.4)
+    source, made = (decode(Path(name))[2] for name in ("same.mkv", "between.mkv"))
+    assert all(np.array_equal(made[2 * n], source[n]) for n in range(12))
+    said(capsys, 0, "retime", clip, "--fps", 60, "-o", "retimed.mkv", *LOSSLESS)
+    assert all(np.array_equal(a, b) for a, b in zip(made, decode(Path("retimed.mkv"))[2], strict=True))
+    said(capsys, 0, *words, "--fps", 40, "-o", "repeated.mkv")
+    assert {frame.tobytes() for frame in decode(Path("repeated.mkv"))[2]} == {frame.tobytes() for frame in source}
+    said(capsys, 0, *words[:-1], "png", "--fps", 60, "-o", "pictures")
+    pictures = [cv2.imread(str(path))[..., ::-1] for path in sorted(Path("pictures").iterdir())]
+    assert all(np.array_equal(a, b) for a, b in zip(made, pictures, strict=True))
 
 
 def test_a_part_of_a_clip_is_as_it_is_in_the_whole(clip: Path, capsys: Capsys) -> None:
@@ -198,5 +244,10 @@ def test_what_cannot_be_is_refused_in_one_line(clip: Path, capsys: Capsys) -> No
         (("--fps", "x0"), "it is not a factor"),
     ):
         assert why in refuse(capsys, 2, "retime", clip, "-o", "x.mp4", *words), words
+    write_folder(Path("longer"), moving_frames(16))
+    write_clip(Path("long.mp4"), moving_frames(30), rate=30)
+    for name, why in (("longer", "give a guide of its length"), ("long.mp4", "give a guide of its length")):
+        assert why in refuse(capsys, 2, "retime", clip, "--guide", name, "-o", "x.mp4"), name
     write_folder(Path("one"), moving_frames(1))
+    assert "no motion" in refuse(capsys, 2, "retime", clip, "--guide", "one", "-o", "x.mp4")
     assert "it has one frame" in refuse(capsys, 2, "retime", "one", "--fps", "50", "-o", "x.mp4")

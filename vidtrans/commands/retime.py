@@ -23,7 +23,7 @@ from vidtrans.pipeline.render import RenderingSettings
 from vidtrans.session import Context
 
 if TYPE_CHECKING:
-    from vidtrans.retiming.retime_job import RetimeSpec
+    from vidtrans.rendering.retime_job import RetimeSpec
     from vidtrans.video.io.encoding import EncodingSettings
 
 READS = settings_with_use(RenderingSettings, Use.RETIME)  # Keys of [rendering] that the command reads
@@ -52,6 +52,14 @@ class Retime(Command):
     video: Path = argument()
     output: Path | None = output_option("The result.", "VIDEO.retimed.mp4, for pictures a folder")
     _: KW_ONLY
+    guide: Path | None = option(
+        None,
+        "A clip whose motion carries the frames of VIDEO: the film over which they were drawn, with more frames a "
+        "second. The result has its times.",
+        Group.INPUT,
+        metavar="VIDEO",
+        form="main",
+    )
     start: Time | None = START_OPTION(None)
     end: Time | None = END_OPTION(None)
     fps: str = option(
@@ -134,12 +142,14 @@ class Retime(Command):
         rendering = self.recipe.settings("rendering", RenderingSettings)
         output = self.output or refuse_link(default_output(self.video, [OUTPUT_NAME], encoding))
         target = OutputTarget.find(output, encoding)
+        guides = [self.guide] if self.guide else []
         files = [Path(file) for file in files_in(self.speed)]
         spec = self._spec(target.encoding, rendering.chunk_frames)
         digest = digest_of(
             {
                 "command": "retime",
                 "clip": content_digest(context, self.video),
+                "guide": content_digest(context, self.guide) if self.guide else "",
                 "span": [str(self.start), str(self.end)],
                 "speed": [self.speed, [content_digest(context, file) for file in files]],
                 "rate": [str(spec.rate), str(spec.factor), spec.hold, str(spec.shutter)],
@@ -151,17 +161,21 @@ class Retime(Command):
                 "program": ffmpeg_version_for(target.encoding),
             }
         )
-        result = Result(target.output, digest, [self.video, *files], context, target.folder, began=began)
+        result = Result(target.output, digest, [self.video, *guides, *files], context, target.folder, began=began)
 
         def prepare() -> Work:
             """Plan the result; return the job that renders it, with the estimate that --dry-run prints."""
-            from vidtrans.retiming.retime_job import RetimeJob
+            from vidtrans.rendering.retime_job import RetimeJob
 
             warn_about_programs(self.recipe.programs, context, ("encoding",))
             clip = with_picture_fps(open_clip(context, self.video), rendering.picture_fps)
-            job = RetimeJob(
-                with_cuts(clip, rendering.cuts), (self.start, self.end), spec, context, pattern=target.pattern
-            )
+            guide = None
+            if self.guide is not None:
+                guide = with_picture_fps(open_clip(context, self.guide), rendering.picture_fps)
+                guide = with_cuts(guide, rendering.cuts)
+            else:
+                clip = with_cuts(clip, rendering.cuts)
+            job = RetimeJob(clip, guide, (self.start, self.end), spec, context, pattern=target.pattern)
             target.check_holds(job.schedule.count)
             return Work(job.render, partial(result.forecast, job))
 
@@ -169,7 +183,7 @@ class Retime(Command):
 
     def _spec(self, encoding: EncodingSettings, chunk_frames: int) -> RetimeSpec:
         """Return what is asked for. A constant rate of [encoding] is the result's, unless ``--fps`` gives another."""
-        from vidtrans.retiming.retime_job import RetimeSpec
+        from vidtrans.rendering.retime_job import RetimeSpec
 
         rate, factor = self._rate()
         if rate is None and factor == 1:

@@ -23,6 +23,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Table
+from vidtrans.retiming.frames import VERSION as BETWEEN
+from vidtrans.retiming.frames import FramesBetween, usual_rate
 from vidtrans.session import Context
 from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
@@ -43,8 +45,10 @@ from vidtrans.video.io.timestamps import rounded_rate
 if TYPE_CHECKING:
     from vidtrans.video.ffmpeg import FFmpegJob
 
-VERSION = 3  # Version of the assembly of results, for cache keys
+VERSION = f"4.{BETWEEN}"  # Version of the assembly of results, for cache keys
 TRIAL_FRAMES = 4  # Number of black frames on which the user's ffmpeg is tried before a render
+# With a constant rate, frames are made between the clip's from this multiple of the clip's rate on, else repeated
+BETWEEN_FROM = Fraction(3, 2)
 MAX_TIME_BASE = 2**31 - 1  # Largest denominator of a time base in an MP4, in ticks per second
 FILTERED_FILE = "filtered.nut"  # Name of the file of a filtered source in its cache entry
 
@@ -55,6 +59,7 @@ class Assembly:
 
     ``copied``: the sound and other streams to copy from the source. ``names``: a function from the number of pictures
     to their file names in a folder; None for other results. ``plays``: number of times that a GIF plays; 0: endlessly.
+    ``between``: makes the frames of the result from those of the chunks, whose times it changes.
     """
 
     encoding: EncodingSettings
@@ -63,12 +68,20 @@ class Assembly:
     copied: StreamCopy | None
     names: Callable[[int], list[str]] | None
     plays: int = 0
+    between: FramesBetween | None = None
 
     def write(self, segments: Sequence[Path], output: Path, scratch: Path, context: Context) -> Table:
         """Write ``output`` and return the result table. ``scratch``: a folder for intermediate files.
 
         Raises MediaError, UsageError.
         """
+        if self.between is not None:
+            made = scratch / f"between.{self.encoding.chunk_codec.segments}"
+            try:
+                self._write_between(segments, made, context)
+                return replace(self, between=None).write([made], output, scratch, context)
+            finally:
+                made.unlink(missing_ok=True)
         if not self.encoding.needs_program:
             return self._finish(segments, output, context)
         processed = scratch / "passed.nut"
@@ -84,6 +97,20 @@ class Assembly:
             return table | processed_assembly._finish([processed], output, context)
         finally:
             processed.unlink(missing_ok=True)
+
+    def _write_between(self, segments: Sequence[Path], path: Path, context: Context) -> None:
+        """Write the frames of the result, made from those of lossless chunks, to the segment ``path``."""
+        assert self.between is not None
+        painted = (picture for segment in segments for picture in read_lossless(segment))
+        total = len(self.between)
+        with (
+            closing(SegmentWriter(path, _stored(self.picture, self.encoding), self.encoding)) as writer,
+            closing(self.between.frames(painted, alpha=self.picture.alpha, threads=context.decode_threads)) as frames,
+        ):
+            for number, (frame, pts) in enumerate(zip(frames, self.timing.pts, strict=True), 1):
+                writer.write(frame, pts)
+                context.stop.check()
+                context.report(Progress("making frames between frames", number, total))
 
     def _finish(self, segments: Sequence[Path], output: Path, context: Context) -> Table:
         """Write the result; return a table with the number of copied sound packets and, for a GIF, of frames."""
@@ -148,6 +175,13 @@ class Assembly:
         last = round(end - pts[-1]) if len(pts) == len(own.pts) or end - pts[-1] > 0 else round(typical)
         nominal = own.nominal if len(pts) == len(own.pts) else None
         return Timing(pts, (*steps, max(1, last)), video.time_base, nominal)
+
+
+def _stored(picture: PictureFormat, encoding: EncodingSettings) -> PictureFormat:
+    """Return the pixel format of encoded chunks, whose bit depth may differ from the result's."""
+    if picture.depth in encoding.chunk_codec.depths:
+        return picture
+    return replace(picture, depth=16 if picture.depth > 8 else 8)
 
 
 def _rate_of(timing: Timing) -> Fraction:
@@ -317,7 +351,9 @@ class Delivery:
     ) -> None:
         self.clip, self.numbers, self.encoding = clip, numbers, encoding
         self.trimmed, self.drawn, self.pattern, self.layer = trimmed, drawn, pattern, layer
-        self.times = self._times()
+        self.result_times = self._times(encoding.rate)
+        self.makes_between = self._makes_between()
+        self.times = self._times(None) if self.makes_between else self.result_times
         self.picture = self._picture(factor)
         if layer and not self.picture.alpha:
             why = f"{encoding.codec} keeps no alpha"
@@ -326,11 +362,23 @@ class Delivery:
             encoding.check_size(self.picture)
         self.depth = 16 if self.picture.depth > 8 else 8
 
-    def _times(self) -> Retiming:
+    def _times(self, rate: Fraction | None) -> Retiming:
         """Return the timestamps at which each frame is written."""
         index = self.clip.index
         pts = [p - self._begin for p in self._in_range(index.pts)]
-        return Retiming(pts, self._in_range(index.durations()), index.time_base, self.encoding.rate, index.rate)
+        return Retiming(pts, self._in_range(index.durations()), index.time_base, rate, index.rate)
+
+    def _makes_between(self) -> bool:
+        """Return whether frames are made between the clip's, because the result has more."""
+        rate, is_film = self.encoding.rate, len(self.numbers) > 1 and not self.encoding.palette
+        return rate is not None and is_film and rate >= BETWEEN_FROM * usual_rate(self.clip.index)
+
+    @property
+    def chunk_encoding(self) -> EncodingSettings:
+        """Return the settings by which chunks are encoded: lossless if frames are made between theirs."""
+        if not self.makes_between:
+            return self.encoding
+        return replace(self.encoding, codec="ffv1", crf=None, options="", filter="", fps="source")
 
     @property
     def _begin(self) -> int:
@@ -356,8 +404,7 @@ class Delivery:
     @property
     def stored(self) -> PictureFormat:
         """Return the pixel format of the encoded chunks, whose bit depth may differ from the result's."""
-        depths = self.encoding.chunk_codec.depths
-        return self.picture if self.picture.depth in depths else replace(self.picture, depth=self.depth)
+        return _stored(self.picture, self.chunk_encoding)
 
     def report_changes(self, context: Context) -> None:
         """Warn about losses that the codec causes for this source. Raises UsageError if the codec cannot write it."""
@@ -392,13 +439,25 @@ class Delivery:
         names = self._names if encoding.makes_pictures and folder else None
         copied = None if self.clip.is_pictures or self.clip.guides else self._stream_copy()
         plays = (self.clip.origin or self.clip).index.findings.plays or 0
-        return Assembly(encoding, self.picture, self.times.timing, copied, names, plays)
+        if not self.makes_between:
+            return Assembly(encoding, self.picture, self.times.timing, copied, names, plays)
+        timing = self.result_times.timing
+        picture = replace(self.picture, time_base=timing.time_base)
+        return Assembly(encoding, picture, timing, copied, names, plays, self.between)
+
+    @property
+    def between(self) -> FramesBetween:
+        """Return the maker of frames between the clip's."""
+        timing = self.result_times.timing
+        begin = self.times.timing.pts[0] * self.times.timing.time_base
+        times = [p * timing.time_base - begin for p in timing.pts]
+        return FramesBetween(self.clip, self.numbers, times)
 
     def _stream_copy(self) -> StreamCopy:
         """Return the streams and the time range to copy from the clip's original file, in the times of that file."""
         index, origin = self.clip.index, self.clip.origin or self.clip
         begin = self._begin * index.time_base - self.clip.offset_s
-        new_rate = self.times.rate or (index.rate if index.rate != origin.index.rate else None)
+        new_rate = self.result_times.rate or (index.rate if index.rate != origin.index.rate else None)
         sound = self.encoding.sound == "copy"
         found = origin.index.findings
         copied = StreamCopy(

@@ -7,12 +7,12 @@ from functools import cached_property
 
 from vidtrans.core.files import digest_of
 from vidtrans.core.settings import Table
+from vidtrans.flow.carrying import VERSION as PROPAGATION_VERSION
 from vidtrans.inference.engine import Engine
 from vidtrans.pairing.pairing_records import pairing_record
 from vidtrans.pipeline.render import picture_versions
 from vidtrans.rendering.frame_renderer import recurrence_key
 from vidtrans.rendering.plan import RenderPlan
-from vidtrans.rendering.skipped_frames import PROPAGATION_VERSION
 from vidtrans.store.cache import Cache, CacheEntry
 from vidtrans.store.chunking import Chunk
 from vidtrans.store.chunks import ChunkStore, RawOutputs
@@ -45,7 +45,7 @@ class RenderEntries:
             filter=plan.settings.filter_record() | ({"exposure": plan.exposure.for_key()} if plan.exposure else {}),
             guide=plan.guide.for_key() if plan.guide else {},
             directing=directing | (regions or {}),
-            encoding=plan.settings.encoding.chunk_key(plan.delivery.stored),
+            encoding=plan.delivery.chunk_encoding.chunk_key(plan.delivery.stored),
             picture={k: str(v) for k, v in plan.delivery.stored.__dict__.items()},
             libraries=media_libraries(),
             strokes=plan.strokes.for_key(plan.stroke_values) if plan.strokes and plan.stroke_values else {},
@@ -55,7 +55,7 @@ class RenderEntries:
     @cached_property
     def store(self) -> ChunkStore:
         """Return the store of encoded chunks."""
-        return ChunkStore(self.segments, "." + self.plan.settings.encoding.chunk_codec.segments)
+        return ChunkStore(self.segments, "." + self.plan.delivery.chunk_encoding.chunk_codec.segments)
 
     @cached_property
     def raw_store(self) -> ChunkStore | None:

@@ -287,8 +287,8 @@ class RenderPlan:
 
     @property
     def source_frames(self) -> list[int] | None:
-        """Return the clip's frame number for each output frame; None if the user's filter graph selects the frames."""
-        if self.settings.encoding.filter:
+        """Return the clip's frame number for each output frame; None if other frames are made of them."""
+        if self.settings.encoding.filter or self.delivery.makes_between:
             return None
         return [n for n in self.frames for _ in self.delivery.stamps(n)]
 
@@ -312,7 +312,7 @@ class RenderPlan:
 
     def segment(self, path: Path) -> SegmentWriter:
         """Create the encoder that writes a chunk to ``path``. Close the encoder after use."""
-        return SegmentWriter(path, self.delivery.stored, self.settings.encoding)
+        return SegmentWriter(path, self.delivery.stored, self.delivery.chunk_encoding)
 
 
 def plan_render(

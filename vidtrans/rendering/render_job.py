@@ -347,6 +347,11 @@ class RenderJob:
                 without_output_bytes(estimate_render(self.extraction.plan, self.extraction.engine, self.context))
             )
         costs += [without_output_bytes(look.estimate()) for look in self.looks]
+        if self.plan.delivery.makes_between:
+            between, kind = self.plan.delivery.between, np.uint16 if self.plan.is_deep else np.uint8
+            picture = np.zeros((self.plan.picture.height, self.plan.picture.width, 3), kind)
+            seconds = between.trial(picture, TRIAL_FRAMES, self.plan.threads)
+            costs.append(estimate(seconds * len(between), 0, 0))
         return add_estimates(costs)
 
     def summary(self, output: Path) -> Table:
@@ -358,7 +363,7 @@ class RenderJob:
             "output": str(output),
             "source": str(plan.clip.path),
             "source_part": [frames.start, frames.stop],
-            "frames": plan.delivery.times.num_written,
+            "frames": plan.delivery.result_times.num_written,
             "size": [plan.picture.width, plan.picture.height],
             "working_size": list(plan.size),
             "shots": len({c.shot_first for c in plan.chunks}),

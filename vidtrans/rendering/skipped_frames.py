@@ -8,31 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import cv2
 import numpy as np
 
-from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.warping import flow_consistency, resize_flow, warp
+from vidtrans.flow.carrying import Carrier, GuideFrame
 from vidtrans.temporal.stream import Sample
 
-PROPAGATION_VERSION = "2"  # Version of the propagation of outputs, for cache keys
-# Optical-flow method of the propagation, and the short side in pixels at which the flow is estimated
-FLOW_METHOD, FLOW_SHORT_SIDE = "dis", 192
 # In every 16th group of a draft, the middle frame is also rendered, to measure the error of its propagated output
 CHECK_INTERVAL = 16
 CELL_SIDE = 16  # Approximate side, in pixels, of the cells in which network inputs are compared
-# Confidence added to the flow's confidence, so that the frame distance alone weights the key frames where it is 0
-MIN_CONFIDENCE = 0.02
-# A warped output is changed where the warped guide differs from the frame's. The constants, for luma in [0, 255], were
-# chosen on the clips juggle and dog: the share of the change that is made, the σ in pixels by which the difference is
-# smoothed, as noise is not painted, the σ of its absolute value, and the difference at which the confidence falls to
-# a third.
-SHARE, DIFFERENCE_SIGMA, ERROR_SIGMA, ERROR_SCALE = 0.85, 1.0, 1.5, 12.0
-# Side of the cells in which slopes are computed, in pixels, and the window in cells; the variance of the luma below
-# which slopes are small; the largest slope
-SLOPE_CELL, SLOPE_WINDOW, MIN_VARIANCE, MAX_SLOPE = 4, (7, 7), 60.0, 2.0
 
 
 @dataclass
@@ -100,38 +85,6 @@ class Draft:
         return lo - (lo - shot_first) % self.every, max(hi, min(shot_stop, last + 1))
 
 
-@dataclass(frozen=True)
-class _Guide:
-    """The guide of a frame, of which the output is known or wanted."""
-
-    sample: Sample
-    prepared: np.ndarray  # In the flow method's input format
-
-    @cached_property
-    def luma(self) -> np.ndarray:
-        """Return the luma of the guide, (H, W) float32 in [0, 255]."""
-        luma: np.ndarray = cv2.cvtColor(self.sample.guide, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        return luma
-
-    @cached_property
-    def slopes(self) -> np.ndarray:
-        """Return by how much a key frame's output changes with its luma, (h, w, 3) float32, at a quarter of the size.
-
-        This is the slope of a guided filter (He et al., ECCV 2010): the regression of the output on the guide's luma
-        in the surroundings of each pixel. The output counts in the units of its dtype.
-        """
-        height, width = self.luma.shape
-        size = (max(1, width // SLOPE_CELL), max(1, height // SLOPE_CELL))
-        output = self.sample.output.astype(np.float32)
-        parts = self.luma, self.luma * self.luma, output, output * self.luma[..., None]
-        luma, square, mean, product = (
-            cv2.blur(cv2.resize(part, size, interpolation=cv2.INTER_AREA), SLOPE_WINDOW) for part in parts
-        )
-        slopes = (product - luma[..., None] * mean) / (square - luma * luma + MIN_VARIANCE)[..., None]
-        limit = MAX_SLOPE * np.iinfo(self.sample.output.dtype).max / 255
-        return np.clip(cv2.blur(slopes, SLOPE_WINDOW), -limit, limit)
-
-
 class FlowPropagator:
     """A propagator of missing outputs from the rendered frames before and after, along the optical flow.
 
@@ -141,8 +94,8 @@ class FlowPropagator:
 
     def __init__(self, losses: list[float]) -> None:
         self._losses = losses
-        self._flow = FlowEstimator(FLOW_METHOD, FLOW_SHORT_SIDE)
-        self._before: _Guide | None = None
+        self._carrier = Carrier()
+        self._before: tuple[int, GuideFrame] | None = None
         self._waiting: list[Sample] = []
 
     def push(self, sample: Sample) -> Iterator[Sample]:
@@ -150,7 +103,7 @@ class FlowPropagator:
         self._waiting.append(sample)
         if not sample.is_key:
             return
-        after = _Guide(sample, self._flow.prepare(sample.guide))
+        after = sample.index, self._carrier.frame(sample.guide, sample.output)
         for waiting in self._waiting:
             if waiting.is_propagated:
                 assert self._before is not None
@@ -163,41 +116,13 @@ class FlowPropagator:
         yield from self._waiting
         self._waiting = []
 
-    def _interpolate(self, sample: Sample, before: _Guide, after: _Guide) -> None:
-        """Set a sample's output to the mean of the warped outputs of the key frames ``before`` and ``after`` it.
-
-        The weights are their confidence, and the nearness in time.
-        """
-        first, last, dtype = before.sample.index, after.sample.index, before.sample.output.dtype
-        target = _Guide(sample, self._flow.prepare(sample.guide))
-        pictures, weights = [], []
-        for key, share in ((before, last - sample.index), (after, sample.index - first)):
-            picture, confidence = self._warp(key, target)
-            pictures.append(picture)
-            # OpenCV adds 1e-5 to the sum of the weights, so they are made large
-            weights.append(np.float32(1024 * share / (last - first)) * (confidence + np.float32(MIN_CONFIDENCE)))
-        full = np.iinfo(dtype).max
-        sample.output = np.clip(np.rint(cv2.blendLinear(*pictures, *weights)), 0, full).astype(dtype)
+    def _interpolate(self, sample: Sample, before: tuple[int, GuideFrame], after: tuple[int, GuideFrame]) -> None:
+        """Set a sample's output to that of the key frames ``before`` and ``after`` it, each with its number."""
+        target = self._carrier.frame(sample.guide)
+        (first, one), (last, other) = before, after
+        keys = (one, (last - sample.index) / (last - first)), (other, (sample.index - first) / (last - first))
+        sample.output = self._carrier(target, keys)
         if sample.rendered is not None:
-            difference = (sample.rendered.astype(np.float32) - sample.output) / full
+            difference = (sample.rendered.astype(np.float32) - sample.output) / np.iinfo(sample.output.dtype).max
             self._losses.append(float(np.mean(np.square(difference))))
             sample.rendered = None
-
-    def _warp(self, key: _Guide, target: _Guide) -> tuple[np.ndarray, np.ndarray]:
-        """Warp the output of ``key`` to ``target``; return it, (H, W, 3) float32, and the confidence, (H, W).
-
-        Where the warped guide differs from the target's, in light or because the flow is wrong, the output is changed
-        by as much as it changes with the guide around there. The confidence is the flow's, and falls with this
-        difference.
-        """
-        forward, backward = self._flow.estimate_both(target.prepared, key.prepared)
-        height, width = target.luma.shape
-        flow = resize_flow(forward, width, height)
-        picture = warp(key.sample.output.astype(np.float32), flow, bicubic=True)
-        difference = cv2.GaussianBlur(target.luma - warp(key.luma, flow, bicubic=True), (0, 0), DIFFERENCE_SIGMA)
-        small_flow = resize_flow(forward, *key.slopes.shape[1::-1])
-        slopes = cv2.resize(warp(key.slopes, small_flow), (width, height), interpolation=cv2.INTER_LINEAR)
-        picture += np.float32(SHARE) * difference[..., None] * slopes
-        confidence = cv2.resize(flow_consistency(forward, backward), (width, height), interpolation=cv2.INTER_LINEAR)
-        error = cv2.GaussianBlur(np.abs(difference), (0, 0), ERROR_SIGMA)
-        return picture, confidence * cv2.exp(error * np.float32(-1 / ERROR_SCALE))

@@ -3,13 +3,12 @@
 Both flows are projected forward to the moment (as in Niklaus and Liu, "Softmax Splatting for Video Frame
 Interpolation", CVPR 2020: where several pixels land, those that agree with the other frame weigh more). Motion is
 quadratic in time where the frames before and after are known (Xu et al., "Quadratic Video Interpolation", NeurIPS
-2019). Along each flow, both frames give a picture. The two pictures are mixed where they agree. Elsewhere only the
-frame from which the flow starts is used, so that contours are seldom doubled.
+2019). Along each flow, the frame from which it starts gives a picture. The two pictures are mixed. Where a flow leads
+to another colour in the other frame, its picture hardly counts, so that contours are seldom doubled.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,17 +19,23 @@ import numpy as np
 
 from vidtrans.core.compiling import compiled
 from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.flow.warping import BORDER, grid_axes, resize_flow, warp
+from vidtrans.flow.warping import BORDER, grid_axes, warp
+from vidtrans.pairing.drawings import ink
+from vidtrans.video.colour.conversion import to_uint8
 
 FLOW_SHORT_SIDE = 384  # Short side at which flow is estimated, in pixels
 FLOW = "dis"  # Flow method
 COLOUR_SCALE = 8.0 / 255  # Difference of colours along a flow at which its weight falls to 1 / e
 AGREEMENT_SCALE = 10.0 / 255  # Difference of two fetched pictures at which their agreement falls to 1 / e
+DISPLACED_PX = 2.0  # Displacement of contours that still counts as agreement, in pixels of the flow's size
 TRUST_SCALE = 16.0 / 255  # As COLOUR_SCALE, for the trust in an acceleration
 CURVED = 0.7  # Share of the measured acceleration: it is noisy, and linear motion is the better guess
 SMOOTH_PX = 8.0  # Standard deviation of the smoothing of accelerations, in pixels of the flow's size
-MIN_WEIGHT = 1e-4  # Weight of a pixel that does not agree at all
 MEAN = np.full((1, 3), 1 / 3, np.float32)  # Weights of the channels in a mean
+MIN_WEIGHT = 1e-4  # Weight of a pixel that does not agree at all
+INK_LEVEL = 64  # Ink, 0 to 255, of the lines of a drawing
+NEAR_PX = 32.0  # Distance to a line at which the picture of distances reaches 63 %, in pixels of the flow's size
+SMOOTH_CELL = 4  # Side, in pixels of the flow's size, of the cells in which accelerations are smoothed
 SMALLEST = 4  # Smallest side, in pixels, of the pyramid that fills holes
 f32: Any = np.float32  # Short name of the scalar type in compiled code
 
@@ -40,41 +45,49 @@ class Motion:
     """The flows between two frames, ``forth`` and ``back``, (h, w, 2) float32 pixels, with their agreement.
 
     ``weights``, ``trust``: of the pixels of each frame, (h, w) float32 from 0 to 1: how well colours agree along the
-    flow, and how far the flow is to be trusted.
+    flow, and how far the flow is to be trusted. ``pictures``: the two frames, (h, w, 3) float32 in [0, 1].
     """
 
     forth: np.ndarray
     back: np.ndarray
     weights: tuple[np.ndarray, np.ndarray]
     trust: tuple[np.ndarray, np.ndarray]
+    pictures: tuple[np.ndarray, np.ndarray]
 
     @cached_property
     def reverse(self) -> Motion:
         """Return the motion from the second frame to the first."""
-        return Motion(self.back, self.forth, self.weights[::-1], self.trust[::-1])
+        return Motion(self.back, self.forth, self.weights[::-1], self.trust[::-1], self.pictures[::-1])
 
 
 class Guide:
-    """A frame at the size at which flow is estimated: what the estimator takes, and the picture (h, w, 3) float32."""
+    """A frame at the size at which flow is estimated: what the estimator takes, and the picture (h, w, 3) float32.
 
-    def __init__(self, rgb: np.ndarray, estimator: FlowEstimator) -> None:
-        self.prepared = estimator.prepare(rgb)
+    ``drawn``: it is a drawing of lines. Flow between two of these is estimated from the distance to the nearest line,
+    because thin lines that move further than their width have nothing in common.
+    """
+
+    def __init__(self, rgb: np.ndarray, estimator: FlowEstimator, *, drawn: bool = False) -> None:
+        self.prepared = estimator.prepare(_distance_picture(to_uint8(rgb)) if drawn else rgb)
         height, width = self.prepared.shape[:2]
         small = cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA)
         self.picture = small.astype(np.float32) * np.float32(1 / np.iinfo(rgb.dtype).max)
 
 
-def measure_motion(first: Guide, second: Guide, estimator: FlowEstimator) -> Motion:
-    """Return the motion between two frames."""
-    forth, back = estimator.estimate_both(first.prepared, second.prepared)
-    sides = (first.picture, second.picture, forth, back), (second.picture, first.picture, back, forth)
-    weights, trust = [], []
-    for here, there, flow, way_back in sides:
-        difference = np.abs(here - warp(there, flow)).mean(2)
-        error = np.linalg.norm(flow + warp(way_back, flow), axis=2)
-        weights.append(np.exp(-difference / COLOUR_SCALE).astype(np.float32) + np.float32(MIN_WEIGHT))
-        trust.append(np.exp(-difference / TRUST_SCALE - error).astype(np.float32))
-    return Motion(forth, back, (weights[0], weights[1]), (trust[0], trust[1]))
+def _distance_picture(rgb: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel of a drawing to the nearest line as a grey picture, (H, W, 3) uint8."""
+    lines = (ink(rgb) >= INK_LEVEL).astype(np.uint8)
+    distance = cv2.distanceTransform(1 - lines, cv2.DIST_L2, 5) * min(1, FLOW_SHORT_SIDE / min(lines.shape))
+    grey = np.rint(255 * (1 - np.exp(-distance / NEAR_PX))).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, axis=2)
+
+
+def _agreement(here: Guide, there: Guide, flow: np.ndarray, way_back: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ``weights`` and the ``trust`` of a frame's pixels, see ``Motion``, by the flows to the other frame."""
+    difference = _mean(cv2.absdiff(here.picture, warp(there.picture, flow)))
+    error = cv2.magnitude(*cv2.split(flow + warp(way_back, flow)))
+    weights = cv2.exp(difference * np.float32(-1 / COLOUR_SCALE)) + np.float32(MIN_WEIGHT)
+    return weights, cv2.exp(difference * np.float32(-1 / TRUST_SCALE) - error)
 
 
 def acceleration(after: Motion, before: Motion) -> np.ndarray:
@@ -82,22 +95,42 @@ def acceleration(after: Motion, before: Motion) -> np.ndarray:
 
     ``after``, ``before``: the motion from the frame to the next, and to the one before.
     """
+    height, width = after.forth.shape[:2]
+    small = max(1, width // SMOOTH_CELL), max(1, height // SMOOTH_CELL)
     trust = after.trust[0] * before.trust[0]
-    weighted = (after.forth + before.forth) / 2 * trust[..., None]
-    total = cv2.GaussianBlur(trust, (0, 0), SMOOTH_PX) + np.float32(1e-3)
-    smoothed = cv2.GaussianBlur(weighted, (0, 0), SMOOTH_PX) / total[..., None]
-    return np.asarray(np.float32(CURVED) * smoothed)
+    weighted = (after.forth + before.forth) * (np.float32(CURVED / 2) * trust)[..., None]
+    sums = [cv2.resize(each, small, interpolation=cv2.INTER_AREA) for each in (weighted, trust)]
+    weighted, total = (cv2.GaussianBlur(each, (0, 0), SMOOTH_PX / SMOOTH_CELL) for each in sums)
+    smoothed = weighted / (total + np.float32(1e-3))[..., None]
+    return cv2.resize(smoothed, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 class Mixer:
-    """Makes pictures between frames, on two threads if there are ``threads``."""
+    """Measures motion and makes pictures between frames, on two threads if there are ``threads``."""
 
     def __init__(self, threads: int) -> None:
         self._pool = ThreadPoolExecutor(max(1, min(2, threads)))
+        self._estimators = [FlowEstimator(FLOW, FLOW_SHORT_SIDE) for _ in range(2)]  # One for each thread
 
     def close(self) -> None:
         """End the threads."""
         self._pool.shutdown()
+
+    def guide(self, rgb: np.ndarray, *, drawn: bool = False) -> Guide:
+        """Return a frame, (H, W, 3) uint8 or uint16, in which motion is measured; ``drawn``: see ``Guide``."""
+        return Guide(rgb, self._estimators[0], drawn=drawn)
+
+    def motion(self, first: Guide, second: Guide) -> Motion:
+        """Return the motion between two frames."""
+
+        def estimate(estimator: FlowEstimator, here: Guide, there: Guide) -> np.ndarray:
+            """Return the flow from one frame to the other."""
+            return estimator.estimate(here.prepared, there.prepared)
+
+        forth, back = self._pool.map(estimate, self._estimators, (first, second), (second, first))
+        sides = (first, second), (second, first), (forth, back), (back, forth)
+        (weight, trust), (other_weight, other_trust) = self._pool.map(_agreement, *sides)
+        return Motion(forth, back, (weight, other_weight), (trust, other_trust), (first.picture, second.picture))
 
     def __call__(
         self,
@@ -110,52 +143,82 @@ class Mixer:
     ) -> tuple[np.ndarray, float]:
         """Return the picture at a ``share`` of the time from frame ``first`` to ``second``, and how certain it is.
 
-        Frames are (H, W, 3) uint8 or uint16, and so is the picture. ``motion``: between them; ``before``: between the
+        Frames are (H, W, C) uint8 or uint16, and so is the picture. ``motion``: between them; ``before``: between the
         frame before and ``first``; ``after``: between ``second`` and the frame after it. The certainty is the share of
-        pixels, 0 to 1, of which both frames show the same.
+        the frames' contours, 0 to 1, that the picture has and both frames confirm.
         """
         curves = _curves(motion, before, after)
-        peak = float(np.iinfo(first.dtype).max)
-        pictures = [np.asarray(frame * np.float32(1 / peak)) for frame in (first, second)]
-        sides = (share, motion, curves[0], pictures), (1 - share, motion.reverse, curves[1], pictures[::-1])
-        (one, one_trust, one_seen), (other, other_trust, other_seen) = self._pool.map(lambda side: _seen(*side), sides)
-        mixed = _mix(one, other, one_trust, other_trust)
-        certainty = max(one_seen, other_seen)
-        return np.rint(np.clip(mixed * np.float32(peak), 0, peak)).astype(first.dtype), certainty
+        sides = (share, motion, curves[0], first), (1 - share, motion.reverse, curves[1], second)
+        one, other = self._pool.map(lambda side: _Side(*side), sides)
+        size = first.shape[1::-1]
+        weights = [_enlarged(side.weight, size) for side in (one, other)]
+        mixed = _mix(one.picture, other.picture, *weights)
+        peak = np.iinfo(first.dtype).max
+        return np.rint(np.clip(mixed, 0, peak)).astype(first.dtype), _certainty(one, other, motion)
 
 
-def _seen(
-    way: float, motion: Motion, curve: np.ndarray | None, pictures: Sequence[np.ndarray]
-) -> tuple[np.ndarray, np.ndarray, float]:
-    """Return the picture at the share ``way`` of the time, along the flow of the first of two ``pictures``.
+class _Side:
+    """The picture at the share ``way`` of the time to the other frame, along the flow that starts at a ``frame``.
 
-    Pictures are (H, W, 3) float32. The other results are how far its pixels are to be trusted, (H, W) float32, and the
-    share of pixels that both pictures show alike.
+    Attributes:
+        picture: (H, W, C) float32, in the units of the frame.
+        weight: How far its pixels are to be trusted, and how near the frame is, (h, w) float32, from 0 to about 1; all
+            small arrays have the size of the flow.
+        small: The picture, made of the frame in which motion was measured, (h, w, 3) float32 in [0, 1].
+        is_sure: Where the other frame shows the same, though it may be a little displaced, (h, w) bool.
     """
-    found, covered = _carried(way, motion, curve)
-    height, width = pictures[0].shape[:2]
-    own = _fetch(pictures[0], -found[..., :2])
-    other = _fetch(pictures[1], found[..., 2:] - found[..., :2])
-    difference = cv2.GaussianBlur(cv2.transform(cv2.absdiff(own, other), MEAN), (0, 0), 1)
-    agreement = cv2.exp(difference * np.float32(-1 / AGREEMENT_SCALE))
-    seen = agreement * cv2.resize(np.minimum(covered, 1), (width, height), interpolation=cv2.INTER_LINEAR)
-    trust = cv2.GaussianBlur(seen + np.float32(1e-3), (0, 0), 1)
-    share_of_other = np.float32(way) * agreement
-    return _mix(own, other, 1 - share_of_other, share_of_other), trust, float((seen > np.exp(-1)).mean())
+
+    def __init__(self, way: float, motion: Motion, curve: np.ndarray | None, frame: np.ndarray) -> None:
+        found, covered = _carried(way, motion, curve)
+        moved, covered = found[..., :2], np.minimum(covered, 1)
+        self.small = warp(motion.pictures[0], -moved)
+        difference = self.small - warp(motion.pictures[1], found[..., 2:] - moved)
+        distance = cv2.GaussianBlur(_mean(cv2.absdiff(difference, 0)), (0, 0), 1)
+        seen = cv2.exp(distance * np.float32(-1 / AGREEMENT_SCALE)) * covered
+        self.weight = cv2.GaussianBlur(seen + np.float32(1e-3), (0, 0), 1) * np.float32(1 - way)
+        # Smoothed with its sign, so that its parts at both sides of a displaced line cancel
+        error = np.abs(cv2.GaussianBlur(_mean(difference), (0, 0), DISPLACED_PX))
+        self.is_sure = cv2.exp(error * np.float32(-1 / AGREEMENT_SCALE)) * covered > np.exp(-1)
+        self.picture = _sampled(frame, moved)
+
+
+def _certainty(one: _Side, other: _Side, motion: Motion) -> float:
+    """Return the share of the frames' contours that the picture mixed of two sides has where a side is sure."""
+    mixed = _mix(one.small, other.small, one.weight, other.weight)
+    edges = [_contours(picture) for picture in (mixed, *motion.pictures)]
+    wanted = max(float(edges[0].sum()), float((edges[1] + edges[2]).sum()) / 2)
+    return float(edges[0][one.is_sure | other.is_sure].sum()) / wanted if wanted else 1.0
+
+
+def _contours(picture: np.ndarray) -> np.ndarray:
+    """Return how strong the contours of a picture (h, w, 3) float32 are: (h, w)."""
+    grey = _mean(picture)
+    return cv2.magnitude(cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1))
+
+
+def _mean(picture: np.ndarray) -> np.ndarray:
+    """Return the mean of the channels of a picture (h, w, 3) float32: (h, w)."""
+    return cv2.transform(picture, MEAN)
 
 
 def _mix(one: np.ndarray, other: np.ndarray, weight: np.ndarray, other_weight: np.ndarray) -> np.ndarray:
-    """Return the mean of pictures (H, W, 3) float32, weighted by (H, W) float32."""
+    """Return the mean of pictures (H, W, C) float32, weighted by (H, W) float32."""
     # OpenCV adds 1e-5 to the sum of the weights
     return cv2.blendLinear(one, other, weight * np.float32(1024), other_weight * np.float32(1024))
 
 
-def _fetch(picture: np.ndarray, flow: np.ndarray) -> np.ndarray:
-    """Return a picture (H, W, 3) float32, sampled bicubically along a flow, which may be of a smaller size."""
-    height, width = picture.shape[:2]
+def _enlarged(values: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return an array (h, w[, C]) float32 at another size (W, H)."""
+    return cv2.resize(values, size, interpolation=cv2.INTER_LINEAR)
+
+
+def _sampled(frame: np.ndarray, moved: np.ndarray) -> np.ndarray:
+    """Return a frame (H, W, C) uint8 or uint16, sampled bicubically at its pixels before they ``moved``: float32."""
+    height, width = frame.shape[:2]
     columns, rows = grid_axes(height, width)
-    u, v = cv2.split(resize_flow(np.ascontiguousarray(flow), width, height))
-    return cv2.remap(picture, u + columns, v + rows, cv2.INTER_CUBIC, borderMode=BORDER)
+    scale = np.array([-width / moved.shape[1], -height / moved.shape[0]], np.float32)
+    u, v = cv2.split(_enlarged(moved * scale, (width, height)))
+    return cv2.remap(frame.astype(np.float32), u + columns, v + rows, cv2.INTER_CUBIC, borderMode=BORDER)
 
 
 def _curves(motion: Motion, before: Motion | None, after: Motion | None) -> list[np.ndarray | None]:

@@ -64,32 +64,41 @@ class Samples:
 
 
 def stretched(samples: Samples, channels: int, time_map: TimeMap) -> Iterator[np.ndarray]:
-    """Yield the sound along a map of times, (n, channels) float32, with its pitch kept."""
+    """Yield the sound along a map of times, (n, channels) float32, with its pitch kept.
+
+    Pieces are up to 11 ms away from their places while the speed is not 1. At speed 1 this distance is halved with
+    each piece, so that the sound is exactly in step after a fifth of a second.
+    """
     total = round(time_map.duration * RATE_HZ)
     window = np.hanning(WINDOW + 1)[:-1].astype(np.float32)[:, None]  # Halves that overlap add up to 1
-    tail, follows = np.zeros((HOP, channels), np.float32), 0
+    tail, follows, before, reach = np.zeros((HOP, channels), np.float32), 0, 0, SEARCH
     for at in range(-HOP, total, HOP):
         wanted = round(time_map.clip_time(Fraction(at + HOP, RATE_HZ)) * RATE_HZ) - HOP
-        place = wanted if at == -HOP else _most_similar(samples, wanted, follows)
+        reach = reach // 2 if wanted - before == HOP else SEARCH
+        place = wanted if at == -HOP else _most_similar(samples, wanted, follows, reach)
         piece = samples(place, place + WINDOW) * window
         if at >= 0:
             yield (tail + piece[:HOP])[: total - at]
-        tail, follows = piece[HOP:], place + HOP
+        tail, follows, before = piece[HOP:], place + HOP, wanted
 
 
-def _most_similar(samples: Samples, wanted: int, follows: int) -> int:
-    """Return the place near ``wanted`` whose sound is most like that at ``follows``, which would go on smoothly."""
-    if wanted == follows:
+def _most_similar(samples: Samples, wanted: int, follows: int, reach: int) -> int:
+    """Return the place near ``wanted`` whose sound is most like that at ``follows``, which would go on smoothly.
+
+    ``reach``: how far it may be from ``wanted``, in samples.
+    """
+    if wanted == follows or reach < COARSE:
         return wanted
     goal = samples(follows, follows + HOP).mean(1)[::COARSE]
-    around = samples(wanted - SEARCH, wanted + SEARCH + HOP).mean(1)[::COARSE]
-    count = 2 * SEARCH // COARSE + 1
+    reach -= reach % COARSE
+    around = samples(wanted - reach, wanted + reach + HOP).mean(1)[::COARSE]
+    count = 2 * reach // COARSE + 1
     pieces = np.lib.stride_tricks.sliding_window_view(around, len(goal))[:count]
     energy = np.sqrt(np.einsum("ij,ij->i", pieces, pieces)) + np.float32(1e-3)
     likeness = (pieces @ goal) / energy
-    distance = np.abs(np.arange(len(likeness)) * COARSE - SEARCH)
+    distance = np.abs(np.arange(len(likeness)) * COARSE - reach)
     best = np.lexsort((distance, -np.round(likeness, 4)))[0]
-    return wanted - SEARCH + int(best) * COARSE
+    return wanted - reach + int(best) * COARSE
 
 
 def with_speed(samples: Samples, channels: int, time_map: TimeMap) -> Iterator[np.ndarray]:

@@ -368,3 +368,4 @@ class RetimeStage(Stage):
     picture: Table
     made_by: int  # Version of the frames between frames
     libraries: Table
+    guide: Table = field(default_factory=dict)  # Digests of the guide, and of the frames that have a picture

@@ -159,6 +159,31 @@ def _dream_steps(answers: Answers) -> list[CommandStep]:
     ]
 
 
+def _time_steps(answers: Answers) -> list[CommandStep]:
+    """Return the command of the task "time": make frames between frames, slow motion or held frames."""
+    clip, what = answers["clip"], answers["what"]
+    return [CommandStep("retime", {"video": clip} | TIMES[what], f"{_stem(clip)}, {TIME_LABELS[what]}")]
+
+
+# Options of ``retime`` for each answer of the task "time", and what the answers say
+TIMES: dict[str, Table] = {
+    "24": {"fps": "24"},
+    "x2": {"fps": "x2"},
+    "half": {"speed": "0.5"},
+    "quarter": {"speed": "0.25"},
+    "double": {"speed": "2"},
+    "twos": {"hold": 2},
+    "blur": {"motion_blur": 180.0},
+}
+TIME_LABELS = {
+    "24": "24 frames a second",
+    "x2": "twice the frames",
+    "half": "half the speed",
+    "quarter": "a quarter of the speed",
+    "double": "twice the speed",
+    "twos": "animation on twos",
+    "blur": "motion blur of a film camera",
+}
 NO_SOURCE = "none"  # Answer of a user who does not have the source clip
 # Labels of the answers to the question which colours a rendered clip gets
 COLOURS = {"picture": "the picture's", "film": "the film's own"}
@@ -259,6 +284,13 @@ TASKS = {
                 Question("frames", "Length of the dream, in frames", "number", default="120", low=1, high=100_000),
             ),
             _dream_steps,
+        ),
+        GuidedTask(
+            "time",
+            "Change its time",
+            "Slow motion, more frames, held frames or motion blur.",
+            (Question("clip", "The clip", "clip"), Question("what", "What", "choice", TIME_LABELS, "half")),
+            _time_steps,
         ),
     )
 }

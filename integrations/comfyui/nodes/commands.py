@@ -38,6 +38,7 @@ STYLE = "Without a model: a picture whose style is taken, at once."
 PAINTED = "The painted frames: an IMAGE batch with 'numbers', or a folder with the numbers in the names."
 STROKES = "Frames with strokes on the thing: IMAGE with 'numbers', or a folder with numbers in its names."
 AFTER = "The same after it; with 'unpaired' a still of any scene."
+GUIDE = "The film over which the frames were drawn, with more frames a second: its motion carries them."
 PER_FRAME = "The same without a temporal filter: what flicker is measured against."
 IDENTITY = "identity"
 MOST_FRAMES = 64  # that are put into an IMAGE batch
@@ -351,6 +352,13 @@ class VidtransDream(CommandNode):
     )
 
 
+class VidtransRetime(CommandNode):
+    """Makes frames between frames, slow motion, ramps, held frames and motion blur, with the sound."""
+
+    COMMAND, TITLE, RESULT = "retime", "Retime clip", "vidtrans/retimed"
+    SOCKETS = (ClipSocket("video", "The clip."), ClipSocket("guide", GUIDE, optional=True))
+
+
 class VidtransEvaluate(CommandNode):
     """Measures the flicker, sharpness and fidelity of a result, and plots them over time."""
 
@@ -382,5 +390,6 @@ NODES: list[type[io.ComfyNode]] = [
     VidtransTrain,
     VidtransLoadModel,
     VidtransDream,
+    VidtransRetime,
     VidtransEvaluate,
 ]

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from clips import scene
 
-from vidtrans.flow.estimator import FlowEstimator
-from vidtrans.retiming.between import FLOW, FLOW_SHORT_SIDE, Guide, Mixer, Motion, measure_motion, project
+from vidtrans.retiming import between
+from vidtrans.retiming.between import Mixer, Motion, project
 
 pytestmark = pytest.mark.usefixtures("one_thread")
-ESTIMATOR = FlowEstimator(FLOW, FLOW_SHORT_SIDE)
 MIXER = Mixer(1)
 WIDTH, HEIGHT = 160, 112
 
@@ -30,7 +29,7 @@ def at(x: float, y: float, disc: float) -> np.ndarray:
 
 
 def motion(first: np.ndarray, second: np.ndarray) -> Motion:
-    return measure_motion(Guide(first, ESTIMATOR), Guide(second, ESTIMATOR), ESTIMATOR)
+    return MIXER.motion(MIXER.guide(first), MIXER.guide(second))
 
 
 def psnr(a: np.ndarray, b: np.ndarray) -> float:
@@ -86,14 +85,41 @@ def test_values_are_carried_to_where_their_pixels_go() -> None:
     assert sums[..., 5].sum() == 12 * 16
 
 
-def test_pictures_do_not_depend_on_the_number_of_threads_and_may_be_larger_than_the_flow() -> None:
+def test_pictures_do_not_depend_on_the_number_of_threads_and_may_be_larger_than_the_flow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(between, "FLOW_SHORT_SIDE", 100)
     first, second = (np.asarray(cv2.resize(at(x, 0, x), (301, 211))) for x in (0, 5))
-    small = FlowEstimator("dis", 100)
-    flows = measure_motion(Guide(first, small), Guide(second, small), small)
     made = []
     for threads in (1, 3):
         with closing(Mixer(threads)) as several:
+            flows = several.motion(several.guide(first), several.guide(second))
             made.append(several(first, second, 0.3, flows)[0])
+    assert flows.forth.shape[0] == 100
     assert np.array_equal(*made)
     truth = np.asarray(cv2.resize(at(1.5, 0, 1.5), (301, 211)))
     assert psnr(made[0], truth) > psnr(0.7 * first + 0.3 * second, truth) + 3
+
+
+def drawn(*middles: float) -> np.ndarray:
+    """Circles in thin lines on white."""
+    page = np.full((192, 256, 3), 255, np.uint8)
+    for n, x in enumerate(middles):
+        cv2.circle(page, (round(x * 16), (80 + 40 * n) * 16), 30 * 16, (20, 20, 20), 2, cv2.LINE_AA, 4)
+    return page
+
+
+def test_thin_lines_that_move_further_than_their_width_stay_whole_or_are_uncertain() -> None:
+    def make(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float]:
+        """The picture midway between two drawings, and how certain it is."""
+        guides = [MIXER.guide(page, drawn=True) for page in (first, second)]
+        return MIXER(first, second, 0.5, MIXER.motion(*guides))
+
+    made, certainty = make(drawn(80), drawn(102))
+    assert psnr(made, drawn(91)) > 32
+    assert certainty > 0.9
+    other = np.full((192, 256, 3), 255, np.uint8)
+    for x in range(20, 250, 45):
+        cv2.line(other, (x, 20), (270 - x, 170), (20, 20, 20), 2, cv2.LINE_AA)
+    _, certainty = make(drawn(80), other)
+    assert certainty < 0.9

@@ -65,3 +65,17 @@ def test_clicks_are_in_step_after_ramps(way: object) -> None:
         # A piece is taken up to a hundredth of a second from its place, where that is smoother
         tolerance = 48 if way is with_speed else 560
         assert abs(int(near.argmax()) - min(960, at)) <= tolerance
+
+
+def test_sound_is_exactly_in_step_soon_after_a_ramp_to_the_usual_speed() -> None:
+    sound = np.random.default_rng(0).normal(0, 0.1, (3 * RATE_HZ, 1)).astype(np.float32)
+    nodes = [Fraction(n, 4) for n in range(13)]
+    time_map = TimeMap.of_speeds(nodes, [1, 0.6, 0.4, 0.7, 1, *[1] * 8])
+    made = np.concatenate([*stretched(samples(sound), 1, time_map)])
+    after = round((time_map.result_time(Fraction(1)) + Fraction(1, 4)) * RATE_HZ)
+    later = after - round(float(time_map.duration - 3) * RATE_HZ)
+    difference = np.abs(made[after:-2048] - sound[later : later + len(made) - 2048 - after])
+    assert (
+        min(np.abs(difference).max(), np.abs(made[after:-2047] - sound[later - 1 :][: len(made) - 2047 - after]).max())
+        < 1e-3
+    )

@@ -252,7 +252,8 @@ class EncodingSettings:
     preset: str = option("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
     fps: str = option(
         "source",
-        "frames per second: source keeps every frame and its time, N makes the rate constant",
+        "frames per second: source keeps every frame and its time, N makes the rate constant, with frames made between "
+        "the source's from 1.5 times its rate on",
         Group.TIME,
         metavar="source|N",
         rare=True,
