@@ -139,7 +139,7 @@ GOLDEN = {
     "faults": "69f2f8df71fdabe2",
     "render": "dcd917781b8cb1ad",
     "parts": "8a25ab19fef34ced",
-    "retime": "88ad5c4d304ce19c",
+    "retime": "0fe98747ff59847d",
     "dream": "0648e8ac9a154aff",
 }
 
