@@ -58,7 +58,6 @@ class Retime(Command):
         "second. The result has its times.",
         Group.INPUT,
         metavar="VIDEO",
-        form="main",
     )
     start: Time | None = START_OPTION(None)
     end: Time | None = END_OPTION(None)

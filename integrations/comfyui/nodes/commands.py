@@ -84,7 +84,9 @@ class CommandNode(io.ComfyNode):
         inputs = [one for socket in cls.SOCKETS for one in socket.inputs()] + widgets(cls.COMMAND, cls.RESULT)
         if cls.TAKES_FRAMES:
             hint = "Frame rate of an IMAGE batch."
-            inputs.append(advanced(io.Float.Input("fps", default=24.0, min=1.0, max=240.0, step=0.01, tooltip=hint)))
+            inputs.append(
+                advanced(io.Float.Input("frame_rate", default=24.0, min=1.0, max=240.0, step=0.01, tooltip=hint))
+            )
         hint = "Options of the command, one on a line: 'name: value'. Those that can run a program are refused."
         example = "start: 2s\nend: 10s"
         options = io.String.Input("options", multiline=True, default="", tooltip=hint, placeholder=example)

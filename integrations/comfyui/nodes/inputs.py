@@ -69,7 +69,7 @@ class ClipSocket(Socket):
     def read(self, value: Any, inputs: dict[str, Any], clips: list[ClipFile]) -> Any:
         if self.takes_picture and hasattr(value, "shape") and len(value) == 1:
             return picture_files(value, self.name)[0]
-        clip = clip_file(value, self.name, inputs.get("fps", 24.0))
+        clip = clip_file(value, self.name, inputs.get("frame_rate", 24.0))
         if clip.is_part and not self.takes_part:
             raise ValueError(f"{self.name}: a trimmed VIDEO cannot be learned on — save it, and load the file")
         clips.append(clip)
