@@ -251,3 +251,12 @@ def test_what_cannot_be_is_refused_in_one_line(clip: Path, capsys: Capsys) -> No
     write_folder(Path("one"), moving_frames(1))
     assert "no motion" in refuse(capsys, 2, "retime", clip, "--guide", "one", "-o", "x.mp4")
     assert "it has one frame" in refuse(capsys, 2, "retime", "one", "--fps", "50", "-o", "x.mp4")
+
+
+def test_a_result_with_frames_between_is_not_fixed(clip: Path, capsys: Capsys) -> None:
+    said(capsys, 0, "stylize", clip, "--model", "identity", "--temporal", "off", "--fps", 60, "-o", "between.mp4")
+    Path("painted").mkdir()
+    frame = decode(Path("between.mp4"))[2][4].copy()
+    frame[10:30, 10:30] = (250, 20, 20)
+    cv2.imwrite("painted/000004.png", frame[..., ::-1])
+    assert "vidtrans retime --fps N" in refuse(capsys, 2, "fix", "between.mp4", "--painted", "painted")

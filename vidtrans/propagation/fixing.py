@@ -218,7 +218,9 @@ def _corrections(request: FixRequest, files: Sequence[Path], plan: RenderPlan, c
     """Read the corrections that the user painted over frames of a result. Raises UsageError, MediaError."""
     render = request.render
     numbers, result = plan.source_frames, open_clip(context, render)
-    assert numbers is not None  # ``read_request`` refuses results of filter graphs
+    if numbers is None:  # ``read_request`` refuses results of filter graphs
+        why = "it has frames between the painted ones, which no paint is under"
+        raise UsageError(str(render), why, "fix it without --fps, and then: vidtrans retime --fps N")
     if not result.index.same_size:
         raise UsageError(str(render), "its pictures are not of one size", "fix a result whose pictures are")
     named = frame_numbers_of(files, result, context, request.first_number)

@@ -130,7 +130,9 @@ def match_keys(clip: Clip, guide: Clip, context: Context) -> dict[int, int]:
     if guide.index.num_frames < 2:
         raise UsageError(f"--guide {guide.name}", "it has one frame, and no motion", "give a clip")
     total = clip.index.num_frames
-    steps, text = match_frames(clip.index, guide.index, 0, total, clip.name)
+    # The frames of a video have times, so that they are not counted like the guide's pictures
+    guide_index = guide.index if clip.is_pictures else replace(guide.index, names=())
+    steps, text = match_frames(clip.index, guide_index, 0, total, clip.name)
     keys: dict[int, int] = {}
     for number in distinct_frames(clip.survey.looks, range(total), (0,)):
         keys.setdefault(steps[number], number)
