@@ -12,7 +12,7 @@ import torch
 
 from vidtrans.core.costs import count
 from vidtrans.core.errors import DeviceError, UsageError
-from vidtrans.core.machine import check_device_name
+from vidtrans.core.machine import check_device_name, processor
 
 Precision = Literal["fp32", "tf32", "bf16", "fp16"]  # Number format of the network's computation
 CUDA_ONLY = ("tf32", "fp16")  # Precisions that only CUDA devices support
@@ -65,7 +65,7 @@ def resolve_device(name: str) -> Device:
 
 
 def resolve_precision(precision: str, device: Device, setting: str = "precision") -> Precision:
-    """Return the precision to use on a device; ``auto`` is bf16 if the hardware supports it, otherwise fp32.
+    """Return the precision to use on a device; ``auto`` is bf16 where the hardware is fast in it, otherwise fp32.
 
     Raises UsageError for fp16 and tf32 without CUDA. ``setting``: the name of the user's setting, for this error.
     """
@@ -78,7 +78,10 @@ def resolve_precision(precision: str, device: Device, setting: str = "precision"
     if device.kind == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     if device.kind == "cpu":
-        fast = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        # Intel's processors with bf16 but without AMX, and virtual machines that hide it, take twice as long as in fp32
+        fast = torch.cpu._is_amx_tile_supported() or (
+            torch.cpu._is_avx512_bf16_supported() and "intel" not in processor().lower()
+        )
         # The variable ONEDNN_MAX_CPU_ISA may limit oneDNN to some of the processor's instructions.
         return "bf16" if fast and torch.ops.mkldnn._is_mkldnn_bf16_supported() else "fp32"
     return "fp32"

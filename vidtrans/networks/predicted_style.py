@@ -160,7 +160,10 @@ def _luma(picture: Tensor) -> Tensor:
 
 def _box(x: Tensor, radius: int) -> Tensor:
     """Return the means over squares of 2 · radius + 1 cells per side; the border is repeated."""
-    return F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), 2 * radius + 1, 1)
+    side = 2 * radius + 1
+    # Rows, then columns: over squares, the widest mean took as long as the rest of the network
+    along = F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), (1, side), 1)
+    return F.avg_pool2d(along, (side, 1), 1)
 
 
 def _variance(x: Tensor, radius: int) -> Tensor:

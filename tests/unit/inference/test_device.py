@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vidtrans.core.errors import DeviceError, MediaError, UsageError, describe_error, is_out_of_memory
 from vidtrans.inference import cuda_graphs
+from vidtrans.inference import device as devices
 from vidtrans.inference.cuda_graphs import NUM_WARM_UP_RUNS, RecordedNetwork
 from vidtrans.inference.device import CPU, Device, resolve_device, resolve_precision, tensor_float32
 from vidtrans.inference.torch_engine import TorchEngine
@@ -109,9 +110,15 @@ def test_training_that_runs_out_of_memory_is_a_device_error_and_another_one_is_a
             model.optimize(TrainingStep(torch.zeros(1, 3, 32, 32), torch.zeros(1, 3, 32, 32), lr=1e-4, seed=0))
 
 
-def test_auto_is_fp32_where_onednn_may_not_use_what_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_is_fp32_where_bf16_is_missing_or_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "processor", lambda: "AMD EPYC 9R14")
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: True)
+    assert resolve_precision("auto", CPU) == "bf16"
+    monkeypatch.setattr(devices, "processor", lambda: "Intel(R) Xeon(R) Processor")
+    assert resolve_precision("auto", CPU) == "fp32"
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
     assert resolve_precision("auto", CPU) == "bf16"
     monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", lambda: False)
     assert resolve_precision("auto", CPU) == "fp32"
