@@ -23,7 +23,7 @@ import numpy as np
 from vidtrans.core.errors import first_line
 from vidtrans.core.events import Progress
 from vidtrans.core.files import folder_bytes
-from vidtrans.core.machine import processor, release_freed_memory, release_interval, return_large_blocks
+from vidtrans.core.machine import cores, processor, release_freed_memory, release_interval, return_large_blocks
 from vidtrans.core.settings import Table
 from vidtrans.core.threads import (
     WAITING,
@@ -534,7 +534,8 @@ class ChunkRenderer:
         stamps = {number: plan.delivery.stamps(number) for number in result_range}
         return_large_blocks(self._kind, *plan.size)
         with ExitStack() as stack:
-            writer = stack.enter_context(closing(ChunkWriter(store, group, plan.segment, log.add)))
+            encoders = plan.delivery.chunk_encoding.chunk_codec.side_by_side(cores())
+            writer = stack.enter_context(closing(ChunkWriter(store, group, plan.segment, log.add, encoders)))
             frames = time_steps(chain.clock, ENCODE, self.frames(stack, result_range, hi, enlarge, states))
             stack.enter_context(closing(frames))
             for sample, ends in frames:
@@ -546,6 +547,8 @@ class ChunkRenderer:
                     if self._kind == "cpu" and sample.index % interval == 0:
                         release_freed_memory()
                 yield
+            with chain.clock.step(ENCODE):
+                writer.finish()
 
     def frames(
         self, stack: ExitStack, result_range: range, hi: int, enlarge: Enlarger, states: States = ()

@@ -21,6 +21,7 @@ from vidtrans.core.costs import TRIAL_FRAMES, count, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import digest_of
+from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table, Time
 from vidtrans.core.threads import BackgroundQueue, buffer_capacity
 from vidtrans.curves.curve import parse_curve
@@ -289,9 +290,10 @@ class RetimeJob:
         total = self.schedule.count
         done = total - sum(chunk.stop - chunk.first for chunk in missing)
         size = self.clip.index.width, self.clip.index.height
+        encoders = self.spec.encoding.chunk_codec.side_by_side(cores())
         with (
             ExitStack() as stack,
-            closing(ChunkWriter(store, self.chunks, self._segment)) as writer,
+            closing(ChunkWriter(store, self.chunks, self._segment, encoders=encoders)) as writer,
             closing(BackgroundQueue(buffer_capacity(*size))) as queue,
         ):
             frames = self._frames(stack)
@@ -303,6 +305,7 @@ class RetimeJob:
                     self.context.report(Progress(f"retiming {self.clip.name}", done, total))
                     self.context.stop.check()
             queue.finish()
+            writer.finish()
             self._counts = {"frames_between": frames.num_made, "frames_held": frames.num_held}
 
     def _frames(self, stack: ExitStack) -> FrameSource:

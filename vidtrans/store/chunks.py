@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -12,6 +16,10 @@ from vidtrans.core.files import digest_file, read_small_json, remove, write_atom
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, chunk_of
 from vidtrans.video.io.encoder import LosslessWriter, SegmentWriter, read_lossless
+
+# Largest size of the pictures that wait for each of several encoders, in bytes: 40 pictures of 1080p
+WAITING_BYTES = 250_000_000
+StartEncoder = Callable[[Path], SegmentWriter | LosslessWriter]  # Creates the encoder of a file
 
 
 class ChunkStore:
@@ -137,57 +145,139 @@ class ChunkFinder:
         return self._last
 
 
+class _Encoding:
+    """A chunk that is being encoded; in a thread, if it is ``threaded``.
+
+    ``start``: see ``ChunkWriter``. ``last``: the job that ends the file, once the chunk has all its frames.
+    """
+
+    def __init__(self, chunk: Chunk, store: ChunkStore, start: StartEncoder, *, threaded: bool) -> None:
+        self.chunk, self.last = chunk, cast("Future[None] | None", None)
+        with ExitStack() as stack:
+            self.writer = start(stack.enter_context(store.writing(chunk.number)))
+            self._stack = stack.pop_all()
+        self._pool = ThreadPoolExecutor(1, "vidtrans-encoder") if threaded else None
+
+    def run(self, job: Callable[[], None]) -> Future[None]:
+        """Run a job after the earlier ones; without a thread now, which raises its error."""
+        if self._pool is not None:
+            return self._pool.submit(job)
+        job()
+        done = Future[None]()
+        done.set_result(None)
+        return done
+
+    def store(self) -> None:
+        """Complete the chunk, whose jobs have ended."""
+        if self._pool is not None:
+            self._pool.shutdown()
+        self._stack.close()
+
+    def discard(self, error: BaseException) -> None:
+        """Drop the chunk because of an error, which the disk may raise again with the chunk's name."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        with suppress(OSError):  # The first error is raised, and a discarded chunk need not be complete
+            self.writer.abandon()
+        self._stack.__exit__(type(error), error, error.__traceback__)
+
+
 class ChunkWriter:
     """A writer of consecutive frames into the files of their chunks.
 
     A chunk is stored when all of its frames are written; a chunk whose first frame is missing is not stored.
-    ``start(path)`` creates the encoder of a chunk's file. ``on_stored`` is called with each stored chunk.
+    ``start(path)`` creates the encoder of a chunk's file. ``on_stored`` is called with each stored chunk, in order.
+
+    With several ``encoders``, as many chunks are encoded side by side. The frames of the later ones wait in memory,
+    up to ``WAITING_BYTES`` for each encoder. The files are the same. Then ``finish`` must be called after the last
+    frame.
     """
 
     def __init__(
         self,
         store: ChunkStore,
         chunks: Sequence[Chunk],
-        start: Callable[[Path], SegmentWriter | LosslessWriter],
+        start: StartEncoder,
         on_stored: Callable[[Chunk], None] = lambda chunk: None,
+        encoders: int = 1,
     ) -> None:
-        self.store, self.start, self._on_stored, self._chunk_of = store, start, on_stored, ChunkFinder(chunks)
-        self._open: tuple[SegmentWriter | LosslessWriter, ExitStack] | None = None
+        self._store, self._start, self._on_stored, self._chunk_of = store, start, on_stored, ChunkFinder(chunks)
+        self._encoders = encoders
+        self._encodings: deque[_Encoding] = deque()  # Oldest first; the last one may lack frames
+        self._jobs: deque[Future[None]] = deque()  # In the order in which they were given
+
+    @property
+    def store(self) -> ChunkStore:
+        """Return the store of the chunks."""
+        return self._store
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
-        """Write the picture of a frame; a video segment repeats the picture at each timestamp in ``stamps``."""
+        """Write the picture of a frame; a video segment repeats the picture at each timestamp in ``stamps``.
+
+        Raises the error of an earlier picture, if its encoder failed.
+        """
         chunk = self._chunk_of(frame)
-        if frame == chunk.first:
-            with ExitStack() as stack:
-                writer = self.start(stack.enter_context(self.store.writing(chunk.number)))
-                self._open = writer, stack.pop_all()
-        if self._open is None:
-            return
-        writer, stack = self._open
         try:
-            writer.write(picture, *stamps)
+            if frame == chunk.first:
+                while len(self._encodings) >= self._encoders:
+                    self._store_oldest()
+                encoding = _Encoding(chunk, self._store, self._start, threaded=self._encoders > 1)
+                self._encodings.append(encoding)
+            if not self._encodings or self._encodings[-1].chunk is not chunk:
+                return
+            encoding = self._encodings[-1]
+            if self._encoders > 1:
+                self._wait_for_room(picture.nbytes)
+                picture = picture.copy()  # Its memory may be used again before it is encoded
+            self._jobs.append(encoding.run(partial(encoding.writer.write, picture, *stamps)))
             if frame == chunk.stop - 1:
-                writer.close()
+                encoding.last = encoding.run(encoding.writer.close)
+                self._jobs.append(encoding.last)
+            while self._encodings and (last := self._encodings[0].last) is not None and last.done():
+                self._store_oldest()
         except BaseException as error:
-            self._discard(error)  # Raises a disk error again, with the chunk's name
+            self._discard(error)
             raise
-        if frame == chunk.stop - 1:
-            stack.close()
-            self._open = None
-            self._on_stored(chunk)
+
+    def _wait_for_room(self, num_bytes: int) -> None:
+        """Wait until the pictures that wait, of about ``num_bytes`` each, leave room for another."""
+        limit = max(2, self._encoders * WAITING_BYTES // max(1, num_bytes))
+        while self._jobs and (len(self._jobs) >= limit or self._jobs[0].done()):
+            self._jobs.popleft().result()
+
+    def _store_oldest(self) -> None:
+        """Wait until the oldest chunk is encoded, and store it."""
+        oldest = self._encodings[0]
+        while self._jobs and oldest.last is not None and not oldest.last.done():
+            self._jobs.popleft().result()
+        if oldest.last is None:  # It lacks frames, and is not stored
+            oldest.discard(RuntimeError("the chunk was not finished"))
+        else:
+            oldest.last.result()
+            oldest.store()
+        self._encodings.popleft()
+        if oldest.last is not None:
+            self._on_stored(oldest.chunk)
+
+    def finish(self) -> None:
+        """Wait until all chunks that have their frames are encoded and stored. Raises the error of a picture."""
+        try:
+            while self._encodings and self._encodings[0].last is not None:
+                self._store_oldest()
+        except BaseException as error:
+            self._discard(error)
+            raise
 
     def close(self) -> None:
-        """Discard an unfinished chunk. May be called more than once."""
+        """Discard unfinished chunks. May be called more than once."""
         self._discard(RuntimeError("the chunk was not finished"))
 
     def _discard(self, error: BaseException) -> None:
-        """Discard the open chunk, if there is one, because of an error."""
-        if self._open is None:
-            return
-        (writer, stack), self._open = self._open, None
-        with suppress(OSError):  # The first error is raised, and a discarded chunk need not be complete
-            writer.abandon()
-        stack.__exit__(type(error), error, error.__traceback__)
+        """Discard the chunks that are not stored because of an error."""
+        encodings, self._encodings, self._jobs = list(self._encodings), deque(), deque()
+        with ExitStack() as stack:  # All are discarded, even if the disk raises the error again
+            for encoding in encodings:
+                stack.callback(encoding.discard, error)
 
 
 class RawOutputs:

@@ -40,6 +40,7 @@ _RGB_16 = {(16, False): "gbrp16le", (16, True): "gbrap16le"}  # 16-bit RGB forma
 _RGB = _RGB_8 | _RGB_16  # RGB pixel formats of 8 and 16 bits by (bits per channel, has alpha)
 _420 = {(8, False): "yuv420p", (10, False): "yuv420p10le"}  # 4:2:0 pixel formats by (bits per channel, has alpha)
 _444 = {8: "yuv444p", 10: "yuv444p10le"}  # 4:4:4 pixel formats by bits per channel, for odd sizes
+SPARE_CORES = 2  # Number of cores that are left to other work where several chunks are encoded side by side
 PICTURES = ("png", "exr")  # Codecs whose results are picture files, one per frame
 LOSSLESS = ("ffv1", "png")  # Names of codecs that keep all RGB values exactly
 # File endings of results, each of which implies a codec or a container.
@@ -60,7 +61,8 @@ class Codec:
     ``best_crf`` and ``worst_crf``; None without such an option. ``quality``: the encoder's name of that option.
     ``speeds``: the encoder's names for ``SPEEDS``. ``tag``: the codec's tag in QuickTime containers. ``smallest``: the
     smallest (width, height). ``even``: odd sizes are not possible. ``software``: for a codec of a GPU, the codec in
-    this table that replaces it on machines without the GPU.
+    this table that replaces it on machines without the GPU. ``threads``: the number of threads that an
+    encoder takes, if it is not among the options; 0: unknown.
     """
 
     encoder: str
@@ -80,6 +82,12 @@ class Codec:
     smallest: tuple[int, int] = (1, 1)
     even: bool = False
     software: str = ""
+    threads: int = 0
+
+    def side_by_side(self, cores: int) -> int:
+        """Return how many chunks to encode side by side on so many ``cores``, of which some are left to other work."""
+        threads = self.threads or int(dict(self.options).get("threads", 0))
+        return max(1, (cores - SPARE_CORES) // threads) if threads else 1
 
     @property
     def depths(self) -> tuple[int, ...]:
@@ -144,6 +152,7 @@ CODECS = {
         odd=_444,
         # Frame threads change the encoder's decisions, and their default number is that of the machine's cores.
         options=(("x265-params", "log-level=error:frame-threads=1:pools=2"),),
+        threads=2,
         crf=20,
         tag="hvc1",
     ),
