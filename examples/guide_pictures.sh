@@ -59,4 +59,11 @@ vidtrans sheet flower.mp4 -n 8 -o media.png
 mkdir -p clips && cp flower.mp4 clips/a.mp4 && cp source.mp4 clips/b.mp4
 vidtrans stylize clips/ --look oil --jobs 2 -o renders && vidtrans batch report renders
 
+# drawings, and the frames made between them
+python -c "import sys; sys.path.insert(0, '$root'); from pathlib import Path; from benchmarks.drawings import film, fish, grass; from vidtrans.video.images.picture import write_picture as w; [(Path(f.__name__).mkdir(), [w(Path(f.__name__) / f'{n:03}.png', p) for n, p in enumerate(film(f)[8:19:2])]) for f in (fish, grass)]"
+for film in fish grass; do vidtrans retime $film --set rendering.picture_fps=12 --fps 24 --codec png -o $film-24; done
+for film in fish grass; do python "$root/examples/small_pictures.py" --beside $film.png $film-24/000004.png $film-24/000005.png $film-24/000006.png $film-24/000007.png $film-24/000008.png; done
+python -c "from PIL import Image; a, b = (Image.open(n + '.png') for n in ('fish', 'grass')); s = Image.new('RGB', (a.width, a.height + b.height)); s.paste(a); s.paste(b, (0, a.height)); s.save('time.png')"
+rm fish.png grass.png
+
 python "$root/examples/small_pictures.py" "$root/docs/images/guides" ./*.png
