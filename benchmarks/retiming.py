@@ -53,6 +53,10 @@ def ours(frames: Frames) -> Frames:
     with closing(Mixer(cores())) as mix:
         guides = [mix.guide(frame) for frame in frames]
         motions = [mix.motion(a, b) for a, b in pairwise(guides)]
+        motions = [
+            mix.motion(guides[n], guides[n + 1], motions[n - 1]) if n and motion.is_fast else motion
+            for n, motion in enumerate(motions)
+        ]
         around = [None, *motions, None]
         return [
             mix(frames[n], frames[n + 1], 0.5, motion, around[n], around[n + 2])[0] for n, motion in enumerate(motions)

@@ -47,9 +47,15 @@ class FlowEstimator:
             return _zero_flow(first), _zero_flow(first)
         return self._method(first, second), self._method(second, first)
 
-    def estimate(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """Return the flow from one prepared picture to another, (H, W, 2) float32 in prepared pixels."""
-        return _zero_flow(first) if np.array_equal(first, second) else self._method(first, second)
+    def estimate(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
+        """Return the flow from one prepared picture to another, (H, W, 2) float32 in prepared pixels.
+
+        ``start``: a flow of this shape from which the search begins, for the methods whose names begin with 'dis-',
+        and 'dis', that take one.
+        """
+        if np.array_equal(first, second):
+            return _zero_flow(first)
+        return self._method(first, second) if start is None else self._method(first, second, start)  # type: ignore[call-arg]
 
 
 def _zero_flow(picture: np.ndarray) -> np.ndarray:

@@ -36,6 +36,7 @@ MIN_WEIGHT = 1e-4  # Weight of a pixel that does not agree at all
 INK_LEVEL = 64  # Ink, 0 to 255, of the lines of a drawing
 NEAR_PX = 32.0  # Distance to a line at which the picture of distances reaches 63 %, in pixels of the flow's size
 SMOOTH_CELL = 4  # Side, in pixels of the flow's size, of the cells in which accelerations are smoothed
+FAST_PX = 4.0  # Length of far motion, in pixels of the flow's size
 SMALLEST = 4  # Smallest side, in pixels, of the pyramid that fills holes
 f32: Any = np.float32  # Short name of the scalar type in compiled code
 
@@ -53,6 +54,11 @@ class Motion:
     weights: tuple[np.ndarray, np.ndarray]
     trust: tuple[np.ndarray, np.ndarray]
     pictures: tuple[np.ndarray, np.ndarray]
+
+    @cached_property
+    def is_fast(self) -> bool:
+        """Return whether a twentieth of the picture or more moves far."""
+        return bool(np.percentile(np.abs(self.back), 95) > FAST_PX)
 
     @cached_property
     def reverse(self) -> Motion:
@@ -120,14 +126,21 @@ class Mixer:
         """Return a frame, (H, W, 3) uint8 or uint16, in which motion is measured; ``drawn``: see ``Guide``."""
         return Guide(rgb, self._estimators[0], drawn=drawn)
 
-    def motion(self, first: Guide, second: Guide) -> Motion:
-        """Return the motion between two frames."""
+    def motion(self, first: Guide, second: Guide, before: Motion | None = None) -> Motion:
+        """Return the motion between two frames.
 
-        def estimate(estimator: FlowEstimator, here: Guide, there: Guide) -> np.ndarray:
+        ``before``: the motion to the first frame from the one before it, which lasts as long. The search begins with
+        what would go on of it: far motion is found that is missed otherwise.
+        """
+
+        def estimate(estimator: FlowEstimator, here: Guide, there: Guide, start: np.ndarray | None) -> np.ndarray:
             """Return the flow from one frame to the other."""
-            return estimator.estimate(here.prepared, there.prepared)
+            return estimator.estimate(here.prepared, there.prepared, start)
 
-        forth, back = self._pool.map(estimate, self._estimators, (first, second), (second, first))
+        starts: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+        if before is not None:
+            starts = -before.back, -warp(-before.back, before.back)
+        forth, back = self._pool.map(estimate, self._estimators, (first, second), (second, first), starts)
         sides = (first, second), (second, first), (forth, back), (back, forth)
         (weight, trust), (other_weight, other_trust) = self._pool.map(_agreement, *sides)
         return Motion(forth, back, (weight, other_weight), (trust, other_trust), (first.picture, second.picture))

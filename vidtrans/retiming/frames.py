@@ -129,6 +129,7 @@ class MomentPictures:
         self._frames: OrderedDict[int, np.ndarray] = OrderedDict()
         self._guides: OrderedDict[int, Guide] = OrderedDict()
         self._motions: OrderedDict[int, Motion] = OrderedDict()
+        self._own_motions: OrderedDict[int, Motion] = OrderedDict()
         self.is_made = self.is_held = False
 
     def close(self) -> None:
@@ -189,8 +190,21 @@ class MomentPictures:
 
     def _motion(self, n: int) -> Motion:
         """Return the motion from the ``n``-th distinct frame to the next."""
+
+        def make() -> Motion:
+            """Search for far motion once more, from where the motion before leads."""
+            found = self._own_motion(n)
+            if not found.is_fast or not self._follows(n - 1) or not self._is_even(n - 1):
+                return found
+            first, second = self._timeline.numbers[n : n + 2]
+            return self._mix.motion(self._guide(first), self._guide(second), self._own_motion(n - 1))
+
+        return _kept(self._motions, n, make)
+
+    def _own_motion(self, n: int) -> Motion:
+        """Return the motion from the ``n``-th distinct frame to the next, measured in these two alone."""
         first, second = self._timeline.numbers[n : n + 2]
-        return _kept(self._motions, n, lambda: self._mix.motion(self._guide(first), self._guide(second)))
+        return _kept(self._own_motions, n, lambda: self._mix.motion(self._guide(first), self._guide(second)))
 
 
 class FramesBetween:
