@@ -18,7 +18,8 @@ from clips import moving_frames, write_clip
 import vidtrans
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.trainings import VariedTraining
-from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, CommandEntry
+from vidtrans.cli.main import run
+from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, RARE_SECTIONS, SECTIONS, CommandEntry
 from vidtrans.commands.base import Command, build, parameters_of
 from vidtrans.commands.batch_report import BatchReport
 from vidtrans.commands.cache import CacheClean
@@ -217,3 +218,16 @@ def test_the_page_of_the_docs_adds_a_command(
     assert json.loads(said(capsys, 0, name, "clip.mp4", "--json", "-q"))["frames"] == 3
     assert vidtrans.count_frames("clip.mp4", every=3)["frames"] == 3  # type: ignore[attr-defined]
     assert "0 is not in the range" in refuse(capsys, 2, name, "clip.mp4", "--every", "0")
+
+
+def test_help_lists_each_command_under_one_heading(capsys: pytest.CaptureFixture[str]) -> None:
+    listed = [name for names in (SECTIONS | RARE_SECTIONS).values() for name in names]
+    assert sorted(listed) == sorted({name.partition(" ")[0] for name in COMMANDS.builtin})
+    run(["--help"])
+    usual = capsys.readouterr().out
+    run(["--help-all"])
+    whole = capsys.readouterr().out
+    for name in RARE_SECTIONS["Rare"]:
+        assert f"\n  {name} " not in usual
+        assert f"\n  {name} " in whole
+    assert f"Show {len(RARE_SECTIONS['Rare'])} more commands" in usual

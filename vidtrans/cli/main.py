@@ -16,10 +16,11 @@ import click
 from vidtrans import __version__
 from vidtrans.cli.command import COMMAND_LINE, JOB_FOLDER, unknown_command
 from vidtrans.cli.console import Console, allow_any_text
-from vidtrans.commands import COMMANDS, GROUPS, command_lines
+from vidtrans.commands import COMMANDS, GROUPS, RARE_SECTIONS, SECTIONS, command_lines
 from vidtrans.core.errors import describe_error, shorten
 from vidtrans.core.machine import is_distributed, set_up_heap
 
+HELP_ALL = "--help-all"  # Flag for the help with rarely used commands
 _VARIABLE_PREFIX = "VIDTRANS"  # Prefix of the environment variables that set options: VIDTRANS_TRAIN_STEPS
 
 
@@ -57,9 +58,18 @@ class CommandGroup(click.Group):
         return click_command(self._prefix + cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the list of commands into the help."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(self.help_lines().items()))
+        """Write the commands into the help, under headings; rare ones only for ``--help-all``."""
+        lines = self.help_lines()
+        if self._prefix:
+            with formatter.section("Commands"):
+                formatter.write_dl(list(lines.items()))
+            return
+        rare = {name for names in RARE_SECTIONS.values() for name in names}
+        sections = SECTIONS | (RARE_SECTIONS if ctx.meta.get(HELP_ALL) else {})
+        others = lines.keys() - rare - {name for names in SECTIONS.values() for name in names}
+        for heading, names in (sections | ({"Of plug-ins": sorted(others)} if others else {})).items():
+            with formatter.section(heading):
+                formatter.write_dl([(name, lines[name]) for name in names])
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -84,18 +94,34 @@ class CommandGroup(click.Group):
         return None
 
 
+def _print_help_with_rare(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Print the help with rarely used commands, and exit. The callback of ``--help-all``."""
+    if value and not ctx.resilient_parsing:
+        ctx.meta[HELP_ALL] = True
+        click.echo(ctx.get_help())
+        ctx.exit()
+
+
 @click.group(
     cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"], "auto_envvar_prefix": _VARIABLE_PREFIX}
 )
 @click.version_option(__version__, prog_name="vidtrans")
+@click.option(
+    HELP_ALL,
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_print_help_with_rare,
+    help=f"Show {sum(map(len, RARE_SECTIONS.values()))} more commands, too.",
+)
 def cli() -> None:
     """Teach a look from video; render it onto video; without flicker.
 
     \b
       vidtrans demo
-      vidtrans make-dataset clip.mp4
-      vidtrans train clip.dataset
-      vidtrans stylize other.mp4 --model clip
+      vidtrans stylize clip.mp4 --look oil
+      vidtrans look painting.jpg --on clip.mp4
+      vidtrans studio
     """
 
 

@@ -25,25 +25,25 @@ COMMANDS = Registry(
     {
         name: CommandEntry(f"vidtrans.commands.{path}", summary, *function)
         for name, path, summary, *function in (
-            ("demo", "demo:Demo", "See a result in minutes; needs no file of yours."),
-            ("make-dataset", "make_dataset:MakeDataset", "Videos in, a dataset of pairs out."),
-            ("train", "train:Train", "A dataset in, a model out."),
-            ("stylize", "stylize:Stylize", "Render a model onto videos."),
-            ("look", "look:Look", "A painting in, a model that paints like it out."),
-            ("propagate", "propagate:Propagate", "Painted frames in, the whole clip painted out."),
-            ("fix", "fix:Fix", "Paint over frames of a result, and the others follow."),
-            ("matte", "matte:Matte", "A painted frame in, one thing cut out of the whole clip."),
-            ("run", "run:Run", "The whole chain in one resumable command."),
-            ("deflicker", "deflicker:Deflicker", "Take the flicker out of what any tool has made of a video."),
-            ("retime", "retime:Retime", "Frames between frames, slow motion, held frames, motion blur."),
-            ("dream", "dream:Dream", "Generate frames from a seed, each predicted from the last."),
+            ("demo", "demo:Demo", "See a result in minutes, without a file of your own."),
+            ("make-dataset", "make_dataset:MakeDataset", "Make a dataset of pairs from videos."),
+            ("train", "train:Train", "Train a model on a dataset."),
+            ("stylize", "stylize:Stylize", "Paint videos in a look, or with a model."),
+            ("look", "look:Look", "Learn to paint like a picture."),
+            ("propagate", "propagate:Propagate", "Paint a few frames, and all others follow."),
+            ("fix", "fix:Fix", "Correct a result by painting over a few of its frames."),
+            ("matte", "matte:Matte", "Cut a person or a thing out of a whole clip."),
+            ("run", "run:Run", "Run the whole chain in one resumable command."),
+            ("deflicker", "deflicker:Deflicker", "Remove the flicker from the output of any tool."),
+            ("retime", "retime:Retime", "Add frames, change the speed, hold frames, add motion blur."),
+            ("dream", "dream:Dream", "Generate new frames, each predicted from the last."),
             ("try", "try_out:Try", "Draw a grid of settings on a few frames, in seconds.", "try_out"),
             ("keyframes", "keyframes:Keyframes", "Choose the frames of a clip to paint."),
-            ("grade", "grade:Grade", "A colour grade, learned from pictures before and after it."),
-            ("live", "live:Live", "Draw, or stand before the camera, and see a model answer.", "serve_live"),
-            ("studio", "studio:Studio", "The whole chain in a page: looks, painting, renders.", "serve_studio"),
+            ("grade", "grade:Grade", "Learn a colour grade from pictures before and after it."),
+            ("live", "live:Live", "Draw or stand before the camera, and see a model answer.", "serve_live"),
+            ("studio", "studio:Studio", "Do all this in a page: looks, painting, renders.", "serve_studio"),
             ("evaluate", "evaluate:Evaluate", "Measure the flicker, sharpness and fidelity of a render."),
-            ("vote", "vote:Vote", "People judge results blind: which is preferred, or real."),
+            ("vote", "vote:Vote", "Let people judge blind which result is better, or real."),
             ("compare", "compare:Compare", "Put clips side by side, labelled."),
             ("sheet", "sheet:Sheet", "Put frames of a clip, or pairs of a dataset, on one page."),
             ("curves", "curves:Curves", "Show what curves do over a clip, with its sound.", "sample_curves"),
@@ -91,6 +91,16 @@ GROUPS = {
     "preset": "List and show presets.",
     "cache": "List and delete entries of the cache.",
 }
+# Commands and groups by the headings under which ``--help`` lists them
+SECTIONS = {
+    "Make": ("demo", "stylize", "deflicker", "retime", "propagate", "fix", "matte", "dream", "run"),
+    "Teach": ("look", "make-dataset", "train", "grade"),
+    "Look closer": ("try", "keyframes", "compare", "sheet", "probe", "curves", "evaluate"),
+    "Pages": ("studio", "live"),
+    "This machine": ("model", "cache", "doctor"),
+}
+# Those that only ``--help-all`` lists
+RARE_SECTIONS = {"Rare": ("batch", "bench", "plugins", "preset", "schema", "vote")}
 
 
 def command_lines() -> dict[str, str]:

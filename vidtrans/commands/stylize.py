@@ -51,7 +51,15 @@ UNPRINTED_PARAMETERS = (
 
 @dataclass(frozen=True)
 class Stylize(Command):
-    """Render a model onto videos: every frame, every timestamp, and the sound. Run it again to resume a stopped render.
+    """Paint videos in a look, or with a model: every frame, every timestamp, and the sound.
+
+    vidtrans stylize clip.mp4 --look oil
+
+    vidtrans stylize clip.mp4 --look painting.jpg
+
+    vidtrans stylize clip.mp4 --model mine
+
+    Run it again to resume a stopped render.
 
     A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
     same kind, unless -o sets another. Several clips: a folder of videos, a pattern ('clips/*.mov'), or a list
@@ -109,6 +117,7 @@ class Stylize(Command):
         Group.FARM,
         metavar="FORMAT",
         choices=Names("vidtrans.batch.farm:JOB_FORMATS", "job format"),
+        rare=True,
     )
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL

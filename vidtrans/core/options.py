@@ -30,9 +30,9 @@ class Group(StrEnum):
     """The sections of a command's help, in order."""
 
     INPUT = "Input"
-    OUTPUT = "Output"
     LOOK = "Look"
     STROKES = "Strokes"
+    OUTPUT = "Output"
     CAMERA = "Camera and clock"
     TRAINING = "Training"
     TIME = "Time and shots"
