@@ -1028,3 +1028,61 @@ def vote(
     """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
 
     It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name."""
+
+def watch_folder(
+    folder: Path | str,
+    output: Path | str,
+    *,
+    model: Path | Sequence[Path | str] | str = ...,
+    mask: Path | str | None = ...,
+    idle: float | None = ...,
+    filter_source: str | None = ...,
+    drawn: str | None = ...,
+    sound: Path | str | None = ...,
+    cuts: Path | str | None = ...,
+    size: str | None = ...,
+    look: Path | str | None = ...,
+    stroke_size: float | str | None = ...,
+    engine: str | None = ...,
+    draft: int | None = ...,
+    upscale: str | None = ...,
+    sharpness: float | None = ...,
+    strength: float | str | None = ...,
+    mix: float | str | None = ...,
+    keep_colour: float | str | None = ...,
+    keep_shading: float | str | None = ...,
+    strokes: Path | str | None = ...,
+    palette: Path | str | None = ...,
+    strokes_size: float | str | None = ...,
+    strokes_density: float | str | None = ...,
+    strokes_looseness: float | str | None = ...,
+    strokes_light: float | str | None = ...,
+    strokes_paper: float | str | None = ...,
+    strokes_fade: int | None = ...,
+    strokes_lag: float | None = ...,
+    strokes_on: int | None = ...,
+    strokes_boil: int | None = ...,
+    strokes_fine: Path | str | None = ...,
+    strokes_directions: Path | str | None = ...,
+    temporal: str | None = ...,
+    codec: str | None = ...,
+    fps: str | None = ...,
+    filter: str | None = ...,
+    jobs: int | None = ...,
+    cache_dir: Path | str = ...,
+    device: str = ...,
+    overwrite: bool = ...,
+    allow_damaged: bool = ...,
+    decoder: str = ...,
+    cache_limit_gb: float = ...,
+    preset: str | None = ...,
+    settings: Mapping[str, Mapping[str, Any]] | None = ...,
+    report: Report | None = ...,
+    stop: Stop | None = ...,
+) -> RenderedClip:
+    """Paint each video that arrives in FOLDER, once it has stopped growing.
+
+    vidtrans batch watch incoming -o painted --look oil
+
+    It goes on until it is stopped. Started again, it paints what is missing. A video that fails is reported, and tried
+    again when it changes. All other options are those of 'stylize'."""

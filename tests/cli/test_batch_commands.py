@@ -185,3 +185,43 @@ def test_results_of_many_clips_lie_beside_their_sources_and_are_no_sources_of_th
     assert files() == sorted([*(name.format("") for name in names), *results])
     refused = refuse(capsys, 2, "deflicker", "two/a.mp4", "--beside", "-o", "x.mp4")
     assert "--beside and -o: both say where results go" in refused
+
+
+def test_a_folder_is_watched_and_what_fails_is_named(
+    place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("vidtrans.batch.watching.SETTLED_S", 0.0)
+    monkeypatch.setattr("vidtrans.batch.watching.POLL_S", 0.01)
+    (place / "clips" / "c.mp4").write_text("no video")
+    command = (
+        "batch",
+        "watch",
+        "clips",
+        "-o",
+        "out",
+        "--model",
+        "identity",
+        "--temporal",
+        "off",
+        "--idle",
+        "0",
+        "--json",
+    )
+    assert run(command) == 5
+    table = json.loads(capsys.readouterr().out)
+    assert [Path(item["output"]).name for item in table["items"]] == ["a.identity.mp4", "b.identity.mp4"]
+    assert list(table["failed"]) == [str(Path("clips/c.mp4"))]
+    assert {row["state"] for row in json.loads(Path("out/vidtrans-batch.json").read_text())["items"]} == {
+        "done",
+        "failed",
+    }
+    (place / "clips" / "c.mp4").unlink()
+    again = said_json(capsys, *command[:-1])
+    assert again["cached"]  # started again, it finds the results
+    for words, why in (
+        (("clips", "-o", "clips", "--model", "identity"), "painted again"),
+        (("none", "-o", "out", "--model", "identity"), "no such folder"),
+        (("clips", "-o", "out"), "--look"),
+        (("clips", "-o", "out", "--model", "nowhere"), "no model of this name"),
+    ):
+        assert why in refuse(capsys, 3 if "nowhere" in words else 2, "batch", "watch", *words), words

@@ -52,6 +52,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
     "batch report": ("-o", "night.html"),
+    "batch watch": ("incoming", "-o", "watched", "--model", "next", "--idle", "0"),
     "model import": (
         *("net_G.pth", "--pairing", "model", "--set=pairing.model=flower"),
         *("--calibrate", "clip.mp4", "-o", "i.safetensors"),
@@ -101,6 +102,8 @@ def place(tmp_path_factory: pytest.TempPathFactory, next_model: Path) -> Path:
     folder = tmp_path_factory.mktemp("read")
     for name in ("clip", "clip2"):
         write_clip(folder / f"{name}.mp4", moving_frames(12))
+    (folder / "incoming").mkdir()
+    shutil.copy(folder / "clip.mp4", folder / "incoming")
     mask = np.zeros((48, 64), np.uint8)
     mask[10:30, 10:30] = 255
     cv2.imwrite(str(folder / "mask.png"), mask)
@@ -151,6 +154,7 @@ def test_what_is_offered_of_a_context_is_read(
 ) -> None:
     monkeypatch.chdir(place)
     monkeypatch.setattr("vidtrans.doctor.checks.run_checks", lambda device: iter(()))  # it hands on its device before
+    monkeypatch.setattr("vidtrans.batch.watching.SETTLED_S", 0.0)
     cache = () if name in ("bench", "doctor") else ("--cache-dir", f"cache-{name.replace(' ', '-')}")
     said(capsys, 0, *name.split(), *RUNS[name], *cache)
     for more in FURTHER.get(name, ()):

@@ -67,7 +67,7 @@ def is_batch(paths: Sequence[Path], batch: BatchOptions) -> bool:
 
 def _expands_to_several(path: Path) -> bool:
     """Return whether a path is a folder with videos or a glob pattern."""
-    return (path.is_dir() and bool(_videos_in(path))) or _is_glob(path)
+    return (path.is_dir() and bool(videos_in(path))) or _is_glob(path)
 
 
 def _is_glob(path: Path) -> bool:
@@ -75,7 +75,7 @@ def _is_glob(path: Path) -> bool:
     return bool(GLOB_CHARACTERS.search(str(path))) and not path.exists() and not is_pattern(path)
 
 
-def _videos_in(folder: Path) -> list[Path]:
+def videos_in(folder: Path) -> list[Path]:
     """Return the videos in a folder, in natural order, without hidden files."""
     videos = (p for p in folder.iterdir() if p.suffix.lower() in VIDEO_SUFFIXES and not p.name.startswith("."))
     return in_natural_order(p for p in videos if p.is_file())
@@ -98,7 +98,7 @@ def _sources_of(path: Path, whole_folders: bool) -> list[Path]:
     """Return the sources that one path stands for; see ``expand_sources``."""
     path = path_as_stored(path)
     if path.is_dir() and not whole_folders:
-        return _videos_in(path) or [path]
+        return videos_in(path) or [path]
     if not _is_glob(path):
         return [path]
     patterns = dict.fromkeys([str(path), *(unicodedata.normalize(form, str(path)) for form in ("NFC", "NFD"))])
@@ -183,7 +183,7 @@ def match_clip(output: Path, candidates: Path, noun: str) -> Path:
 
     Other ``candidates`` are one clip, which is returned. ``candidates``, ``noun``: as for ``match_clips``.
     """
-    is_folder = candidates.is_dir() and bool(_videos_in(candidates)) and not pictures_in(candidates)
+    is_folder = candidates.is_dir() and bool(videos_in(candidates)) and not pictures_in(candidates)
     return match_clips([output], candidates, noun)[0] if is_folder or _is_glob(candidates) else candidates
 
 
@@ -193,7 +193,7 @@ def mattes_for(clips: Sequence[Path], path: Path, option: str, name: str = "") -
     Such a video is in.matte.mkv for the clip in.mov, or in.matte.man.mkv for the object with the ``name`` "man".
     ``option``: the option that gave ``path``, for errors. Raises UsageError if a clip has no matte, or several.
     """
-    mattes = _videos_in(path) if path.is_dir() and not pictures_in(path) else []
+    mattes = videos_in(path) if path.is_dir() and not pictures_in(path) else []
     if not mattes:
         return [path] * len(clips)
     names = {matte: name_key(base_name(matte)) for matte in mattes}

@@ -53,6 +53,7 @@ COMMANDS = Registry(
                 "batch_report:BatchReport",
                 "Write a page on the renders of a batch, and on its failures.",
             ),
+            ("batch watch", "batch_watch:BatchWatch", "Paint each video that arrives in a folder.", "watch_folder"),
             ("model list", "model:ModelList", "List the models that need no path, only a name.", "list_models"),
             ("model show", "model:ModelShow", "Show the record of a model file.", "show_model"),
             ("model formats", "model:ModelFormats", "List the formats of models that can be used."),
@@ -86,7 +87,7 @@ def function_names(entries: Iterable[tuple[str, CommandEntry]]) -> dict[str, str
 FUNCTIONS = function_names(COMMANDS.builtin.items())
 # Lines in ``--help`` of the groups of two-word commands, by group name
 GROUPS = {
-    "batch": "Report on batches of renders.",
+    "batch": "Watch a folder of videos, and report on batches.",
     "model": "List, show, import, export and share models.",
     "preset": "List and show presets.",
     "cache": "List and delete entries of the cache.",
@@ -97,10 +98,10 @@ SECTIONS = {
     "Teach": ("look", "make-dataset", "train", "grade"),
     "Look closer": ("try", "keyframes", "compare", "sheet", "probe", "curves", "evaluate"),
     "Pages": ("studio", "live"),
-    "This machine": ("model", "cache", "doctor"),
+    "This machine": ("batch", "model", "cache", "doctor"),
 }
 # Those that only ``--help-all`` lists
-RARE_SECTIONS = {"Rare": ("batch", "bench", "plugins", "preset", "schema", "vote")}
+RARE_SECTIONS = {"Rare": ("bench", "plugins", "preset", "schema", "vote")}
 
 
 def command_lines() -> dict[str, str]:

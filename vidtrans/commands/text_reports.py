@@ -10,6 +10,8 @@ from vidtrans.core.errors import BatchError
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 
+# How the failed clips of a batch are tried again
+TRY_AGAIN = "run the command again to continue, with --retry-failed for the failed ones only"
 MAX_FAILED_NAMES = 5  # Maximum number of failed clips that the report of a batch names
 
 
@@ -134,10 +136,12 @@ def shell_path(path: str) -> str:
     return command_line([f"./{path}" if path.startswith("-") else path])
 
 
-def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str] = render_text) -> int:
+def show_batch(
+    terminal: Terminal, table: Table, describe: Callable[[Table], str] = render_text, again: str = TRY_AGAIN
+) -> int:
     """Show the outcome of a batch, and return its exit status: 0, or 5 if some items failed.
 
-    ``describe``: returns the report on an item, which a dry run shows.
+    ``describe``: returns the report on an item, which a dry run shows. ``again``: how failed items are tried again.
     """
     done, failed, pending, summary = (table[key] for key in ("items", "failed", "pending", "summary"))
     planned = any(item.get("dry_run") for item in done)
@@ -154,6 +158,6 @@ def show_batch(terminal: Terminal, table: Table, describe: Callable[[Table], str
     line += f"; {len(pending)} not begun" if pending else ""
     remedy = f"the first of them: {next(iter(failed.values()))}"  # A dry run writes no summary.
     if summary:
-        remedy = f"see {summary}; run the command again to continue, with --retry-failed for the failed ones only"
+        remedy = f"see {summary}; {again}"
     terminal.failure(f"{line} — {remedy}", BatchError.exit_status, table)
     return BatchError.exit_status
