@@ -1069,6 +1069,7 @@ def watch_folder(
     fps: str | None = ...,
     filter: str | None = ...,
     jobs: int | None = ...,
+    executor: str = ...,
     cache_dir: Path | str = ...,
     device: str = ...,
     overwrite: bool = ...,

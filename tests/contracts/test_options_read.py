@@ -52,7 +52,7 @@ RUNS: dict[str, tuple[str, ...]] = {
     "look": ("clip.mp4", "--on", "clip2.mp4", "-o", "l.safetensors", "--steps", "1", *LOOKED),
     "probe": ("clip.mp4",),
     "batch report": ("-o", "night.html"),
-    "batch watch": ("incoming", "-o", "watched", "--model", "next", "--idle", "0"),
+    "batch watch": ("incoming", "-o", "watched", "--model", "next", "--idle", "0", "--executor", "inline"),
     "model import": (
         *("net_G.pth", "--pairing", "model", "--set=pairing.model=flower"),
         *("--calibrate", "clip.mp4", "-o", "i.safetensors"),

@@ -40,7 +40,7 @@ class BatchWatch(Command):
     )
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"pairing": (), "rendering": None, "strokes": None, "temporal": None, "encoding": None}
-    BATCH: ClassVar = ("jobs",)
+    BATCH: ClassVar = ("jobs", "executor")
 
     folder: Path = argument()
     output: Path = option(
