@@ -193,28 +193,13 @@ def test_a_folder_is_watched_and_what_fails_is_named(
     monkeypatch.setattr("vidtrans.batch.watching.SETTLED_S", 0.0)
     monkeypatch.setattr("vidtrans.batch.watching.POLL_S", 0.01)
     (place / "clips" / "c.mp4").write_text("no video")
-    command = (
-        "batch",
-        "watch",
-        "clips",
-        "-o",
-        "out",
-        "--model",
-        "identity",
-        "--temporal",
-        "off",
-        "--idle",
-        "0",
-        "--json",
-    )
+    command = "batch watch clips -o out --model identity --temporal off --idle 0 --json".split()
     assert run(command) == 5
     table = json.loads(capsys.readouterr().out)
     assert [Path(item["output"]).name for item in table["items"]] == ["a.identity.mp4", "b.identity.mp4"]
     assert list(table["failed"]) == [str(Path("clips/c.mp4"))]
-    assert {row["state"] for row in json.loads(Path("out/vidtrans-batch.json").read_text())["items"]} == {
-        "done",
-        "failed",
-    }
+    rows = json.loads(Path("out/vidtrans-batch.json").read_text())["items"]
+    assert {row["state"] for row in rows} == {"done", "failed"}
     (place / "clips" / "c.mp4").unlink()
     again = said_json(capsys, *command[:-1])
     assert again["cached"]  # started again, it finds the results
