@@ -193,7 +193,8 @@ def test_a_folder_is_watched_and_what_fails_is_named(
     monkeypatch.setattr("vidtrans.batch.watching.SETTLED_S", 0.0)
     monkeypatch.setattr("vidtrans.batch.watching.POLL_S", 0.01)
     (place / "clips" / "c.mp4").write_text("no video")
-    command = "batch watch clips -o out --model identity --temporal off --idle 0 --json".split()
+    words = "batch watch clips -o out --model identity --temporal off --idle 0 --json"
+    command = words.split()
     assert run(command) == 5
     table = json.loads(capsys.readouterr().out)
     assert [Path(item["output"]).name for item in table["items"]] == ["a.identity.mp4", "b.identity.mp4"]
@@ -203,10 +204,10 @@ def test_a_folder_is_watched_and_what_fails_is_named(
     (place / "clips" / "c.mp4").unlink()
     again = said_json(capsys, *command[:-1])
     assert again["cached"]  # started again, it finds the results
-    for words, why in (
+    for wrong, why in (
         (("clips", "-o", "clips", "--model", "identity"), "painted again"),
         (("none", "-o", "out", "--model", "identity"), "no such folder"),
         (("clips", "-o", "out"), "--look"),
         (("clips", "-o", "out", "--model", "nowhere"), "no model of this name"),
     ):
-        assert why in refuse(capsys, 3 if "nowhere" in words else 2, "batch", "watch", *words), words
+        assert why in refuse(capsys, 3 if "nowhere" in wrong else 2, "batch", "watch", *wrong), wrong
