@@ -631,6 +631,7 @@ def retime(
     output: Path | str | None = ...,
     *,
     guide: Path | str | None = ...,
+    first_number: int | None = ...,
     start: Time | str | None = ...,
     end: Time | str | None = ...,
     fps: str = ...,

@@ -164,12 +164,13 @@ def test_stretched_sound_goes_into_a_webm(clip: Path, capsys: Capsys) -> None:
         assert container.streams.audio[0].codec_context.name == "opus"
 
 
-def test_transparency_moves_with_the_picture(capsys: Capsys) -> None:
+@pytest.mark.parametrize("colour", [(40, 200, 90), (10, 10, 10), (250, 250, 250)])
+def test_transparency_moves_with_the_picture(colour: tuple[int, int, int], capsys: Capsys) -> None:
     Path("layers").mkdir()
     for number in range(4):
         layer = np.zeros((96, 128, 4), np.uint8)
         layer[..., :3] = (0, 0, 255)
-        layer[30:70, 20 + 8 * number : 60 + 8 * number] = (40, 200, 90, 255)
+        layer[30:70, 20 + 8 * number : 60 + 8 * number] = (*colour, 255)
         cv2.imwrite(f"layers/{number}.png", layer)
     said(capsys, 0, "retime", "layers", "--fps", "x2", "--codec", "png", "-o", "out")
     found = [cv2.imread(str(path), cv2.IMREAD_UNCHANGED) for path in sorted(Path("out").iterdir())]
@@ -177,7 +178,7 @@ def test_transparency_moves_with_the_picture(capsys: Capsys) -> None:
     assert np.array_equal(found[2][drawn[..., 3] > 0], drawn[drawn[..., 3] > 0])
     assert np.array_equal(found[2][..., 3], drawn[..., 3])
     made = found[3][50].astype(int)
-    assert np.abs(made[36:70] - (40, 200, 90, 255)).max() <= 3  # opaque, without red from where nothing was
+    assert np.abs(made[36:70] - (*colour, 255)).max() <= 3  # opaque, without red from where nothing was
     assert made[:28, 3].max() <= 3
     assert made[78:, 3].max() <= 3
 
@@ -199,6 +200,15 @@ def test_a_guide_carries_drawings_to_its_frames(capsys: Capsys) -> None:
         assert error <= held * (0.75 if number % 6 < 5 else 0.9), number  # before a cut there is one drawing
     with av.open("carried.mkv") as container:
         assert container.streams.audio
+    Path("even").mkdir()
+    for number in (1, 3, 5, 7, 9, 11):  # frames 2, 4, … as people count
+        cv2.imwrite(f"even/d_{number + 1:04}.png", painted[number][..., ::-1])
+    words = "retime", "even", "--guide", "film.mp4"
+    said(capsys, 0, *words, "-o", "even.mkv", *LOSSLESS)
+    assert all(np.array_equal(decode(Path("even.mkv"))[2][n], painted[n]) for n in (1, 5, 11))
+    assert "belong to frames" in refuse(capsys, 2, *words, "--first-number", "-20", "-o", "x.mkv")
+    cv2.imwrite("even/d_0004.png", np.zeros((24, 32, 3), np.uint8))
+    assert "not of one size" in refuse(capsys, 2, *words, "-o", "x.mkv")
     table = said_json(capsys, "retime", "drawn", "--guide", "film.mp4", "--fps", 48, "-o", "twice.mkv", *LOSSLESS)
     assert (table["frames"], table["frames_between"]) == (24, 10)
 
@@ -239,6 +249,8 @@ def test_what_cannot_be_is_refused_in_one_line(clip: Path, capsys: Capsys) -> No
         (("--speed", "-1"), "keep it from 0.001 to 1000"),
         (("--speed", "0: 1, 0.3s: 0"), "at frame 9 it is 0"),
         (("--speed", "fast"), "is not known"),
+        (("--motion-blur", "nan"), "nan is not a number"),
+        (("--first-number", "3"), "add --guide"),
         (("--fps", "0"), "it is not a frame rate"),
         (("--fps", "10000"), "it is not a frame rate"),
         (("--fps", "x0"), "it is not a factor"),
@@ -251,6 +263,29 @@ def test_what_cannot_be_is_refused_in_one_line(clip: Path, capsys: Capsys) -> No
     write_folder(Path("one"), moving_frames(1))
     assert "no motion" in refuse(capsys, 2, "retime", clip, "--guide", "one", "-o", "x.mp4")
     assert "it has one frame" in refuse(capsys, 2, "retime", "one", "--fps", "50", "-o", "x.mp4")
+
+
+def test_what_changes_over_a_still_source_is_shown_and_a_picture_has_no_rate(capsys: Capsys) -> None:
+    write_folder(Path("still"), [moving_frames(1)[0]] * 8)
+    words = "stylize", "still", "--model", "identity", "--temporal", "off", "--fps", "50", "--strokes", "pencil"
+    said(capsys, 0, *words, "--strength", "0:0, 4:1, 7:0", "-o", "film.mkv", *LOSSLESS)
+    frames = [frame.astype(int) for frame in decode(Path("film.mkv"))[2]]
+    assert len(frames) == 16
+    assert np.abs(frames[8] - frames[0]).mean() > 3 * np.abs(frames[15] - frames[0]).mean() + 1
+    said(capsys, 0, "stylize", "still/0.png", "--model", "identity", "--fps", "50", "-o", "one.png")
+    assert Path("one.png").is_file()
+
+
+def test_one_drawing_at_the_beginning_makes_no_drawn_film_and_counts_are_kept(capsys: Capsys) -> None:
+    page = np.full((48, 64, 3), 255, np.uint8)
+    cv2.line(page, (5, 5), (60, 40), (20, 20, 20), 1, cv2.LINE_AA)
+    write_folder(Path("mixed"), [page, *moving_frames(11)])
+    command = "retime", "mixed", "--fps", "x2", "-o", "film.mkv", "--set=rendering.chunk_frames=8", *LOSSLESS
+    first = said_json(capsys, *command)
+    assert (first["frames_between"] > 8, first["frames_held"]) == (True, 0)
+    Path("film.mkv").unlink()
+    again = said_json(capsys, *command)
+    assert [again[name] for name in ("frames_between", "frames_held")] == [first["frames_between"], 0]
 
 
 def test_a_result_with_frames_between_is_not_fixed(clip: Path, capsys: Capsys) -> None:

@@ -353,6 +353,17 @@ def _click_parameter(parameter: Parameter, cls: type[Command]) -> click.Paramete
     return ParameterOption([*parameter.flags, name], parameter=parameter, cls_of=cls, **attributes)
 
 
+class _FloatRange(click.FloatRange):
+    """A range of numbers that, unlike click's, does not contain NaN."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:  # noqa: ANN401
+        """Convert a word to a number in the range. Raises click.BadParameter."""
+        number = super().convert(value, param, ctx)
+        if number != number:
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
 def _click_type(parameter: Parameter) -> click.ParamType | None:
     """Return the click type of a parameter, which determines parsing, errors and completion."""
     from pathlib import Path
@@ -368,7 +379,7 @@ def _click_type(parameter: Parameter) -> click.ParamType | None:
     if given.file:
         return FileOrName(given.file)
     if given.bounds is not None and parameter.type in (int, float):
-        numbers = click.IntRange if parameter.type is int else click.FloatRange
+        numbers = click.IntRange if parameter.type is int else _FloatRange
         return numbers(*given.bounds, min_open=given.low_open)  # type: ignore[arg-type]
     if parameter.type is str and parameter.access == "path":
         return _PathType(as_typed=True)

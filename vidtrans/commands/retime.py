@@ -59,6 +59,13 @@ class Retime(Command):
         Group.INPUT,
         metavar="VIDEO",
     )
+    first_number: int | None = option(
+        None,
+        "The number of the guide's first frame in the names of the pictures.",
+        Group.INPUT,
+        metavar="N",
+        default_text="0 if there is a picture 0, else 1; or the numbers of the guide's own pictures",
+    )
     start: Time | None = START_OPTION(None)
     end: Time | None = END_OPTION(None)
     fps: str = option(
@@ -98,6 +105,8 @@ class Retime(Command):
 
     def __post_init__(self) -> None:
         self._rate()
+        if self.first_number is not None and self.guide is None:
+            raise UsageError("--first-number", "it counts the frames of a guide", "add --guide VIDEO")
 
     @classmethod
     def epilog(cls) -> str:
@@ -148,7 +157,7 @@ class Retime(Command):
             {
                 "command": "retime",
                 "clip": content_digest(context, self.video),
-                "guide": content_digest(context, self.guide) if self.guide else "",
+                "guide": [content_digest(context, self.guide), self.first_number] if self.guide else [],
                 "span": [str(self.start), str(self.end)],
                 "speed": [self.speed, [content_digest(context, file) for file in files]],
                 "rate": [str(spec.rate), str(spec.factor), spec.hold, str(spec.shutter)],
@@ -174,7 +183,8 @@ class Retime(Command):
                 guide = with_cuts(guide, rendering.cuts)
             else:
                 clip = with_cuts(clip, rendering.cuts)
-            job = RetimeJob(clip, guide, (self.start, self.end), spec, context, pattern=target.pattern)
+            span, first = (self.start, self.end), self.first_number
+            job = RetimeJob(clip, guide, span, spec, context, pattern=target.pattern, first_number=first)
             target.check_holds(job.schedule.count)
             return Work(job.render, partial(result.forecast, job))
 

@@ -79,7 +79,8 @@ class Assembly:
             made = scratch / f"between.{self.encoding.chunk_codec.segments}"
             try:
                 self._write_between(segments, made, context)
-                return replace(self, between=None).write([made], output, scratch, context)
+                counts: Table = {"frames_between": self.between.num_made, "frames_held": self.between.num_held}
+                return counts | replace(self, between=None).write([made], output, scratch, context)
             finally:
                 made.unlink(missing_ok=True)
         if not self.encoding.needs_program:
@@ -351,7 +352,8 @@ class Delivery:
     ) -> None:
         self.clip, self.numbers, self.encoding = clip, numbers, encoding
         self.trimmed, self.drawn, self.pattern, self.layer = trimmed, drawn, pattern, layer
-        self.result_times = self._times(encoding.rate)
+        is_still = encoding.makes_pictures and len(numbers) == 1  # One picture has no rate
+        self.result_times = self._times(None if is_still else encoding.rate)
         self.makes_between = self._makes_between()
         self.times = self._times(None) if self.makes_between else self.result_times
         self.picture = self._picture(factor)
@@ -370,8 +372,9 @@ class Delivery:
 
     def _makes_between(self) -> bool:
         """Return whether frames are made between the clip's, because the result has more."""
-        rate, is_film = self.encoding.rate, len(self.numbers) > 1 and not self.encoding.palette
-        return rate is not None and is_film and rate >= BETWEEN_FROM * usual_rate(self.clip.index)
+        rate, index = self.encoding.rate, self.clip.index
+        is_film = len(self.numbers) > 1 and index.same_size and not self.encoding.palette
+        return rate is not None and is_film and rate >= BETWEEN_FROM * usual_rate(index)
 
     @property
     def chunk_encoding(self) -> EncodingSettings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
@@ -20,7 +20,7 @@ from vidtrans.clips.indexing import Clip
 from vidtrans.core.costs import TRIAL_FRAMES, count, estimate
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
-from vidtrans.core.files import digest_of
+from vidtrans.core.files import digest_of, read_small_json, write_json
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Table, Time
 from vidtrans.core.threads import BackgroundQueue, buffer_capacity
@@ -41,11 +41,13 @@ from vidtrans.retiming.frames import (
 from vidtrans.retiming.schedule import MAX_SPEED, MIN_SPEED, Moment, Schedule, Timeline, speed_map
 from vidtrans.retiming.sound import write_stretched
 from vidtrans.session import Context
+from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.store.chunks import ChunkStore, ChunkWriter
 from vidtrans.store.stages import RetimeStage, media_libraries
 from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
+from vidtrans.video.frame_numbers import has_gaps, sequence_numbers
 from vidtrans.video.io.container import open_media, probe
 from vidtrans.video.io.encoder import SegmentWriter
 from vidtrans.video.io.encoding import EncodingSettings
@@ -122,34 +124,51 @@ class FrameSource:
         return picture
 
 
-def match_keys(clip: Clip, guide: Clip, context: Context) -> dict[int, int]:
+def match_keys(clip: Clip, guide: Clip, first_number: int | None, context: Context) -> dict[int, int]:
     """Return which of a guide's frames have a picture: their numbers, with the number of the frame of ``clip``.
 
-    Pictures are matched by the numbers in their names, videos by time. Of equal pictures in a row, the first counts.
-    Raises UsageError if one ends before the other.
+    Pictures are matched by the numbers in their names if these have gaps, of which ``first_number`` is the guide's
+    first frame; else by time, or with the pictures of a guide as ``match_frames`` does. Of equal pictures in a row, the
+    first counts. Raises UsageError if one ends before the other.
     """
     if guide.index.num_frames < 2:
         raise UsageError(f"--guide {guide.name}", "it has one frame, and no motion", "give a clip")
-    total = clip.index.num_frames
-    # The frames of a video have times, so that they are not counted like the guide's pictures
-    guide_index = guide.index if clip.is_pictures else replace(guide.index, names=())
-    steps, text = match_frames(clip.index, guide_index, 0, total, clip.name)
+    if not clip.index.same_size:
+        raise UsageError(clip.name, "its pictures are not of one size", "give pictures of one size")
+    total, last = clip.index.num_frames, guide.index.num_frames - 1
+    numbers = None if guide.is_pictures else sequence_numbers(clip.index.names)
+    if numbers is not None and (first_number is not None or has_gaps(clip.index.names)):
+        present = [-1 if number is None else number for number in numbers]
+        first = min(1, *present) if first_number is None else first_number
+        steps, text = [number - first for number in present], ""
+    else:
+        # The frames of a video have times, so that they are not counted like the guide's pictures
+        guide_index = guide.index if clip.is_pictures else replace(guide.index, names=())
+        matched, text = match_frames(clip.index, guide_index, 0, total, clip.name)
+        steps = list(matched)
     keys: dict[int, int] = {}
     for number in distinct_frames(clip.survey.looks, range(total), (0,)):
         keys.setdefault(steps[number], number)
-    last, numbers = guide.index.num_frames - 1, sorted(keys)
-    longest = max((b - a for a, b in pairwise(numbers)), default=1)
-    if max(numbers[0], last - numbers[-1]) > longest:
-        why = f"it has a frame for frames {numbers[0]} to {numbers[-1]} of {guide.name}, which has {last + 1}"
-        raise UsageError(clip.name, why, "give a guide of its length, or cut one of them")
+    steps_with_picture = sorted(keys)
+    longest = max((b - a for a, b in pairwise(steps_with_picture)), default=1)
+    ends = steps_with_picture[0], steps_with_picture[-1]
+    if ends[0] < 0 or ends[1] > last or max(ends[0], last - ends[1]) > longest:
+        why = f"its frames belong to frames {ends[0] + 1} to {ends[1] + 1} of {guide.name}, which has {last + 1}"
+        remedy = "give a guide of its length, number pictures like its frames, or set rendering.picture_fps"
+        raise UsageError(clip.name, why, remedy)
     shared = max(1, -(-total // guide.index.num_frames))  # How many of the clip's frames belong to one of the guide's
-    num_after = list(steps).count(last) - shared
+    num_after = steps.count(last) - shared
     if num_after > 0:
         why = f"it ends {count(num_after, 'frame')} before {clip.name}"
         raise UsageError(f"--guide {guide.name}", why, "give a guide of its length, or cut one of them")
     if text:
         context.note(f"{guide.name}: {text}")
     return keys
+
+
+def _counts_path(entry: CacheEntry, chunk: Chunk) -> Path:
+    """Return the file that says how many frames of a chunk were made between frames, and how many were held."""
+    return entry.folder / f"counts-{chunk.number:06d}.json"
 
 
 class RetimeJob:
@@ -167,10 +186,11 @@ class RetimeJob:
         context: Context,
         *,
         pattern: str = "",
+        first_number: int | None = None,
     ) -> None:
         self.clip, self.guide, self.spec, self.context = clip, guide, spec, context
         self._timed = guide or clip  # The clip that has the times
-        self._keys = match_keys(clip, guide, context) if guide else {}
+        self._keys = match_keys(clip, guide, first_number, context) if guide else {}
         self.frames = range(*self._timed.trim(*span))
         if len(self.frames) < 2:
             raise UsageError(self._timed.name, "it has one frame, and no time to change", "give a clip of two or more")
@@ -180,7 +200,6 @@ class RetimeJob:
         self.delivery = Delivery(self._as_clip(), range(total), spec.encoding, pattern=pattern)
         self.delivery.report_changes(context)
         self._deep, self._alpha = self.delivery.depth > 8, self.delivery.picture.alpha
-        self._counts = {"frames_between": 0, "frames_held": 0}
 
     def _schedule(self) -> Schedule:
         """Return which moments of the clip the frames of the result show. Raises UsageError."""
@@ -238,7 +257,7 @@ class RetimeJob:
                         self.delivery.assembly(result.folder), copied=self._sound(result.output, Path(folder))
                     )
                     written = assembly.write(segments, path, entry.folder, self.context)
-                return self.summary(result.output) | self._counts | written
+                return self.summary(result.output) | self._counts(entry) | written
 
             table = result.write(join)
             entry.finish({"frames": self.schedule.count})
@@ -298,15 +317,25 @@ class RetimeJob:
         ):
             frames = self._frames(stack)
             for chunk in missing:
+                frames.num_made = frames.num_held = 0
                 for frame in range(chunk.first, chunk.stop):
                     picture = self._delivered(frames(frame))
                     queue.put(partial(writer.write, frame, picture, self.delivery.stamps(frame)[0]))
                     done += 1
                     self.context.report(Progress(f"retiming {self.clip.name}", done, total))
                     self.context.stop.check()
+                write_json(_counts_path(store.entry, chunk), [frames.num_made, frames.num_held])
             queue.finish()
             writer.finish()
-            self._counts = {"frames_between": frames.num_made, "frames_held": frames.num_held}
+
+    def _counts(self, entry: CacheEntry) -> Table:
+        """Return how many frames were made between frames, and held, by the files beside the chunks."""
+        made = held = 0
+        for chunk in self.chunks:
+            with suppress(OSError, ValueError, TypeError):
+                found = read_small_json(_counts_path(entry, chunk))
+                made, held = made + int(found[0]), held + int(found[1])
+        return {"frames_between": made, "frames_held": held}
 
     def _frames(self, stack: ExitStack) -> FrameSource:
         """Return the maker of frames; ``stack`` closes its files."""

@@ -14,11 +14,12 @@ from fractions import Fraction
 from functools import cached_property, partial
 from itertools import pairwise
 from statistics import median_low
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import numpy as np
 
 from vidtrans.clips.indexing import Clip
+from vidtrans.clips.sampling import spread_numbers
 from vidtrans.core.machine import cores
 from vidtrans.core.settings import Size
 from vidtrans.flow.carrying import Carrier, GuideFrame
@@ -34,6 +35,7 @@ KEPT_FRAMES = 6  # Number of the clip's frames, and of motions, that are kept in
 MAX_REPEATED = 4  # Largest number of equal frames in a row that stand for one drawing; more are a pause
 EVEN = 1.25  # Largest ratio of the durations of two frames whose motion is compared for an acceleration
 VARIES = 0.05  # Deviation of the average frame rate from the usual one, from which a clip has a variable rate
+KIND_FRAMES = 5  # Number of frames, spread over a clip, that say whether it consists of drawings
 # Certainty of a picture between two frames below which the nearer frame is held, with ``holds_doubt``: of drawings of
 # lines, of flat areas, and of other pictures. A broken line is seen at once, and so is a doubled outline.
 CERTAIN = {"lines": 0.9, "flats": 0.9, "": 0.5}
@@ -175,18 +177,31 @@ class MomentPictures:
         return _kept(self._guides, number, make)
 
     def _guide_picture(self, number: int) -> np.ndarray:
-        if self._guide_pictures is not None:
-            return self._guide_pictures(number)
-        frame = self._frame(number)
+        """Return the picture in which motion is measured, (H, W, 3); transparent areas are laid on a ground."""
+        frame = self._frame(number) if self._guide_pictures is None else self._guide_pictures(number)
         if frame.shape[2] == 3:
             return frame
-        return to_uint8(frame[..., :3] + (np.uint16(65535) - frame[..., 3:]))  # Over white
+        return to_uint8(frame[..., :3] + (np.uint16(65535) - frame[..., 3:]) * np.uint16(self._has_dark_content))
+
+    @cached_property
+    def _has_dark_content(self) -> bool:
+        """Return whether the opaque areas of the clip's first frame are dark, so that they are seen on white."""
+        first = self._timeline.numbers[0]
+        frame = self._frame(first) if self._guide_pictures is None else self._guide_pictures(first)
+        return float(frame[..., :3].mean()) < 0.5 * float(frame[..., 3].mean())
 
     @cached_property
     def _kind(self) -> str:
-        """Return the kind of drawing that the clip's first frame is, or '', see ``CERTAIN``."""
-        first = to_uint8(self._guide_picture(self._timeline.numbers[0]))
-        return "lines" if is_drawing(first, "lines") else "flats" if is_drawing(first, "flats") else ""
+        """Return the kind of drawings that some frames of the clip are, or '' unless all of them are, see ``CERTAIN``.
+
+        An empty page counts as flat areas.
+        """
+        numbers = self._timeline.numbers
+        kinds = []
+        for at in spread_numbers(len(numbers), KIND_FRAMES):
+            picture = to_uint8(self._guide_picture(numbers[at]))
+            kinds.append("lines" if is_drawing(picture, "lines") else "flats" if is_drawing(picture, "flats") else "")
+        return "" if "" in kinds else max(sorted(set(kinds)), key=kinds.count)
 
     def _motion(self, n: int) -> Motion:
         """Return the motion from the ``n``-th distinct frame to the next."""
@@ -210,16 +225,18 @@ class MomentPictures:
 class FramesBetween:
     """Makes frames between the painted frames ``numbers`` of a clip, along the clip's own motion.
 
-    ``times``: when the frames of the result begin, in seconds from the first one.
+    ``times``: when the frames of the result begin, in seconds from the first one. ``num_made``, ``num_held``: how many
+    frames were made so far, and held because they were uncertain.
     """
 
     def __init__(self, clip: Clip, numbers: range, times: Sequence[Fraction]) -> None:
         self._clip, self._numbers = clip, numbers
         index = clip.index
-        distinct = distinct_frames(clip.survey.looks, numbers, clip.shots)
-        begins = [(index.pts[n] - index.pts[numbers[0]]) * index.time_base for n in distinct]
-        self._timeline = Timeline(tuple(distinct), tuple(begins), frozenset(clip.shots) - {numbers[0]})
+        # All of them: where the source repeats a frame, what is painted over it may still change
+        begins = [(index.pts[n] - index.pts[numbers[0]]) * index.time_base for n in numbers]
+        self._timeline = Timeline(tuple(numbers), tuple(begins), frozenset(clip.shots) - {numbers[0]})
         self._moments = [self._timeline.moment(time) for time in times]
+        self.num_made = self.num_held = 0
 
     def __len__(self) -> int:
         """Return the number of frames of the result."""
@@ -239,24 +256,32 @@ class FramesBetween:
             dtype[:] = [found.dtype]
             return premultiplied(found) if alpha else found
 
-        with closing(ClipPictures(self._clip, FrameFormat(), threads)) as guides:
+        with closing(self._guides(threads)) as guides:
             for made in self._made(picture, guides):
                 finished = straight(made) if alpha else made
                 yield finished if finished.dtype == dtype[0] else to_uint8(finished)
             for _ in numbered:  # Reads to the end, so that the reader finds a damaged file
                 pass
 
+    def _guides(self, threads: int) -> ClipPictures:
+        """Return the source frames, in which motion is measured."""
+        alpha: Literal["kept", "laid"] = "kept" if self._clip.index.findings.alpha else "laid"
+        return ClipPictures(self._clip, FrameFormat(alpha=alpha), threads)
+
     def _made(self, pictures: Pictures, guides: Pictures) -> Generator[np.ndarray, None, None]:
         with closing(MomentPictures(self._timeline, pictures, guides=guides)) as make:
+            self.num_made = self.num_held = 0
             for moment in self._moments:
                 yield make(moment)
+                self.num_made += make.is_made
+                self.num_held += make.is_held
 
     def trial(self, picture: np.ndarray, num: int, threads: int) -> float:
         """Return how many seconds ``num`` frames between frames take, with ``picture`` for each painted frame."""
         moments = [moment for moment in self._moments if not moment.is_frame][:num]
         began = time.perf_counter()
         with (
-            closing(ClipPictures(self._clip, FrameFormat(), threads)) as guides,
+            closing(self._guides(threads)) as guides,
             closing(MomentPictures(self._timeline, lambda number: picture, guides=guides)) as make,
         ):
             for moment in moments:
