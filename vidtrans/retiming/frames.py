@@ -30,7 +30,7 @@ from vidtrans.video.colour.conversion import to_uint8, to_uint16, with_alpha
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.io.clip import ClipIndex
 
-VERSION = 2  # Version of the pictures of moments, for cache keys
+VERSION = 3  # Version of the pictures of moments, for cache keys
 KEPT_FRAMES = 6  # Number of the clip's frames, and of motions, that are kept in memory
 MAX_REPEATED = 4  # Largest number of equal frames in a row that stand for one drawing; more are a pause
 EVEN = 1.25  # Largest ratio of the durations of two frames whose motion is compared for an acceleration
