@@ -66,9 +66,8 @@ class ClipPictures:
 class CarriedPictures:
     """The pictures of key frames, carried along a guide to the guide's frames between them.
 
-    ``keys``: the guide's frame over which each picture is painted, with the number of the picture. ``shots``: the first
-    frames of the guide's shots; nothing is carried across a cut. Of a shot without a picture, the frames show the
-    picture before them, as it is.
+    ``keys``: the guide's frame over which each picture is painted, with the number of the picture. Nothing is carried
+    across a cut of the guide. The frames of a shot without a picture show the picture before them, as it is.
     """
 
     def __init__(self, clip: Clip, guide: Clip, keys: Mapping[int, int], form: FrameFormat, threads: int) -> None:
