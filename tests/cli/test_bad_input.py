@@ -97,7 +97,7 @@ SLIPS: list[tuple[int, str, str]] = [
     (2, "stylize clip.mp4", "--model"),
     (2, "train clip.dataset --steps 5 --minutes 5", "give one of them"),
     (2, "stylize clip.mp4 --model identity --fps=nan", "fps"),
-    (2, "run clip.mp4 --apply clip.mp4 -o x.mp4 --minutes nan", "it must be greater than 0"),
+    (2, "run clip.mp4 --apply clip.mp4 -o x.mp4 --minutes nan", "nan is not a number"),
     (2, "styleize clip.mp4", "Did you mean 'stylize'"),
     (2, "cache clean --stage nothing", "choose from"),
     (3, "stylize clip.mp4 --model no/thing.safetensors", "no such file"),
