@@ -50,8 +50,8 @@ class FlowEstimator:
     def estimate(self, first: np.ndarray, second: np.ndarray, start: np.ndarray | None = None) -> np.ndarray:
         """Return the flow from one prepared picture to another, (H, W, 2) float32 in prepared pixels.
 
-        ``start``: a flow of this shape from which the search begins, for the methods whose names begin with 'dis-',
-        and 'dis', that take one.
+        ``start``: a flow of this shape from which the search begins; only OpenCV's searches ('dis', 'dis-fast',
+        'dis-fine') take one.
         """
         if np.array_equal(first, second):
             return _zero_flow(first)
