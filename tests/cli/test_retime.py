@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -295,3 +298,12 @@ def test_a_result_with_frames_between_is_not_fixed(clip: Path, capsys: Capsys) -
     frame[10:30, 10:30] = (250, 20, 20)
     cv2.imwrite("painted/000004.png", frame[..., ::-1])
     assert "vidtrans retime --fps N" in refuse(capsys, 2, "fix", "between.mp4", "--painted", "painted")
+
+
+def test_a_render_without_frames_between_needs_no_compiled_code(clip: Path) -> None:
+    words = [sys.executable, "-m", "vidtrans", "stylize", str(clip), "--model", "identity", "-o", "plain.mp4"]
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    subprocess.run(words, check=True, env=environment)
+    done = subprocess.run([*words[:-1], "between.mp4", "--fps", "60"], env=environment, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "NUMBA_DISABLE_JIT is set" in done.stderr

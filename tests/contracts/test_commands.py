@@ -19,7 +19,7 @@ import vidtrans
 from vidtrans.batch.batch_options import BatchOptions
 from vidtrans.batch.trainings import VariedTraining
 from vidtrans.cli.main import run
-from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, RARE_SECTIONS, SECTIONS, CommandEntry
+from vidtrans.commands import COMMANDS, FUNCTIONS, GROUPS, RARE, SECTIONS, CommandEntry
 from vidtrans.commands.base import Command, build, parameters_of
 from vidtrans.commands.batch_report import BatchReport
 from vidtrans.commands.cache import CacheClean
@@ -221,13 +221,13 @@ def test_the_page_of_the_docs_adds_a_command(
 
 
 def test_help_lists_each_command_under_one_heading(capsys: pytest.CaptureFixture[str]) -> None:
-    listed = [name for names in (SECTIONS | RARE_SECTIONS).values() for name in names]
+    listed = [name for names in (*SECTIONS.values(), RARE) for name in names]
     assert sorted(listed) == sorted({name.partition(" ")[0] for name in COMMANDS.builtin})
     run(["--help"])
     usual = capsys.readouterr().out
     run(["--help-all"])
     whole = capsys.readouterr().out
-    for name in RARE_SECTIONS["Rare"]:
+    for name in RARE:
         assert f"\n  {name} " not in usual
         assert f"\n  {name} " in whole
-    assert f"Show {len(RARE_SECTIONS['Rare'])} more commands" in usual
+    assert f"Show {len(RARE)} more commands" in usual

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from vidtrans.cli.command import COMMAND_LINE, JOB_FOLDER, OPTION_WORDS, WATCHER
+from vidtrans.cli.command import COMMAND_LINE, HELP_ALL, JOB_FOLDER, OPTION_WORDS, WATCHER
 from vidtrans.cli.console import Console
 from vidtrans.commands import COMMANDS
 from vidtrans.core.errors import Interrupted, UsageError
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # Beginning of a URL: https://
 MAX_CHOICE_CHARS = 30  # Length in characters up to which the help shows a list of names next to the flag
-HELP_ALL = "--help-all"  # Flag for the help with rarely used options
 _RECIPE = "vidtrans.recipe"  # Key of the cached recipe in a click context's ``meta``
 # Parameters of messages and output, which all commands have
 CONSOLE_PARAMETERS = ("as_json", "quiet", "verbose", "job_folder")

@@ -19,6 +19,7 @@ class Watcher(NamedTuple):
     stop: Stop
 
 
+HELP_ALL = "--help-all"  # Flag for the help with rarely used commands or options
 # Names of commands, by words that users may type instead; errors suggest the name if the group has that command
 COMMAND_WORDS = {
     **dict.fromkeys(("clear", "delete", "empty", "purge", "remove", "rm"), "clean"),

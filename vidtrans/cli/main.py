@@ -14,13 +14,12 @@ from typing import Any
 import click
 
 from vidtrans import __version__
-from vidtrans.cli.command import COMMAND_LINE, JOB_FOLDER, unknown_command
+from vidtrans.cli.command import COMMAND_LINE, HELP_ALL, JOB_FOLDER, unknown_command
 from vidtrans.cli.console import Console, allow_any_text
-from vidtrans.commands import COMMANDS, GROUPS, RARE_SECTIONS, SECTIONS, command_lines
+from vidtrans.commands import COMMANDS, GROUPS, RARE, SECTIONS, command_lines
 from vidtrans.core.errors import describe_error, shorten
 from vidtrans.core.machine import is_distributed, set_up_heap
 
-HELP_ALL = "--help-all"  # Flag for the help with rarely used commands
 _VARIABLE_PREFIX = "VIDTRANS"  # Prefix of the environment variables that set options: VIDTRANS_TRAIN_STEPS
 
 
@@ -64,9 +63,8 @@ class CommandGroup(click.Group):
             with formatter.section("Commands"):
                 formatter.write_dl(list(lines.items()))
             return
-        rare = {name for names in RARE_SECTIONS.values() for name in names}
-        sections = SECTIONS | (RARE_SECTIONS if ctx.meta.get(HELP_ALL) else {})
-        others = lines.keys() - rare - {name for names in SECTIONS.values() for name in names}
+        sections = SECTIONS | ({"Rare": RARE} if ctx.meta.get(HELP_ALL) else {})
+        others = lines.keys() - set(RARE) - {name for names in SECTIONS.values() for name in names}
         for heading, names in (sections | ({"Of plug-ins": sorted(others)} if others else {})).items():
             with formatter.section(heading):
                 formatter.write_dl([(name, lines[name]) for name in names])
@@ -112,7 +110,7 @@ def _print_help_with_rare(ctx: click.Context, param: click.Parameter, value: boo
     is_eager=True,
     expose_value=False,
     callback=_print_help_with_rare,
-    help=f"Show {sum(map(len, RARE_SECTIONS.values()))} more commands, too.",
+    help=f"Show {len(RARE)} more commands, too.",
 )
 def cli() -> None:
     """Teach a look from video; render it onto video; without flicker.

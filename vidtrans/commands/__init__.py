@@ -101,7 +101,7 @@ SECTIONS = {
     "This machine": ("batch", "model", "cache", "doctor"),
 }
 # Those that only ``--help-all`` lists
-RARE_SECTIONS = {"Rare": ("bench", "plugins", "preset", "schema", "vote")}
+RARE = ("bench", "plugins", "preset", "schema", "vote")
 
 
 def command_lines() -> dict[str, str]:

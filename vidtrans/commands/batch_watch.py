@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from vidtrans.batch.batch_options import SEQUENTIAL, BatchOptions
-from vidtrans.commands.base import WRITE_OPTIONS, Command
+from vidtrans.commands.base import CACHE_OPTIONS, Command
 from vidtrans.commands.options import mask_option, missing_model_error, models_option
 from vidtrans.commands.results import RenderedClip
 from vidtrans.commands.text_reports import Terminal, render_text, show_batch
@@ -32,12 +32,7 @@ class BatchWatch(Command):
     again when it changes. All other options are those of 'stylize'.
     """
 
-    CONTEXT: ClassVar = (
-        *(name for name in WRITE_OPTIONS if name != "dry_run"),
-        "cache_limit_gb",
-        "device",
-        "decoder",
-    )
+    CONTEXT: ClassVar = (*(name for name in CACHE_OPTIONS if name != "dry_run"), "device", "decoder")
     RESULT: ClassVar = RenderedClip
     TABLES: ClassVar = {"pairing": (), "rendering": None, "strokes": None, "temporal": None, "encoding": None}
     BATCH: ClassVar = ("jobs", "executor")

@@ -404,8 +404,7 @@ def _encode(
     depth = encoding.depth_for(8 * sample.itemsize)
     form = replace(form, width=sample.shape[1], height=sample.shape[0], depth=depth, alpha=False)
     encoding.check_size(form)
-    stored_form = form if depth in encoding.chunk_codec.depths else replace(form, depth=16 if depth > 8 else 8)
-    with closing(SegmentWriter(segment, stored_form, encoding)) as writer:
+    with closing(SegmentWriter(segment, encoding.stored(form), encoding)) as writer:
         for frame in itertools.chain([sample], iterator):
             stop.check()
             picture = to_array(frame, f"frame {written}")

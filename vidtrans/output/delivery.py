@@ -23,8 +23,8 @@ from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Progress
 from vidtrans.core.files import write_atomically
 from vidtrans.core.settings import Table
-from vidtrans.retiming.frames import VERSION as BETWEEN
-from vidtrans.retiming.frames import FramesBetween, usual_rate
+from vidtrans.retiming.schedule import VERSION as BETWEEN
+from vidtrans.retiming.schedule import usual_rate
 from vidtrans.session import Context
 from vidtrans.store.stages import FilterStage, media_libraries
 from vidtrans.video.colour.conversion import with_alpha
@@ -43,6 +43,7 @@ from vidtrans.video.io.join import EncodedVideo, StreamCopy, Timing, check_sound
 from vidtrans.video.io.timestamps import rounded_rate
 
 if TYPE_CHECKING:
+    from vidtrans.retiming.frames import FramesBetween
     from vidtrans.video.ffmpeg import FFmpegJob
 
 VERSION = f"4.{BETWEEN}"  # Version of the assembly of results, for cache keys
@@ -102,11 +103,12 @@ class Assembly:
     def _write_between(self, segments: Sequence[Path], path: Path, context: Context) -> None:
         """Write the frames of the result, made from those of lossless chunks, to the segment ``path``."""
         assert self.between is not None
+        deep = self.picture.depth > 8
         painted = (picture for segment in segments for picture in read_lossless(segment))
         total = len(self.between)
         with (
-            closing(SegmentWriter(path, _stored(self.picture, self.encoding), self.encoding)) as writer,
-            closing(self.between.frames(painted, alpha=self.picture.alpha, threads=context.decode_threads)) as frames,
+            closing(SegmentWriter(path, self.encoding.stored(self.picture), self.encoding)) as writer,
+            closing(self.between.frames(painted, deep=deep, threads=context.decode_threads)) as frames,
         ):
             for number, (frame, pts) in enumerate(zip(frames, self.timing.pts, strict=True), 1):
                 writer.write(frame, pts)
@@ -176,13 +178,6 @@ class Assembly:
         last = round(end - pts[-1]) if len(pts) == len(own.pts) or end - pts[-1] > 0 else round(typical)
         nominal = own.nominal if len(pts) == len(own.pts) else None
         return Timing(pts, (*steps, max(1, last)), video.time_base, nominal)
-
-
-def _stored(picture: PictureFormat, encoding: EncodingSettings) -> PictureFormat:
-    """Return the pixel format of encoded chunks, whose bit depth may differ from the result's."""
-    if picture.depth in encoding.chunk_codec.depths:
-        return picture
-    return replace(picture, depth=16 if picture.depth > 8 else 8)
 
 
 def _rate_of(timing: Timing) -> Fraction:
@@ -407,7 +402,7 @@ class Delivery:
     @property
     def stored(self) -> PictureFormat:
         """Return the pixel format of the encoded chunks, whose bit depth may differ from the result's."""
-        return _stored(self.picture, self.chunk_encoding)
+        return self.chunk_encoding.stored(self.picture)
 
     def report_changes(self, context: Context) -> None:
         """Warn about losses that the codec causes for this source. Raises UsageError if the codec cannot write it."""
@@ -451,6 +446,8 @@ class Delivery:
     @property
     def between(self) -> FramesBetween:
         """Return the maker of frames between the clip's."""
+        from vidtrans.retiming.frames import FramesBetween  # It needs Numba, which other renders can do without
+
         timing = self.result_times.timing
         begin = self.times.timing.pts[0] * self.times.timing.time_base
         times = [p * timing.time_base - begin for p in timing.pts]

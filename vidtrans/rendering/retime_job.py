@@ -29,23 +29,20 @@ from vidtrans.flow.survey import Survey
 from vidtrans.output.delivery import Delivery
 from vidtrans.output.result import Result
 from vidtrans.retiming.frames import (
-    VERSION,
     CarriedPictures,
     ClipPictures,
     MomentPictures,
     Pictures,
+    delivered,
     distinct_frames,
-    straight,
-    usual_rate,
 )
-from vidtrans.retiming.schedule import MAX_SPEED, MIN_SPEED, Moment, Schedule, Timeline, speed_map
+from vidtrans.retiming.schedule import MAX_SPEED, MIN_SPEED, VERSION, Moment, Schedule, Timeline, speed_map, usual_rate
 from vidtrans.retiming.sound import write_stretched
 from vidtrans.session import Context
 from vidtrans.store.cache import CacheEntry
 from vidtrans.store.chunking import Chunk, cut_into_chunks
 from vidtrans.store.chunks import ChunkStore, ChunkWriter
 from vidtrans.store.stages import RetimeStage, media_libraries
-from vidtrans.video.colour.conversion import to_uint8
 from vidtrans.video.frame_format import FrameFormat
 from vidtrans.video.frame_numbers import has_gaps, sequence_numbers
 from vidtrans.video.io.container import open_media, probe
@@ -319,7 +316,7 @@ class RetimeJob:
             for chunk in missing:
                 frames.num_made = frames.num_held = 0
                 for frame in range(chunk.first, chunk.stop):
-                    picture = self._delivered(frames(frame))
+                    picture = delivered(frames(frame), deep=self._deep)
                     queue.put(partial(writer.write, frame, picture, self.delivery.stamps(frame)[0]))
                     done += 1
                     self.context.report(Progress(f"retiming {self.clip.name}", done, total))
@@ -349,12 +346,6 @@ class RetimeJob:
             guides = pictures.guide
         moments = MomentPictures(self.schedule.timeline, pictures, guides=guides, holds_doubt=self.spec.holds_doubt)
         return FrameSource(self.schedule, self.spec.shutter, stack.enter_context(closing(moments)))
-
-    def _delivered(self, picture: np.ndarray) -> np.ndarray:
-        """Return a picture as it is encoded: its alpha straight, and of the depth of the result."""
-        if not self._alpha:
-            return picture
-        return straight(picture) if self._deep else to_uint8(straight(picture))
 
     def _segment(self, path: Path) -> SegmentWriter:
         """Return the writer of a chunk's video segment."""
@@ -393,7 +384,7 @@ class RetimeJob:
             began = time.perf_counter()
             with closing(self._segment(path)) as segment:
                 for frame in range(first, first + count):
-                    segment.write(self._delivered(frames(frame)), self.delivery.stamps(frame)[0])
+                    segment.write(delivered(frames(frame), deep=self._deep), self.delivery.stamps(frame)[0])
             seconds, encoded = time.perf_counter() - began, path.stat().st_size
         return estimate(seconds * total / count, encoded * total / count, encoded * total / count)
 

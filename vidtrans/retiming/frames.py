@@ -13,7 +13,6 @@ from contextlib import closing
 from fractions import Fraction
 from functools import cached_property, partial
 from itertools import pairwise
-from statistics import median_low
 from typing import Literal, Protocol, TypeVar
 
 import numpy as np
@@ -26,15 +25,12 @@ from vidtrans.flow.carrying import Carrier, GuideFrame
 from vidtrans.pairing.drawings import is_drawing
 from vidtrans.retiming.between import Guide, Mixer, Motion
 from vidtrans.retiming.schedule import Moment, Timeline
-from vidtrans.video.colour.conversion import to_uint8, to_uint16, with_alpha
+from vidtrans.video.colour.conversion import premultiplied, straight, to_uint8, with_alpha
 from vidtrans.video.frame_format import FrameFormat
-from vidtrans.video.io.clip import ClipIndex
 
-VERSION = 3  # Version of the pictures of moments, for cache keys
 KEPT_FRAMES = 6  # Number of the clip's frames, and of motions, that are kept in memory
 MAX_REPEATED = 4  # Largest number of equal frames in a row that stand for one drawing; more are a pause
 EVEN = 1.25  # Largest ratio of the durations of two frames whose motion is compared for an acceleration
-VARIES = 0.05  # Deviation of the average frame rate from the usual one, from which a clip has a variable rate
 KIND_FRAMES = 5  # Number of frames, spread over a clip, that say whether it consists of drawings
 # Certainty of a picture between two frames below which the nearer frame is held, with ``holds_doubt``: of drawings of
 # lines, of flat areas, and of other pictures. A broken line is seen at once, and so is a doubled outline.
@@ -177,16 +173,19 @@ class MomentPictures:
 
     def _guide_picture(self, number: int) -> np.ndarray:
         """Return the picture in which motion is measured, (H, W, 3); transparent areas are laid on a ground."""
-        frame = self._frame(number) if self._guide_pictures is None else self._guide_pictures(number)
+        frame = self._measured(number)
         if frame.shape[2] == 3:
             return frame
         return to_uint8(frame[..., :3] + (np.uint16(65535) - frame[..., 3:]) * np.uint16(self._has_dark_content))
 
+    def _measured(self, number: int) -> np.ndarray:
+        """Return the frame in which motion is measured, as it is read."""
+        return self._frame(number) if self._guide_pictures is None else self._guide_pictures(number)
+
     @cached_property
     def _has_dark_content(self) -> bool:
         """Return whether the opaque areas of the clip's first frame are dark, so that they are seen on white."""
-        first = self._timeline.numbers[0]
-        frame = self._frame(first) if self._guide_pictures is None else self._guide_pictures(first)
+        frame = self._measured(self._timeline.numbers[0])
         return float(frame[..., :3].mean()) < 0.5 * float(frame[..., 3].mean())
 
     @cached_property
@@ -241,24 +240,27 @@ class FramesBetween:
         """Return the number of frames of the result."""
         return len(self._moments)
 
-    def frames(self, painted: Iterable[np.ndarray], *, alpha: bool, threads: int) -> Generator[np.ndarray, None, None]:
-        """Yield the frames of the result: uint8 or uint16, with straight ``alpha`` if the ``painted`` frames have it.
+    def frames(self, painted: Iterable[np.ndarray], *, deep: bool, threads: int) -> Generator[np.ndarray, None, None]:
+        """Yield the frames of the result, with straight alpha if the ``painted`` frames have it.
 
-        ``threads``: of the decoder; 0 uses all cores.
+        ``deep``: all frames are uint16, not uint8. ``threads``: of the decoder; 0 uses all cores.
         """
         numbered = zip(self._numbers, painted, strict=True)
-        dtype: list[np.dtype] = []
 
         def picture(number: int) -> np.ndarray:
             """Return a painted frame; the numbers of later calls are higher."""
             found = next(each for n, each in numbered if n == number)
-            dtype[:] = [found.dtype]
-            return premultiplied(found) if alpha else found
+            return found if found.shape[2] == 3 else premultiplied(found)
 
-        with closing(self._guides(threads)) as guides:
-            for made in self._made(picture, guides):
-                finished = straight(made) if alpha else made
-                yield finished if finished.dtype == dtype[0] else to_uint8(finished)
+        self.num_made = self.num_held = 0
+        with (
+            closing(self._guides(threads)) as guides,
+            closing(MomentPictures(self._timeline, picture, guides=guides)) as make,
+        ):
+            for moment in self._moments:
+                yield delivered(make(moment), deep=deep)
+                self.num_made += make.is_made
+                self.num_held += make.is_held
             for _ in numbered:  # Reads to the end, so that the reader finds a damaged file
                 pass
 
@@ -266,14 +268,6 @@ class FramesBetween:
         """Return the source frames, in which motion is measured."""
         alpha: Literal["kept", "laid"] = "kept" if self._clip.index.findings.alpha else "laid"
         return ClipPictures(self._clip, FrameFormat(alpha=alpha), threads)
-
-    def _made(self, pictures: Pictures, guides: Pictures) -> Generator[np.ndarray, None, None]:
-        with closing(MomentPictures(self._timeline, pictures, guides=guides)) as make:
-            self.num_made = self.num_held = 0
-            for moment in self._moments:
-                yield make(moment)
-                self.num_made += make.is_made
-                self.num_held += make.is_held
 
     def trial(self, picture: np.ndarray, num: int, threads: int) -> float:
         """Return how many seconds ``num`` frames between frames take, with ``picture`` for each painted frame."""
@@ -286,6 +280,13 @@ class FramesBetween:
             for moment in moments:
                 make(moment)
         return (time.perf_counter() - began) / max(1, len(moments))
+
+
+def delivered(picture: np.ndarray, *, deep: bool) -> np.ndarray:
+    """Return the picture of a moment as it is encoded: alpha is straight; uint16 if ``deep``, else uint8."""
+    if picture.shape[2] == 3:
+        return picture
+    return straight(picture) if deep else to_uint8(straight(picture))
 
 
 def _kept(kept: OrderedDict[int, T], key: int, make: Callable[[], T]) -> T:
@@ -309,24 +310,3 @@ def distinct_frames(looks: Sequence[int], frames: range, shots: Sequence[int]) -
         if stop - first > MAX_REPEATED:  # A pause, not a drawing on twos or threes: it lasts until its last frame
             found.append(stop - 1)
     return found
-
-
-def usual_rate(index: ClipIndex) -> Fraction:
-    """Return the frame rate of a clip, or of most of its frames if it varies, in frames per second."""
-    usual = 1 / (Fraction(int(median_low(index.durations()))) * index.time_base)
-    return index.rate if abs(index.rate / usual - 1) < VARIES else usual.limit_denominator(1001)
-
-
-def premultiplied(rgba: np.ndarray) -> np.ndarray:
-    """Return a picture with straight alpha, (H, W, 4) uint8 or uint16, with its colours multiplied by alpha: uint16."""
-    deep = to_uint16(rgba)
-    light = deep.astype(np.float32)
-    light[..., :3] *= light[..., 3:] / np.float32(65535)
-    return np.rint(light).astype(np.uint16)
-
-
-def straight(rgba: np.ndarray) -> np.ndarray:
-    """Return a premultiplied picture, (H, W, 4) uint16, with straight alpha."""
-    light = rgba.astype(np.float32)
-    light[..., :3] *= np.float32(65535) / np.maximum(light[..., 3:], 1)
-    return np.rint(np.minimum(light, 65535)).astype(np.uint16)

@@ -13,11 +13,15 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil
+from statistics import median_low
 
 from vidtrans.core.errors import UsageError
+from vidtrans.video.io.clip import ClipIndex
 
 MIN_SPEED, MAX_SPEED = Fraction(1, 1000), Fraction(1000)  # Bounds of a speed
 MAX_FRAMES = 10**7  # Largest number of frames of a result
+VERSION = 3  # Version of the frames of retimed clips, for cache keys
+VARIES = 0.05  # Deviation of the average frame rate from the usual one, from which a clip has a variable rate
 TICK = Fraction(1, 10**9)  # Resolution of the time map of a curve, in seconds
 SNAP = Fraction(1, 64)  # Share of the time between two frames within which a moment is that of the nearer frame
 
@@ -160,3 +164,9 @@ class Schedule:
         shown = [self.timeline.moment(self.map.clip_time(time)) for time in times]
         cut = next((cut for cut in sorted(self.timeline.cuts) if cut > shown[0].frame), None)
         return [moment for moment in shown if cut is None or moment.frame < cut]
+
+
+def usual_rate(index: ClipIndex) -> Fraction:
+    """Return the frame rate of a clip, or of most of its frames if it varies, in frames per second."""
+    usual = 1 / (Fraction(int(median_low(index.durations()))) * index.time_base)
+    return index.rate if abs(index.rate / usual - 1) < VARIES else usual.limit_denominator(1001)

@@ -8,7 +8,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 
@@ -152,7 +151,8 @@ class _Encoding:
     """
 
     def __init__(self, chunk: Chunk, store: ChunkStore, start: StartEncoder, *, threaded: bool) -> None:
-        self.chunk, self.last = chunk, cast("Future[None] | None", None)
+        self.chunk = chunk
+        self.last: Future[None] | None = None
         with ExitStack() as stack:
             self.writer = start(stack.enter_context(store.writing(chunk.number)))
             self._stack = stack.pop_all()
@@ -201,15 +201,10 @@ class ChunkWriter:
         on_stored: Callable[[Chunk], None] = lambda chunk: None,
         encoders: int = 1,
     ) -> None:
-        self._store, self._start, self._on_stored, self._chunk_of = store, start, on_stored, ChunkFinder(chunks)
+        self.store, self._start, self._on_stored, self._chunk_of = store, start, on_stored, ChunkFinder(chunks)
         self._encoders = encoders
         self._encodings: deque[_Encoding] = deque()  # Oldest first; the last one may lack frames
         self._jobs: deque[Future[None]] = deque()  # In the order in which they were given
-
-    @property
-    def store(self) -> ChunkStore:
-        """Return the store of the chunks."""
-        return self._store
 
     def write(self, frame: int, picture: np.ndarray, *stamps: int) -> None:
         """Write the picture of a frame; a video segment repeats the picture at each timestamp in ``stamps``.
@@ -221,7 +216,7 @@ class ChunkWriter:
             if frame == chunk.first:
                 while len(self._encodings) >= self._encoders:
                     self._store_oldest()
-                encoding = _Encoding(chunk, self._store, self._start, threaded=self._encoders > 1)
+                encoding = _Encoding(chunk, self.store, self._start, threaded=self._encoders > 1)
                 self._encodings.append(encoding)
             if not self._encodings or self._encodings[-1].chunk is not chunk:
                 return
@@ -229,15 +224,21 @@ class ChunkWriter:
             if self._encoders > 1:
                 self._wait_for_room(picture.nbytes)
                 picture = picture.copy()  # Its memory may be used again before it is encoded
-            self._jobs.append(encoding.run(partial(encoding.writer.write, picture, *stamps)))
+            self._run(encoding, partial(encoding.writer.write, picture, *stamps))
             if frame == chunk.stop - 1:
-                encoding.last = encoding.run(encoding.writer.close)
-                self._jobs.append(encoding.last)
+                encoding.last = self._run(encoding, encoding.writer.close)
             while self._encodings and (last := self._encodings[0].last) is not None and last.done():
                 self._store_oldest()
         except BaseException as error:
             self._discard(error)
             raise
+
+    def _run(self, encoding: _Encoding, job: Callable[[], None]) -> Future[None]:
+        """Give a job to a chunk's encoding."""
+        future = encoding.run(job)
+        if self._encoders > 1:  # Otherwise it has ended
+            self._jobs.append(future)
+        return future
 
     def _wait_for_room(self, num_bytes: int) -> None:
         """Wait until the pictures that wait, of about ``num_bytes`` each, leave room for another."""

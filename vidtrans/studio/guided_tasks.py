@@ -162,28 +162,21 @@ def _dream_steps(answers: Answers) -> list[CommandStep]:
 def _time_steps(answers: Answers) -> list[CommandStep]:
     """Return the command of the task "time": make frames between frames, slow motion or held frames."""
     clip, what = answers["clip"], answers["what"]
-    return [CommandStep("retime", {"video": clip} | TIMES[what], f"{_stem(clip)}, {TIME_LABELS[what]}")]
+    label, options = TIMES[what]
+    return [CommandStep("retime", {"video": clip} | options, f"{_stem(clip)}, {label}")]
 
 
-# Options of ``retime`` for each answer of the task "time", and what the answers say
-TIMES: dict[str, Table] = {
-    "24": {"fps": "24"},
-    "x2": {"fps": "x2"},
-    "half": {"speed": "0.5"},
-    "quarter": {"speed": "0.25"},
-    "double": {"speed": "2"},
-    "twos": {"hold": 2},
-    "blur": {"motion_blur": 180.0},
+# The answers of the task "time": what each says, and its options of ``retime``
+TIMES: dict[str, tuple[str, Table]] = {
+    "24": ("24 frames a second", {"fps": "24"}),
+    "x2": ("twice the frames", {"fps": "x2"}),
+    "half": ("half the speed", {"speed": "0.5"}),
+    "quarter": ("a quarter of the speed", {"speed": "0.25"}),
+    "double": ("twice the speed", {"speed": "2"}),
+    "twos": ("animation on twos", {"hold": 2}),
+    "blur": ("motion blur of a film camera", {"motion_blur": 180.0}),
 }
-TIME_LABELS = {
-    "24": "24 frames a second",
-    "x2": "twice the frames",
-    "half": "half the speed",
-    "quarter": "a quarter of the speed",
-    "double": "twice the speed",
-    "twos": "animation on twos",
-    "blur": "motion blur of a film camera",
-}
+TIME_LABELS = {name: label for name, (label, _) in TIMES.items()}
 NO_SOURCE = "none"  # Answer of a user who does not have the source clip
 # Labels of the answers to the question which colours a rendered clip gets
 COLOURS = {"picture": "the picture's", "film": "the film's own"}
@@ -289,7 +282,10 @@ TASKS = {
             "time",
             "Change its time",
             "Slow motion, more frames, held frames or motion blur.",
-            (Question("clip", "The clip", "clip"), Question("what", "What", "choice", TIME_LABELS, "half")),
+            (
+                Question("clip", "The clip", "clip"),
+                Question("what", "What", "choice", TIME_LABELS, "half"),
+            ),
             _time_steps,
         ),
     )

@@ -136,9 +136,7 @@ def convolve(picture: Tensor, across: np.ndarray, down: np.ndarray) -> Tensor:
 
 def mean_around(channel: Tensor, reach: int) -> Tensor:
     """Return the mean of a map over the square within ``reach`` pixels of each pixel."""
-    side = 2 * reach + 1
-    along = F.avg_pool2d(F.pad(channel, (reach,) * 4, mode="replicate"), (1, side), 1)
-    return F.avg_pool2d(along, (side, 1), 1)
+    return F.avg_pool2d(F.pad(channel, (reach,) * 4, mode="replicate"), 2 * reach + 1, 1)
 
 
 def plus(one: Tensor, other: Tensor, factor: float = 1) -> Tensor:

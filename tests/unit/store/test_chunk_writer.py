@@ -53,7 +53,7 @@ def test_files_do_not_depend_on_the_number_of_encoders(codec: str, tmp_path: Pat
 
 
 class Failing:
-    """An encoder that fails at its third picture; the first chunk's waits until it is told."""
+    """An encoder that waits for ``begin``, and, if it ``fails``, raises an error at its third picture."""
 
     def __init__(self, path: Path, begin: threading.Event, *, fails: bool) -> None:
         self.path, self.begin, self.fails, self.count = path, begin, fails, 0

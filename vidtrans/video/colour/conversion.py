@@ -210,6 +210,20 @@ def composite_over(colours: np.ndarray, alpha: np.ndarray, background: tuple[int
     return np.rint(background_rgb + coverage * (colours - background_rgb)).astype(colours.dtype)
 
 
+def premultiplied(rgba: np.ndarray) -> np.ndarray:
+    """Return a picture with straight alpha, (H, W, 4) uint8 or uint16, with its colours multiplied by alpha: uint16."""
+    light = to_uint16(rgba).astype(np.float32)
+    light[..., :3] *= light[..., 3:] / np.float32(65535)
+    return np.rint(light).astype(np.uint16)
+
+
+def straight(rgba: np.ndarray) -> np.ndarray:
+    """Convert a picture, (H, W, 4) uint16, from premultiplied to straight alpha."""
+    alpha = np.maximum(rgba[..., 3:], 1).astype(np.float64)
+    colours = np.rint(np.minimum(rgba[..., :3] * (65535 / alpha), 65535)).astype(rgba.dtype)
+    return np.dstack([colours, rgba[..., 3]])
+
+
 def resize_alpha(rgba: np.ndarray, width: int, height: int) -> np.ndarray:
     """Resize straight-alpha (H, W, 4) uint8 or uint16; the colours of transparent pixels do not bleed into others."""
     if rgba.shape[1] == width and rgba.shape[0] == height:

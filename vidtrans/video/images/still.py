@@ -22,6 +22,7 @@ import cv2
 import numpy as np
 
 from vidtrans.core.errors import MediaError
+from vidtrans.video.colour.conversion import straight
 from vidtrans.video.colour.tags import code_of_light
 from vidtrans.video.images import tiff
 from vidtrans.video.images.picture_header import PNG, PictureHeader
@@ -251,7 +252,7 @@ def _decode(data: np.ndarray, header: PictureHeader) -> np.ndarray | None:
         picture = np.repeat(bgr.reshape(*bgr.shape[:2], 1), 3, axis=2)
     else:
         picture = bgr[..., [2, 1, 0, 3][:channels]]
-    picture = _unpremultiply(picture) if header.premultiplied and channels == 4 else picture
+    picture = straight(picture) if header.premultiplied and channels == 4 else picture
     # OpenCV rotates TIFFs itself.
     return picture if header.format == "TIFF" else rotate_upright(picture, header.orientation)
 
@@ -303,13 +304,6 @@ def _open_by_pillow(data: np.ndarray, header: PictureHeader) -> Iterator[Image.I
         except (OSError, ValueError, SyntaxError, EOFError):
             picture = None
         yield picture
-
-
-def _unpremultiply(picture: np.ndarray) -> np.ndarray:
-    """Convert a picture, (H, W, 4) uint16, from premultiplied to straight alpha."""
-    alpha = np.maximum(picture[..., 3:], 1).astype(np.float64)
-    colours = np.rint(np.minimum(picture[..., :3] * (65535 / alpha), 65535)).astype(picture.dtype)
-    return np.dstack([colours, picture[..., 3]])
 
 
 def native_white(dtype: np.dtype) -> float:

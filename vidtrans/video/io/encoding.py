@@ -85,7 +85,7 @@ class Codec:
     threads: int = 0
 
     def side_by_side(self, cores: int) -> int:
-        """Return how many chunks to encode side by side on so many ``cores``, of which some are left to other work."""
+        """Return how many chunks to encode side by side; ``cores`` minus ``SPARE_CORES`` are divided between them."""
         threads = self.threads or int(dict(self.options).get("threads", 0))
         return max(1, (cores - SPARE_CORES) // threads) if threads else 1
 
@@ -331,6 +331,12 @@ class EncodingSettings:
                 return rate
         remedy = "give a number from 0.01 to 1000, as 24 or 30000/1001, or source"
         raise UsageError(f"--fps {self.fps}", "it is not a frame rate", remedy)
+
+    def stored(self, picture: PictureFormat) -> PictureFormat:
+        """Return the pixel format of encoded chunks, whose bit depth may differ from the result's, ``picture``."""
+        if picture.depth in self.chunk_codec.depths:
+            return picture
+        return replace(picture, depth=16 if picture.depth > 8 else 8)
 
     def for_key(self) -> Table:
         """Return the settings that affect the bytes of the result, for its cache key."""
