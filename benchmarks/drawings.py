@@ -10,8 +10,6 @@ were chosen on the first five films. ``--sheets`` writes a picture for each film
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from fractions import Fraction
-from itertools import pairwise
 from math import cos, pi, sin
 from pathlib import Path
 
@@ -20,11 +18,9 @@ import numpy as np
 from skimage.morphology import skeletonize
 
 from benchmarks import harness
-from benchmarks.retiming import SKIPPED, Frames, ffmpeg, minterpolate
+from benchmarks.retiming import SKIPPED, Frames, ffmpeg, minterpolate, retimed
 from benchmarks.tables import head, row
 from vidtrans.metrics.picture_quality import psnr
-from vidtrans.retiming.frames import MomentPictures
-from vidtrans.retiming.schedule import Moment, Timeline
 from vidtrans.video.images.picture import write_picture
 
 WIDTH, HEIGHT, FRAMES = 384, 288, 25
@@ -166,18 +162,6 @@ def film(draw: Callable[[Page, float], None]) -> Frames:
     for number, page in enumerate(pages):
         draw(page, number / (FRAMES - 1))
     return [cv2.resize(page.picture, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)[..., ::-1].copy() for page in pages]
-
-
-def retimed(frames: Frames) -> tuple[Frames, list[bool]]:
-    """Return the pictures midway between frames, as ``retime`` makes them, and which were held."""
-    times = tuple(Fraction(n, 12) for n in range(len(frames)))
-    make = MomentPictures(Timeline(tuple(range(len(frames))), times, frozenset()), lambda number: frames[number])
-    found, held = list[np.ndarray](), list[bool]()
-    for first, second in pairwise(range(len(frames))):
-        found.append(make(Moment(first, second, Fraction(1, 2))))
-        held.append(make.is_held)
-    make.close()
-    return found, held
 
 
 def contour_length(picture: np.ndarray) -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
 
@@ -22,9 +22,9 @@ import numpy as np
 from benchmarks import harness
 from benchmarks.clips import Span, read_frames
 from benchmarks.tables import head, row
-from vidtrans.core.machine import cores
 from vidtrans.metrics.picture_quality import psnr, ssim
-from vidtrans.retiming.between import Mixer
+from vidtrans.retiming.frames import MomentPictures
+from vidtrans.retiming.schedule import Moment, Timeline
 from vidtrans.video.images.picture import write_picture
 
 LINES = 384
@@ -48,19 +48,16 @@ Frames = list[np.ndarray]
 Make = Callable[[Frames], Frames]
 
 
-def ours(frames: Frames) -> Frames:
-    """Return the pictures midway between frames, as ``retime`` makes them."""
-    with closing(Mixer(cores())) as mix:
-        guides = [mix.guide(frame) for frame in frames]
-        motions = [mix.motion(a, b) for a, b in pairwise(guides)]
-        motions = [
-            mix.motion(guides[n], guides[n + 1], motions[n - 1]) if n and motion.is_fast else motion
-            for n, motion in enumerate(motions)
-        ]
-        around = [None, *motions, None]
-        return [
-            mix(frames[n], frames[n + 1], 0.5, motion, around[n], around[n + 2])[0] for n, motion in enumerate(motions)
-        ]
+def retimed(frames: Frames) -> tuple[Frames, list[bool]]:
+    """Return the pictures midway between frames, as ``retime`` makes them, and which were held."""
+    times = tuple(Fraction(n, 12) for n in range(len(frames)))
+    make = MomentPictures(Timeline(tuple(range(len(frames))), times, frozenset()), lambda number: frames[number])
+    found, held = list[np.ndarray](), list[bool]()
+    for first, second in pairwise(range(len(frames))):
+        found.append(make(Moment(first, second, Fraction(1, 2))))
+        held.append(make.is_held)
+    make.close()
+    return found, held
 
 
 def blend(frames: Frames) -> Frames:
@@ -107,7 +104,7 @@ def main() -> None:
         path = harness.need(options.data / span.path)
         frames = read_frames(path, span.first, 2 * options.pairs + 1, short=LINES)
         kept, truth = list(frames[::2]), list(frames[1::2])
-        made = {"retime": ours(kept), "blend": blend(kept)}
+        made = {"retime": retimed(kept)[0], "blend": blend(kept)}
         if program:
             made["minterpolate"] = minterpolate(program, kept, truth)
         for way, pictures in made.items():
