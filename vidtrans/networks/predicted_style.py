@@ -141,9 +141,9 @@ def remove_halos(frame: Tensor, picture: Tensor) -> Tensor:
     change = torch.zeros_like(look)
     for _ in range(NUM_PASSES):
         slope, offset = _local_fit(luma, look - change, FILTER_RADIUS, SMOOTH_VARIANCE)
-        base = _box(slope, FILTER_RADIUS) * luma + _box(offset, FILTER_RADIUS)
+        base = box_means(slope, FILTER_RADIUS) * luma + box_means(offset, FILTER_RADIUS)
         excess = base - mean_by_colour(source, base)
-        excess = excess - _box(excess, WIDE_RADIUS)
+        excess = excess - box_means(excess, WIDE_RADIUS)
         bright = _luma(excess)
         change = change + F.relu(bright) / (bright.abs() + MIN_HALO_LUMA) * beside_edge * excess
     # Apply the change at full size so that it follows the edges of the frame.
@@ -158,17 +158,21 @@ def _luma(picture: Tensor) -> Tensor:
     return red + green + blue
 
 
-def _box(x: Tensor, radius: int) -> Tensor:
+def box_means(x: Tensor, radius: int) -> Tensor:
     """Return the means over squares of 2 · radius + 1 cells per side; the border is repeated."""
     side = 2 * radius + 1
-    # Rows, then columns: over squares, the widest mean took as long as the rest of the network
-    along = F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), (1, side), 1)
-    return F.avg_pool2d(along, (side, 1), 1)
+    if not x.is_cpu:  # Running sums are not deterministic on CUDA
+        along = F.avg_pool2d(F.pad(x, (radius,) * 4, mode="replicate"), (1, side), 1)
+        return F.avg_pool2d(along, (side, 1), 1)
+    # Running sums, whose time does not depend on the radius: average pooling takes ten times as long
+    sums = F.pad(x, (radius + 1, radius) * 2, mode="replicate").cumsum(3)
+    sums = (sums[..., side:] - sums[..., :-side]).cumsum(2)
+    return (sums[:, :, side:] - sums[:, :, :-side]) / side**2
 
 
 def _variance(x: Tensor, radius: int) -> Tensor:
     """Return the variances over squares of 2 · radius + 1 cells per side."""
-    return F.relu(_box(x * x, radius) - _box(x, radius) ** 2)
+    return F.relu(box_means(x * x, radius) - box_means(x, radius) ** 2)
 
 
 def _local_fit(guide: Tensor, x: Tensor, radius: int, smooth: float) -> tuple[Tensor, Tensor]:
@@ -177,8 +181,8 @@ def _local_fit(guide: Tensor, x: Tensor, radius: int, smooth: float) -> tuple[Te
     ``guide``: (N, 1, h, w). ``radius``: half the square's side, in cells. ``smooth``: the variance of the guide below
     which the slope is small, as in a guided filter.
     """
-    mean, mean_x = _box(guide, radius), _box(x, radius)
-    slope = (_box(guide * x, radius) - mean * mean_x) / (_variance(guide, radius) + smooth)
+    mean, mean_x = box_means(guide, radius), box_means(x, radius)
+    slope = (box_means(guide * x, radius) - mean * mean_x) / (_variance(guide, radius) + smooth)
     return slope, mean_x - slope * mean
 
 

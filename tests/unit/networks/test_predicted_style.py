@@ -16,7 +16,7 @@ from vidtrans.inference.device import resolve_device
 from vidtrans.models.style_prediction import StylePrediction, ink_of
 from vidtrans.networks import GENERATORS, UNTRAINED
 from vidtrans.networks.init import build_generator, initialise
-from vidtrans.networks.predicted_style import PredictedStyle, is_narrower, load_narrower
+from vidtrans.networks.predicted_style import PredictedStyle, box_means, is_narrower, load_narrower
 from vidtrans.perception import DEFAULT, load_measure
 from vidtrans.perception.measure import Style, to_signed
 
@@ -70,6 +70,17 @@ def test_a_wider_network_begins_as_a_narrower_one_and_learns_in_all_channels(net
     unused = wide.head.conv.weight.grad
     assert unused is not None
     assert unused[:, 16:].abs().min() > 0
+
+
+@pytest.mark.parametrize(("size", "radius"), [((5, 9), 1), ((7, 4), 3), ((3, 6), 30)])
+def test_means_over_squares_are_those_of_the_picture_with_its_border_repeated(
+    size: tuple[int, int], radius: int
+) -> None:
+    picture = np.random.default_rng(radius).uniform(-1, 1, size).astype(np.float32)
+    side = 2 * radius + 1
+    wide = np.pad(picture.astype(np.float64), radius, mode="edge")
+    wanted = np.lib.stride_tricks.sliding_window_view(wide, (side, side)).mean((2, 3))
+    assert np.allclose(box_means(torch.from_numpy(picture)[None, None], radius)[0, 0].numpy(), wanted, atol=1e-6)
 
 
 def test_painted_colours_come_nearer_to_the_pictures() -> None:

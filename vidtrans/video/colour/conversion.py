@@ -368,7 +368,12 @@ class FromRGB:
         if bits == 16 and is_yuv(self.pix_fmt):  # The inverse of ``_stretch_to_16_bits``
             colours = cv2.addWeighted(picture[..., :3], 256 / 257, picture[..., :3], 0, 0)
             picture = colours if picture.shape[2] == 3 else with_alpha(colours, picture[..., 3])
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=_ARRAY_FORMATS[bits, picture.shape[2]])
+        stored = np.ascontiguousarray(picture)
+        pix_fmt = _ARRAY_FORMATS[bits, picture.shape[2]]
+        if (self.pix_fmt, self.width, self.height) == (pix_fmt, *stored.shape[1::-1]):
+            frame = av.VideoFrame.from_ndarray(stored, format=pix_fmt)  # It is not converted, and must be a copy
+        else:
+            frame = av.VideoFrame.from_numpy_buffer(stored, format=pix_fmt)
         return self._reformatter.reformat(
             frame,
             self.width,
