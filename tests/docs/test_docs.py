@@ -73,7 +73,7 @@ def test_the_benchmarks_that_pages_and_code_name_are_there() -> None:
     pages = [path for path in sources if path.name != "CHANGELOG.md"]  # it tells the history
     found = {name for page in pages for name in re.findall(r"\bbenchmarks(?:[./][a-z]\w*)+", page.read_text("utf-8"))}
     names = {name.removesuffix(".py").replace(".", "/") for name in found if not name.endswith(".md")}
-    assert len(names) > 10
+    assert names
     assert [n for n in sorted(names) if not ((ROOT / n).is_dir() or (ROOT / f"{n}.py").is_file())] == []
 
 
