@@ -18,9 +18,10 @@ Answers = Mapping[str, str]  # Answers of the user by question name
 class Question:
     """A question of a guided task, with the ``kind`` of its answer.
 
-    Kinds are clip, look (a picture or a painting medium), file (a clip or a picture), source (the original of another
-    clip, which the user may not have), number and choice. ``choices``: the labels by value, for a choice or a source.
-    ``default``: the initial answer. ``low``, ``high``: the bounds of a number.
+    Kinds are clip, clips (one per line), look (a picture or a painting medium), file (a clip or a picture), source (the
+    original of another clip, which the user may not have), number, slider and choice. ``choices``: the labels by value,
+    for a choice or a source. ``default``: the initial answer; a slider may have a word here, for no value. ``low``,
+    ``high``: the bounds of a number or a slider. ``step``: the interval of a slider's values.
     """
 
     name: str
@@ -28,8 +29,9 @@ class Question:
     kind: str
     choices: Mapping[str, str] = field(default_factory=dict)
     default: str = ""
-    low: int = 0
-    high: int = 0
+    low: float = 0
+    high: float = 0
+    step: float = 1
 
     def check(self, answer: str) -> None:
         """Raise UsageError if an answer is not valid for the question."""
@@ -39,6 +41,13 @@ class Question:
             raise unknown_name("answer", answer, list(self.choices))
         if self.kind == "number" and not (answer.isdecimal() and self.low <= int(answer) <= self.high):
             raise UsageError(f"{self.label}: {answer}", "out of bounds", f"give {self.low} to {self.high}")
+        if self.kind == "slider" and answer != self.default:
+            try:
+                is_valid = self.low <= float(answer) <= self.high
+            except ValueError:
+                is_valid = False
+            if not is_valid:
+                raise UsageError(f"{self.label}: {answer}", "out of bounds", f"give {self.low:g} to {self.high:g}")
 
 
 @dataclass(frozen=True)
@@ -85,19 +94,38 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem
 
 
+def _clips(answer: str) -> tuple[list[str], str]:
+    """Return the clips of an answer, and how a job's title calls them."""
+    clips = answer.split("\n")
+    return clips, _stem(clips[0]) if len(clips) == 1 else f"{len(clips)} clips"
+
+
+def _adjustments(answers: Answers) -> Table:
+    """Return the options of ``stylize`` for those sliders that the user has moved."""
+    moved = {q.name: float(answers[q.name]) for q in SLIDERS if answers.get(q.name, q.default) != q.default}
+    return {name: f"{value:g}" for name, value in moved.items()}
+
+
 def _picture_steps(answers: Answers) -> list[CommandStep]:
-    """Return the commands of the task "picture": render a clip in the style of a picture or a painting medium."""
-    clip, look, clip_name = answers["clip"], answers["look"], _stem(answers["clip"])
-    colours: Table = {"keep_colour": "1"} if answers["colours"] == "film" else {}
+    """Return the commands of the task "picture": render clips in the style of a picture or a painting medium."""
+    look, (clips, title) = answers["look"], _clips(answers["clip"])
+    adjusted = _adjustments(answers)
     if answers["how"] == "now" or look in shipped_looks():  # They need no training
-        return [CommandStep("stylize", {"video": [clip], "look": look} | colours, f"{clip_name} like {_stem(look)}")]
-    model = f"{_stem(look)}.{clip_name}.{answers['how']}min.safetensors"
-    train = {"pictures": [look], "on": [clip], "minutes": float(answers["how"]), "output": model}
-    render = {"video": [clip], "model": [model]} | colours
+        return [CommandStep("stylize", {"video": clips, "look": look} | adjusted, f"{title} like {_stem(look)}")]
+    model = f"{_stem(look)}.{_stem(clips[0])}.{answers['how']}min.safetensors"
+    train = {"pictures": [look], "on": clips, "minutes": float(answers["how"]), "output": model}
+    render = {"video": clips, "model": [model]} | adjusted
     return [
         CommandStep("look", train, f"learn {_stem(look)}"),
-        CommandStep("stylize", render, f"{clip_name} like {_stem(look)}", (0,)),
+        CommandStep("stylize", render, f"{title} like {_stem(look)}", (0,)),
     ]
+
+
+def _person_steps(answers: Answers) -> list[CommandStep]:
+    """Return the command of the task "person": a look inside a mask that is found in the pictures."""
+    look, (clips, title) = answers["look"], _clips(answers["clip"])
+    values = {"video": clips, "look": look, "mask": [answers["mask"]]} | _adjustments(answers)
+    return [CommandStep("stylize", values, f"{title}: {MASKS[answers['mask']]} like {_stem(look)}")]
 
 
 def _film_steps(answers: Answers) -> list[CommandStep]:
@@ -178,10 +206,16 @@ TIMES: dict[str, tuple[str, Table]] = {
 }
 TIME_LABELS = {name: label for name, (label, _) in TIMES.items()}
 NO_SOURCE = "none"  # Answer of a user who does not have the source clip
-# Labels of the answers to the question which colours a rendered clip gets
-COLOURS = {"picture": "the picture's", "film": "the film's own"}
+# What the task "person" renders in the look, by the mask of ``stylize``
+MASKS = {"person": "the person", "not person": "all but the person", "face": "the face"}
+CLIPS, LOOK = Question("clip", "Clip", "clips"), Question("look", "Look", "look")
+SLIDERS = (
+    Question("strength", "Strength", "slider", default="1", low=0, high=2, step=0.05),
+    Question("keep_colour", "The clip's own colours", "slider", default="0", low=0, high=1, step=0.05),
+    Question("size", "Detail, in lines", "slider", default="auto", low=240, high=1080, step=40),
+)
 # Question for the length of a training, in minutes
-MINUTES = Question("minutes", "Minutes to learn", "number", default="4", low=1, high=1440)
+MINUTES = Question("minutes", "Minutes of training", "number", default="4", low=1, high=1440)
 # Labels of the pairings (how the network's input is made from a frame) that the page offers
 PAIRINGS = {
     "edges": "its lines, light and dark",
@@ -191,102 +225,109 @@ PAIRINGS = {
     "colorize": "its black and white picture",
 }
 
-# Guided tasks by name
+# Guided tasks by name, in the order of the page
 TASKS = {
     task.name: task
     for task in (
         GuidedTask(
             "picture",
-            "Like this picture",
-            "Your clip in the manner of a painting, a drawing or a photograph.",
+            "Paint it in a style",
+            "Render your clip like a painting, a drawing or any picture.",
             (
-                Question("clip", "The clip", "clip"),
-                Question("look", "The picture", "look"),
+                CLIPS,
+                LOOK,
                 Question(
                     "how",
                     "How",
                     "choice",
-                    {"now": "at once", "5": "closer: learn it for 5 minutes", "20": "closest: learn it for 20 minutes"},
+                    {"now": "At once", "5": "Closer: train for 5 minutes", "20": "Closest: train for 20 minutes"},
                     "now",
                 ),
-                Question("colours", "Colours", "choice", COLOURS, "picture"),
+                *SLIDERS,
             ),
             _picture_steps,
         ),
         GuidedTask(
-            "film",
-            "From my film",
-            "A network learns how your film looks, and renders another clip that way.",
-            (
-                Question("film", "The film to learn from", "clip"),
-                Question("clip", "The clip to render", "clip"),
-                Question("pairing", "What it starts from", "choice", PAIRINGS, "edges"),
-                MINUTES,
-            ),
-            _film_steps,
+            "person",
+            "Only this person",
+            "Render the person in a look, and keep the rest as filmed.",
+            (CLIPS, LOOK, Question("mask", "What is rendered", "choice", MASKS, "person"), *SLIDERS),
+            _person_steps,
         ),
         GuidedTask(
             "paint",
-            "I paint frames",
-            "Paint over a few frames; all others follow.",
+            "Paint frames yourself",
+            "Paint on a few frames. The other frames follow.",
             (
-                Question("clip", "The clip", "clip"),
-                Question("count", "Frames to paint (all of them)", "number", default="1", low=1, high=40),
+                Question("clip", "Clip", "clip"),
+                Question("count", "Number of frames to paint", "number", default="1", low=1, high=40),
             ),
             _paint_steps,
             opens_easel=True,
-        ),
-        GuidedTask(
-            "flicker",
-            "Take the flicker out",
-            "Steadies what another tool made frame by frame.",
-            (
-                Question("made", "The clip that flickers", "clip"),
-                Question("source", "What it was made from", "source", {NO_SOURCE: "I do not have it"}, NO_SOURCE),
-            ),
-            _deflicker_steps,
-        ),
-        GuidedTask(
-            "grade",
-            "This grade",
-            "Learns your grade from a still before and after it, and grades a clip.",
-            (
-                Question("before", "Before the grade", "file"),
-                Question("after", "After the grade", "file"),
-                Question(
-                    "same", "Do both show the same scene?", "choice", {"yes": "yes", "no": "no: only the mood"}, "yes"
-                ),
-                Question("clip", "The clip to grade", "clip"),
-            ),
-            _grade_steps,
-        ),
-        GuidedTask(
-            "dream",
-            "Let it dream",
-            "A network learns how your clip moves, and makes new frames without end.",
-            (
-                Question("clip", "The clip", "clip"),
-                Question(
-                    "how",
-                    "What it does",
-                    "choice",
-                    {"loop": "it goes to and fro through the clip", "next-frame": "it invents what comes next"},
-                    "loop",
-                ),
-                MINUTES,
-                Question("frames", "Length of the dream, in frames", "number", default="120", low=1, high=100_000),
-            ),
-            _dream_steps,
         ),
         GuidedTask(
             "time",
             "Change its time",
             "Slow motion, more frames, held frames or motion blur.",
             (
-                Question("clip", "The clip", "clip"),
-                Question("what", "What", "choice", TIME_LABELS, "half"),
+                Question("clip", "Clip", "clip"),
+                Question("what", "Change", "choice", TIME_LABELS, "half"),
             ),
             _time_steps,
+        ),
+        GuidedTask(
+            "flicker",
+            "Remove flicker",
+            "Steady a clip that another tool rendered frame by frame.",
+            (
+                Question("made", "Clip that flickers", "clip"),
+                Question("source", "Its source", "source", {NO_SOURCE: "I do not have the source"}, NO_SOURCE),
+            ),
+            _deflicker_steps,
+        ),
+        GuidedTask(
+            "grade",
+            "Copy a colour grade",
+            "Learn a grade from a still before and after it, and apply it to a clip.",
+            (
+                Question("before", "Still before the grade", "file"),
+                Question("after", "Still after the grade", "file"),
+                Question(
+                    "same", "Do both show the same scene?", "choice", {"yes": "Yes", "no": "No: copy the mood"}, "yes"
+                ),
+                Question("clip", "Clip to grade", "clip"),
+            ),
+            _grade_steps,
+        ),
+        GuidedTask(
+            "film",
+            "Learn from a film",
+            "Train a network on one film, and render another clip like it.",
+            (
+                Question("film", "Film to learn from", "clip"),
+                Question("clip", "Clip to render", "clip"),
+                Question("pairing", "What the network starts from", "choice", PAIRINGS, "edges"),
+                MINUTES,
+            ),
+            _film_steps,
+        ),
+        GuidedTask(
+            "dream",
+            "Let it dream",
+            "Train a network on how your clip moves, and generate new frames.",
+            (
+                Question("clip", "Clip", "clip"),
+                Question(
+                    "how",
+                    "The dream",
+                    "choice",
+                    {"loop": "moves to and fro through the clip", "next-frame": "invents what comes next"},
+                    "loop",
+                ),
+                MINUTES,
+                Question("frames", "Length in frames", "number", default="120", low=1, high=100_000),
+            ),
+            _dream_steps,
         ),
     )
 }

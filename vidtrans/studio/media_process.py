@@ -36,7 +36,7 @@ from vidtrans.video.io.timestamps import ClockFilter
 
 MAX_MEMORY_BYTES = 6 << 30  # Limit of the address space of this process
 PROXY_SIDE_PX, PROXY_GOP = 540, 4  # Short side of proxies, and frames per group of pictures (for fast seeking)
-STRIP_FRAMES, STRIP_HEIGHT_PX = 8, 90  # Number of frames of a moving thumbnail, and their height
+STRIP_FRAMES, STRIP_HEIGHT_PX = 8, 135  # Number of frames of a moving thumbnail, and their height
 SOUND_RATE_HZ, SOUND_BITRATE = 48000, 96_000
 PEAKS_PER_S = 50  # Number of sound peaks per second in the waveform of a clip
 # Number of frames ahead from which seeking is faster than decoding all frames up to the requested one

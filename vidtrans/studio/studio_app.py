@@ -192,10 +192,10 @@ class StudioApp:
 
     @route("/api/preview", "POST")
     async def preview(self, request: Request) -> Response:
-        """Return one frame as a command would render it, as a PNG file."""
+        """Return one frame as a command would render it, as a PNG file; ``is_sample``: beside the main preview."""
         message = await message_of(request)
-        frame = count_in(message, "frame")
-        return FileResponse(await self.session.preview(step_in(message), frame), media_type="image/png")
+        frame, purpose = count_in(message, "frame"), "sample" if message.get("is_sample") is True else "preview"
+        return FileResponse(await self.session.preview(step_in(message), frame, purpose), media_type="image/png")
 
     @route("/api/curve", "POST")
     async def curve(self, request: Request) -> Response:

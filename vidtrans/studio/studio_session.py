@@ -171,13 +171,16 @@ class StudioSession:
             raise UsageError("flicker", "what was kept of it is damaged", "ask for it again")
         return {name: series[name] for name in names}
 
-    async def preview(self, step: CommandStep, frame: int) -> Path:
-        """Return the path of a PNG file of one frame, as the command of a step renders it. Raises UsageError."""
+    async def preview(self, step: CommandStep, frame: int, purpose: str = "preview") -> Path:
+        """Return the path of a PNG file of one frame, as the command of a step renders it; see ``run_command``.
+
+        Raises UsageError.
+        """
         words = self.words(step)
         folder = self._preview_path(step, frame)
         if not (pictures := sorted(folder.glob("*.png"))):
             span = ["--start", str(frame), "--end", str(frame + 1), "--overwrite"]
-            await self.run_command("preview", [*words, *span, "-o", str(folder / "%05d.png")])
+            await self.run_command(purpose, [*words, *span, "-o", str(folder / "%05d.png")])
             pictures = sorted(folder.glob("*.png"))
         if not pictures:
             raise UsageError("preview", "no picture was made", "choose another frame")

@@ -54,6 +54,15 @@ export function h(tag, properties = {}, ...children) {
   return made;
 }
 
+// The size, frames and shots of a clip, as soon as the server knows them; {} of what is no clip.
+export async function factsOf(name) {
+  for (;;) {
+    const facts = await get("/facts", { name }).catch(() => ({ fault: "it is gone" }));
+    if (facts.known || facts.fault) return facts;
+    await new Promise((done) => { setTimeout(done, 500); });
+  }
+}
+
 export const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
 export const stem = (name) => name.split("/").pop().replace(/\.[^.]+$/, "");
 

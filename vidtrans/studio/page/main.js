@@ -60,12 +60,12 @@ state.addEventListener("open", ({ detail: item }) => {
 });
 state.addEventListener("training", ({ detail: name }) => {
   enter("training");
-  scrollTo({ top: 0 });
+  $("middle").scrollTo({ top: 0 });
   $("training").open(name);
 });
 state.addEventListener("command", ({ detail: { command, values } }) => {
   enter("command");
-  scrollTo({ top: 0 });
+  $("middle").scrollTo({ top: 0 });
   $("command").open(command, values);
 });
 state.addEventListener("compare", ({ detail: item }) => {
@@ -102,6 +102,32 @@ document.addEventListener("keydown", (event) => {
   if (room === "viewer" && !event.ctrlKey && !event.metaKey) $("viewer").key(event);
   if (room === "easel") $("easel").key(event);
 });
+
+// The queue is a drawer; its button shows how far the job that runs is.
+function showQueue(on) {
+  $("right").hidden = !on;
+  $("to-queue").setAttribute("aria-expanded", String(on));
+}
+showQueue(innerWidth >= 1800);
+$("to-queue").addEventListener("click", () => showQueue($("right").hidden));
+state.addEventListener("jobs", () => {
+  const open = state.jobs.filter((job) => ["queued", "running"].includes(job.state)), job = open.find((one) => one.state === "running"), button = $("to-queue");
+  const { done = 0, total = 0 } = job?.progress ?? {}, share = total > 0 ? Math.min(100, Math.round((100 * done) / total)) : 0;
+  button.toggleAttribute("data-at", Boolean(job));
+  button.style.setProperty("--done", `${share}%`);
+  button.textContent = open.length ? `Queue: ${open.length}${job && total > 0 ? `, ${share} %` : ""}` : "Queue";
+});
+
+const THEMES = ["dark", "light", "system"];
+function setTheme(name) {
+  document.documentElement.dataset.theme = name;
+  $("theme").setAttribute("aria-label", `Theme: ${name}`);
+  $("viewer").timeline?.draw();
+  try { localStorage.setItem("vidtrans-theme", name); } catch { /* the browser keeps nothing */ }
+}
+const themeKept = () => { try { return localStorage.getItem("vidtrans-theme"); } catch { return null; } };
+setTheme(THEMES.includes(themeKept()) ? themeKept() : "dark");
+$("theme").addEventListener("click", () => setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme) + 1) % THEMES.length]));
 
 enter("wishes");
 state.trying(() => state.open());

@@ -57,7 +57,7 @@ export class Shelf extends HTMLElement {
     const cards = found.slice(0, this.limit).map((item) => this.card(item));
     this.list.replaceChildren(...cards);
     this.more.hidden = found.length <= this.limit;
-    if (!state.items.length) this.list.replaceChildren(h("li", { className: "quiet wide" }, "Drop a clip here, or add files. Everything stays in this folder."));
+    if (!state.items.length) this.list.replaceChildren(h("li", { className: "quiet wide" }, "Drop clips and pictures here, or add files."));
     this.mark();
     this.showBin();
   }

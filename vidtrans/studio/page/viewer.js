@@ -5,7 +5,11 @@ import { state } from "./state.js";
 import "./timeline.js";
 
 const MODES = { wipe: "wipe", side: "side by side", difference: "difference", single: "after only", before: "before only" };
-const LOUPE = 220, ZOOM = 4;
+const LOUPE = 220, ZOOM = 4, FASTEST = 4;
+const KEYS = {
+  "J K L": "play backward, stop, play forward; again: twice as fast", "Space": "play or stop", "← →": "one frame; with Shift ten", "↑ ↓": "cut before, cut after", "Home End": "first frame, last frame",
+  "I O X": "begin the range, end it, clear it", "C": "begin a shot here", "/": "loop", "Z": "loupe", "\\": "before or after", "W S D": "wipe, side by side, difference", "[ ]": "move the wipe",
+};
 
 export class Viewer extends HTMLElement {
   connectedCallback() {
@@ -19,7 +23,7 @@ export class Viewer extends HTMLElement {
     this.timeline = document.createElement("studio-timeline");
     const button = (text, label, onclick, more = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick, ...more }, text);
     this.playing = button("▶", "Play (space)", () => this.toggle());
-    this.looping = button("Loop", "Loop the range (l)", () => this.setLoop(!this.isLoop), { "aria-pressed": "false" });
+    this.looping = button("Loop", "Loop the range (/)", () => this.setLoop(!this.isLoop), { "aria-pressed": "false" });
     this.mode = h("select", { "aria-label": "Comparison", hidden: true, onchange: () => this.setMode(this.mode.value) },
       Object.entries(MODES).map(([value, text]) => h("option", { value }, text)));
     this.speed = h("select", { "aria-label": "Speed", onchange: () => this.setSpeed(Number(this.speed.value)) },
@@ -27,16 +31,19 @@ export class Viewer extends HTMLElement {
     this.loupe = button("Loupe", "Loupe (z)", () => this.setLoupe(!this.isLoupe), { "aria-pressed": "false" });
     this.flickers = button("Flicker", "Measure the flicker of each frame, and draw it under the timeline", () => this.measure(), { hidden: true });
     this.where = h("span", { className: "quiet", role: "status" });
-    this.heading = h("h2", {}, "Open a clip or a picture on the shelf");
+    this.heading = h("h2", {}, "Open a clip or a picture from the files");
     this.made = h("pre", { className: "line", hidden: true, tabIndex: 0, "aria-label": "How it was made" });
     this.uses = h("div", { className: "bar", hidden: true },
       button("Start here (i)", "Begin the range here", () => this.markIn()), button("End here (o)", "End the range here", () => this.markOut()),
       button("Clear range", "Clear the range", () => this.setRange(null, null)),
-      button("Cut here (k)", "A shot begins at this frame, or no longer does", () => this.cut()),
+      button("Cut here (c)", "Begin a shot at this frame, or join it with the one before", () => this.cut()),
       button("Paint this frame", "Paint this frame", () => { if (this.a.facts) state.tell("paint", { name: this.source(), frame: this.sourceFrame() }); }));
-    this.append(this.heading, this.stage, this.timeline,
+    this.help = h("dialog", { "aria-label": "Keys of the viewer" }, h("h2", {}, "Keys"), h("dl", {}, Object.entries(KEYS).flatMap(([keys, what]) => [h("dt", {}, keys.split(" ").map((key) => [h("kbd", {}, key), " "]).flat()), h("dd", {}, what)])),
+      h("form", { method: "dialog", className: "bar" }, h("button", {}, "Close")));
+    this.where.className = "quiet where";
+    this.append(this.heading, h("div", { className: "room" }, this.stage), this.timeline,
       h("div", { className: "bar controls" }, this.playing, button("◀|", "Frame before (left)", () => this.step(-1)), button("|▶", "Next frame (right)", () => this.step(1)),
-        this.speed, this.looping, this.loupe, this.mode, this.flickers, this.where), this.uses, this.made);
+        this.speed, this.looping, this.loupe, this.mode, this.flickers, button("?", "Keys (?)", () => this.help.showModal()), this.where), this.uses, this.made, this.help);
     this.frame = 0;
     this.isLoop = true;
     this.setLoop(true);
@@ -146,16 +153,41 @@ export class Viewer extends HTMLElement {
     state.say(`${shots.length - 1} cuts are in ${made.name}.`);
   }
 
-  toggle() { if (this.isPlaying) this.pause(); else this.play(); } // a clip that has just ended, and begins again, plays
+  toggle() { if (this.isPlaying || this.backward) this.pause(); else this.play(); } // a clip that has just ended, and begins again, plays
   play() {
     if (!this.a.isClip) return;
+    this.backward = 0;
     this.isPlaying = true;
     this.setSpeed(Number(this.speed.value));
     this.a.element.play().catch(() => {}); // it was interrupted by another source
     if (this.b.isClip) this.b.element.play().catch(() => {});
   }
-  pause() { this.isPlaying = false; for (const layer of [this.a, this.b]) if (layer.isClip) layer.element.pause(); this.go(this.frame); }
+  pause() { this.isPlaying = false; this.backward = 0; for (const layer of [this.a, this.b]) if (layer.isClip) layer.element.pause(); this.go(this.frame); }
   step(frames) { this.pause(); this.go(this.frame + frames); }
+
+  // As editors have it: L plays, and again faster; J the same backward, which browsers cannot play, so that frames are stepped.
+  shuttle(forward) {
+    if (!this.a.facts) return;
+    if (forward) {
+      this.setSpeed(this.isPlaying ? Math.min(FASTEST, 2 * this.a.element.playbackRate) : 1);
+      if (!this.isPlaying) this.play();
+      return;
+    }
+    const backward = this.backward ? Math.min(FASTEST, 2 * this.backward) : 1;
+    this.pause();
+    Object.assign(this, { backward, from: { time: performance.now(), frame: this.frame } });
+  }
+  rewind() {
+    const { time, frame } = this.from, passed = ((performance.now() - time) / 1000) * this.a.facts.fps * this.backward;
+    const at = Math.max(0, frame - Math.floor(passed));
+    if (at !== this.frame) this.go(at);
+    if (at === 0) this.backward = 0;
+  }
+  toCut(direction) {
+    const shots = [0, ...(this.a.facts?.shots ?? [])], next = direction < 0 ? shots.filter((shot) => shot < this.frame).at(-1) : shots.find((shot) => shot > this.frame);
+    this.pause();
+    this.go(next ?? (direction < 0 ? 0 : Infinity));
+  }
 
   go(frame) {
     if (!this.a.isClip || !this.a.facts) return;
@@ -171,6 +203,7 @@ export class Viewer extends HTMLElement {
     const { a, b } = this, video = a.element;
     this.playing.textContent = a.isClip && !video.paused ? "❚❚" : "▶";
     if (!a.isClip || !a.facts) return;
+    if (this.backward) this.rewind();
     if (!video.paused || video.ended) {
       const frame = a.frameAt(video.currentTime), [from, to] = this.timeline.range;
       if (video.ended && !this.isLoop) this.isPlaying = false;
@@ -212,13 +245,16 @@ export class Viewer extends HTMLElement {
 
   key(event) {
     if (event.altKey) return;
+    const mode = (name) => () => { if (this.other) this.setMode(name); };
     const keys = {
       " ": () => this.toggle(), ArrowLeft: () => this.step(event.shiftKey ? -10 : -1), ArrowRight: () => this.step(event.shiftKey ? 10 : 1),
-      Home: () => this.go(0), End: () => this.go(Infinity), i: () => this.markIn(), o: () => this.markOut(),
-      k: () => this.cut(), l: () => this.setLoop(!this.isLoop), z: () => this.setLoupe(!this.isLoupe), w: () => { if (this.other) this.setMode("wipe"); },
+      ArrowUp: () => this.toCut(-1), ArrowDown: () => this.toCut(1), Home: () => this.go(0), End: () => this.go(Infinity),
+      j: () => this.shuttle(false), k: () => this.pause(), l: () => this.shuttle(true), i: () => this.markIn(), o: () => this.markOut(), x: () => this.setRange(null, null),
+      c: () => this.cut(), "/": () => this.setLoop(!this.isLoop), z: () => this.setLoupe(!this.isLoupe), w: mode("wipe"), s: mode("side"), d: mode("difference"),
+      "\\": () => mode(this.stage.dataset.mode === "before" ? "single" : "before")(), "?": () => this.help.showModal(),
       "[": () => this.setWipe(clamp(this.wipe - 0.05, 0, 1)), "]": () => this.setWipe(clamp(this.wipe + 0.05, 0, 1)),
     };
-    const act = keys[event.key];
+    const act = keys[event.key.length === 1 ? event.key.toLowerCase() : event.key];
     if (act) { act(); event.preventDefault(); }
   }
 }
