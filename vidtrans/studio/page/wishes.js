@@ -11,6 +11,7 @@ const TAKEN = { clip: ["clip", "pictures"], clips: ["clip", "pictures"], source:
 // The looks that suit most clips come first; others follow in the order of the server.
 const BEST = ["watercolour", "oil", "ink", "great-wave", "starry-night", "pastel", "pencil", "impasto", "engraving", "gouache", "print", "pointillism", "stained-glass", "charcoal", "coloured-pencil"];
 const PREVIEWED = ["picture", "person"]; // tasks whose result can be seen on one frame at once
+const SINGLE = { temporal: "off" }; // of one frame: a filter over time would render its neighbours, too
 const FRAME_LINES = 900; // of the frame that is shown
 
 export class Wishes extends HTMLElement {
@@ -63,7 +64,7 @@ export class Wishes extends HTMLElement {
   sample(values, frame) {
     const key = JSON.stringify([values, frame, state.item(values.video[0])?.modified]);
     if (!this.samples.has(key)) {
-      const made = (this.last ?? Promise.resolve()).catch(() => {}).then(async () => (await ask("/api/preview", { command: "stylize", values, frame, is_sample: true })).blob());
+      const made = (this.last ?? Promise.resolve()).catch(() => {}).then(async () => (await ask("/api/preview", { command: "stylize", values: { ...values, ...SINGLE }, frame, is_sample: true })).blob());
       this.samples.set(key, this.last = made);
       made.catch(() => this.samples.delete(key));
     }
@@ -269,7 +270,7 @@ export class Wishes extends HTMLElement {
 
   // The same frame as it will be; of a look that is to be learned, as it is without training.
   async preview(number, answers) {
-    const values = { ...this.steps.at(-1).values, video: [this.clip()], look: answers.look };
+    const values = { ...this.steps.at(-1).values, video: [this.clip()], look: answers.look, ...SINGLE };
     delete values.model;
     this.compare.say("The preview is being made …");
     const frame = Number(this.compare.slider.value);
