@@ -87,7 +87,7 @@ def test_curves_and_files_of_the_folder_are_taken_and_only_what_was_set_is_in_th
 
 
 def _answers(task: GuidedTask) -> dict[str, str]:
-    kinds: dict[str, Any] = {"clip": "a clip.mp4", "look": "a.jpg", "file": "a.png"}
+    kinds: dict[str, Any] = {"clip": "a clip.mp4", "clips": "a clip.mp4\nb.mp4", "look": "a.jpg", "file": "a.png"}
     return {q.name: kinds.get(q.kind) or q.default for q in task.questions}
 
 
@@ -96,10 +96,11 @@ def test_each_task_gives_command_lines_for_all_its_answers_and_refuses_wrong_one
     commands: PageCommands, task: GuidedTask
 ) -> None:
     for question in task.questions:
-        for answer in question.choices or [_answers(task)[question.name]]:
+        bounds = [f"{question.low:g}", f"{question.high:g}"] if question.kind == "slider" else []
+        for answer in [*question.choices, *bounds] or [_answers(task)[question.name]]:
             for step in task.steps(_answers(task) | {question.name: answer}):
                 words = commands.words(step.command, step.values)
                 assert shlex.split(shlex.join(words)) == words
-        for wrong in [""] if question.kind not in ("choice", "number") else ["", "x", "-1", "99999999999"]:
+        for wrong in ["", "x", "-1", "nan", "99999999999"] if question.kind in ("choice", "number", "slider") else [""]:
             with pytest.raises(UsageError):
                 task.steps(_answers(task) | {question.name: wrong})

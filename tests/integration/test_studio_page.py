@@ -50,7 +50,7 @@ def test_a_dropped_clip_becomes_a_result_in_a_few_clicks(browser: Any, running: 
         page.wait_for_selector("studio-shelf li[data-name='my clip.mp4']")
         page.click("[data-wish=flicker]")
         page.wait_for_function("() => document.querySelector('studio-wishes .line').textContent.startsWith('vidtrans')")
-        line = page.inner_text("studio-wishes .line")
+        line = page.text_content("studio-wishes .line")
         assert line.startswith("vidtrans deflicker 'my clip.mp4'")
         page.click("studio-wishes button[type=submit]")
         page.wait_for_selector("studio-viewer:not([hidden])")

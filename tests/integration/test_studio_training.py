@@ -86,7 +86,7 @@ def test_a_training_is_seen_in_words_and_its_film_scrubbed(browser: Any, running
             )
         plot = page.locator("studio-training svg").first
         box = plot.bounding_box()
-        plot.click(position={"x": box["width"] * 0.15, "y": box["height"] / 2})
+        plot.click(position={"x": box["width"] * 0.14, "y": box["height"] / 2})
         page.wait_for_function(f"() => {PANEL}.at === 0")
         assert "24.0" in plot.locator("circle.best title").text_content()
 

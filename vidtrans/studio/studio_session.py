@@ -15,7 +15,7 @@ from typing import Protocol, TypeVar
 from vidtrans.core.child_process import VIDTRANS
 from vidtrans.core.errors import UsageError
 from vidtrans.core.events import Note, Report, ignore_event
-from vidtrans.core.files import CACHE_FOLDER
+from vidtrans.core.files import CACHE_FOLDER, write_bytes
 from vidtrans.core.settings import Table
 from vidtrans.core.system import command_line
 from vidtrans.core.text_files import parse_own_table, read_table
@@ -27,6 +27,7 @@ from vidtrans.studio.project_folder import ProjectFolder, Uploads
 from vidtrans.studio.studio_jobs import JobQueue, StudioJob
 
 POLL_S = 0.4  # Interval, in s, at which the job queue is checked
+PREVIEW_SIDE_PX = 1080  # Largest short side, in pixels, of a preview
 QUICK_TIMEOUT_S = 180.0  # Longest time, in s, of an estimate or a preview
 Answer = TypeVar("Answer")  # Result type of a function that runs in a thread
 
@@ -172,19 +173,21 @@ class StudioSession:
         return {name: series[name] for name in names}
 
     async def preview(self, step: CommandStep, frame: int, purpose: str = "preview") -> Path:
-        """Return the path of a PNG file of one frame, as the command of a step renders it; see ``run_command``.
+        """Return the path of a PNG file of one frame of the step's first video, rendered as a single picture.
 
-        Raises UsageError.
+        As part of the clip, a frame in the middle of a shot would need the strokes of all frames of the shot before it.
+        ``purpose``: see ``run_command``. Raises UsageError.
         """
-        words = self.words(step)
-        folder = self._preview_path(step, frame)
-        if not (pictures := sorted(folder.glob("*.png"))):
-            span = ["--start", str(frame), "--end", str(frame + 1), "--overwrite"]
-            await self.run_command(purpose, [*words, *span, "-o", str(folder / "%05d.png")])
-            pictures = sorted(folder.glob("*.png"))
-        if not pictures:
-            raise UsageError("preview", "no picture was made", "choose another frame")
-        return pictures[0]
+        words, path = self.words(step), self._preview_path(step, frame).with_suffix(".png")
+        if not path.is_file():
+            videos = step.values.get("video")
+            name = str(videos[0]) if isinstance(videos, list) and videos else ""
+            data = await self.run_in_thread(self.media.frame, self.folder.existing(name), frame, PREVIEW_SIDE_PX, "png")
+            picture = path.with_suffix(".source.png")
+            await asyncio.to_thread(write_bytes, picture, data)
+            words[words.index(name)] = str(picture)
+            await self.run_command(purpose, [*words, "-o", str(path), "--overwrite"])
+        return path
 
     async def wall(self, values: Table, name: str, choices: Sequence[str]) -> str:
         """Render a grid: a frame of a clip, plain and with each of the ``choices`` of setting ``name``; return its key.

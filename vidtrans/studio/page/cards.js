@@ -1,5 +1,5 @@
 // Pictures for the cards of the tasks: a frame of the user's own clip, drawn on as the task would change it.
-const WIDTH = 400, HEIGHT = 250;
+const WIDTH = 480, HEIGHT = 300;
 
 // Fill a canvas with the middle of a picture; scale enlarges it, x moves it.
 function cover(context, picture, { scale = 1, x = 0, alpha = 1, filter = "none" } = {}) {
@@ -67,11 +67,11 @@ const DRAW = {
   dream: (context, [first, second, third]) => { [second, third, first].forEach((picture, n) => cover(context, picture, { scale: 1.25 + 0.4 * n, alpha: 0.42, filter: `hue-rotate(${40 * n}deg) blur(${n}px)` })); },
 };
 
-// Draw the card of a task with three frames of a clip; "result": what a render has made of the first one.
+// Draw the card of a task with three frames of a clip; "result": the first one as it is rendered.
 export function draw(canvas, task, frames, result = null) {
   Object.assign(canvas, { width: WIDTH, height: HEIGHT });
   const context = canvas.getContext("2d", { willReadFrequently: true });
   cover(context, frames[0]);
-  if (result) right(context, () => cover(context, result));
+  if (result) cover(context, result);
   else DRAW[task]?.(context, frames);
 }

@@ -36,7 +36,7 @@ export class CommandPanel extends HTMLElement {
     await state.trying(async () => {
       const schema = await schemaOf(command);
       if (number !== this.opening) return; // another one was chosen, or another file opened, meanwhile
-      this.about.textContent = schema.description;
+      [this.about.textContent] = schema.description.match(/^.*?[.](?= |$)/) ?? [schema.description];
       this.isTouched = values !== null;
       await this.form.build(command, values ?? this.given(schema));
       this.show();

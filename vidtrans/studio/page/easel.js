@@ -45,7 +45,7 @@ export class Easel extends HTMLElement {
       return [h("label", {}, label, " ", input), input];
     };
     const button = (text, onclick, more = {}) => h("button", { type: "button", onclick, ...more }, text);
-    this.heading = h("h2", {}, "Choose a clip on the shelf: “Paint on its frames”");
+    this.heading = h("h2", {}, "Choose a clip from the files: ⋯, then “Paint on its frames”");
     this.tools = h("div", { className: "bar", role: "group", "aria-label": "Tools" }, Object.entries(TOOLS).map(([name, text]) =>
       h("button", { type: "button", "data-tool": name, "aria-pressed": String(name === this.tool), title: text, onclick: () => this.use(name) }, text.split(/[:(]/)[0].trim())));
     this.colour = h("input", { type: "color", value: "#c83232", "aria-label": "Colour" });
@@ -112,6 +112,7 @@ export class Easel extends HTMLElement {
       this.own.hidden = !state.isHere;
       this.number.value = frame;
       this.heading.textContent = `${clip}, frame ${frame}`;
+      this.dataset.clip = clip;
       for (const canvas of [this.paint, this.onionCanvas]) Object.assign(canvas, { width: photo.width, height: photo.height });
       this.setEnabled(true);
       this.go.textContent = PURPOSES[purpose].go;

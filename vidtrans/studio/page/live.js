@@ -27,7 +27,7 @@ export class LiveRoom extends HTMLElement {
       h("h3", {}, "Media"), this.looks, this.files, more, this.line,
       h("div", { className: "bar" }, this.go, h("button", { type: "button", onclick: () => this.copy() }, "Copy the command")), this.told);
     this.append(h("h2", {}, "Live"),
-      h("p", { className: "quiet" }, "Draw, or stand before a camera, and see a look answer at once. Choose one or several: the live page switches and fades between them."),
+      h("p", { className: "quiet" }, "See your camera, a drawing or a video in a look at once. If you choose several looks, the live page switches and fades between them."),
       this.stage, form);
     state.addEventListener("start", () => { this.offer(); this.poll(); });
     state.addEventListener("items", () => this.offer());
@@ -71,7 +71,7 @@ export class LiveRoom extends HTMLElement {
         pictures.map(({ name, modified }) => pick("looks", name, link("/thumb", { name, modified }))))] : []),
       h("h3", {}, "Models of this folder"),
       models.length ? h("div", { className: "bar", role: "group", "aria-label": "Models of this folder" }, models.map(({ name }) => pick("model", name)))
-        : h("p", { className: "quiet" }, "There is none yet. The wishes “like this picture” and “from my film” make some."));
+        : h("p", { className: "quiet" }, "There is no model yet. The tasks “Paint it in a style” and “Learn from a film” train models."));
     if (focused) [...this.querySelectorAll("[data-name]")].find((one) => one.dataset.name === focused)?.focus();
     this.show();
   }

@@ -24,6 +24,10 @@ function enter(name) {
 }
 
 for (const name of ROOMS) $(`to-${name}`).addEventListener("click", () => enter(name));
+$("to-easel").addEventListener("click", () => { // who has a clip at hand paints on that one
+  const clip = $("wishes").shown;
+  if (!$("easel").clip && state.item(clip)?.kind === "clip") $("easel").open(clip, $("wishes").frames?.[clip] ?? 0);
+});
 $("rooms").addEventListener("keydown", (event) => {
   const step = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
   if (!step) return;
@@ -39,6 +43,7 @@ state.addEventListener("start", () => {
 });
 state.addEventListener("connection", ({ detail }) => {
   $("connection").textContent = detail ? "connected" : "no connection; trying again …";
+  $("connection").toggleAttribute("data-ok", detail);
 });
 let hiding = null;
 state.addEventListener("message", ({ detail: { text, isProblem } }) => {

@@ -18,7 +18,7 @@ export class TrainingPanel extends HTMLElement {
   connectedCallback() {
     this.heading = h("h2", {}, "Training");
     this.choice = h("select", { "aria-label": "Training to watch", hidden: true, onchange: () => this.open(this.choice.value) });
-    this.empty = h("p", { className: "quiet" }, "Nothing has learned here yet. A wish that takes minutes to learn can be watched here from its first step.");
+    this.empty = h("p", { className: "quiet" }, "No model has been trained here yet. You can watch a training here from its first step.");
     this.steps = h("b", {});
     this.words = h("span", { role: "status" }); // without the step, which would be read aloud every two seconds
     this.warnings = h("ul", { className: "warned", "aria-label": "Warnings", hidden: true });

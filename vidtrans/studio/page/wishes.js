@@ -11,7 +11,7 @@ const TAKEN = { clip: ["clip", "pictures"], clips: ["clip", "pictures"], source:
 // The looks that suit most clips come first; others follow in the order of the server.
 const BEST = ["watercolour", "oil", "ink", "great-wave", "starry-night", "pastel", "pencil", "impasto", "engraving", "gouache", "print", "pointillism", "stained-glass", "charcoal", "coloured-pencil"];
 const PREVIEWED = ["picture", "person"]; // tasks whose result can be seen on one frame at once
-const SINGLE = { temporal: "off" }; // of one frame: a filter over time would render its neighbours, too
+const LATEST = 8; // results on the first page
 const FRAME_LINES = 900; // of the frame that is shown
 
 export class Wishes extends HTMLElement {
@@ -27,6 +27,7 @@ export class Wishes extends HTMLElement {
 
   cards() {
     this.wish = this.compare = null;
+    this.asked = (this.asked ?? 0) + 1; // what was asked for a task is not shown any more
     this.round = (this.round ?? 0) + 1;
     this.making ??= document.createElement("studio-making");
     const clips = this.clips().map((item) => item.name);
@@ -37,15 +38,27 @@ export class Wishes extends HTMLElement {
         h("button", { type: "button", className: "first", onclick: () => document.querySelector("studio-shelf").input.click() }, "Add files"));
     this.replaceChildren(this.making, top, h("div", { className: "wishes" }, state.start.wishes.map((wish) =>
       h("button", { type: "button", className: "wish", "data-wish": wish.name, onclick: () => this.open(wish) },
-        clip && h("canvas", { "aria-hidden": "true" }), h("b", {}, wish.title), h("span", {}, wish.text)))));
+        clip && h("canvas", { "aria-hidden": "true" }), h("b", {}, wish.title), h("span", {}, wish.text)))), this.latest = h("div", { hidden: true }));
+    this.showLatest();
     if (clip) this.illustrate(clip, this.round);
+  }
+
+  // The newest results, to look at again.
+  showLatest() {
+    const results = state.items.filter((item) => ["clip", "picture"].includes(item.kind) && state.maker(item.name)).sort((a, b) => b.modified - a.modified).slice(0, LATEST);
+    const names = results.map((item) => item.name).join();
+    this.latest.hidden = !results.length;
+    if (this.latest.dataset.names === names) return;
+    this.latest.dataset.names = names;
+    this.latest.replaceChildren(h("h3", {}, "Latest results"), h("div", { className: "looks" }, results.map((item) =>
+      h("button", { type: "button", title: item.name, onclick: () => state.tell("open", item) }, h("img", { src: link("/frame", { name: item.name, frame: 0, short: 200 }), alt: "", loading: "lazy" }), h("span", {}, stem(item.name))))));
   }
 
   // Draw the cards with frames of the clip, then those whose result can be computed with that result.
   async illustrate(clip, round) {
     const { frames = 1 } = await factsOf(clip);
     const at = this.frameOf(clip, frames), numbers = [at, Math.min(frames - 1, at + 6), Math.min(frames - 1, at + 12)];
-    const pictures = await Promise.all(numbers.map((frame) => picture(link("/frame", { name: clip, frame, kind: "jpeg", short: 240 })))).catch(() => null);
+    const pictures = await Promise.all(numbers.map((frame) => picture(link("/frame", { name: clip, frame, kind: "jpeg", short: 300 })))).catch(() => null);
     if (!pictures || round !== this.round) return;
     const canvas = (name) => this.querySelector(`[data-wish=${name}] canvas`);
     for (const { name } of state.start.wishes) draw(canvas(name), name, pictures);
@@ -64,7 +77,7 @@ export class Wishes extends HTMLElement {
   sample(values, frame) {
     const key = JSON.stringify([values, frame, state.item(values.video[0])?.modified]);
     if (!this.samples.has(key)) {
-      const made = (this.last ?? Promise.resolve()).catch(() => {}).then(async () => (await ask("/api/preview", { command: "stylize", values: { ...values, ...SINGLE }, frame, is_sample: true })).blob());
+      const made = (this.last ?? Promise.resolve()).catch(() => {}).then(async () => (await ask("/api/preview", { command: "stylize", values, frame, is_sample: true })).blob());
       this.samples.set(key, this.last = made);
       made.catch(() => this.samples.delete(key));
     }
@@ -181,7 +194,7 @@ export class Wishes extends HTMLElement {
 
   // Files came or went: the answers may be others now.
   renew() {
-    if (!this.wish) { if (state.start.wishes.length && !this.clips().some((item) => item.name === this.shown)) this.cards(); return; }
+    if (!this.wish) { if (state.start.wishes.length && !this.clips().some((item) => item.name === this.shown)) this.cards(); else if (this.latest) this.showLatest(); return; }
     const before = JSON.stringify(this.answers());
     this.offer();
     if (JSON.stringify(this.answers()) !== before) this.changed();
@@ -270,7 +283,7 @@ export class Wishes extends HTMLElement {
 
   // The same frame as it will be; of a look that is to be learned, as it is without training.
   async preview(number, answers) {
-    const values = { ...this.steps.at(-1).values, video: [this.clip()], look: answers.look, ...SINGLE };
+    const values = { ...this.steps.at(-1).values, video: [this.clip()], look: answers.look };
     delete values.model;
     this.compare.say("The preview is being made …");
     const frame = Number(this.compare.slider.value);
