@@ -62,8 +62,9 @@ def is_white(picture: np.ndarray) -> bool:
 class TestDrawing:
     def test_strokes_are_painted_undone_and_cleared(self, browser: Any, running: Running) -> None:
         with page_at(browser, running.link()) as page:
-            assert page.locator("#empty").inner_text() == "Choose a source: Draw, Camera, Screen or Video."
-            page.click("[data-source=drawing]")
+            offered = page.locator("#empty button")
+            assert offered.all_inner_texts() == ["Draw", "Camera", "Screen", "Video"]
+            offered.first.click()
             wait_until(page, is_white)
             draw(page, (0.2, 0.5), (0.8, 0.5))
             wait_until(page, is_dark(0.5, 0.5))

@@ -149,6 +149,8 @@ def test_jobs_and_files_are_managed_and_a_second_page_follows(browser: Any, runn
         one.fill("studio-command [id$=-stylize-video]", "a.mp4")
         one.fill("studio-command [id$=-stylize-look]", "oil")
         one.get_by_role("button", name="Run", exact=True).click()
+        for page in (one, other):
+            page.click("#to-queue")
         other.wait_for_selector("li[data-state=running]")
         other.click("[data-action=pause]")
         one.wait_for_selector("li[data-state=paused]")
@@ -188,7 +190,7 @@ def test_all_is_done_by_keyboard_has_a_name_and_fits_every_width(browser: Any, r
         page.keyboard.press("Enter")
         ready(page)
         for scheme in ("dark", "light"):
-            page.emulate_media(color_scheme=scheme)
+            page.evaluate("(name) => { document.documentElement.dataset.theme = name; }", scheme)
             for width in (390, 1280, 2560):
                 page.set_viewport_size({"width": width, "height": 900})
                 for room in ROOMS:

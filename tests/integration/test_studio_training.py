@@ -50,6 +50,7 @@ def test_a_training_is_watched_ended_and_continued(browser: Any, running: Runnin
     api.make_dataset(running.root / "clip.mp4", running.root / "clip.dataset", settings=TINY, cache_dir="other")
     with page_at(browser, running.link(), camera=False) as page:
         assert running.ask("/api/run", {"command": "train", "title": "learn", "values": VALUES})[0] == 200
+        page.click("#to-queue")
         page.get_by_role("button", name="Watch it learn: learn").click()
         page.wait_for_function(f"() => {PANEL}.pictureList?.length > 1")
         until(lambda: running.job(1)["can_take"])

@@ -9,13 +9,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 
 Filter = Callable[..., object]  # A Jinja filter
+DESIGN_FOLDER = Path(__file__).parents[1] / "web" / "page"  # Folder of ``design.css``, the style of all pages
 
 
 @cache
 def load_page(path: Path, **filters: Filter) -> Template:
     """Return the template in a file, with ``filters`` besides ``px`` and ``count`` of numbers. All text is escaped."""
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, DESIGN_FOLDER]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

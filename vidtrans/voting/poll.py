@@ -28,6 +28,7 @@ from vidtrans.core.system import name_key
 from vidtrans.voting.ballot import Study, VoteTrial, draw_trials
 from vidtrans.voting.stimuli import Stimuli
 from vidtrans.voting.vote_log import CastVote, OpenLog
+from vidtrans.web.server import shared_files
 
 MAX_NAME_CHARS = 40  # Longest name of a voter, in characters
 MAX_VOTERS = 1000  # Largest number of voters of a study
@@ -237,6 +238,7 @@ def make_app(poll: Poll, stimuli: Stimuli, scores: Callable[[], Table]) -> ASGIA
         Route("/stimulus", _with_error_responses(stimulus)),
         Route("/scores", _with_error_responses(results)),
         Mount("/page", StaticFiles(directory=PAGE_FOLDER)),
+        shared_files(),
     ]
     return Starlette(routes=routes)
 

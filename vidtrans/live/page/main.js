@@ -119,13 +119,16 @@ connection.addEventListener("problem", ({ detail }) => {
 });
 connection.addEventListener("recorded", ({ detail }) => say(`Recorded ${detail.frames} pictures: ${detail.file}`));
 
-// Until the first picture comes, the result says how to get one.
+// Until the first picture comes, the result offers the sources.
 function showEmpty() {
   const empty = $("empty");
   if (!empty) return;
-  const names = [...document.querySelectorAll("[data-source]")].filter((one) => !one.hidden && !one.disabled).map((one) => one.textContent);
-  empty.textContent = state.source === "none" ? `Choose a source: ${names.slice(0, -1).join(", ")} or ${names.at(-1)}.` : "Waiting for the first picture …";
   empty.hidden = isKiosk;
+  const offered = [...document.querySelectorAll("[data-source]")].filter((one) => !one.hidden && !one.disabled), mark = `${state.source} ${offered.length}`;
+  if (empty.dataset.mark === mark) return;
+  empty.dataset.mark = mark;
+  empty.replaceChildren(...(state.source === "none" ? [Object.assign(document.createElement("b"), { textContent: "Choose a source" }), ...offered.map((one) =>
+    Object.assign(document.createElement("button"), { textContent: one.textContent, onclick: () => one.click() }))] : ["Waiting for the first picture …"]));
 }
 
 // Show what the model in use can do.
