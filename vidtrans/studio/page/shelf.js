@@ -71,7 +71,7 @@ export class Shelf extends HTMLElement {
     const isSeen = PICTURED.includes(item.kind);
     const thumb = h("span", { className: "thumb", hidden: !isSeen, "data-name": item.name, "data-kind": item.kind });
     const open = h("button", { type: "button", className: "open", "aria-label": `Open ${item.name}`, onclick: () => state.tell("open", item) },
-      thumb, h("span", { className: "name", title: item.bytes ? `${item.name}, ${size(item.bytes)}` : item.name }, short.split(/(?<=[._ -])/).flatMap((part) => [part, h("wbr")])),
+      thumb, h("span", { className: "name", translate: false, title: item.bytes ? `${item.name}, ${size(item.bytes)}` : item.name }, short.split(/(?<=[._ -])/).flatMap((part) => [part, h("wbr")])),
       h("span", { className: "quiet" }, `${item.kind}, ${ago(item.modified)}`));
     const made = h("li", { "data-mark": mark, "data-name": item.name }, open, this.menu(item));
     if (isSeen) {
