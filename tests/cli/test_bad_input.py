@@ -119,7 +119,7 @@ SLIPS: list[tuple[int, str, str]] = [
     (2, "stylize clip.mp4 --style ink", "No such option '--style'. Did you mean '--look'?"),
     (2, "stylize clip.mp4 --crf 18", "Did you mean '--set encoding.crf=N'?"),
     (2, "stylize clip.mp4 oil", "'oil': a look, where a clip is expected — write: vidtrans stylize clip.mp4 --look"),
-    (2, "clip.mp4", "'clip.mp4' is no command: write 'vidtrans stylize clip.mp4 --look oil'."),
+    (2, "clip.mp4 --frames 2", "'clip.mp4' is no command: write 'vidtrans stylize clip.mp4 --look oil'."),
     (2, "oil clip.mp4", "'oil' is a look: write 'vidtrans stylize VIDEO --look oil'."),
     (2, "help stylize", "write 'vidtrans stylize --help'."),
     (2, "render clip.mp4", "Did you mean 'stylize'?"),

@@ -124,3 +124,25 @@ def told_into(out: str | None, err: str | None, *arguments: object) -> subproces
         where = [stack.enter_context(open(path, "w")) if path else subprocess.PIPE for path in (out, err)]
         command = [sys.executable, "-m", "vidtrans", *map(str, arguments)]
         return subprocess.run(command, stdout=where[0], stderr=where[1], text=True, timeout=300)
+
+
+@pytest.mark.parametrize(
+    ("name", "lines"),
+    [
+        ("my clip.mp4", ["vidtrans stylize 'my clip.mp4' --look oil", "vidtrans deflicker 'my clip.mp4'"]),
+        ("painting.jpg", ["vidtrans stylize CLIP --look painting.jpg"]),
+        ("mine.safetensors", ["vidtrans stylize CLIP --model mine.safetensors"]),
+    ],
+)
+def test_a_file_alone_shows_what_can_be_done_with_it(name: str, lines: list[str]) -> None:
+    Path(name).touch()
+    printed = vidtrans(name).stdout
+    assert printed.startswith(f"With {name} you can:\n")
+    assert [line for line in lines if line not in printed] == []
+
+
+def test_american_spellings_are_accepted(clip: Path) -> None:
+    for words in (["--look", "watercolor"], ["--look=watercolor"], ["--look", "colored-pencil"]):
+        vidtrans("stylize", clip, *words, "--mask", "color:#00ff00", "--keep-color", "--dry-run")
+    vidtrans("stylize", clip, "--look", "watercolor", "--end", "1", "-o", "watercolor.mp4")
+    assert Path("watercolor.mp4").is_file()  # Names of files are kept

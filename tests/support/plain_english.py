@@ -87,12 +87,13 @@ def faults(markdown: str) -> list[str]:
     for sentence in sentences(markdown):
         if (count := words(sentence)) > MAX_SENTENCE_WORDS:
             found.append(f"{count} words: {sentence}")
-        found += [f"“{match[0]}” → {instead}: {sentence}" for p, instead in _PRIVATE.items() if (match := p.search(sentence))]
+        found += [
+            f"“{match[0]}” → {instead}: {sentence}" for p, instead in _PRIVATE.items() if (match := p.search(sentence))
+        ]
     return found
 
 
 if __name__ == "__main__":
     for name in sys.argv[1:]:
         page = Path(name).read_text(encoding="utf-8")
-        print(f"{name}: {len(page.split())} words")
-        print(*(f"  {line}" for line in faults(page)), sep="\n")
+        sys.stdout.writelines(f"{line}\n" for line in (f"{name}: {len(page.split())} words", *faults(page)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import Sequence
@@ -21,6 +22,37 @@ from vidtrans.core.errors import describe_error, shorten
 from vidtrans.core.machine import is_distributed, set_up_heap
 
 _VARIABLE_PREFIX = "VIDTRANS"  # Prefix of the environment variables that set options: VIDTRANS_TRAIN_STEPS
+
+
+# American spellings of names and values that these options take, and of an option
+_SPELLINGS = {
+    "watercolor": "watercolour",
+    "colored-pencil": "coloured-pencil",
+    "color:": "colour:",
+    "keep-color": "keep-colour",
+}
+_SPELLED = re.compile(r"(?<![\w./\\-])(?:(?:watercolor|colored-pencil|keep-color)(?![\w./\\-])|color:)")
+_SPELLED_OPTIONS = ("--look", "--strokes", "--vary", "--mask", "--region", "--rest")
+# Commands for a first word that is a file, by kind of file; each with its purpose
+_FOR_CLIPS = {
+    "stylize {} --look oil": "render it in a look",
+    "stylize {} --look oil --mask person": "render only the people in a look",
+    "try {} --vary look=oil,ink,pastel": "compare looks on a few frames",
+    "retime {} --speed 0.5": "make slow motion",
+    "deflicker {}": "remove flicker",
+    "keyframes {}": "choose frames to paint on",
+    "probe {}": "show its tracks, frames and colours",
+}
+_FOR_PICTURES = {
+    "stylize CLIP --look {}": "render a clip in the style of this picture",
+    "look {} --on CLIP": "learn the style, for a closer result",
+    "stylize {} --look oil": "render the picture in a look",
+}
+_FOR_MODELS = {
+    "stylize CLIP --model {}": "render a clip with this model",
+    "live --model {}": "render a camera with it",
+    "export {}": "convert it for other programs",
+}
 
 
 class CommandGroup(click.Group):
@@ -85,11 +117,41 @@ class CommandGroup(click.Group):
         word, rest = args[0], [name for name in args[1:2] if self.has_command(name)]
         if word == "help" and rest:
             return click.UsageError(f"No such command 'help': write 'vidtrans {rest[0]} --help'.", ctx)
+        if os.path.isfile(word) and len(args) == 1:
+            _print_commands_for(word, ctx)
         if os.path.exists(word) or os.path.splitext(word)[1]:
             return click.UsageError(f"'{word}' is no command: write 'vidtrans stylize {word} --look oil'.", ctx)
         if word in shipped_looks():
             return click.UsageError(f"'{word}' is a look: write 'vidtrans stylize VIDEO --look {word}'.", ctx)
         return None
+
+
+def _print_commands_for(file: str, ctx: click.Context) -> None:
+    """Print what can be done with a file, and exit."""
+    from vidtrans.video.frame_format import PICTURE_SUFFIXES
+
+    suffix, quoted = os.path.splitext(file)[1].lower(), shlex.quote(file)
+    lines = _FOR_PICTURES if suffix in PICTURE_SUFFIXES else _FOR_CLIPS
+    lines = _FOR_MODELS if suffix in (".safetensors", ".onnx", ".pth", ".pt") else lines
+    width = max(map(len, lines.values()))
+    click.echo(f"With {file} you can:\n")
+    for line, purpose in lines.items():
+        click.echo(f"  {purpose:<{width}}  vidtrans {line.format(quoted)}")
+    ctx.exit()
+
+
+def _in_british_spelling(arguments: Sequence[str]) -> list[str]:
+    """Return the words of a command line with the American spellings in ``_SPELLINGS`` replaced."""
+    words: list[str] = []
+    for word, before in zip(arguments, ["", *arguments], strict=False):
+        option, sign, value = word.partition("=")
+        if option == "--keep-color":
+            words.append(f"--keep-colour{sign}{value}")
+        elif before in _SPELLED_OPTIONS or (sign and option in _SPELLED_OPTIONS):
+            words.append(_SPELLED.sub(lambda match: _SPELLINGS[match[0]], word))
+        else:
+            words.append(word)
+    return words
 
 
 def _print_help_with_rare(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -161,7 +223,9 @@ def run(arguments: list[str], line: Sequence[str] | None = None) -> int:
     COMMAND_LINE.set(tuple(arguments if line is None else line))
     consoles = [Console(as_json="--json" in arguments, verbose="-v" in arguments or "--verbose" in arguments)]
     try:
-        result = cli.main(args=arguments, prog_name="vidtrans", standalone_mode=False, obj=consoles)
+        result = cli.main(
+            args=_in_british_spelling(arguments), prog_name="vidtrans", standalone_mode=False, obj=consoles
+        )
         return result if isinstance(result, int) else 0
     except BrokenPipeError:
         sys.stderr.close()
