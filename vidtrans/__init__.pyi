@@ -64,10 +64,10 @@ def batch_report(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Write a page on the renders of a batch: each host's chunks over time, the slowest ones, and failures.
+    """Write a report page on the renders of a batch: the chunks of each host over time, the slowest ones, and failures.
 
-    If FOLDER holds the summary of a batch, the page covers the clips of that batch; otherwise all renders with this
-    cache, on any host."""
+    If FOLDER has the summary of a batch, the page covers the clips of that batch. Otherwise it covers all renders with
+    this cache, on any host."""
 
 def bench(
     model: Path | str = ...,
@@ -80,9 +80,10 @@ def bench(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Measure the speed of each step of a render in frames a second; name the slowest step, and the engine of auto.
+    """Measure the speed of each step of a render, in frames per second.
 
-    It measures on a generated clip, and leaves no files except the compilation caches of compile and openvino."""
+    The command prints the slowest step, and the engine that 'auto' uses. It measures on a generated clip, and leaves no
+    files except the compilation caches of compile and openvino."""
 
 def check_installation(
     self_test: bool = ...,
@@ -91,7 +92,7 @@ def check_installation(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Check device, codecs, libraries and disk, and give a remedy for each problem."""
+    """Check the device, codecs, libraries and disk, and suggest a remedy for each problem."""
 
 def clean_cache(
     stage: Sequence[str] | str = ...,
@@ -100,7 +101,7 @@ def clean_cache(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Delete entries of the cache. Results, datasets and models stay, as do entries that a run is using."""
+    """Delete entries of the cache. Results, datasets, models, and entries that a run uses are kept."""
 
 def compare(
     clips: Path | Sequence[Path | str] | str,
@@ -120,7 +121,7 @@ def compare(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> MadePicture:
-    """Put clips side by side under their names, frame by frame at the same times, with A's timing and sound."""
+    """Show clips side by side under their names. Frames are matched by time. Timing and sound are those of A."""
 
 def deflicker(
     processed: Path | Sequence[Path | str] | str,
@@ -172,12 +173,13 @@ def deflicker(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Take the flicker out of PROCESSED, the output of a style network, a colouriser or a diffusion model.
+    """Remove flicker from PROCESSED, the output of a style network, a colouriser or a diffusion model.
 
-    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
-    source by the numbers in their names, videos frame by frame if both have equally many frames, else by time.
-    PROCESSED keeps its frames, times, size and sound; a video without sound gets its source's. A folder of videos,
-    or a pattern ('renders/*.mp4'), stands for all its videos."""
+    PROCESSED and the source can be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are
+    matched with the source by the numbers in their names. Videos are matched frame by frame if both have the same
+    number of frames, else by time. The result has the frames, times, size and sound of PROCESSED. If PROCESSED has no
+    sound, the result has the sound of the source. A folder of videos, or a pattern ('renders/*.mp4'), stands for all
+    its videos."""
 
 def demo(
     output: Path | str | None = ...,
@@ -193,7 +195,9 @@ def demo(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """See a result: a film scene in the look of a flower, by a model that trains further. Needs no file of yours."""
+    """Make a sample result: a film scene in the look of a flower. You need no files.
+
+    The command trains a bundled model further, and renders the scene with it."""
 
 def dream(
     source: Path | Sequence[Path | str] | str,
@@ -241,9 +245,9 @@ def dream(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Generate frames from SEED, a video, a picture or the word noise, with a model that predicts the next one.
+    """Generate frames with a model that predicts the next frame. SEED is a video, a picture or the word noise.
 
-    Run the same command again to resume a stopped dream. More --frames, with --overwrite, continue from what is there."""
+    To resume a stopped dream, run the same command again. To make a dream longer, raise --frames and add --overwrite."""
 
 def evaluate(
     output: Path | Sequence[Path | str] | str,
@@ -273,7 +277,7 @@ def evaluate(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> ClipScores:
-    """Measure the flicker, sharpness and fidelity of a render, labels, or a matte; name the worst moments."""
+    """Measure the flicker, sharpness and fidelity of a render, label maps or a matte, and list the worst moments."""
 
 def export_model(
     model: Path | str,
@@ -291,7 +295,7 @@ def export_model(
 ) -> CommandResult:
     """Write MODEL as a file for other programs, for pictures of any size.
 
-    Before the file gets its name it is run on pictures of three sizes and compared with the model."""
+    The command first runs the file on pictures of three sizes, and compares the results with those of the model."""
 
 def fix(
     render: Path | str,
@@ -310,10 +314,10 @@ def fix(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Carry corrections through a clip: paint over frames of RENDER, a result of 'propagate' or 'stylize'.
+    """Carry corrections through a clip. You paint over frames of RENDER, a result of 'propagate' or 'stylize'.
 
-    The corrections are found by comparing the painted frames with RENDER; everything else stays as it is. To undo a
-    correction, remove its picture and run the command again."""
+    The command compares the painted frames with RENDER to find the corrections. Everything else stays as it is. To undo
+    a correction, remove its picture and run the command again."""
 
 def grade(
     before: Path | str,
@@ -330,9 +334,9 @@ def grade(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Learn a colour grade from pictures or clips BEFORE and AFTER it.
+    """Learn a colour grade from pictures or clips BEFORE and AFTER grading.
 
-    Each may be a picture, a folder of pictures, or a clip. Pictures are paired by their number, else by time; sizes,
+    Each can be a picture, a folder of pictures, or a clip. Pictures are paired by their numbers, else by time. Sizes,
     crops and compression may differ."""
 
 def import_model(
@@ -360,11 +364,11 @@ def import_model(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Make a model file of another tool's model.
+    """Convert a model of another tool to a model file.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network and a description of its input; a network of many styles
-    becomes a model with looks. Nothing in a file is run, except programs that --trust allows."""
+    folder of a training. The model file has the network and a description of its input. A network with many styles
+    becomes a model with looks. Programs in FILE do not run, unless --trust allows it."""
 
 def keyframes(
     video: Path | str,
@@ -381,10 +385,10 @@ def keyframes(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> MadePicture:
-    """Choose the frames of a clip that are best painted, and write them as pictures.
+    """Choose the best frames of a clip for painting, and write them as pictures.
 
-    Each choice is scored on the clip itself: by how well the other frames can be reconstructed from the chosen ones
-    along the motion."""
+    Each choice gets a score on the clip. The score shows how well the chosen frames reconstruct the other frames along
+    the motion."""
 
 def list_cache(
     *,
@@ -392,31 +396,31 @@ def list_cache(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List the number and size of the entries of the cache, by stage."""
+    """List the number and the size of cache entries, by stage."""
 
 def list_models(
     *,
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List models and media that can be given by name: models for --model, media for --look and --strokes."""
+    """List models and media that have a name: models for --model, media for --look and --strokes."""
 
 def list_plugins(
     *,
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List the parts that other packages add, and the errors of parts that cannot be used.
+    """List the plug-ins of other packages, and the errors of plug-ins that cannot be used.
 
-    A part is declared by an entry point of its package, or, during development, by VIDTRANS_PLUGINS=module:object. This
-    command imports all parts; other commands import only the parts that they use."""
+    A package declares a plug-in by an entry point. During development, VIDTRANS_PLUGINS=module:object declares it. This
+    command imports all plug-ins; other commands import only the plug-ins that they use."""
 
 def list_presets(
     *,
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List the bundled presets, with their purpose and the cost of training with them."""
+    """List the bundled presets, with their purpose and the cost of a training."""
 
 def look(
     pictures: Path | Sequence[Path | str] | str,
@@ -442,10 +446,10 @@ def look(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> TrainedModel:
-    """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
+    """Train a model on the style of one or more PICTURES, such as a painting, to render films in this style.
 
-    Of a video, the middle frame is used. Five minutes on two cores are enough. To resume a stopped training, run the
-    same command again."""
+    If a PICTURE is a video, its middle frame is used. Five minutes on two cores are enough. To resume a stopped
+    training, run the same command again."""
 
 def make_dataset(
     videos: Path | Sequence[Path | str] | str,
@@ -480,12 +484,12 @@ def make_dataset(
 ) -> MadeDataset:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
-    With --unpaired it has two or more domains and no pairs: a model learns to make frames of VIDEO..., the first
-    domain, look like those of another domain, which --unpaired names.
+    With --unpaired, the dataset has two or more domains and no pairs. VIDEO... are the first domain; --unpaired names
+    another. A model then learns to make frames of the first domain look like those of the other.
 
-    A folder, or a pattern ('clips/*.mov'), stands for all videos in it.
+    A folder, or a pattern ('clips/*.mov'), stands for all its videos.
 
-    The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone."""
+    The dataset is a folder of pictures that you can look through. If you delete a picture, its pairs disappear."""
 
 def matte(
     video: Path | Sequence[Path | str] | str,
@@ -536,24 +540,24 @@ def matte(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Cut one thing out of VIDEO: paint it on one frame, and it is followed through the clip.
+    """Cut one object out of VIDEO: paint it on one frame, and the command follows it through the clip.
 
     vidtrans matte clip.mp4 --frame 12=painted.png
 
     vidtrans matte clip.mp4 --person
 
-    A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
-    green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what
-    lies between them and the nearest painted frames is computed again."""
+    A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it.
+    Strokes are green on the object, red outside it. If some frames are wrong, paint more frames and run the command
+    again. It computes only the frames between them and the nearest painted frames."""
 
 def model_formats(
     *,
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """List the formats of models that can be used, of this tool and of others.
+    """List the supported model formats, of vidtrans and of other tools.
 
-    The format of a file is found by its content, not by its name."""
+    The format of a file is detected from its content, not from its name."""
 
 def probe(
     video: Path | str,
@@ -620,9 +624,9 @@ def propagate(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Paint over one or a few frames of VIDEO, and the others follow.
+    """Paint over one or a few frames of VIDEO, and apply the paint to all frames.
 
-    vidtrans keyframes clip.mp4, then paint over the pictures in clip.keyframes, and:
+    First run vidtrans keyframes clip.mp4, and paint over the pictures in clip.keyframes. Then run:
 
     vidtrans propagate clip.mp4 --keyframes clip.keyframes"""
 
@@ -653,10 +657,10 @@ def retime(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Change the time of VIDEO: more frames a second, slow motion, speed ramps, held frames, motion blur.
+    """Change the timing of VIDEO: frame rate, slow motion, speed ramps, held frames, motion blur.
 
-    Frames between two frames are made along the motion. Where the two differ too much, the nearer frame is held. The
-    sound is stretched with the pictures."""
+    New frames are interpolated along the motion. If two frames differ too much, the nearer frame is held. The sound is
+    stretched with the pictures."""
 
 def run(
     video: Path | str | None = ...,
@@ -710,7 +714,7 @@ def run(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Teach a look from VIDEO, or from pictures, and render it onto clips; finished steps are reused.
+    """Learn a look from VIDEO, or from pictures, and render it onto clips. Finished steps are reused.
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 
@@ -735,7 +739,8 @@ def sample_curves(
 ) -> SampledCurves:
     """Show the values of CURVEs over a clip, as a plot over its sound, a table, or a summary.
 
-    A CURVE is a value of --strength, --mix and the like: a number, an expression, key frames or a file of values."""
+    A CURVE is a value of --strength, --mix and similar options: a number, an expression, keyframes, or a
+    file of values."""
 
 def schema(
     command: Sequence[str] | str = ...,
@@ -745,10 +750,10 @@ def schema(
 ) -> CommandResult:
     """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
-    Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
-    it is rarely needed, whether small forms show it always ("main") or when unfolded ("more"), whether ``try`` varies
-    it, and the reach of a value: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
-    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names may have one
+    Each parameter has its purpose, values, default in this folder, flags and section of the help. The schema marks
+    rarely used parameters, and parameters that ``try`` varies. Small forms show a parameter always ("main") or when
+    unfolded ("more"). A value reaches nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
+    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names can have one
     pattern with a wider reach: ffmpeg:NAME of --codec runs a program."""
 
 def serve_live(
@@ -795,7 +800,7 @@ def serve_live(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Draw, or stand before the camera, and see a model answer, in a page of your browser.
+    """Run models live on a camera or a drawing, in a page of your browser.
 
     It runs until Ctrl-C."""
 
@@ -812,7 +817,7 @@ def serve_studio(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Teach looks, paint, judge and render in a page of your browser, with the files of FOLDER.
+    """Make looks, paint, judge and render in a page of your browser, with the files of FOLDER.
 
     It runs until Ctrl-C. Jobs continue after that, and the next start shows them."""
 
@@ -832,7 +837,7 @@ def sheet(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> MadePicture:
-    """Put frames of a clip, or pairs of a dataset, on one page, to look them over."""
+    """Put frames of a clip, or pairs of a dataset, into one picture."""
 
 def show_model(
     model: Path | str,
@@ -848,7 +853,7 @@ def show_preset(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Show the file of a preset, with its comments: copy it, change it, give it to --preset."""
+    """Show the file of a preset, with its comments. You can copy it, change it, and use it with --preset."""
 
 def stylize(
     video: Path | Sequence[Path | str] | str,
@@ -917,7 +922,7 @@ def stylize(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Paint videos in a look, or with a model: every frame, every timestamp, and the sound.
+    """Paint videos in a look, or with a model. Every frame, every timestamp and the sound are kept.
 
     vidtrans stylize clip.mp4 --look oil
 
@@ -925,14 +930,17 @@ def stylize(
 
     vidtrans stylize clip.mp4 --model mine
 
-    Run it again to resume a stopped render.
+    To resume a stopped render, run the same command again.
 
-    A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
-    same kind, unless -o sets another. Several clips: a folder of videos, a pattern ('clips/*.mov'), or a list
-    (clips.toml) with models and options for each clip; a clip that fails is reported, and the others are rendered.
-    A timeline of an editor (.otio, .edl) is a list of clips, too: a timeline that shows the results is written beside
-    them. Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and
-    the temporal filter is applied once, at the end."""
+    A VIDEO can also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png). The result is of the
+    same kind, unless -o sets another.
+
+    For several clips, give a folder of videos, a pattern ('clips/*.mov'), or a list (clips.toml). A list can have
+    models and options for each clip. If a clip fails, the command reports it and renders the others. A timeline of an
+    editor (.otio, .edl) is also a list of clips. A new timeline with the results is written beside them.
+
+    Several models (--model a --model b) form a chain: each takes the output of the model before, in one pass. The
+    temporal filter is applied once, at the end."""
 
 def train(
     dataset: Path | str,
@@ -960,7 +968,7 @@ def train(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> TrainedModel:
-    """Train a model on a dataset. Run the same command again to resume a stopped training."""
+    """Train a model on a dataset. To resume a stopped training, run the same command again."""
 
 def try_out(
     video: Path | str,
@@ -997,7 +1005,7 @@ def try_out(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> MadePicture:
-    """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
+    """Compare settings in a grid of a few frames, in seconds, before you render a whole clip."""
 
 def vote(
     clips: Path | Sequence[Path | str] | str = ...,
@@ -1026,9 +1034,10 @@ def vote(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> VoteOutcome:
-    """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
+    """Let people judge pictures or clips blind: they choose the better one, or with --real the real one.
 
-    It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name."""
+    It runs until Ctrl-C. The same command continues the vote. Votes are saved beside the page, in a .jsonl file with
+    the same name."""
 
 def watch_folder(
     folder: Path | str,
@@ -1082,9 +1091,9 @@ def watch_folder(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Paint each video that arrives in FOLDER, once it has stopped growing.
+    """Paint each new video in FOLDER, as soon as its size no longer changes.
 
     vidtrans batch watch incoming -o painted --look oil
 
-    It goes on until it is stopped. Started again, it paints what is missing. A video that fails is reported, and tried
-    again when it changes. All other options are those of 'stylize'."""
+    The command runs until you stop it. If you start it again, it paints the missing videos. If a video fails, the
+    command reports it, and tries it again when the video changes. All other options are those of 'stylize'."""

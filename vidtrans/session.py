@@ -29,22 +29,22 @@ class Context:
 
     cache_dir: Path = option(
         Path(CACHE_FOLDER),
-        "Cache folder for intermediate results; it must hold no other files.",
+        "Cache folder for intermediate results. It must not contain other files.",
         Group.CACHE,
         variable="VIDTRANS_CACHE_DIR",
         rare=True,
     )
-    device: str = option("auto", "auto, cuda, cuda:N, mps or cpu.", Group.SPEED, variable="VIDTRANS_DEVICE")
+    device: str = option("auto", "Device: auto, cuda, cuda:N, mps or cpu.", Group.SPEED, variable="VIDTRANS_DEVICE")
     seed: int = option(0, "Random seed.", Group.SETTINGS, bounds=(0, 2**63 - 1), variable="VIDTRANS_SEED", rare=True)
     overwrite: bool = option(False, "Replace an existing output.", Group.OUTPUT)
-    dry_run: bool = option(False, "Show what would be done; change nothing.", Group.OUTPUT)
+    dry_run: bool = option(False, "Show what the command would do, and change nothing.", Group.OUTPUT)
     allow_damaged: bool = option(
-        False, "Use the readable frames of a damaged video, and count lost frames.", Group.INPUT, rare=True
+        False, "Use the readable frames of a damaged video, and count the lost frames.", Group.INPUT, rare=True
     )
     decode_threads: int = 0
     decoder: str = option(
         CPU,
-        "Decoder of the source: cpu, or nvdec on an NVIDIA GPU if supported. The frames are identical.",
+        "Decoder of the source: cpu, or nvdec on a supported NVIDIA GPU. Both give identical frames.",
         Group.SPEED,
         choices=(CPU, *HARDWARE_DECODERS),
         variable="VIDTRANS_DECODER",
@@ -52,7 +52,7 @@ class Context:
     )
     cache_limit_gb: float = option(
         20.0,
-        "Maximum cache size between runs, in gigabytes.",
+        "Maximum size of the cache between runs, in gigabytes.",
         Group.CACHE,
         ("--cache-limit",),
         bounds=(0, 1e6),

@@ -20,24 +20,24 @@ class BatchOptions:
 
     jobs: int | None = option(
         None,
-        "Number of jobs at a time, for several clips or trainings.",
+        "Number of jobs that run at the same time, for several clips or trainings.",
         Group.BATCH,
         bounds=(1, 1024),
-        default_text="one on each device; stylize: two short clips on a CPU",
+        default_text="one for each device; stylize: two short clips on a CPU",
     )
     shard: str = option(
-        "", "Only the I-th of N parts of the clips, for job arrays.", Group.FARM, metavar="I/N", rare=True
+        "", "Process only part I of N of the clips, for job arrays.", Group.FARM, metavar="I/N", rare=True
     )
-    halt: bool = option(False, "Start no further clip after a failure.", Group.BATCH, ("--halt-on-error",), rare=True)
+    halt: bool = option(False, "After a failure, start no further clips.", Group.BATCH, ("--halt-on-error",), rare=True)
     retry: bool = option(
         False, "Render only the clips that failed in the last run.", Group.BATCH, ("--retry-failed",), rare=True
     )
     executor: str = option(
         AUTO,
-        "Where jobs run: in this process, in worker processes, or on a cluster.",
+        "Where jobs run: in this process (inline), in worker processes (local), or on a cluster (ray).",
         Group.FARM,
         choices=Names("vidtrans.batch.executors:EXECUTORS", "executor", ("auto",), has_address=True),
-        default_text="auto: one clip on one device inline, all else local",
+        default_text="auto: inline for one clip on one device, else local",
     )
 
     def __post_init__(self) -> None:

@@ -154,9 +154,9 @@ def click_command(entry: str) -> click.Command:
     known = parameters_of(cls)
     params = [_click_parameter(p, cls) for p in known.values()]
     if cls.TABLES:
-        text = "Any setting of a preset; may be repeated. TABLE may be omitted if only one table has the key."
+        text = "Change a setting of a preset. Can be repeated. TABLE can be left out if only one table has KEY."
         params.append(click.Option(["--set", "assignments"], multiple=True, metavar="[TABLE.]KEY=VALUE", help=text))
-        text = "A complete recipe; see 'vidtrans preset list'."
+        text = "Use the settings of a preset, a name or a file: see 'vidtrans preset list'."
         params.append(click.Option(["--preset"], metavar="NAME|FILE", type=FileOrName("preset"), help=text))
     params.sort(key=lambda p: isinstance(p, click.Option))
     command = ParameterCommand(
@@ -176,7 +176,7 @@ def _console_options() -> list[click.Option]:
         click.Option(["--json", "as_json"], is_flag=True, help=as_json),
         click.Option(["-q", "--quiet"], is_flag=True, help="Show only warnings and errors."),
         click.Option(
-            ["-v", "--verbose"], is_flag=True, help="Show losses and rates, and the traceback of every error."
+            ["-v", "--verbose"], is_flag=True, help="Show losses and speeds, and the traceback of every error."
         ),
         click.Option(
             [JOB_FOLDER],
@@ -184,7 +184,8 @@ def _console_options() -> list[click.Option]:
             type=click.Path(file_okay=False),
             expose_value=False,  # ``main`` reads it earlier, before anything can fail.
             allow_from_autoenv=False,
-            help="For programs: write progress and result to files in FOLDER; a file 'stop' there ends the job.",
+            help="For programs: write the progress and the result to files in FOLDER. A file named 'stop' there ends "
+            "the job.",
         ),
     ]
 

@@ -23,18 +23,18 @@ REPORT_HOURS = 24.0  # Default of --hours: length of the period before now that 
 
 @dataclass(frozen=True)
 class BatchReport(Command):
-    """Write a page on the renders of a batch: each host's chunks over time, the slowest ones, and failures.
+    """Write a report page on the renders of a batch: the chunks of each host over time, the slowest ones, and failures.
 
-    If FOLDER holds the summary of a batch, the page covers the clips of that batch; otherwise all renders with this
-    cache, on any host.
+    If FOLDER has the summary of a batch, the page covers the clips of that batch. Otherwise it covers all renders with
+    this cache, on any host.
     """
 
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
 
     folder: Path = argument(default=Path())
-    output: Path | None = output_option("The page.", "FOLDER/vidtrans-batch.html")
+    output: Path | None = output_option("The report page.", "FOLDER/vidtrans-batch.html")
     _: KW_ONLY
-    hours: float = option(REPORT_HOURS, "Period of the report: the last HOURS hours.", Group.TIME)
+    hours: float = option(REPORT_HOURS, "Report only the last HOURS hours.", Group.TIME)
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "the page", ".html")

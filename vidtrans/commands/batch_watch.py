@@ -24,12 +24,12 @@ from vidtrans.strokes.settings import medium_of_tables
 
 @dataclass(frozen=True)
 class BatchWatch(Command):
-    """Paint each video that arrives in FOLDER, once it has stopped growing.
+    """Paint each new video in FOLDER, as soon as its size no longer changes.
 
     vidtrans batch watch incoming -o painted --look oil
 
-    It goes on until it is stopped. Started again, it paints what is missing. A video that fails is reported, and tried
-    again when it changes. All other options are those of 'stylize'.
+    The command runs until you stop it. If you start it again, it paints the missing videos. If a video fails, the
+    command reports it, and tries it again when the video changes. All other options are those of 'stylize'.
     """
 
     CONTEXT: ClassVar = (*(name for name in CACHE_OPTIONS if name != "dry_run"), "device", "decoder")
@@ -39,16 +39,16 @@ class BatchWatch(Command):
 
     folder: Path = argument()
     output: Path = option(
-        MISSING, "The folder of the results.", Group.OUTPUT, ("-o", "--output"), metavar="DIR", access="path"
+        MISSING, "The folder for the results.", Group.OUTPUT, ("-o", "--output"), metavar="DIR", access="path"
     )
     _: KW_ONLY
     model: tuple[str, ...] = models_option(
-        "A model file or name; repeat the option for a chain of models. Needed without --look."
+        "A model file or a model name. Repeat the option for a chain of models. Required without --look."
     )
-    mask: str | None = mask_option("the look")
+    mask: str | None = mask_option("Apply the look")
     idle: float | None = option(
         None,
-        "End when no video has come for this many minutes.",
+        "Stop if no new video arrives for this many minutes.",
         Group.TIME,
         metavar="MINUTES",
         bounds=(0.0, 1e6),

@@ -23,17 +23,18 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Bench(Command):
-    """Measure the speed of each step of a render in frames a second; name the slowest step, and the engine of auto.
+    """Measure the speed of each step of a render, in frames per second.
 
-    It measures on a generated clip, and leaves no files except the compilation caches of compile and openvino.
+    The command prints the slowest step, and the engine that 'auto' uses. It measures on a generated clip, and leaves no
+    files except the compilation caches of compile and openvino.
     """
 
     CONTEXT: ClassVar = ("device", "dry_run")
 
     model: str = option("flower", "The model to run.", Group.INPUT, metavar="NAME|FILE", file="model")
-    size: int = option(256, "Working size: the short side in pixels, of 16:9.", Group.INPUT, bounds=(64, 2160))
-    frames: int = option(16, "Frames of each measurement.", Group.INPUT, bounds=(2, 1000))
-    slow: bool = option(False, "Include engines that are slow to start: compile.", Group.SPEED, ("--all",))
+    size: int = option(256, "Working size: the short side of 16:9 frames, in pixels.", Group.INPUT, bounds=(64, 2160))
+    frames: int = option(16, "Number of frames in each measurement.", Group.INPUT, bounds=(2, 1000))
+    slow: bool = option(False, "Also measure engines that start slowly: compile.", Group.SPEED, ("--all",))
 
     def make(self, context: Context) -> Table:
         """Measure each step of a render, each engine and whole renders on this machine; return their frames a second.

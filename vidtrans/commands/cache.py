@@ -14,7 +14,7 @@ from vidtrans.store.stages import STAGES
 
 @dataclass(frozen=True)
 class CacheList(Command):
-    """List the number and size of the entries of the cache, by stage."""
+    """List the number and the size of cache entries, by stage."""
 
     CONTEXT: ClassVar = ("cache_dir",)
 
@@ -38,11 +38,11 @@ class CacheList(Command):
 
 @dataclass(frozen=True)
 class CacheClean(Command):
-    """Delete entries of the cache. Results, datasets and models stay, as do entries that a run is using."""
+    """Delete entries of the cache. Results, datasets, models, and entries that a run uses are kept."""
 
     CONTEXT: ClassVar = ("cache_dir",)
 
-    stage: tuple[str, ...] = option((), "Only this stage; may be repeated.", Group.CACHE)
+    stage: tuple[str, ...] = option((), "Delete only this stage. Can be repeated.", Group.CACHE)
 
     def __post_init__(self) -> None:
         for name in self.stage:

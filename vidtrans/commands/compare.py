@@ -22,17 +22,21 @@ VERSION = 3  # Version of the comparison's layout, part of its cache key
 
 @dataclass(frozen=True)
 class Compare(Command):
-    """Put clips side by side under their names, frame by frame at the same times, with A's timing and sound."""
+    """Show clips side by side under their names. Frames are matched by time. Timing and sound are those of A."""
 
     CONTEXT: ClassVar = (*WRITE_OPTIONS, "device")
     RESULT: ClassVar = MadePicture
 
     clips: tuple[Path, ...] = argument("A B...")
-    output: Path | None = output_option("A video, or a .png of a few frames.", "A.compare.mp4")
+    output: Path | None = output_option("The result: a video, or a .png with a few frames.", "A.compare.mp4")
     _: KW_ONLY
     labels: tuple[str, ...] = LABELS_OPTION(())
-    input_of: str | None = option(None, "Also show what this model sees of A.", Group.LOOK, ("--input",), file="model")
-    columns: int | None = option(None, "Clips in a row.", Group.OUTPUT, bounds=(1, 12), default_text="up to 3")
+    input_of: str | None = option(
+        None, "Also show the input of this model for A.", Group.LOOK, ("--input",), file="model"
+    )
+    columns: int | None = option(
+        None, "Number of clips in a row.", Group.OUTPUT, bounds=(1, 12), default_text="up to 3"
+    )
     frames: int | None = option(None, "Number of frames in a .png.", Group.OUTPUT, bounds=(1, 100), default_text="4")
     start: Time | None = option(None, "Start time in A: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
     end: Time | None = option(None, "End time in A (exclusive).", Group.TIME)

@@ -27,7 +27,8 @@ VERSION = 1  # Version of the written plot and value table, part of their cache 
 class Curves(Command):
     """Show the values of CURVEs over a clip, as a plot over its sound, a table, or a summary.
 
-    A CURVE is a value of --strength, --mix and the like: a number, an expression, key frames or a file of values.
+    A CURVE is a value of --strength, --mix and similar options: a number, an expression, keyframes, or a
+    file of values.
     """
 
     CONTEXT: ClassVar = WRITE_OPTIONS
@@ -37,14 +38,17 @@ class Curves(Command):
     _: KW_ONLY
     clip: Path | None = option(None, "The clip.", Group.INPUT, metavar="VIDEO")
     sound: Path | None = option(
-        None, "A sound to hear instead of the clip's own, from its first frame on.", Group.INPUT
+        None, "Sound for the curves, from the first frame of the clip. Default: the sound of the clip.", Group.INPUT
     )
     mask: str | None = option(
-        None, "The mask whose share of the picture is 'mask'.", Group.INPUT, metavar="MASK", access="path"
+        None, "A mask. In curves, 'mask' is its share of the picture.", Group.INPUT, metavar="MASK", access="path"
     )
     cuts: str = CUTS_OPTION("auto")
     output: Path | None = option(
-        None, "A .png: a plot over the sound. A .csv: a value for every frame.", Group.OUTPUT, ("-o", "--output")
+        None,
+        "The result: a .png with a plot over the sound, or a .csv with a value for each frame.",
+        Group.OUTPUT,
+        ("-o", "--output"),
     )
 
     def __post_init__(self) -> None:

@@ -32,12 +32,13 @@ OUTPUT_NAME = "deflickered"  # Part of the default output's name: clip.deflicker
 
 @dataclass(frozen=True)
 class Deflicker(Command):
-    """Take the flicker out of PROCESSED, the output of a style network, a colouriser or a diffusion model.
+    """Remove flicker from PROCESSED, the output of a style network, a colouriser or a diffusion model.
 
-    Both may be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are matched with the
-    source by the numbers in their names, videos frame by frame if both have equally many frames, else by time.
-    PROCESSED keeps its frames, times, size and sound; a video without sound gets its source's. A folder of videos,
-    or a pattern ('renders/*.mp4'), stands for all its videos.
+    PROCESSED and the source can be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are
+    matched with the source by the numbers in their names. Videos are matched frame by frame if both have the same
+    number of frames, else by time. The result has the frames, times, size and sound of PROCESSED. If PROCESSED has no
+    sound, the result has the sound of the source. A folder of videos, or a pattern ('renders/*.mp4'), stands for all
+    its videos.
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder")
@@ -49,32 +50,31 @@ class Deflicker(Command):
     processed: tuple[Path, ...] = argument("PROCESSED...")
     source: Path | None = option(
         None,
-        "What PROCESSED was made from: its motion is followed, and what changes in it is kept. Without it "
-        "PROCESSED guides itself: its flicker disturbs the motion that is seen in it, changes of light are taken "
-        "for flicker and the reverse, and strong flicker may look like cuts. Of several: the source of all, or a "
-        "folder of clips of their names (in.mov for in.x.mp4). Cuts are counted in it, from its beginning on.",
+        "The clip that PROCESSED was made from. The filter follows its motion and keeps its changes. Without "
+        "it, the filter follows PROCESSED: then its flicker disturbs the motion, changes of light are "
+        "confused with flicker, and strong flicker can look like cuts. For several clips: one source for all, "
+        "or a folder of clips with the same names (in.mov for in.x.mp4). Frames and times of cuts count from "
+        "the beginning of the source.",
         Group.INPUT,
         metavar="VIDEO",
     )
     output: Path | None = output_option(
-        "The result; a folder for several.", "PROCESSED.deflickered.mp4, for pictures a folder"
+        "The result. For several clips: a folder.", "PROCESSED.deflickered.mp4, for pictures a folder"
     )
     _: KW_ONLY
     beside: bool = BESIDE_OPTION(False)
     start: Time | None = option(
-        None, "Where in a longer source PROCESSED begins; without a source, where in PROCESSED to begin.", Group.TIME
+        None, "Start of PROCESSED in a longer source. Without --source: start time in PROCESSED.", Group.TIME
     )
-    end: Time | None = option(
-        None, "Where to end (exclusive): a time in the source; without a source, in PROCESSED.", Group.TIME
-    )
+    end: Time | None = option(None, "End time (exclusive) in the source. Without --source: in PROCESSED.", Group.TIME)
     exposure: bool = option(
         False,
-        "Even out exposure first: each frame's brightness, contrast and white balance are fitted to those around "
-        "it. For time-lapses and others that have no source without flicker.",
+        "Even out the exposure first: fit brightness, contrast and white balance of each frame to the frames "
+        "around it. Use it for time-lapses, and for other clips without a flicker-free source.",
         Group.LOOK,
         form="main",
     )
-    mask: str | None = mask_option("flicker is filtered", " (of all clips)")
+    mask: str | None = mask_option("Filter flicker", "The mask applies to all clips. ")
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 

@@ -45,21 +45,24 @@ MORE_TRAINING_TABLES: dict[str, Table] = {
 
 @dataclass(frozen=True)
 class Demo(Command):
-    """See a result: a film scene in the look of a flower, by a model that trains further. Needs no file of yours."""
+    """Make a sample result: a film scene in the look of a flower. You need no files.
+
+    The command trains a bundled model further, and renders the scene with it.
+    """
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
 
-    output: Path | None = output_option("The folder to make.", "vidtrans-demo")
+    output: Path | None = output_option("The output folder.", "vidtrans-demo")
     minutes: float | None = option(
         None,
-        "Training time in minutes: 1, and 2 from nothing; a GPU needs less.",
+        "Training time in minutes. Default: 1, or 2 with --from-nothing; less on a GPU.",
         Group.TRAINING,
         bounds=(0, 1e6),
         low_open=True,
     )
     from_nothing: bool = option(
         False,
-        "Train a new network instead of the bundled one, and render it onto the flower that it learned.",
+        "Train a new network instead of the bundled one. The result shows the flower from the training.",
         Group.TRAINING,
     )
 

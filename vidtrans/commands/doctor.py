@@ -18,12 +18,14 @@ STATE_LABELS = {"ok": "ok   ", "note": "note ", "wrong": "WRONG"}
 
 @dataclass(frozen=True)
 class Doctor(Command):
-    """Check device, codecs, libraries and disk, and give a remedy for each problem."""
+    """Check the device, codecs, libraries and disk, and suggest a remedy for each problem."""
 
     CONTEXT: ClassVar = ("device",)
 
     self_test: bool = option(
-        False, "Also test the device's results and speed, for one or two minutes; --json has all figures.", Group.SPEED
+        False,
+        "Also test the results and the speed of the device, for one or two minutes. --json prints all figures.",
+        Group.SPEED,
     )
 
     def make(self, context: Context) -> Table:

@@ -39,9 +39,9 @@ VALUE_HELP = (
 
 @dataclass(frozen=True)
 class Dream(Command):
-    """Generate frames from SEED, a video, a picture or the word noise, with a model that predicts the next one.
+    """Generate frames with a model that predicts the next frame. SEED is a video, a picture or the word noise.
 
-    Run the same command again to resume a stopped dream. More --frames, with --overwrite, continue from what is there.
+    To resume a stopped dream, run the same command again. To make a dream longer, raise --frames and add --overwrite.
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "seed")
@@ -51,19 +51,17 @@ class Dream(Command):
 
     source: tuple[str, ...] = argument("SEED", access="path")
     model: tuple[str, ...] = models_option(
-        "A model that predicts frames; several come in turn, as in *.safetensors.", default=MISSING
+        "A model that predicts frames. Several models take turns, as in *.safetensors.", default=MISSING
     )
     output: Path | None = output_option("The result.", "SEED.MODEL.dream.mp4")
     _: KW_ONLY
     frames: int = option(MISSING, "Number of frames to generate.", Group.OUTPUT, bounds=(1, 10**8), form="main")
-    start: Time | None = option(None, "Position of the seed in a video.", Group.TIME)
+    start: Time | None = option(None, "Position of the seed in a video: a time or a frame number.", Group.TIME)
     blend: Path | None = option(
-        None, "A driving video, blended into the fed-back frames.", Group.INPUT, metavar="VIDEO"
+        None, "A driving video, which is mixed into the model's input.", Group.INPUT, metavar="VIDEO"
     )
-    mask: str | None = mask_option("the dream", "; around it SEED goes on")
-    sound: Path | None = option(
-        None, "A sound whose loudness expressions can use; it becomes the result's sound.", Group.INPUT
-    )
+    mask: str | None = mask_option("Show the dream", "SEED continues in the black area. ")
+    sound: Path | None = option(None, "A sound for the curves. It becomes the sound of the result.", Group.INPUT)
     recipe: Recipe
 
     def __post_init__(self) -> None:

@@ -33,7 +33,7 @@ COLUMN_HEADINGS = {"": "output", "_per_frame": "per frame", "_source": "source"}
 
 @dataclass(frozen=True)
 class Evaluate(Command):
-    """Measure the flicker, sharpness and fidelity of a render, labels, or a matte; name the worst moments."""
+    """Measure the flicker, sharpness and fidelity of a render, label maps or a matte, and list the worst moments."""
 
     CONTEXT: ClassVar = CACHE_OPTIONS
     RESULT: ClassVar = ClipScores
@@ -42,55 +42,55 @@ class Evaluate(Command):
     output: tuple[Path, ...] = argument("OUTPUT...")
     source: Path | None = option(
         None,
-        "What OUTPUT was made from. Of several, this and the others below: one for all, or a folder of clips of "
-        "their names (in.mov for in.x.mp4). Of labels it is only needed to tell how much they flicker.",
+        "The clip that OUTPUT was made from. For several clips, this and the clips below are one for all, or "
+        "a folder of clips with the same names (in.mov for in.x.mp4). Label maps need it only to measure "
+        "flicker.",
         Group.INPUT,
         metavar="VIDEO",
     )
     _: KW_ONLY
     per_frame: Path | None = option(
         None,
-        "The same without a temporal filter ('stylize --temporal off'): what flicker is measured against.",
+        "The same render without a temporal filter ('stylize --temporal off'), as the reference for flicker.",
         Group.INPUT,
         metavar="VIDEO",
     )
-    reference: Path | None = option(None, "What OUTPUT should be, where that is known.", Group.INPUT, metavar="VIDEO")
-    start: Time | None = option(None, "Where in longer videos OUTPUT begins, if it is a part.", Group.TIME)
-    end: Time | None = option(
-        None, "Where in longer videos OUTPUT ends: the first moment that is not in it.", Group.TIME
-    )
+    reference: Path | None = option(None, "The correct result, if it is known.", Group.INPUT, metavar="VIDEO")
+    start: Time | None = option(None, "Start of OUTPUT in longer videos, if OUTPUT is a part of them.", Group.TIME)
+    end: Time | None = option(None, "End of OUTPUT in longer videos (exclusive).", Group.TIME)
     labels: str | None = option(
         None,
-        "OUTPUT is label maps, --reference the true ones: the colours of their classes in order, '#rrggbb …', a "
-        "FILE of them, or cityscapes, voc, camvid or facades.",
+        "Score OUTPUT as label maps; --reference has the correct ones. Values: the colours of the classes in "
+        "order ('#rrggbb …'), a FILE of colours, or cityscapes, voc, camvid or facades.",
         Group.INPUT,
         metavar="COLOURS",
         access="path",
     )
     labeller: str | None = option(
         None,
-        "A model of pairing 'segment' reads labels in OUTPUT, and --reference are those that it was painted from: "
-        "the FCN-score.",
+        "Compute the FCN-score: a model of pairing 'segment' reads labels in OUTPUT. --reference has the "
+        "label maps that OUTPUT was painted from.",
         Group.INPUT,
         metavar="MODEL",
         access="path",
     )
     matte: Path | None = option(
-        None, "OUTPUT is a matte, and this the true one: J, F and jitter.", Group.INPUT, metavar="MATTE"
+        None, "Score OUTPUT as a matte against this correct matte: J, F and jitter.", Group.INPUT, metavar="MATTE"
     )
     dream: bool = option(
         False,
-        "OUTPUT is a dream, VIDEO the clip that its model learned: how well it holds, and with --start, where in "
-        "the clip it would truly be, how well it foretells.",
+        "Score OUTPUT as a dream. VIDEO is the clip that its model learned. The scores show how stable the "
+        "dream is. With --start, the position of the dream in the clip, they also show how accurate its "
+        "predictions are.",
         Group.INPUT,
     )
     size: int | None = option(
-        None, "Compare a dream at this short side, in pixels.", Group.INPUT, bounds=(8, SHORT_SIDE)
+        None, "Short side at which dreams are compared, in pixels.", Group.INPUT, bounds=(8, SHORT_SIDE)
     )
     flow: str = option(
         SCORING_FLOW,
-        "Follows the motion of the source. Take another one than the filter's, which is not known here: if OUTPUT "
-        f"was filtered along {SCORING_FLOW} too, take brox.",
+        "Flow method for the motion of the source. It should differ from that of the filter: if OUTPUT was filtered "
+        f"with {SCORING_FLOW}, use brox.",
         Group.INPUT,
         choices=Names("vidtrans.flow:GREY_FLOWS", "flow method"),
         rare=True,
@@ -98,8 +98,8 @@ class Evaluate(Command):
     )
     result: Path | None = option(
         None,
-        "A .png: scores over time and the worst moments (of a dream: a strip); a .json: a value for every frame. "
-        "For several: a folder of plots.",
+        "The result. A .png shows the scores over time and the worst moments, or a strip of a dream. A .json "
+        "has a value for each frame. For several clips: a folder of plots.",
         Group.OUTPUT,
         ("-o", "--output"),
     )

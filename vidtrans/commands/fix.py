@@ -20,10 +20,10 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Fix(Command):
-    """Carry corrections through a clip: paint over frames of RENDER, a result of 'propagate' or 'stylize'.
+    """Carry corrections through a clip. You paint over frames of RENDER, a result of 'propagate' or 'stylize'.
 
-    The corrections are found by comparing the painted frames with RENDER; everything else stays as it is. To undo a
-    correction, remove its picture and run the command again.
+    The command compares the painted frames with RENDER to find the corrections. Everything else stays as it is. To undo
+    a correction, remove its picture and run the command again.
     """
 
     CONTEXT: ClassVar = CACHE_OPTIONS
@@ -32,7 +32,7 @@ class Fix(Command):
     render: Path = argument()
     painted: Path = option(
         MISSING,
-        "Frames of RENDER that were painted over: pictures with the frame's number in RENDER in their names.",
+        "The painted frames of RENDER: pictures with the frame's number in their names.",
         Group.INPUT,
         metavar="DIR",
     )
@@ -40,18 +40,18 @@ class Fix(Command):
     _: KW_ONLY
     relearn: bool = option(
         False,
-        "Let the network learn the corrected frames, and render the whole clip again: for a look that is wrong "
-        "in all frames.",
+        "Train the network on the corrected frames, and render the whole clip again. Use it for a look that "
+        "is wrong in all frames.",
         Group.TRAINING,
         form="main",
     )
 
-    mask: str | None = mask_option("corrections are seen")
+    mask: str | None = mask_option("Apply corrections")
     first_number: int | None = FIRST_NUMBER_OPTION(None)
     program: tuple[str, ...] = option(
         (),
-        "A filter graph, encoder or encoder options of your own ffmpeg with which RENDER was made. Records are "
-        "files, and run no program by themselves. May be repeated.",
+        "A filter graph, encoder or encoder options for your own ffmpeg, as in the render of RENDER. Give it "
+        "again, because records of renders never start programs. Can be repeated.",
         Group.INPUT,
         access="program",
         rare=True,

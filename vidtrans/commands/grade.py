@@ -32,9 +32,9 @@ CUBE_SIZE, MAX_CUBE_SIZE = 33, 65  # Default and maximum number of nodes per sid
 
 @dataclass(frozen=True)
 class Grade(Command):
-    """Learn a colour grade from pictures or clips BEFORE and AFTER it.
+    """Learn a colour grade from pictures or clips BEFORE and AFTER grading.
 
-    Each may be a picture, a folder of pictures, or a clip. Pictures are paired by their number, else by time; sizes,
+    Each can be a picture, a folder of pictures, or a clip. Pictures are paired by their numbers, else by time. Sizes,
     crops and compression may differ.
     """
 
@@ -49,13 +49,14 @@ class Grade(Command):
     )
     method: str | None = option(
         None,
-        "With --unpaired: tones for a still of another scene, linear or transport for clips that show much the same.",
+        "Method for --unpaired. tones: for a still of another scene. linear or transport: for clips with "
+        "similar content.",
         Group.LOOK,
         choices=tuple(UNPAIRED_METHODS),
         default_text=next(iter(UNPAIRED_METHODS)),
         form="main",
     )
-    nodes: int = option(CUBE_SIZE, "Nodes per side of the table.", Group.OUTPUT, form="more")
+    nodes: int = option(CUBE_SIZE, "Number of nodes on each side of the colour table.", Group.OUTPUT, form="more")
 
     def __post_init__(self) -> None:
         check_suffix(self.output, "a grade", MODEL_SUFFIX, CUBE_SUFFIX)

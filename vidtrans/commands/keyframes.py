@@ -25,17 +25,17 @@ NEXT_STEP = "paint over them, then vidtrans propagate {} --keyframes {}"
 
 @dataclass(frozen=True)
 class Keyframes(Command):
-    """Choose the frames of a clip that are best painted, and write them as pictures.
+    """Choose the best frames of a clip for painting, and write them as pictures.
 
-    Each choice is scored on the clip itself: by how well the other frames can be reconstructed from the chosen ones
-    along the motion.
+    Each choice gets a score on the clip. The score shows how well the chosen frames reconstruct the other frames along
+    the motion.
     """
 
     CONTEXT: ClassVar = WRITE_OPTIONS
     RESULT: ClassVar = MadePicture
 
     video: Path = argument()
-    output: Path | None = output_option("A folder for the frames.", "NAME.keyframes")
+    output: Path | None = output_option("The folder for the frames.", "NAME.keyframes")
     _: KW_ONLY
     count: int | None = option(
         None,
@@ -43,7 +43,7 @@ class Keyframes(Command):
         Group.OUTPUT,
         ("-n", "--count"),
         bounds=(1, 1000),
-        default_text="one for each shot, two at least",
+        default_text="one for each shot, at least two",
         form="main",
     )
     start: Time | None = START_OPTION(None)

@@ -36,7 +36,7 @@ READS = settings_with_use(RenderingSettings, Use.STREAM)  # Keys of [rendering] 
 
 @dataclass(frozen=True)
 class Live(PageServerCommand):
-    """Draw, or stand before the camera, and see a model answer, in a page of your browser.
+    """Run models live on a camera or a drawing, in a page of your browser.
 
     It runs until Ctrl-C.
     """
@@ -50,48 +50,53 @@ class Live(PageServerCommand):
     READS: ClassVar = READS
 
     model: tuple[str, ...] = models_option(
-        "May be repeated: the page switches and cross-fades between them. Not needed if --look names pictures or "
-        "media, or --strokes a medium."
+        "A model file or a model name. Can be repeated: the page switches and cross-fades between the models. "
+        "Not required if --look names pictures or media, or --strokes a medium."
     )
-    output: Path | None = output_option("The folder of recordings.", "the current one")
+    output: Path | None = output_option("The folder for recordings.", "the current one")
     _: KW_ONLY
     looks: tuple[str, ...] = option(
         (),
-        "A picture whose style is painted in, without a model, a mixture, 'a.jpg: 0.6, b.jpg: 0.4', a medium, or a "
-        "painting that ships; may be repeated. Of a model with several looks: the first one, by its name.",
+        "Look to use. Without a model: a picture, a mixture ('a.jpg: 0.6, b.jpg: 0.4'), a medium, or a "
+        "painting that ships. With a model of several looks: the name of the first look. Can be repeated.",
         Group.LOOK,
         ("--look",),
         metavar="PICTURE|LOOK",
         file="look",
     )
-    kiosk: bool = option(False, "Print a link to the output alone, with the camera; for installations.", Group.SERVER)
+    kiosk: bool = option(
+        False, "Also print a link to a page with only the output and the camera, for installations.", Group.SERVER
+    )
     upscale: str = option(
         STREAM_MODES[0],
-        "How a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
-        "agree), bicubic, or off.",
+        "Upscaling of the model's picture to the size of the source. luma: sharp, with the source's light and "
+        "dark where both agree. bicubic: soft. off: no upscaling.",
         Group.LOOK,
         choices=(*STREAM_MODES, "off"),
     )
     output_size: int = option(
         0,
-        "Short side of the pictures in pixels, at most the source's.",
+        "Short side of the pictures in pixels, at most that of the source.",
         Group.LOOK,
         bounds=(0, MAX_OUTPUT_SIDE_PX),
         default_text="480, on an Nvidia GPU 1080",
     )
     mask: str = option(
         "",
-        "Where the look is seen, the source elsewhere: person, face, key (what stands before a green or blue screen), "
-        "colour:#c03020,25 or luma:0.5..1, found in each frame; 'not person' for the other side, joined by + and -.",
+        "Apply the look only where a mask is white; the rest shows the source. MASK: person, face, key (in "
+        "front of a green or blue screen), colour:#c03020,25 or luma:0.5..1, found in each frame. 'not "
+        "person' inverts a mask; + and - combine masks.",
         Group.LOOK,
         metavar="MASK",
         default_text="everywhere",
     )
-    osc: str = option("", "Listen for Open Sound Control at a UDP port.", Group.SERVER, metavar="[HOST:]PORT")
-    osc_out: str = option("", "Send what changes by Open Sound Control.", Group.SERVER, metavar="HOST:PORT")
+    osc: str = option(
+        "", "Receive Open Sound Control (OSC) messages at a UDP port.", Group.SERVER, metavar="[HOST:]PORT"
+    )
+    osc_out: str = option("", "Send changes as Open Sound Control (OSC) messages.", Group.SERVER, metavar="HOST:PORT")
     send: tuple[str, ...] = option(
         (),
-        "Give the pictures to other programs: virtual-camera, ndi, on Windows spout, on macOS syphon; may be repeated.",
+        "Send the pictures to other programs: virtual-camera, ndi, spout (Windows) or syphon (macOS). Can be repeated.",
         Group.SERVER,
         metavar="NAME",
     )

@@ -53,10 +53,10 @@ def check_pictures(pictures: Sequence[Path]) -> None:
 
 @dataclass(frozen=True)
 class Look(Command):
-    """Teach a model the style of one or more PICTURES, such as a painting and its strokes, to render films in it.
+    """Train a model on the style of one or more PICTURES, such as a painting, to render films in this style.
 
-    Of a video, the middle frame is used. Five minutes on two cores are enough. To resume a stopped training, run the
-    same command again.
+    If a PICTURE is a video, its middle frame is used. Five minutes on two cores are enough. To resume a stopped
+    training, run the same command again.
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "seed")
@@ -69,17 +69,17 @@ class Look(Command):
     _: KW_ONLY
     on: tuple[Path, ...] = option(
         (),
-        "A clip to learn on, best the one that it is for; may be repeated.",
+        "A clip for training, best the clip that you want to render. Can be repeated.",
         Group.INPUT,
         metavar="VIDEO",
         default_text="pictures that ship",
     )
     crop: str | None = option(
         None,
-        "The area of the picture whose style is learned, in its pixels from the top left.",
+        "Learn the style of this area of the picture only, in pixels from the top left.",
         Group.INPUT,
         metavar="X,Y,WIDTH,HEIGHT",
-        default_text="all of it",
+        default_text="the whole picture",
         form="main",
     )
     keep: str | None = KEEP_OPTION(None)
@@ -88,8 +88,8 @@ class Look(Command):
     as_is: bool = AS_IS_OPTION(False)
     optimise: bool = option(
         False,
-        "Learn nothing: a model that optimises each frame when it renders. The best likeness, at seconds to "
-        "minutes a frame: for stills and short shots.",
+        "Train nothing: make a model that optimises each frame during the render. It is the closest to the "
+        "picture, but takes seconds to minutes per frame. Use it for stills and short shots.",
         Group.TRAINING,
     )
     recipe: Recipe

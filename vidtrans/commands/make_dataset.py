@@ -32,12 +32,12 @@ from vidtrans.session import Context
 class MakeDataset(Command):
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
-    With --unpaired it has two or more domains and no pairs: a model learns to make frames of VIDEO..., the first
-    domain, look like those of another domain, which --unpaired names.
+    With --unpaired, the dataset has two or more domains and no pairs. VIDEO... are the first domain; --unpaired names
+    another. A model then learns to make frames of the first domain look like those of the other.
 
-    A folder, or a pattern ('clips/*.mov'), stands for all videos in it.
+    A folder, or a pattern ('clips/*.mov'), stands for all its videos.
 
-    The dataset is a folder of pictures that you can look through: delete a picture, and its pairs are gone.
+    The dataset is a folder of pictures that you can look through. If you delete a picture, its pairs disappear.
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device")
@@ -47,29 +47,30 @@ class MakeDataset(Command):
 
     videos: tuple[Path, ...] = argument("VIDEO...")
     output: Path | None = output_option(
-        "The folder to make; with --each, where they go.", "VIDEO.dataset, or A-B.dataset"
+        "The dataset folder. With --each: the folder for the datasets.", "VIDEO.dataset, or A-B.dataset"
     )
     _: KW_ONLY
-    each: bool = option(False, "Make one dataset per video; --target may be a folder, too.", Group.BATCH)
+    each: bool = option(False, "Make one dataset for each video. --target can then be a folder, too.", Group.BATCH)
     target: Path | None = TARGET_OPTION(None)
     matte: str | None = option(
         None,
-        "A matte, which the network sees too, in one more channel: white on what it is to tell from the rest. With "
-        "several clips: one for all, or a folder with a video of each clip's name. Renders then need a mask.",
+        "A matte for an additional input channel of the network: white on the object to distinguish from the "
+        "rest. With several clips: one matte for all, or a folder with a video for each clip's name. Renders "
+        "then need a mask.",
         Group.INPUT,
         metavar="MATTE",
         access="path",
     )
     unpaired: tuple[Path, ...] = option(
         (),
-        "A clip or folder of another domain, without pairs; VIDEO... are the source's. May be repeated, for "
-        "several domains. --start and --end are those of every clip.",
+        "A clip or folder of another domain, for training without pairs. VIDEO... are the source domain. Can "
+        "be repeated, for several domains. --start and --end apply to every clip.",
         Group.INPUT,
         metavar="VIDEO",
     )
     start: Time | None = START_OPTION(None)
     end: Time | None = END_OPTION(None)
-    restore: bool = option(False, "Bring back pictures that were deleted from the dataset.", Group.OUTPUT, rare=True)
+    restore: bool = option(False, "Restore pictures that were deleted from the dataset.", Group.OUTPUT, rare=True)
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
 

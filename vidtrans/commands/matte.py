@@ -37,15 +37,15 @@ READS = ("cuts", "chunk_frames", "picture_fps")  # Keys of [rendering] that the 
 
 @dataclass(frozen=True)
 class Matte(Command):
-    """Cut one thing out of VIDEO: paint it on one frame, and it is followed through the clip.
+    """Cut one object out of VIDEO: paint it on one frame, and the command follows it through the clip.
 
     vidtrans matte clip.mp4 --frame 12=painted.png
 
     vidtrans matte clip.mp4 --person
 
-    A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it:
-    green on the thing, red off it. Paint further frames where it went wrong, and run the command again: only what
-    lies between them and the nearest painted frames is computed again.
+    A painted frame is a mask (white on black), a cut-out with transparency, or the frame with a few strokes over it.
+    Strokes are green on the object, red outside it. If some frames are wrong, paint more frames and run the command
+    again. It computes only the frames between them and the nearest painted frames.
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder", "seed")
@@ -56,77 +56,78 @@ class Matte(Command):
 
     video: tuple[Path, ...] = argument("VIDEO...")
     output: Path | None = output_option(
-        "The matte; a folder for several clips. Several things add their names.",
+        "The matte. For several clips: a folder. With several objects, their names are added to the file names.",
         "VIDEO.matte.mkv, for pictures a folder",
     )
     _: KW_ONLY
     beside: bool = BESIDE_OPTION(False)
     frame: tuple[str, ...] = option(
         (),
-        "A frame, by number or time, and the picture painted on it: 12=painted.png. Repeat it for more.",
+        "A painted frame: its number or time, and the painted picture, as in 12=painted.png. Can be repeated.",
         Group.INPUT,
         metavar="FRAME=PICTURE",
         access="path",
     )
     keyframes: Path | None = option(
         None,
-        "A folder of painted frames, with the frame's number in their names. Of several clips a folder for each, "
-        "with its name.",
+        "A folder of painted frames, with the frame's number in their names. For several clips: a folder for "
+        "each clip, with its name.",
         Group.INPUT,
         metavar="DIR",
     )
     model: str | None = option(
         None,
-        "Your own segmenter instead of painted frames: a model that paints the thing white on black. Other "
-        "programs' networks become models by 'vidtrans model import'.",
+        "Use your own segmentation model instead of painted frames: its output is white on the object and "
+        "black in the rest. 'vidtrans model import' converts networks of other programs.",
         Group.INPUT,
         file="model",
     )
     person: bool = option(
-        False, "Cut out one person, found and followed without painting; painted frames correct it.", Group.INPUT
+        False, "Cut out one person, found and followed automatically. Painted frames correct the matte.", Group.INPUT
     )
     at: str = option(
         "",
-        "A point on the person or thing, or a box around it (left, top, right, bottom), in pixels of the clip, and "
-        "the frame: 640,360@12.",
+        "Select the person or object: a point on it, or a box around it (left, top, right, bottom), in pixels "
+        "of the clip, and the frame: 640,360@12.",
         Group.INPUT,
         metavar="X,Y[,X,Y][@FRAME]",
     )
     segmenter: str = option(
         "",
-        "Follow the thing by another network: a folder with the ONNX files of SAM 2, EdgeTAM or EfficientTAM, or a "
-        "segmenter of an installed package.",
+        "Follow the object with another network: a folder with the ONNX files of SAM 2, EdgeTAM or "
+        "EfficientTAM, or a segmenter of an installed package.",
         Group.INPUT,
         metavar="DIR|NAME[:PATH]",
         access="path",
     )
     poses: Path | None = option(
-        None, "Also write the person's joints, as keypoints for the pairing 'pose'.", Group.OUTPUT, metavar="FILE.json"
+        None, "Also write the person's joints as keypoints for the pairing 'pose'.", Group.OUTPUT, metavar="FILE.json"
     )
     layers: Path | None = option(
         None,
-        "Also write the mattes of all things as the named layers, and as a Cryptomatte, of one EXR sequence.",
+        "Also write one EXR sequence with the mattes of all objects, as named layers and as a Cryptomatte.",
         Group.OUTPUT,
         metavar="DIR/%05d.exr",
     )
     face: bool = option(False, "Cut out the faces.", Group.INPUT)
-    key: bool = option(False, "Cut out what stands before a green or blue screen.", Group.INPUT)
+    key: bool = option(False, "Cut out everything in front of a green or blue screen.", Group.INPUT)
     screen: str = option(
-        "", "The screen's colour, #rrggbb.", Group.INPUT, metavar="COLOUR", default_text="found in the clip"
+        "", "Colour of the screen, #rrggbb.", Group.INPUT, metavar="COLOUR", default_text="found in the clip"
     )
     names: str = option(
         "",
-        "Several things, by the colours in which they are painted: man=red,car=blue. Each gets a matte.",
+        "Names of several objects, with the colours in which they are painted: man=red,car=blue. Each object "
+        "gets a matte.",
         Group.INPUT,
         metavar="NAME=COLOUR,...",
         form="main",
     )
     inside: str = option(
-        "green", "The colour of strokes on the thing: a name or #rrggbb.", Group.INPUT, metavar="COLOUR", form="main"
+        "green", "Colour of the strokes on the object: a name or #rrggbb.", Group.INPUT, metavar="COLOUR", form="main"
     )
     outside: str = option(
         "",
-        "The colour of strokes off it.",
+        "Colour of the strokes outside the object.",
         Group.INPUT,
         metavar="COLOUR",
         default_text="red; black where one of --names is red",
@@ -134,14 +135,18 @@ class Matte(Command):
     )
     with_colours: bool = option(
         False,
-        "Write the thing in its own colours, without those of the ground behind its edge, with the matte as alpha.",
+        "Write the object in its own colours, with the matte as alpha. The colours of the background are "
+        "removed from its edge.",
         Group.OUTPUT,
     )
     suggest: int = option(
-        0, "The number of frames to name whose painting would help most.", Group.OUTPUT, bounds=(0, 100)
+        0, "Number of frames to suggest for painting, those that improve the matte most.", Group.OUTPUT, bounds=(0, 100)
     )
     min_confidence: float = option(
-        0.0, "Fail if the confidence in a frame is lower, 0 to 1; the result is kept.", Group.OUTPUT, bounds=(0, 1)
+        0.0,
+        "Fail if the confidence in a frame is lower than this, 0 to 1. The result is kept.",
+        Group.OUTPUT,
+        bounds=(0, 1),
     )
     first_number: int | None = FIRST_NUMBER_OPTION(None)
     start: Time | None = START_OPTION(None)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelList(Command):
-    """List models and media that can be given by name: models for --model, media for --look and --strokes."""
+    """List models and media that have a name: models for --model, media for --look and --strokes."""
 
     def make(self, context: Context) -> Table:
         """Return the paths of models, names of looks, summaries and files of media, and summaries of formats."""
@@ -57,9 +57,9 @@ class ModelList(Command):
 
 @dataclass(frozen=True)
 class ModelFormats(Command):
-    """List the formats of models that can be used, of this tool and of others.
+    """List the supported model formats, of vidtrans and of other tools.
 
-    The format of a file is found by its content, not by its name.
+    The format of a file is detected from its content, not from its name.
     """
 
     def make(self, context: Context) -> Table:

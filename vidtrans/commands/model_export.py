@@ -30,7 +30,7 @@ STROKE_SIZE = 0.5  # Default of --stroke-size, from 0 (fine) to 1 (broad)
 class ModelExport(Command):
     """Write MODEL as a file for other programs, for pictures of any size.
 
-    Before the file gets its name it is run on pictures of three sizes and compared with the model.
+    The command first runs the file on pictures of three sizes, and compares the results with those of the model.
     """
 
     CONTEXT: ClassVar = ("cache_dir", "overwrite", "dry_run")
@@ -38,18 +38,23 @@ class ModelExport(Command):
     model: str = argument(file="model")
     format: str = option(
         MISSING,
-        "What the file is for: ONNX Runtime and its like, or Nuke and libtorch.",
+        "File format: onnx for ONNX Runtime and similar programs, torchscript for Nuke and libtorch, pth for "
+        "the network's own tool.",
         Group.OUTPUT,
         choices=Names("vidtrans.interop.exporting:EXPORTS", "export format"),
     )
-    output: Path | None = output_option("The file.", "MODEL with the format's ending")
+    output: Path | None = output_option("The exported file.", "MODEL with the format's file extension")
     _: KW_ONLY
     whole: bool = option(
-        False, "RGB in, RGB out: with the pairing (edges, say) and the range of colours.", Group.OUTPUT
+        False, "Include the pairing (such as edges) and the colour range: input and output are RGB.", Group.OUTPUT
     )
-    look: str = option("", "With --whole: which look of a model with several.", Group.LOOK, metavar="NAME")
+    look: str = option("", "With --whole: the look to use, for a model with several looks.", Group.LOOK, metavar="NAME")
     stroke_size: float | None = option(
-        None, "With --whole, of a look from pictures: 0 fine, 1 broad.", Group.LOOK, metavar="X", default_text="0.5"
+        None,
+        "With --whole: the stroke size of a look from pictures. 0 is fine, 1 is broad.",
+        Group.LOOK,
+        metavar="X",
+        default_text="0.5",
     )
 
     def __post_init__(self) -> None:

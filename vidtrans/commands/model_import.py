@@ -35,11 +35,11 @@ NAME_SUFFIXES = {"latest_net_G": "", "latest_net_G_A": "_A", "latest_net_G_B": "
 
 @dataclass(frozen=True)
 class ModelImport(Command):
-    """Make a model file of another tool's model.
+    """Convert a model of another tool to a model file.
 
     FILE is a checkpoint of pix2pix, CycleGAN, CUT, pix2pixHD and others ('vidtrans model formats' lists them), or the
-    folder of a training. The model file holds the network and a description of its input; a network of many styles
-    becomes a model with looks. Nothing in a file is run, except programs that --trust allows.
+    folder of a training. The model file has the network and a description of its input. A network with many styles
+    becomes a model with looks. Programs in FILE do not run, unless --trust allows it.
     """
 
     CONTEXT: ClassVar = WRITE_OPTIONS
@@ -47,47 +47,63 @@ class ModelImport(Command):
 
     model: Path = argument("FILE")
     output: Path | None = output_option(
-        "The model.", "here, named after FILE, or after the folder of a latest_net_G.pth"
+        "The model file.", "here, named after FILE, or after the folder of a latest_net_G.pth"
     )
     _: KW_ONLY
     pairing: str | None = option(
         None,
-        "How its input comes out of a frame; 'none' for the frame itself.",
+        "How the network's input is made from a frame. 'none': the frame itself.",
         Group.INPUT,
         choices=Names("vidtrans.pairing:PAIRINGS", "pairing", (NO_PAIRING,)),
-        default_text="what follows from the file",
+        default_text="detected from the file",
     )
-    size: int | None = option(None, "The short side at which it is rendered.", Group.OUTPUT, default_text="as trained")
+    size: int | None = option(
+        None,
+        "Working size: the short side of the frames that the network sees, in pixels.",
+        Group.OUTPUT,
+        default_text="as trained",
+    )
     norms: str = option(
         "",
-        "Whose statistics its batch norms use: each picture's own, as its authors test, or those in the file.",
+        "Statistics of batch norms. picture: those of each picture, as in the tests of the authors. stored: "
+        "those in the file.",
         Group.INPUT,
         choices=NORM_SOURCES,
         default_text="picture",
     )
     calibrate: Path | None = option(
-        None, "Give its batch norms a clip's statistics, the same for all frames.", Group.INPUT, metavar="VIDEO"
+        None,
+        "Compute the statistics of batch norms from this clip, and use them for all frames.",
+        Group.INPUT,
+        metavar="VIDEO",
     )
     invert: bool | None = option(
-        None, "It takes dark lines on white, not light ones on black.", Group.INPUT, ("--invert/--no-invert",)
+        None,
+        "The network takes dark lines on white instead of light lines on black.",
+        Group.INPUT,
+        ("--invert/--no-invert",),
     )
-    bgr: bool | None = option(None, "The order of its colours.", Group.INPUT, ("--bgr/--rgb",))
+    bgr: bool | None = option(None, "Order of the colour channels.", Group.INPUT, ("--bgr/--rgb",))
     value_range: str = option(
-        "", "The numbers of its pictures, where they are in doubt.", Group.INPUT, ("--range",), choices=tuple(RANGES)
+        "",
+        "Value range of the pictures, if the file does not show it.",
+        Group.INPUT,
+        ("--range",),
+        choices=tuple(RANGES),
     )
-    layout: str = option("", "The order of its axes, where that is in doubt.", Group.INPUT, choices=("nchw", "nhwc"))
+    layout: str = option("", "Order of the axes, if the file does not show it.", Group.INPUT, choices=("nchw", "nhwc"))
     style: tuple[Path, ...] = option(
         (),
-        "A picture whose style --predictor finds, for a look of its name; may be repeated.",
+        "A picture whose style --predictor computes. The look gets the picture's name. Can be repeated.",
         Group.INPUT,
         metavar="PICTURE",
     )
     predictor: Path | None = option(
-        None, "The ONNX file that finds the style of a picture, for a network that takes one.", Group.INPUT
+        None, "The ONNX file that computes the style of a picture, for a network that takes a style.", Group.INPUT
     )
-    embed: bool = option(False, "Put the network of --pairing model into the model file.", Group.OUTPUT)
+    embed: bool = option(False, "Include the network of --pairing model in the model file.", Group.OUTPUT)
     trust: bool = option(
-        False, "Run the program in a TorchScript file, once, to convert it.", Group.INPUT, access="program"
+        False, "Run the program in a TorchScript file once, to convert it.", Group.INPUT, access="program"
     )
     recipe: Recipe
 

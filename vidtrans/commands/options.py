@@ -26,12 +26,13 @@ def _shared_option(*args: Any, **traits: Any) -> Callable[[Any], Any]:  # noqa: 
 
 
 # --start: the first frame to process, as a time or a frame number
-START_OPTION = _shared_option("HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
+START_OPTION = _shared_option("Start time: HH:MM:SS.mmm, 12.5s, or a frame number from 0.", Group.TIME)
 # --end: the frame before which to stop, as a time or a frame number
 END_OPTION = _shared_option("End time (exclusive).", Group.TIME)
 # --cuts: detection of shots, or a file with their first frames
 CUTS_OPTION = _shared_option(
-    "Where shots begin: auto, off, or a file: a frame or a time on each line, a CSV of PySceneDetect, or a timeline.",
+    "Cuts between shots: auto (detected), off (none), or a file. The file has the start of each shot: a "
+    "frame or a time on each line, a CSV of PySceneDetect, or a timeline.",
     Group.TIME,
     metavar="auto|off|FILE",
     access="path",
@@ -39,87 +40,94 @@ CUTS_OPTION = _shared_option(
 )
 # --mask, repeatable: mattes that limit the render, or that --region refers to by name
 MASKS_OPTION = _shared_option(
-    "Where the look is: person, face, key, colour:#rrggbb or luma, found in the pictures; or a matte, white there: a "
-    "video, a picture, or a folder (of several clips one with a matte for each). 'not person' or not:FILE for the "
-    "other side, ' + ' and ' - ' between several. For --region, with a name: man=person.",
+    "Apply the look only where a mask is white. MASK: person, face, key (in front of a green or blue "
+    "screen), colour:#rrggbb or luma, found in each frame; or a matte: a video, a picture or a folder. "
+    "For several clips, a folder can have one matte for each clip. 'not person' or not:FILE inverts a "
+    "mask; ' + ' and ' - ' combine masks. For --region, add a name: man=person.",
     Group.LOOK,
     metavar="[NAME=]MASK",
     access="path",
 )
 # --region, repeatable: the model or medium for a named mask
 REGIONS_OPTION = _shared_option(
-    "The look of a named mask, or of its other side: man=ink, not:man=oil. A model, a medium, a picture, or "
-    "'keep'; repeat it for a chain. Later regions lie over earlier ones.",
+    "Look of a named mask: man=ink. For the area outside the mask: not:man=oil. MODEL: a model, a medium, "
+    "a picture, or 'keep'. Repeat it for a chain of models. Later regions cover earlier ones.",
     Group.LOOK,
     metavar="NAME=MODEL",
     access="path",
 )
 # --rest, repeatable: the models for the area outside of all regions
 REST_OPTION = _shared_option(
-    "With --region: the model of all that is in no region; repeat it for a chain.",
+    "With --region: the model for the area outside all regions. Repeat it for a chain of models.",
     Group.LOOK,
     metavar="MODEL",
-    default_text="keep, the frames as they are",
+    default_text="keep, the unchanged frames",
     access="path",
 )
 # --handles: number of extra frames on both sides of a timeline's clip
 HANDLES_OPTION = _shared_option(
-    "Of a timeline: frames to render on both sides of what it shows of a clip.", Group.TIME, bounds=(0, 100_000)
+    "For a timeline: number of extra frames to render on both sides of each clip's visible part.",
+    Group.TIME,
+    bounds=(0, 100_000),
 )
 # --media, repeatable: folders in which a timeline's missing clips are searched
 MEDIA_OPTION = _shared_option(
-    "Of a timeline: a folder in which media that are not in their places are searched by name; repeat it for several.",
+    "For a timeline: a folder in which missing media are searched by name. Can be repeated.",
     Group.INPUT,
     metavar="FOLDER",
 )
 # --rate: the frame rate of an edit decision list (EDL), in frames per second
 RATE_OPTION = _shared_option(
-    "Of an EDL, which does not state it: frames per second, as 25, 23.976 or 30000/1001.",
+    "For an EDL, which does not state it: frames per second, such as 25, 23.976 or 30000/1001.",
     Group.TIME,
     metavar="FPS",
-    default_text="that of its clips",
+    default_text="the rate of its clips",
 )
 # --beside: write each result into its source's folder
-BESIDE_OPTION = _shared_option("Write each result beside its source instead of into the current folder.", Group.OUTPUT)
+BESIDE_OPTION = _shared_option(
+    "Write each result into the folder of its source instead of the current folder.", Group.OUTPUT
+)
 # --target: the clip or folder that shows what the network should output
 TARGET_OPTION = _shared_option(
-    "A second clip (or folder): in step for --pairing aligned and stack, of the same things for matched.",
+    "A second clip or folder, with the targets. For --pairing aligned and stack: synchronous with VIDEO. "
+    "For matched: with the same content.",
     Group.INPUT,
     metavar="VIDEO",
 )
 # --label, repeatable: displayed names of clips
 LABELS_OPTION = _shared_option(
-    "The name of a clip; one for each, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"
+    "Name of a clip. Repeat it for each clip, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"
 )
 # --first-number: the number that the painted pictures' file names give to the clip's first frame
 FIRST_NUMBER_OPTION = _shared_option(
-    "The number of the first frame in the names of the painted pictures: 1 for those that ffmpeg wrote.",
+    "Number of the first frame in the names of the painted pictures: 1 for pictures that ffmpeg wrote.",
     Group.INPUT,
     metavar="N",
     default_text="0, or the numbers of the clip's own pictures",
 )
 # --keep: a matte of the content of the training clip that the style should not change
 KEEP_OPTION = _shared_option(
-    "Where the content of the clip that is learned on is kept: face or person, or a matte, white there: a video, a "
-    "picture, or a folder. With several clips: one for all, or a folder with a video of each clip's name.",
+    "Keep the content of the training clip where a matte is white. Values: face, person, or a matte: a "
+    "video, a picture or a folder. With several clips: one matte for all, or a folder with a video for "
+    "each clip's name.",
     Group.INPUT,
     metavar="MATTE",
     access="path",
 )
 # --minutes: training time in minutes, instead of a number of steps
 MINUTES_OPTION = _shared_option(
-    "Training time in minutes instead of --steps: as many as fit, by the speed before and while it trains.",
+    "Training time in minutes, instead of --steps. The number of steps follows from the measured speed.",
     Group.TRAINING,
     bounds=(0, 1e6),
     low_open=True,
     form="more",
 )
 # --fresh: ignore the state of earlier training
-FRESH_OPTION = _shared_option("Train from scratch, ignoring earlier training.", Group.TRAINING, rare=True)
+FRESH_OPTION = _shared_option("Train from scratch, and ignore earlier training.", Group.TRAINING, rare=True)
 # --as-is: write the model of an interrupted training without further steps
 AS_IS_OPTION = _shared_option(
-    "Train no further: write the model of the steps that an interrupted run has taken. The same options without this "
-    "one continue the run later.",
+    "Do not train further: write the model with the steps of an interrupted run. The same options without "
+    "--as-is continue the run later.",
     Group.TRAINING,
     rare=True,
 )
@@ -137,11 +145,11 @@ def output_option(help: str, default_text: str = "", default: Any = None) -> Any
 def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
     """Declare the ``--mask`` option of a command that takes one mask.
 
-    ``what``: the content where the mask is white, for the help. ``more``: additional help.
+    ``what``: the effect where the mask is white, for the help. ``more``: an additional sentence, with a space after it.
     """
     text = (
-        f"Where {what} is{more}: person, face, key, colour:#rrggbb or luma, or a matte, white there: a video, a "
-        "picture, or a folder; 'not person' or not:FILE for the other side."
+        f"{what} only where a mask is white. {more}MASK: person, face, key (in front of a green or blue screen), "
+        "colour:#rrggbb or luma; or a matte: a video, a picture or a folder. To invert it, use 'not person' or not:FILE."
     )
     return option(None, text, Group.LOOK, metavar="MASK", access="path")
 

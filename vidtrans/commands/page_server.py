@@ -26,14 +26,14 @@ class PageServerCommand(Command):
     """Base class of commands that serve a browser page, with the options of the server."""
 
     _: KW_ONLY
-    host: str = option(LOOPBACK[0], "The address to listen at.", Group.SERVER)
-    port: int = option(DEFAULT_PORT, "0 selects a free port.", Group.SERVER, bounds=(0, 65535))
-    allow_network: bool = option(False, "Let others on the network reach what is opened here.", Group.SERVER)
+    host: str = option(LOOPBACK[0], "Address of the server.", Group.SERVER)
+    port: int = option(DEFAULT_PORT, "Port of the server; 0 selects a free port.", Group.SERVER, bounds=(0, 65535))
+    allow_network: bool = option(False, "Allow access from other machines on the network.", Group.SERVER)
     https: bool = option(
-        False, "With a certificate for this machine's names; on a phone the camera needs it.", Group.SERVER
+        False, "Use HTTPS with a certificate for this machine's names. The camera of a phone requires it.", Group.SERVER
     )
     token: str = option(
-        "", "The access token in the link, to keep the link the same.", Group.SERVER, default_text="a new one"
+        "", "Access token in the link. Set it to keep the same link.", Group.SERVER, default_text="a new one"
     )
     open_page: bool = option(False, "Open the page in the browser.", Group.SERVER, ("--open",))
 

@@ -28,10 +28,10 @@ _REGISTRIES = {
 
 @dataclass(frozen=True)
 class Plugins(Command):
-    """List the parts that other packages add, and the errors of parts that cannot be used.
+    """List the plug-ins of other packages, and the errors of plug-ins that cannot be used.
 
-    A part is declared by an entry point of its package, or, during development, by VIDTRANS_PLUGINS=module:object. This
-    command imports all parts; other commands import only the parts that they use.
+    A package declares a plug-in by an entry point. During development, VIDTRANS_PLUGINS=module:object declares it. This
+    command imports all plug-ins; other commands import only the plug-ins that they use.
     """
 
     def make(self, context: Context) -> Table:

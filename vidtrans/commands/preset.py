@@ -12,7 +12,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class PresetList(Command):
-    """List the bundled presets, with their purpose and the cost of training with them."""
+    """List the bundled presets, with their purpose and the cost of a training."""
 
     def make(self, context: Context) -> Table:
         """Return the summary and the training cost of each bundled preset, by preset name."""
@@ -29,7 +29,7 @@ class PresetList(Command):
 
 @dataclass(frozen=True)
 class PresetShow(Command):
-    """Show the file of a preset, with its comments: copy it, change it, give it to --preset."""
+    """Show the file of a preset, with its comments. You can copy it, change it, and use it with --preset."""
 
     name: str = argument(file="preset")
 

@@ -37,9 +37,9 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Propagate(Command):
-    """Paint over one or a few frames of VIDEO, and the others follow.
+    """Paint over one or a few frames of VIDEO, and apply the paint to all frames.
 
-    vidtrans keyframes clip.mp4, then paint over the pictures in clip.keyframes, and:
+    First run vidtrans keyframes clip.mp4, and paint over the pictures in clip.keyframes. Then run:
 
     vidtrans propagate clip.mp4 --keyframes clip.keyframes
     """
@@ -59,40 +59,38 @@ class Propagate(Command):
     video: tuple[Path, ...] = argument("VIDEO...")
     keyframes: Path = option(
         MISSING,
-        "The painted frames: pictures with the frame's number in their names, or that look like it. What is clear "
-        "in them is not painted. Of several clips a folder for each, with its name.",
+        "The painted frames: pictures with the frame's number in their names, or pictures similar to their "
+        "frames. Transparent areas are not painted. For several clips: a folder for each clip, with its name.",
         Group.INPUT,
         metavar="DIR",
     )
-    output: Path | None = output_option("The result; a folder for several.", "VIDEO.painted.mp4")
+    output: Path | None = output_option("The result. For several clips: a folder.", "VIDEO.painted.mp4")
     _: KW_ONLY
     beside: bool = BESIDE_OPTION(False)
     follow: str = option(
         FOLLOW[0],
-        "What to rely on: paint carried along the motion, the look that a network learned, or each where it is the "
-        "better one.",
+        "How paint gets to other frames. motion: along the motion. look: by a network that learns the look. "
+        "auto: the better one at each place.",
         Group.LOOK,
         choices=FOLLOW,
         form="main",
     )
     minutes: float | None = option(
         None,
-        "Instead of --steps: as many as fit. 0 trains nothing, and carries paint along the motion alone.",
+        "Training time in minutes, instead of --steps. 0: no training, the paint only follows the motion.",
         Group.TRAINING,
         bounds=(0, 1e6),
         form="more",
     )
-    preview: bool = option(
-        False, "Write a film of what there is so far, after a minute, and as it learns.", Group.OUTPUT
-    )
+    preview: bool = option(False, "Write a preview film after one minute, and update it during training.", Group.OUTPUT)
     first_number: int | None = FIRST_NUMBER_OPTION(None)
     start: Time | None = START_OPTION(None)
     end: Time | None = END_OPTION(None)
-    mask: str | None = mask_option("the paint")
+    mask: str | None = mask_option("Show the paint")
     layer: bool = option(
         False,
-        "Write the paint alone, transparent where nothing is painted, to lie over footage: with a codec that "
-        "keeps alpha.",
+        "Write only the paint, transparent where nothing is painted, for use over footage. It needs a codec "
+        "with alpha.",
         Group.OUTPUT,
     )
     recipe: Recipe

@@ -38,10 +38,10 @@ SPEED_HELP = (
 
 @dataclass(frozen=True)
 class Retime(Command):
-    """Change the time of VIDEO: more frames a second, slow motion, speed ramps, held frames, motion blur.
+    """Change the timing of VIDEO: frame rate, slow motion, speed ramps, held frames, motion blur.
 
-    Frames between two frames are made along the motion. Where the two differ too much, the nearer frame is held. The
-    sound is stretched with the pictures.
+    New frames are interpolated along the motion. If two frames differ too much, the nearer frame is held. The sound is
+    stretched with the pictures.
     """
 
     CONTEXT: ClassVar = CACHE_OPTIONS
@@ -54,14 +54,14 @@ class Retime(Command):
     _: KW_ONLY
     guide: Path | None = option(
         None,
-        "A clip whose motion carries the frames of VIDEO: the film over which they were drawn, with more frames a "
-        "second. The result has its times.",
+        "A clip whose motion moves the frames of VIDEO, such as the film under a drawn animation, with more "
+        "frames per second. The result has the times of this clip.",
         Group.INPUT,
         metavar="VIDEO",
     )
     first_number: int | None = option(
         None,
-        "The number of the guide's first frame in the names of the pictures.",
+        "Number of the guide's first frame in the names of the pictures.",
         Group.INPUT,
         metavar="N",
         default_text="0 if there is a picture 0, else 1; or the numbers of the guide's own pictures",
@@ -70,20 +70,18 @@ class Retime(Command):
     end: Time | None = END_OPTION(None)
     fps: str = option(
         "source",
-        "Frames per second of the result: a number, xN for N times the source's, or source.",
+        "Frame rate of the result in frames per second: a number, xN for N times the source's rate, or source.",
         Group.TIME,
         metavar="N|xN|source",
         form="main",
     )
-    speed: str = option(
-        "1", "How fast the clip runs: a number, or a curve.", Group.TIME, metavar="N|CURVE", form="main"
-    )
+    speed: str = option("1", "Speed of the clip: a number, or a curve.", Group.TIME, metavar="N|CURVE", form="main")
     hold: int = option(
-        1, "Show each picture for N frames: 2 is animation on twos.", Group.TIME, bounds=(1, 1000), form="main"
+        1, "Hold each picture for N frames: 2 is animation on twos.", Group.TIME, bounds=(1, 1000), form="main"
     )
     motion_blur: float = option(
         0.0,
-        "Motion blur, as the angle of a camera's shutter. Film cameras use 180 degrees.",
+        "Motion blur, as the shutter angle of a camera in degrees. Film cameras use 180.",
         Group.TIME,
         metavar="DEGREES",
         bounds=(0.0, 1080.0),
@@ -91,13 +89,14 @@ class Retime(Command):
     )
     pitch: str = option(
         "keep",
-        "The pitch of sound whose speed changes: keep it, let it follow the speed as a tape does, or none for silence.",
+        "Pitch of the sound when the speed changes. keep: unchanged. follow: changes with the speed, as on "
+        "tape. none: no sound.",
         Group.TIME,
         choices=("keep", "follow", "none"),
     )
     doubt: str = option(
         "hold",
-        "Where a picture between two frames is uncertain: hold the nearer frame, or make it anyway.",
+        "Result for an uncertain picture between two frames. hold: the nearer frame. make: the interpolated picture.",
         Group.TIME,
         choices=("hold", "make"),
     )

@@ -54,7 +54,7 @@ TRAINING_TABLES = ("pairing", "dataset", "generator", "discriminator", "training
 
 @dataclass(frozen=True)
 class Run(Command):
-    """Teach a look from VIDEO, or from pictures, and render it onto clips; finished steps are reused.
+    """Learn a look from VIDEO, or from pictures, and render it onto clips. Finished steps are reused.
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 
@@ -78,20 +78,20 @@ class Run(Command):
 
     video: Path | None = argument(default=None)
     _: KW_ONLY
-    apply: tuple[Path, ...] = option(MISSING, "A clip to render onto; may be repeated.", Group.INPUT, metavar="VIDEO")
-    output: Path = output_option("The result; a folder for several clips.", default=MISSING)
+    apply: tuple[Path, ...] = option(MISSING, "A clip to render. Can be repeated.", Group.INPUT, metavar="VIDEO")
+    output: Path = output_option("The result. For several clips: a folder.", default=MISSING)
     looks: tuple[Path, ...] = option(
         (),
-        "Learn the manner of a picture instead, as 'vidtrans look' does; on VIDEO, or without one on the clips of "
-        "--apply. May be repeated.",
+        "Learn the style of a picture instead, as 'vidtrans look' does. It trains on VIDEO, or without VIDEO "
+        "on the clips of --apply. Can be repeated.",
         Group.INPUT,
         ("--look",),
         metavar="PICTURE",
     )
     at_once: bool = option(
         False,
-        "Train nothing: predict the look of the picture, in a second. It is less like it. --look may also be a "
-        "mixture, moments, a medium or a painting that ships, as in 'vidtrans stylize'.",
+        "Do not train: predict the look of the picture in a second. It is less close to the picture. --look "
+        "can then also be a mixture, keyframes, a medium or a painting that ships, as in 'vidtrans stylize'.",
         Group.INPUT,
     )
     target: Path | None = TARGET_OPTION(None)

@@ -26,10 +26,10 @@ JSON_TYPE_NAMES = {int: "integer", float: "number", bool: "boolean"}
 class Schema(Command):
     """Print the parameters of COMMAND as JSON Schema, or of all commands.
 
-    Each parameter has its purpose, its values, its default in this folder, its flags, its section of the help, whether
-    it is rarely needed, whether small forms show it always ("main") or when unfolded ("more"), whether ``try`` varies
-    it, and the reach of a value: nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
-    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names may have one
+    Each parameter has its purpose, values, default in this folder, flags and section of the help. The schema marks
+    rarely used parameters, and parameters that ``try`` varies. Small forms show a parameter always ("main") or when
+    unfolded ("more"). A value reaches nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
+    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names can have one
     pattern with a wider reach: ffmpeg:NAME of --codec runs a program.
     """
 

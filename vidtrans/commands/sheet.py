@@ -24,7 +24,7 @@ VERSION = 2  # Version of the sheet's layout, part of its cache key
 
 @dataclass(frozen=True)
 class Sheet(Command):
-    """Put frames of a clip, or pairs of a dataset, on one page, to look them over."""
+    """Put frames of a clip, or pairs of a dataset, into one picture."""
 
     CONTEXT: ClassVar = (*WRITE_OPTIONS, "device")
     RESULT: ClassVar = MadePicture
@@ -42,7 +42,8 @@ class Sheet(Command):
     )
     pairings: tuple[str, ...] = option(
         (),
-        "Show what it would make of the frames, model:FILE what a network makes of them; may be repeated.",
+        "Show the input that this pairing makes from the frames. model:FILE shows the output of a network. "
+        "Can be repeated.",
         Group.LOOK,
         ("--pairing",),
         choices=Names("vidtrans.pairing:PAIRINGS", "pairing", prefix="model:"),

@@ -16,7 +16,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Studio(PageServerCommand):
-    """Teach looks, paint, judge and render in a page of your browser, with the files of FOLDER.
+    """Make looks, paint, judge and render in a page of your browser, with the files of FOLDER.
 
     It runs until Ctrl-C. Jobs continue after that, and the next start shows them.
     """
@@ -25,7 +25,7 @@ class Studio(PageServerCommand):
 
     folder: Path = argument("[FOLDER]", default=Path())
     _: KW_ONLY
-    jobs: int = option(1, "Jobs that run side by side.", Group.SPEED, bounds=(1, 64))
+    jobs: int = option(1, "Number of jobs that run at the same time.", Group.SPEED, bounds=(1, 64))
 
     def __post_init__(self) -> None:
         self.check_address("see, change and delete the files of the folder")

@@ -51,7 +51,7 @@ UNPRINTED_PARAMETERS = (
 
 @dataclass(frozen=True)
 class Stylize(Command):
-    """Paint videos in a look, or with a model: every frame, every timestamp, and the sound.
+    """Paint videos in a look, or with a model. Every frame, every timestamp and the sound are kept.
 
     vidtrans stylize clip.mp4 --look oil
 
@@ -59,14 +59,17 @@ class Stylize(Command):
 
     vidtrans stylize clip.mp4 --model mine
 
-    Run it again to resume a stopped render.
+    To resume a stopped render, run the same command again.
 
-    A VIDEO may also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png); the result is of the
-    same kind, unless -o sets another. Several clips: a folder of videos, a pattern ('clips/*.mov'), or a list
-    (clips.toml) with models and options for each clip; a clip that fails is reported, and the others are rendered.
-    A timeline of an editor (.otio, .edl) is a list of clips, too: a timeline that shows the results is written beside
-    them. Several models (--model a --model b) form a chain: each takes the output of the one before, in one pass, and
-    the temporal filter is applied once, at the end.
+    A VIDEO can also be a picture, a folder of pictures, or numbered pictures (frames/%05d.png). The result is of the
+    same kind, unless -o sets another.
+
+    For several clips, give a folder of videos, a pattern ('clips/*.mov'), or a list (clips.toml). A list can have
+    models and options for each clip. If a clip fails, the command reports it and renders the others. A timeline of an
+    editor (.otio, .edl) is also a list of clips. A new timeline with the results is written beside them.
+
+    Several models (--model a --model b) form a chain: each takes the output of the model before, in one pass. The
+    temporal filter is applied once, at the end.
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder")
@@ -76,12 +79,13 @@ class Stylize(Command):
 
     video: tuple[Path, ...] = argument("VIDEO...")
     model: tuple[str, ...] = models_option(
-        "A model file or name; 'identity' returns its input. Repeat the option for a chain of models. Needed "
-        "unless --look names a medium or pictures, --strokes a medium, or a list of clips models or looks."
+        "A model file or a model name; 'identity' returns its input. Repeat the option for a chain of models. "
+        "Not required if --look names a medium or pictures, if --strokes names a medium, or if a list of "
+        "clips names models or looks."
     )
     output: str | None = option(
         None,
-        "The result; a folder for several clips; of a timeline a folder, or the new timeline.",
+        "The result. For several clips: a folder. For a timeline: a folder, or the new timeline.",
         Group.OUTPUT,
         ("-o", "--output"),
         default_text="VIDEO.MODEL.mp4, for pictures .png or a folder",
@@ -97,23 +101,25 @@ class Stylize(Command):
     rate: str = RATE_OPTION("")
     start: Time | None = START_OPTION(None)
     end: Time | None = END_OPTION(None)
-    score: bool = option(False, "Measure flicker and save a plot next to the output: see 'evaluate'.", Group.OUTPUT)
+    score: bool = option(
+        False, "Measure the flicker, and save a plot next to the output: see 'evaluate'.", Group.OUTPUT
+    )
     chunk: ClipPart | None = option(
         None,
-        "Render one of N parts of the clip or timeline into the cache, or some, as 3-5/8: for job arrays.",
+        "Render only part I of N of the clip or timeline into the cache, for job arrays. 3-5/8 renders several parts.",
         Group.FARM,
         metavar="I/N",
         rare=True,
     )
     join: bool = option(
         False,
-        "Make the result of the parts. With --chunk: if that was the last one that was missing.",
+        "Join the parts into the result. With --chunk: only if no other part is missing.",
         Group.FARM,
         rare=True,
     )
     print_jobs: str | None = option(
         None,
-        "Print bash commands that render this on a farm, in parts (--jobs: their largest number), and exit.",
+        "Print bash commands that render this in parts on a farm, and exit. --jobs sets the largest number of parts.",
         Group.FARM,
         metavar="FORMAT",
         choices=Names("vidtrans.batch.farm:JOB_FORMATS", "job format"),

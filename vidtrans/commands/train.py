@@ -33,7 +33,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Train(Command):
-    """Train a model on a dataset. Run the same command again to resume a stopped training."""
+    """Train a model on a dataset. To resume a stopped training, run the same command again."""
 
     CONTEXT: ClassVar = ("device", "seed", "cache_dir", "cache_limit_gb", "overwrite", "dry_run")
     RESULT: ClassVar = TrainedModel
@@ -42,35 +42,39 @@ class Train(Command):
     EXCLUSIVE: ClassVar = STOP_CONDITIONS
 
     dataset: Path = argument()
-    output: Path | None = output_option("The model file; of --ablate and --sweep, a folder.", "DATASET.safetensors")
+    output: Path | None = output_option("The model file. For --ablate and --sweep: a folder.", "DATASET.safetensors")
     _: KW_ONLY
     minutes: float | None = MINUTES_OPTION(None)
     ablate: str | None = option(
         None,
-        "Train variants, each with another loss, discriminator or without skips, and put them in a table.",
+        "Train variants with another loss or discriminator, or without skips, and compare them in a table.",
         Group.TRAINING,
         choices=Names("vidtrans.training.variants:ABLATIONS", "ablation"),
     )
     labeller: str = option(
         "",
-        "Of --ablate and --sweep: a model of pairing 'segment' reads labels in the held-out outputs, which were "
-        "painted from labels: the FCN-score.",
+        "For --ablate and --sweep: compute the FCN-score. A model of pairing 'segment' reads labels in the "
+        "held-out outputs, which were painted from labels.",
         Group.TRAINING,
         metavar="MODEL",
         access="path",
     )
     sweep: tuple[str, ...] = option(
         (),
-        "Train once for each value of a setting of generator, discriminator or training, as --set names it, or of "
-        "seed, and put the models in a table: lambda_l1=50,100. Repeated, once for each combination. Lists: "
-        "blocks=[0,0,0],[1,1,1].",
+        "Train once for each value of a setting, and compare the models in a table: lambda_l1=50,100. The "
+        "setting is seed, or one of generator, discriminator or training, named as in --set. If repeated: "
+        "once for each combination. Lists: blocks=[0,0,0],[1,1,1].",
         Group.TRAINING,
         metavar="[TABLE.]KEY=V,V",
     )
-    start_from: str | None = option(None, "Start from a model's weights.", Group.TRAINING, ("--from",), file="model")
+    start_from: str | None = option(
+        None, "Start from the weights of this model.", Group.TRAINING, ("--from",), file="model"
+    )
     fresh: bool = FRESH_OPTION(False)
     as_is: bool = AS_IS_OPTION(False)
-    embed: bool = option(False, "Put the network of the pairing 'model' into the model file.", Group.OUTPUT, rare=True)
+    embed: bool = option(
+        False, "Include the network of the pairing 'model' in the model file.", Group.OUTPUT, rare=True
+    )
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL
     user_arguments: UserArguments = NO_ARGUMENTS

@@ -29,7 +29,7 @@ MEDIUM_KEYS = ("strokes", "strokes.medium")  # Keys of --vary that set the paint
 
 @dataclass(frozen=True)
 class Try(Command):
-    """Draw a grid of settings on a few frames, in seconds, before a whole clip is rendered with one of them."""
+    """Compare settings in a grid of a few frames, in seconds, before you render a whole clip."""
 
     CONTEXT: ClassVar = (*WRITE_OPTIONS, "device")
     RESULT: ClassVar = MadePicture
@@ -41,23 +41,26 @@ class Try(Command):
 
     video: Path = argument()
     models: tuple[str, ...] = models_option(
-        "May be repeated: models side by side. Needed unless --look or --vary look names media or pictures, or "
-        "--strokes or --vary strokes media."
+        "A model file or a model name. Can be repeated: models are shown side by side. Not required if --look "
+        "or --vary look names media or pictures, or if --strokes or --vary strokes names media."
     )
-    output: Path | None = output_option("The grid.", "VIDEO.try.png")
+    output: Path | None = output_option("The grid, a picture.", "VIDEO.try.png")
     _: KW_ONLY
     vary: tuple[str, ...] = option(
         (),
-        f"Columns: {', '.join(settings_with_use(RenderingSettings, Use.VARY)).replace('_', '-')}, strokes, palette, "
-        "strokes.NAME or pairing.NAME; may be repeated. Without a model, looks are media, look=oil,pencil, or "
-        "pictures, look=a.jpg,b.jpg.",
+        "A setting for the columns, and its values. Can be repeated. Settings: "
+        f"{', '.join(settings_with_use(RenderingSettings, Use.VARY)).replace('_', '-')}, strokes, palette, "
+        "strokes.NAME or pairing.NAME. Without a model, looks are media (look=oil,pencil) or pictures "
+        "(look=a.jpg,b.jpg).",
         Group.LOOK,
         metavar="KEY=V,V",
         default_text="suggested values",
         access="path",
     )
-    frames: int = option(3, "How many, over the clip.", Group.TIME, bounds=(1, 12))
-    at: tuple[Time, ...] = option((), "These moments instead; may be repeated.", Group.TIME, metavar="TIME")
+    frames: int = option(3, "Number of frames, spread over the clip.", Group.TIME, bounds=(1, 12))
+    at: tuple[Time, ...] = option(
+        (), "Show the frame at this time instead. Can be repeated.", Group.TIME, metavar="TIME"
+    )
     recipe: Recipe
 
     def __post_init__(self) -> None:

@@ -32,20 +32,21 @@ EXCERPT_S, EXPOSURE_S = 2.0, 1.0
 
 @dataclass(frozen=True)
 class Vote(PageServerCommand):
-    """Let people judge pictures or clips on a page, blind: which one they prefer, or with --real which one is real.
+    """Let people judge pictures or clips blind: they choose the better one, or with --real the real one.
 
-    It runs until Ctrl-C; the same command continues it. Votes are saved beside the page, in a .jsonl file of its name.
+    It runs until Ctrl-C. The same command continues the vote. Votes are saved beside the page, in a .jsonl file with
+    the same name.
     """
 
     CONTEXT: ClassVar = (*WRITE_OPTIONS, "seed")
     RESULT: ClassVar = VoteOutcome
 
     clips: tuple[Path, ...] = argument("[A B...]", default=())
-    output: Path | None = output_option("The page of the outcome, an .html file.", "A.vote.html")
+    output: Path | None = output_option("The page with the results, an .html file.", "A.vote.html")
     _: KW_ONLY
     real: Path | None = option(
         None,
-        "The real clip or pictures: each trial shows one of these and one of the others for --seconds each.",
+        "The real clip or pictures. Each trial shows one of these and one of the others, for --seconds each.",
         Group.INPUT,
         metavar="CLIP|FOLDER",
     )
@@ -53,35 +54,35 @@ class Vote(PageServerCommand):
     stills: bool = option(False, "Show single frames of clips instead of excerpts.", Group.TIME)
     seconds: float | None = option(
         None,
-        "The length of an excerpt; with --real, for how long each is shown.",
+        "Length of an excerpt in seconds. With --real: how long each is shown.",
         Group.TIME,
         bounds=(0.1, 30),
         default_text=f"{EXCERPT_S:g}; with --real {EXPOSURE_S:g}",
     )
     trials: int = option(
         DEFAULT_TRIALS,
-        "The most questions to a person; fewer where there is less to compare.",
+        "Largest number of questions for each person. There are fewer if there is less to compare.",
         Group.INPUT,
         bounds=(1, 1000),
     )
     repeats: float = option(
         0.1,
-        "The share of the trials that repeats an earlier one with the sides exchanged, to see who looks.",
+        "Share of the trials that repeat an earlier trial with exchanged sides, to check attention.",
         Group.INPUT,
         bounds=(0, 0.5),
     )
     critic: Path | None = option(
         None,
-        "A machine votes too, for what is nearer to REFERENCE: one picture's style, or the content of a clip or "
-        "folder. It is set against the people's votes, and not counted with them.",
+        "Also add a machine's vote: it chooses what is nearer to REFERENCE, the style of one picture, or the "
+        "content of a clip or folder. The report compares it with the people's votes, and does not count it.",
         Group.OUTPUT,
         metavar="REFERENCE",
     )
     results: tuple[Path, ...] = option(
-        (), "Serve no page; report the votes of this .jsonl file. May be repeated.", Group.OUTPUT, metavar="VOTES"
+        (), "Report the votes of this .jsonl file, and serve no page. Can be repeated.", Group.OUTPUT, metavar="VOTES"
     )
     left_out: tuple[str, ...] = option(
-        (), "Report the outcome without the votes of this person.", Group.OUTPUT, ("--leave-out",), metavar="NAME"
+        (), "Report the results without the votes of this person.", Group.OUTPUT, ("--leave-out",), metavar="NAME"
     )
 
     def __post_init__(self) -> None:

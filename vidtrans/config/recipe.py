@@ -49,13 +49,13 @@ CHOICES = {"pairing": "edges", "generator": "unet-256", "discriminator": "patchg
 # Options that set the key ``name`` of a table, by table
 CHOICE_OPTIONS = {
     "pairing": Option(
-        "How pairs are made from frames.",
+        "Method that makes pairs from frames.",
         Group.INPUT,
         choices=Names("vidtrans.pairing:PAIRINGS", "pairing"),
         form="main",
     ),
     "temporal": Option(
-        "Temporal filter, against flicker.",
+        "Temporal filter against flicker.",
         Group.LOOK,
         choices=Names("vidtrans.temporal:FILTERS", "temporal filter"),
         form="main",

@@ -13,32 +13,40 @@ class DatasetSettings:
     """The settings for the frames that ``make-dataset`` stores and holds out."""
 
     size: str = option(
-        "256", "stored size: short side in pixels, or WxH, or source", Group.OUTPUT, metavar="N|WxH|source", form="main"
+        "256", "stored size: short side in pixels, WxH, or source", Group.OUTPUT, metavar="N|WxH|source", form="main"
     )
-    frame_step: int = option(1, "take every n-th frame", Group.TIME, ("--every",), bounds=(1, 10_000), form="main")
-    val_fraction: float = option(0.1, "share of the frames kept from training, to score it", bounds=(0.0, 0.5))
-    val_block_size: int = option(8, "held-out frames come in blocks of this many", bounds=(1, 1000))
-    val_gap: int = option(4, "unused frames on either side of a held-out block", bounds=(0, 1000))
+    frame_step: int = option(1, "use only every n-th frame", Group.TIME, ("--every",), bounds=(1, 10_000), form="main")
+    val_fraction: float = option(
+        0.1, "share of the frames that are held out from training, for scores", bounds=(0.0, 0.5)
+    )
+    val_block_size: int = option(8, "number of consecutive frames in a held-out block", bounds=(1, 1000))
+    val_gap: int = option(4, "number of unused frames on both sides of a held-out block", bounds=(0, 1000))
     full_size_pairs: int = option(
         8,
-        "with a separate target: held-out pairs also kept at the source's size, to score what is delivered; 0: none",
+        "with a separate target: number of held-out pairs that are also kept at the source's size, to score "
+        "results at full size; 0: none",
         bounds=(0, 64),
     )
     cuts: str = option(
         "auto",
-        "where shots begin, across which no pair reaches: auto, off, or a file with a frame or a time on each line",
+        "cuts between shots: auto (detected), off (none), or a file with the first frame or time of each shot "
+        "on a line; no pair crosses a cut",
         Group.TIME,
         metavar="auto|off|FILE",
         access="path",
         rare=True,
         form="more",
     )
-    drop_duplicates: bool = option(True, "leave out frames that look just like the last one that was taken")
+    drop_duplicates: bool = option(True, "leave out frames that look the same as the last used frame")
     min_sharpness: float = option(
-        0.5, "leave out frames less sharp than this share of those around them; 0 keeps all", bounds=(0.0, 0.95)
+        0.5,
+        "leave out frames whose sharpness is below this share of the sharpness around them; 0 keeps all",
+        bounds=(0.0, 0.95),
     )
 
-    crop_bars: bool = option(True, "of --unpaired: cut black bars off the clips, which a network would learn first")
+    crop_bars: bool = option(
+        True, "for --unpaired: crop the black bars of clips, because a network would learn them first"
+    )
 
     def for_key(self, *, has_targets: bool) -> Table:
         """Return the settings that affect pictures and roles, except cuts and bars, which are recorded per source.

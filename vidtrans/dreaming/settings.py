@@ -34,45 +34,51 @@ def _curve(default: float, name: str, help: str, group: Group = Group.CAMERA, fo
 class DreamingSettings:
     """Settings of camera and colour between frames, clock, model sequence, driving video and drift correction."""
 
-    zoom: str | float = _curve(1.0, "zoom", "zoom factor per frame; a number, an expression or keyframes", form="main")
+    zoom: str | float = _curve(1.0, "zoom", "zoom factor per frame: a number, an expression or keyframes", form="main")
     rotate: str | float = _curve(0.0, "rotate", "rotation per frame in degrees, anticlockwise", form="main")
     pan_x: str | float = _curve(0.0, "pan_x", "shift to the right per frame, as a share of the width", form="main")
     pan_y: str | float = _curve(0.0, "pan_y", "shift down per frame, as a share of the height", form="main")
     hue: str | float = _curve(0.0, "hue", "hue rotation per frame in degrees", form="main")
     speed: str | float = _curve(
-        1.0, "speed", "clock speed, for a model with a clock: 1 as in its clip, 0 still, -1 backwards", form="more"
+        1.0,
+        "speed",
+        "clock speed, for a model with a clock: 1 is the speed of its clip, 0 still, -1 backwards",
+        form="more",
     )
     start_position: float | None = option(
         None,
-        "start position in the clip, for a model with a clock: 0 the start, 1 the end; none: after the seed, taken as "
-        "the clip's start",
+        "Start position in the clip, for a model with a clock: 0 is the start, 1 the end. With none, the "
+        "dream starts after the seed, as if the seed were the start of the clip.",
         Group.CAMERA,
         ("--position",),
         bounds=(0.0, 1.0),
     )
     start_zoom: float | None = option(
         None,
-        "how much the middle of the frames is enlarged at the start, for room to move in; none: as the model learned",
+        "enlargement of the middle of the frames at the start, which leaves room for camera moves; none: as "
+        "in training",
         Group.CAMERA,
         bounds=(1.0, LARGEST_ZOOM),
     )
     steer: str = option(
         "",
-        "commands at moments, '0: left, 4s: right+zoom', or a file of them, such as the live page records",
+        "camera commands at given times, as in '0: left, 4s: right+zoom', or a file of commands, such as a "
+        "recording of the live page",
         Group.CAMERA,
         metavar="SCRIPT|FILE",
         access="path",
     )
     goto: int | None = option(
         None,
-        "number of the shot to which the dream walks through frames that fit, for a model that keeps frames of several",
+        "number of the target shot: the dream moves to it through similar frames; for a model that keeps "
+        "frames of several shots",
         Group.CAMERA,
         metavar="SHOT",
         bounds=(1, None),
     )
     actions: str = option(
         "",
-        "a CSV table of what happens in the model's clip, whose words --steer can use",
+        "a CSV table of the actions in the model's clip; --steer can use its words",
         Group.CAMERA,
         metavar="CSV",
         access="path",
@@ -80,20 +86,20 @@ class DreamingSettings:
     recall: str | float = _curve(
         1.0,
         "recall",
-        "how far a model goes by the frames of its clip that it keeps: 1 as it learned, 0 not at all",
+        "how closely a model follows the frames of its clip that it keeps: 1 as in training, 0 not at all",
         Group.LOOK,
     )
     wander: str | float = _curve(
         0.0,
         "wander",
-        "how soon a model that keeps frames leaves their order: 0 at the end of a shot, 1 after a few frames",
+        "for a model that keeps frames: how soon it leaves their order; 0 at the end of a shot, 1 after a few frames",
         Group.LOOK,
     )
     loop: bool = option(
         False, "make the last frame lead back into the first, for a model with a clock", Group.CAMERA, form="more"
     )
     blend_amount: str | float = _curve(
-        0.5, "blend_amount", "share of the driving video in the fed-back frame, 0 to 1", Group.INPUT
+        0.5, "blend_amount", "share of the driving video in the model's input, 0 to 1", Group.INPUT
     )
     drift_correction: float = option(
         DRIFT_CORRECTION,
@@ -104,7 +110,7 @@ class DreamingSettings:
     )
     frames_per_model: int | None = option(
         None,
-        "frames per model, with several models; none: each model takes one equal turn",
+        "number of frames for each model, with several models; none: each model gets one equal part",
         Group.LOOK,
         ("--every",),
         bounds=(1, 1_000_000),
@@ -114,8 +120,8 @@ class DreamingSettings:
 
     upscale: str = option(
         "faithful",
-        "how a smaller picture comes to the size of the result: faithful (nothing but the picture, a little crisper) "
-        "or bicubic",
+        "upscaling of a smaller picture to the size of the result: faithful (only the model's picture, a "
+        "little crisper than bicubic) or bicubic",
         Group.LOOK,
         choices=("faithful", "bicubic"),
     )

@@ -51,22 +51,25 @@ FLOWS = Registry(
     {
         "dis": FlowEntry(
             "vidtrans.flow.estimator:DISMedium",
-            "dense inverse search: the default; renders on a GPU take dis-torch for it",
+            "dense inverse search: the default; renders on a GPU use dis-torch instead",
             on_gpu="dis-torch",
         ),
         "dis-fast": FlowEntry(
-            "vidtrans.flow.estimator:DISFast", "dense inverse search, fast: a fifth of the time, less exact"
+            "vidtrans.flow.estimator:DISFast", "fast dense inverse search: a fifth of the time, less exact"
         ),
         "dis-fine": FlowEntry(
             "vidtrans.flow.estimator:DISFine", "dense inverse search at full size: three times the time, finer"
         ),
         "dis-torch": FlowEntry(
             "vidtrans.flow.inverse_search:TorchDIS",
-            "dense inverse search in torch: for GPUs, where it batches pairs",
+            "dense inverse search in torch, for GPUs: processes pairs in batches",
             identity="vidtrans.flow.identity:torch_identity",
         ),
         "farneback": FlowEntry("vidtrans.flow.estimator:Farneback", "polynomial expansion: smooth, for small motion"),
-        "brox": FlowEntry("vidtrans.flow.estimator:Brox", "variational, no patches: slow; to score what used another"),
+        "brox": FlowEntry(
+            "vidtrans.flow.estimator:Brox",
+            "variational method without patches: slow; to score results of another method",
+        ),
         "raft": FlowEntry(
             "vidtrans.flow.raft:Raft",
             "RAFT, a network made for GPUs; needs torchvision and its weights",

@@ -12,12 +12,12 @@ from vidtrans.core.registry import Entry, Registry
 ENGINES = Registry(
     "engine",
     {
-        "torch": Entry("vidtrans.inference.torch_engine:TorchEngine", "starts at once, on any device"),
+        "torch": Entry("vidtrans.inference.torch_engine:TorchEngine", "PyTorch: starts at once, on any device"),
         "compile": Entry(
             "vidtrans.inference.compiled:CompiledEngine", "torch.compile: for long clips on a GPU; needs a C++ compiler"
         ),
-        "onnx": Entry("vidtrans.inference.compiled:OnnxEngine", "ONNX Runtime, on a CPU, in fp32; an extra"),
-        "openvino": Entry("vidtrans.inference.compiled:OpenVINOEngine", "OpenVINO, on an Intel CPU; an extra"),
+        "onnx": Entry("vidtrans.inference.compiled:OnnxEngine", "ONNX Runtime, on a CPU, in fp32; needs an extra"),
+        "openvino": Entry("vidtrans.inference.compiled:OpenVINOEngine", "OpenVINO, on an Intel CPU; needs an extra"),
     },
     group="engines",
 )

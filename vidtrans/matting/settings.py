@@ -13,27 +13,27 @@ class MattingSettings:
 
     steps: int = option(
         600,
-        "training steps of the network of each part of the clip between painted frames",
+        "training steps of the network, for each part of the clip between painted frames",
         Group.TRAINING,
         bounds=(1, 100_000),
         form="more",
     )
-    size: int = option(480, "short side, in pixels, of the frames in which a thing is followed", bounds=(64, 2160))
+    size: int = option(480, "short side of the frames in which an object is followed, in pixels", bounds=(64, 2160))
     window: int = option(
         320,
-        "side, in pixels, of the area around a thing that the network sees; larger for finer parts",
+        "side of the area around an object that the network sees, in pixels; larger for finer parts",
         bounds=(96, 1024),
     )
     edge: str = option(
         "refined",
-        "the edge at the clip's own size: refined (along the edges of the picture), or plain (enlarged as it is)",
+        "edge at the clip's own size: refined (along the edges of the picture) or plain (only enlarged)",
         Group.LOOK,
         choices=("refined", "plain"),
         form="more",
     )
     feather: float = option(
         0.0,
-        "how far the edge is softened, in pixels of the clip",
+        "softness of the edge, in pixels of the clip",
         Group.LOOK,
         metavar="PIXELS",
         bounds=(0.0, 200.0),
@@ -41,7 +41,7 @@ class MattingSettings:
     )
     grow: float = option(
         0.0,
-        "how far the edge is moved outwards, in pixels of the clip; inwards if negative",
+        "distance by which the edge moves outwards, in pixels of the clip; negative values move it inwards",
         Group.LOOK,
         metavar="PIXELS",
         bounds=(-200.0, 200.0),

@@ -34,18 +34,18 @@ NATIVE = "vidtrans"  # Name of vidtrans's own model format
 FORMATS = Registry(
     "model format",
     {
-        NATIVE: Entry("vidtrans.models.native_format:NativeFormat", ".safetensors made by 'vidtrans train'"),
+        NATIVE: Entry("vidtrans.models.native_format:NativeFormat", ".safetensors, a model of 'vidtrans train'"),
         "cube": Entry("vidtrans.interop.cube:CubeFormat", ".cube, a table of colours for grading"),
         "checkpoint": Entry(
             "vidtrans.interop.checkpoint_format:CheckpointFormat",
             ".pth, PyTorch checkpoints of pix2pix, CycleGAN, CUT, pix2pixHD …",
         ),
         "torchscript": Entry(
-            "vidtrans.interop.torchscript:TorchScriptFormat", "TorchScript, a program: imported with --trust"
+            "vidtrans.interop.torchscript:TorchScriptFormat", "TorchScript, a program that needs --trust for the import"
         ),
         "onnx": Entry(
             "vidtrans.interop.onnx.onnx_format:OnnxFormat",
-            ".onnx, a network that makes pictures of pictures, in one look or many",
+            ".onnx, a network from pictures to pictures, with one look or several",
         ),
     },
     group="model_formats",

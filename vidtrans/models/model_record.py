@@ -36,9 +36,9 @@ TABLES = ("generator", "pairing", "training", "card", *OPTIONAL_TABLES)  # Names
 class Card:
     """Information for the users of a model (author, licence, notes), which does not affect rendering."""
 
-    author: str = option("", "who trained it")
-    licence: str = option("", "how it may be used")
-    notes: str = option("", "what it was trained on, what it is good for")
+    author: str = option("", "author of the model")
+    licence: str = option("", "licence of the model")
+    notes: str = option("", "training material and purpose of the model")
 
 
 @dataclass(frozen=True)

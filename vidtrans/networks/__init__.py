@@ -27,45 +27,55 @@ from vidtrans.core.registry import Entry, Registry
 GENERATORS = Registry(
     "generator",
     {
-        "unet-64": Entry("vidtrans.networks.unet:UNet64", "pix2pix's U-Net for 64 pixels and up: 29 M parameters"),
-        "unet-128": Entry("vidtrans.networks.unet:UNet128", "pix2pix's U-Net for 128 pixels and up: 42 M parameters"),
-        "unet-256": Entry("vidtrans.networks.unet:UNet256", "the U-Net of pix2pix: 8 downsamplings, 54 M parameters"),
-        "unet-512": Entry("vidtrans.networks.unet:UNet512", "pix2pix's U-Net for 512 pixels and up: 67 M parameters"),
-        "unet-small": Entry("vidtrans.networks.unet_small:UNetSmall", "trains in minutes on a CPU: 1.4 M parameters"),
+        "unet-64": Entry("vidtrans.networks.unet:UNet64", "U-Net of pix2pix for 64 pixels and larger: 29 M parameters"),
+        "unet-128": Entry(
+            "vidtrans.networks.unet:UNet128", "U-Net of pix2pix for 128 pixels and larger: 42 M parameters"
+        ),
+        "unet-256": Entry("vidtrans.networks.unet:UNet256", "U-Net of pix2pix: 8 downsamplings, 54 M parameters"),
+        "unet-512": Entry(
+            "vidtrans.networks.unet:UNet512", "U-Net of pix2pix for 512 pixels and larger: 67 M parameters"
+        ),
+        "unet-small": Entry(
+            "vidtrans.networks.unet_small:UNetSmall", "small U-Net: trains in minutes on a CPU; 1.4 M parameters"
+        ),
         "warp-mix": Entry(
             "vidtrans.networks.warp_mix:WarpMix",
-            "for next-frame: moves the latest frame and repaints parts of it: 1.5 M",
+            "for next-frame: moves the latest frame and repaints parts of it; 1.5 M parameters",
         ),
         "residual": Entry(
             "vidtrans.networks.residual:Residual",
-            "repaints textures without skips, as CycleGAN does: 11 M, slow on a CPU",
+            "for new textures: no skips, as in CycleGAN; 11 M parameters, slow on a CPU",
         ),
         "translator": Entry(
             "vidtrans.networks.translator:Translator",
-            "for looks without pairs: changes textures and colours in minutes: 0.4 M",
+            "for looks without pairs: learns textures and colours in minutes; 0.4 M parameters",
         ),
         "painter": Entry(
-            "vidtrans.networks.painter:Painter", "Johnson's, for looks from pictures, several in one: 0.3 M parameters"
+            "vidtrans.networks.painter:Painter",
+            "for looks from pictures: Johnson's network, with several looks; 0.3 M parameters",
         ),
         "predicted-style": Entry(
             "vidtrans.networks.predicted_style:PredictedStyle",
-            "for looks from pictures: paints from the start, by predicted norms: 0.1 M",
+            "for looks from pictures: predicts norms, so it paints without training; 0.1 M parameters",
         ),
         "few-shot": Entry(
             "vidtrans.networks.few_shot:FewShot",
-            "for a few painted frames: learns patches in minutes: 0.6 M",
+            "for a few painted frames: learns patches in minutes; 0.6 M parameters",
         ),
-        "hd": Entry("vidtrans.networks.hd:HD", "pix2pixHD's, coarse to fine, for 1024 pixels and up: 182 M, for a GPU"),
+        "hd": Entry(
+            "vidtrans.networks.hd:HD",
+            "pix2pixHD's network, coarse to fine, for 1024 pixels and larger: 182 M parameters, for a GPU",
+        ),
         "spade": Entry(
             "vidtrans.networks.spade:SpadeGenerator",
-            "for regions: each area gets a texture of its own: 92 M, for a GPU",
+            "for regions: each area gets its own texture; 92 M parameters, for a GPU",
         ),
         "colour-classes": Entry(
             "vidtrans.networks.colour_classes:ColourClasses",
-            "for colorize: chooses among 260 colours, which fade less than their mean: 1.4 M",
+            "for colorize: chooses among 260 colours, so colours are less pale; 1.4 M parameters",
         ),
         "colour-map": Entry(
-            "vidtrans.networks.colour_map:ColourMap", "a 3D LUT, for grades: maps each pixel's colour alone"
+            "vidtrans.networks.colour_map:ColourMap", "for grades: a 3D LUT, which maps only the colour of each pixel"
         ),
     },
     group="generators",
@@ -77,8 +87,10 @@ ONNX_GRAPH = "onnx-graph"  # Name of the generator whose weights are the bytes o
 UNTRAINED = Registry(
     "generator",
     {
-        ONNX_GRAPH: Entry("vidtrans.networks.onnx_graph:OnnxGraph", "another tool's, run by ONNX Runtime"),
-        "optimised": Entry("vidtrans.networks.optimised:Optimised", "optimises each frame to look like pictures: slow"),
+        ONNX_GRAPH: Entry("vidtrans.networks.onnx_graph:OnnxGraph", "network of another tool, run by ONNX Runtime"),
+        "optimised": Entry(
+            "vidtrans.networks.optimised:Optimised", "optimises each frame to match the style of pictures: slow"
+        ),
         "style-net": Entry(
             "vidtrans.networks.style_net:StyleNet", "fast neural style of other tools: PyTorch's examples, raw floats"
         ),
@@ -89,9 +101,12 @@ UNTRAINED = Registry(
 DISCRIMINATORS = Registry(
     "discriminator",
     {
-        "patchgan": Entry("vidtrans.networks.patchgan:PatchGAN", "judges overlapping patches: 70×70 with 3 layers"),
+        "patchgan": Entry(
+            "vidtrans.networks.patchgan:PatchGAN", "judges overlapping patches: 70×70 pixels with 3 layers"
+        ),
         "multi-scale": Entry(
-            "vidtrans.networks.patchgan:MultiScale", "pix2pixHD's: a PatchGAN at full, half and quarter size, 8 M"
+            "vidtrans.networks.patchgan:MultiScale",
+            "pix2pixHD's: a PatchGAN at full, half and quarter size; 8 M parameters",
         ),
     },
 )

@@ -36,7 +36,8 @@ class ColourClassesSettings(UNetSmallSettings):
 
     temperature: float = option(
         0.38,
-        "of the annealed mean of colours: 1 is their mean, which fades; near 0 the likeliest, in spots",
+        "temperature of the annealed mean of colours: 1 gives the mean, which is pale; near 0 gives the "
+        "likeliest colours, with spots",
         bounds=(0.01, None),
     )
 

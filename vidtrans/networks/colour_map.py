@@ -17,8 +17,8 @@ from vidtrans.core.options import option
 class ColourMapSettings:
     """Settings of a ``ColourMap``: the resolution of its LUTs."""
 
-    size: int = option(33, "nodes a side of the cube of all colours", bounds=(2, 129))
-    shaper: int = option(0, "nodes of the curve of each channel before the cube; 0: no curves", bounds=(0, 65_536))
+    size: int = option(33, "number of nodes on each side of the colour cube", bounds=(2, 129))
+    shaper: int = option(0, "number of nodes of each channel's curve before the cube; 0: no curves", bounds=(0, 65_536))
 
 
 class ColourMap(nn.Module):

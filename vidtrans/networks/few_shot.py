@@ -24,8 +24,8 @@ RESIDUAL_GAIN = 0.1  # Factor on the initial weights of the residual layers, who
 class FewShotSettings:
     """Settings of ``FewShot``: its width and depth."""
 
-    channels: int = option(32, "channels at half the size; 2 and 3 times as many further in", bounds=(8, 128))
-    blocks: int = option(2, "residual blocks at 1/8 of the size", bounds=(1, 9))
+    channels: int = option(32, "channels at half size; inner layers have 2 and 3 times as many", bounds=(8, 128))
+    blocks: int = option(2, "number of residual blocks at 1/8 of the size", bounds=(1, 9))
 
 
 class _Block(nn.Module):

@@ -39,12 +39,14 @@ class HDSettings(BlockSettings):
 
     norm: str = norm_setting("instance")
     channels: int = option(
-        64, "channels of the global network at its size; 2 to 16 times as many inside", bounds=(4, None)
+        64, "channels of the global network at its size; inner layers have 2 to 16 times as many", bounds=(4, None)
     )
-    downsamplings: int = option(4, "how often the global network halves", bounds=(2, 6))
-    blocks: int = option(9, "residual blocks of the global network", bounds=(1, 18))
-    enhancers: int = option(0, "local enhancers, each for twice the size: 0 for the global network", bounds=(0, 2))
-    enhancer_blocks: int = option(3, "residual blocks of each enhancer", bounds=(1, 9))
+    downsamplings: int = option(4, "number of downsamplings in the global network", bounds=(2, 6))
+    blocks: int = option(9, "number of residual blocks in the global network", bounds=(1, 18))
+    enhancers: int = option(
+        0, "number of local enhancers, each for twice the size; 0: only the global network", bounds=(0, 2)
+    )
+    enhancer_blocks: int = option(3, "number of residual blocks in each enhancer", bounds=(1, 9))
 
     def __post_init__(self) -> None:
         if self.channels % 2**self.enhancers:

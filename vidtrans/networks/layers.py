@@ -24,9 +24,10 @@ def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the field for a setting ``norm``, see ``normalise``; ``default``: the norm in the network's paper."""
     return option(
         default,
-        "batch: learnt statistics, steady brightness in video; instance: statistics of each picture, for whole "
-        "pictures: brightness may pump, and from crops it learns no colours; none; picture: batch norm with each "
-        "picture's statistics; plain-instance: no scale and shift",
+        "Normalisation. batch: learned statistics, for steady brightness in video. instance: statistics of "
+        "each picture, for training on whole pictures; brightness can vary between frames, and crops teach no "
+        "colours. picture: batch norm with the statistics of each picture. plain-instance: without scale and "
+        "shift. none: no norm.",
         choices=("batch", "instance", "none", "picture", "plain-instance"),
     )
 
@@ -35,15 +36,17 @@ def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the field for a setting ``upsample``, see ``upsampling``; the papers use transposed convolutions."""
     return option(
         "transposed",
-        "how layers double the size: transposed convolution (may show a grid); resize (nearest) or bilinear, then "
-        "convolve (no grid, softer, slower); pixel-shuffle",
+        "Upsampling. transposed: transposed convolution, which can show a grid. resize (nearest) or bilinear: "
+        "resize, then convolve; no grid, but softer and slower. pixel-shuffle: pixel shuffle.",
         choices=("transposed", "resize", "bilinear", "pixel-shuffle"),
     )
 
 
 def checkpointing_setting() -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the field for a setting ``grad_checkpointing``, see ``run_stages``."""
-    return option(False, "gradient checkpointing: recompute activations in training: less memory, slower")
+    return option(
+        False, "gradient checkpointing: recompute activations in training, which takes less memory and more time"
+    )
 
 
 def normalise(channels: int, norm: str) -> list[nn.Module]:

@@ -34,14 +34,16 @@ MIN_COARSE_SIDE_PX = 128  # Smallest short side in pixels of a frame that is fir
 class OptimisedSettings:
     """Settings of ``Optimised``: sizes of the style pictures, perceptual measure, steps and loss weights."""
 
-    sizes: tuple[str, ...] = option(("64x64",), "sizes of the style pictures, WxH: one for each look")
+    sizes: tuple[str, ...] = option(("64x64",), "sizes of the style pictures, WxH, one for each look")
     measure: str = option(DEFAULT, "perceptual measure that compares styles")
-    first_steps: int = option(200, "steps of the first frame of a shot", bounds=(1, 10_000))
-    next_steps: int = option(60, "steps of every other frame", bounds=(1, 10_000))
+    first_steps: int = option(200, "number of steps for the first frame of a shot", bounds=(1, 10_000))
+    next_steps: int = option(60, "number of steps for every other frame", bounds=(1, 10_000))
     style: float = option(2.0, "weight of the style", bounds=(0.0, 1000.0))
-    colour: float = option(20.0, "weight of its colours", bounds=(0.0, 1000.0))
+    colour: float = option(20.0, "weight of the colours of the style", bounds=(0.0, 1000.0))
     smooth: float = option(4.0, "weight of differences between neighbouring pixels", bounds=(0.0, 1000.0))
-    steady: float = option(20.0, "weight of the difference to the warped last output", bounds=(0.0, 1000.0))
+    steady: float = option(
+        20.0, "weight of the difference from the previous output, moved along the motion", bounds=(0.0, 1000.0)
+    )
 
     def __post_init__(self) -> None:
         if any(side > MAX_SIDE_PX for size in self.shapes for side in size):

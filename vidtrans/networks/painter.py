@@ -27,11 +27,11 @@ FLAT_DEVIATION = 0.08  # Standard deviation of a frame in [−1, 1] at which net
 class PainterSettings:
     """Settings of ``Painter``: width, depth and number of styles."""
 
-    channels: int = option(16, "channels at full size; 2 and 4 times as many further in", bounds=(4, 128))
-    blocks: int = option(3, "residual blocks at a quarter of the size", bounds=(1, 18))
+    channels: int = option(16, "channels at full size; inner layers have 2 and 4 times as many", bounds=(4, 128))
+    blocks: int = option(3, "number of residual blocks at a quarter of the size", bounds=(1, 18))
     looks: int = option(
         0,
-        "number of looks; above 0 the input ends with the stroke size, and with several looks also their weights",
+        "number of looks; above 0, extra input channels contain the stroke size and, with several looks, their weights",
         bounds=(0, 32),
     )
 

@@ -19,10 +19,14 @@ class PatchGANSettings:
 
     channels: int = option(64, "channels after the first layer", bounds=(4, 256))
     num_layers: int = option(
-        3, "stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels", bounds=(0, 5)
+        3,
+        "number of stride-2 layers: 0, 1, 2, 3, 4 and 5 judge patches of 1, 16, 34, 70, 142 and 286 pixels",
+        bounds=(0, 5),
     )
     norm: str = norm_setting("batch")
-    spectral_norm: bool = option(False, "spectral norm: bounds the discriminator's gradients, training is steadier")
+    spectral_norm: bool = option(
+        False, "spectral norm: limits the gradients of the discriminator, so training is steadier"
+    )
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class MultiScaleSettings(PatchGANSettings):
 
     norm: str = norm_setting("instance")
     num_scales: int = option(
-        3, "number of discriminators; each gets the picture at half the size of the previous", bounds=(1, 4)
+        3, "number of discriminators; each judges the picture at half the size of the previous one", bounds=(1, 4)
     )
 
 

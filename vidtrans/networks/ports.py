@@ -24,14 +24,14 @@ class PortSettings:
     one number for all channels, or one number per channel in the network's order of channels.
     """
 
-    in_channels: int = option(3, "channels that the network takes", bounds=(1, 1024))
-    conditions: int = option(0, "planes after those channels, with the weights of looks", bounds=(0, MAX_LOOKS))
-    out_channels: int = option(3, "channels of its output: 1 is grey, of 4 the first three are used", bounds=(1, 4))
+    in_channels: int = option(3, "number of input channels", bounds=(1, 1024))
+    conditions: int = option(0, "number of extra input channels, with the weights of looks", bounds=(0, MAX_LOOKS))
+    out_channels: int = option(3, "number of output channels: 1 is grey; of 4, the first three are used", bounds=(1, 4))
     invert: bool = option(False, "invert the input, for networks that take dark lines on white")
-    bgr: bool = option(False, "colours of input and output are in the order blue, green, red")
-    in_scale: tuple[float, ...] = option((1.0,), "factor on the input")
+    bgr: bool = option(False, "input and output have the colour order blue, green, red")
+    in_scale: tuple[float, ...] = option((1.0,), "factor of the input")
     in_shift: tuple[float, ...] = option((0.0,), "offset added to the scaled input")
-    out_scale: tuple[float, ...] = option((1.0,), "factor on the output")
+    out_scale: tuple[float, ...] = option((1.0,), "factor of the output")
     out_shift: tuple[float, ...] = option((0.0,), "offset added to the scaled output")
 
     def __post_init__(self) -> None:

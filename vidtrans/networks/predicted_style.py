@@ -49,13 +49,14 @@ class PredictedStyleSettings:
 
     looks: int = option(
         0,
-        "number of looks; above 0 the input ends with the stroke size, and with several looks also their weights",
+        "number of looks; above 0, extra input channels contain the stroke size and, with several looks, their weights",
         bounds=(0, 32),
     )
-    corrects: bool = option(False, "colours of grey styles stay grey, and bright rims beside edges are removed")
+    corrects: bool = option(False, "keep the colours of grey styles grey, and remove bright rims along edges")
     channels: int = option(
         CHANNELS,
-        "channels at full size; inner layers have 2 and 4 times as many; the default is that of the look at once",
+        "channels at full size; inner layers have 2 and 4 times as many; the default fits the bundled network "
+        "for looks without training",
         bounds=(CHANNELS, 128),
     )
 

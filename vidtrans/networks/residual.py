@@ -71,13 +71,15 @@ class BlockSettings:
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
     self_attention: bool = option(
-        False, "self-attention between the blocks: distant parts of a picture agree; slow for large pictures"
+        False, "self-attention between the blocks: makes distant parts of a picture consistent; slow for large pictures"
     )
-    squeeze_excitation: bool = option(False, "blocks weight channels by features of the whole picture")
+    squeeze_excitation: bool = option(False, "weight the channels of blocks by features of the whole picture")
     conv_bias: bool = option(
-        False, "convolutions before a norm have a bias, as in pix2pixHD's files; it does not change the output"
+        False, "add a bias to convolutions before a norm, as in pix2pixHD's files; it does not change the output"
     )
-    dilation: int = option(1, "dilation of the blocks' convolutions: above 1 the receptive field grows", bounds=(1, 8))
+    dilation: int = option(
+        1, "dilation of the blocks' convolutions; above 1, the receptive field is larger", bounds=(1, 8)
+    )
     grad_checkpointing: bool = checkpointing_setting()
 
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
@@ -87,10 +89,12 @@ class BlockSettings:
 class ResidualSettings(BlockSettings):
     """Settings of ``Residual``. Defaults: CycleGAN's sizes, and Johnson's batch norm for steady brightness in video."""
 
-    channels: int = option(64, "channels at full size; 2 and 4 times as many further in", bounds=(1, 256))
-    blocks: int = option(9, "residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", bounds=(1, 18))
-    blur_down: bool = option(False, "downsample after a blur, as in CUT: calmer under motion, slower")
-    blur_up: bool = option(False, "upsample by a blur and a convolution, as in CUT")
+    channels: int = option(64, "channels at full size; inner layers have 2 and 4 times as many", bounds=(1, 256))
+    blocks: int = option(
+        9, "number of residual blocks at a quarter of the size: 6 for 128 pixels, 9 for 256", bounds=(1, 18)
+    )
+    blur_down: bool = option(False, "downsample after a blur, as in CUT: steadier under motion, slower")
+    blur_up: bool = option(False, "upsample with a blur and a convolution, as in CUT")
 
 
 def first_layer(inputs: int, outputs: int, settings: BlockSettings) -> nn.Sequential:

@@ -23,21 +23,23 @@ from vidtrans.networks.residual import multiple_of
 class SpadeSettings:
     """Settings of ``SpadeGenerator``. The defaults are the paper's values for 256 pixels."""
 
-    channels: int = option(64, "channels at full size; up to 16 times as many further in", bounds=(1, 128))
-    upsamplings: int = option(5, "how often the size doubles: 5 for 256 pixels, 6 for 512", bounds=(3, 7))
+    channels: int = option(64, "channels at full size; inner layers have up to 16 times as many", bounds=(1, 128))
+    upsamplings: int = option(5, "number of doublings of the size: 5 for 256 pixels, 6 for 512", bounds=(3, 7))
     middle_doubling: bool = option(
         False, "upsample once between the middle blocks, as in the authors' networks for 512 pixels"
     )
     widest: int = option(16, "largest number of inner channels, as a multiple of channels", bounds=(2, 64))
     hidden: int = option(128, "hidden channels of each layer that reads the label map", bounds=(1, 256))
-    kernel: int = option(3, "kernel side of the layers that read the label map, an odd number", bounds=(1, 7))
+    kernel: int = option(3, "kernel size of the layers that read the label map, an odd number", bounds=(1, 7))
     norm: str = norm_setting("batch")
-    spectral: bool = option(True, "spectral norm: bounds the weights")
+    spectral: bool = option(True, "spectral norm: limits the weights")
     latent: int = option(
         0, "length of the style code, for the authors' networks with an encoder; 0: no code", bounds=(0, 4096)
     )
     start_size: tuple[int, ...] = option(
-        (), "[height, width] of the first features, made from the style code and resized to fit", bounds=(1, None)
+        (),
+        "[height, width] of the first features, which are made from the style code and resized to fit",
+        bounds=(1, None),
     )
     grad_checkpointing: bool = checkpointing_setting()
 

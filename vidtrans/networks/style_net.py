@@ -25,8 +25,8 @@ KERNEL = 9  # Side of the kernels in the first and the last layer, in pixels.
 class StyleNetSettings:
     """Settings of ``StyleNet``. The default is the network of the PyTorch examples."""
 
-    channels: int = option(32, "channels at full size; 2 and 4 times as many further in", bounds=(1, 256))
-    blocks: int = option(5, "residual blocks at a quarter of the size", bounds=(1, 32))
+    channels: int = option(32, "channels at full size; inner layers have 2 and 4 times as many", bounds=(1, 256))
+    blocks: int = option(5, "number of residual blocks at a quarter of the size", bounds=(1, 32))
     padding: str = option("mirror", "padding of convolutions", choices=("mirror", "zero"))
     upsampling: str = option(
         "nearest",
@@ -37,7 +37,7 @@ class StyleNetSettings:
     head: str = option(
         "linear", "the last layer: a convolution, or a convolution with norm and tanh", choices=("linear", "tanh")
     )
-    conv_bias: bool = option(True, "convolutions before a norm have a bias; it does not change the output")
+    conv_bias: bool = option(True, "add a bias to convolutions before a norm; it does not change the output")
 
 
 class ZeroPad(nn.Module):

@@ -24,11 +24,12 @@ MAX_COLOUR = 0.98  # Largest magnitude of a colour before atanh, which is infini
 class TranslatorSettings:
     """Settings of ``Translator``: width, depth, norm, output layer, and whether it starts from a colour map."""
 
-    channels: int = option(32, "channels at half of the size; twice as many at a quarter", bounds=(4, 256))
-    blocks: int = option(4, "residual blocks at a quarter of the size", bounds=(1, 18))
+    channels: int = option(32, "channels at half size; twice as many at a quarter of the size", bounds=(4, 256))
+    blocks: int = option(4, "number of residual blocks at a quarter of the size", bounds=(1, 18))
     deep_blocks: int = option(
         0,
-        "residual blocks at an eighth of the size: a larger receptive field, to tell objects apart by their lines",
+        "number of residual blocks at an eighth of the size; more of them distinguish objects by their lines, "
+        "in a larger receptive field",
         bounds=(0, 18),
     )
     # Not an instance norm, which subtracts each crop's mean: the colours of a frame's bright areas could not be learnt.
@@ -36,10 +37,10 @@ class TranslatorSettings:
     norm: str = norm_setting("batch")
     head: str = option(
         "resize",
-        "upsampling to full size: resize has no grid; pixel-shuffle is a fifth faster, with a faint stipple",
+        "upsampling to full size: resize shows no grid; pixel-shuffle is a fifth faster, but shows faint dots",
         choices=("resize", "pixel-shuffle"),
     )
-    colour_start: bool = option(False, "start from the input in the target's colours: for footage of similar content")
+    colour_start: bool = option(False, "start from the input in the target's colours, for footage with similar content")
 
 
 class Translator(nn.Module):

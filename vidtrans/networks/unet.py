@@ -23,7 +23,7 @@ from vidtrans.networks.layers import (
 
 def _downsamplings(default: int) -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the field for a setting ``downsamplings``: the number of layers that halve the picture size."""
-    return option(default, "how often the picture is halved", bounds=(3, 9))
+    return option(default, "number of downsamplings, each to half the size", bounds=(3, 9))
 
 
 @dataclass(frozen=True)
@@ -32,14 +32,16 @@ class UNetSettings:
 
     channels: int = option(64, "channels after the first layer", bounds=(1, 256))
     downsamplings: int = _downsamplings(8)
-    dropout: float = option(0.5, "dropout in the three innermost decoder layers, while training", bounds=(0.0, 0.9))
-    skip_connections: bool = option(True, "skips join layers of equal size; false: the paper's encoder-decoder")
+    dropout: float = option(0.5, "dropout in the three innermost decoder layers, in training", bounds=(0.0, 0.9))
+    skip_connections: bool = option(True, "connect layers of equal size with skips; false: the paper's encoder-decoder")
     upsample: str = upsample_setting()
     norm: str = norm_setting("batch")
     inner_norm: bool = option(
-        False, "norm in the innermost encoder layer too, as in pix2pix-tensorflow's files: for a single pixel its shift"
+        False,
+        "use a norm in the innermost encoder layer, too, as in pix2pix-tensorflow's files; for a single pixel "
+        "it adds only its shift",
     )
-    conv_bias: bool = option(False, "convolutions have a bias whatever the norm, as in pix2pix-tensorflow's files")
+    conv_bias: bool = option(False, "add a bias to convolutions with any norm, as in pix2pix-tensorflow's files")
     grad_checkpointing: bool = checkpointing_setting()
     unrecorded: ClassVar[tuple[str, ...]] = ("grad_checkpointing",)
 

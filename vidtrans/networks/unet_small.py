@@ -34,8 +34,10 @@ MARGIN_ROWS = 4
 class HalfSizeSettings:
     """Settings of width and depth for a network that works at half size."""
 
-    channels: int = option(32, "channels at half size; 2, 3 and 4 times as many further in", bounds=(8, 128))
-    blocks: tuple[int, ...] = option((1, 2, 2), "residual blocks at 1/4, 1/8 and 1/16 of the size", bounds=(0, 9))
+    channels: int = option(32, "channels at half size; inner layers have 2, 3 and 4 times as many", bounds=(8, 128))
+    blocks: tuple[int, ...] = option(
+        (1, 2, 2), "number of residual blocks at 1/4, 1/8 and 1/16 of the size", bounds=(0, 9)
+    )
 
     def __post_init__(self) -> None:
         if len(self.blocks) != 3:
@@ -48,13 +50,15 @@ class UNetSmallSettings(HalfSizeSettings):
 
     head: str = option(
         "pixel-shuffle",
-        "pixel-shuffle keeps detailed still backgrounds clean; resize is smoother",
+        "last upsampling: pixel-shuffle keeps detailed still backgrounds clean; resize is smoother",
         choices=("pixel-shuffle", "resize"),
     )
     residual: bool = option(
-        False, "add the output to the first three input channels: for inputs that are close to the picture already"
+        False, "add the output to the first three input channels, for inputs that are similar to the picture"
     )
-    skip_connections: bool = option(True, "skips join layers of equal size; false: all passes the innermost layer")
+    skip_connections: bool = option(
+        True, "connect layers of equal size with skips; false: all data passes through the innermost layer"
+    )
 
 
 def _conv(inputs: int, outputs: int, kernel: int = 3, stride: int = 1, *, activate: bool = True) -> nn.Sequential:

@@ -35,25 +35,25 @@ class WarpMixSettings(HalfSizeSettings):
 
     max_flow_px: float = option(8.0, "largest motion of a pixel of the latest frame, in pixels", bounds=(0.0, 256.0))
     min_synthesis: float = option(
-        0.05, "smallest share of the painted picture at each pixel, which corrects drift", bounds=(0.0, 1.0)
+        0.05, "smallest share of the repainted picture at each pixel, which corrects drift", bounds=(0.0, 1.0)
     )
     told_channels: int = option(
         0,
-        "channels at the end of the input that tell position, view, recall and noise; taken from the dataset",
+        "number of extra input channels for position, view, recall and noise; set by the dataset",
         bounds=(0, 64),
     )
     memory_frames: int = option(
         0,
-        "with a position: number of the clip's frames that the model keeps, at most all of them; 0: none",
+        "with a position: number of the clip's frames that the model keeps; the limit is all frames; 0: none",
         bounds=(0, 1024),
     )
     free_changes: bool = option(
         False,
-        "with kept frames: what is painted without them is a change of the warped frame, in which pictures of other "
-        "scenes last; false: a whole picture, which foretells better",
+        "For a model that keeps frames. true: without kept frames, it paints changes of the moved frame, so "
+        "pictures of other scenes last. false: it paints whole pictures, which predicts better.",
     )
     memory_size: tuple[int, ...] = option(
-        (48, 80), "height and width of the frames that it keeps; taken from the dataset", bounds=(8, 4096)
+        (48, 80), "height and width of the kept frames; set by the dataset", bounds=(8, 4096)
     )
 
     def __post_init__(self) -> None:

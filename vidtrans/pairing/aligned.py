@@ -15,7 +15,9 @@ class AlignedSettings:
     """Settings of ``Aligned``: which half of the pictures in a pair folder is the input, and which is the target."""
 
     direction: str = option(
-        "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
+        "AtoB",
+        "in folders of pairs: the input side; two clips always go from VIDEO to --target",
+        choices=("AtoB", "BtoA"),
     )
 
 
@@ -43,7 +45,9 @@ class MatchedSettings:
     """Settings of ``Matched``: the least share of a target's edges found in a source frame at which they are a pair."""
 
     min_found: float = option(
-        ENOUGH, "share of the edges of a target's frame to be found in the source's, for a pair", bounds=(0.0, 1.0)
+        ENOUGH,
+        "smallest share of a target frame's edges that must be in the source frame, for a pair",
+        bounds=(0.0, 1.0),
     )
 
 
@@ -59,7 +63,7 @@ class Matched(Aligned):
 class UnpairedSettings:
     """Settings of ``Unpaired``: the names of the domains (kinds of pictures), first the source, then the targets."""
 
-    domains: tuple[str, ...] = option((), "names of the domains, the source first; by default those of their files")
+    domains: tuple[str, ...] = option((), "names of the domains, the source first; by default the names of their files")
 
     def __post_init__(self) -> None:
         if self.domains and (len(self.domains) < 2 or len(set(self.domains)) != len(self.domains)):

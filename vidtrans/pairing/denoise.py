@@ -16,8 +16,8 @@ from vidtrans.pairing.sensor_noise import add_sensor_noise
 class DenoiseSettings:
     """Settings of ``Denoise``: the strength of the noise that training adds to frames."""
 
-    min_sigma: float = option(3.0, "least noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))
-    max_sigma: float = option(30.0, "most noise: σ in grey levels of 255 at middle grey", bounds=(0.0, 128.0))
+    min_sigma: float = option(3.0, "weakest noise: σ in grey levels (of 255) at middle grey", bounds=(0.0, 128.0))
+    max_sigma: float = option(30.0, "strongest noise: σ in grey levels (of 255) at middle grey", bounds=(0.0, 128.0))
     grain: float = option(0.6, "largest share of coarse grain, as in film and compressed video", bounds=(0.0, 1.0))
 
     def __post_init__(self) -> None:

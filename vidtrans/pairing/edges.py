@@ -35,27 +35,30 @@ class EdgesSettings:
     """Settings of ``Edges``: the edge detector, further channels of the input, and variations in training."""
 
     density: float = option(
-        0.12, "share of the picture whose gradient may start a line; more gives more lines", bounds=(0.001, 0.9)
+        0.12, "share of the picture whose gradient can start a line; higher values give more lines", bounds=(0.001, 0.9)
     )
-    hysteresis: float = option(0.4, "a line goes on down to this share of the starting gradient", bounds=(0.05, 1.0))
-    sigma: float = option(1.0, "σ in pixels of the smoothing before lines are sought", bounds=(0.0, 10.0))
+    hysteresis: float = option(
+        0.4, "a line ends where the gradient falls below this share of the gradient at its start", bounds=(0.05, 1.0)
+    )
+    sigma: float = option(1.0, "σ in pixels of the smoothing before the search for lines", bounds=(0.0, 10.0))
     min_gradient: float = option(
         8.0,
-        "gradients (grey levels a pixel) below this never start a line: flat pictures stay empty",
+        "smaller gradients (grey levels per pixel) never start a line, so flat pictures stay empty",
         bounds=(0.0, None),
     )
     gradient_channel: bool = option(
-        False, "add a second channel with the gradient's strength; sharper, but drawings have no such channel"
+        False,
+        "add a second channel with the gradient's strength: results are sharper, but drawings have no such channel",
     )
     tone_channel: bool = option(
         False, "add a last channel with the blurred luma, relative to the picture's mean and deviation"
     )
-    tone_sigma: float = option(3.0, "σ in pixels of the blur of that channel", bounds=(1.0, 40.0))
+    tone_sigma: float = option(3.0, "σ in pixels of the blur of the tone channel", bounds=(1.0, 40.0))
     variation: float = option(
         0.0,
-        "in training: how far the light, focus, noise and compression of other cameras are drawn, and density, sigma, "
-        "hysteresis and min_gradient around their values; with tone_channel also gaps in lines, and pictures without "
-        "tones; 0: not at all, 1: for webcams",
+        "Amount of random variation in training: light, focus, noise and compression of other cameras, and "
+        "the values of density, sigma, hysteresis and min_gradient. With tone_channel, some lines also get "
+        "gaps, and some pictures have no tones. 0: none, 1: for webcams.",
         bounds=(0.0, 1.0),
     )
 

@@ -18,9 +18,9 @@ from vidtrans.video.images.picture import resize
 class EnlargeSettings:
     """Settings of ``Enlarge``: the scale factor, and the degradation of the shrunk frames in training."""
 
-    factor: int = option(2, "how many times larger a render is than its source", bounds=(2, 4))
+    factor: int = option(2, "factor by which a render is larger than its source", bounds=(2, 4))
     degradation: float = option(
-        0.3, "how blurred, noisy and compressed small footage may be: 0 none, 1 badly", bounds=(0.0, 1.0)
+        0.3, "strength of the blur, noise and compression in small footage: 0 none, 1 strong", bounds=(0.0, 1.0)
     )
 
 

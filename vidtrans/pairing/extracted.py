@@ -26,11 +26,17 @@ from vidtrans.pairing.drawings import ink
 class ExtractedSettings:
     """Settings of ``Extracted``: the extractor network, its working size, and how its picture becomes the input."""
 
-    model: str = option("", "the file or the name of the network")
-    digest: str = option("", "SHA-256 of the network's file; computed if empty, checked if given")
-    channels: str = option("rgb", "rgb: its picture; grey: the luminance alone, for lines", choices=("rgb", "grey"))
-    invert: bool = option(False, "take the negative: light lines on black become dark lines on white, as people draw")
-    size: int = option(0, "short side in pixels at which the network sees frames; 0: its own", bounds=(0, LARGEST_SIDE))
+    model: str = option("", "file or name of the network")
+    digest: str = option("", "SHA-256 of the network's file; an empty value is computed, a given value is checked")
+    channels: str = option(
+        "rgb",
+        "output of the network: rgb (the picture) or grey (only the luminance, for lines)",
+        choices=("rgb", "grey"),
+    )
+    invert: bool = option(False, "invert the output: light lines on black become dark lines on white, as in drawings")
+    size: int = option(
+        0, "working size of the network: short side in pixels; 0: the network's own", bounds=(0, LARGEST_SIDE)
+    )
 
 
 class Extracted(Pairing):

@@ -28,12 +28,14 @@ class InpaintSettings:
     """Settings of ``Inpaint``: the size of the holes in training, and the blending of the filling into the frame."""
 
     max_hole_fraction: float = option(
-        0.25, "share of the picture that the largest holes of training cover", bounds=(0.01, 0.6)
+        0.25, "largest share of the picture that holes cover in training", bounds=(0.01, 0.6)
     )
     mask_dilation: int = option(
-        6, "pixels by which a mask grows, so that the rim of the removed object does not remain visible", bounds=(0, 64)
+        6, "number of pixels by which a mask grows, to cover the edge of the removed object", bounds=(0, 64)
     )
-    mask_feather: float = option(4.0, "pixels inside a hole over which frame and filling blend", bounds=(0.0, 64.0))
+    mask_feather: float = option(
+        4.0, "width of the blend between frame and filling, in pixels inside a hole", bounds=(0.0, 64.0)
+    )
 
     def __post_init__(self) -> None:
         if self.mask_feather > self.mask_dilation:

@@ -36,21 +36,19 @@ GREY_SPREAD = 12  # Largest difference, in levels, between the RGB channels of a
 class LabelsSettings:
     """Settings of ``Labels``: the number of classes, their colours or grey levels, and values of unlabelled pixels."""
 
-    classes: int = option(35, "how many classes there are; 35 are those of Cityscapes", bounds=(1, MAX_CLASSES))
+    classes: int = option(35, "number of classes; Cityscapes has 35", bounds=(1, MAX_CLASSES))
     palette: str = option(
         "",
-        "the classes' colours in order, as in '#804080 #f423e8', or a file of them; empty: the palette of indexed "
-        "pictures, and of others the grey levels are the classes' numbers",
+        "Colours of the classes in order, as in '#804080 #f423e8', or a file of colours. Empty: the palette "
+        "of indexed pictures; in other pictures, grey levels are class numbers.",
     )
-    ignore: str = option(
-        "", "labels that mean 'unlabelled', numbers or colours, as in '255 #e0e0c0'; they are of no class"
-    )
+    ignore: str = option("", "labels that mean 'unlabelled' and have no class: numbers or colours, as in '255 #e0e0c0'")
     boundaries: bool = option(False, "add a channel with the borders between labels, like pix2pixHD's instance borders")
     rest_is_last: bool = option(
-        False, "grey levels beyond the classes count as the last class ('do not care'); otherwise as none"
+        False, "count grey levels above the classes as the last class ('do not care'); false: as no class"
     )
     clean: bool = option(
-        True, "give pixels that scaling mixed of two labels a neighbour's label; false for maps at their own size"
+        True, "replace labels that scaling mixed by the label of a neighbour; false for maps at their own size"
     )
 
     def __post_init__(self) -> None:

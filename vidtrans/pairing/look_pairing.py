@@ -24,7 +24,7 @@ class LookSettings:
     """Settings of ``LookPairing``: the styles in the order of their planes, and whether a plane is the stroke size."""
 
     looks: tuple[str, ...] = option(("look",), "names of the looks")
-    strokes: bool = option(True, "a plane of the input is the stroke size")
+    strokes: bool = option(True, "add an input channel with the stroke size")
 
     def __post_init__(self) -> None:
         if not self.looks or len(set(self.looks)) != len(self.looks):

@@ -93,12 +93,12 @@ def append_condition_planes(picture: np.ndarray, conditions: ClipConditions | No
 class NextFrameSettings:
     """Settings of ``NextFrame``: number of past frames, frames to the target, and the kind of position in the input."""
 
-    step: int = option(1, "how many frames ahead the target lies", bounds=(1, 64))
-    context_frames: int = option(1, "how many past frames the network sees", bounds=(1, 4))
+    step: int = option(1, "number of frames from the input to the target", bounds=(1, 64))
+    context_frames: int = option(1, "number of past frames in the input of the network", bounds=(1, 4))
     position: str = option(
         "none",
-        "the network receives no position in the clip (none), the position of a clock that runs through one shot "
-        "forwards and back (clock), or the position of the most similar frames (nearest)",
+        "Position in the clip, as network input. none: no position. clock: the position of a clock that runs "
+        "forwards and back through one shot. nearest: the position of the most similar frames.",
         choices=("none", "clock", "nearest"),
     )
 

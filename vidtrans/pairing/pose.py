@@ -21,12 +21,16 @@ from vidtrans.video.keypoints import POSE_GUIDE, PoseView
 class PoseSettings:
     """Settings of ``Pose``: how keypoints are drawn; ``size`` and ``body`` come from the dataset's clip."""
 
-    score: float = option(PoseView.score, "points with a lower score are left out", bounds=(0.0, 1.0))
-    gap: int = option(PoseView.gap, "how many frames a point may be missing and is interpolated", bounds=(0, 1000))
+    score: float = option(PoseView.score, "leave out points with a lower score", bounds=(0.0, 1.0))
+    gap: int = option(
+        PoseView.gap, "longest gap, in frames, in which a missing point is interpolated", bounds=(0, 1000)
+    )
     smooth: float = option(PoseView.smooth, "σ in frames of the smoothing over time; 0: none", bounds=(0.0, 50.0))
-    fit: bool = option(True, "bring other performers to the place and size of the one that was learned")
-    size: str = option("", "pixels of the drawn pictures, as in 1280x720; empty: those of the dataset's --target")
-    body: str = option("", "place and size of the performer that was learned; empty: found in the keypoints")
+    fit: bool = option(True, "move and scale other performers to the place and size of the performer in training")
+    size: str = option(
+        "", "size of the drawn pictures in pixels, as in 1280x720; empty: the size of the dataset's --target"
+    )
+    body: str = option("", "place and size of the performer in training; empty: found in the keypoints")
 
     def __post_init__(self) -> None:
         for name, text, form in (("size", self.size, "1280x720"), ("body", self.body, "640_500_700_300_420")):

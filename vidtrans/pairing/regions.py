@@ -39,11 +39,13 @@ BORDER = cv2.BORDER_REFLECT_101  # Border mode of all filters: mirrored
 class RegionsSettings:
     """Settings of ``Regions``: the number of colours, and the size and smoothness of the areas."""
 
-    levels: int = option(5, "steps of lightness; more give more and finer areas", bounds=(2, 12))
-    smoothing: float = option(10.0, "σ in pixels over which areas are evened out", bounds=(1.0, 200.0))
-    contour_sigma: float = option(1.6, "σ in pixels of the votes that round outlines off", bounds=(0.3, 20.0))
+    levels: int = option(5, "number of lightness levels; more levels give more and smaller areas", bounds=(2, 12))
+    smoothing: float = option(10.0, "σ in pixels of the smoothing of areas", bounds=(1.0, 200.0))
+    contour_sigma: float = option(1.6, "σ in pixels of the smoothing of outlines", bounds=(0.3, 20.0))
     min_area: float = option(
-        0.0005, "share of the picture below which an area is given to its neighbours", bounds=(0.0, None)
+        0.0005,
+        "smallest area, as a share of the picture; smaller areas become part of their neighbours",
+        bounds=(0.0, None),
     )
 
 

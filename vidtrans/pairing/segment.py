@@ -27,14 +27,17 @@ class SegmentSettings:
 
     palette: str = option(
         "",
-        "the classes' colours in order, as in '#804080 #f423e8', a file of them, or cityscapes, voc, camvid or "
-        "facades; empty: found in the label maps",
+        "Colours of the classes in order, as in '#804080 #f423e8', a file of colours, or cityscapes, voc, "
+        "camvid or facades. Empty: the colours in the label maps.",
     )
     ignore: str = option(
-        "", "labels that mean 'unlabelled', colours or grey levels, as in '#000000' or '255': nothing is learned there"
+        "",
+        "labels that mean 'unlabelled' and are ignored in training: colours or grey levels, as in '#000000' or '255'",
     )
     direction: str = option(
-        "AtoB", "in pair folders: which side is the input; two clips go VIDEO → --target", choices=("AtoB", "BtoA")
+        "AtoB",
+        "in folders of pairs: the input side; two clips always go from VIDEO to --target",
+        choices=("AtoB", "BtoA"),
     )
 
     def __post_init__(self) -> None:
@@ -81,10 +84,10 @@ class ChangeSettings(SegmentSettings):
 
     guides: tuple[str, ...] = option(
         (),
-        "names of the two clips in the folder, as in ['before', 'after']; empty: the two that are there, if it is one",
+        "names of the two clips in the folder, as in ['before', 'after']; empty: the two clips of a folder",
     )
     frames_back: int = option(
-        5, "of a single clip: how many frames before a frame is the one that it is compared with", bounds=(1, 100)
+        5, "for a single clip: number of frames between the two frames that are compared", bounds=(1, 100)
     )
 
     def __post_init__(self) -> None:

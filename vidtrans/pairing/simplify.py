@@ -41,17 +41,24 @@ class SimplifySettings:
 
     lines: str = option(
         "auto",
-        "drawn: the frames are clean line drawings; found: draw the lines found in them; auto: look at each frame",
+        "Source of the clean lines. drawn: the frames are clean line drawings. found: lines are found in the "
+        "frames. auto: checked for each frame.",
         choices=("auto", "drawn", "found"),
     )
-    width: float = option(1.6, "pixels, the width of lines that are found in a frame", bounds=(0.5, 20.0))
-    sigma: float = option(1.4, "σ in pixels of the search for lines in a frame; more finds fewer", bounds=(0.3, 10.0))
-    strokes: int = option(4, "how often a line is drawn over, at most", bounds=(1, 8))
-    wobble: float = option(3.0, "pixels by which strokes miss the line, at most about twice as far", bounds=(0.0, 40.0))
+    width: float = option(1.6, "width of lines that are found in a frame, in pixels", bounds=(0.5, 20.0))
+    sigma: float = option(
+        1.4, "σ in pixels of the search for lines in a frame; higher values find fewer lines", bounds=(0.3, 10.0)
+    )
+    strokes: int = option(4, "largest number of strokes for a line", bounds=(1, 8))
+    wobble: float = option(
+        3.0, "distance of strokes from the line, in pixels; the limit is about twice as far", bounds=(0.0, 40.0)
+    )
     breaks: float = option(0.3, "share of strokes that leave a gap instead of an overlap", bounds=(0.0, 1.0))
-    overshoot: float = option(10.0, "pixels that strokes run past their ends, at most", bounds=(0.0, 200.0))
-    construction: int = option(6, "number of faint construction lines, at most", bounds=(0, 100))
-    grain: float = option(0.8, "grain of pencil and paper: 0 is ink on smooth paper", bounds=(0.0, 1.0))
+    overshoot: float = option(
+        10.0, "largest distance by which strokes run past their ends, in pixels", bounds=(0.0, 200.0)
+    )
+    construction: int = option(6, "largest number of faint construction lines", bounds=(0, 100))
+    grain: float = option(0.8, "amount of grain of pencil and paper; 0 is ink on smooth paper", bounds=(0.0, 1.0))
 
 
 class Simplify(Pairing):

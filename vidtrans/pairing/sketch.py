@@ -39,11 +39,11 @@ SQRT_TABLE = np.sqrt(np.arange(256, dtype=np.float32) / 255)
 class SketchSettings:
     """Settings of ``Sketch``: the width, contrast and shading of strokes."""
 
-    sigma: float = option(0.9, "σ in pixels of the finer Gaussian: strokes are about twice as wide", bounds=(0.3, 10.0))
+    sigma: float = option(0.9, "σ in pixels of the finer Gaussian; strokes are about twice as wide", bounds=(0.3, 10.0))
     min_contrast: float = option(
-        0.008, "contrast (0 to 1) below which surroundings count as empty: lower draws faint things", bounds=(1e-4, 1.0)
+        0.008, "contrast (0 to 1) below which an area stays empty; lower values draw faint details", bounds=(1e-4, 1.0)
     )
-    shading: float = option(0.0, "0 draws lines alone; more lays a tone over dark areas", bounds=(0.0, 1.0))
+    shading: float = option(0.0, "strength of the tone over dark areas; 0 draws only lines", bounds=(0.0, 1.0))
 
 
 class Sketch(Pairing):

@@ -17,7 +17,8 @@ class StackSettings:
     """Settings of ``Stack``: the names of the guides (depth, normals …), in the order of their input channels."""
 
     guides: tuple[str, ...] = option(
-        (), 'their names, with ":1" for a grey one, as in ["depth:1", "normals"]; empty: all that are in the folder'
+        (),
+        'names of the guides, with ":1" for a grey one, as in ["depth:1", "normals"]; empty: all guides in the folder',
     )
 
     def __post_init__(self) -> None:

@@ -20,7 +20,8 @@ class BlendSettings(StageSettings):
 
     strength: str | float = option(
         1.0,
-        "0 is the source, 1 the look, 2 twice as far; a curve: '0: 0.2, 5s: 1', '0.5 + 0.5*low', values.csv",
+        "strength of the look: 0 is the source, 1 the look, 2 twice the difference; a curve is possible: '0: "
+        "0.2, 5s: 1', '0.5 + 0.5*low', values.csv",
         Group.LOOK,
         moves=(0, 2.0),
         uses=USES | Use.STREAM | Use.LIVE,
@@ -28,7 +29,7 @@ class BlendSettings(StageSettings):
     )
     mix: str | float = option(
         0.0,
-        "share of the source that is mixed into the result, 0 to 1; a curve too",
+        "share of the source that is mixed into the result, 0 to 1; a curve is possible",
         Group.LOOK,
         moves=(0, 1.0),
         uses=USES,
@@ -36,21 +37,21 @@ class BlendSettings(StageSettings):
     )
     keep_colour: str | float = option(
         0.0,
-        "share of the source's own colours that is kept, 0 to 1; a curve too",
+        "share of the source's colours in the result, 0 to 1; a curve is possible",
         Group.LOOK,
         moves=(0, 1.0),
         uses=USES | Use.STREAM | Use.LIVE,
-        flag_help="Keep the source's own colours.",
+        flag_help="Keep the colours of the source. CURVE: how much of them, 0 to 1.",
         sets="1",
         form="main",
     )
     keep_shading: str | float = option(
         0.0,
-        "share of the source's own light and shadow that replaces the look's, 0 to 1; a curve too",
+        "share of the source's light and shadow that replaces that of the look, 0 to 1; a curve is possible",
         Group.LOOK,
         moves=(0, 1.0),
         uses=USES | Use.STREAM | Use.LIVE,
-        flag_help="Keep the source's own light and shadow.",
+        flag_help="Keep the light and shadow of the source. CURVE: how much of them, 0 to 1.",
         sets="1",
         form="more",
     )

@@ -15,9 +15,10 @@ class EnlargeSettings(StageSettings):
 
     upscale: str = option(
         "auto",
-        "how a smaller picture comes to the size of the result: guided (sharp, with the source's detail where both "
-        "agree), auto (the same, calmer for networks whose own fine texture boils), clean (the source's detail instead "
-        "of the network's fringes), faithful (nothing but the picture, a little crisper than bicubic), or bicubic",
+        "Method that enlarges a smaller picture to the size of the result. With guided, the result is sharp, "
+        "with the source's detail where both agree. The default auto is like guided, but steadier for "
+        "networks whose texture boils. With clean, the source's detail replaces the network's fringes. With "
+        "faithful, the result is only the picture, a little crisper than bicubic.",
         Group.LOOK,
         choices=MODES,
         uses=Use.RUN | Use.VARY,
@@ -25,7 +26,7 @@ class EnlargeSettings(StageSettings):
     )
     sharpness: float = option(
         1.0,
-        "how much of the detail that --upscale adds to a bicubic resize is shown, 0 to 1",
+        "share of the detail that --upscale adds to a bicubic resize, 0 to 1",
         Group.LOOK,
         metavar="X",
         bounds=(0, 1),

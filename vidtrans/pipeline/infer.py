@@ -19,9 +19,10 @@ class InferSettings(StageSettings):
 
     size: str = option(
         "auto",
-        "size at which the model sees frames: short side in pixels, WxH, source, trained (the one trained at), or "
-        "auto, which is for looks the source's up to 720 lines (for learned ones 5/3 of the trained size), for other "
-        "models the trained one, and under strokes on the source itself 400 lines; trained enlarges smaller clips, too",
+        "Working size: the size at which the model sees frames. Values: short side in pixels, WxH, source, "
+        "trained or auto. With trained, it is the size in training, and small clips are enlarged. For looks, "
+        "auto is the source's size, up to 720 lines (learned looks: up to 5/3 of the trained size). For other "
+        "models, auto is trained. For strokes without a model, auto is 400 lines.",
         Group.LOOK,
         metavar="N|WxH|auto|trained|source",
         uses=Use.VARY | Use.STREAM | Use.DREAM,
@@ -29,17 +30,18 @@ class InferSettings(StageSettings):
     )
     look: str = option(
         "",
-        "which look of a model with several: its name, or, of a model of many, a number, a picture, or 'shots:7' for "
-        "one in each shot; keyframes: '0: dots, 120: lines'; by itself the first one, or the middle of all; without a "
-        "model: a medium (oil, watercolour, pencil …) or its TOML file, a painting that ships (starry-night …), any "
-        "picture, or a mixture, 'a.jpg: 0.6, b.jpg: 0.4', in which 'clip' is the clip's own style",
+        "Look to use. Without a model: a medium (oil, watercolour, pencil …), its TOML file, a painting that "
+        "ships (starry-night …), any picture, or a mixture: 'a.jpg: 0.6, b.jpg: 0.4'. In a mixture, 'clip' is "
+        "the clip's own style. With a model of several looks: the name of a look; the default is the first. "
+        "With a model of many looks: a number, a picture, or 'shots:7' for another look in each shot; the "
+        "default is the middle of all. Keyframes change the look: '0: dots, 120: lines'.",
         Group.LOOK,
         uses=Use.VARY | Use.STREAM,
         file="look",
     )
     stroke_size: str | float = option(
         0.5,
-        "strokes of a look from pictures: 0 fine, 1 broad; a curve too",
+        "stroke size of a look from pictures: 0 is fine, 1 is broad; a curve is possible",
         Group.LOOK,
         moves=(0, 1.0),
         uses=Use.VARY | Use.STREAM | Use.LIVE,
@@ -47,7 +49,7 @@ class InferSettings(StageSettings):
     )
     engine: str = option(
         "auto",
-        "what runs the network; auto takes the fastest one that was measured",
+        "engine that runs the network; auto: the fastest measured engine",
         Group.SPEED,
         choices=_ENGINE_NAMES,
         uses=Use.STREAM | Use.DREAM,
@@ -55,13 +57,14 @@ class InferSettings(StageSettings):
     )
     precision: str = option(
         "auto",
-        "auto takes bf16 where the device has it; on CUDA also fp16, or tf32: fp32 with factors rounded to 10 bits",
+        "Number format of the network. auto: bf16 if the device supports it. On CUDA also: fp16, or tf32 "
+        "(fp32 with factors rounded to 10 bits).",
         choices=("auto", "fp32", "bf16", "fp16", "tf32"),
         uses=Use.STREAM | Use.DREAM,
     )
     draft_step: int = option(
         1,
-        "paint every n-th frame only, and carry the others there along the motion: quick, and softer",
+        "paint only every n-th frame, and carry the paint to the others along the motion: faster, but softer",
         Group.SPEED,
         ("--draft",),
         bounds=(1, 12),
@@ -69,7 +72,8 @@ class InferSettings(StageSettings):
     )
     duplicate_threshold: float = option(
         0.0,
-        "levels of 255 by which what the network sees may differ from what it saw last, and its output is taken again",
+        "largest difference between two inputs of the network, in levels of 255, at which the previous output "
+        "is used again",
         bounds=(0.0, 32.0),
     )
 

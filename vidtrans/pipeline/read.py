@@ -14,7 +14,7 @@ class ReadSettings(StageSettings):
 
     source_filter: str = option(
         "",
-        "a filter graph of your own ffmpeg, laid over the source before the model sees it",
+        "a filter graph for your own ffmpeg, applied to the source before the model",
         Group.INPUT,
         ("--filter-source",),
         metavar="GRAPH",
@@ -23,7 +23,8 @@ class ReadSettings(StageSettings):
     )
     drawing: str = option(
         "auto",
-        "the source is a drawing, its lines are taken as they are; auto looks at pictures, never at videos",
+        "Treat the source as a drawing, and use its lines directly. auto: checked for pictures; videos are no "
+        "drawings.",
         Group.INPUT,
         ("--drawn",),
         choices=("auto", "yes", "no"),
@@ -31,7 +32,7 @@ class ReadSettings(StageSettings):
     )
     sound: str = option(
         "",
-        "the sound that curves hear, from the clip's first frame on; by itself the clip's own",
+        "sound for curves, from the first frame of the clip; default: the sound of the clip",
         Group.INPUT,
         metavar="FILE",
         uses=Use.DEFLICKER,
@@ -39,20 +40,21 @@ class ReadSettings(StageSettings):
     )
     mask_feather: str | float = option(
         0.0,
-        "σ in pixels of the result by which the mask's edge is softened, 0 to 500; a curve too",
+        "σ of the softening of the mask's edge, in pixels of the result, 0 to 500; a curve is possible",
         moves=(0, 500.0),
         uses=Use.DEFLICKER,
     )
     picture_fps: float = option(
         25.0,
-        "frames a second where pictures become a video",
+        "frames per second, if pictures become a video",
         bounds=(0.1, 1000.0),
         uses=Use.DEFLICKER | Use.DREAM | Use.RETIME,
     )
     cuts: str = option(
         "auto",
-        "where shots begin, across which nothing is averaged: auto, off, or a file: a frame or a time on each line, a "
-        "CSV of PySceneDetect, or the timeline of the clip (EDL, OTIO)",
+        "Cuts between shots: auto (detected), off (none), or a file. The file has the start of each shot (a "
+        "frame or a time on each line), or is a CSV of PySceneDetect, or the timeline of the clip (EDL, "
+        "OTIO). Nothing is averaged across a cut.",
         Group.TIME,
         metavar="auto|off|FILE",
         uses=Use.RUN | Use.DEFLICKER | Use.RETIME,
@@ -62,7 +64,7 @@ class ReadSettings(StageSettings):
     )
     chunk_frames: int = option(
         60,
-        "frames saved at once; a crash costs at most these",
+        "number of frames that are saved at once; a crash loses at most these",
         bounds=(1, 100_000),
         uses=Use.DEFLICKER | Use.DREAM | Use.RETIME,
     )

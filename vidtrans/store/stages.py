@@ -21,19 +21,23 @@ STAGES = Registry(
     "stage",
     {
         "index": Entry("vidtrans.store.stages:IndexStage", "timestamps and shots of a clip"),
-        "mask-levels": Entry("vidtrans.store.stages:MaskLevelsStage", "levels of a mask, which say what is inside"),
+        "mask-levels": Entry(
+            "vidtrans.store.stages:MaskLevelsStage", "grey levels of a mask that separate inside and outside"
+        ),
         "found-mask": Entry("vidtrans.store.stages:FoundMaskStage", "masks found in pictures: people, faces, a screen"),
         "exposure": Entry("vidtrans.store.stages:ExposureStage", "exposure flicker of a clip"),
         "filter": Entry("vidtrans.store.stages:FilterStage", "sources through a filter graph of the user's ffmpeg"),
         "dataset": Entry("vidtrans.store.stages:DatasetStage", "pictures of a dataset being built"),
         "carry": Entry("vidtrans.store.stages:CarryStage", "motion from a painted key frame to other frames"),
-        "matte-network": Entry("vidtrans.store.stages:MatteNetworkStage", "networks that follow one thing of a clip"),
-        "matte": Entry("vidtrans.store.stages:MatteStage", "mattes of one thing, from a painted frame on"),
+        "matte-network": Entry("vidtrans.store.stages:MatteNetworkStage", "networks that follow one object of a clip"),
+        "matte": Entry("vidtrans.store.stages:MatteStage", "mattes of one object, from a painted frame on"),
         "match": Entry("vidtrans.store.stages:MatchStage", "frames of two clips with the same content"),
         "train": Entry("vidtrans.store.stages:TrainStage", "checkpoints and the model of a training run"),
         "at-once": Entry("vidtrans.store.stages:AtOnceStage", "models with the predicted looks of pictures"),
         "infer": Entry("vidtrans.store.stages:InferStage", "a model's raw outputs, lossless"),
-        "faults": Entry("vidtrans.store.stages:FaultsStage", "faults of a model's pictures of a shot, to mend them"),
+        "faults": Entry(
+            "vidtrans.store.stages:FaultsStage", "faults in a model's pictures of a shot, for their correction"
+        ),
         "render": Entry("vidtrans.store.stages:RenderStage", "filtered and encoded segments"),
         "parts": Entry("vidtrans.store.stages:PartsStage", "settings shared by hosts that render parts of a result"),
         "retime": Entry("vidtrans.store.stages:RetimeStage", "encoded segments of a clip with changed time"),

@@ -64,7 +64,7 @@ def _strokes_option(default: Any, name: str, help: str, metavar: str = "N", **tr
 
 def _curve(name: str, low: float, high: float, help: str, uses: Use = PICTURE_USES) -> Any:  # noqa: ANN401
     """Declare an option with default 1 whose value may vary over time between ``low`` and ``high``."""
-    full_help = f"{help}, times the medium's own, {low:g} to {high:g}; a curve too"
+    full_help = f"{help}, as a factor of the medium's own, {low:g} to {high:g}; a curve is possible"
     return _strokes_option(1.0, name, full_help, "", moves=(low, high), uses=uses, form="more")
 
 
@@ -76,8 +76,8 @@ class StrokesSettings(MovingSettings):
 
     medium: str = option(
         "",
-        "paint the result in strokes: a medium (oil, watercolour, pencil …), a medium's TOML file, a brush (a grey "
-        "PNG), or a painting, for strokes and colours like its own; '' for none",
+        "Paint the result in strokes: a medium (oil, watercolour, pencil …), its TOML file, a brush (a grey "
+        "PNG), or a painting. A painting gives strokes and colours like its own. '': no strokes.",
         Group.LOOK,
         ("--strokes",),
         metavar="MEDIUM|FILE",
@@ -89,19 +89,27 @@ class StrokesSettings(MovingSettings):
         "", "paint in the colours of this picture", Group.LOOK, metavar="PICTURE", uses=PICTURE_USES, access="path"
     )
     size: str | float = _curve("size", 0.25, 4.0, "width of strokes", PICTURE_USES | Use.LIVE)
-    density: str | float = _curve("density", 0.25, 2.0, "strokes on an area")
+    density: str | float = _curve("density", 0.25, 2.0, "number of strokes in an area")
     looseness: str | float = _curve(
-        "looseness", 0.0, 3.0, "how far strokes stray over edges and from the form's direction", PICTURE_USES | Use.LIVE
+        "looseness",
+        0.0,
+        3.0,
+        "deviation of strokes across edges and from the form's direction",
+        PICTURE_USES | Use.LIVE,
     )
-    light: str | float = _curve("light", 0.0, 3.0, "relief of the paint")
-    paper: str | float = _curve("paper", 0.0, 3.0, "grain of the paper")
+    light: str | float = _curve("light", 0.0, 3.0, "height of the paint's relief")
+    paper: str | float = _curve("paper", 0.0, 3.0, "strength of the paper's grain")
     fade: int = _strokes_option(
-        14, "fade", "frames in which a stroke appears or disappears, at least 2", bounds=(2, 60), uses=Use.STREAM
+        14,
+        "fade",
+        "number of frames in which a stroke appears or disappears, at least 2",
+        bounds=(2, 60),
+        uses=Use.STREAM,
     )
     lag: float = _strokes_option(
         0.75,
         "lag",
-        "share of a stroke's old colour that it keeps in each frame",
+        "share of its old colour that a stroke keeps in each frame",
         "X",
         bounds=(0.0, 0.98),
         uses=Use.STREAM,
@@ -109,7 +117,7 @@ class StrokesSettings(MovingSettings):
     on: int = _strokes_option(
         1,
         "on",
-        "frames for which each painted picture is held: 2 paints 'on twos'",
+        "number of frames for which each painted picture is held; 2 is animation on twos",
         bounds=(1, 12),
         uses=Use.STREAM,
         form="more",
@@ -117,18 +125,18 @@ class StrokesSettings(MovingSettings):
     boil: int = _strokes_option(
         0,
         "boil",
-        "frames after which new strokes replace all others; 0: never",
+        "number of frames after which new strokes replace all others; 0: never",
         bounds=(0, 1000),
         uses=Use.STREAM,
         form="more",
     )
     fine: str = _strokes_option(
-        "", "fine", "a mask, white where strokes are half as wide: faces, hands", "MATTE", access="path"
+        "", "fine", "a mask: strokes are half as wide where it is white, as for faces and hands", "MATTE", access="path"
     )
     directions: str = _strokes_option(
         "",
         "directions",
-        "a picture of directions: each stroke lies along the lines painted in it, where it is not plain",
+        "a picture of directions: strokes follow the lines in it, except in plain areas",
         "PICTURE",
         access="path",
         uses=PICTURE_USES,

@@ -52,14 +52,14 @@ FILTERS = Registry(
     {
         "window": FilterEntry(
             "vidtrans.temporal.window:WindowFilter",
-            "averages along the motion, over frames on both sides",
+            "averages along the motion, with frames on both sides",
             on_gpu="vidtrans.temporal.batch_window:BatchWindowFilter",
             gpu_version=3,
             settings="vidtrans.temporal.settings:WindowSettings",
         ),
         "causal": FilterEntry(
             "vidtrans.temporal.causal:CausalFilter",
-            "over the frames before only, for live use",
+            "averages along the motion, with earlier frames only, for live use",
             on_gpu="vidtrans.temporal.batch_causal:BatchCausalFilter",
             gpu_version=3,
             settings="vidtrans.temporal.settings:CausalSettings",
@@ -67,12 +67,12 @@ FILTERS = Registry(
         ),
         "vote": FilterEntry(
             "vidtrans.temporal.label_vote:VoteFilter",
-            "the class that most frames around have along the motion, for label maps",
+            "takes the most frequent class along the motion, for label maps",
             settings="vidtrans.temporal.settings:VoteSettings",
         ),
         "off": FilterEntry(
             "vidtrans.temporal.stream:NoFilter",
-            "each frame as the model made it",
+            "no filter: each frame as the model made it",
             settings="vidtrans.temporal.settings:OffSettings",
         ),
     },

@@ -73,14 +73,12 @@ class LookMethodSettings(MethodSettings):
     """Settings of the training method ``look``, which learns the styles of pictures."""
 
     look_pictures: tuple[str, ...] = option((), "paths of the style pictures, one for each look")
-    look_measure: str = option(DEFAULT, "the measure that compares styles", choices=tuple(MEASURES))
+    look_measure: str = option(DEFAULT, "measure that compares styles", choices=tuple(MEASURES))
     look_style: float = option(
-        0.35, "weight of the style: 0.2 for a hint of it, 1 where strokes may hide the content", bounds=(0.0, 1000.0)
+        0.35, "weight of the style: 0.2 for a weak style; at 1, strokes can hide the content", bounds=(0.0, 1000.0)
     )
     look_colour: float = option(10.0, "weight of the colours", bounds=(0.0, 1000.0))
-    look_tone: float = option(
-        1.0, "weight of tones: light and dark areas stay light and dark, as in the source", bounds=(0.0, 1000.0)
-    )
+    look_tone: float = option(1.0, "weight of tones: light and dark areas stay as in the source", bounds=(0.0, 1000.0))
     look_keep: float = option(
         4.0, "weight of the distance from the source where the mask of --keep is white", bounds=(0.0, 1000.0)
     )
@@ -93,44 +91,46 @@ class ClassMethodSettings(MethodSettings):
 
     class_balance: float = option(
         0.25,
-        "how much more the pixels of rare classes weigh: 0 not at all, 1 so that all classes count alike",
+        "additional weight of rare classes: 0 none, 1 gives all classes the same weight",
         bounds=(0.0, 1.0),
     )
 
 
 # Setting ``lambda_latent`` of all methods with style codes.
-_LATENT = option(0.5, "weight of recovering the style code from the output", bounds=(0.0, 100.0))
+_LATENT = option(0.5, "weight of the error of the style code that is recovered from the output", bounds=(0.0, 100.0))
 
 
 # Setting ``lambda_kl`` of all methods with style codes.
-_KL = option(0.01, "weight of the codes' distance from a normal distribution", bounds=(0.0, None))
+_KL = option(0.01, "weight of the distance of style codes from a normal distribution", bounds=(0.0, None))
 
 
 @dataclass(frozen=True)
 class UnpairedMethodSettings(MethodSettings):
     """Settings that all training methods without pairs share."""
 
-    pool_size: int = option(50, "earlier outputs in the pool that discriminators see too; 0 for none", bounds=(0, 1000))
+    pool_size: int = option(50, "number of earlier outputs that discriminators judge, too; 0: none", bounds=(0, 1000))
     lambda_identity: float = option(
-        5.0, "weight of leaving the target's own frames as they are: light and dark do not flip", bounds=(0.0, 1000.0)
+        5.0,
+        "weight of the identity loss: frames of the target do not change, so light and dark do not flip",
+        bounds=(0.0, 1000.0),
     )
     identity_end: float = option(
-        1.0, "share of the run after which lambda_identity is off, since it slows large changes", bounds=(0.0, 1.0)
+        1.0, "share of the run after which lambda_identity is off, because it slows large changes", bounds=(0.0, 1.0)
     )
     lambda_steady: float = option(
         0.0,
-        "weight of temporal consistency: with the previous frame along the motion, and with a slightly moved copy",
+        "weight of temporal consistency, with the previous frame along the motion and with a slightly moved copy",
         bounds=(0.0, 1000.0),
     )
     lambda_structure: float = option(
         0.0,
-        "weight of keeping edges where the input has them, so that shapes stay in place; try 3",
+        "weight of edges where the input has edges, so that shapes stay in place; try 3",
         bounds=(0.0, 1000.0),
     )
     lambda_latent: float = _LATENT
     lambda_kl: float = _KL
     look_size: int = option(
-        0, "size of the style code, which selects one of the target's looks with --look; 0: one look", bounds=(0, 64)
+        0, "length of the style code, which selects a look of the target with --look; 0: one look", bounds=(0, 64)
     )
 
 
@@ -148,8 +148,8 @@ class RecycleGANSettings(CycleGANSettings):
     lambda_recycle: float = option(
         10.0, "weight of the recycle loss, the cycle through predicted frames", bounds=(0.0, 1000.0)
     )
-    lambda_prediction: float = option(10.0, "weight of predicting the next frame", bounds=(0.0, 1000.0))
-    predictor_channels: int = option(32, "width of the predictors", bounds=(4, 256))
+    lambda_prediction: float = option(10.0, "weight of the prediction of the next frame", bounds=(0.0, 1000.0))
+    predictor_channels: int = option(32, "number of channels of the predictors", bounds=(4, 256))
 
 
 @dataclass(frozen=True)
@@ -161,12 +161,12 @@ class CUTSettings(UnpairedMethodSettings):
     )
     contrastive_features: str = option(
         DEFAULT,
-        "features of the patches; own: the translator's, as in the paper; else a frozen network's",
+        "features of the patches: own (those of the translator, as in the paper), or those of a frozen network",
         choices=("own", *MEASURES),
     )
-    contrastive_patches: int = option(192, "patches of a picture that are compared", bounds=(2, 4096))
+    contrastive_patches: int = option(192, "number of patches that are compared in a picture", bounds=(2, 4096))
     contrastive_temperature: float = option(
-        0.07, "the paper's τ: lower is more exacting about the nearest places", bounds=(0.001, 10.0)
+        0.07, "temperature τ of the paper; lower values compare the nearest patches more strictly", bounds=(0.001, 10.0)
     )
 
 
@@ -176,9 +176,11 @@ class BicycleGANSettings(MethodSettings):
 
     lambda_latent: float = _LATENT
     lambda_kl: float = _KL
-    code_size: int = option(8, "size of the style code, which selects the look", bounds=(1, 64))
+    code_size: int = option(8, "length of the style code, which selects the look", bounds=(1, 64))
     lambda_mode_seeking: float = option(
-        0.0, "weight of looks that differ (Mao et al., CVPR 2019); try 0.1 where they are alike", bounds=(0.0, None)
+        0.0,
+        "weight of the difference between looks (Mao et al., CVPR 2019); try 0.1 if looks are similar",
+        bounds=(0.0, None),
     )
 
 
@@ -236,18 +238,18 @@ METHODS = Registry(
         ),
         "classes": Method(
             "vidtrans.training.methods.class_method:ClassMethod",
-            "label maps, a channel for each class and cross-entropy: Long et al., CVPR 2015",
+            "label maps, with a channel for each class, by cross-entropy: Long et al., CVPR 2015",
             curves={"cross_entropy": Label("Cross-entropy", "Of the right classes; lower is better.", aim=-math.inf)},
             settings=ClassMethodSettings,
         ),
         "colour-classes": Method(
             "vidtrans.training.methods.class_method:ColourClassMethod",
-            "grey to colour, bins of colours as classes: Zhang, Isola and Efros, ECCV 2016",
+            "grey to colour, with colours as classes: Zhang, Isola and Efros, ECCV 2016",
             curves={"cross_entropy": Label("Cross-entropy", "Of the right colours; lower is better.", aim=-math.inf)},
         ),
         "look": Method(
             "vidtrans.training.methods.look_method:LookMethod",
-            "a painter and style pictures: Johnson et al., ECCV 2016; see vidtrans look",
+            "a painter and style pictures: Johnson et al., ECCV 2016; see 'vidtrans look'",
             curves={
                 "style": Label("Style", "Distance to the style of the pictures; lower is better.", aim=-math.inf),
                 "content": Label("Content", "Distance to the content of the frames; lower is better.", aim=-math.inf),
@@ -263,7 +265,7 @@ METHODS = Registry(
         ),
         "cyclegan": Method(
             "vidtrans.training.methods.cyclegan:CycleGAN",
-            "two domains without pairs, a translator each way: Zhu et al., ICCV 2017",
+            "two domains without pairs, with a translator in each direction: Zhu et al., ICCV 2017",
             curves={
                 "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
                 **_SHARED_LOSS_LABELS,
@@ -272,7 +274,7 @@ METHODS = Registry(
         ),
         "recyclegan": Method(
             "vidtrans.training.methods.recyclegan:RecycleGAN",
-            "CycleGAN whose cycle goes through predicted frames: Bansal et al., ECCV 2018",
+            "CycleGAN with a cycle through predicted frames: Bansal et al., ECCV 2018",
             curves={
                 "recycle": Label(
                     "Recycle", "Error of the frame after translation, prediction and back.", aim=-math.inf
@@ -285,7 +287,7 @@ METHODS = Registry(
         ),
         "cut": Method(
             "vidtrans.training.methods.cut:CUT",
-            "two domains without pairs, one translator, by patches: Park et al., ECCV 2020",
+            "two domains without pairs, with one translator and patches: Park et al., ECCV 2020",
             curves={
                 "contrastive": Label(
                     "Patches", "Error of matching output patches to their input patches.", aim=-math.inf
@@ -296,7 +298,7 @@ METHODS = Registry(
         ),
         "bicyclegan": Method(
             "vidtrans.training.methods.bicyclegan:BicycleGAN",
-            "pairs, many looks from one input: Zhu et al., NeurIPS 2017",
+            "pairs, with many looks for one input: Zhu et al., NeurIPS 2017",
             curves={
                 "discriminator": _SHARED_LOSS_LABELS["discriminator"],
                 "drawn_gan": Label("G: drawn looks", "Adversarial loss of G with random codes."),
@@ -319,8 +321,8 @@ LOSSES = Registry(
     {
         "gan": Loss(
             "vidtrans.training.losses.adversarial:GAN",
-            "the adversarial loss; at 0 there is no discriminator",
-            Label("G: adversarial", "How far G is from fooling D. It need not fall: D learns, too."),
+            "the adversarial loss; 0: no discriminator",
+            Label("G: adversarial", "Adversarial loss of G. It need not fall, because D also learns."),
             weight=1.0,
             reported=True,
         ),
@@ -333,34 +335,34 @@ LOSSES = Registry(
         ),
         "l2": Loss(
             "vidtrans.training.losses.pixels:L2",
-            "the mean squared error: large errors count more; softer still than the L1",
+            "the mean squared error: large errors count more; softer than the L1",
             Label("G: L2", "Mean squared distance to the target.", unit="squared"),
         ),
         "gradients": Loss(
             "vidtrans.training.losses.pixels:Gradients",
-            "the L1 of differences between neighbouring pixels: edges; try half of lambda_l1",
+            "the L1 of differences between neighbouring pixels (edges); try half of lambda_l1",
             Label("G: gradients", "Distance between the differences of neighbouring pixels."),
         ),
         "feature_matching": Loss(
             "vidtrans.training.losses.adversarial:FeatureMatching",
-            "the L1 between D's features of output and target: sharper, steadier; try 10",
+            "the L1 between the discriminator's features of output and target: sharper, steadier; try 10",
             Label("G: feature matching", "Distance between D's features of output and target."),
             needs=("lambda_gan",),
         ),
         "texture": Loss(
             "vidtrans.training.losses.pixels:Texture",
-            "the difference in fine texture around each place: no blur, no noise; try 60",
+            "the difference in the amount of fine texture around each pixel, against blur and noise; try 60",
             Label("G: texture", "Difference in how much fine texture there is around each place."),
             alone=False,
         ),
         "perceptual": Loss(
             "vidtrans.training.losses.perceptual:Perceptual",
-            "the distance between output and target as a network sees them; try 1",
+            "the perceptual distance between output and target, from features of a network; try 1",
             Label("G: perceptual", "Distance between output and target as a network sees them."),
         ),
         "temporal": Loss(
             "vidtrans.training.losses.pixels:Temporal",
-            "the L1 to the output before, where the source is the same: steadier, softer",
+            "the L1 to the previous output where the source is unchanged: steadier, softer",
             Label("G: temporal", "Distance to the previous output where the source is unchanged."),
             weight=4.0,
             needs=("recurrent",),
@@ -368,7 +370,7 @@ LOSSES = Registry(
         ),
         "temporal_gan": Loss(
             "vidtrans.training.losses.adversarial:TemporalGAN",
-            "vid2vid's second discriminator, which judges three frames in a row; try 1",
+            "vid2vid's second discriminator, which judges three consecutive frames; try 1",
             Label("G: three frames", "Adversarial loss of three outputs in a row; 0 in steps without any."),
             needs=("recurrent", "lambda_gan"),
             alone=False,
@@ -382,9 +384,14 @@ LOSSES = Registry(
 ADVERSARIAL = Registry(
     "adversarial objective",
     {
-        "bce": Entry("vidtrans.training.losses.adversarial:CrossEntropy", "real or not, as a probability: the paper's"),
-        "least-squares": Entry("vidtrans.training.losses.adversarial:LeastSquares", "LSGAN: steadier, never saturates"),
-        "hinge": Entry("vidtrans.training.losses.adversarial:Hinge", "SPADE's: D stops at a margin"),
+        "bce": Entry(
+            "vidtrans.training.losses.adversarial:CrossEntropy",
+            "cross-entropy, the paper's: the probability that a picture is real",
+        ),
+        "least-squares": Entry(
+            "vidtrans.training.losses.adversarial:LeastSquares", "least squares (LSGAN): steadier, never saturates"
+        ),
+        "hinge": Entry("vidtrans.training.losses.adversarial:Hinge", "hinge loss, as in SPADE: D stops at a margin"),
     },
 )
 

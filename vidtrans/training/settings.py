@@ -35,79 +35,84 @@ class TrainingSettings(JoinedSettings):
     ``of`` takes the fields of this class, weights ``lambda_NAME`` of ``LOSSES``, and a method's own settings.
     """
 
-    method: str = option("pix2pix", "the training method", choices=METHODS)
+    method: str = option("pix2pix", "training method", choices=METHODS)
     steps: int = option(
         80_000,
-        "updates of the generator (the paper: 200 epochs of 400 pictures)",
+        "number of updates of the generator (the paper: 200 epochs of 400 pictures)",
         Group.TRAINING,
         bounds=(1, None),
-        flag_help="Updates; raise it later to go on.",
+        flag_help="Number of updates. To continue a finished training, raise it.",
         form="main",
     )
-    batch_size: int = option(1, "pairs in a step; 0: 4, and 16 on a CUDA device", bounds=(0, 256))
+    batch_size: int = option(1, "number of pairs in a step; 0: 4, or 16 on a CUDA device", bounds=(0, 256))
     grad_accum_steps: int = option(
-        1, "parts of a batch whose gradients are added up: less memory, more time", bounds=(1, 256)
+        1, "number of parts of a batch whose gradients are added: less memory, more time", bounds=(1, 256)
     )
     lr: float = option(2e-4, "Adam's learning rate, for both networks", bounds=(0.0, 1.0))
     beta1: float = option(0.5, "Adam's β₁", bounds=(0.0, 0.999))
     beta2: float = option(0.999, "Adam's β₂", bounds=(0.0, 0.99999))
     gan_mode: str = option(
         "bce",
-        "adversarial objective; bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
+        "adversarial loss; bce: the paper's; least-squares: Mao et al. 2017; hinge: Lim and Ye 2017, SPADE",
         choices=tuple(ADVERSARIAL),
     )
     conditional: bool = option(
-        True, "the discriminator sees the input beside the picture, the paper's cGAN; false is its plain GAN"
+        True, "the discriminator also sees the input, as in the paper's cGAN; false: the paper's plain GAN"
     )
     perceptual_network: str = option(
         "discriminator",
-        "discriminator: D's own features, normalised; distilled-vgg: those of a small VGG-19 trained on photographs, "
-        "which keep the form of eyes and mouths",
+        "Features of the perceptual loss. discriminator: the discriminator's own, normalised. distilled-vgg: "
+        "those of a small VGG-19 trained on photographs, which keep the form of eyes and mouths.",
         choices=("discriminator", "distilled-vgg"),
     )
     motion_weight: float = option(
         0.0,
-        "additional weight of the L1 where something moves in front of a still camera (4 works well); 0: equal weights",
+        "additional weight of the L1 where something moves in front of a still camera; 4 works well; 0: equal weights",
         bounds=(0.0, 100.0),
     )
     background_plate: bool = option(
-        False, "paint onto the still background of the training pictures: for clips of this one camera position only"
+        False, "paint onto the still background of the training pictures, only for clips with this camera position"
     )
     rollout_fraction: float = option(
-        0.0, "share of a batch that continues the network's own outputs; for next-frame", bounds=(0.0, 1.0)
+        0.0, "share of a batch whose inputs are the network's own outputs; for next-frame", bounds=(0.0, 1.0)
     )
     max_rollout_length: int = option(
         120, "longest rollout, in steps of the model; reached at half of the run", bounds=(4, 10_000)
     )
     input_noise: float = option(
-        0.0, "largest σ of noise added to inputs, of colours from -1 to 1; like a rollout's errors", bounds=(0.0, 1.0)
+        0.0,
+        "largest σ of the noise that is added to inputs, for colours from -1 to 1; it imitates the errors of a rollout",
+        bounds=(0.0, 1.0),
     )
     forget: float = option(
-        0.0, "share of a batch in which a model with a position may not recall its clip", bounds=(0.0, 1.0)
+        0.0, "share of a batch in which a model with a position does not use kept frames", bounds=(0.0, 1.0)
     )
     camera: float = option(
-        0.0, "share of a batch of next frames seen by a moving camera, in windows of crop_size", bounds=(0.0, 1.0)
+        0.0, "share of a batch of next frames that a moving camera shows, in windows of crop_size", bounds=(0.0, 1.0)
     )
     gan_start: float = option(
         0.0,
-        "share of the run after which the adversarial loss, the most expensive part of a step, begins",
+        "share of the run after which the adversarial loss begins; it is the most expensive part of a step",
         bounds=(0.0, 1.0),
     )
-    recurrent: bool = option(False, "the model sees its previous output and learns to be consistent with it: for video")
+    recurrent: bool = option(
+        False, "for video: the model sees its previous output, and learns to be consistent with it"
+    )
     recurrent_fraction: float = option(
-        0.35, "with recurrent: share of a batch that has a previous output; the rest begins a shot", bounds=(0.1, 0.9)
+        0.35, "with recurrent: share of a batch that has a previous output; the rest starts a shot", bounds=(0.1, 0.9)
     )
     synthetic_motion_fraction: float = option(
         0.1,
-        "with recurrent: share of pairs continued by a slow synthetic motion of one picture; photographs always are",
+        "with recurrent: share of pairs that are continued by a slow synthetic motion of one picture; "
+        "photographs always are",
         bounds=(0.0, 1.0),
     )
     colour_rebalancing: bool = option(
-        False, "the L1 of a pixel weighs more the rarer its colour is in the training pictures"
+        False, "increase the weight of a pixel in the L1 if its colour is rare in the training pictures"
     )
     ema_decay: float = option(
         0.0,
-        "decay of an exponential moving average of the weights, which becomes the model; 0 for none",
+        "decay of the exponential moving average of the weights, which becomes the model; 0: none",
         bounds=(0.0, 0.99999),
     )
     freeze: tuple[str, ...] = option(
@@ -115,65 +120,73 @@ class TrainingSettings(JoinedSettings):
     )
     lr_schedule: str = option(
         "linear",
-        "linear: constant, then down to 0 over the second half; cosine: over the whole run",
+        "schedule of the learning rate. linear: constant, then falls to 0 over the second half; cosine: falls "
+        "over the whole run",
         choices=("linear", "cosine"),
     )
-    lr_warmup_steps: int = option(0, "steps over which the learning rate rises from 0", bounds=(0, None))
+    lr_warmup_steps: int = option(0, "number of steps in which the learning rate rises from 0", bounds=(0, None))
     crop_size: int | None = option(
-        256, 'side in pixels of the random crop; "none" for whole pictures', bounds=(16, None)
+        256, 'side of the random crop in pixels; "none" for whole pictures', bounds=(16, None)
     )
     grow_from: int = option(
         0,
-        "side in pixels of the first crops, of pictures scaled down; doubled up to full size; 0: full size",
+        "side of the first crops in pixels, from pictures that are scaled down; it doubles up to full size; "
+        "0: full size",
         bounds=(0, None),
     )
     grow_share: float = option(0.5, "with grow_from: share of the run before full size", bounds=(0.0, 1.0))
     jitter: float = option(286 / 256, "factor by which pictures are enlarged before the crop", bounds=(1.0, 2.0))
     zoom_range: float = option(
         1.0,
-        "largest factor of a random enlargement or reduction, on top of jitter and never below the crop; 1: none",
+        "largest factor of a random enlargement or reduction, in addition to jitter and never below the crop; 1: none",
         bounds=(1.0, 4.0),
     )
-    flip: bool = option(True, "mirror half of the pairs, left to right")
+    flip: bool = option(True, "mirror half of the pairs horizontally")
     precision: str = option(
         "auto",
-        "auto takes bf16 where the device has it; fp16 is for CUDA devices that do not; tf32, for CUDA: fp32 whose "
-        "factors are rounded to 10 bits",
+        "Number format. auto: bf16 if the device supports it. fp16: for CUDA devices without bf16. tf32: fp32 "
+        "with factors rounded to 10 bits, for CUDA.",
         choices=("auto", "fp32", "bf16", "fp16", "tf32"),
     )
     channels_last: bool = option(
         False,
-        "memory layout; measured on a CPU: a quarter faster with the small U-Net, 0.6 times as fast with U-Net 256",
+        "channels-last memory layout; measured on a CPU: a quarter faster with the small U-Net, 0.6 times as "
+        "fast with U-Net 256",
     )
     cuda_graph: bool = option(
-        True, "on a CUDA device: record a step and replay it at once, where a first replay gives the same numbers"
+        True, "on a CUDA device: record a step and replay it, if a test replay gives the same numbers"
     )
     compile: bool = option(
-        False, "compile the networks with torch.compile: other rounding, and minutes before the first step"
+        False, "compile the networks with torch.compile: rounding differs, and the first step takes minutes longer"
     )
     val_interval: int = option(
-        0, "steps between two scorings of held-out pairs; 0 for twenty a run, 200 apart at least", bounds=(0, None)
+        0,
+        "number of steps between two scores of held-out pairs; 0: twenty scores in a run, at least 200 steps apart",
+        bounds=(0, None),
     )
     best_metric: str = option(
         "l1",
-        "the held-out score that decides which state is the best; patch_distance where there are no pairs, mean_iou of "
-        "classes",
+        "held-out score that selects the best state; patch_distance without pairs, mean_iou for classes",
         choices=("l1", "psnr", "ssim", "patch_distance", "mean_iou"),
     )
     final_weights: str = option(
-        "last", "which state becomes the model; both are saved beside it", choices=("last", "best")
+        "last", "state that becomes the model: last or best; both are saved beside it", choices=("last", "best")
     )
     patience: int = option(
-        0, "scorings without a better one after which training stops, with the best state; 0: never", bounds=(0, None)
+        0,
+        "number of scores without a better one after which training stops, with the best state; 0: never",
+        bounds=(0, None),
     )
     snapshots: int = option(
-        0, "models saved along the way, closer together at first, to film how it learned", bounds=(0, 1000)
+        0,
+        "number of models saved during training, closer together at first, for a film of the progress",
+        bounds=(0, 1000),
     )
     checkpoint_seconds: float = option(
-        30.0, "seconds between checkpoints: the work that a crash may cost", bounds=(0.0, None)
+        30.0, "number of seconds between checkpoints; a crash loses the work since the last one", bounds=(0.0, None)
     )
-    preview_seconds: float = option(15.0, "seconds between updates of the preview sheet", bounds=(0.0, None))
-    tensorboard: bool = option(False, "also write losses and scores as TensorBoard event files, beside the previews")
+    preview_seconds: float = option(15.0, "number of seconds between updates of the preview sheet", bounds=(0.0, None))
+    tensorboard: bool = option(False, "also write losses and scores as TensorBoard event files, next to the previews")
 
     weights: Mapping[str, float] = field(default_factory=lambda: {n: loss.weight for n, loss in LOSSES.builtin.items()})
     method_settings: MethodSettings = field(default_factory=MethodSettings)

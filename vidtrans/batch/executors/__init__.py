@@ -111,10 +111,10 @@ EXECUTORS = Registry(
     "executor",
     {
         "inline": Entry("vidtrans.batch.executors:InlineExecutor", "this process, one task at a time"),
-        "local": Entry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one on each device"),
+        "local": Entry("vidtrans.batch.executors.local:LocalExecutor", "worker processes, one for each device"),
         "ray": Entry(
             "vidtrans.batch.executors.ray:RayExecutor",
-            "a Ray cluster, or ray://HOST:PORT",
+            "a Ray cluster, or the one at ray://HOST:PORT",
         ),
     },
     group="executors",

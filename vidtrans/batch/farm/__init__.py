@@ -102,12 +102,18 @@ def write_json_job(job: FarmJob) -> str:
 JOB_FORMATS = Registry(
     "job format",
     {
-        "commands": Entry("vidtrans.batch.farm:write_commands", "bash commands, one per line: xargs, OpenCue's cuecmd"),
-        "json": Entry("vidtrans.batch.farm:write_json_job", "clips, parts and lists of arguments, for a program"),
-        "openjd": Entry(
-            "vidtrans.batch.farm.openjd:write_openjd", "an Open Job Description of bash commands: Deadline Cloud"
+        "commands": Entry(
+            "vidtrans.batch.farm:write_commands", "bash commands, one per line, for xargs or OpenCue's cuecmd"
         ),
-        "slurm": Entry("vidtrans.batch.farm.slurm:write_slurm", "a bash script that submits a job array for each clip"),
-        "flamenco": Entry("vidtrans.batch.farm.flamenco:write_flamenco", "a job type of Flamenco 3, of bash commands"),
+        "json": Entry(
+            "vidtrans.batch.farm:write_json_job", "JSON with clips, parts and argument lists, for other programs"
+        ),
+        "openjd": Entry(
+            "vidtrans.batch.farm.openjd:write_openjd", "an Open Job Description with bash commands, for Deadline Cloud"
+        ),
+        "slurm": Entry(
+            "vidtrans.batch.farm.slurm:write_slurm", "a bash script that submits a Slurm job array for each clip"
+        ),
+        "flamenco": Entry("vidtrans.batch.farm.flamenco:write_flamenco", "a Flamenco 3 job type with bash commands"),
     },
 )

@@ -24,16 +24,18 @@ EXPORTS = Registry(
     "export format",
     {
         "onnx": ExportEntry(
-            "vidtrans.interop.exporting.onnx_file:OnnxExport", "for ONNX Runtime and programs that read ONNX", ".onnx"
+            "vidtrans.interop.exporting.onnx_file:OnnxExport",
+            "for ONNX Runtime and other programs that read ONNX",
+            ".onnx",
         ),
         "torchscript": ExportEntry(
             "vidtrans.interop.exporting.torchscript_file:TorchScriptExport",
-            "for Nuke, and programs with libtorch",
+            "for Nuke and other programs with libtorch",
             ".pt",
         ),
         "pth": ExportEntry(
             "vidtrans.interop.exporting.checkpoint_file:CheckpointExport",
-            "for the tool of the network's family, with that tool's tensor names",
+            "for the original tool of the network, with that tool's tensor names",
             ".pth",
             takes_whole=False,
         ),

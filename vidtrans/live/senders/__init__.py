@@ -66,7 +66,7 @@ SENDERS = Registry(
     {
         "virtual-camera": SenderEntry(
             "vidtrans.live.senders.built_in:VirtualCamera",
-            "a camera for other programs, of OBS or, on Linux, of v4l2loopback",
+            "a virtual camera for other programs: of OBS, or on Linux of v4l2loopback",
             "pyvirtualcam",
             "camera",
             ("linux", "win32", "darwin"),
@@ -74,7 +74,7 @@ SENDERS = Registry(
         ),
         "ndi": SenderEntry(
             "vidtrans.live.senders.built_in:NdiSender",
-            "NDI, video in the local network",
+            "NDI: video in the local network",
             "cyndilib",
             "ndi",
             ("linux", "win32", "darwin"),
@@ -83,7 +83,7 @@ SENDERS = Registry(
         ),
         "spout": SenderEntry(
             "vidtrans.live.senders.built_in:SpoutSender",
-            "Spout, textures shared between programs on Windows",
+            "Spout: textures shared between programs on Windows",
             "SpoutGL",
             "spout",
             ("win32",),
@@ -91,7 +91,7 @@ SENDERS = Registry(
         ),
         "syphon": SenderEntry(
             "vidtrans.live.senders.built_in:SyphonSender",
-            "Syphon, textures shared between programs on macOS",
+            "Syphon: textures shared between programs on macOS",
             "syphon",
             "syphon",
             ("darwin",),

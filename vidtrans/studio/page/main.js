@@ -43,7 +43,7 @@ state.addEventListener("start", () => {
 });
 state.addEventListener("connection", ({ detail }) => {
   $("connection").textContent = detail ? "connected" : "no connection; trying again …";
-  $("connection").toggleAttribute("data-ok", detail);
+  $("connection").toggleAttribute("data-lost", !detail);
 });
 let hiding = null;
 state.addEventListener("message", ({ detail: { text, isProblem } }) => {
@@ -84,6 +84,7 @@ state.addEventListener("paint", ({ detail: { name, frame = 0 } }) => {
 });
 const waiting = new Map(); // jobs after which something opens
 state.addEventListener("made", ({ detail: { wish, answers, jobs } }) => {
+  showQueue(true);
   waiting.set(jobs.at(-1), { wish, answers });
 });
 state.addEventListener("ended", async ({ detail: job }) => {

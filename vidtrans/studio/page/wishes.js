@@ -5,7 +5,6 @@ import { picture } from "./pictures.js";
 import { state } from "./state.js";
 import "./compare.js";
 import "./form.js";
-import "./making.js";
 
 const TAKEN = { clip: ["clip", "pictures"], clips: ["clip", "pictures"], source: ["clip", "pictures"], look: ["picture"], file: ["clip", "picture"] }; // files, by kind of question
 // The looks that suit most clips come first; others follow in the order of the server.
@@ -29,14 +28,13 @@ export class Wishes extends HTMLElement {
     this.wish = this.compare = null;
     this.asked = (this.asked ?? 0) + 1; // what was asked for a task is not shown any more
     this.round = (this.round ?? 0) + 1;
-    this.making ??= document.createElement("studio-making");
     const clips = this.clips().map((item) => item.name);
     const clip = this.shown = clips.includes(this.chosen) ? this.chosen : clips.find((name) => !state.maker(name)) ?? clips[0];
     const choice = h("select", { "aria-label": "Clip to work on", onchange: () => { this.chosen = choice.value; this.cards(); } }, clips.map((name) => h("option", { value: name, selected: name === clip }, name)));
     const top = clip ? h("div", { className: "start" }, h("h2", {}, "What do you want to make of"), choice)
       : h("div", { className: "drop" }, h("b", {}, "Drop a clip here"), h("p", { className: "quiet" }, "or choose one. Everything stays in this folder, on this computer."),
         h("button", { type: "button", className: "first", onclick: () => document.querySelector("studio-shelf").input.click() }, "Add files"));
-    this.replaceChildren(this.making, top, h("div", { className: "wishes" }, state.start.wishes.map((wish) =>
+    this.replaceChildren(top, h("div", { className: "wishes" }, state.start.wishes.map((wish) =>
       h("button", { type: "button", className: "wish", "data-wish": wish.name, onclick: () => this.open(wish) },
         clip && h("canvas", { "aria-hidden": "true" }), h("b", {}, wish.title), h("span", {}, wish.text)))), this.latest = h("div", { hidden: true }));
     this.showLatest();
@@ -338,8 +336,7 @@ export class Wishes extends HTMLElement {
     if (!made) return;
     state.tell("made", { wish, answers, jobs: made.jobs });
     this.cards();
-    this.making.follow(wish, made.jobs);
-    this.parentElement.scrollTo({ top: 0 });
+    state.say(`In the queue. ${wish.easel ? "The frames" : "The result"} will open here.`);
   }
 }
 

@@ -117,7 +117,7 @@ def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: s
     b_frames = "2" if software == "h264" else "0"
     return Codec(
         encoder,
-        f"{software} by an NVIDIA GPU's encoder: quick; without one, {software} itself",
+        f"{software} by the encoder of an NVIDIA GPU: fast; without such a GPU, {software}",
         ("mp4", "mkv", "webm") if software == "av1" else ("mp4", "mov", "mkv"),
         {(8, False): "yuv420p"} if software == "h264" else {(8, False): "yuv420p", (10, False): "p010le"},
         options=(("tune", "hq"), ("rc", "vbr"), ("b", "0"), ("g", "250"), ("bf", b_frames), ("rc-lookahead", "0")),
@@ -137,7 +137,7 @@ def _nvenc(software: str, encoder: str, crf: int, *, worst_crf: int = 51, tag: s
 CODECS = {
     "h264": Codec(
         "libx264",
-        "plays everywhere",
+        "plays on all devices",
         ("mp4", "mov", "mkv"),
         _420,
         odd=_444,
@@ -146,7 +146,7 @@ CODECS = {
     ),
     "h265": Codec(
         "libx265",
-        "half of H.264's size, slower to make; 8 or 10 bits",
+        "half of H.264's size, but slower to encode; 8 or 10 bits",
         ("mp4", "mov", "mkv"),
         _420,
         odd=_444,
@@ -200,10 +200,12 @@ CODECS = {
     "ffv1": Codec(
         "ffv1", "lossless RGB, 8 or 16 bits, with alpha, for archives and further work", ("mkv",), _RGB, options=_FFV1
     ),
-    "png": Codec("ffv1", "a PNG a frame, 8 or 16 bits, with alpha", ("png",), _RGB, options=_FFV1, unpacked=True),
+    "png": Codec(
+        "ffv1", "a PNG for each frame, 8 or 16 bits, with alpha", ("png",), _RGB, options=_FFV1, unpacked=True
+    ),
     "exr": Codec(
         "ffv1",
-        "an OpenEXR picture a frame, linear light, half floats, with alpha",
+        "an OpenEXR picture for each frame, linear light, half floats, with alpha",
         ("exr",),
         _RGB_16,
         options=_FFV1,
@@ -247,34 +249,35 @@ class EncodingSettings:
 
     codec: str = option(
         AUTO,
-        "codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg; auto: what the output's ending asks "
-        "for (without an ending it is a folder of png), else png for pictures and h264 for videos",
+        "Codec of the result, or ffmpeg:NAME for an encoder of your own ffmpeg. With auto, the codec follows "
+        "from the file extension of -o. Without an extension, -o is a folder of png pictures. Without -o, "
+        "pictures get png, videos h264.",
         Group.OUTPUT,
         choices=Names("vidtrans.video.io.encoding:CODECS", "codec", (AUTO,), prefix=FFMPEG_PREFIX),
         access="program",
         form="more",
     )
     bit_depth: str = option(
-        AUTO, "bits a channel; auto: more than 8 where source and codec have them", choices=(AUTO, "8", "10", "16")
+        AUTO, "bits per channel; auto: more than 8 if source and codec have them", choices=(AUTO, "8", "10", "16")
     )
-    crf: int | None = option(None, "quality: lower is better and bigger; none: the codec's usual", bounds=(0, 63))
-    preset: str = option("medium", "how much effort is spent to make files small, in x264's words", choices=SPEEDS)
+    crf: int | None = option(
+        None, "quality: lower values are better and give larger files; none: the codec's default", bounds=(0, 63)
+    )
+    preset: str = option("medium", "effort to make files small, in the words of x264", choices=SPEEDS)
     fps: str = option(
         "source",
-        "frames per second: source keeps every frame and its time, N makes the rate constant, with frames made between "
-        "the source's from 1.5 times its rate on",
+        "Frames per second. source: every frame with its time. N: a constant rate; from 1.5 times the "
+        "source's rate on, new frames are interpolated.",
         Group.TIME,
         metavar="source|N",
         rare=True,
     )
-    sound: str = option("copy", "all sound tracks are copied as they are, or none", choices=("copy", "none"))
-    options: str = option("", "of an ffmpeg:NAME encoder: key=value,key=value")
-    palette: str = option(
-        "", "colours, '#rrggbb …', of which a PNG's pixels have the numbers; empty: those of a model of label maps"
-    )
+    sound: str = option("copy", "sound tracks: copy (all, unchanged) or none", choices=("copy", "none"))
+    options: str = option("", "options of an ffmpeg:NAME encoder: key=value,key=value")
+    palette: str = option("", "palette of an indexed PNG, '#rrggbb …'; empty: the palette of a model of label maps")
     filter: str = option(
         "",
-        "a filter graph of your own ffmpeg, laid over the result",
+        "a filter graph for your own ffmpeg, applied to the result",
         Group.OUTPUT,
         metavar="GRAPH",
         access="program",
