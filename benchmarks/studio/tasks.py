@@ -34,7 +34,7 @@ CLIPS_OF_A_BATCH, BATCH_FRAMES = 10, 8
 HANG_MS = 600_000
 POINTER = """() => addEventListener("DOMContentLoaded", () => {
   const dot = document.createElement("div");
-  dot.style = "position:fixed;z-index:99;width:18px;height:18px;margin:-9px;border-radius:50%;"
+  dot.style = "position:fixed;z-index:99;width:18px;height:18px;margin:-9px;border-radius:9px;"
     + "background:#ffb454cc;border:2px solid #fff;pointer-events:none;transition:scale .15s";
   document.body.append(dot);
   addEventListener("pointermove", (e) => { dot.style.left = `${e.clientX}px`; dot.style.top = `${e.clientY}px`; }, true);
@@ -191,7 +191,8 @@ def do(name: str, films: Path | None) -> dict[str, Any]:
     """Do a task; return its clicks and seconds, and write its film to a folder, if there is one."""
     use, clip = TASKS[name]
     with tempfile.TemporaryDirectory(prefix="benchmark-studio-") as place:
-        root = Path(place).resolve()
+        root = Path(place).resolve() / "clips"
+        root.mkdir()
         if name == "batch":
             _shorten(SHIPPED.with_name(clip), root / "clip 00.mp4", BATCH_FRAMES)
             for n in range(1, CLIPS_OF_A_BATCH):

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from vidtrans import shipped_looks
+
 PACKAGE = Path(__file__).resolve().parents[2] / "vidtrans"
 CATALOGUES = sorted((PACKAGE / "web/page/text").glob("*.json"))
 SOURCES = [
     *(path for name in ("studio", "live", "voting", "web") for path in (PACKAGE / name).rglob("*.*")),
-    *(PACKAGE / "commands").rglob("*.py"),
+    *(path for name in ("commands", "pipeline", "strokes", "training") for path in (PACKAGE / name).rglob("*.py")),
 ]
 
 
@@ -25,7 +27,10 @@ def read(path: Path) -> dict[str, str]:
 def sources() -> str:
     kinds = (".js", ".html", ".py")
     text = "".join(path.read_text("utf-8") for path in SOURCES if path.suffix in kinds)
-    return re.sub(r'"\s*\n\s*f?"|\s+', " ", text)  # Texts in several lines
+    text = re.sub(r'"\s*\n\s*f?"', "", text)  # Texts in several lines
+    looks = [spelling for name in shipped_looks() for spelling in (name, name.replace("-", " "))]
+    labels = ["Keep colour", "Keep shading", "Stroke size", "Looseness"]  # Composed of the names of settings
+    return "\n".join([re.sub(r"\s+", " ", text), *looks, *labels])
 
 
 def test_all_languages_have_the_same_texts() -> None:
@@ -47,6 +52,8 @@ def test_each_text_is_in_a_page(path: Path, sources: str) -> None:
     stale = []
     for text in read(path):
         parts = [part for part in re.split(r"\{\}", text) if re.search(r"\w\w", part)]
-        if not all(part.strip() in sources for part in parts):
+        # A label may be composed of a word and a name: "Pause: clip"
+        words = [part.strip(" :.") for part in parts]
+        if not all(part.strip() in sources or f'"{word}"' in sources for part, word in zip(parts, words, strict=True)):
             stale.append(text)
     assert stale == []

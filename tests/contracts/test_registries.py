@@ -22,6 +22,7 @@ from vidtrans.dreaming.settings import DreamingSettings
 from vidtrans.flow import FLOWS
 from vidtrans.inference import ENGINES
 from vidtrans.interop.exporting import EXPORTS
+from vidtrans.live.receivers import RECEIVERS
 from vidtrans.live.senders import SENDERS
 from vidtrans.models.formats import FORMATS
 from vidtrans.networks import DISCRIMINATORS, GENERATORS
@@ -39,7 +40,7 @@ from vidtrans.video.io.encoding import EncodingSettings
 
 NETWORKS = (GENERATORS, DISCRIMINATORS)
 TRAINING = (METHODS, LOSSES, ADVERSARIAL)
-OF_FILES = (EXECUTORS, JOB_FORMATS, FORMATS, EXPORTS, SENDERS)
+OF_FILES = (EXECUTORS, JOB_FORMATS, FORMATS, EXPORTS, SENDERS, RECEIVERS)
 ALL = (PAIRINGS, *NETWORKS, FILTERS, FLOWS, ENGINES, STAGES, *TRAINING, *OF_FILES)
 WITH_SETTINGS = (PAIRINGS, *NETWORKS, FILTERS)
 ENTRIES = [pytest.param(r, n, id=f"{r.kind}-{n}".replace(" ", "-")) for r in ALL for n in r]

@@ -49,7 +49,7 @@ def test_every_json_key_is_there_and_is_made_somewhere_in_the_code() -> None:
     assert {group for groups in table["commands"].values() for group in groups} == set(table["groups"])
     words = set(re.findall(r"\$?\w+", CODE))
     for name, group in table["groups"].items():
-        section = page("json").split(f"\n## {name}\n")[1].split("\n## ")[0]
+        section = page("json").split(f"\n## JSON: {name}\n")[1].split("\n## ")[0]
         assert [key for key in group["keys"] if f"| `{key}` | " not in section] == []
         last = [re.sub(r"\[\]|\.\*+|(_to)?_(per_frame|source)$", "", key).rpartition(".")[2] for key in group["keys"]]
         assert [key for key in last if key not in words] == []

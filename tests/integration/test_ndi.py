@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -59,3 +60,41 @@ def test_pictures_arrive_with_their_colours(tmp_path: Path, monkeypatch: pytest.
     shape, _, most = done.stdout.strip().rpartition(" ")
     assert shape == "(180, 320, 4)"
     assert int(most) <= 12  # levels of 255: the video range and 8 bits
+
+
+RECEIVE = """
+import time
+
+import numpy as np
+from vidtrans.live.built_in_receivers import NdiReceiver
+from vidtrans.live.senders import built_in
+
+built_in.SENDER_NAME = "a mixer"
+picture = np.zeros((180, 320, 3), np.uint8)
+picture[:, :160] = 200, 60, 20
+sender, receiver, others = built_in.NdiSender(), NdiReceiver("MIXER"), NdiReceiver("no such program")
+sender.open(320, 180)
+got = None
+for n in range(600):
+    sender.send(picture if n % 2 else picture[:, ::-1])
+    time.sleep(1 / 30)
+    got = receiver.receive()
+    if got is not None and got.any():
+        break
+assert others.receive() is None
+for one in (receiver, receiver, others, sender):
+    one.close()
+print(got.shape, got[90, 8].tolist(), got[90, -8].tolist())
+"""
+
+
+def test_pictures_of_another_program_are_received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ndi-config.v1.json").write_text(CONFIG)
+    monkeypatch.setenv("NDI_CONFIG_DIR", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", RECEIVE], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    shape, _, pixels = done.stdout.strip().partition(") ")
+    assert shape == "(180, 320, 3"
+    dark, bright = sorted((json.loads(part + "]") for part in pixels.rstrip("]").split("] ")), key=sum)
+    assert max(dark) < 16
+    assert all(abs(value - wanted) <= 12 for value, wanted in zip(bright, (200, 60, 20), strict=True))

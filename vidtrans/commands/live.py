@@ -100,6 +100,13 @@ class Live(PageServerCommand):
         Group.SERVER,
         metavar="NAME",
     )
+    receive: str = option(
+        "",
+        "Take the pictures of another program as the source: ndi, spout (Windows) or syphon (macOS). NAME is a part of "
+        "the source's name. By default, the first source is used.",
+        Group.SERVER,
+        metavar="KIND[:NAME]",
+    )
     recipe: Recipe
 
     def __post_init__(self) -> None:
@@ -231,7 +238,7 @@ class Live(PageServerCommand):
 
     def _stage_settings(self) -> StageSettings:
         """Return the settings for Open Sound Control and for sending pictures to other programs. Raises UsageError."""
-        return stage_settings(self.osc, self.osc_out, self.send, allow_network=self.allow_network)
+        return stage_settings(self.osc, self.osc_out, self.send, self.receive, allow_network=self.allow_network)
 
     def _announce(self, server: WebServer, context: Context) -> None:
         """Print the links to the page and who can reach it; open it in the browser, if --open is set."""

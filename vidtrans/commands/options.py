@@ -145,11 +145,11 @@ def output_option(help: str, default_text: str = "", default: Any = None) -> Any
 def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
     """Declare the ``--mask`` option of a command that takes one mask.
 
-    ``what``: the effect where the mask is white, for the help. ``more``: an additional sentence, with a space after it.
+    ``what``: the effect where the mask is white, for the help. ``more``: a sentence, with a space after it.
     """
     text = (
         f"{what} only where a mask is white. {more}MASK: person, face, key (in front of a green or blue screen), "
-        "colour:#rrggbb or luma; or a matte: a video, a picture or a folder. To invert it, use 'not person' or not:FILE."
+        "colour:#rrggbb or luma; or a matte: a video, a picture or a folder. To invert it: 'not person' or not:FILE."
     )
     return option(None, text, Group.LOOK, metavar="MASK", access="path")
 

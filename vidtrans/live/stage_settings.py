@@ -1,4 +1,4 @@
-"""Settings of the connections of a live session: OSC in and out, and senders of its pictures."""
+"""Settings of the connections of a live session: OSC in and out, senders of its pictures, and a receiver."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vidtrans.core.errors import UsageError
+from vidtrans.live.receivers import check_receiver
 from vidtrans.live.senders import check_senders
 from vidtrans.web import LOOPBACK
 
@@ -75,15 +76,19 @@ class StageSettings:
     """Settings of the connections to other programs.
 
     ``osc``: where OSC is received, ``osc_out``: where it is sent; None: off. ``senders``: names of picture senders.
+    ``receiver``: the kind of a picture receiver, and a part of its source's name; (): none.
     """
 
     osc: OscEndpoint | None = None
     osc_out: OscEndpoint | None = None
     senders: tuple[str, ...] = ()
+    receiver: tuple[str, str] | tuple[()] = ()
 
 
-def stage_settings(osc: str, osc_out: str, senders: Sequence[str], *, allow_network: bool) -> StageSettings:
-    """Return the settings for the values of the options --osc, --osc-out and --send; "" and (): not given.
+def stage_settings(
+    osc: str, osc_out: str, senders: Sequence[str], receive: str = "", *, allow_network: bool
+) -> StageSettings:
+    """Return the settings for the values of --osc, --osc-out, --send and --receive; "" and (): not given.
 
     ``allow_network``: accept other hosts than this machine, and senders that need a network. Raises UsageError.
     """
@@ -92,4 +97,5 @@ def stage_settings(osc: str, osc_out: str, senders: Sequence[str], *, allow_netw
     if own is not None and other is not None and own.port == other.port and not other.is_open:
         raise UsageError(f"--osc-out {osc_out}", "it is where --osc listens", "choose another port")
     check_senders(senders, allow_network=allow_network)
-    return StageSettings(own, other, tuple(senders))
+    receiver = check_receiver(receive, allow_network=allow_network) if receive else ()
+    return StageSettings(own, other, tuple(senders), receiver)

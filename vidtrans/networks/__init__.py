@@ -40,7 +40,7 @@ GENERATORS = Registry(
         ),
         "warp-mix": Entry(
             "vidtrans.networks.warp_mix:WarpMix",
-            "for next-frame: moves the latest frame and repaints parts of it; 1.5 M parameters",
+            "for next-frame: moves the latest frame, repaints parts of it; 1.5 M parameters",
         ),
         "residual": Entry(
             "vidtrans.networks.residual:Residual",
@@ -48,7 +48,7 @@ GENERATORS = Registry(
         ),
         "translator": Entry(
             "vidtrans.networks.translator:Translator",
-            "for looks without pairs: learns textures and colours in minutes; 0.4 M parameters",
+            "for looks without pairs: new textures and colours in minutes; 0.4 M parameters",
         ),
         "painter": Entry(
             "vidtrans.networks.painter:Painter",
@@ -56,7 +56,7 @@ GENERATORS = Registry(
         ),
         "predicted-style": Entry(
             "vidtrans.networks.predicted_style:PredictedStyle",
-            "for looks from pictures: predicts norms, so it paints without training; 0.1 M parameters",
+            "for looks from pictures: predicted norms need no training; 0.1 M parameters",
         ),
         "few-shot": Entry(
             "vidtrans.networks.few_shot:FewShot",
@@ -64,7 +64,7 @@ GENERATORS = Registry(
         ),
         "hd": Entry(
             "vidtrans.networks.hd:HD",
-            "pix2pixHD's network, coarse to fine, for 1024 pixels and larger: 182 M parameters, for a GPU",
+            "pix2pixHD's, coarse to fine, for 1024 pixels and larger: 182 M, for a GPU",
         ),
         "spade": Entry(
             "vidtrans.networks.spade:SpadeGenerator",
@@ -72,7 +72,7 @@ GENERATORS = Registry(
         ),
         "colour-classes": Entry(
             "vidtrans.networks.colour_classes:ColourClasses",
-            "for colorize: chooses among 260 colours, so colours are less pale; 1.4 M parameters",
+            "for colorize: chooses among 260 colours, so fewer are pale; 1.4 M parameters",
         ),
         "colour-map": Entry(
             "vidtrans.networks.colour_map:ColourMap", "for grades: a 3D LUT, which maps only the colour of each pixel"

@@ -24,10 +24,10 @@ def norm_setting(default: str) -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the field for a setting ``norm``, see ``normalise``; ``default``: the norm in the network's paper."""
     return option(
         default,
-        "Normalisation. batch: learned statistics, for steady brightness in video. instance: statistics of "
-        "each picture, for training on whole pictures; brightness can vary between frames, and crops teach no "
-        "colours. picture: batch norm with the statistics of each picture. plain-instance: without scale and "
-        "shift. none: no norm.",
+        "Normalisation. With batch, learned statistics keep the brightness steady in video. With instance, "
+        "each picture has its own statistics. Train instance on whole pictures: brightness can vary between "
+        "frames, and crops teach no colours. The value picture is batch norm with the statistics of each "
+        "picture. The value plain-instance has no scale and shift.",
         choices=("batch", "instance", "none", "picture", "plain-instance"),
     )
 
@@ -36,8 +36,9 @@ def upsample_setting() -> Any:  # noqa: ANN401  (a dataclass field)
     """Return the field for a setting ``upsample``, see ``upsampling``; the papers use transposed convolutions."""
     return option(
         "transposed",
-        "Upsampling. transposed: transposed convolution, which can show a grid. resize (nearest) or bilinear: "
-        "resize, then convolve; no grid, but softer and slower. pixel-shuffle: pixel shuffle.",
+        "Upsampling to double size. Transposed convolution (transposed) can show a grid. The values resize "
+        "(nearest) and bilinear resize before a convolution: no grid, but softer and slower. The value "
+        "pixel-shuffle rearranges channels.",
         choices=("transposed", "resize", "bilinear", "pixel-shuffle"),
     )
 

@@ -49,8 +49,8 @@ class WarpMixSettings(HalfSizeSettings):
     )
     free_changes: bool = option(
         False,
-        "For a model that keeps frames. true: without kept frames, it paints changes of the moved frame, so "
-        "pictures of other scenes last. false: it paints whole pictures, which predicts better.",
+        "With kept frames: what is painted without them is a change of the moved frame, so pictures of other "
+        "scenes last. If false, it is a whole picture, which predicts better.",
     )
     memory_size: tuple[int, ...] = option(
         (48, 80), "height and width of the kept frames; set by the dataset", bounds=(8, 4096)

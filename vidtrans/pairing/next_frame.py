@@ -97,8 +97,8 @@ class NextFrameSettings:
     context_frames: int = option(1, "number of past frames in the input of the network", bounds=(1, 4))
     position: str = option(
         "none",
-        "Position in the clip, as network input. none: no position. clock: the position of a clock that runs "
-        "forwards and back through one shot. nearest: the position of the most similar frames.",
+        "Position in the clip, as network input. With none, there is no position. With clock, a clock runs "
+        "forwards and back through one shot. With nearest, it is the position of the most similar frames.",
         choices=("none", "clock", "nearest"),
     )
 

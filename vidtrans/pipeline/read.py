@@ -23,8 +23,8 @@ class ReadSettings(StageSettings):
     )
     drawing: str = option(
         "auto",
-        "Treat the source as a drawing, and use its lines directly. auto: checked for pictures; videos are no "
-        "drawings.",
+        "Treat the source as a drawing, and use its lines directly. With auto, pictures are checked; videos "
+        "are not drawings.",
         Group.INPUT,
         ("--drawn",),
         choices=("auto", "yes", "no"),
@@ -32,7 +32,7 @@ class ReadSettings(StageSettings):
     )
     sound: str = option(
         "",
-        "sound for curves, from the first frame of the clip; default: the sound of the clip",
+        "Sound for curves, from the first frame of the clip. With none, curves use the sound of the clip.",
         Group.INPUT,
         metavar="FILE",
         uses=Use.DEFLICKER,

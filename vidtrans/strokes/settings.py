@@ -64,7 +64,7 @@ def _strokes_option(default: Any, name: str, help: str, metavar: str = "N", **tr
 
 def _curve(name: str, low: float, high: float, help: str, uses: Use = PICTURE_USES) -> Any:  # noqa: ANN401
     """Declare an option with default 1 whose value may vary over time between ``low`` and ``high``."""
-    full_help = f"{help}, as a factor of the medium's own, {low:g} to {high:g}; a curve is possible"
+    full_help = f"{help}, {low:g} to {high:g} times the medium's own; a curve is possible"
     return _strokes_option(1.0, name, full_help, "", moves=(low, high), uses=uses, form="more")
 
 

@@ -238,7 +238,7 @@ METHODS = Registry(
         ),
         "classes": Method(
             "vidtrans.training.methods.class_method:ClassMethod",
-            "label maps, with a channel for each class, by cross-entropy: Long et al., CVPR 2015",
+            "label maps, a channel for each class, by cross-entropy: Long et al., CVPR 2015",
             curves={"cross_entropy": Label("Cross-entropy", "Of the right classes; lower is better.", aim=-math.inf)},
             settings=ClassMethodSettings,
         ),
@@ -265,7 +265,7 @@ METHODS = Registry(
         ),
         "cyclegan": Method(
             "vidtrans.training.methods.cyclegan:CycleGAN",
-            "two domains without pairs, with a translator in each direction: Zhu et al., ICCV 2017",
+            "two domains without pairs, two translators: Zhu et al., ICCV 2017",
             curves={
                 "cycle": Label("Cycle", "Difference of the input and its round trip.", aim=-math.inf),
                 **_SHARED_LOSS_LABELS,
@@ -287,7 +287,7 @@ METHODS = Registry(
         ),
         "cut": Method(
             "vidtrans.training.methods.cut:CUT",
-            "two domains without pairs, with one translator and patches: Park et al., ECCV 2020",
+            "two domains without pairs, one translator, patches: Park et al., ECCV 2020",
             curves={
                 "contrastive": Label(
                     "Patches", "Error of matching output patches to their input patches.", aim=-math.inf
@@ -345,19 +345,19 @@ LOSSES = Registry(
         ),
         "feature_matching": Loss(
             "vidtrans.training.losses.adversarial:FeatureMatching",
-            "the L1 between the discriminator's features of output and target: sharper, steadier; try 10",
+            "the L1 between D's features of output and target: sharper, steadier; try 10",
             Label("G: feature matching", "Distance between D's features of output and target."),
             needs=("lambda_gan",),
         ),
         "texture": Loss(
             "vidtrans.training.losses.pixels:Texture",
-            "the difference in the amount of fine texture around each pixel, against blur and noise; try 60",
+            "the difference in fine texture around each pixel: no blur, no noise; try 60",
             Label("G: texture", "Difference in how much fine texture there is around each place."),
             alone=False,
         ),
         "perceptual": Loss(
             "vidtrans.training.losses.perceptual:Perceptual",
-            "the perceptual distance between output and target, from features of a network; try 1",
+            "the perceptual distance between output and target; try 1",
             Label("G: perceptual", "Distance between output and target as a network sees them."),
         ),
         "temporal": Loss(

@@ -16,8 +16,8 @@ const say = (text) => { $("news").textContent = text; };
 const warner = () => {
   let own = "";
   return (text) => {
-    if (text || $("problem").textContent === own) {
-      $("problem").textContent = text;
+    if (text || $("problem").dataset.text === own) { // the text that is shown may be translated
+      $("problem").textContent = $("problem").dataset.text = text;
       $("problem").hidden = !text;
     }
     own = text;
@@ -115,7 +115,7 @@ connection.addEventListener("replaced", ({ detail }) => sources.replaced(detail.
 connection.addEventListener("problem", ({ detail }) => {
   if (isKiosk) return; // people see pictures there, and the other pages say it
   warn(detail.text);
-  setTimeout(() => { if ($("problem").textContent === detail.text) warn(""); }, SERVER_PROBLEM_MS);
+  setTimeout(() => { if ($("problem").dataset.text === detail.text) warn(""); }, SERVER_PROBLEM_MS);
 });
 connection.addEventListener("recorded", ({ detail }) => say(`Recorded ${detail.frames} pictures: ${detail.file}`));
 

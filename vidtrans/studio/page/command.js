@@ -7,7 +7,7 @@ import { describe } from "./wishes.js";
 export class CommandPanel extends HTMLElement {
   connectedCallback() {
     this.choice = h("select", { "aria-label": "Command", onchange: () => this.open(this.choice.value) });
-    this.about = h("p", { className: "quiet" });
+    this.about = h("p", { className: "quiet", translate: false });
     this.form = document.createElement("command-form");
     this.line = h("pre", { className: "line", tabIndex: 0, "aria-label": "The command" });
     this.cost = h("p", { className: "quiet", role: "status" });

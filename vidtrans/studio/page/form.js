@@ -46,10 +46,10 @@ export class CommandForm extends HTMLElement {
     this.fields.set(name, { read, input });
     const isNegated = one.type === "boolean" && property.default === true && property["x-flags"]?.[0]?.startsWith("--no-");
     const label = isNegated ? name.replaceAll("_", " ") : (property["x-flags"]?.at(-1) ?? name).replace(/^-+/, "").replaceAll("-", " ").split("/")[0];
-    const help = property.description ? h("p", { className: "quiet", id: `${id}-help` }, property.description) : null;
+    const help = property.description ? h("p", { className: "quiet", id: `${id}-help`, translate: false }, property.description) : null;
     if (help) input.setAttribute("aria-describedby", `${id}-help`);
     const isFiles = property.type === "array" && property["x-access"] === "path";
-    return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id }, label), input,
+    return h("div", { className: one.type === "boolean" ? "option check" : "option" }, h("label", { for: id, translate: false }, label), input,
       isFiles && this.picker(label, name, one, input), help, one.format === "vidtrans-curve" && this.curve(label, one, property, input),
       this.command === "stylize" && isSeen(one) && pictures(label, name, one, () => this.values(), (text) => {
         input.value = text;

@@ -44,11 +44,11 @@ export class LayersPanel extends HTMLElement {
   // Change the list of layers, as one step of the history. pixels: what the step changes of a layer besides.
   change(edit, pixels = {}) {
     const { stack } = this, layersBefore = stack.table(), layers = stack.table();
-    const focused = this.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
+    const focused = this.contains(document.activeElement) ? [...this.querySelectorAll("button, input")].indexOf(document.activeElement) : -1;
     const layersAfter = edit(layers) ?? layers;
     stack.set(layersAfter);
     this.history.add({ layersBefore, layersAfter, ...pixels });
-    if (focused) [...this.querySelectorAll("button, input")].find((one) => one.getAttribute("aria-label") === focused)?.focus();
+    if (focused >= 0) this.querySelectorAll("button, input")[focused]?.focus();
   }
 
   create() {

@@ -72,7 +72,7 @@ export class Queue extends HTMLElement {
       buttons.unshift(h("button", { type: "button", "aria-label": `See what there is of ${job.title}`, onclick: () => state.tell("open", { name: preview, kind: kindOf(preview) }) }, "See what there is"));
     }
     if (job.state === "done" && SHOWN.includes(state.item(output ?? "")?.kind)) {
-      buttons.unshift(h("button", { type: "button", className: "first", "aria-label": `Look at ${output}`, onclick: () => state.tell("open", state.item(output)) }, "Look"));
+      buttons.unshift(h("button", { type: "button", className: "first", "aria-label": `Look at ${output}`, onclick: () => state.tell("open", state.item(output)) }, "View"));
     }
     const log = h("pre", { className: "log" });
     const details = h("details", {}, h("summary", {}, "Line and log"), h("pre", { className: "line" }, job.line),

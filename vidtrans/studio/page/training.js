@@ -86,7 +86,7 @@ export class TrainingPanel extends HTMLElement {
     this.total = isKnown ? total : 0;
     const words = isKnown ? (status.quality ?? []).join(" ") : "It has not begun to learn.";
     this.steps.textContent = isKnown ? `Step ${count(step)} of ${count(total)}.` : "";
-    if (this.words.textContent !== words) this.words.textContent = words;
+    if (this.words.dataset.text !== words) this.words.dataset.text = this.words.textContent = words;
     const warned = status.warnings ?? [];
     this.warnings.hidden = !warned.length;
     this.warnings.replaceChildren(...warned.map(([at, text]) => h("li", {}, h("b", {}, `Step ${at}: `), text)));

@@ -1,8 +1,9 @@
 // The texts of a page in the reader's language. The pages are written in English; a catalogue, text/<language>.json, maps
 // their texts to others, and what it lacks stays English. "{}" in a text stands for a name or a number, {1}, {2} … for them in its translation.
 const LANGUAGES = ["de", "ja"];
-const ATTRIBUTES = ["title", "aria-label", "placeholder", "alt"];
-const OWN = "pre, code, kbd, script, style, textarea, [translate=no]"; // what is the user's own: commands, logs, names of files
+const ATTRIBUTES = ["title", "aria-label", "aria-valuetext", "placeholder", "alt", "label"];
+const OWN = "pre, code, script, style, [translate=no]"; // what is the user's own: commands, logs, names of files
+const MOST_KEPT = 4000; // translated texts that are remembered
 
 const asked = new URLSearchParams(location.search).get("lang") ?? navigator.languages.map((one) => one.slice(0, 2)).find((one) => one === "en" || LANGUAGES.includes(one));
 export const language = LANGUAGES.includes(asked) ? asked : "en";
@@ -26,13 +27,14 @@ export function translated(text) {
     const match = pattern.exec(found);
     if (match) { to = translation.replace(/\{(\d)\}/g, (_, number) => texts.get(match[number]) ?? match[number]); break; }
   }
-  if (to === undefined) { missing.add(found); return text; }
+  if (to === undefined) { if (missing.size < MOST_KEPT) missing.add(found); return text; }
+  if (results.size > MOST_KEPT) results.clear();
   results.add(to); // so that it is not taken for a text of the page
   return text.replace(text.trim(), () => to);
 }
 
 function translateText(node) {
-  if (node.parentElement?.closest(OWN)) return;
+  if (node.parentElement?.closest(OWN) || node.parentElement?.tagName === "TEXTAREA") return;
   const to = translated(node.data);
   if (to !== node.data) node.data = to;
 }
