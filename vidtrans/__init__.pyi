@@ -774,6 +774,7 @@ def serve_live(
     osc: str = ...,
     osc_out: str = ...,
     send: Sequence[str] | str = ...,
+    receive: str = ...,
     strokes: Path | str | None = ...,
     palette: Path | str | None = ...,
     strokes_size: float | str | None = ...,

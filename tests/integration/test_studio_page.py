@@ -29,8 +29,8 @@ def running(tmp_path: Path) -> Iterator[RunningStudio]:
 
 
 @contextmanager
-def page_of(browser: Any, running: RunningStudio, *, is_calm: bool = True) -> Iterator[Any]:
-    with page_at(browser, running.link(), camera=False, is_calm=is_calm) as page:
+def page_of(browser: Any, running: RunningStudio, *, is_calm: bool = True, language: str = "en") -> Iterator[Any]:
+    with page_at(browser, running.link(lang=language), camera=False, is_calm=is_calm, language=language) as page:
         page.wait_for_selector(".wish")
         yield page
 
@@ -86,6 +86,21 @@ def test_forms_offer_masks_that_need_no_file_and_take_others(browser: Any, runni
           picker.dispatchEvent(new Event("change"));
         }""")
         assert page.evaluate("() => window.form.values().mask") == ["not person"]
+
+
+def test_the_page_speaks_the_readers_language(browser: Any, running: RunningStudio) -> None:
+    add(running, "Make.mp4")
+    with page_of(browser, running, language="de") as page:
+        assert page.inner_text("#to-wishes") == "Erstellen"
+        assert page.get_attribute("html", "lang") == "de"
+        page.click("[data-wish=time]")
+        page.wait_for_function("() => document.querySelector('studio-wishes .line').textContent.startsWith('vidtrans')")
+        assert page.inner_text("label[for=question-clip]") == "Clip"
+        assert page.inner_text(".go button[type=submit]") == "Erstellen"
+        page.locator("studio-shelf .open").click()
+        ready(page)
+        until(lambda: page.inner_text("studio-viewer [role=status]").startswith("Frame 0 von 10"))
+        assert page.inner_text("studio-shelf .name").replace("\n", "") == "Make.mp4"  # Names of files are kept
 
 
 @pytest.mark.thorough

@@ -26,6 +26,7 @@ def page_at(
     microphone: bool = False,
     script: str = "",
     is_calm: bool = True,
+    language: str = "en",
 ) -> Iterator[Any]:
     """Open a page; nothing may go wrong in it, and nothing be asked of other servers."""
     context = browser.new_context(viewport={"width": width, "height": 900}, accept_downloads=True)
@@ -41,7 +42,7 @@ def page_at(
     page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
     page.on("request", lambda request: addresses.append(request.url))
     page.goto(link)
-    if "/output" not in link:
+    if "/output" not in link and language == "en":
         page.wait_for_function(SHOWS, arg="connected")
     try:
         yield page
