@@ -51,7 +51,25 @@ function lines(context) {
 const DRAW = {
   paint: (context) => dabs(context),
   film: (context) => lines(context),
-  time: (context, [first, second, third]) => { cover(context, second, { alpha: 0.5 }); cover(context, third, { alpha: 0.35 }); if (first === third) for (const x of [-14, 14]) cover(context, first, { x, alpha: 0.35 }); },
+  time: (context, frames) => {
+    context.fillStyle = "#111";
+    context.fillRect(0, 0, WIDTH, HEIGHT);
+    frames.forEach((picture, n) => { // a fan of moments
+      const width = WIDTH * 0.6, height = HEIGHT * 0.6, x = WIDTH * (0.02 + 0.18 * n), y = HEIGHT * (0.04 + 0.16 * n);
+      context.fillStyle = "#fff";
+      context.fillRect(x - 3, y - 3, width + 6, height + 6);
+      context.drawImage(picture, x, y, width, height);
+    });
+  },
+  person: (context, [first]) => {
+    cover(context, first, { filter: "grayscale(1) brightness(.45)" });
+    context.save();
+    context.beginPath();
+    context.ellipse(WIDTH / 2, HEIGHT * 0.62, WIDTH * 0.17, HEIGHT * 0.5, 0, 0, 7);
+    context.clip();
+    cover(context, first);
+    context.restore();
+  },
   flicker: (context, [first]) => {
     for (let n = 0; n < 5; n += 1) {
       context.save();

@@ -15,7 +15,7 @@ export class Compare extends HTMLElement {
     this.where = h("span", { className: "quiet" });
     this.hold = h("button", { type: "button", title: "Hold to see the clip as it is (\\)" }, "Before");
     for (const name of ["pointerdown", "keydown"]) this.hold.addEventListener(name, () => this.setWipe(1));
-    for (const name of ["pointerup", "pointerleave", "keyup"]) this.hold.addEventListener(name, () => this.setWipe(0));
+    for (const name of ["pointerup", "pointerleave", "keyup"]) this.hold.addEventListener(name, () => { if (this.share === 1) this.setWipe(0); });
     this.scrub = h("div", { className: "scrub" }, this.hold, this.slider, this.where);
     this.append(this.pair, this.scrub);
     const drag = (event) => {
@@ -24,7 +24,7 @@ export class Compare extends HTMLElement {
     };
     for (const name of ["pointerdown", "pointermove"]) this.pair.addEventListener(name, drag);
     new ResizeObserver(() => this.setWipe(this.share)).observe(this.pair);
-    this.share = 0;
+    this.share = 0.3; // so that the line is seen, and can be dragged
   }
 
   // Where the picture is inside the stage, which it may not fill.
