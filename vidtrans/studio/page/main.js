@@ -114,7 +114,6 @@ function showQueue(on) {
   $("right").hidden = !on;
   $("to-queue").setAttribute("aria-expanded", String(on));
 }
-showQueue(innerWidth >= 1800);
 $("to-queue").addEventListener("click", () => showQueue($("right").hidden));
 state.addEventListener("jobs", () => {
   const open = state.jobs.filter((job) => ["queued", "running"].includes(job.state)), job = open.find((one) => one.state === "running"), button = $("to-queue");

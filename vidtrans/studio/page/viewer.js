@@ -22,7 +22,7 @@ export class Viewer extends HTMLElement {
     this.b = new Layer(this.beforeLayer);
     this.timeline = document.createElement("studio-timeline");
     const button = (text, label, onclick, more = {}) => h("button", { type: "button", "aria-label": label, title: label, onclick, ...more }, text);
-    this.playing = button("▶", "Play (space)", () => this.toggle());
+    this.playing = button("▶", "Play (space)", () => this.toggle(), { className: "first" });
     this.looping = button("Loop", "Loop the range (/)", () => this.setLoop(!this.isLoop), { "aria-pressed": "false" });
     this.mode = h("select", { "aria-label": "Comparison", hidden: true, onchange: () => this.setMode(this.mode.value) },
       Object.entries(MODES).map(([value, text]) => h("option", { value }, text)));

@@ -104,7 +104,7 @@ export class Wishes extends HTMLElement {
       h("div", { className: "bar go" }, this.cost, this.go, h("button", { type: "button", onclick: () => this.estimate() }, "How long?")));
     this.replaceChildren(h("div", { className: "task" }, h("div", { className: "show" }, this.compare, this.strip), form));
     this.changed();
-    form.querySelector(".asks :is(select, input)")?.focus();
+    form.querySelector(".ask:not([hidden]) :is(select, input)")?.focus();
   }
 
   question(question) {
@@ -122,7 +122,7 @@ export class Wishes extends HTMLElement {
     input.addEventListener("change", () => { one.isAnswered = true; });
     this.inputs.set(name, one);
     if (kind === "look") this.offerLooks(input);
-    return h("div", { className: "ask" }, h("label", { for: id }, label), input, shown);
+    return h("div", { className: "ask", hidden: kind === "look" }, h("label", { for: id }, label), input, shown); // looks are chosen by eye
   }
 
   // A slider, whose default may be a word ("auto"). A double click, or Delete, brings the default back.
@@ -147,7 +147,7 @@ export class Wishes extends HTMLElement {
       const pictures = state.items.filter((item) => item.kind === "picture").map(({ name }) => tile(name, link("/media", { name })));
       const shipped = this.ranked().map((name) => tile(name, state.looks[name] && link("/medium", { name })));
       const add = h("button", { type: "button", onclick: () => document.querySelector("studio-shelf").input.click() }, h("span", {}, "+ any picture"));
-      this.strip.replaceChildren(h("div", { className: "looks", role: "group", "aria-label": "Looks" }, pictures, shipped, add));
+      this.strip.replaceChildren(h("div", { className: "looks", role: "group", "aria-label": "Looks" }, add, pictures, shipped));
       for (const one of this.strip.querySelectorAll("[data-look]")) if (state.item(one.dataset.look)) one.dataset.own = "";
       this.strip.hidden = false;
     };
