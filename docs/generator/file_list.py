@@ -31,7 +31,7 @@ def rooms() -> str:
             if path.name != "__init__.py" or (line and path.parent != room):
                 rows.append([code(path.relative_to(PACKAGE).as_posix()), cell(line.replace("``", "`"))])
         about = ast.get_docstring(ast.parse((room / "__init__.py").read_text(encoding="utf-8"))) or ""
-        title = "Single files" if room == PACKAGE else f"{room.name}/"
+        title = "Single files" if room == PACKAGE else f"vidtrans/{room.name}/"
         about = "" if room == PACKAGE else f"{about.split(chr(10))[0].replace('``', '`')}\n\n"
         text += f"## {title}\n\n{about if about.strip() else ''}" + table(["file", "what it does"], rows) + "\n"
     return text

@@ -20,9 +20,9 @@ def json_page() -> str:
     text = f"{NOTE}# JSON\n\n{described['intro'].strip()}\n\n"
     text += table(
         ["command", "groups of keys"],
-        [[code(c), ", ".join(f"[{g}](#{g})" for g in groups)] for c, groups in described["commands"].items()],
+        [[code(c), ", ".join(f"[{g}](#json-{g})" for g in groups)] for c, groups in described["commands"].items()],
     )
     for name, group in described["groups"].items():
         rows = [[code(key), cell(words)] for key, words in group["keys"].items()]
-        text += f"\n## {name}\n\n{group['about']}\n\n" + table(["key", "what it is"], rows)
+        text += f"\n## JSON: {name}\n\n{group['about']}\n\n" + table(["key", "what it is"], rows)
     return text

@@ -1,4 +1,8 @@
-"""Markdown of the generated pages."""
+"""Markdown of the generated pages.
+
+The site's search ranks a section by its heading, and the earlier a word is there the higher. So headings of these pages
+begin with what they are of ("JSON: matte", "vidtrans.matte"): the guide on mattes comes first.
+"""
 
 from __future__ import annotations
 

@@ -37,7 +37,9 @@ def python_page() -> str:
     text = f"{NOTE}# Python\n\n{PYTHON}\n"
     for name in sorted(FUNCTIONS):
         function = getattr(vidtrans, name)
-        text += f"\n## {name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
+        text += (
+            f"\n## vidtrans.{name}\n\n```python\nvidtrans.{name}{_signature(function)}\n```\n\n{_docstring(function)}\n"
+        )
     return text + _results_section() + _frames_section() + _names_section() + _events_section() + _errors_section()
 
 
@@ -47,7 +49,7 @@ def _results_section() -> str:
     for name, kind in sorted(_results().items()):
         facts = {n: f for cls in kind.__mro__ for n, f in vars(cls).items() if isinstance(f, ResultField | property)}
         functions = [n for n in sorted(FUNCTIONS) if _result_of(getattr(vidtrans, n)) is kind]
-        text += f"\n### {name}\n\n{_docstring(kind)}"
+        text += f"\n### vidtrans.{name}\n\n{_docstring(kind)}"
         if kind is not CommandResult:
             text += f" Of {', '.join(f'`{function}`' for function in functions)}."
         text += "\n\n| attribute | type | |\n|---|---|---|\n"
@@ -79,7 +81,7 @@ def _frames_section() -> str:
     text = f"\n## Frames\n\n{FRAMES}\n"
     for name in _names_in("vidtrans.library"):
         thing = getattr(vidtrans, name)
-        text += f"\n### {name}\n\n{_docstring(thing)}\n"
+        text += f"\n### vidtrans.{name}\n\n{_docstring(thing)}\n"
         if not inspect.isclass(thing):
             continue
         for member, value in vars(thing).items():
@@ -87,7 +89,7 @@ def _frames_section() -> str:
                 found = value.fget if isinstance(value, property) else value
                 if inspect.isfunction(found) and found.__doc__ and "Not for users" not in found.__doc__:
                     shown = name if member == "__init__" else f"{name}.{member}"
-                    text += f"\n#### {shown}\n\n{_docstring(found)}\n"
+                    text += f"\n#### vidtrans.{shown}\n\n{_docstring(found)}\n"
     return text
 
 
@@ -99,7 +101,9 @@ def _names_in(*places: str) -> list[str]:
 def _names_section() -> str:
     """Return the section on the functions that list media and files of models."""
     names = _names_in("vidtrans.strokes", "vidtrans.models")
-    return f"\n## Names\n\n{NAMES}\n" + "".join(f"\n### {n}\n\n{_docstring(getattr(vidtrans, n))}\n" for n in names)
+    return f"\n## Names\n\n{NAMES}\n" + "".join(
+        f"\n### vidtrans.{n}\n\n{_docstring(getattr(vidtrans, n))}\n" for n in names
+    )
 
 
 def _events_section() -> str:
@@ -109,12 +113,12 @@ def _events_section() -> str:
         thing = getattr(vidtrans, name)
         if not inspect.isclass(thing):
             continue
-        text += f"\n### {name}\n\n{_docstring(thing)}\n"
+        text += f"\n### vidtrans.{name}\n\n{_docstring(thing)}\n"
         fields = [f"`{one.name}: {one.type}`" for one in dataclasses.fields(thing)] if name != "Stop" else []
         text += f"\nAttributes: {', '.join(fields)}.\n" if fields else ""
         for member, function in vars(thing).items():
             if inspect.isfunction(function) and not member.startswith("_"):
-                text += f"\n#### {name}.{member}\n\n{_docstring(function)}\n"
+                text += f"\n#### vidtrans.{name}.{member}\n\n{_docstring(function)}\n"
     kinds = " | ".join(f"`{kind.__name__}`" for kind in typing.get_args(events.Event))
     return f"{text}\n`Event` is {kinds}, and `Report` a callable that takes one: to annotate callbacks.\n"
 

@@ -18,7 +18,7 @@ def settings_page() -> str:
     text = f"{NOTE}# Settings\n\nThe tables of a preset. `--set TABLE.KEY=VALUE` sets one for a run; "
     text += "[which one counts](../guides/settings.md#which-one-counts) says what outranks what.\n"
     for section in recipe.TABLES:
-        text += f"\n## [{section}]\n"
+        text += f"\n## Table [{section}]\n"
         if section in recipe.SETTINGS:
             text += f"\n{_settings(recipe.SETTINGS[section].load())}"
             continue
