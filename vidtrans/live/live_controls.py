@@ -251,7 +251,7 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
         needs="mask",
     )
     mirror: bool = option(False, "mirror the source, for a camera that faces you")
-    freeze: bool = option(False, "paint the last frame of the source again and again")
+    freeze: bool = option(False, "keep the source's last frame, and continue to paint it")
     look: str = control(
         "",
         "look",
