@@ -1,9 +1,7 @@
 """The studio before its goals, with a real browser on the same machine.
 
-    python -m benchmarks.studio.bench [CLIP] [--parts cards,paint,scrub,shelf,kills] [--kills 12] [--json FILE]
+    python -m benchmarks.studio.bench [CLIP] [--parts paint,scrub,shelf,kills] [--kills 12] [--json FILE]
 
-- ``cards``: from an empty folder and a clip, wishes with a medium or without training: clicks, seconds to the
-  first picture, and to the result.
 - ``paint``: seconds from a saved painted frame to the film in which it is carried along the motion.
 - ``scrub``: a clip, best a long one: seconds until its proxy is there, then milliseconds of 200 random seeks (median,
   95 %), and the memory of the page.
@@ -66,46 +64,6 @@ def studio(folder: Path) -> Iterator[Any]:
         yield page
 
 
-class Person:
-    """Counts the clicks of a person, and the time."""
-
-    def __init__(self, page: Any) -> None:
-        self.page, self.clicks, self.began = page, 0, time.perf_counter()
-
-    def click(self, selector: str) -> None:
-        self.page.click(selector)
-        self.clicks += 1
-
-    @property
-    def seconds(self) -> float:
-        return round(time.perf_counter() - self.began, 1)
-
-
-def cards(clip: Path) -> dict[str, Any]:
-    """Return the clicks and seconds of the wishes that need no training."""
-    made = {}
-    with _folder() as place:
-        for name in ("picture", "flicker", "grade", "paint"):
-            root = place / name
-            root.mkdir()
-            with studio(root) as page:
-                person = Person(page)
-                page.set_input_files("studio-shelf input[type=file]", str(clip))
-                page.wait_for_selector("studio-shelf li[data-name]")
-                first = None
-                person.click(f"[data-wish={name}]")
-                if name == "picture":
-                    page.get_by_role("button", name="The medium ink").click()
-                    person.clicks += 1
-                    page.wait_for_selector("studio-wishes form > img:not([hidden])")
-                    first = person.seconds
-                page.wait_for_selector("studio-wishes button[type=submit]:not([disabled])")
-                person.click("studio-wishes button[type=submit]")
-                page.wait_for_selector("studio-viewer:not([hidden]), studio-easel:not([hidden])")
-                made[name] = {"clicks": person.clicks, "first_picture_s": first, "result_s": person.seconds}
-    return made
-
-
 def paint(clip: Path) -> dict[str, Any]:
     """Return the seconds from a painted frame to the film in which it moves."""
     with _folder() as place:
@@ -118,10 +76,10 @@ def paint(clip: Path) -> dict[str, Any]:
             page.wait_for_timeout(1000)
             page.select_option("studio-easel [aria-label='What it is for']", "quick")
             page.wait_for_timeout(3000)
-            person = Person(page)
-            person.click("studio-easel button.first")
+            began = time.perf_counter()
+            page.click("studio-easel button.first")
             page.wait_for_selector("studio-queue li[data-state=done]")
-            return {"film_s": person.seconds}
+            return {"film_s": round(time.perf_counter() - began, 1)}
 
 
 def scrub(clip: Path) -> dict[str, Any]:
@@ -240,7 +198,7 @@ def _job_of(root: Path) -> int | None:
 def main() -> None:
     parser = harness.parser(__doc__)
     parser.add_argument("clip", type=Path, nargs="?", default=SHIPPED, help="[default: the clip that ships]")
-    parser.add_argument("--parts", type=harness.comma_list, default=["cards", "paint", "scrub", "shelf", "kills"])
+    parser.add_argument("--parts", type=harness.comma_list, default=["paint", "scrub", "shelf", "kills"])
     parser.add_argument("--kills", type=int, default=12, help="renders that are killed twice each")
     parser.add_argument("--json", type=Path, help="write the figures here, too")
     asked = parser.parse_args()

@@ -15,6 +15,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,10 @@ POINTER = """() => addEventListener("DOMContentLoaded", () => {
   dot.style = "position:fixed;z-index:99;width:18px;height:18px;margin:-9px;border-radius:9px;"
     + "background:#ffb454cc;border:2px solid #fff;pointer-events:none;transition:scale .15s";
   document.body.append(dot);
-  addEventListener("pointermove", (e) => { dot.style.left = `${e.clientX}px`; dot.style.top = `${e.clientY}px`; }, true);
+  addEventListener("pointermove", ({ clientX: x, clientY: y }) => {
+    dot.style.left = `${x}px`;
+    dot.style.top = `${y}px`;
+  }, true);
   addEventListener("pointerdown", () => { dot.style.scale = .6; }, true);
   addEventListener("pointerup", () => { dot.style.scale = 1; }, true);
 })"""
@@ -54,7 +58,8 @@ class Film:
 
     def _take(self, frame: Any) -> None:
         self.pictures.append((frame["metadata"]["timestamp"], base64.b64decode(frame["data"])))
-        self._session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
+        with suppress(Exception):  # The page may be closed
+            self._session.send("Page.screencastFrameAck", {"sessionId": frame["sessionId"]})
 
     def write(self, path: Path) -> None:
         """Write the film, and a JPEG file of its last picture beside it."""
