@@ -195,7 +195,7 @@ def losses(
     pairs = [(measure.one(features, n), target.style) for n, target in enumerate(targets)]
     holds = given["holds"]
     return {
-        "style": torch.stack([measure.style(seen, style.manner) for seen, style in pairs]).mean(),
+        "style": torch.stack([measure.style(seen, style.statistics) for seen, style in pairs]).mean(),
         "content": measure.content(features, source),
         "colour": torch.stack(
             [style.colour_distance(painted[n : n + 1], random) for n, (_, style) in enumerate(pairs)]

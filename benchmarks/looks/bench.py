@@ -1,12 +1,12 @@
 """Looks that were learned from one picture in five minutes, beside published networks of the same styles.
 
-    python -m benchmarks.looks.bench DATA --styles DIR --cache DIR [--parts manner,steady,many,speed] [--steps 1000]
+    python -m benchmarks.looks.bench DATA --styles DIR --cache DIR [--parts style,steady,many,speed] [--steps 1000]
 
 DIR of ``--styles`` has the style pictures; candy.jpg and mosaic.jpg, those of the published networks in DATA/models,
 are in the examples of PyTorch. Five clips, of which the looks learn 28 frames and paint the next 24; no constant was
 chosen on these clips. The judge is a network that no look is taught with.
 
-manner: distance from the style picture, and from what the frames show, as the judge sees it; "any clip" is a look that
+style: distance from the style picture, and from what the frames show, as the judge sees it; "any clip" is a look that
 learned on the frames that ship, "distilled-vgg" one that was taught with other features.
 steady: warping error over the input's, per frame and after the window filter; "removed" is the share of the flicker
 above that of a flicker-free look of the same colours (one smooth colour map fitted over the clip), 1 at most; "sharp"
@@ -54,7 +54,7 @@ def chosen(ways: Iterable[Way], styles: dict[str, Path], clips: Iterable[str]) -
                     yield way, style, clip
 
 
-def manner(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
+def style(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[str]) -> None:
     critic = Critic()
     head("style", "clip", "way", "style", "content")
     found: dict[str, list[tuple[float, float]]] = {}
@@ -118,7 +118,7 @@ def speed(studio: Studio, ways: list[Way], styles: dict[str, Path], clips: list[
 def main() -> None:
     parser = harness.parser(__doc__, data=True, cache=True)
     parser.add_argument("--styles", type=Path, required=True, help="a folder of style pictures")
-    parser.add_argument("--parts", type=harness.comma_list, default=["manner", "steady"], help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--parts", type=harness.comma_list, default=["style", "steady"], help=f"of {', '.join(PARTS)}")
     parser.add_argument("--ways", type=harness.comma_list, default=list(WAYS))
     parser.add_argument("--only", type=harness.comma_list, help="styles; all without")
     parser.add_argument("--clips", type=harness.comma_list, default=list(CLIPS))
@@ -137,7 +137,7 @@ def main() -> None:
 
 
 Part = Callable[[Studio, list[Way], dict[str, Path], list[str]], None]
-PARTS: dict[str, Part] = {"manner": manner, "steady": steady, "many": many, "speed": speed}
+PARTS: dict[str, Part] = {"style": style, "steady": steady, "many": many, "speed": speed}
 
 
 if __name__ == "__main__":

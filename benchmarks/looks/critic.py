@@ -27,10 +27,10 @@ class Critic(EfficientNetLite):
         """Return the distance of painted frames from a style picture, at the size that suits them best, and from
         what the frames show; pictures (H, W, 3) uint8.
         """
-        manners = [Style.of(style, side, self).manner for side in SIDES]
+        targets = [Style.of(style, side, self).statistics for side in SIDES]
         styles, contents = [], []
         for frame, picture in zip(frames, painted, strict=True):
             seen = self.see(to_signed(picture, CPU))
-            styles.append([float(self.style(seen, manner)) for manner in manners])
+            styles.append([float(self.style(seen, statistics)) for statistics in targets])
             contents.append(float(self.content(seen, self.see(to_signed(frame, CPU)))))
         return float(np.mean(styles, axis=0).min()), float(np.mean(contents))

@@ -1,4 +1,4 @@
-"""``vidtrans look``: pictures become models that paint in their manner, several in one, which pass into each other."""
+"""``vidtrans look``: pictures become models of their styles, several in one model, which can be mixed."""
 
 from __future__ import annotations
 

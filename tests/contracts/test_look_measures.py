@@ -30,18 +30,18 @@ def measure(request: pytest.FixtureRequest) -> LookMeasure:
     return found
 
 
-def test_a_manner_is_nearest_to_itself_and_one_of_several_is_as_if_it_were_alone(measure: LookMeasure) -> None:
-    manner = measure.manner(stripes(4))
+def test_a_style_is_nearest_to_itself_and_one_of_several_is_as_if_it_were_alone(measure: LookMeasure) -> None:
+    statistics = measure.statistics(stripes(4))
     distances = [
-        float(measure.style(measure.see(picture), manner))
+        float(measure.style(measure.see(picture), statistics))
         for picture in (stripes(4), stripes(4).roll(2, 3), stripes(12), stripes(4, seed=1))
     ]
     assert len(measure.identity()) > 3
     assert distances[0] < 0.2 * min(distances[2:])  # parts of it differ a little from all of it
     assert max(distances[:2]) < min(distances[2:])
     both = torch.cat([stripes(6), stripes(9)])
-    alone = float(measure.style(measure.see(both[1:]), manner))
-    assert float(measure.style(measure.one(measure.see(both), 1), manner)) == pytest.approx(alone, rel=1e-4)
+    alone = float(measure.style(measure.see(both[1:]), statistics))
+    assert float(measure.style(measure.one(measure.see(both), 1), statistics)) == pytest.approx(alone, rel=1e-4)
 
 
 def test_content_is_what_is_where_in_whatever_colours(measure: LookMeasure) -> None:
@@ -57,8 +57,8 @@ def test_content_is_what_is_where_in_whatever_colours(measure: LookMeasure) -> N
 def test_pictures_may_be_tiny(measure: LookMeasure, size: tuple[int, int]) -> None:
     tiny = torch.rand(1, 3, *size, generator=torch.Generator().manual_seed(0)) * 2 - 1
     seen = measure.see(tiny)
-    assert np.isfinite(float(measure.style(seen, measure.manner(stripes(4)))))
+    assert np.isfinite(float(measure.style(seen, measure.statistics(stripes(4)))))
     assert float(measure.content(seen, measure.see(tiny))) == 0
     where = torch.ones(1, 1, *size)
-    assert np.isfinite(float(measure.style(seen, measure.manner(stripes(4)), where)))
+    assert np.isfinite(float(measure.style(seen, measure.statistics(stripes(4)), where)))
     assert float(measure.content(seen, measure.see(tiny), where)) == 0

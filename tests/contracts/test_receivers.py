@@ -91,48 +91,58 @@ def ndi(library: Library) -> dict[str, types.ModuleType]:
     }
 
 
+class SpoutReceiver:
+    """The receiver of the stand-in for Spout."""
+
+    seen = 0
+    size = (0, 0)
+    is_changed = is_new = False
+
+    def __init__(self, library: Library) -> None:
+        self.library = library
+
+    def __enter__(self) -> SpoutReceiver:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.library.is_closed = True
+
+    def getSenderList(self) -> list[str]:  # noqa: N802
+        return NAMES
+
+    def setReceiverName(self, name: str) -> None:  # noqa: N802
+        self.library.chosen = name
+
+    def receiveImage(self, pixels: np.ndarray | None, code: int, flip: bool, host: int) -> bool:  # noqa: N802
+        if not self.library.pictures:
+            return False
+        self.is_changed = self.library.pictures[-1].shape[:2] != self.size
+        self.is_new = not self.is_changed and len(self.library.pictures) > self.seen
+        self.size = self.library.pictures[-1].shape[:2]
+        if self.is_new and pixels is not None:
+            pixels[:] = self.library.pictures[-1]
+            self.seen = len(self.library.pictures)
+        return True
+
+    def isUpdated(self) -> bool:  # noqa: N802
+        return self.is_changed
+
+    def isFrameNew(self) -> bool:  # noqa: N802
+        return self.is_new
+
+    def getSenderWidth(self) -> int:  # noqa: N802
+        return self.size[1]
+
+    def getSenderHeight(self) -> int:  # noqa: N802
+        return self.size[0]
+
+
 def spout(library: Library) -> dict[str, types.ModuleType]:
-    class Receiver:
-        seen = 0
-        size = (0, 0)
-
-        def __enter__(self) -> Receiver:
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            library.is_closed = True
-
-        def getSenderList(self) -> list[str]:  # noqa: N802
-            return NAMES
-
-        def setReceiverName(self, name: str) -> None:  # noqa: N802
-            library.chosen = name
-
-        def receiveImage(self, pixels: np.ndarray | None, code: int, flip: bool, host: int) -> bool:  # noqa: N802
-            if not library.pictures:
-                return False
-            self.is_changed = library.pictures[-1].shape[:2] != self.size
-            self.is_new = not self.is_changed and len(library.pictures) > self.seen
-            self.size = library.pictures[-1].shape[:2]
-            if self.is_new and pixels is not None:
-                pixels[:] = library.pictures[-1]
-                self.seen = len(library.pictures)
-            return True
-
-        def isUpdated(self) -> bool:  # noqa: N802
-            return self.is_changed
-
-        def isFrameNew(self) -> bool:  # noqa: N802
-            return self.is_new
-
-        def getSenderWidth(self) -> int:  # noqa: N802
-            return self.size[1]
-
-        def getSenderHeight(self) -> int:  # noqa: N802
-            return self.size[0]
-
     enums = module("SpoutGL.enums", GL_RGBA=6408)
-    return {"SpoutGL": module("SpoutGL", SpoutReceiver=Receiver, enums=enums), "SpoutGL.enums": enums}
+    return {
+        "SpoutGL": module("SpoutGL", SpoutReceiver=lambda: SpoutReceiver(library), enums=enums),
+        "SpoutGL.enums": enums,
+    }
 
 
 def syphon(library: Library) -> dict[str, types.ModuleType]:

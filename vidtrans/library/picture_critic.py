@@ -41,13 +41,13 @@ class PictureCritic:
         that are no pictures, as does the function.
         """
         with torch.no_grad():
-            manner = self._measure.manner(_to_network_input(_to_picture(style)))
+            statistics = self._measure.statistics(_to_network_input(_to_picture(style)))
 
         def distance(picture: object) -> float:
             """Return the distance of a picture, (H, W, 3), from the style."""
             with torch.no_grad():
                 features = self._measure.see(_to_network_input(_to_picture(picture)))
-                return float(self._measure.style(features, manner))
+                return float(self._measure.style(features, statistics))
 
         return distance
 

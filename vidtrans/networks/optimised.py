@@ -177,7 +177,7 @@ class _FrameOptimisation:
             frame_features = self.measure.see(shift_pictures(self.frame, shift))
         loss: Tensor = self.measure.content(features, frame_features)
         for share, style in self.styles:
-            loss = loss + settings.style * share * self.measure.style(features, style.manner)
+            loss = loss + settings.style * share * self.measure.style(features, style.statistics)
             loss = loss + settings.colour * share * style.colour_distance(shifted, random)
         loss = loss + settings.smooth * _roughness(picture)
         if self.has_past:

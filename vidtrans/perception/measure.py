@@ -39,16 +39,16 @@ class LookMeasure(Protocol):
     def see(self, pictures: Tensor) -> Any:  # noqa: ANN401  (its own)
         """Return the measure's representation of pictures, which the distances compare; gradients flow through it."""
 
-    def manner(self, picture: Tensor) -> Any:  # noqa: ANN401
+    def statistics(self, picture: Tensor) -> Any:  # noqa: ANN401
         """Return the measure's style representation of a style picture, (1, 3, H, W)."""
 
     def one(self, embedding: Any, number: int) -> Any:  # noqa: ANN401
         """Return the representation of a single picture, by ``number``, from the representation of a batch."""
 
-    def style(self, embedding: Any, manner: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
+    def style(self, embedding: Any, statistics: Any, where: Tensor | None = None) -> Tensor:  # noqa: ANN401
         """Return the distance of one picture's representation from a style, about 0 to 10; ``where``: pixel weights.
 
-        ``embedding``: from ``see``; ``manner``: the style's representation, from ``manner``. The distance is a weighted
+        ``embedding``: from ``see``; ``statistics``: those of the style, from ``statistics``. The distance is a weighted
         mean over pixels, so it does not depend on the area with weights above 0; it is finite if all weights are 0.
         """
 
@@ -92,21 +92,21 @@ class FeatureMeasure:
         """Return the features of a single picture, by ``number``, from the features of a batch."""
         return [features[number : number + 1] for features in embedding]
 
-    def manner(self, picture: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
+    def statistics(self, picture: Tensor) -> list[tuple[Tensor, Tensor, Tensor]]:
         """Return the Gram matrix (1, C, C), means (1, C) and deviations (1, C) of the features at each tap."""
         with torch.no_grad():
             return [_statistics(f) for f in self.features(picture)]
 
     def style(
-        self, embedding: Features, manner: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None
+        self, embedding: Features, statistics: list[tuple[Tensor, Tensor, Tensor]], where: Tensor | None = None
     ) -> Tensor:
         """Return the style distance by errors of Gram matrices, means and deviations; ``where``: pixel weights.
 
         The errors are squared, relative to the style's mean squares, and weighted by tap. ``embedding``: features of a
-        single picture; ``manner``: the style, from ``manner``.
+        single picture; ``statistics``: those of the style.
         """
         total = embedding[0].new_zeros((), dtype=torch.float32)
-        for weight, features, targets in zip(self.style_weights, embedding, manner, strict=True):
+        for weight, features, targets in zip(self.style_weights, embedding, statistics, strict=True):
             parts, weights, shares = _in_parts(features, self.parts), None, None
             if where is not None:
                 weights = _in_parts(resize_weights(where, features), self.parts)
@@ -271,12 +271,12 @@ def to_matte(picture: np.ndarray, device: torch.device) -> Tensor:
 
 @dataclass(frozen=True)
 class Style:
-    """The style of a picture: its representation ``manner`` by a measure, and its ``colours``, (3, M) for each scale.
+    """The style of a picture: its ``statistics`` by a measure, and its ``colours``, (3, M) for each scale.
 
     The scales are ``COLOUR_SCALES``.
     """
 
-    manner: Any
+    statistics: Any
     colours: list[Tensor]
 
     @classmethod
@@ -284,7 +284,7 @@ class Style:
         """Return the style of a picture (H, W, 3) uint8 at a short ``side`` in pixels, on the measure's device."""
         device = next(iter(measure.buffers()), torch.empty(0)).device
         x = to_signed(with_short_side(picture, side), device)
-        return cls(measure.manner(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
+        return cls(measure.statistics(x), [F.avg_pool2d(x, by).flatten(2)[0] for by in COLOUR_SCALES])
 
     def colour_distance(self, output: Tensor, random: torch.Generator, where: Tensor | None = None) -> Tensor:
         """Return the sliced Wasserstein distance (Bonneel et al., 2015) between an output's and the style's colours.

@@ -282,7 +282,7 @@ class VidtransLook(ModelNode):
 
     COMMAND, TITLE, RESULT = "look", "Learn look of a painting", "look"
     SOCKETS = (
-        PicturesSocket("pictures", "The painting; several of one manner are learned together."),
+        PicturesSocket("pictures", "The painting; several of one style are learned together."),
         ClipSocket("on", "A clip to learn on, best the one that it is for.", optional=True, takes_part=False),
     )
 

@@ -133,7 +133,7 @@ def test_a_frame_comes_nearer_to_the_style_and_shows_the_same() -> None:
     made = paint(x)
     measure = load_measure(DEFAULT)
     wanted = Style.of(style, 256, measure)
-    before, after = (float(measure.style(measure.see(p), wanted.manner)) for p in (to_signed(frame, CPU), made))
+    before, after = (float(measure.style(measure.see(p), wanted.statistics)) for p in (to_signed(frame, CPU), made))
     assert after < 0.7 * before
     others = [measure.content(measure.see(p), measure.see(to_signed(frame, CPU))) for p in (made, made.flip(3))]
     assert float(others[0]) < 0.7 * float(others[1])

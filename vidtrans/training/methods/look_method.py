@@ -162,7 +162,7 @@ class LookMethod(TrainingMethod):
         for number in range(count):
             target, row = _select(inputs[number], self.styles), slice(number, number + 1)
             mask, moved_mask = (None, None) if outside is None else (outside[row], shift_pictures(outside[row], shift))
-            style_error = self.measure.style(self.measure.one(output_features, number), target.manner, moved_mask)
+            style_error = self.measure.style(self.measure.one(output_features, number), target.statistics, moved_mask)
             style.append(shares[number] * style_error)
             colour.append(shares[number] * target.colour_distance(output[row], random, mask))
         return [
@@ -189,11 +189,11 @@ class LookMethod(TrainingMethod):
             signed_output, frame, x = (to_signed(picture, self.device.torch) for picture in pictures)
             with torch.no_grad(), autocast(self.device, self.precision):
                 output_features, input_features = self.critic.see(signed_output), self.critic.see(frame)
-                manner = _select(x[0], self.critic_styles).manner
+                statistics = _select(x[0], self.critic_styles).statistics
                 matte = to_matte(read_picture(pair.keep), self.device.torch) if pair.keep else None
                 mask = None if matte is None else 1 - matte
                 output_error, frame_error = (
-                    float(self.critic.style(s, manner, mask)) for s in (output_features, input_features)
+                    float(self.critic.style(s, statistics, mask)) for s in (output_features, input_features)
                 )
                 content = float(self.critic.content(output_features, input_features))
                 if matte is not None and matte.any():
