@@ -314,10 +314,11 @@ def fix(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Carry corrections through a clip. You paint over frames of RENDER, a result of 'propagate' or 'stylize'.
+    """Correct a few frames by hand, and apply the corrections to the rest of the clip.
 
-    The command compares the painted frames with RENDER to find the corrections. Everything else stays as it is. To undo
-    a correction, remove its picture and run the command again."""
+    You paint over frames of RENDER, a result of 'propagate' or 'stylize'. The command compares the painted frames with
+    RENDER to find the corrections. Everything else stays as it is. To undo a correction, remove its picture and run the
+    command again."""
 
 def grade(
     before: Path | str,
@@ -714,7 +715,7 @@ def run(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Learn a look from VIDEO, or from pictures, and render it onto clips. Finished steps are reused.
+    """Learn a look from VIDEO, or from pictures, and render clips in it. A second run reuses finished steps.
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 

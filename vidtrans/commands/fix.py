@@ -20,10 +20,11 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Fix(Command):
-    """Carry corrections through a clip. You paint over frames of RENDER, a result of 'propagate' or 'stylize'.
+    """Correct a few frames by hand, and apply the corrections to the rest of the clip.
 
-    The command compares the painted frames with RENDER to find the corrections. Everything else stays as it is. To undo
-    a correction, remove its picture and run the command again.
+    You paint over frames of RENDER, a result of 'propagate' or 'stylize'. The command compares the painted frames with
+    RENDER to find the corrections. Everything else stays as it is. To undo a correction, remove its picture and run the
+    command again.
     """
 
     CONTEXT: ClassVar = CACHE_OPTIONS

@@ -35,7 +35,7 @@ class Keyframes(Command):
     RESULT: ClassVar = MadePicture
 
     video: Path = argument()
-    output: Path | None = output_option("The folder for the frames.", "NAME.keyframes")
+    output: Path | None = output_option("The folder for the chosen frames, to paint over.", "NAME.keyframes")
     _: KW_ONLY
     count: int | None = option(
         None,

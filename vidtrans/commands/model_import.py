@@ -94,7 +94,8 @@ class ModelImport(Command):
     layout: str = option("", "Order of the axes, if the file does not show it.", Group.INPUT, choices=("nchw", "nhwc"))
     style: tuple[Path, ...] = option(
         (),
-        "A picture whose style --predictor computes. The look gets the picture's name. Can be repeated.",
+        "Add the style of this picture to the model, as a look with the picture's name. Needs --predictor. "
+        "Can be repeated.",
         Group.INPUT,
         metavar="PICTURE",
     )

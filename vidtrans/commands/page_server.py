@@ -33,7 +33,10 @@ class PageServerCommand(Command):
         False, "Use HTTPS with a certificate for this machine's names. The camera of a phone requires it.", Group.SERVER
     )
     token: str = option(
-        "", "Access token in the link. Set it to keep the same link.", Group.SERVER, default_text="a new one"
+        "",
+        "The secret text in the page's link, without which nobody can open the page. Set it to keep the same link.",
+        Group.SERVER,
+        default_text="a new one",
     )
     open_page: bool = option(False, "Open the page in the browser.", Group.SERVER, ("--open",))
 

@@ -54,7 +54,7 @@ TRAINING_TABLES = ("pairing", "dataset", "generator", "discriminator", "training
 
 @dataclass(frozen=True)
 class Run(Command):
-    """Learn a look from VIDEO, or from pictures, and render it onto clips. Finished steps are reused.
+    """Learn a look from VIDEO, or from pictures, and render clips in it. A second run reuses finished steps.
 
     vidtrans run film.mp4 --apply clip.mp4 -o out.mp4
 
