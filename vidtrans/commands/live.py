@@ -102,8 +102,8 @@ class Live(PageServerCommand):
     )
     receive: str = option(
         "",
-        "Take the pictures of another program as the source: ndi, spout (Windows) or syphon (macOS). NAME is a part of "
-        "the source's name. By default, the first source is used.",
+        "Take the pictures of another program as the source: ndi, spout (Windows) or syphon (macOS). NAME: the name of "
+        "the source, or a part of it. By default, the first source is used.",
         Group.SERVER,
         metavar="KIND[:NAME]",
     )
