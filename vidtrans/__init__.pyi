@@ -64,7 +64,7 @@ def batch_report(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> CommandResult:
-    """Write a report page on the renders of a batch: the chunks of each host over time, the slowest ones, and failures.
+    """Write a report page on the renders of a batch: the chunks of each host over time, the slowest chunks, failures.
 
     If FOLDER has the summary of a batch, the page covers the clips of that batch. Otherwise it covers all renders with
     this cache, on any host."""
@@ -175,11 +175,11 @@ def deflicker(
 ) -> RenderedClip:
     """Remove flicker from PROCESSED, the output of a style network, a colouriser or a diffusion model.
 
-    PROCESSED and the source can be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are
+    PROCESSED and its --source can be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are
     matched with the source by the numbers in their names. Videos are matched frame by frame if both have the same
     number of frames, else by time. The result has the frames, times, size and sound of PROCESSED. If PROCESSED has no
-    sound, the result has the sound of the source. A folder of videos, or a pattern ('renders/*.mp4'), stands for all
-    its videos."""
+    sound, the result has the sound of the source. Instead of several videos, you can give a folder or a
+    pattern ('renders/*.mp4')."""
 
 def demo(
     output: Path | str | None = ...,
@@ -388,8 +388,7 @@ def keyframes(
 ) -> MadePicture:
     """Choose the best frames of a clip for painting, and write them as pictures.
 
-    Each choice gets a score on the clip. The score shows how well the chosen frames reconstruct the other frames along
-    the motion."""
+    The command also prints a score: how well the chosen frames reconstruct the other frames along the motion."""
 
 def list_cache(
     *,
@@ -485,10 +484,11 @@ def make_dataset(
 ) -> MadeDataset:
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
-    With --unpaired, the dataset has two or more domains and no pairs. VIDEO... are the first domain; --unpaired names
-    another. A model then learns to make frames of the first domain look like those of the other.
+    With --unpaired, the dataset has no pairs, but two or more domains (kinds of pictures). VIDEO... are the first
+    domain, and each --unpaired is another. A model then learns to make frames of the first domain look like those of
+    another.
 
-    A folder, or a pattern ('clips/*.mov'), stands for all its videos.
+    Instead of several videos, you can give a folder or a pattern ('clips/*.mov').
 
     The dataset is a folder of pictures that you can look through. If you delete a picture, its pairs disappear."""
 
@@ -625,7 +625,7 @@ def propagate(
     report: Report | None = ...,
     stop: Stop | None = ...,
 ) -> RenderedClip:
-    """Paint over one or a few frames of VIDEO, and apply the paint to all frames.
+    """Carry the paint from one or a few painted frames of VIDEO to all its frames.
 
     First run vidtrans keyframes clip.mp4, and paint over the pictures in clip.keyframes. Then run:
 
@@ -660,8 +660,8 @@ def retime(
 ) -> RenderedClip:
     """Change the timing of VIDEO: frame rate, slow motion, speed ramps, held frames, motion blur.
 
-    New frames are interpolated along the motion. If two frames differ too much, the nearer frame is held. The sound is
-    stretched with the pictures."""
+    New frames are interpolated along the motion. If two frames differ too much, the nearer frame is repeated. The sound
+    is stretched with the pictures."""
 
 def run(
     video: Path | str | None = ...,
@@ -753,9 +753,10 @@ def schema(
 
     Each parameter has its purpose, values, default in this folder, flags and section of the help. The schema marks
     rarely used parameters, and parameters that ``try`` varies. Small forms show a parameter always ("main") or when
-    unfolded ("more"). A value reaches nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
-    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names can have one
-    pattern with a wider reach: ffmpeg:NAME of --codec runs a program."""
+    unfolded ("more"). The schema also shows what a value can reach: nothing ("plain"), a file or folder ("path"), or a
+    program on your machine ("program"). Programs that accept untrusted values must not offer parameters of the kind
+    "program". A parameter that accepts names can have one pattern with a wider reach: ffmpeg:NAME of --codec runs a
+    program."""
 
 def serve_live(
     model: Path | Sequence[Path | str] | str = ...,

@@ -26,11 +26,15 @@ class BatchOptions:
         default_text="one for each device; stylize: two short clips on a CPU",
     )
     shard: str = option(
-        "", "Process only part I of N of the clips, for job arrays.", Group.FARM, metavar="I/N", rare=True
+        "",
+        "Divide the clips into N parts, and process only part I, for job arrays.",
+        Group.FARM,
+        metavar="I/N",
+        rare=True,
     )
     halt: bool = option(False, "After a failure, start no further clips.", Group.BATCH, ("--halt-on-error",), rare=True)
     retry: bool = option(
-        False, "Render only the clips that failed in the last run.", Group.BATCH, ("--retry-failed",), rare=True
+        False, "Process only the clips that failed in the last run.", Group.BATCH, ("--retry-failed",), rare=True
     )
     executor: str = option(
         AUTO,

@@ -23,7 +23,7 @@ REPORT_HOURS = 24.0  # Default of --hours: length of the period before now that 
 
 @dataclass(frozen=True)
 class BatchReport(Command):
-    """Write a report page on the renders of a batch: the chunks of each host over time, the slowest ones, and failures.
+    """Write a report page on the renders of a batch: the chunks of each host over time, the slowest chunks, failures.
 
     If FOLDER has the summary of a batch, the page covers the clips of that batch. Otherwise it covers all renders with
     this cache, on any host.

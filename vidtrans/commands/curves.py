@@ -36,12 +36,18 @@ class Curves(Command):
 
     curve: tuple[str, ...] = argument("CURVE...", moves=(None, None))
     _: KW_ONLY
-    clip: Path | None = option(None, "The clip.", Group.INPUT, metavar="VIDEO")
+    clip: Path | None = option(None, "The clip over which the curves run.", Group.INPUT, metavar="VIDEO")
     sound: Path | None = option(
-        None, "Sound for the curves, from the first frame of the clip. Default: the sound of the clip.", Group.INPUT
+        None,
+        "Sound for the curves; it starts at the first frame of the clip. Default: the sound of the clip.",
+        Group.INPUT,
     )
     mask: str | None = option(
-        None, "A mask. In curves, 'mask' is its share of the picture.", Group.INPUT, metavar="MASK", access="path"
+        None,
+        "A mask. In a curve, the name 'mask' is the share of the picture that it covers.",
+        Group.INPUT,
+        metavar="MASK",
+        access="path",
     )
     cuts: str = CUTS_OPTION("auto")
     output: Path | None = option(
@@ -69,7 +75,7 @@ class Curves(Command):
         names = "; ".join(f"{name}: {what}" for name, what in NAMES.items())
         calls = "; ".join(f"{form(name)}: {call.help}" for name, call in CALLS.items())
         return (
-            f"Names: {names}. Those of sound and picture are 0 to 1, relative to this clip, but beat and bar. "
+            f"Names: {names}. Those of sound and picture (except beat and bar) are from 0 to 1, relative to this clip. "
             f"Signals: {calls}; 'FILE:COLUMN' in quotes: values of a .csv, .json or .mid file. "
             f"Functions: {' '.join(FUNCTIONS)}, with + - * / ^ and parentheses. "
             f"Key frames: '0: 0.2, 2.5s: low ease', with {', '.join(EASINGS)}."

@@ -34,11 +34,11 @@ OUTPUT_NAME = "deflickered"  # Part of the default output's name: clip.deflicker
 class Deflicker(Command):
     """Remove flicker from PROCESSED, the output of a style network, a colouriser or a diffusion model.
 
-    PROCESSED and the source can be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are
+    PROCESSED and its --source can be videos, folders of pictures, or numbered pictures (frames/%05d.png). Pictures are
     matched with the source by the numbers in their names. Videos are matched frame by frame if both have the same
     number of frames, else by time. The result has the frames, times, size and sound of PROCESSED. If PROCESSED has no
-    sound, the result has the sound of the source. A folder of videos, or a pattern ('renders/*.mp4'), stands for all
-    its videos.
+    sound, the result has the sound of the source. Instead of several videos, you can give a folder or a
+    pattern ('renders/*.mp4').
     """
 
     CONTEXT: ClassVar = (*CACHE_OPTIONS, "device", "decoder")
@@ -51,10 +51,10 @@ class Deflicker(Command):
     source: Path | None = option(
         None,
         "The clip that PROCESSED was made from. The filter follows its motion and keeps its changes. Without "
-        "it, the filter follows PROCESSED: then its flicker disturbs the motion, changes of light are "
-        "confused with flicker, and strong flicker can look like cuts. For several clips: one source for all, "
-        "or a folder of clips with the same names (in.mov for in.x.mp4). Frames and times of cuts count from "
-        "the beginning of the source.",
+        "--source, the filter follows the motion in PROCESSED: flicker then disturbs the measured motion, "
+        "changes of light are confused with flicker, and strong flicker can look like cuts. For several clips: "
+        "one source for all, or a folder of clips with the same names (in.mov for in.x.mp4). Frames and times "
+        "in --cuts are counted from the beginning of the source.",
         Group.INPUT,
         metavar="VIDEO",
     )

@@ -51,7 +51,7 @@ class Dream(Command):
 
     source: tuple[str, ...] = argument("SEED", access="path")
     model: tuple[str, ...] = models_option(
-        "A model that predicts frames. Several models take turns, as in *.safetensors.", default=MISSING
+        "A model that predicts frames. Several models, such as *.safetensors, take turns.", default=MISSING
     )
     output: Path | None = output_option("The result.", "SEED.MODEL.dream.mp4")
     _: KW_ONLY

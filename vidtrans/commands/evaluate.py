@@ -42,9 +42,9 @@ class Evaluate(Command):
     output: tuple[Path, ...] = argument("OUTPUT...")
     source: Path | None = option(
         None,
-        "The clip that OUTPUT was made from. For several clips, this and the clips below are one for all, or "
-        "a folder of clips with the same names (in.mov for in.x.mp4). Label maps need it only to measure "
-        "flicker.",
+        "The clip that OUTPUT was made from. For several OUTPUTs, this and the clips below can be one clip for "
+        "all, or a folder of clips with the same names (in.mov for in.x.mp4). For label maps, it is optional, "
+        "and only adds a flicker score.",
         Group.INPUT,
         metavar="VIDEO",
     )
@@ -60,27 +60,30 @@ class Evaluate(Command):
     end: Time | None = option(None, "End of OUTPUT in longer videos (exclusive).", Group.TIME)
     labels: str | None = option(
         None,
-        "Score OUTPUT as label maps; --reference has the correct ones. Values: the colours of the classes in "
-        "order ('#rrggbb …'), a FILE of colours, or cityscapes, voc, camvid or facades.",
+        "Score OUTPUT as label maps; --reference gives the correct label maps. Values: the colours of the "
+        "classes in order ('#rrggbb …'), a FILE of colours, or cityscapes, voc, camvid or facades.",
         Group.INPUT,
         metavar="COLOURS",
         access="path",
     )
     labeller: str | None = option(
         None,
-        "Compute the FCN-score: a model of pairing 'segment' reads labels in OUTPUT. --reference has the "
-        "label maps that OUTPUT was painted from.",
+        "Compute the FCN-score of an OUTPUT that was painted from label maps, which --reference gives. MODEL, "
+        "of the pairing 'segment', finds labels in OUTPUT.",
         Group.INPUT,
         metavar="MODEL",
         access="path",
     )
     matte: Path | None = option(
-        None, "Score OUTPUT as a matte against this correct matte: J, F and jitter.", Group.INPUT, metavar="MATTE"
+        None,
+        "Score OUTPUT as a matte: compare its region (J), boundary (F) and jitter with this correct matte.",
+        Group.INPUT,
+        metavar="MATTE",
     )
     dream: bool = option(
         False,
-        "Score OUTPUT as a dream. VIDEO is the clip that its model learned. The scores show how stable the "
-        "dream is. With --start, the position of the dream in the clip, they also show how accurate its "
+        "Score OUTPUT as a dream; --source is the clip that its model learned from. The scores show how stable "
+        "the dream is. With --start, the position of the dream in the clip, they also show how accurate its "
         "predictions are.",
         Group.INPUT,
     )

@@ -51,8 +51,8 @@ class Fix(Command):
     first_number: int | None = FIRST_NUMBER_OPTION(None)
     program: tuple[str, ...] = option(
         (),
-        "A filter graph, encoder or encoder options for your own ffmpeg, as in the render of RENDER. Give it "
-        "again, because records of renders never start programs. Can be repeated.",
+        "A filter graph, encoder or encoder options for your own ffmpeg, as used for RENDER. You must give it "
+        "again, because the record of a render never starts a program. Can be repeated.",
         Group.INPUT,
         access="program",
         rare=True,

@@ -27,8 +27,7 @@ NEXT_STEP = "paint over them, then vidtrans propagate {} --keyframes {}"
 class Keyframes(Command):
     """Choose the best frames of a clip for painting, and write them as pictures.
 
-    Each choice gets a score on the clip. The score shows how well the chosen frames reconstruct the other frames along
-    the motion.
+    The command also prints a score: how well the chosen frames reconstruct the other frames along the motion.
     """
 
     CONTEXT: ClassVar = WRITE_OPTIONS

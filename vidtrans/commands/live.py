@@ -57,8 +57,8 @@ class Live(PageServerCommand):
     _: KW_ONLY
     looks: tuple[str, ...] = option(
         (),
-        "Look to use. Without a model: a picture, a mixture ('a.jpg: 0.6, b.jpg: 0.4'), a medium, or a "
-        "painting that ships. With a model of several looks: the name of the first look. Can be repeated.",
+        "Look to use. Without a model: a picture, a mixture ('a.jpg: 0.6, b.jpg: 0.4'), a medium, or a bundled "
+        "painting. With a model of several looks: the name of the first look. Can be repeated.",
         Group.LOOK,
         ("--look",),
         metavar="PICTURE|LOOK",
@@ -70,7 +70,7 @@ class Live(PageServerCommand):
     upscale: str = option(
         STREAM_MODES[0],
         "Upscaling of the model's picture to the size of the source. luma: sharp, with the source's light and "
-        "dark where both agree. bicubic: soft. off: no upscaling.",
+        "dark where picture and source agree. bicubic: soft. off: no upscaling.",
         Group.LOOK,
         choices=(*STREAM_MODES, "off"),
     )

@@ -69,7 +69,7 @@ class Look(Command):
     _: KW_ONLY
     on: tuple[Path, ...] = option(
         (),
-        "A clip for training, best the clip that you want to render. Can be repeated.",
+        "A clip for training, ideally the clip that you want to render. Can be repeated.",
         Group.INPUT,
         metavar="VIDEO",
         default_text="pictures that ship",

@@ -32,10 +32,11 @@ from vidtrans.session import Context
 class MakeDataset(Command):
     """Make a dataset of pairs from videos, or from a folder of pairs (A/ + B/, or A|B pictures).
 
-    With --unpaired, the dataset has two or more domains and no pairs. VIDEO... are the first domain; --unpaired names
-    another. A model then learns to make frames of the first domain look like those of the other.
+    With --unpaired, the dataset has no pairs, but two or more domains (kinds of pictures). VIDEO... are the first
+    domain, and each --unpaired is another. A model then learns to make frames of the first domain look like those of
+    another.
 
-    A folder, or a pattern ('clips/*.mov'), stands for all its videos.
+    Instead of several videos, you can give a folder or a pattern ('clips/*.mov').
 
     The dataset is a folder of pictures that you can look through. If you delete a picture, its pairs disappear.
     """
@@ -50,13 +51,17 @@ class MakeDataset(Command):
         "The dataset folder. With --each: the folder for the datasets.", "VIDEO.dataset, or A-B.dataset"
     )
     _: KW_ONLY
-    each: bool = option(False, "Make one dataset for each video. --target can then be a folder, too.", Group.BATCH)
+    each: bool = option(
+        False,
+        "Make one dataset for each video. --target can then be a folder with one clip for each video.",
+        Group.BATCH,
+    )
     target: Path | None = TARGET_OPTION(None)
     matte: str | None = option(
         None,
-        "A matte for an additional input channel of the network: white on the object to distinguish from the "
-        "rest. With several clips: one matte for all, or a folder with a video for each clip's name. Renders "
-        "then need a mask.",
+        "A matte as an additional input of the network: white on the object to distinguish from the rest. With "
+        "several clips: one matte for all, or a folder with a matte video for each clip, of the same name. "
+        "Renders with the model then need --mask.",
         Group.INPUT,
         metavar="MATTE",
         access="path",

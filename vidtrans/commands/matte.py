@@ -140,11 +140,14 @@ class Matte(Command):
         Group.OUTPUT,
     )
     suggest: int = option(
-        0, "Number of frames to suggest for painting, those that improve the matte most.", Group.OUTPUT, bounds=(0, 100)
+        0,
+        "Suggest this number of frames for painting: those that would improve the matte most.",
+        Group.OUTPUT,
+        bounds=(0, 100),
     )
     min_confidence: float = option(
         0.0,
-        "Fail if the confidence in a frame is lower than this, 0 to 1. The result is kept.",
+        "Fail if the matte's confidence in a frame is lower than this, 0 to 1. The result is kept.",
         Group.OUTPUT,
         bounds=(0, 1),
     )

@@ -31,8 +31,8 @@ START_OPTION = _shared_option("Start time: HH:MM:SS.mmm, 12.5s, or a frame numbe
 END_OPTION = _shared_option("End time (exclusive).", Group.TIME)
 # --cuts: detection of shots, or a file with their first frames
 CUTS_OPTION = _shared_option(
-    "Cuts between shots: auto (detected), off (none), or a file. The file has the start of each shot: a "
-    "frame or a time on each line, a CSV of PySceneDetect, or a timeline.",
+    "Cuts between shots: auto (detected), off (none), or a file. The file shows where each shot starts: one "
+    "frame or time on each line, a CSV of PySceneDetect, or a timeline.",
     Group.TIME,
     metavar="auto|off|FILE",
     access="path",
@@ -40,25 +40,26 @@ CUTS_OPTION = _shared_option(
 )
 # --mask, repeatable: mattes that limit the render, or that --region refers to by name
 MASKS_OPTION = _shared_option(
-    "Apply the look only where a mask is white. MASK: person, face, key (in front of a green or blue "
-    "screen), colour:#rrggbb or luma, found in each frame; or a matte: a video, a picture or a folder. "
-    "For several clips, a folder can have one matte for each clip. 'not person' or not:FILE inverts a "
-    "mask; ' + ' and ' - ' combine masks. For --region, add a name: man=person.",
+    "Apply the look only where a mask is white. MASK: person, face, key (in front of a green or blue screen), "
+    "colour:#rrggbb or luma (bright parts), found in each frame. MASK can also be a matte: a video, a picture "
+    "or a folder. For several clips, a folder can have one matte for each clip. 'not person' or not:FILE "
+    "inverts a mask; ' + ' and ' - ' combine masks. For --region, give the mask a name: man=person.",
     Group.LOOK,
     metavar="[NAME=]MASK",
     access="path",
 )
 # --region, repeatable: the model or medium for a named mask
 REGIONS_OPTION = _shared_option(
-    "Look of a named mask: man=ink. For the area outside the mask: not:man=oil. MODEL: a model, a medium, "
-    "a picture, or 'keep'. Repeat it for a chain of models. Later regions cover earlier ones.",
+    "Look of the area of a named --mask: man=ink. For the area outside the mask: not:man=oil. MODEL: a model, a "
+    "medium, a picture, or 'keep' (unchanged). Repeat the same NAME for a chain of models. Later regions cover "
+    "earlier ones.",
     Group.LOOK,
     metavar="NAME=MODEL",
     access="path",
 )
 # --rest, repeatable: the models for the area outside of all regions
 REST_OPTION = _shared_option(
-    "With --region: the model for the area outside all regions. Repeat it for a chain of models.",
+    "With --region: the model for the area outside all regions. Repeat the option for a chain of models.",
     Group.LOOK,
     metavar="MODEL",
     default_text="keep, the unchanged frames",
@@ -78,7 +79,7 @@ MEDIA_OPTION = _shared_option(
 )
 # --rate: the frame rate of an edit decision list (EDL), in frames per second
 RATE_OPTION = _shared_option(
-    "For an EDL, which does not state it: frames per second, such as 25, 23.976 or 30000/1001.",
+    "For an EDL, which has no frame rate: the frames per second, such as 25, 23.976 or 30000/1001.",
     Group.TIME,
     metavar="FPS",
     default_text="the rate of its clips",
@@ -89,14 +90,17 @@ BESIDE_OPTION = _shared_option(
 )
 # --target: the clip or folder that shows what the network should output
 TARGET_OPTION = _shared_option(
-    "A second clip or folder, with the targets. For --pairing aligned and stack: synchronous with VIDEO. "
-    "For matched: with the same content.",
+    "A clip or folder with the targets: the pictures that the model learns to make. For --pairing aligned and "
+    "stack, it must be synchronous with VIDEO; for matched, have the same content.",
     Group.INPUT,
     metavar="VIDEO",
 )
 # --label, repeatable: displayed names of clips
 LABELS_OPTION = _shared_option(
-    "Name of a clip. Repeat it for each clip, in order.", Group.OUTPUT, ("--label",), metavar="TEXT"
+    "Displayed name of a clip. Repeat the option for each clip, in the order of the clips.",
+    Group.OUTPUT,
+    ("--label",),
+    metavar="TEXT",
 )
 # --first-number: the number that the painted pictures' file names give to the clip's first frame
 FIRST_NUMBER_OPTION = _shared_option(
@@ -107,16 +111,16 @@ FIRST_NUMBER_OPTION = _shared_option(
 )
 # --keep: a matte of the content of the training clip that the style should not change
 KEEP_OPTION = _shared_option(
-    "Keep the content of the training clip where a matte is white. Values: face, person, or a matte: a "
-    "video, a picture or a folder. With several clips: one matte for all, or a folder with a video for "
-    "each clip's name.",
+    "Keep the content of the training clip where a matte is white. Values: face, person, or a matte: a video, a "
+    "picture or a folder. With several clips: one matte for all, or a folder with a matte video for each clip, "
+    "of the same name.",
     Group.INPUT,
     metavar="MATTE",
     access="path",
 )
 # --minutes: training time in minutes, instead of a number of steps
 MINUTES_OPTION = _shared_option(
-    "Training time in minutes, instead of --steps. The number of steps follows from the measured speed.",
+    "Training time in minutes, instead of --steps. The command measures the speed and sets the number of steps.",
     Group.TRAINING,
     bounds=(0, 1e6),
     low_open=True,
@@ -126,8 +130,8 @@ MINUTES_OPTION = _shared_option(
 FRESH_OPTION = _shared_option("Train from scratch, and ignore earlier training.", Group.TRAINING, rare=True)
 # --as-is: write the model of an interrupted training without further steps
 AS_IS_OPTION = _shared_option(
-    "Do not train further: write the model with the steps of an interrupted run. The same options without "
-    "--as-is continue the run later.",
+    "Do not train further: write the model of an interrupted training as it is now. The same command without "
+    "--as-is continues the training.",
     Group.TRAINING,
     rare=True,
 )
@@ -149,7 +153,8 @@ def mask_option(what: str, more: str = "") -> Any:  # noqa: ANN401
     """
     text = (
         f"{what} only where a mask is white. {more}MASK: person, face, key (in front of a green or blue screen), "
-        "colour:#rrggbb or luma; or a matte: a video, a picture or a folder. To invert it: 'not person' or not:FILE."
+        "colour:#rrggbb or luma (bright parts); or a matte: a video, a picture or a folder. To invert it: 'not person' "
+        "or not:FILE."
     )
     return option(None, text, Group.LOOK, metavar="MASK", access="path")
 

@@ -37,7 +37,7 @@ from vidtrans.session import Context
 
 @dataclass(frozen=True)
 class Propagate(Command):
-    """Paint over one or a few frames of VIDEO, and apply the paint to all frames.
+    """Carry the paint from one or a few painted frames of VIDEO to all its frames.
 
     First run vidtrans keyframes clip.mp4, and paint over the pictures in clip.keyframes. Then run:
 

@@ -40,8 +40,8 @@ SPEED_HELP = (
 class Retime(Command):
     """Change the timing of VIDEO: frame rate, slow motion, speed ramps, held frames, motion blur.
 
-    New frames are interpolated along the motion. If two frames differ too much, the nearer frame is held. The sound is
-    stretched with the pictures.
+    New frames are interpolated along the motion. If two frames differ too much, the nearer frame is repeated. The sound
+    is stretched with the pictures.
     """
 
     CONTEXT: ClassVar = CACHE_OPTIONS
@@ -54,8 +54,8 @@ class Retime(Command):
     _: KW_ONLY
     guide: Path | None = option(
         None,
-        "A clip whose motion moves the frames of VIDEO, such as the film under a drawn animation, with more "
-        "frames per second. The result has the times of this clip.",
+        "A clip with more frames per second, such as the film under a drawn animation. The frames of VIDEO "
+        "follow its motion, and the result has its frame times.",
         Group.INPUT,
         metavar="VIDEO",
     )
@@ -75,7 +75,13 @@ class Retime(Command):
         metavar="N|xN|source",
         form="main",
     )
-    speed: str = option("1", "Speed of the clip: a number, or a curve.", Group.TIME, metavar="N|CURVE", form="main")
+    speed: str = option(
+        "1",
+        "Speed of the clip: a number, or a curve that changes it over time.",
+        Group.TIME,
+        metavar="N|CURVE",
+        form="main",
+    )
     hold: int = option(
         1, "Hold each picture for N frames: 2 is animation on twos.", Group.TIME, bounds=(1, 1000), form="main"
     )

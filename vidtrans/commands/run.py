@@ -82,16 +82,17 @@ class Run(Command):
     output: Path = output_option("The result. For several clips: a folder.", default=MISSING)
     looks: tuple[Path, ...] = option(
         (),
-        "Learn the style of a picture instead, as 'vidtrans look' does. It trains on VIDEO, or without VIDEO "
-        "on the clips of --apply. Can be repeated.",
+        "Learn the style of this picture, as 'vidtrans look' does. The training uses the frames of VIDEO or, "
+        "without VIDEO, of the clips of --apply. Can be repeated.",
         Group.INPUT,
         ("--look",),
         metavar="PICTURE",
     )
     at_once: bool = option(
         False,
-        "Do not train: predict the look of the picture in a second. It is less close to the picture. --look "
-        "can then also be a mixture, keyframes, a medium or a painting that ships, as in 'vidtrans stylize'.",
+        "Do not train: predict the look of the picture in a second. The look is then less similar to the "
+        "picture. --look can then also be a mixture, keyframes, a medium or a bundled painting, as in 'vidtrans "
+        "stylize'.",
         Group.INPUT,
     )
     target: Path | None = TARGET_OPTION(None)

@@ -28,9 +28,10 @@ class Schema(Command):
 
     Each parameter has its purpose, values, default in this folder, flags and section of the help. The schema marks
     rarely used parameters, and parameters that ``try`` varies. Small forms show a parameter always ("main") or when
-    unfolded ("more"). A value reaches nothing ("plain"), a file or folder ("path"), or a program of yours ("program").
-    Programs that accept untrusted values must not offer the last kind. A parameter that accepts names can have one
-    pattern with a wider reach: ffmpeg:NAME of --codec runs a program.
+    unfolded ("more"). The schema also shows what a value can reach: nothing ("plain"), a file or folder ("path"), or a
+    program on your machine ("program"). Programs that accept untrusted values must not offer parameters of the kind
+    "program". A parameter that accepts names can have one pattern with a wider reach: ffmpeg:NAME of --codec runs a
+    program.
     """
 
     command: tuple[str, ...] = argument("[COMMAND]", default=())

@@ -47,23 +47,24 @@ class Train(Command):
     minutes: float | None = MINUTES_OPTION(None)
     ablate: str | None = option(
         None,
-        "Train variants with another loss or discriminator, or without skips, and compare them in a table.",
+        "Train variants of the model (other losses, other discriminators, or no skip connections), and compare "
+        "them in a table.",
         Group.TRAINING,
         choices=Names("vidtrans.training.variants:ABLATIONS", "ablation"),
     )
     labeller: str = option(
         "",
-        "For --ablate and --sweep: compute the FCN-score. A model of pairing 'segment' reads labels in the "
-        "held-out outputs, which were painted from labels.",
+        "For --ablate and --sweep, if the models paint from label maps: compute their FCN-scores. MODEL, of the "
+        "pairing 'segment', finds labels in the held-out outputs.",
         Group.TRAINING,
         metavar="MODEL",
         access="path",
     )
     sweep: tuple[str, ...] = option(
         (),
-        "Train once for each value of a setting, and compare the models in a table: lambda_l1=50,100. The "
-        "setting is seed, or one of generator, discriminator or training, named as in --set. If repeated: "
-        "once for each combination. Lists: blocks=[0,0,0],[1,1,1].",
+        "Train once for each value of a setting, and compare the models in a table: lambda_l1=50,100. KEY is "
+        "seed, or a setting of generator, discriminator or training, as in --set. If the option is repeated, "
+        "each combination is trained. Values can be lists: blocks=[0,0,0],[1,1,1].",
         Group.TRAINING,
         metavar="[TABLE.]KEY=V,V",
     )
@@ -73,7 +74,7 @@ class Train(Command):
     fresh: bool = FRESH_OPTION(False)
     as_is: bool = AS_IS_OPTION(False)
     embed: bool = option(
-        False, "Include the network of the pairing 'model' in the model file.", Group.OUTPUT, rare=True
+        False, "For the pairing 'model': include its network in the model file.", Group.OUTPUT, rare=True
     )
     recipe: Recipe
     batch: BatchOptions = SEQUENTIAL

@@ -59,7 +59,10 @@ class Try(Command):
     )
     frames: int = option(3, "Number of frames, spread over the clip.", Group.TIME, bounds=(1, 12))
     at: tuple[Time, ...] = option(
-        (), "Show the frame at this time instead. Can be repeated.", Group.TIME, metavar="TIME"
+        (),
+        "Show the frame at this time, instead of frames spread over the clip. Can be repeated.",
+        Group.TIME,
+        metavar="TIME",
     )
     recipe: Recipe
 

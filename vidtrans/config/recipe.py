@@ -55,7 +55,8 @@ CHOICE_OPTIONS = {
         form="main",
     ),
     "temporal": Option(
-        "Temporal filter against flicker.",
+        "Temporal filter against flicker: window averages past and future frames, causal only past ones; vote "
+        "is for label maps.",
         Group.LOOK,
         choices=Names("vidtrans.temporal:FILTERS", "temporal filter"),
         form="main",

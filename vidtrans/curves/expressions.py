@@ -36,13 +36,13 @@ SOUND_NAMES = {
     "mid": "loudness from 250 to 2000 Hz",
     "high": "loudness above 2000 Hz",
     "loudness": "loudness of the whole sound",
-    "onset": "how much begins to sound",
-    "beat": "beats since the first one, with the share of the next",
-    "bar": "bars of four beats, likewise",
+    "onset": "strength of beginning sounds",
+    "beat": "number of beats since the first one, with fractions",
+    "bar": "number of bars of four beats, with fractions",
 }
 # Names of picture signals, with their help
 PICTURE_NAMES = {
-    "motion": "how much moves",
+    "motion": "amount of motion",
     "brightness": "mean brightness",
     "mask": "share of the picture that the mask covers",
 }
@@ -81,7 +81,7 @@ class SignalCall:
 CALLS = {
     "band": SignalCall("loudness from LOW to HIGH Hz", False, {"low": (0, 11025, None), "high": (1, 11025, None)}),
     "on_beat": SignalCall("1 on each beat, then falling to a third in DECAY s", False, {"decay": (*RANGE_S, 0.2)}),
-    "on_onset": SignalCall("the same, on each beginning of a sound", False, {"decay": (*RANGE_S, 0.2)}),
+    "on_onset": SignalCall("the same, when a sound begins", False, {"decay": (*RANGE_S, 0.2)}),
     "on_cut": SignalCall("the same, on each cut", False, {"decay": (*RANGE_S, 0.2)}),
     "smooth": SignalCall("a signal averaged over about S seconds, before and after", True, {"s": (*RANGE_S, None)}),
     "follow": SignalCall("a signal that rises at once, then falls to a third in S s", True, {"s": (*RANGE_S, None)}),

@@ -163,7 +163,7 @@ def _slider_class() -> type:
     for cls, prefix, place in SLIDERS:
         for name in settings_with_use(cls, Use.LIVE):
             setting, label = options_of(cls)[name], name.replace("_", " ").capitalize()
-            help, needs = setting.help.partition("; a curve")[0], PLACE_NEEDS[place]
+            help, needs = setting.help.partition("; to change it")[0], PLACE_NEEDS[place]
             slider = control(float(getattr(cls, name)), place, label, help, bounds=setting.ends, needs=needs)
             sliders.append((f"{prefix}{name}", float, slider))
     return dataclasses.make_dataclass("_Sliders", sliders, frozen=True, kw_only=True)
@@ -209,8 +209,8 @@ class Controls(_slider_class()):  # type: ignore[misc]  # a base class made at r
         "luma",
         "picture",
         "Enlarge",
-        "how a picture comes to the size of the source: luma (sharp, with the source's light and dark where both "
-        "agree), bicubic, or off (pictures have the size at which the model paints)",
+        "how a picture comes to the size of the source: luma (sharp, with the source's light and dark where "
+        "picture and source agree), bicubic, or off (pictures have the size at which the model paints)",
         choices=(*STREAM_MODES, "off"),
     )
     output_size: int = control(

@@ -26,7 +26,7 @@ class MattingSettings:
     )
     edge: str = option(
         "refined",
-        "edge at the clip's own size: refined (along the edges of the picture) or plain (only enlarged)",
+        "enlargement of the matte's edge to the clip's size: refined (follows the edges in the picture) or plain",
         Group.LOOK,
         choices=("refined", "plain"),
         form="more",

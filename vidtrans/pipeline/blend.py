@@ -20,8 +20,8 @@ class BlendSettings(StageSettings):
 
     strength: str | float = option(
         1.0,
-        "strength of the look: 0 is the source, 1 the look, 2 twice the difference; a curve is possible: '0: "
-        "0.2, 5s: 1', '0.5 + 0.5*low', values.csv",
+        "strength of the look: 0 shows the source, 1 the look, 2 an exaggerated look; to change it over time, "
+        "give a curve: '0: 0.2, 5s: 1', '0.5 + 0.5*low', values.csv",
         Group.LOOK,
         moves=(0, 2.0),
         uses=USES | Use.STREAM | Use.LIVE,
@@ -29,7 +29,7 @@ class BlendSettings(StageSettings):
     )
     mix: str | float = option(
         0.0,
-        "share of the source that is mixed into the result, 0 to 1; a curve is possible",
+        "share of the source that is mixed into the result, 0 to 1; to change it over time, give a curve",
         Group.LOOK,
         moves=(0, 1.0),
         uses=USES,
@@ -37,7 +37,7 @@ class BlendSettings(StageSettings):
     )
     keep_colour: str | float = option(
         0.0,
-        "share of the source's colours in the result, 0 to 1; a curve is possible",
+        "share of the source's colours in the result, 0 to 1; to change it over time, give a curve",
         Group.LOOK,
         moves=(0, 1.0),
         uses=USES | Use.STREAM | Use.LIVE,
@@ -47,7 +47,8 @@ class BlendSettings(StageSettings):
     )
     keep_shading: str | float = option(
         0.0,
-        "share of the source's light and shadow that replaces that of the look, 0 to 1; a curve is possible",
+        "share of the source's light and shadow that replaces that of the look, 0 to 1; to change it over time, "
+        "give a curve",
         Group.LOOK,
         moves=(0, 1.0),
         uses=USES | Use.STREAM | Use.LIVE,

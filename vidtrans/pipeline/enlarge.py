@@ -15,10 +15,11 @@ class EnlargeSettings(StageSettings):
 
     upscale: str = option(
         "auto",
-        "Method that enlarges a smaller picture to the size of the result. With guided, the result is sharp, "
-        "with the source's detail where both agree. The default auto is like guided, but steadier for "
-        "networks whose texture boils. With clean, the source's detail replaces the network's fringes. With "
-        "faithful, the result is only the picture, a little crisper than bicubic.",
+        "Method that enlarges a smaller picture to the size of the result. With guided, the result is sharp: it "
+        "gets the source's detail where picture and source agree. The default auto is like guided, but steadier "
+        "if the network's texture flickers. With clean, the source's detail also replaces the network's fringes "
+        "along edges. With faithful, the result is only the enlarged picture, a little sharper than with "
+        "bicubic.",
         Group.LOOK,
         choices=MODES,
         uses=Use.RUN | Use.VARY,
@@ -26,7 +27,7 @@ class EnlargeSettings(StageSettings):
     )
     sharpness: float = option(
         1.0,
-        "share of the detail that --upscale adds to a bicubic resize, 0 to 1",
+        "share of the added detail of --upscale, from 0 (none, as with bicubic) to 1 (all)",
         Group.LOOK,
         metavar="X",
         bounds=(0, 1),

@@ -20,9 +20,10 @@ class InferSettings(StageSettings):
     size: str = option(
         "auto",
         "Working size: the size at which the model sees frames. Values: short side in pixels, WxH, source, "
-        "trained or auto. With trained, it is the size in training, and small clips are enlarged. For looks, "
-        "auto is the source's size, up to 720 lines (learned looks: up to 5/3 of the trained size). For other "
-        "models, auto is trained. For strokes without a model, auto is 400 lines.",
+        "trained or auto. With trained, it is the size in training, and smaller clips are enlarged, except for "
+        "looks. For looks, auto is the source's size; frames above 720 lines (for trained looks: usually 480) "
+        "are shrunk to that size. For other models, auto is trained. For strokes without a model, auto is at "
+        "most 400 lines.",
         Group.LOOK,
         metavar="N|WxH|auto|trained|source",
         uses=Use.VARY | Use.STREAM | Use.DREAM,
@@ -30,18 +31,18 @@ class InferSettings(StageSettings):
     )
     look: str = option(
         "",
-        "Look to use. Without a model: a medium (oil, watercolour, pencil …), its TOML file, a painting that "
-        "ships (starry-night …), any picture, or a mixture: 'a.jpg: 0.6, b.jpg: 0.4'. In a mixture, 'clip' is "
-        "the clip's own style. With a model of several looks: the name of a look; the default is the first. "
-        "With a model of many looks: a number, a picture, or 'shots:7' for another look in each shot; the "
-        "default is the middle of all. Keyframes change the look: '0: dots, 120: lines'.",
+        "Look to use. Without a model: a medium (oil, watercolour, pencil …), its TOML file, a bundled painting "
+        "(starry-night …), any picture, or a mixture: 'a.jpg: 0.6, b.jpg: 0.4'. In a mixture, 'clip' is the "
+        "clip's own style. With a model of several looks: the name of a look; the default is the first. With a "
+        "model that makes looks from numbers: a number, a picture, or 'shots:7' for a random look in each shot; "
+        "the default is the average look. Keyframes change the look: '0: dots, 120: lines'.",
         Group.LOOK,
         uses=Use.VARY | Use.STREAM,
         file="look",
     )
     stroke_size: str | float = option(
         0.5,
-        "stroke size of a look from pictures: 0 is fine, 1 is broad; a curve is possible",
+        "stroke size of a look from pictures: 0 is fine, 1 is broad; to change it over time, give a curve",
         Group.LOOK,
         moves=(0, 1.0),
         uses=Use.VARY | Use.STREAM | Use.LIVE,

@@ -23,8 +23,8 @@ class ReadSettings(StageSettings):
     )
     drawing: str = option(
         "auto",
-        "Treat the source as a drawing, and use its lines directly. With auto, pictures are checked; videos "
-        "are not drawings.",
+        "Treat the source as a drawing, and use its lines directly. With auto, the command checks pictures, and "
+        "treats no video as a drawing.",
         Group.INPUT,
         ("--drawn",),
         choices=("auto", "yes", "no"),
@@ -32,7 +32,7 @@ class ReadSettings(StageSettings):
     )
     sound: str = option(
         "",
-        "Sound for curves, from the first frame of the clip. With none, curves use the sound of the clip.",
+        "Sound for curves; it starts at the first frame of the clip. With none, curves use the sound of the clip.",
         Group.INPUT,
         metavar="FILE",
         uses=Use.DEFLICKER,
@@ -40,7 +40,8 @@ class ReadSettings(StageSettings):
     )
     mask_feather: str | float = option(
         0.0,
-        "σ of the softening of the mask's edge, in pixels of the result, 0 to 500; a curve is possible",
+        "σ of the softening of the mask's edge, in pixels of the result, 0 to 500; to change it over time, give "
+        "a curve",
         moves=(0, 500.0),
         uses=Use.DEFLICKER,
     )
@@ -52,9 +53,9 @@ class ReadSettings(StageSettings):
     )
     cuts: str = option(
         "auto",
-        "Cuts between shots: auto (detected), off (none), or a file. The file has the start of each shot (a "
-        "frame or a time on each line), or is a CSV of PySceneDetect, or the timeline of the clip (EDL, "
-        "OTIO). Nothing is averaged across a cut.",
+        "Cuts between shots: auto (detected), off (none), or a file. The file shows where each shot starts: one "
+        "frame or time on each line, a CSV of PySceneDetect, or the clip's timeline (EDL, OTIO). Nothing is "
+        "averaged across a cut.",
         Group.TIME,
         metavar="auto|off|FILE",
         uses=Use.RUN | Use.DEFLICKER | Use.RETIME,

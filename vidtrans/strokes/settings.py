@@ -64,7 +64,7 @@ def _strokes_option(default: Any, name: str, help: str, metavar: str = "N", **tr
 
 def _curve(name: str, low: float, high: float, help: str, uses: Use = PICTURE_USES) -> Any:  # noqa: ANN401
     """Declare an option with default 1 whose value may vary over time between ``low`` and ``high``."""
-    full_help = f"{help}, {low:g} to {high:g} times the medium's own; a curve is possible"
+    full_help = f"{help}, {low:g} to {high:g} times the medium's value; to change it over time, give a curve"
     return _strokes_option(1.0, name, full_help, "", moves=(low, high), uses=uses, form="more")
 
 
@@ -94,7 +94,7 @@ class StrokesSettings(MovingSettings):
         "looseness",
         0.0,
         3.0,
-        "deviation of strokes across edges and from the form's direction",
+        "amount by which strokes cross edges and turn away from the form's direction",
         PICTURE_USES | Use.LIVE,
     )
     light: str | float = _curve("light", 0.0, 3.0, "height of the paint's relief")
@@ -109,7 +109,7 @@ class StrokesSettings(MovingSettings):
     lag: float = _strokes_option(
         0.75,
         "lag",
-        "share of its old colour that a stroke keeps in each frame",
+        "share of its previous colour that a stroke keeps in each new frame",
         "X",
         bounds=(0.0, 0.98),
         uses=Use.STREAM,
@@ -125,7 +125,7 @@ class StrokesSettings(MovingSettings):
     boil: int = _strokes_option(
         0,
         "boil",
-        "number of frames after which new strokes replace all others; 0: never",
+        "number of frames after which new strokes replace all old ones; 0: never",
         bounds=(0, 1000),
         uses=Use.STREAM,
         form="more",

@@ -41,7 +41,7 @@ class TrainingSettings(JoinedSettings):
         "number of updates of the generator (the paper: 200 epochs of 400 pictures)",
         Group.TRAINING,
         bounds=(1, None),
-        flag_help="Number of updates. To continue a finished training, raise it.",
+        flag_help="Number of training steps. To continue a finished training, give a larger number.",
         form="main",
     )
     batch_size: int = option(1, "number of pairs in a step; 0: 4, or 16 on a CUDA device", bounds=(0, 256))

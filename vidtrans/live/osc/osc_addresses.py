@@ -98,7 +98,7 @@ REPORTS = (
     OscAddress("frame", "whole", "pictures painted since the session began"),
     OscAddress("fps", "number", "pictures per second"),
     OscAddress("heard/loudness", "number", "loudness of the sound, 0 to 1"),
-    OscAddress("heard/onset", "number", "how much begins to sound, 0 to 1"),
+    OscAddress("heard/onset", "number", "strength of beginning sounds, 0 to 1"),
     OscAddress("heard/beat", "whole", "the number of the beat, at each beat"),
 )
 

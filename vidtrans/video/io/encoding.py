@@ -266,8 +266,8 @@ class EncodingSettings:
     preset: str = option("medium", "effort to make files small, in the words of x264", choices=SPEEDS)
     fps: str = option(
         "source",
-        "Frames per second. source: every frame with its time. N: a constant rate; from 1.5 times the "
-        "source's rate on, new frames are interpolated.",
+        "Frames per second. source: every frame with its time. N: a constant rate; if it is at least 1.5 times "
+        "the source's rate, new frames are interpolated.",
         Group.TIME,
         metavar="source|N",
         rare=True,
