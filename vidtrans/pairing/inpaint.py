@@ -53,7 +53,7 @@ class Inpaint(Pairing):
     finishes = True
     has_tensor_form = True
     tunable = ("mask_dilation",)
-    operators_refusal = "a mask comes beside the frame"
+    operators_refusal = "the input includes a mask"
     Settings = InpaintSettings
     settings: InpaintSettings
     in_channels = 4

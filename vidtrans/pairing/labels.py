@@ -77,7 +77,7 @@ class Labels(Pairing):
     name = "labels"
     needs_target = True
     drawing_kind = "flats"
-    operators_refusal = "label maps are cleaned of mixed pixels first"
+    operators_refusal = "vidtrans first removes mixed pixels from label maps"
     Settings = LabelsSettings
     settings: LabelsSettings
 

@@ -69,7 +69,7 @@ class Regions(Pairing):
     name = "regions"
     drawing_kind = "flats"
     tunable = ("smoothing", "levels", "contour_sigma", "min_area")
-    operators_refusal = "areas are found one after the other, pixel by pixel"
+    operators_refusal = "vidtrans finds areas one after the other, pixel by pixel"
     Settings = RegionsSettings
     settings: RegionsSettings
 

@@ -104,7 +104,7 @@ class Change(Segment):
     deep = False
     has_tensor_form = False
     operators = ""
-    operators_refusal = "two pictures are compared"
+    operators_refusal = "the input compares two pictures"
     Settings = ChangeSettings
     settings: ChangeSettings
 

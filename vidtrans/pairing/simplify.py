@@ -69,7 +69,7 @@ class Simplify(Pairing):
 
     name = "simplify"
     drawing_kind = "lines"
-    operators_refusal = "the paper of a drawing is found first"
+    operators_refusal = "vidtrans first finds the paper of a drawing"
     Settings = SimplifySettings
     settings: SimplifySettings
 

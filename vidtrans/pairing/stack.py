@@ -35,7 +35,7 @@ class Stack(Pairing):
     name = "stack"
     needs_target = True
     pointwise = True
-    operators_refusal = "several pictures stand for one frame"
+    operators_refusal = "the input has several pictures for each frame"
     Settings = StackSettings
     settings: StackSettings
 
