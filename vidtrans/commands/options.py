@@ -50,7 +50,7 @@ MASKS_OPTION = _shared_option(
 )
 # --region, repeatable: the model or medium for a named mask
 REGIONS_OPTION = _shared_option(
-    "Look of the area of a named --mask: man=ink. For the area outside the mask: not:man=oil. MODEL: a model, a "
+    "Use another look inside a named --mask: man=ink. Outside the mask: not:man=oil. MODEL: a model, a "
     "medium, a picture, or 'keep' (unchanged). Repeat the same NAME for a chain of models. Later regions cover "
     "earlier ones.",
     Group.LOOK,
