@@ -142,6 +142,15 @@ class TestMedia:
         with urllib.request.urlopen(running.link("/proxy", name="clip.mp4"), timeout=HANG_S) as answer:
             assert answer.headers["content-type"] == "video/mp4"
 
+    def test_a_preview_is_a_frame_of_the_clip_in_a_look(self, running: RunningStudio) -> None:
+        shutil.copy(running.root / "clip.mp4", running.root / "-a clip.mp4")
+        wanted = {"command": "stylize", "values": {"video": ["-a clip.mp4"], "look": "pencil"}, "frame": 3}
+        status, picture = running.ask("/api/preview", wanted)
+        assert (status, picture[:4]) == (200, b"\x89PNG")
+        assert running.ask("/api/preview", wanted | {"is_sample": True}) == (200, picture)
+        for wrong in ({"frame": 12}, {"values": {"video": ["no.mp4"], "look": "pencil"}}, {"values": {"look": "ink"}}):
+            assert running.ask("/api/preview", wanted | wrong)[0] == 400
+
     def test_a_wall_shows_a_frame_in_looks(self, running: RunningStudio) -> None:
         wanted = {"values": {"video": "clip.mp4"}, "name": "look"}
         status, answer = running.ask("/api/wall", wanted | {"choices": ["pencil"]})

@@ -51,7 +51,7 @@ _FOR_PICTURES = {
 _FOR_MODELS = {
     "stylize CLIP --model {}": "render a clip with this model",
     "live --model {}": "render a camera with it",
-    "export {}": "convert it for other programs",
+    "model export {}": "convert it for other programs",
 }
 
 

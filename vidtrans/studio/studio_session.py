@@ -185,7 +185,7 @@ class StudioSession:
             data = await self.run_in_thread(self.media.frame, self.folder.existing(name), frame, PREVIEW_SIDE_PX, "png")
             picture = path.with_suffix(".source.png")
             await asyncio.to_thread(write_bytes, picture, data)
-            words[words.index(name)] = str(picture)
+            words[len(step.command.split())] = str(picture)  # The videos follow the command
             await self.run_command(purpose, [*words, "-o", str(path), "--overwrite"])
         return path
 
