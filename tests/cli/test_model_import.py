@@ -244,7 +244,7 @@ def test_a_file_that_is_there_is_up_to_date_or_not_replaced(capsys: Capsys) -> N
 def test_what_cannot_be_written_is_refused_in_a_line(capsys: Capsys) -> None:
     inpaint, aligned, look = model("inpaint", 4), model("aligned", 3), model("look", 6, looks=["oil", "ink"])
     for arguments, line in (
-        ((inpaint, "--whole"), "its pairing 'inpaint' cannot be part of a file: a mask comes beside"),
+        ((inpaint, "--whole"), "its pairing 'inpaint' cannot be part of a file: the input includes a mask"),
         ((inpaint, "--look", "oil"), "add --whole, or leave --look out"),
         ((inpaint, "-o", "m.onnx"), "--format torchscript is a .pt file"),
         ((aligned, "--whole", "--look", "oil"), "was not made by 'vidtrans look'"),

@@ -61,7 +61,7 @@ class MakeDataset(Command):
         None,
         "A matte as an additional input of the network: white on the object to distinguish from the rest. With "
         "several clips: one matte for all, or a folder with a matte video for each clip, of the same name. "
-        "Renders with the model then need --mask.",
+        "'vidtrans stylize' with the model then needs --mask.",
         Group.INPUT,
         metavar="MATTE",
         access="path",
