@@ -12,9 +12,10 @@ import cv2
 import numpy as np
 import pytest
 from processes import until
+from stand_ins import foundation, module
 
 from vidtrans.core.errors import UsageError
-from vidtrans.live import receivers
+from vidtrans.live import senders
 from vidtrans.live.receivers import RECEIVERS, PictureReceiver, check_receiver
 from vidtrans.live.senders import SENDER_NAME
 from vidtrans.live.stage_connections import PictureReceiveThread
@@ -34,12 +35,6 @@ class Library:
         picture = np.random.default_rng(height).integers(0, 256, (height, width, 4), np.uint8)
         self.pictures.append(picture)
         return picture[..., :3]
-
-
-def module(name: str, **names: Any) -> types.ModuleType:
-    made = types.ModuleType(name)
-    made.__dict__.update(names)
-    return made
 
 
 def ndi(library: Library) -> dict[str, types.ModuleType]:
@@ -166,14 +161,12 @@ def syphon(library: Library) -> dict[str, types.ModuleType]:
             library.is_closed = True
 
     servers = [types.SimpleNamespace(app_name=name, name="out") for name in NAMES]
-    date = types.SimpleNamespace(dateWithTimeIntervalSinceNow_=lambda seconds: seconds)
-    loop = types.SimpleNamespace(currentRunLoop=lambda: types.SimpleNamespace(runUntilDate_=lambda until: None))
     directory = types.SimpleNamespace(servers=servers)
     return {
         "syphon": module("syphon", SyphonServerDirectory=lambda: directory, SyphonMetalClient=Client),
         "syphon.utils": module("syphon.utils"),
         "syphon.utils.numpy": module("syphon.utils.numpy", copy_mtl_texture_to_image=lambda texture: texture),
-        "Foundation": module("Foundation", NSDate=date, NSRunLoop=loop),
+        "Foundation": foundation(),
     }
 
 
@@ -230,10 +223,10 @@ def test_what_cannot_be_received_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
         check_receiver("camera", allow_network=True)
     with pytest.raises(UsageError, match="--allow-network"):
         check_receiver("ndi:Mixer", allow_network=False)
-    monkeypatch.setattr(receivers, "find_spec", lambda module: None)
+    monkeypatch.setattr(senders, "find_spec", lambda module: None)
     with pytest.raises(UsageError, match=r"cyndilib is not installed.*vidtrans\[ndi\]"):
         check_receiver("ndi", allow_network=True)
-    monkeypatch.setattr(receivers, "find_spec", lambda module: module)
+    monkeypatch.setattr(senders, "find_spec", lambda module: module)
     assert check_receiver("ndi:Mixer: 2", allow_network=True) == ("ndi", "Mixer: 2")
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from processes import until
+from stand_ins import foundation, module
 
 from vidtrans.core.errors import UsageError
 from vidtrans.live.senders import SENDER_NAME, SENDERS, PictureSender, check_libraries, offered_senders
@@ -42,12 +43,6 @@ class Library:
 
     def close(self, *_: object) -> None:
         self.num_closed += 1
-
-
-def module(name: str, **names: Any) -> types.ModuleType:
-    made = types.ModuleType(name)
-    made.__dict__.update(names)
-    return made
 
 
 def camera(library: Library) -> dict[str, types.ModuleType]:
@@ -138,14 +133,12 @@ def syphon(library: Library) -> dict[str, types.ModuleType]:
 
     raw = module("syphon.utils.raw", create_mtl_texture=texture)
     copy = module("syphon.utils.numpy", copy_image_to_mtl_texture=lambda image, to: setattr(to, "image", image.copy()))
-    date = types.SimpleNamespace(dateWithTimeIntervalSinceNow_=lambda seconds: seconds)
-    loop = types.SimpleNamespace(currentRunLoop=lambda: types.SimpleNamespace(runUntilDate_=lambda until: None))
     return {
         "syphon": module("syphon", SyphonMetalServer=Server),
         "syphon.utils": module("syphon.utils"),
         "syphon.utils.raw": raw,
         "syphon.utils.numpy": copy,
-        "Foundation": module("Foundation", NSDate=date, NSRunLoop=loop),
+        "Foundation": foundation(),
     }
 
 

@@ -52,12 +52,17 @@ print(got.shape, inner.max())
 """
 
 
-def test_pictures_arrive_with_their_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def printed_by(program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run a program that finds its sources on this machine alone; return what it prints."""
     (tmp_path / "ndi-config.v1.json").write_text(CONFIG)
     monkeypatch.setenv("NDI_CONFIG_DIR", str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    shape, _, most = done.stdout.strip().rpartition(" ")
+    return done.stdout.strip()
+
+
+def test_pictures_arrive_with_their_colours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shape, _, most = printed_by(PROGRAM, tmp_path, monkeypatch).rpartition(" ")
     assert shape == "(180, 320, 4)"
     assert int(most) <= 12  # levels of 255: the video range and 8 bits
 
@@ -89,11 +94,7 @@ print(got.shape, got[90, 8].tolist(), got[90, -8].tolist())
 
 
 def test_pictures_of_another_program_are_received(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ndi-config.v1.json").write_text(CONFIG)
-    monkeypatch.setenv("NDI_CONFIG_DIR", str(tmp_path))
-    done = subprocess.run([sys.executable, "-c", RECEIVE], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    shape, _, pixels = done.stdout.strip().partition(") ")
+    shape, _, pixels = printed_by(RECEIVE, tmp_path, monkeypatch).partition(") ")
     assert shape == "(180, 320, 3"
     dark, bright = sorted((json.loads(part + "]") for part in pixels.rstrip("]").split("] ")), key=sum)
     assert max(dark) < 16

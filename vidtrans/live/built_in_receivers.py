@@ -9,6 +9,7 @@ import numpy as np
 
 from vidtrans.live.receivers import PictureReceiver
 from vidtrans.live.senders import SENDER_NAME
+from vidtrans.live.senders.built_in import run_mac_event_loop
 
 
 class NdiReceiver(PictureReceiver):
@@ -119,10 +120,7 @@ class SyphonReceiver(PictureReceiver):
 
     def pump(self) -> None:
         """Receive the announcements of Syphon servers, for a millisecond."""
-        import Foundation
-
-        until = Foundation.NSDate.dateWithTimeIntervalSinceNow_(0.001)
-        Foundation.NSRunLoop.currentRunLoop().runUntilDate_(until)
+        run_mac_event_loop()
 
     def close(self) -> None:
         client, self._client = self._client, None

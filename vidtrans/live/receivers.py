@@ -6,8 +6,6 @@ is made. Receivers for other operating systems are not offered.
 
 from __future__ import annotations
 
-import sys
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -15,7 +13,7 @@ if TYPE_CHECKING:
 
 from vidtrans.core.errors import UsageError
 from vidtrans.core.registry import Registry, unknown_name
-from vidtrans.live.senders import SenderEntry
+from vidtrans.live.senders import SenderEntry, check_library, offered_senders
 
 
 class PictureReceiver(Protocol):
@@ -80,13 +78,11 @@ def check_receiver(text: str, *, allow_network: bool) -> tuple[str, str]:
     library is not installed.
     """
     kind, _, name = text.partition(":")
-    offered = [one for one, entry in RECEIVERS.items() if sys.platform in entry.systems]
+    offered = offered_senders(registry=RECEIVERS)
     if kind not in offered:
         raise unknown_name("receiver", kind, offered)
     entry = RECEIVERS[kind]
     if entry.is_network and not allow_network:
         raise UsageError(f"--receive {text}", "pictures come from the network", "add --allow-network if that is meant")
-    if find_spec(entry.module) is None:
-        remedy = f"pip install 'vidtrans[{entry.extra}]'"
-        raise UsageError(f"--receive {text}", f"{entry.module} is not installed", remedy)
+    check_library(f"--receive {text}", entry)
     return kind, name

@@ -37,6 +37,29 @@ RECEIVED_QUALITY = 95  # JPEG quality of received pictures on their way to the w
 PUMP_S = 0.1  # Interval, in s, at which the senders' event loops are run in the main thread
 
 
+class LinkWarnings:
+    """Warnings about a library: one when it begins to fail, and one when it works again.
+
+    ``what``: the option that chose it. ``retry_s``: the time, in s, before it is tried again.
+    """
+
+    def __init__(self, what: str, warn: Callable[[str], None], retry_s: float) -> None:
+        self._what, self._warn, self._retry_s = what, warn, retry_s
+        self.has_failed = False
+
+    def report_failure(self, error: Exception) -> None:
+        """Warn about an error, unless the library has failed before."""
+        if not self.has_failed:
+            self._warn(f"{self._what}: {_error_text(error)}; trying again every {self._retry_s:.0f} s")
+        self.has_failed = True
+
+    def report_success(self) -> None:
+        """Say that the library works again, if it has failed before."""
+        if self.has_failed:
+            self.has_failed = False
+            self._warn(f"{self._what}: it works again")
+
+
 class PictureSendThread:
     """A thread that passes the newest picture to a sender until it is closed; older unsent pictures are skipped.
 
@@ -55,7 +78,7 @@ class PictureSendThread:
         self._picture: np.ndarray | None = None
         self._is_new = self._is_closed = False
         self._size: tuple[int, ...] | None = None  # Shape of the pictures for which the sender is open
-        self._fails_until, self._has_failed = 0.0, False
+        self._fails_until, self._warnings = 0.0, LinkWarnings(f"--send {name}", warn, retry_s)
         self.num_sent = 0
         self._thread = threading.Thread(target=self._run, name=f"send {name}", daemon=True)
         self._thread.start()
@@ -97,13 +120,9 @@ class PictureSendThread:
         except Exception as error:  # A library may raise anything; the session continues
             self._close()
             self._fails_until = time.monotonic() + self._retry_s
-            if not self._has_failed:
-                self._warn(f"--send {self._name}: {_error_text(error)}; trying again every {self._retry_s:.0f} s")
-            self._has_failed = True
+            self._warnings.report_failure(error)
             return
-        if self._has_failed:
-            self._has_failed = False
-            self._warn(f"--send {self._name}: it works again")
+        self._warnings.report_success()
 
     def _close(self) -> None:
         """Close the sender; an error is reported only if sending has not failed before."""
@@ -113,7 +132,7 @@ class PictureSendThread:
         try:
             self._sender.close()
         except Exception as error:
-            if not self._has_failed:
+            if not self._warnings.has_failed:
                 self._warn(f"--send {self._name}: closing it failed: {_error_text(error)}")
 
 
@@ -135,12 +154,12 @@ class PictureReceiveThread:
         *,
         retry_s: float = RETRY_S,
     ) -> None:
-        self._name, self._make, self._hub, self._warn, self._retry_s = name, make, hub, warn, retry_s
+        self._make, self._hub, self._retry_s = make, hub, retry_s
+        self._warnings = LinkWarnings(f"--receive {name}", warn, retry_s)
         self._closing, self._is_ready = threading.Event(), threading.Event()
         self._client: Client | None = None
         self.receiver: PictureReceiver | None = None
         self.num_received = 0
-        self._has_failed = False
         self._thread = threading.Thread(target=self._run, name=f"receive {name}", daemon=True)
 
     def start(self) -> None:
@@ -161,11 +180,7 @@ class PictureReceiveThread:
                 self._receive()
             except Exception as error:  # A library may raise anything; the session continues
                 self._close_receiver()
-                if not self._has_failed:
-                    self._warn(
-                        f"--receive {self._name}: {_error_text(error)}; trying again every {self._retry_s:.0f} s"
-                    )
-                self._has_failed = True
+                self._warnings.report_failure(error)
                 self._closing.wait(self._retry_s)
         self._close_receiver()
 
@@ -176,9 +191,7 @@ class PictureReceiveThread:
         if (picture := self.receiver.receive()) is None:
             self._closing.wait(POLL_S)
             return
-        if self._has_failed:
-            self._has_failed = False
-            self._warn(f"--receive {self._name}: it works again")
+        self._warnings.report_success()
         file = encode_jpeg(picture, RECEIVED_QUALITY)
         self._is_ready.clear()
         self._loop.call_soon_threadsafe(self._submit, file)

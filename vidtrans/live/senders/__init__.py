@@ -46,11 +46,11 @@ class PictureSender(Protocol):
 
 @dataclass(frozen=True)
 class SenderEntry(Entry):
-    """The registry entry of a picture sender.
+    """The registry entry of a picture sender, or of a picture receiver.
 
     ``module``: the library to import. ``extra``: the extra of vidtrans that installs it. ``systems``: supported values
-    of ``sys.platform``. ``remedy``: advice for a sender that cannot be opened. ``is_network``: other machines can
-    receive the pictures.
+    of ``sys.platform``. ``remedy``: advice for one that cannot be opened. ``is_network``: the pictures pass through the
+    network.
     """
 
     module: str = ""
@@ -101,9 +101,9 @@ SENDERS = Registry(
 )
 
 
-def offered_senders(system: str = sys.platform) -> list[str]:
-    """Return the names of the senders that the operating system ``system`` (as in ``sys.platform``) supports."""
-    return [name for name, entry in SENDERS.items() if system in entry.systems]
+def offered_senders(system: str = sys.platform, registry: Registry[SenderEntry] = SENDERS) -> list[str]:
+    """Return the names in a registry that the operating system ``system`` (as in ``sys.platform``) supports."""
+    return [name for name, entry in registry.items() if system in entry.systems]
 
 
 def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
@@ -121,7 +121,11 @@ def check_senders(names: Sequence[str], *, allow_network: bool) -> None:
 def check_libraries(names: Sequence[str]) -> None:
     """Raise UsageError if the library of one of the senders is not installed."""
     for name in names:
-        entry = SENDERS[name]
-        if find_spec(entry.module) is None:
-            remedy = f"pip install 'vidtrans[{entry.extra}]'"
-            raise UsageError(f"--send {name}", f"{entry.module} is not installed", remedy)
+        check_library(f"--send {name}", SENDERS[name])
+
+
+def check_library(given: str, entry: SenderEntry) -> None:
+    """Raise UsageError if the library of an entry is not installed. ``given``: the option and its value."""
+    if find_spec(entry.module) is None:
+        remedy = f"pip install 'vidtrans[{entry.extra}]'"
+        raise UsageError(given, f"{entry.module} is not installed", remedy)

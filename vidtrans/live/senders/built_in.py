@@ -117,12 +117,17 @@ class SyphonSender(PictureSender):
 
     def pump(self) -> None:
         """Answer programs that search for Syphon servers, for a millisecond."""
-        import Foundation
-
-        until = Foundation.NSDate.dateWithTimeIntervalSinceNow_(0.001)
-        Foundation.NSRunLoop.currentRunLoop().runUntilDate_(until)
+        run_mac_event_loop()
 
     def close(self) -> None:
         server, self._server, self._texture = self._server, None, None
         if server is not None:
             server.stop()
+
+
+def run_mac_event_loop() -> None:
+    """Run the event loop of macOS for a millisecond, through which Syphon's programs find each other."""
+    import Foundation
+
+    until = Foundation.NSDate.dateWithTimeIntervalSinceNow_(0.001)
+    Foundation.NSRunLoop.currentRunLoop().runUntilDate_(until)

@@ -11,6 +11,7 @@ const TAKEN = { clip: ["clip", "pictures"], clips: ["clip", "pictures"], source:
 const BEST = ["watercolour", "oil", "ink", "great-wave", "starry-night", "pastel", "pencil", "impasto", "engraving", "gouache", "print", "pointillism", "stained-glass", "charcoal", "coloured-pencil"];
 const PREVIEWED = ["picture", "person"]; // tasks whose result can be seen on one frame at once
 const LATEST = 8; // results on the first page
+const MOST_SAMPLES = 80; // pictures of looks that are kept, the newest ones
 const FRAME_LINES = 900; // of the frame that is shown
 
 export class Wishes extends HTMLElement {
@@ -78,6 +79,7 @@ export class Wishes extends HTMLElement {
       const made = (this.last ?? Promise.resolve()).catch(() => {}).then(async () => (await ask("/api/preview", { command: "stylize", values, frame, is_sample: true })).blob());
       this.samples.set(key, this.last = made);
       made.catch(() => this.samples.delete(key));
+      if (this.samples.size > MOST_SAMPLES) this.samples.delete(this.samples.keys().next().value);
     }
     return this.samples.get(key);
   }
@@ -163,7 +165,9 @@ export class Wishes extends HTMLElement {
       const made = await this.sample({ video: [clip], look: tile.dataset.look }, frame).catch(() => null);
       if (!made || !tile.isConnected || round !== this.asked) continue;
       tile.querySelector("img")?.remove();
-      tile.prepend(h("img", { src: URL.createObjectURL(made), alt: "" }));
+      const shown = h("img", { src: URL.createObjectURL(made), alt: "" });
+      shown.onload = () => URL.revokeObjectURL(shown.src);
+      tile.prepend(shown);
       tile.dataset.own = "";
     }
   }
