@@ -76,7 +76,7 @@ def test_a_cut_is_marked_and_taken_by_a_command(page: Any, running: RunningStudi
     page.wait_for_function("() => document.querySelector('studio-viewer').a.isProxy")
     page.locator("studio-timeline").focus()
     page.evaluate("() => document.querySelector('studio-viewer').go(3)")
-    page.get_by_role("button", name="A shot begins at this frame").click()
+    page.get_by_role("button", name="Begin a shot at this frame").click()
     page.wait_for_function("() => document.querySelector('studio-viewer').a.facts.shots.includes(3)")
     assert (running.root / "a.cuts.txt").read_text() == "0\n3\n"
     page.click("#to-command")
